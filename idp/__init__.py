@@ -10,7 +10,7 @@ Partner         a company that schools share data with; a *client* is one of its
 Authorisation   (with s) the school's agreement that a client may have certain scopes. It belongs to the
                 estab and outlives the person who gave it.
 authorization   (with z) the protocol's word: the request, the code, the endpoint of RFC 6749.
-Data area       how a school's page says "data scope".
+Data area       the word for a data scope on schools' pages.
 Identity scope  a scope about the person or the school's public entry; never withheld from an unverified estab.
 Data scope      a scope of `config/scopes.toml` that gives access to school data; withheld until the estab is verified.
 Endpoint scope  the scope by which an endpoint reports to us and sends extracts; it lets no partner read anything.
@@ -20,7 +20,7 @@ Operator        a member of our staff.
 Developer       one of a partner's people, who looks after its clients at `/developers`.
 Endpoint        the XporterOnDemand agent on a school's server, which reads the MIS.
 MIS             the school's management information system.
-Extract         what an endpoint reads from the MIS and sends to XporterOnDemand at one time.
+Extract         the data that an endpoint reads from the MIS at one time and sends to XporterOnDemand.
 Refusal         an error whose words may be shown to the person it happened to.
 Outbox          messages, written in the transaction that they report on and delivered by the worker.
 """

@@ -1,4 +1,4 @@
-"""`idp serve`: Granian, with a reliable stop.
+"""`idp serve`: run Granian, and make sure that it stops when it is told to.
 
 Granian alone may never stop. A worker that receives SIGTERM while it starts still has its parent's signal handlers,
 which do nothing there, and the parent waits for it for ever; a parent that receives SIGTERM while it replaces a worker
@@ -25,7 +25,7 @@ from idp.foundation.setting_types import ROOT
 from idp.foundation.web import admission
 
 MAX_CONNECTIONS: Final = 1024
-"""Open connections per worker, idle ones included; further ones wait unread, also those for `/healthz`."""
+"""How many connections a worker reads from, including idle ones; further ones wait, also those for `/healthz`."""
 STOP_TIMEOUT_SECONDS: Final = 25
 """How long a stopping worker may take to finish its requests."""
 FORCED_STOP_SECONDS: Final = 32.0
@@ -37,7 +37,7 @@ class _Server(Server):  # type: ignore[misc, valid-type]  # which class it is de
     """Granian's server, with a stop that cannot be missed."""
 
     def signal_handler_interrupt(self, *args: Any, **kwargs: Any) -> None:
-        """Stop, and make sure that it happens."""
+        """Stop as Granian does, and force the stop if that takes too long."""
         if not self.interrupt_signal:
             Thread(target=self._force_stop, daemon=True).start()
         super().signal_handler_interrupt(*args, **kwargs)
@@ -59,7 +59,7 @@ def _restore_default_handlers() -> None:
         signal.signal(number, signal.SIG_DFL)
 
 
-def _refuse_a_port_in_use(host: str, port: int) -> None:
+def _check_port_is_free(host: str, port: int) -> None:
     """Raise `ClickException` if the port is in use: Granian would share it, and requests would go to either process."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family) as attempt:
@@ -88,7 +88,7 @@ def serve(host: str | None, port: int | None, workers: int | None) -> None:
     if count > 1 and settings.database.is_sqlite:
         raise click.UsageError("SQLite is for one worker; several need PostgreSQL (database.url).")
     host, port = host or settings.server.host, port or settings.server.port
-    _refuse_a_port_in_use(host, port)
+    _check_port_is_free(host, port)
     # Granian warns of more threads than processors; most of ours are for waiting requests.
     logging.getLogger("_granian").addFilter(lambda record: "Python threads" not in record.getMessage())
     os.register_at_fork(after_in_child=_restore_default_handlers)

@@ -46,19 +46,22 @@ from idp.signin import factor_recovery, retention as signin
 from idp.xporter import lost, retention as xporter
 
 HEARTBEAT_SECONDS: Final = 10.0
-"""Between heartbeats, and between checks for due jobs. `idp doctor` reports one that is a minute old."""
+"""The time between two heartbeats, and between two checks for due jobs.
+
+`idp doctor` reports a worker whose last heartbeat is a minute old.
+"""
 THREADS: Final = {"event": 3}
-"""The number of threads for a kind of message, if not one: any client's address may not respond for seconds."""
+"""How many threads send each kind of message, if not one: an address of a client may take seconds to respond."""
 EVENT_THREADS: Final[dict[partner_events.Lane, int]] = {"prompt": 8, "troubled": 2}
-"""Threads that push events to partners; a slow address, or one that is away, has those of its lane alone."""
+"""The threads that push events to partners: a slow or unreachable address occupies only those of its own lane."""
 SEAL_SECONDS: Final = 1.0
-"""Between checks for audit entries to seal."""
+"""The time between two checks for audit entries to seal."""
 MAX_RETRY_SECONDS: Final = 30.0
 """The longest wait after consecutive exceptions."""
 STOP_TIMEOUT_SECONDS: Final = 25.0
-"""How long a stop waits for the work in progress …"""
+"""How long a stop waits for the work in progress."""
 HEARTBEAT_REMOVAL_TIMEOUT_SECONDS: Final = 5.0
-"""… and then for the removal of the heartbeat, because the database may be unreachable."""
+"""How long a stop then waits for the removal of the heartbeat: the database may be unreachable."""
 
 _log = structlog.get_logger("idp.worker")
 
@@ -93,7 +96,7 @@ def sign_checkpoint(work: Work) -> None:
 
 
 def verify_audit(work: Work) -> None:
-    """Verify the audit chain from its start and against the newest exported checkpoint. Raises `Tampered`."""
+    """Verify the audit chain from its start and against the newest exported checkpoint. Raises `TamperedChain`."""
     with work():
         exported = checkpoints.exported()
     report = chain.verify(from_start=True, external=exported, reading=work)
@@ -142,7 +145,7 @@ def remove_unused(work: Work) -> None:
 
 
 def notify_factor_recoveries(work: Work) -> None:
-    """Tell people who wait for the removal of a lost second factor how far it is."""
+    """Mail people who wait for the removal of a lost second factor how far that has come."""
     with work():
         factor_recovery.notify_due()
 
@@ -160,7 +163,7 @@ def remind_of_expiry(work: Work) -> None:
 
 
 def mail_reviews(work: Work) -> None:
-    """Tell owners that a service asks for more than their school was asked about, or has a new agreement."""
+    """Mail owners whose school has to review its sharing: a service asks for more data, or has a new agreement."""
     more = True
     while more:
         with work():
@@ -172,7 +175,7 @@ def tell_closing(work: Work) -> None:
     more = True
     while more:
         with work():
-            more = closures.tell_due()
+            more = closures.announce_due()
 
 
 def tell_lost_endpoints(work: Work) -> None:
@@ -180,7 +183,7 @@ def tell_lost_endpoints(work: Work) -> None:
     after: str | None = ""
     while after is not None:
         with work():
-            after = lost.tell_due(after)
+            after = lost.announce_due(after)
 
 
 JOBS: Final = (

@@ -79,14 +79,14 @@ _SEALED: Final = Query(
 )
 
 LinkKind = Literal["keyed", "plain", "wrong", "unknown"]
-"""How an entry is linked to the one before it; unknown where that one is missing."""
+"""How an entry is linked to the one before it; `unknown` if that one is missing."""
 
 _log = structlog.get_logger("idp.audit")
 
 
 @dataclass(frozen=True, slots=True)
 class Discrepancy:
-    """A difference from what was sealed: the position in the chain, the entry (None if it is missing), and what."""
+    """A difference from what was sealed: its position in the chain, the entry (None if missing), and a description."""
 
     position: int
     entry: int | None

@@ -14,7 +14,7 @@ from idp.foundation.doctor import Check, Finding
 
 
 def audit() -> Iterator[Finding]:
-    """The audit log keeps up with its chain."""
+    """Check that entries of the audit log are sealed into its chain in time."""
     oldest = session().scalar(select(func.min(Entry.at)).where(Entry.position.is_(None)))
     if oldest is None or clock.now() - oldest < timedelta(minutes=1):
         yield Finding("audit", "ok", "every entry is in the chain")

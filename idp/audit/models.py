@@ -49,7 +49,7 @@ class Details(Base):
 
 
 class Checkpoint(Base):
-    """The chain's end at some moment, signed; it also leaves the machine by the log."""
+    """The signed end of the chain at some moment; the same is written to the log, which is kept on another machine."""
 
     __tablename__ = "audit_checkpoints"
 
@@ -91,20 +91,20 @@ APPEND_ONLY_TRIGGERS = {
         FOR EACH STATEMENT EXECUTE FUNCTION audit_refuse()""",
     ),
 }
-"""What makes the tables append-only, by dialect, to be run once both exist: an entry may be sealed once, and
-nothing else. Removing it is for a database administrator, and the chain shows what was done then. (`DDL` formats
-with %, so there is none.)"""
+"""The triggers that make the tables append-only, by dialect, to be created once both exist: an entry can be sealed, and
+not be changed otherwise. A database administrator can remove the triggers; the chain shows what was changed then.
+(`DDL` treats % as a placeholder, so there is none here.)"""
 
 
-def _guard() -> None:
-    """Let `create_all` build the guards; the migration runs the same statements."""
+def _create_triggers_with_tables() -> None:
+    """Have `create_all` create the triggers; the migration runs the same statements."""
     last = Checkpoint.__table__
     assert isinstance(last, Table)
     last.add_is_dependent_on(Entry.metadata.tables["audit_entries"])
     for dialect, statements in APPEND_ONLY_TRIGGERS.items():
         for statement in statements:
-            guard = DDL(statement)  # type: ignore[no-untyped-call]
-            event.listen(last, "after_create", guard.execute_if(dialect=dialect))
+            trigger = DDL(statement)  # type: ignore[no-untyped-call]
+            event.listen(last, "after_create", trigger.execute_if(dialect=dialect))
 
 
-_guard()
+_create_triggers_with_tables()

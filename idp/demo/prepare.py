@@ -67,9 +67,9 @@ def _prepare_all(settings: Settings, programs: Services, report: Callable[[str],
     report("database")
     report("signing keys")
     with transaction(app):
-        report(f"{_schools(settings)} fictional schools")
+        report(f"{_import_schools(settings)} fictional schools")
     with transaction(app):
-        _clients(programs)
+        _register_clients(programs)
     report("partners")
     with transaction(app):
         link = None if operators.all_operators() else operators.add("Olive Operator", OPERATOR)[1]
@@ -78,14 +78,15 @@ def _prepare_all(settings: Settings, programs: Services, report: Callable[[str],
     return link
 
 
-def _schools(settings: Settings) -> int:
+def _import_schools(settings: Settings) -> int:
+    """Import the sample register unless that was done before; returns how many schools there are."""
     if refresh.latest() is None:
         with files.open_sources(settings.schools.sample, settings.schools.sample_links) as sample:
             refresh.run(sample)
     return session().scalars(select(func.count()).select_from(School)).one()
 
 
-def _clients(programs: Services) -> None:
+def _register_clients(programs: Services) -> None:
     """Register the programs from their manifests, or update them if an address or manifest has changed.
 
     They have no secrets: their public keys are fetched from the programs themselves.
@@ -109,12 +110,12 @@ def manifest_at(url: str) -> dict[str, Any]:
 
 
 def second_manifest_at(url: str) -> dict[str, Any]:
-    """The same of SchoolBooking."""
+    """SchoolBooking's manifest with its address replaced by `url`."""
     return _read(SECOND_MANIFEST, url, old=SECOND_MANIFEST_URL)
 
 
 def xporter_manifest_at(url: str) -> dict[str, Any]:
-    """The same of XporterOnDemand."""
+    """XporterOnDemand's manifest with its address replaced by `url`."""
     return _read(XPORTER_MANIFEST, url, old=XPORTER_MANIFEST_URL)
 
 

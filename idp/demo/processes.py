@@ -21,15 +21,15 @@ from idp.demo.services import FOLDER
 from idp.foundation.setting_types import ROOT
 
 START_TIMEOUT_SECONDS = 30.0
-"""For each program, until it responds."""
+"""How long each program may take until it responds."""
 
 STOP_TIMEOUT_SECONDS = 8.0
-"""For each program, before it is killed."""
+"""How long each program may take to stop before it is killed."""
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 POLL_SECONDS = 0.05
-"""Between two checks whether a program responds."""
+"""The time between two checks whether a program responds."""
 
 _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # without the proxies of the environment
 
@@ -52,7 +52,7 @@ class Program:
 
     @property
     def log(self) -> Path:
-        """The file of its output."""
+        """The file that its output is written to."""
         return FOLDER / f"{self.name}.log"
 
 
@@ -66,7 +66,7 @@ class ProcessGroup:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        with _uninterrupted():  # people press Ctrl-C twice
+        with _uninterrupted():  # a second Ctrl-C must not interrupt the stop
             for process in reversed(self._processes.values()):
                 _signal(process, signal.SIGTERM)
             deadline = time.monotonic() + STOP_TIMEOUT_SECONDS

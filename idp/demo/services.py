@@ -18,7 +18,7 @@ ENDPOINT = FOLDER / "endpoint"
 MIS = FOLDER / "mis"
 """What the fictional school's system (MIS) exports."""
 INVITE_CODE = "WELCOME-TO-ASSEMBLY"
-"""With which anybody signs up at the partner's applications."""
+"""The code with which anybody can sign up at the partner's applications."""
 COMMAND = FOLDER / "idp"
 """A script that runs `idp` with the settings of the running demonstration."""
 SERVER_COMMAND = FOLDER / "school-server"
@@ -55,7 +55,7 @@ class Services:
     xporter: Service
     schoolbooking: Service
     smtp: Service
-    """Where the mailbox receives mail."""
+    """The port on which the mailbox receives mail."""
 
     def __iter__(self) -> Iterator[Service]:
         return iter((self.idp, self.assembly, self.mailbox, self.xporter, self.schoolbooking, self.smtp))

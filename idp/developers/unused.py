@@ -33,8 +33,8 @@ def mail_due(after: str = "") -> str | None:
             if not names:  # another worker has mailed them meanwhile
                 continue
             posted = change_notices.mail(
-                companies.by_id(partner_id), "sandbox_unused", names=names, until=dates.day(clock.now() + NOTICE_PERIOD),
-                link=runtime.url("/developers/sandbox"),
+                companies.by_id(partner_id), "sandbox_unused", names=names,
+                until=dates.day(clock.now() + NOTICE_PERIOD), link=runtime.url("/developers/sandbox"),
             )  # fmt: skip
             if not posted:  # nothing is removed without a mail: the marks are rolled back
                 raise RuntimeError("no mail could be posted")

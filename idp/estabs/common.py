@@ -3,9 +3,9 @@
 Published lists of leaked passwords hold few that are this long, and those few follow a handful of patterns:
 a favourite word followed by digits, doubled, or joined with another word, or a run of neighbouring keys.
 The list is therefore generated from words and patterns. Both were compiled for this project, by hand, from what
-such lists are known to have in common; nothing was copied, so no other licence applies. The longer
-entries are added of the frequency lists that the `zxcvbn` package ships (MIT licence): leaked passwords, and single English
-words, which are no better. docs/decisions says where they come from.
+such lists are known to have in common; nothing was copied, so no other licence applies. Added are the
+longer entries of the frequency lists of the `zxcvbn` package (MIT licence): leaked passwords, and single English words,
+which are no better. docs/decisions says where they come from.
 """
 
 # ruff: noqa: SIM905  the words read better as prose

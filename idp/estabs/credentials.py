@@ -37,7 +37,7 @@ def set_hash(person: Administrator, password_hash: str, *, by: str, is_generated
 
 
 def replace_hash(person: Administrator, hashed: str, *, made_at: datetime | None) -> bool:
-    """Replace the password set at `made_at` by a generated one with the hash `hashed`; False if it changed meanwhile."""
+    """Replace the password set at `made_at` by a generated one, whose hash is `hashed`; False if it has changed."""
     now = clock.now()
     replaced = session().execute(
         update(Administrator)

@@ -23,7 +23,7 @@ MAX_SCHOOLS: Final = 10
 DOMAIN: Final = "fictional.invalid"
 """The domain of their people's addresses, to which nothing is sent (RFC 6761 §6.4)."""
 MOBILE: Final = "+447700900000"
-"""The number of their people, from the range that Ofcom keeps for fiction. Never confirmed, so nothing is sent to it."""
+"""The number of their people, from the range that Ofcom keeps for fiction. Unconfirmed, so nothing is sent to it."""
 
 
 class TooManyFictionalSchools(Refusal):

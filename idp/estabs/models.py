@@ -34,8 +34,8 @@ class Estab(Base):
     state: Mapped[str]
     state_changed_at: Mapped[datetime] = mapped_column(index=True)
     endpoint_changed_at: Mapped[datetime | None] = mapped_column(index=True)
-    """When the state of its endpoint (`xporter`) changed last; a loss counts from when it is recorded. None if it has had
-    no endpoint. The column is here because a page of a client's schools reads this row in any case."""
+    """When the state of its endpoint (`xporter`) changed last; a loss counts from when it is recorded. None if it never
+    had one. The column is here because a page of a client's schools reads this row in any case."""
     registered_at: Mapped[datetime]
     mis: Mapped[str | None]
     """A code of config/mis.toml; None until the school has answered."""

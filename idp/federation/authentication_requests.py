@@ -1,7 +1,7 @@
-"""Requests that we send to a provider: kept as rows, good once, for ten minutes, in the browser that began them.
+"""Requests that we send to a provider: kept as rows, usable once, for ten minutes, in the browser that began them.
 
-The row holds what the response is compared with: nonce and PKCE verifier, sealed; the browser; and for linking the
-session. None of it can be had from the address that the provider is sent.
+The row holds what the response is checked against: nonce and PKCE verifier, sealed; the browser; and, if an account is
+to be linked, the session. The address to which the browser is sent reveals none of this.
 """
 
 import json
@@ -18,15 +18,15 @@ from idp.foundation import clock, crypto, runtime
 from idp.foundation.database import claim, session
 
 LIFETIME: Final = timedelta(minutes=10)
-MAX_RETURN_PATH: Final = 2048
-"""Characters of a local path that is kept; the path of a partner's request has two hundred."""
-MAX_CODE: Final = 4096
-"""Characters; Microsoft's codes have up to two thousand."""
+MAX_RETURN_PATH_LENGTH: Final = 2048
+"""In characters. A longer path is not kept; the path of a partner's request has about two hundred."""
+MAX_CODE_LENGTH: Final = 4096
+"""In characters; Microsoft's codes have up to two thousand."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """A request whose response came. `sid` is the session whose person links an account; None for a sign-in."""
+    """A request that was answered. `sid` is the session whose person links an account; None for a sign-in."""
 
     nonce: str
     verifier: str
@@ -37,7 +37,7 @@ class Pending:
 def begin(
     provider: Provider, *, browser: str, return_path: str, sid: str | None = None, prompt: str | None = None
 ) -> str:
-    """Keep a request of the browser with this id, and return the address to send it to.
+    """Store a request of the browser with this id, and return the address to which to send the browser.
 
     `sid` is the session whose person links an account. `prompt` says what the provider has to ask (OpenID Connect Core
     1.0 §3.1.2.1). Raises `ProviderUnavailable` and `ResponseRefused`.
@@ -49,7 +49,7 @@ def begin(
         FederatedRequest(
             digest=digest, provider=provider.name, browser=crypto.digest(browser), sid=sid,
             sealed=runtime.sealer().seal(secrets, where=_sealing_context(digest)),
-            return_path=return_path if len(return_path) <= MAX_RETURN_PATH else "/",
+            return_path=return_path if len(return_path) <= MAX_RETURN_PATH_LENGTH else "/",
             created_at=now, expires_at=now + LIFETIME, used_at=None,
         )
     )  # fmt: skip
@@ -57,7 +57,7 @@ def begin(
 
 
 def spend(provider: Provider, state: str, *, browser: str) -> Pending | None:
-    """The request with this `state`, spent; None unless this provider and this browser may complete it now."""
+    """Use up the request with this `state`, and return it; None unless this provider and browser may complete it."""
     digest = crypto.digest(state)
     if not claim(FederatedRequest, digest=digest, provider=provider.name, browser=crypto.digest(browser)):
         return None
@@ -78,8 +78,8 @@ def check_issuer(provider: Provider, iss: str | None) -> None:
 
 
 def complete(provider: Provider, pending: Pending, *, code: str, iss: str | None) -> Identity:
-    """The account that the person has proven to have. Raises the errors of `client.redeem` and `id_token.verify`."""
-    if not 0 < len(code) <= MAX_CODE:
+    """The account that the person has proven to be theirs. Raises as `client.redeem` and `id_token.verify`."""
+    if not 0 < len(code) <= MAX_CODE_LENGTH:
         raise ResponseRefused(reason=f"{provider.name}: a code of {len(code)} characters")
     endpoints = metadata.for_provider(provider)
     text, access_token = client.redeem(provider, endpoints, code=code, verifier=pending.verifier)

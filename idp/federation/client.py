@@ -33,7 +33,7 @@ class _Response:
         return json.loads(self._body)
 
     def raise_for_status(self) -> None:
-        """Raise for an error status, which Authlib asks for where there is no OAuth error to report."""
+        """Raise for an error status. Authlib calls this where the response has no OAuth error."""
         if self.status_code >= 500:
             raise ProviderUnavailable(reason=f"{self.url} answered {self.status_code}")
         if self.status_code >= 400:
@@ -61,7 +61,7 @@ class _Session:
 def authorization_address(
     provider: Provider, metadata: Metadata, *, state: str, nonce: str, verifier: str, prompt: str | None
 ) -> str:
-    """Where the browser is sent: an authentication request with state, nonce and a PKCE challenge (S256)."""
+    """The address of an authentication request with state, nonce and a PKCE challenge (S256)."""
     address, _ = _client(provider).create_authorization_url(
         metadata.authorization_endpoint, state=state, nonce=nonce, code_verifier=verifier, prompt=prompt
     )

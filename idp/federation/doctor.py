@@ -9,7 +9,7 @@ from idp.foundation.errors import Refusal
 
 
 def federation() -> Iterator[Finding]:
-    """Metadata and keys of each provider that is switched on can be fetched."""
+    """Check that metadata and keys of each provider that is switched on can be fetched."""
     for provider in providers.enabled():
         what = f"sign-in with {provider.kind.title}"
         try:

@@ -46,7 +46,7 @@ class RequestStale(Refusal):
 
 
 class SchoolAccountNeeded(Refusal):
-    """A personal account, which belongs to no organisation."""
+    """The account is a personal one: it belongs to no organisation."""
 
     code, status, title = "school_account_needed", 403, "That is a personal account"
     message = (

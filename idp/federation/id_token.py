@@ -14,14 +14,15 @@ from idp.foundation import clock, crypto, runtime
 from idp.keys import jwts
 
 ALGORITHMS: Final = ("RS256", "PS256", "ES256")
-"""With which a provider may sign; `none` and shared secrets are not among them."""
-MAX_TOKEN: Final = 16_384
-"""Characters; Microsoft's and Google's have two thousand."""
-MAX_SUBJECT: Final = 255
-"""Characters (OpenID Connect Core 1.0 §2)."""
-MAX_SHOWN: Final = 320
-NAMES: Final = ("email", "preferred_username", "name")
-"""Claims that show a person which account it is, the best first."""
+"""The algorithms with which a provider may sign; `none` and those with a shared secret are not among them."""
+MAX_TOKEN_LENGTH: Final = 16_384
+"""In characters; tokens of Microsoft and Google have about two thousand."""
+MAX_SUBJECT_LENGTH: Final = 255
+"""In characters (OpenID Connect Core 1.0 §2)."""
+MAX_SHOWN_LENGTH: Final = 320
+"""How many characters of the account's name are stored."""
+NAME_CLAIMS: Final = ("email", "preferred_username", "name")
+"""The claims from which a person recognises the account; the first that is present is shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,7 @@ def verify(
     `SchoolAccountNeeded` and `ProviderUnavailable`.
     """
     try:
-        presented = jwts.parse(text, max_length=MAX_TOKEN)
+        presented = jwts.parse(text, max_length=MAX_TOKEN_LENGTH)
         jwts.verify(presented, provider_metadata.keys(metadata, presented.kid), ALGORITHMS)
         claims = presented.claims
         skew = runtime.settings().tokens.skew
@@ -69,7 +70,7 @@ def _check(
     if not isinstance(claims.get("nonce"), str) or not crypto.constant_time_compare(claims["nonce"], nonce):
         raise jwts.InvalidJwt("nonce is not that of the request")
     subject = claims.get("sub")
-    if not isinstance(subject, str) or not 0 < len(subject) <= MAX_SUBJECT or not subject.isprintable():
+    if not isinstance(subject, str) or not 0 < len(subject) <= MAX_SUBJECT_LENGTH or not subject.isprintable():
         raise jwts.InvalidJwt("sub must be a string of at most 255 characters")
     params = {"client_id": client_id, "nonce": nonce, "access_token": access_token}
     CodeIDToken(claims, dict(presented.header), None, params).validate(
@@ -87,5 +88,7 @@ def _identity(claims: dict[str, Any], provider: Provider) -> Identity:
 
 
 def _shown_as(claims: dict[str, Any]) -> str:
-    names = (claims.get(name) for name in NAMES)
-    return next((name for name in names if isinstance(name, str) and name and name.isprintable()), "")[:MAX_SHOWN]
+    names = (claims.get(name) for name in NAME_CLAIMS)
+    return next((name for name in names if isinstance(name, str) and name and name.isprintable()), "")[
+        :MAX_SHOWN_LENGTH
+    ]

@@ -1,6 +1,6 @@
 """Link an account of another provider to a person, unlink it, and find the person that it is linked to.
 
-What is compared is provider, issuer and `sub`, and that the organisation is still the same. An e-mail address is never
+Provider, issuer and `sub` are compared, and the organisation must still be the same. An e-mail address is never
 compared: at several providers its holder can set it to anybody's.
 """
 
@@ -90,10 +90,10 @@ def unlink(person: Administrator, provider_name: str) -> bool:
     return True
 
 
-def person_of(identity: Identity) -> Administrator | None:
-    """The person whose account it is, held (`people.get_locked`); None if it is not linked, or they were removed.
+def find_person(identity: Identity) -> Administrator | None:
+    """The person whose account it is, locked (`people.get_locked`).
 
-    Likewise if the organisation changed.
+    None if the account is not linked, if the person was removed, or if the organisation of the account has changed.
     """
     account = _account(identity)
     if account is None or account.tenant != identity.tenant:
@@ -126,7 +126,7 @@ def _is_row_of(identity: Identity) -> tuple[ColumnElement[bool], ...]:
 
 
 def _delete_if_removed(identity: Identity) -> None:
-    """Let an account be linked again whose person was removed."""
+    """Delete the link of this account if its person was removed, so that it can be linked again."""
     removed = select(Administrator.id).where(Administrator.removed_at.is_not(None))
     statement = delete(LinkedAccount).where(*_is_row_of(identity), LinkedAccount.person_id.in_(removed))
     session().execute(statement.execution_options(synchronize_session=False))

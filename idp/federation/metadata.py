@@ -1,7 +1,7 @@
 """A provider's description of itself (OpenID Connect Discovery 1.0) and its public keys, fetched and cached.
 
 Both are fetched again after an hour; keys also when a token names one that is not among them, at most once a minute.
-What was fetched stays good for a day while the provider cannot be reached.
+What was fetched is used for a day while the provider cannot be reached.
 """
 
 import json
@@ -22,11 +22,11 @@ from idp.keys.jwts import Key
 from idp.partners import jwks
 
 CACHE_SECONDS: Final = 3600.0
-"""Seconds for which what was fetched is used without asking again."""
+"""For how long a fetched document is used before it is fetched again."""
 MIN_REFETCH_SECONDS: Final = 60.0
-"""Seconds between two requests for keys because a key is not known."""
+"""The least time between two requests for keys that are made because a key is not known."""
 MAX_STALE_SECONDS: Final = 86_400.0
-"""Seconds for which what was fetched is used while the provider cannot be reached."""
+"""For how long a fetched document is used while the provider cannot be reached."""
 
 log = structlog.get_logger(__name__)
 
@@ -44,17 +44,17 @@ class Metadata:
 
 @dataclass(frozen=True, slots=True)
 class _Cached:
-    at: float
-    """Monotonic seconds."""
+    fetched_at: float
+    """By the monotonic clock, in seconds."""
     document: dict[str, Any]
 
 
 _CACHE: Final = PerApplication[dict[str, _Cached]](dict)
-"""By address."""
+"""The fetched documents, by address."""
 
 
 def for_provider(provider: Provider) -> Metadata:
-    """The provider's metadata. Raises `ProviderUnavailable`, and `ResponseRefused` if they are not its own."""
+    """The provider's metadata. Raises `ProviderUnavailable`, and `ResponseRefused` if they name another issuer."""
     document = _document(f"{provider.settings.authority}/.well-known/openid-configuration", CACHE_SECONDS)
     if document.get("issuer") != provider.settings.issuer:
         raise ResponseRefused(reason=f"{provider.name}: the metadata are of another issuer than the settings name")
@@ -78,12 +78,12 @@ def _document(url: str, seconds: float) -> dict[str, Any]:
     """The JSON object at `url`, from the cache if it was fetched less than `seconds` ago."""
     cache, now = _CACHE.get(), time.monotonic()
     cached = cache.get(url)
-    if cached is not None and now - cached.at < seconds:
+    if cached is not None and now - cached.fetched_at < seconds:
         return cached.document
     try:
         document = _fetch(url)
     except Refusal as error:
-        if cached is None or now - cached.at >= MAX_STALE_SECONDS:
+        if cached is None or now - cached.fetched_at >= MAX_STALE_SECONDS:
             raise
         log.warning("provider", url=url, reason=error.reason)
         return cached.document

@@ -20,7 +20,7 @@ class LinkedAccount(Base):
     """`microsoft` or `google`."""
     issuer: Mapped[str]
     subject: Mapped[str]
-    """The provider's `sub`. With provider and issuer it is the account; an e-mail address never is."""
+    """The provider's `sub`. With provider and issuer it identifies the account; an e-mail address does not."""
     tenant: Mapped[str]
     """The organisation that the account belongs to: Microsoft's `tid`, Google's `hd`; empty where there is none."""
     shown_as: Mapped[str]

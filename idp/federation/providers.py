@@ -86,7 +86,7 @@ class Provider:
 
     @property
     def needs_tenant(self) -> bool:
-        """Whether an account must belong to an organisation: with one fixed issuer of Microsoft's it does anyway."""
+        """Whether to check that an account belongs to an organisation. A fixed issuer of Microsoft's is one already."""
         return self.has_many_issuers or self.kind.tenant_claim == "hd"
 
     @property

@@ -1,4 +1,4 @@
-"""To a provider and back: sign in with an account of it, or link that account to the person who is signed in."""
+"""Send the browser to a provider and process its response: sign in, or link the account to who is signed in."""
 
 from urllib.parse import urlencode
 
@@ -28,8 +28,8 @@ from idp.foundation.web.transactions import transaction
 from idp.signin import devices, guesses, password, return_paths, second_step, session, views as signin
 
 SECURITY_PAGE = "/manage/security"
-MAX_STATE = 200
-"""Characters; ours have 43."""
+MAX_STATE_LENGTH = 200
+"""In characters; ours have 43."""
 
 log = structlog.get_logger(__name__)
 bp = Blueprint("federation", __name__)
@@ -79,10 +79,10 @@ def come_back(name: str) -> ResponseReturnValue:
 
 
 def _spend(provider: Provider) -> Pending:
-    """The request that is answered, spent in a transaction of its own: whatever comes after, it is not used twice."""
+    """The request that is answered. It is used up in a transaction of its own, which no later failure undoes."""
     state = _single("state")
     pending = None
-    if state is not None and len(state) <= MAX_STATE:
+    if state is not None and len(state) <= MAX_STATE_LENGTH:
         database.end_read_transaction()
         with transaction(current_app._get_current_object()):  # type: ignore[attr-defined]  # noqa: SLF001
             pending = authentication_requests.spend(provider, state, browser=browser_store.browser_id())
@@ -148,8 +148,8 @@ def _link(identity: Identity, pending: Pending) -> ResponseReturnValue:
 
 
 def _sign_in(identity: Identity, return_path: str) -> ResponseReturnValue:
-    """Sign in the person whose account it is, as far as a password would. An unknown account gets a page, no more."""
-    person = linking.person_of(identity)
+    """Sign in the person whose account it is, as far as a password would; an unknown account is shown a page."""
+    person = linking.find_person(identity)
     if person is None:
         return _not_linked(identity.provider, return_path)
     try:
@@ -172,6 +172,6 @@ def _not_linked(provider: Provider, return_path: str) -> Response:
 
 
 def _keep_opener(return_path: str) -> None:
-    """A partner's window stays in touch with the one that opened it (`security.keep_opener`)."""
+    """On the way to a partner, do not cut the window off from the one that opened it (`security.keep_opener`)."""
     if return_paths.leads_to_partner(return_path):
         security.keep_opener()

@@ -141,5 +141,5 @@ class Passwords:
         return self._hashing.submit(counted).result()
 
     def is_outdated(self, stored: str) -> bool:
-        """Whether `stored` was made with other parameters, so that the password has to be hashed again at this sign-in."""
+        """Whether `stored` was made with other parameters, so that this sign-in has to hash the password again."""
         return self._hasher.check_needs_rehash(stored)

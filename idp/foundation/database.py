@@ -120,7 +120,7 @@ class _Base(DeclarativeBase):
 
 
 class _Session(FlaskSession):
-    """The ORM's session, on the connection that Core statements use; it commits and rolls back their transaction too."""
+    """The ORM's session, on the connection that Core statements use; it commits and rolls back their transaction."""
 
     def get_bind(self, *_args: Any, **_kwargs: Any) -> Connection:
         """Return the request's connection, the only one at a time."""

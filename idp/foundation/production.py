@@ -32,8 +32,8 @@ def inconsistencies(settings: "Settings") -> list[str]:
         "throttle.storage: several workers need redis://": settings.server.workers > 1
         and settings.throttle.storage.startswith("memory"),
         "server.workers: SQLite is for one": settings.server.workers > 1 and settings.database.is_sqlite,
-        f"database.pool_size: must be {settings.server.concurrent_requests} at least, a connection for each request that runs: "
-        "two more than server.threads": settings.database.pool_size < settings.server.concurrent_requests
+        f"database.pool_size: must be {settings.server.concurrent_requests} at least, a connection for each request "
+        "that runs: two more than server.threads": settings.database.pool_size < settings.server.concurrent_requests
         and not settings.database.is_sqlite,
     }
     checks |= _incomplete_sms(settings.sms)

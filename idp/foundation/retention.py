@@ -20,7 +20,7 @@ Period = Literal[
 
 @dataclass(frozen=True, slots=True)
 class DeleteAfter:
-    """Rows are deleted `period` after the time in `column`, which needs an index; with `only`, just those that meet it."""
+    """Rows are deleted `period` after the time in `column`, which needs an index; with `only`, just those rows."""
 
     column: InstrumentedAttribute[Any]
     period: Period

@@ -1,7 +1,7 @@
 """The answers of the person who got the link of an invitation: they begin, pass it on, or say that it is not for them.
 
-Following the link only shows a page, because mail scanners follow links too; its buttons use the link up. Each locks
-the invitation first and claims the link after it.
+Following the link only shows a page, because mail scanners follow links too; its buttons use the link up. Each button
+locks the invitation first and then claims the link.
 """
 
 from dataclasses import dataclass
@@ -25,11 +25,11 @@ from idp.partners.snapshots import Snapshot
 from idp.partners.start_link import StartLink
 
 MAX_FORWARDS: Final = 3
-"""How often an invitation is passed on."""
+"""How often an invitation may be passed on."""
 
 
 class InvitationUnknown(LinkUnknown):
-    """No invitation has this link, or no longer."""
+    """No invitation has this link: it is wrong, or the invitation was deleted."""
 
     message = (
         "Please check that the whole address was copied. An old invitation is deleted some weeks after it expired."
@@ -37,7 +37,7 @@ class InvitationUnknown(LinkUnknown):
 
 
 class InvitationBegun(LinkUsed):
-    """Its reader went on to the partner; `start` is where."""
+    """The reader has gone on to the partner; `start` is the address they went to."""
 
     code, title = "invitation_begun", "You have begun already"
 
@@ -49,7 +49,7 @@ class InvitationBegun(LinkUsed):
 
 
 class InvitationForwarded(LinkUsed):
-    """Its reader passed it on to somebody else."""
+    """The reader passed the invitation on to somebody else."""
 
     code, title = "invitation_forwarded", "This invitation has been passed on"
     message = (
@@ -59,7 +59,7 @@ class InvitationForwarded(LinkUsed):
 
 
 class InvitationDeclined(LinkRefused):
-    """Its reader said that it was not for them."""
+    """The reader said that the invitation was not for them."""
 
     code, title = "invitation_declined", "This invitation has been declined"
     message = (
@@ -69,20 +69,20 @@ class InvitationDeclined(LinkRefused):
 
 
 class InvitationCancelled(LinkRefused):
-    """The partner took it back, or its application was disabled."""
+    """The partner cancelled the invitation, or its application was disabled."""
 
     code, title = "invitation_cancelled", "This invitation has been taken back"
     message = "The service has taken this invitation back. You do not need to do anything, and nothing is shared."
 
 
 class InvitationSuperseded(LinkSuperseded):
-    """A newer link was sent."""
+    """A newer link of the invitation was sent."""
 
     message = "A newer e-mail about this has been sent since then, and only the link in the newest one works."
 
 
 class InvitationExpired(LinkExpired):
-    """It waited for too long."""
+    """The invitation expired unanswered."""
 
     message = "Invitations are open for some days only. Please ask the service to send it again. Nothing is shared."
 
@@ -95,7 +95,7 @@ class SchoolConnected(Refusal):
 
 
 class PassedOnTooOften(Refusal):
-    """It was passed on `MAX_FORWARDS` times."""
+    """The invitation was passed on `MAX_FORWARDS` times."""
 
     code, status, title = "passed_on_too_often", 429, "This invitation has been passed on several times"
     message = (
@@ -105,7 +105,7 @@ class PassedOnTooOften(Refusal):
 
 
 class SamePerson(Refusal):
-    """It would be passed on to the address that it came to."""
+    """The invitation would be passed on to the address that it was sent to."""
 
     code, status, title = "same_person", 422, "This is the address that we wrote to"
     message = "Enter the address of somebody else: this is the one that we wrote to"
@@ -119,7 +119,7 @@ class OpenInvitation:
     link: InvitationLink
     client: Snapshot
     start: StartLink
-    """Where the person goes on."""
+    """The address at the partner where the person continues."""
     is_connected: bool
     """Whether the school has authorised sharing with the client already."""
 
@@ -134,8 +134,8 @@ def check(secret: str) -> OpenInvitation:
 
 def begin(secret: str) -> StartLink:
     """Use the link up, because its reader may decide; returns where they go on. Raises as `check`."""
-    current = _hold(secret)
-    _use(current, "begin")
+    current = _lock(secret)
+    _use_up(current, "begin")
     current.invitation.opened_at = clock.now()
     _record(events.SCHOOL_INVITATION_OPENED, current, "opened")
     return current.start
@@ -146,14 +146,14 @@ def forward(secret: str, recipient: Recipient, *, disclose: bool) -> None:
 
     Raises as `check`, and `SchoolConnected`, `SamePerson`, `PassedOnTooOften` and `mailing.TooManyMails`.
     """
-    current = _hold(secret)
+    current = _lock(secret)
     invitation = current.invitation
     if people.fold_email(recipient.email) == current.link.email_folded:
         raise SamePerson(reason=invitation.id)
     if invitation.forwards >= MAX_FORWARDS:
         raise PassedOnTooOften(reason=invitation.id)
     mailing.check_address(recipient)
-    _use(current, "forward")
+    _use_up(current, "forward")
     invitation.forwards += 1
     invitation.forwarded_at, invitation.opened_at = clock.now(), None
     invitation.disclosed_name = recipient.name if disclose else None
@@ -164,8 +164,8 @@ def forward(secret: str, recipient: Recipient, *, disclose: bool) -> None:
 
 def decline(secret: str) -> None:
     """Note that the invitation is not for this school or person. Raises as `check`, and `SchoolConnected`."""
-    current = _hold(secret)
-    _use(current, "decline")
+    current = _lock(secret)
+    _use_up(current, "decline")
     current.invitation.declined_at = clock.now()
     _record(events.SCHOOL_INVITATION_DECLINED, current, "declined")
 
@@ -187,7 +187,7 @@ def _check(link: InvitationLink, invitation: SchoolInvitation) -> OpenInvitation
     return OpenInvitation(invitation, link, client, start, states.is_connected(invitation))
 
 
-def _hold(secret: str) -> OpenInvitation:
+def _lock(secret: str) -> OpenInvitation:
     """Lock the invitation of this link, and return it as it is now. Raises as `check`, and `SchoolConnected`."""
     lock(SchoolInvitation, check(secret).invitation.id)
     session().expire_all()
@@ -197,7 +197,7 @@ def _hold(secret: str) -> OpenInvitation:
     return current
 
 
-def _use(current: OpenInvitation, answer: str) -> None:
+def _use_up(current: OpenInvitation, answer: str) -> None:
     """Use the link up for this answer; the invitation is locked."""
     digest = current.link.digest
     if not claim(InvitationLink, digest=digest, invitation_id=current.invitation.id, answer=None, superseded_at=None):
@@ -207,7 +207,7 @@ def _use(current: OpenInvitation, answer: str) -> None:
 
 
 def _record(event: str, current: OpenInvitation, state: Literal["opened", "forwarded", "declined"]) -> None:
-    """Write it in the audit log, and tell the client; the invitation is locked."""
+    """Record the answer in the audit log, and send the client an event; the invitation is locked."""
     invitation, client_id = current.invitation, current.client.id
     log.record(event, by="stranger", client=client_id, subject=invitation.id)
     facts = InvitationFacts(invitation_id=invitation.id, state=state, reference=invitation.reference)

@@ -1,6 +1,6 @@
 """What a partner's application does: invite a school, send the invitation again, and cancel it.
 
-Nothing here looks whether the address or the school has an account, so that a partner learns nothing of either.
+Nothing here checks whether the address or the school has an account, so that a partner learns nothing about either.
 """
 
 from dataclasses import dataclass
@@ -24,15 +24,15 @@ from idp.partners.snapshots import Snapshot
 from idp.schools.models import School
 
 MAX_MAILS: Final = 4
-"""Mails that a partner has us send for one invitation: the first, and three more."""
+"""How many mails a partner may have us send for one invitation: the first, and three more."""
 MAX_REFERENCE_LENGTH: Final = 200
-"""Characters of a partner's own reference."""
+"""In characters, of the partner's own reference."""
 MAX_KEY_LENGTH: Final = 255
-"""Characters of an idempotency key."""
+"""In characters, of an idempotency key."""
 
 
 class InvalidInvitation(Refusal):
-    """Something in it is wrong; `field_errors` lists all of it, each with the name of its field."""
+    """The invitation has invalid fields; `field_errors` lists each with its name and what is wrong."""
 
     code, status, title = "invalid_invitation", 422, "This invitation cannot be sent"
 
@@ -49,13 +49,13 @@ class KeyReused(Refusal):
 
 
 class TooManyInvitations(TooManyRequests):
-    """More than the client may have open, or make in a day, or send again; the message says which."""
+    """The client has too many open, made too many today, or sent one too often; the message says which."""
 
     code, title = "too_many_invitations", "This application has sent enough invitations for now"
 
 
 class InvitationOver(Refusal):
-    """It was accepted, declined or cancelled, so it cannot be sent again or cancelled; the message says which."""
+    """The invitation was answered or cancelled, so it cannot be sent again or cancelled; the message says which."""
 
     code, status, title = "invitation_over", 409, "This invitation is over"
 
@@ -81,11 +81,11 @@ def invite(client: Snapshot, request: Request, *, idempotency_key: str | None = 
     between two at once. Raises `InvalidInvitation`, `targets.SchoolNotOpen`, `KeyReused`, `TooManyInvitations` and
     `mailing.TooManyMails`.
     """
-    checked, key = _checked(client, request, idempotency_key), _digest(idempotency_key)
-    content = _content(checked)
+    checked, key = _cleaned(client, request, idempotency_key), _key_digest(idempotency_key)
+    content = _content_digest(checked)
     advisory_lock("school_invitations", client.id)  # for the limits
     if key is not None and (earlier := _find_by_key(client.id, key)) is not None:
-        return _same(earlier, content)
+        return _repeated(earlier, content)
     targets.require_open(checked.school)
     _check_limits(client.id)
     recipient, now, invitation_id = Recipient(checked.name, checked.email), clock.now(), crypto.new_id("sin")
@@ -99,7 +99,7 @@ def invite(client: Snapshot, request: Request, *, idempotency_key: str | None = 
     if not is_new:
         earlier = None if key is None else _find_by_key(client.id, key)
         assert earlier is not None
-        return _same(earlier, content)
+        return _repeated(earlier, content)
     invitation = session().get_one(SchoolInvitation, invitation_id)
     mailing.send(invitation, client, recipient)
     log.record(
@@ -136,7 +136,7 @@ def resend(client: Snapshot, invitation_id: str) -> Status:
 
 
 def cancel(client_id: str, invitation_id: str) -> Status:
-    """Take an invitation back: its link stops working. Once more changes nothing.
+    """Cancel an invitation: its link stops working. Cancelling it again changes nothing.
 
     A conditional UPDATE decides between this and an answer. Raises `NotFound` and `InvitationOver`.
     """
@@ -152,7 +152,7 @@ def cancel(client_id: str, invitation_id: str) -> Status:
     return status
 
 
-def _checked(client: Snapshot, request: Request, key: str | None) -> Request:
+def _cleaned(client: Snapshot, request: Request, key: str | None) -> Request:
     """The request with its name and address cleaned. Raises `InvalidInvitation` with all that is wrong."""
     field_errors: list[tuple[str, str]] = []
     name, email = contact_fields.one_line(request.name), request.email
@@ -180,7 +180,7 @@ def _checked(client: Snapshot, request: Request, key: str | None) -> Request:
 
 
 def _scope_error(client: Snapshot, request: Request) -> str:
-    """What is wrong with its scopes; empty if nothing is."""
+    """What is wrong with the scopes of the request; empty if nothing is."""
     if request.scope_error:
         return request.scope_error
     if not request.scopes:
@@ -189,11 +189,11 @@ def _scope_error(client: Snapshot, request: Request) -> str:
     return f"this client is not registered for {others}" if others else ""
 
 
-def _digest(key: str | None) -> bytes | None:
+def _key_digest(key: str | None) -> bytes | None:
     return None if key is None else crypto.digest(key)
 
 
-def _content(request: Request) -> bytes:
+def _content_digest(request: Request) -> bytes:
     """The digest of what is asked for, which is the same for the same request."""
     fields = {"school": request.school.id, "scopes": sorted(request.scopes)}
     fields |= {name: getattr(request, name) for name in ("name", "email", "mis", "reference")}
@@ -205,7 +205,8 @@ def _find_by_key(client_id: str, key: bytes) -> SchoolInvitation | None:
     return session().scalars(select(SchoolInvitation).where(*conditions)).one_or_none()
 
 
-def _same(earlier: SchoolInvitation, content: bytes) -> SchoolInvitation:
+def _repeated(earlier: SchoolInvitation, content: bytes) -> SchoolInvitation:
+    """The invitation that an earlier request with this key made. Raises `KeyReused` if its content was different."""
     if not crypto.constant_time_compare(earlier.content_digest, content):
         raise KeyReused(reason=earlier.id)
     return earlier

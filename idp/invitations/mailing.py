@@ -14,13 +14,13 @@ from idp.invitations.models import InvitationLink, SchoolInvitation
 from idp.outbox import post
 from idp.partners.snapshots import Snapshot
 
-MAX_TO_ADDRESS: Final = 5
-"""Mails to one address within `WINDOW`, of all partners together: strangers shall not flood a mailbox through us."""
+MAX_MAILS_TO_ADDRESS: Final = 5
+"""Mails to one address within `WINDOW`, of all partners together, so that no one can flood a mailbox through us."""
 WINDOW: Final = timedelta(days=1)
 
 
 class TooManyMails(TooManyRequests):
-    """The address was sent `MAX_TO_ADDRESS` mails within `WINDOW`."""
+    """The address was sent `MAX_MAILS_TO_ADDRESS` mails within `WINDOW`."""
 
     code, title = "too_many_mails", "We have written to this address several times today"
     message = "We have sent several invitations to this e-mail address today. Please try again tomorrow."
@@ -40,7 +40,7 @@ def check_address(recipient: Recipient) -> None:
     folded = people.fold_email(recipient.email)
     advisory_lock("school_invitation_links", folded)
     recent = InvitationLink.email_folded == folded, InvitationLink.created_at > clock.now() - WINDOW
-    if (session().scalar(select(func.count()).select_from(InvitationLink).where(*recent)) or 0) >= MAX_TO_ADDRESS:
+    if (session().scalar(select(func.count()).select_from(InvitationLink).where(*recent)) or 0) >= MAX_MAILS_TO_ADDRESS:
         raise TooManyMails(reason="an address is at its limit", retry_after=int(WINDOW.total_seconds()))
 
 

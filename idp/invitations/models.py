@@ -48,7 +48,7 @@ class SchoolInvitation(Base):
     expires_at: Mapped[datetime] = mapped_column(index=True)
     """When the newest link stops working."""
     opened_at: Mapped[datetime | None]
-    """When the person who has it now went on to the partner."""
+    """When the present recipient went on to the partner."""
     forwarded_at: Mapped[datetime | None]
     disclosed_name: Mapped[str | None]
     """The name of the person it was passed on to, if the partner may know it."""

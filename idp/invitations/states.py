@@ -1,4 +1,4 @@
-"""In which state an invitation is, and whether its school is connected: computed here alone, in the database."""
+"""The state of an invitation, and whether its school is connected: computed only here, in the database."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,12 +16,12 @@ from idp.sharing.models import Authorisation
 WAITING_STATES: Final = ("sent", "opened", "forwarded")
 """The states in which the link of an invitation works, or worked until it was followed to the partner."""
 UNANSWERED_STATES: Final = (*WAITING_STATES, "expired")
-"""The states in which it can be sent again or cancelled."""
-MAX_PAGE: Final = 200
-"""Invitations that a list has at most."""
+"""The states in which an invitation can be sent again or cancelled."""
+MAX_PAGE_SIZE: Final = 200
+"""The most invitations that one page of a list has."""
 
 Cursor = tuple[datetime, str]
-"""When an invitation was made, and its id: a list goes on after it."""
+"""When the last invitation of a page was made, and its id; the next page begins after it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ def list_for_client(
         statement = statement.where(is_later)
     if only is not None:
         statement = statement.where(state() == only)
-    statement = statement.order_by(SchoolInvitation.created_at, SchoolInvitation.id).limit(min(limit, MAX_PAGE))
+    statement = statement.order_by(SchoolInvitation.created_at, SchoolInvitation.id).limit(min(limit, MAX_PAGE_SIZE))
     return [Status(*row) for row in session().execute(statement.execution_options(populate_existing=True))]
 
 
@@ -74,13 +74,13 @@ def state() -> ColumnElement[str]:
     """The state of each row of `SchoolInvitation`, now.
 
     An agreement counts as its acceptance if it was given after the invitation was made, by whichever way the school
-    came, unless our staff rejected the account that gave it. What ended it before stays: a school that declined and
-    connects later has declined this invitation.
+    came, unless our staff rejected the account that gave it. An earlier end is not undone: if a school declined and
+    connects later, the invitation stays declined.
     """
     return case(
         (SchoolInvitation.cancelled_at.is_not(None), "cancelled"),
         (SchoolInvitation.declined_at.is_not(None), "declined"),
-        (_agreement(Authorisation.given_at >= SchoolInvitation.created_at, Estab.state != "rejected"), "accepted"),
+        (_has_agreement(Authorisation.given_at >= SchoolInvitation.created_at, Estab.state != "rejected"), "accepted"),
         (SchoolInvitation.expires_at <= clock.now(), "expired"),
         (SchoolInvitation.opened_at.is_not(None), "opened"),
         (SchoolInvitation.forwarded_at.is_not(None), "forwarded"),
@@ -91,24 +91,24 @@ def state() -> ColumnElement[str]:
 def is_connected(invitation: SchoolInvitation) -> bool:
     """Whether the school has an agreement with the client that is in force or paused, and its account is verified.
 
-    What an account agreed to that our staff have not verified must not keep the contact from answering: a stranger may
-    have registered it.
+    An agreement of an account that our staff have not verified does not count: a stranger may have registered it to
+    keep the contact from answering.
     """
-    stands = (
+    in_force_or_paused = (
         Estab.state == "verified", Authorisation.withdrawn_at.is_(None), Authorisation.superseded_at.is_(None),
         Authorisation.until > clock.now(),
     )  # fmt: skip
-    statement = select(_agreement(*stands)).where(SchoolInvitation.id == invitation.id)
+    statement = select(_has_agreement(*in_force_or_paused)).where(SchoolInvitation.id == invitation.id)
     return bool(session().scalar(statement))
 
 
-def _agreement(*of: ColumnElement[bool]) -> Exists:
-    """Whether an estab of the invitation's school has an agreement with its client that is `of` this kind."""
+def _has_agreement(*conditions: ColumnElement[bool]) -> Exists:
+    """Whether an estab of the invitation's school has an agreement with its client that meets these `conditions`."""
     return (
         exists()
         .where(
             Estab.school_id == SchoolInvitation.school_id, Authorisation.estab_id == Estab.id,
-            Authorisation.client_id == SchoolInvitation.client_id, *of,
+            Authorisation.client_id == SchoolInvitation.client_id, *conditions,
         )
         .correlate(SchoolInvitation)
     )  # fmt: skip

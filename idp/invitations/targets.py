@@ -1,4 +1,4 @@
-"""The school that a partner means, which has to be open: by its URN or its DfE number."""
+"""Find the school that a partner wants to invite, by its URN or its DfE number. It has to be open."""
 
 from collections.abc import Sequence
 

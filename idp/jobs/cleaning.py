@@ -20,7 +20,7 @@ BATCH_SIZE: Final = 1000
 MAX_ROUND_SECONDS: Final = 60.0
 """Seconds that one round of cleaning may take."""
 PAUSE_SECONDS: Final = 0.05
-"""Between two batches, so that other writers get access to the database."""
+"""The pause between two batches, in which other writers get access to the database."""
 
 Work = Callable[[], AbstractContextManager[Any]]
 
@@ -70,7 +70,7 @@ def _apply(rule: DeleteAfter | KeepNewest) -> tuple[int, bool]:
 
 
 def delete_before(column: InstrumentedAttribute[Any], before: datetime, *only: ColumnElement[bool]) -> int:
-    """Delete up to `BATCH_SIZE` rows of the column's table, of which `column` is before `before` and `only` hold.
+    """Delete up to `BATCH_SIZE` rows of the column's table whose `column` is before `before`, where `only` hold.
 
     Returns how many; if fewer than `BATCH_SIZE`, there are no more. The column needs an index.
     """
@@ -82,7 +82,7 @@ def delete_before(column: InstrumentedAttribute[Any], before: datetime, *only: C
 def delete_surplus(
     column: InstrumentedAttribute[Any], limit: int, *only: ColumnElement[bool], per: InstrumentedAttribute[Any] | None
 ) -> int:
-    """Delete up to `BATCH_SIZE` rows beyond the newest `limit` by `column`, of those of which `only` hold.
+    """Of the rows where `only` hold, delete up to `BATCH_SIZE` of those beyond the newest `limit` by `column`.
 
     With `per`, `limit` is for each value of that column. Returns how many; at 0, there is nothing left to delete.
     """

@@ -12,7 +12,7 @@ from idp.jobs import heartbeats, lease
 
 
 def worker() -> Iterator[Finding]:
-    """A worker is running, and no scheduled job failed or is late."""
+    """Check that a worker is running, and that no scheduled job has failed or is late."""
     if not heartbeats.is_beating():
         last = heartbeats.last_beat()
         state = "none is running" if last is None else f"the last heartbeat was at {format_time(last)}"

@@ -10,7 +10,7 @@ from idp.jobs.models import Job
 
 
 def take(name: str, *, worker: str, lease: timedelta) -> bool:
-    """Lease the job to `worker` for `lease` if it is due; returns whether it was. One conditional UPDATE decides.
+    """Lease the job to `worker` for the time `lease` if it is due; returns whether it was. One UPDATE decides.
 
     A job that has never run is due at once.
     """

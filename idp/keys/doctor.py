@@ -9,7 +9,7 @@ from idp.keys import ring
 
 
 def keys() -> Iterator[Finding]:
-    """One key of each kind signs, and the sealing key opens it."""
+    """Check that a key of each algorithm signs, and that the sealing key opens its private half."""
     for alg in ("ES256", "RS256"):
         try:
             ring.sign({"probe": True}, alg=alg, typ="probe")

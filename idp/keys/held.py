@@ -20,7 +20,7 @@ class _Cache:
     """The cached keys, and the monotonic time at which they were read."""
 
     keys: Mapping[str, Key] = field(default_factory=dict)
-    read: float = float("-inf")
+    read_at: float = float("-inf")
     private: dict[str, Jwk] = field(default_factory=dict)
     chosen: dict[str, tuple[Mapping[str, Key] | None, int, Key | None]] = field(default_factory=dict)
     """The signing key by algorithm, with the ring and the second for which it was chosen."""
@@ -33,19 +33,22 @@ _KEYS: Final = Query(
 )
 
 
-def keys(*, at_most: float | None = None) -> Mapping[str, Key]:
-    """All keys by `kid`, oldest first, also former ones; at most `at_most` (else `keys.reread`) seconds old."""
+def keys(*, max_age_seconds: float | None = None) -> Mapping[str, Key]:
+    """All keys by `kid`, oldest first, also former ones.
+
+    They were read from the database at most `max_age_seconds` ago, by default `keys.reread`.
+    """
     cache = _CACHE.get()
-    age = time.monotonic() - cache.read
-    if age > (runtime.settings().keys.reread if at_most is None else at_most):
+    age = time.monotonic() - cache.read_at
+    if age > (runtime.settings().keys.reread if max_age_seconds is None else max_age_seconds):
         cache.keys = {row.kid: Key.from_row(row) for row in _KEYS.all()}
-        cache.read = time.monotonic()
+        cache.read_at = time.monotonic()
     return cache.keys
 
 
 def reread() -> Mapping[str, Key]:
-    """As `keys`, read at most a second ago. For an unknown `kid`; the limit bounds the queries of forged tokens."""
-    return keys(at_most=1)
+    """As `keys`, read at most a second ago: for an unknown `kid`. Forged tokens cause no more than a query a second."""
+    return keys(max_age_seconds=1)
 
 
 def signer(alg: str) -> Key | None:
@@ -54,7 +57,7 @@ def signer(alg: str) -> Key | None:
     cached_ring, cached_second, key = signers.get(alg, (None, 0, None))
     if cached_ring is not ring or cached_second != second:
         now = clock.now()
-        candidates = [candidate for candidate in ring.values() if candidate.alg == alg and candidate.signs(now)]
+        candidates = [candidate for candidate in ring.values() if candidate.alg == alg and candidate.may_sign(now)]
         key = max(candidates, key=lambda candidate: candidate.signs_from, default=None)
         signers[alg] = ring, second, key
     return key
@@ -70,15 +73,15 @@ def private_half(key: Key) -> Jwk:
 
 def forget() -> None:
     """Drop the cached keys."""
-    _CACHE.get().read = float("-inf")
+    _CACHE.get().read_at = float("-inf")
 
 
 def invalidate_around_change() -> None:
     """Invalidate the cached ring now, and again when the transaction that changes it ends."""
     cache = _CACHE.get()
-    cache.read = float("-inf")
+    cache.read_at = float("-inf")
 
     def invalidate(*_: Any) -> None:
-        cache.read = float("-inf")
+        cache.read_at = float("-inf")
 
     event.listen(session(), "after_transaction_end", invalidate)

@@ -35,11 +35,11 @@ EDDSA_NAMES: Final = frozenset({"EdDSA", "Ed25519"})
 REFUSED_MEMBERS: Final = frozenset({"jku", "x5u", "x5c", "crit", "b64", "zip"})
 """Header members that refer to a key elsewhere, or require an extension that is not supported."""
 MAX_TIME: Final = 2**53
-"""In seconds since 1970; up to here an integer is exact as a double."""
-MIN_MILLISECONDS: Final = 10**11
-"""A time that is further ahead than so many seconds, 3,000 years, is in milliseconds."""
-MAX_CACHED_HEADER: Final = 1536
-"""Bytes of a header that may be cached; one with an RSA key of 4096 bits is shorter."""
+"""The largest time accepted, in seconds since 1970: above it a double does not hold every integer."""
+MILLISECONDS_SUSPECTED_FROM: Final = 10**11
+"""A claim further ahead of our clock than this many seconds, 3,000 years, was given in milliseconds."""
+MAX_CACHED_HEADER_BYTES: Final = 1536
+"""A longer header is not cached; one with an RSA key of 4096 bits is shorter."""
 
 _REGISTRY: Final = jws.JWSRegistry(algorithms=[*ASYMMETRIC, *SYMMETRIC])
 _COMPACT: Final = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
@@ -92,7 +92,7 @@ def parse(text: str, *, max_length: int = 8192, jwk_in_header: bool = False) -> 
 
 def cached_read(read: Callable[[bytes], T], head: bytes) -> T:
     """Call `read`, which has a cache; for a large header without the cache, which could otherwise fill the memory."""
-    return read(head) if len(head) <= MAX_CACHED_HEADER else inspect.unwrap(read)(head)
+    return read(head) if len(head) <= MAX_CACHED_HEADER_BYTES else inspect.unwrap(read)(head)
 
 
 @lru_cache(maxsize=512)
@@ -128,8 +128,8 @@ def verify(presented: Presented, keys: Iterable[Key], algs: Collection[str]) -> 
     raise InvalidJwt("the signature is by none of the keys that are known")
 
 
-def is_same(first: object, second: object) -> bool:
-    """Whether two names are of one algorithm: `EdDSA` is `Ed25519` here, as no other curve is accepted (RFC 9864)."""
+def is_same_algorithm(first: object, second: object) -> bool:
+    """Whether two names mean one algorithm: `EdDSA` means `Ed25519`, as no other curve is accepted (RFC 9864)."""
     return first == second or {first, second} == EDDSA_NAMES
 
 
@@ -149,15 +149,15 @@ def check_times(claims: dict[str, Any], *, skew: int, leeway: int, max_lifetime:
     if max_lifetime is not None and "exp" not in times:
         raise InvalidJwt("exp is missing")
     if max_lifetime is not None and times["exp"] > now + max_lifetime + skew:
-        raise InvalidJwt(_ahead("exp", times["exp"] - now, max_lifetime))
+        raise InvalidJwt(_too_far_ahead("exp", times["exp"] - now, max_lifetime))
     for name in ("nbf", "iat"):
         if name in times and times[name] > now + skew:
-            raise InvalidJwt(_ahead(name, times[name] - now, skew))
+            raise InvalidJwt(_too_far_ahead(name, times[name] - now, skew))
 
 
-def _ahead(name: str, seconds: float, most: int) -> str:
-    """What is wrong with a time that is too far ahead; JavaScript's clock counts milliseconds."""
-    hint = "; it must be in seconds, not in milliseconds" if seconds > MIN_MILLISECONDS else ""
+def _too_far_ahead(name: str, seconds: float, most: int) -> str:
+    """The message about a time that is too far ahead, with a hint, as JavaScript's clock counts milliseconds."""
+    hint = "; it must be in seconds, not in milliseconds" if seconds > MILLISECONDS_SUSPECTED_FROM else ""
     return f"{name} is {_seconds(seconds)} ahead of our clock; at most {most} are accepted{hint}"
 
 
@@ -184,6 +184,6 @@ def _is_suitable(key: Key, presented: Presented) -> bool:
     member, kid, alg = key.get, presented.kid, presented.alg
     if kid is not None and member("kid") is not None and member("kid") != kid:
         return False
-    if member("use", "sig") != "sig" or not is_same(member("alg", alg), alg):
+    if member("use", "sig") != "sig" or not is_same_algorithm(member("alg", alg), alg):
         return False
     return CURVES.get(alg, member("crv")) == member("crv")

@@ -49,13 +49,13 @@ class Key:
         """The key of a row of the table."""
         return cls(*row)
 
-    def verifies(self, now: datetime) -> bool:
-        """Whether tokens that it signed may still be valid; until then it is published."""
+    def may_verify(self, now: datetime) -> bool:
+        """Whether tokens that it signed may still be valid; as long as they may, it is published."""
         return self.retired_at is None and (self.verifies_until is None or now < self.verifies_until)
 
-    def signs(self, now: datetime) -> bool:
-        """Whether it may sign; of several, the newest does."""
-        return self.signs_from <= now and self.verifies(now)
+    def may_sign(self, now: datetime) -> bool:
+        """Whether it may sign; of several that may, the newest signs."""
+        return self.signs_from <= now and self.may_verify(now)
 
     @cached_property
     def public(self) -> Jwk:

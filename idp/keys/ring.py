@@ -47,8 +47,8 @@ __all__ = [
 ]  # fmt: skip
 
 
-MAX_LENGTH: Final = 8192
-"""Characters of the longest token that is read."""
+MAX_TOKEN_LENGTH: Final = 8192
+"""In characters; a longer token is refused unread."""
 
 
 class TokenNotVerified(Exception):
@@ -75,7 +75,7 @@ def verify(token: str, *, typ: str, algs: Collection[str] = ALGS) -> dict[str, A
     audience are the caller's to check.
     """
     now = clock.now()
-    claims = _verified_claims(token, typ, algs, lambda key: key.verifies(now))
+    claims = _verified_claims(token, typ, algs, lambda key: key.may_verify(now))
     _check_times(claims, now.timestamp())
     return claims
 
@@ -91,12 +91,12 @@ def verify_hint(token: str, *, typ: str = "JWT", algs: Collection[str] = ALGS) -
 def jwks() -> tuple[bytes, str]:
     """The published keys as a JWK Set (RFC 7517 §5), ready to be sent, and its strong `ETag`."""
     now = clock.now()
-    return _document(tuple(key for key in held.keys().values() if key.verifies(now)))
+    return _document(tuple(key for key in held.keys().values() if key.may_verify(now)))
 
 
 @lru_cache(maxsize=8)
 def _document(published: tuple[Key, ...]) -> tuple[bytes, str]:
-    """Cached for each version of the ring."""
+    """The JWK Set of these keys, and its `ETag`; computed again only when the published keys change."""
     body = json.dumps({"keys": [key.public_jwk for key in published]}, separators=(",", ":")).encode("ascii")
     return body, f'"{hashlib.sha256(body).hexdigest()[:32]}"'
 
@@ -104,7 +104,7 @@ def _document(published: tuple[Key, ...]) -> tuple[bytes, str]:
 def _verified_claims(token: str, typ: str, algs: Collection[str], usable: Callable[[Key], bool]) -> dict[str, Any]:
     """The claims, after verifying the signature. The header is checked before a key is chosen."""
     try:
-        presented = jwts.parse(token, max_length=MAX_LENGTH)
+        presented = jwts.parse(token, max_length=MAX_TOKEN_LENGTH)
         _check_signature(token, _key_for(presented.header, typ, usable), frozenset(algs))
     except jwts.InvalidJwt as error:
         raise TokenNotVerified(str(error)) from error
@@ -115,10 +115,10 @@ def _verified_claims(token: str, typ: str, algs: Collection[str], usable: Callab
 def _check_signature(token: str, key: Key, algs: frozenset[str]) -> None:
     """Check the signature by this key. Raises `InvalidJwt`.
 
-    Cached, because resource servers send one token many times: a signature stays what it is. That the key still
-    verifies, the token's times and its standing are looked at each time.
+    Cached, because resource servers send one token many times: a valid signature stays valid. Whether the
+    key may still verify, and the token's times, are checked anew at each use.
     """
-    jwts.verify(jwts.parse(token, max_length=MAX_LENGTH), [key.public], algs)
+    jwts.verify(jwts.parse(token, max_length=MAX_TOKEN_LENGTH), [key.public], algs)
 
 
 def _key_for(header: Mapping[str, Any], typ: str, usable: Callable[[Key], bool]) -> Key:
@@ -141,9 +141,9 @@ def _check_times(claims: Mapping[str, Any], now: float) -> None:
     """`exp` is required and must be in the future (RFC 7519 §4.1.4); `nbf` and `iat`, if present, must not be."""
     times = {name: claims[name] for name in ("exp", "nbf", "iat") if name in claims}
     if "exp" not in times or not all(type(value) is int for value in times.values()):
-        raise TokenNotVerified("it does not say when it ends, or not in a number")
+        raise TokenNotVerified("it has no `exp`, or one of its times is not a whole number")
     if now >= times["exp"]:
         raise TokenNotVerified("it has expired")
     ahead = now + runtime.settings().tokens.skew
     if any(times[name] > ahead for name in ("nbf", "iat") if name in times):
-        raise TokenNotVerified("it is not good yet")
+        raise TokenNotVerified("it is not valid yet")

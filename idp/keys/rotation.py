@@ -42,7 +42,7 @@ class OnlySigner(Refusal):
 def ensure(*, by: str = "system") -> list[str]:
     """Create a key for each algorithm that has none, signing at once; returns their `kid`s."""
     held.invalidate_around_change()
-    _one_at_a_time()
+    _lock_ring()
     return [_add(alg, events.KEY_CREATED, by=by) for alg in ALGS if not _in_use(alg)]
 
 
@@ -53,7 +53,7 @@ def rotate(alg: str, *, by: str = "cli", at_once: bool = False) -> str:
     Returns its `kid`. Raises `RotationUnderWay` if there is a next key already.
     """
     held.invalidate_around_change()
-    _one_at_a_time()
+    _lock_ring()
     now, settings = clock.now(), runtime.settings()
     in_use = _in_use(alg)
     if any(key.signs_from > now for key in in_use):
@@ -71,7 +71,7 @@ def retire(kid: str, *, by: str = "cli") -> None:
     be retired; then the present key stays.
     """
     held.invalidate_around_change()
-    _one_at_a_time()
+    _lock_ring()
     key, now = check_retirable(kid), clock.now()
     if key.retired_at is not None:
         return
@@ -109,7 +109,7 @@ def _state(key: Key) -> State:
     now, signing = clock.now(), held.signer(key.alg)
     if key.retired_at is not None:
         return "retired"
-    if not key.verifies(now):
+    if not key.may_verify(now):
         return "expired"
     if key.signs_from > now:
         return "next"
@@ -123,8 +123,8 @@ def _in_use(alg: str) -> list[SigningKey]:
     return [row for row in rows if row.verifies_until is None or now < row.verifies_until]
 
 
-def _one_at_a_time() -> None:
-    """Let changes of the ring follow one another: row locks would not let the second see a key that the first makes."""
+def _lock_ring() -> None:
+    """Let one change of the ring end before the next begins: a row lock would not stop two from adding a key each."""
     advisory_lock("signing keys")
 
 

@@ -76,6 +76,7 @@ def remove(passkey_id: str) -> ResponseReturnValue:
             return redirect(second_step_setup.address_after_change(second_step_setup.current()), 303)
     page = render_template(
         "manage/remove_passkey.html", passkey=passkeys.get(person.id, passkey_id),
-        is_last=factor_removal.is_last_factor(person.id, passkey_id), is_needed=factor_removal.is_required(person, passkey_id),
+        is_last=factor_removal.is_last_factor(person.id, passkey_id),
+        is_needed=factor_removal.is_required(person, passkey_id),
     )  # fmt: skip
     return page, 409 if request.method == "POST" else 200

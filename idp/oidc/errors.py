@@ -1,8 +1,9 @@
 """Errors of the protocol, with constant texts, and refusals shown as pages.
 
 Authlib raises an uncaught `ValueError` for a description with characters outside RFC 6749's set, and its own
-descriptions quote what was sent (protocol.md §4.2, 1). Ours name a known parameter and what is wrong with it. They quote
-what was sent only where it helps and is no secret (names of scopes, `aud`, `htu`), through `descriptions.sanitise`.
+descriptions quote what was sent (protocol.md §4.2, 1). Ours name a known parameter and what is wrong with it. They
+quote what was sent only where it helps and is no secret (names of scopes, `aud`, `htu`), through
+`descriptions.sanitise`.
 
 * OAuthError                 answered to the client, in JSON or at its redirect URI
 * NotToBeRedirected          a page: client or redirect URI are not proven

@@ -27,9 +27,9 @@ def commands() -> None:
 def list_command(limit: int, *, lost: bool, as_json: bool) -> None:
     """List schools' servers, the one that has not been heard from for the longest first.
 
-    Many that are lost at once, of one version or since one moment, point at us or at a network rather than at schools.
+    If many are lost at once, of one version or since one moment, the cause is with us or a network, not with schools.
     """
-    rows = [_row(endpoint) for endpoint in endpoints.heard_longest_ago(lost_only=lost, limit=limit)]
+    rows = [_row(endpoint) for endpoint in endpoints.list_longest_silent_first(lost_only=lost, limit=limit)]
     empty = "No server is lost." if lost else "No server is connected."
     show(rows, COLUMNS, as_json=as_json, empty=empty)
 

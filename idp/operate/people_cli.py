@@ -19,7 +19,7 @@ def commands() -> None:
 
 @commands.command("reset")
 @person_argument
-@click.option("--note", required=True, help="Whom you called and spoke with, for the audit log.")
+@note_option
 @in_transaction
 def reset(name: str, note: str) -> None:
     """Mail the person a link to choose a new password, which works once, within 24 hours.
@@ -55,7 +55,7 @@ def locked(*, as_json: bool) -> None:
 
 @commands.command("recover-factor")
 @person_argument
-@click.option("--note", required=True, help="Whom you called and spoke with, for the audit log.")
+@note_option
 @in_transaction
 def recover_factor(name: str, note: str) -> None:
     """Start a wait of 24 hours, after which a sign-in with the password removes the person's second factors.
@@ -95,7 +95,7 @@ def end_sessions(name: str) -> None:
 @note_option
 @in_transaction
 def remove(name: str, estab: str, note: str) -> None:
-    """End that the person acts for the school ESTAB (an Estab ID, a DfE number, a URN), and sign them out there.
+    """Remove the person from the school ESTAB (an Estab ID, a DfE number, a URN), and sign them out there.
 
     First call the school on the number in the national register. The last owner stays until `role` has made another
     person one. The person and the school's owners are told by e-mail.

@@ -18,9 +18,9 @@ from idp.sharing import notices
 from idp.signin import operators
 
 BATCH_SIZE: Final = 2_000
-"""Changes claimed in one transaction; the first import has one for each school of the register."""
+"""How many changes one transaction claims; the first import has one for each school of the register."""
 MAX_LINES: Final = 200
-"""Lines of one mail; further lines go into the next."""
+"""How many lines one mail has; further lines go into the next."""
 KIND_TEXTS: Final = {
     "closed": "is closed in the register", "reopened": "is open again in the register", "left": "left the register",
     "returned": "is in the register again",

@@ -13,7 +13,7 @@ from idp.partners.models import RegistrationRequest
 from idp.signin import operators
 
 BATCH_SIZE: Final = 100
-"""Requests of one mail; further ones go into the next."""
+"""How many requests one mail lists; further ones go into the next."""
 
 
 def mail_due() -> bool:
@@ -35,7 +35,7 @@ def mail_due() -> bool:
 
 
 def _line(request: RegistrationRequest) -> str:
-    """What is asked for, in a sentence."""
+    """What the request asks for, in a sentence."""
     application = registration_requests.read(request).preview.client_name
     verb = "asks to change" if request.client_id else "asks to go live with"
     return f"{request.partner.name} {verb} {application}"

@@ -34,7 +34,7 @@ def list_requests() -> ResponseReturnValue:
 @security.operator
 @limiter.limit(at_most(60, "minute"), methods=["POST"])
 def show_request(request_id: str) -> ResponseReturnValue:
-    """All that schools would read, and what differs; approve, or decline with a reason."""
+    """All that schools would read, and what differs from now; approve the request, or decline it with a reason."""
     case, form = registration_requests.read(registration_requests.find(request_id)), Decision()
     if request.method == "POST" and form.validate():
         try:

@@ -1,4 +1,4 @@
-"""Suspend and restore an account, and end its people's sessions."""
+"""Suspend and restore a school's account, and end its people's sessions."""
 
 from idp.audit import events, log
 from idp.estabs import accounts, people

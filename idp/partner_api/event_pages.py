@@ -1,4 +1,4 @@
-"""What the pages at the URIs of events show: the meaning of each, its facts, and an example made by the code that sends events."""
+"""What the pages at the URIs of events show: the meaning, the facts, and an example by the code that sends them."""
 
 import json
 from collections.abc import Mapping

@@ -62,7 +62,10 @@ class InvitationsQuery(Struct, frozen=True, kw_only=True):
 @operation(
     summary="Invite a school", method="POST", query=NoQuery, body=NewInvitation, answer=Invitation, status=201,
     scope=SCOPE, per_minute=120,
-    headers={IDEMPOTENCY_KEY: "Your key for this invitation, 1 to 255 characters. The same request with the same key makes one."},
+    headers={
+        IDEMPOTENCY_KEY: "Your key for this invitation, 1 to 255 characters. "
+        "The same request with the same key makes one."
+    },
     problems_of=("invalid_invitation", "school_unknown", *SENDING_PROBLEMS, "idempotency_key_reused"),
 )  # fmt: skip
 def invite_school(access: Access, _query: NoQuery, body: NewInvitation, headers: Mapping[str, str]) -> Invitation:

@@ -27,7 +27,7 @@ class PartnerEvent(Base):
     )  # fmt: skip
 
     number: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
-    """The order of events. Events of one subject are recorded under its lock, so they are committed in this order too."""
+    """The order of events. Events of one subject are recorded under its lock, so they are committed in this order."""
     id: Mapped[str] = mapped_column(unique=True)
     """The `jti`: the same however often it is delivered."""
     client_id: Mapped[str] = mapped_column(ForeignKey("clients.id"))

@@ -18,9 +18,9 @@ from idp.partners.models import Client
 def record(name: str, /, *, client_id: str, subject: str, facts: Callable[[Client], Facts]) -> str | None:
     """Record the event `name` for a client; returns its `jti`, or None if the client does not get it.
 
-    `facts` is called only if the client gets it. `subject` is what the event is about (`EventType.about`), and the caller holds a
-    lock on it, or has just changed it: this gives the order in which its events are delivered. A client that is
-    disabled gets its events when it is enabled again.
+    `facts` is called only if the client gets it. `subject` is what the event is about (`EventType.about`), and the
+    caller holds a lock on it, or has just changed it: this gives the order in which its events are delivered. A client
+    that is disabled gets its events when it is enabled again.
     """
     client, event_type = session().get(Client, client_id), event_types.TYPES[name]
     if client is None or not event_streams.receives(client, name):

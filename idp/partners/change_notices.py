@@ -1,7 +1,7 @@
 """Mail a partner's contact and people when a secret, a key or an address of an application changes.
 
-Every such change is made through `registry`, so all are reported: those of the partner's people, of our staff, and of an
-application that manages its own registration.
+Every such change is made through `registry`, so all are reported: those of the partner's people, of our staff, and of
+an application that manages its own registration.
 """
 
 from collections.abc import Iterable

@@ -54,7 +54,7 @@ def can_sign(key: dict[str, Any], algs: Collection[str]) -> bool:
 
 
 def _suits(key: dict[str, Any], alg: str) -> bool:
-    has_same_alg = jwts.is_same(key.get("alg", alg), alg)
+    has_same_alg = jwts.is_same_algorithm(key.get("alg", alg), alg)
     return has_same_alg and (key.get("crv") == jwts.CURVES[alg] if alg in jwts.CURVES else key["kty"] == "RSA")
 
 

@@ -23,7 +23,7 @@ PRECISION: Final = timedelta(days=1)
 
 
 def note(client: AnyClient, name: Milestone) -> None:
-    """Note that a sandbox application has reached `name`; does nothing for others. One statement, which seldom writes."""
+    """Note that a sandbox application has reached `name`; does nothing for others. One statement, seldom a write."""
     if not client.is_sandbox:
         return
     now = clock.now()

@@ -205,7 +205,7 @@ def preview(partner: Partner, document: Mapping[str, Any]) -> Preview:
 def approve(request_id: str, *, by: str, version: int | None = None) -> Client:
     """Register the new application, or change the live one. One UPDATE decides between two decisions at once.
 
-    A secret is not returned: the partner makes one in the console. `version` is `RequestReview.version` of what was read.
+    A secret is not returned: the partner makes one in the console. `version` is the one of the `RequestReview`.
     Raises `UnknownRequest`, `AlreadyDecided`, `ChangedMeanwhile`, and the errors of a manifest.
     """
     review = read(find(request_id))

@@ -42,7 +42,7 @@ from idp.sharing.reviews import Review
 MAX_SCANNED: Final = 1_000
 """How many agreements of the client are read for one page, so that a page on which few schools match costs no more."""
 MAX_CHANGED: Final = 500
-"""Where at most this many rows of each kind have changed, schools are found by those rows; else all are read in order."""
+"""If at most this many rows of each kind changed, schools are found by those rows; else all are read in order."""
 
 
 @dataclass(frozen=True, slots=True)

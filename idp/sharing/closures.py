@@ -58,7 +58,7 @@ def successors(school: School) -> tuple[Successor, ...]:
     return tuple(successor for successor in successors if successor.school is None or successor.school.id != school.id)
 
 
-def tell_due() -> bool:
+def announce_due() -> bool:
     """Tell owners of schools that have closed or are about to, once each; returns whether there may be more."""
     accounts.reset_closing_notified(CLOSING_STATUSES)
     return max([_tell(status) == BATCH_SIZE for status in CLOSING_STATUSES])

@@ -57,8 +57,8 @@ def choices() -> list[Mis]:
 def set_by_school(code: str, *, by: Membership) -> None:
     """Record that the school of `by` uses the system `code`. Raises `BadRequest`, and as `authority.check_and_lock`.
 
-    Sharing with a service that does not work with it is interrupted, as by a pause, until the school names a system that
-    is accepted again. Owners get a mail about that, and the clients are told.
+    Sharing with a service that does not work with it is interrupted, as by a pause, until the school names a system
+    that is accepted again. Owners get a mail about that, and the clients are told.
     """
     estab = lock(Estab, by.estab_id) or by.estab  # so that two people of the school are handled one after the other
     authority.check_and_lock(by, Action.NAME_MIS)

@@ -57,7 +57,7 @@ def agree(
 
 
 def decline(estab_id: str, client_id: str, *, replaces: str, shown: str, by: Membership) -> Authorisation:
-    """Decline the review: the agreement stays, and the school is asked again only where a request needs what it declined.
+    """Decline the review: the agreement stays, and the school is asked again only if a request needs what it declined.
 
     Every owner gets a mail. Raises as `agree`.
     """

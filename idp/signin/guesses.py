@@ -1,7 +1,7 @@
 """Count guesses of passwords and codes per account, over all names, pages and browsers (security.md §5), and sign-ins.
 
-A guess is counted *before* it is checked: of a hundred sent at once, all are counted and only ten are checked. Ten guesses
-without a pause of five minutes lock the account for 1, then 2, 4, 8, 15 minutes; never for good.
+A guess is counted *before* it is checked: of a hundred sent at once, all are counted and only ten are checked. Ten
+guesses without a pause of five minutes lock the account for 1, then 2, 4, 8, 15 minutes; never for good.
 """
 
 from datetime import datetime, timedelta

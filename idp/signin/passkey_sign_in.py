@@ -13,8 +13,9 @@ from idp.signin.passkeys import PasskeyRefused
 from idp.signin.second_step import HalfSignedIn
 
 METHODS: Final = frozenset({"user", "mfa"})
-"""`amr` (RFC 8176): a person was present, and two factors were used, the key and what unlocks it. Neither `hwk` nor `swk` is
-claimed: without attestation it is unknown where the key is kept. Nor is `pin` or `fpt`: only the device knows."""
+"""`amr` (RFC 8176): a person was present, and two factors were used, the key and what unlocks it. Neither `hwk` nor
+`swk` is claimed: without attestation it is unknown where the key is kept. Nor is `pin` or `fpt`: only the device
+knows."""
 
 
 def sign_in(answer: str, *, browser: str, device: str | None) -> Administrator:

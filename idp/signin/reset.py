@@ -197,7 +197,7 @@ def _count_guess(reset: PasswordReset, device: str | None) -> bool:
 
 
 def _message_counter_key(person: Administrator | None, folded_name: str, device: str | None) -> bytes:
-    """The key of the counter of messages. A browser known to the person has its own, so that strangers cannot use it up."""
+    """The key of the counter of messages. A browser known to the person has its own, which strangers cannot use up."""
     is_known = devices.is_known(person.id if person else "", device)
     owner = person.id if person else folded_name
     return guesses.key("reset messages", owner, *((device,) if device and is_known else ()))

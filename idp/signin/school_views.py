@@ -70,7 +70,7 @@ def choose() -> ResponseReturnValue:
 
 @bp.errorhandler(CSRFError)
 def form_expired(_error: CSRFError) -> ResponseReturnValue:
-    """A second click sends a form that expired by the first: redirect as the first did. Other old forms choose nothing."""
+    """A second click sends a form that expired by the first: redirect as the first did. Other old forms do nothing."""
     security.keep_opener()
     signed_in = session.current()
     chosen = people.membership(signed_in.id, signed_in.estab_id) if signed_in and signed_in.estab_id else None

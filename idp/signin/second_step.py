@@ -57,8 +57,8 @@ def sign_in(
 ) -> bool:
     """After a first step by the methods `amr`: sign the person in, or wait for their second step.
 
-    Returns whether they are signed in. `name_counter` counts wrong answers at the second step, beside the account's counter;
-    `provider` is what pages call the account of another provider that took the place of the password.
+    Returns whether they are signed in. `name_counter` counts wrong answers at the second step, beside the account's
+    counter; `provider` is what pages call the account of another provider that took the place of the password.
     """
     lost = amr == browser_sessions.PASSWORD and factor_recovery.complete(person_id)
     if lost:

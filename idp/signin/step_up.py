@@ -1,7 +1,8 @@
 """Step-up: sensitive changes need a recent sign-in, with a second factor if the person has one.
 
-The views that change password, factors, e-mail address, mobile, people and ownership are decorated with `recent_sign_in_required`. A
-person without a recent sign-in signs in again and returns to the page as it was (`foundation.web.form_drafts`).
+The views that change password, factors, e-mail address, mobile, people and ownership are decorated with
+`recent_sign_in_required`. A person without a recent sign-in signs in again and returns to the page as it was
+(`foundation.web.form_drafts`).
 """
 
 from collections.abc import Callable

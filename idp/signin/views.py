@@ -96,7 +96,7 @@ _limit_guesses = partial(limiter.limit, _guess_limit, deduct_when=_was_refused)
 @_limit_guesses(methods=["POST"], exempt_when=_is_browser_known_to_named_person)
 @admission.hashes_passwords
 def sign_in() -> ResponseReturnValue:
-    """Sign in by name and password; redirects to `next`. Cancel returns to the partner, if a partner sent the person."""
+    """Sign in by name and password; redirects to `next`. Cancel returns to the partner that sent the person, if any."""
     return_path = security.local_path(request.args.get("next"))
     if return_paths.leads_to_partner(return_path):
         security.keep_opener()

@@ -12,17 +12,17 @@ from idp.partners import resources
 from idp.xporter.endpoints import SCOPE
 from idp.xporter.models import LOSS_DELAY, Endpoint
 
-MAX_IGNORED: Final = 5
-"""Up to this number, lost endpoints are no warning: servers are switched off in the holidays."""
+MAX_LOST_WITHOUT_WARNING: Final = 5
+"""How many endpoints may be lost without a warning: schools switch servers off in the holidays."""
 
 
 def endpoints() -> Iterator[Finding]:
-    """Whether schools' servers report, and an API is registered for their extracts."""
+    """Check that schools' servers report, and that an API is registered for their extracts."""
     is_lost = case((Endpoint.heard_at <= clock.now() - LOSS_DELAY, 1), else_=0)
     counts = select(func.count(), func.coalesce(func.sum(is_lost), 0)).where(Endpoint.ended_at.is_(None))
     total, lost = session().execute(counts).one()
     summary = f"{total} registered, {lost} of them lost"
-    if lost > MAX_IGNORED and lost * 2 > total:
+    if lost > MAX_LOST_WITHOUT_WARNING and lost * 2 > total:
         yield Finding("endpoints", "warning", summary, "most servers do not reach us: idp endpoints list --lost")
     else:
         yield Finding("endpoints", "ok", summary)

@@ -42,7 +42,7 @@ class EndpointExists(Refusal):
 
 
 class EndpointEnded(Refusal):
-    """It was replaced or removed since its token was checked."""
+    """The endpoint was replaced or removed after its token was checked."""
 
     code, status, title = "endpoint_ended", 409, "This endpoint was removed"
     message = "This endpoint was replaced or removed, and its tokens are revoked. Connect it again by a new code."
@@ -57,7 +57,7 @@ class NoEndpoint(Refusal):
 
 @dataclass(frozen=True, slots=True)
 class Agent:
-    """Who reports: what the access token says."""
+    """The agent that makes a request, as its access token identifies it."""
 
     estab_id: str
     """The internal id of the school's estab."""
@@ -70,7 +70,7 @@ class Agent:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """How an agent says it is doing."""
+    """What an agent reports of its server and of its last extract."""
 
     name: str
     mis: str
@@ -95,7 +95,7 @@ def get_for_estab(estab_id: str) -> Endpoint:
     return endpoint
 
 
-def heard_longest_ago(*, lost_only: bool, limit: int) -> Sequence[Endpoint]:
+def list_longest_silent_first(*, lost_only: bool, limit: int) -> Sequence[Endpoint]:
     """The endpoints of all schools, or only those that are lost; the one not heard from for the longest comes first."""
     statement = select(Endpoint).where(Endpoint.ended_at.is_(None))
     if lost_only:
@@ -104,7 +104,7 @@ def heard_longest_ago(*, lost_only: bool, limit: int) -> Sequence[Endpoint]:
 
 
 def find_by_agent(agent: Agent) -> Endpoint | None:
-    """The endpoint that the agent is, unless it has not registered or has ended."""
+    """The endpoint of this agent; None if it has not registered or has ended."""
     endpoint = current(agent.estab_id)
     return endpoint if endpoint is not None and endpoint.key_thumbprint == agent.key_thumbprint else None
 
@@ -122,7 +122,7 @@ def report(agent: Agent, report: Report, *, replaces: bool) -> Endpoint:
     lock(Estab, agent.estab_id)
     endpoint = current(agent.estab_id)
     state_before = "none" if endpoint is None else endpoint.state
-    was_known = endpoint is not None and endpoint.is_known
+    was_known_to_partners = endpoint is not None and endpoint.is_known_to_partners
     if endpoint is None or endpoint.key_thumbprint != agent.key_thumbprint:
         _refuse_ended(agent)
         if endpoint is not None:
@@ -130,15 +130,17 @@ def report(agent: Agent, report: Report, *, replaces: bool) -> Endpoint:
                 raise EndpointExists(endpoint)
             end(endpoint, "replaced", by=agent.person_id)
         endpoint = _register(agent, report)
-    was_away = not endpoint.is_known
+    was_unknown_to_partners = not endpoint.is_known_to_partners
     _record(endpoint, agent, report)
     session().flush()
     if endpoint.state != state_before:
         accounts.record_endpoint_change(agent.estab_id)
     mis.set_by_server(agent.estab_id, report.mis, by=_actor(agent))
-    if was_away and endpoint.is_known:
+    if was_unknown_to_partners and endpoint.is_known_to_partners:
         notices.record_endpoint(agent.estab_id, "connected")
-    elif was_known and not endpoint.is_known:  # it takes the place of one that was, and has sent nothing yet
+    elif (
+        was_known_to_partners and not endpoint.is_known_to_partners
+    ):  # it replaced one that partners knew, and has sent no extract yet
         notices.record_endpoint(agent.estab_id, "lost")
     return endpoint
 
@@ -154,7 +156,7 @@ def leave(agent: Agent) -> None:
     others = runtime.ports().revoke_endpoint_tokens(
         agent.estab_id, agent.client_id, agent.key_thumbprint, agent.lineage
     )  # fmt: skip
-    if not others:  # a server that is connected already and will take its place works under the same agreement
+    if not others:  # another server may have been connected to replace it, under the same agreement
         authorise.end_for_server(agent.estab_id, agent.client_id, by=_actor(agent))
 
 
@@ -168,15 +170,15 @@ def remove(endpoint: Endpoint, *, by: Membership | Actor, reason: str = "") -> N
 
 
 def _remove(endpoint: Endpoint, *, by: str, reason: str = "") -> None:
-    was_known = endpoint.is_known
+    was_known_to_partners = endpoint.is_known_to_partners
     end(endpoint, "removed", by=by, reason=reason)
-    if was_known:
+    if was_known_to_partners:
         notices.record_endpoint(endpoint.estab_id, "lost")
 
 
 def remove_for_school(endpoint_id: str, *, by: Membership) -> bool:
     """Remove the endpoint of the school of `by`, if it has this id. Raises as `authority.check_and_lock`."""
-    endpoint = _held(endpoint_id, by)
+    endpoint = _find_locked(endpoint_id, by)
     if endpoint is not None:
         remove(endpoint, by=by)
     return endpoint is not None
@@ -195,7 +197,7 @@ def request_extract(endpoint_id: str, *, by: Membership) -> bool:
 
     Raises as `authority.check_and_lock`.
     """
-    endpoint = _held(endpoint_id, by)
+    endpoint = _find_locked(endpoint_id, by)
     if endpoint is not None and not endpoint.is_extract_wanted:
         endpoint.extract_requested_at = clock.now()
         log.record(
@@ -211,8 +213,8 @@ def state_of(estab_id: str) -> str:
     return "none" if endpoint is None else endpoint.state
 
 
-def _held(endpoint_id: str, by: Membership) -> Endpoint | None:
-    """The endpoint of the school of `by` while the estab is locked, if it has this id."""
+def _find_locked(endpoint_id: str, by: Membership) -> Endpoint | None:
+    """Lock the estab of `by`, and return its endpoint if it has this id."""
     lock(Estab, by.estab_id)
     authority.check_and_lock(by, Action.APPROVE_DEVICES)
     endpoint = current(by.estab_id)

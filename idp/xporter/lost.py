@@ -12,10 +12,10 @@ from idp.sharing import notices
 from idp.xporter.models import LOSS_DELAY, Endpoint
 
 BATCH_SIZE: Final = 50
-"""Endpoints in one transaction, each with its estab locked."""
+"""How many endpoints one transaction handles; it locks the estab of each."""
 
 
-def tell_due(after: str = "") -> str | None:
+def announce_due(after: str = "") -> str | None:
     """Send partners the event for the next lost endpoints, of estabs after the internal id `after`.
 
     Returns the id to continue after, or None at the end. A row that cannot be processed is skipped until the next run.

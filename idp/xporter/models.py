@@ -12,7 +12,7 @@ from idp.foundation.database import Base
 from idp.partners.models import Client
 
 LOSS_DELAY: Final = timedelta(hours=24)
-"""After this time without a report an endpoint is lost."""
+"""An endpoint that has not reported for this long is lost."""
 _CURRENT = text("ended_at IS NULL")
 
 
@@ -39,16 +39,16 @@ class Endpoint(Base):
     estab_id: Mapped[str] = mapped_column(ForeignKey("estabs.id"))
     client_id: Mapped[str] = mapped_column(ForeignKey("clients.id"))
     key_thumbprint: Mapped[str]
-    """Of the DPoP key that its tokens are bound to (RFC 7638)."""
+    """The thumbprint of the DPoP key that its tokens are bound to (RFC 7638)."""
     lineage: Mapped[str]
-    """Of the token that it reported with last."""
+    """The lineage of the token with which it last reported."""
     registered_at: Mapped[datetime]
     registered_by: Mapped[str]
     """The id of the administrator who connected it."""
     heard_at: Mapped[datetime]
 
     name: Mapped[str]
-    """Of its server, as the server names itself."""
+    """The name of its server, as the server itself gives it."""
     mis: Mapped[str]
     agent_version: Mapped[str]
     platform: Mapped[str]
@@ -57,9 +57,9 @@ class Endpoint(Base):
     extract_at: Mapped[datetime | None]
     """When it first reported that extract, by our clock."""
     last_error: Mapped[dict[str, Any] | None]
-    """What went wrong last, unless it works again: `code`, `message` and `at`."""
+    """The error in its newest report, with `code`, `message` and `at`; None if that reports none."""
     extract_requested_at: Mapped[datetime | None]
-    """When an administrator asked for an extract last."""
+    """When an administrator last asked for an extract."""
     lost_at: Mapped[datetime | None]
     """When its loss was recorded, and partners were told of it if they knew it; None again when it reports."""
 
@@ -76,8 +76,8 @@ class Endpoint(Base):
         return state_of_current(self.heard_at, self.extract_at) if self.ended_as is None else self.ended_as
 
     @property
-    def is_known(self) -> bool:
-        """Whether the newest event that partners had of it says that it is connected, until it has ended."""
+    def is_known_to_partners(self) -> bool:
+        """Whether the last event that partners were sent about it, before it ended, says that it is connected."""
         return self.extract_at is not None and self.lost_at is None
 
     @property

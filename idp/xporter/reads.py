@@ -17,9 +17,11 @@ from idp.xporter.models import Read
 
 SCOPE: Final = "reads.report"
 MAX_ROWS: Final = 1000
+"""How many totals one request may report."""
 MAX_AGE: Final = timedelta(days=31)
-"""How late a day's total may be reported."""
+"""How long after a day its total may be reported."""
 SHOWN_DAYS: Final = 30
+"""How many days back `recent` goes."""
 COLUMNS: Final = ("Day", "Recipient", "Service", "Category of data", "Requests", "Records", "Last read")
 
 
@@ -81,14 +83,14 @@ def has_any(client_id: str) -> bool:
 
 
 def recent(estab_id: str) -> list[Read]:
-    """What was read of the estab with this internal id in the last 30 days, the newest first."""
+    """What was read of the estab with this internal id in the last `SHOWN_DAYS` days, the newest first."""
     since = clock.today() - timedelta(days=SHOWN_DAYS)
     statement = select(Read).where(Read.estab_id == estab_id, Read.day >= since)
     return list(session().scalars(statement.order_by(Read.day.desc(), Read.last_at.desc(), Read.scope)))
 
 
 def as_csv(estab_id: str) -> str:
-    """All that is kept, as CSV (RFC 4180) beside the processing record."""
+    """Every total kept for the estab with this internal id, as CSV (RFC 4180)."""
     statement = select(Read).where(Read.estab_id == estab_id).order_by(Read.day.desc(), Read.client_id, Read.scope)
     text = io.StringIO()
     writer = csv.writer(text)

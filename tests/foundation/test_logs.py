@@ -62,7 +62,7 @@ def test_values_that_postgresql_quotes_in_errors_are_scrubbed_completely(detail,
 
 
 def test_fields_that_are_not_allowed_are_dropped_and_named():
-    event = logs._allow(None, "info", {"event": "x", "password": "hunter2", "status": 200})
+    event = logs._drop_other_fields(None, "info", {"event": "x", "password": "hunter2", "status": 200})
 
     assert event == {"event": "x", "status": 200, "dropped": ["password"]}
 

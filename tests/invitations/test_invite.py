@@ -199,7 +199,7 @@ def test_a_client_has_so_many_open_and_makes_so_many_a_day(send, ids, work, chan
 
 
 def test_an_address_gets_so_many_a_day_of_all_partners_together(send, work, outbox, clock):
-    for number in range(mailing.MAX_TO_ADDRESS):
+    for number in range(mailing.MAX_MAILS_TO_ADDRESS):
         with work():
             client_id = a_client().id
         send(client_id=client_id, email=HEAD[1].upper() if number % 2 else HEAD[1])
@@ -212,11 +212,11 @@ def test_an_address_gets_so_many_a_day_of_all_partners_together(send, work, outb
 
 def test_the_limit_of_an_address_holds_for_clients_that_write_at_once(ids, work, run_concurrently, outbox):
     with work():
-        clients = [a_client().id for _ in range(mailing.MAX_TO_ADDRESS + 2)]
+        clients = [a_client().id for _ in range(mailing.MAX_MAILS_TO_ADDRESS + 2)]
     queue = list(clients)
     outcomes = run_concurrently(len(clients), lambda: invite.invite(registry.client(queue.pop()), request(ids[1])).id)
     assert sum(isinstance(outcome, mailing.TooManyMails) for outcome in outcomes) == 2
-    assert len(outbox.all("partner_invitation")) == mailing.MAX_TO_ADDRESS
+    assert len(outbox.all("partner_invitation")) == mailing.MAX_MAILS_TO_ADDRESS
 
 
 @pytest.mark.parametrize("known", ["nothing", "the school", "the address"])

@@ -201,7 +201,7 @@ def test_it_is_passed_on_to_another_address_and_three_times_at_most(send, reader
 
 def test_an_address_that_got_enough_today_is_refused_in_the_form(send, reader, ids, work, monkeypatch):
     link = send()
-    monkeypatch.setattr(mailing, "MAX_TO_ADDRESS", 0)
+    monkeypatch.setattr(mailing, "MAX_MAILS_TO_ADDRESS", 0)
     reader.opens(f"{link}/pass-on")
     page = reader.presses("pass-on", **BO)
     assert page.status == 422

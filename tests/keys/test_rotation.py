@@ -226,7 +226,7 @@ def test_a_process_reads_the_key_ring_before_it_refuses_an_unknown_kid(work, clo
         token = sign_token()
     with work():
         behind = held._CACHE.get()
-        behind.keys, behind.read = mine, behind.read - 2
+        behind.keys, behind.read_at = mine, behind.read_at - 2
         assert ring.verify(token, typ="at+jwt")
 
 

@@ -264,7 +264,7 @@ def something_stopped() -> None:
 def a_school_that_closes() -> None:
     an_owner().memberships[0].estab.school.status_code = codes.CLOSED
     session().flush()
-    closures.tell_due()
+    closures.announce_due()
 
 
 def something_paused() -> tuple[str, Administrator]:

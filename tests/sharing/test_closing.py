@@ -120,7 +120,7 @@ class TestTelling:
         assert closing_mails(work, outbox) == []
 
     def test_two_workers_send_one_mail(self, work, world, outbox, run_concurrently):
-        assert not [outcome for outcome in run_concurrently(4, closures.tell_due) if isinstance(outcome, Exception)]
+        assert not [outcome for outcome in run_concurrently(4, closures.announce_due) if isinstance(outcome, Exception)]
         assert len(outbox.all("school_closing")) == 1
 
 

@@ -4,7 +4,7 @@ Each request takes one place. The server has a thread for each place, and for ea
 (`threads`):
 
 * quick: as many at once as `server.threads` says; more than that only contend for the interpreter lock.
-* hashing: views that hash a password. `HASHING_PLACES` run at once, one hashing while the other reads from the database or
+* hashing: views that hash a password. `HASHING_PLACES` run at once, one hashing while the other reads the database or
   renders its page, and `MAX_HASHING_QUEUE` more wait for at most `MAX_HASHING_WAIT_SECONDS`. Further requests are
   refused at once with a page rendered beforehand (`foundation/web/busy_page`): under a flood of sign-ins most
   responses are such refusals, which must not crowd out other requests either.

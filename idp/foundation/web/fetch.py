@@ -85,8 +85,8 @@ def post(
 def keep_open(url: str, rules: Rules) -> Iterator["Connection"]:
     """A connection over which several bodies are posted to one address, for as long as the server keeps it open.
 
-    The name is resolved, and its address checked, when the first body is posted. Only for background work: unlike `post`,
-    it does not release the place of a request that waits for the response.
+    The name is resolved, and its address checked, when the first body is posted. Only for background work: unlike
+    `post`, it does not release the place of a request that waits for the response.
     """
     connection = Connection(url, rules)
     try:

@@ -119,7 +119,7 @@ def check_total_size(sent: SentRequest) -> None:
 
 
 def check_request_uri(sent: SentRequest) -> None:
-    """Raise unless `request_uri` is a URN that PAR issued: we fetch no address that a stranger sends (RFC 9101 §10.4)."""
+    """Raise unless `request_uri` is a URN that PAR issued: we fetch no address that was sent to us (RFC 9101 §10.4)."""
     if "request" in sent.parameters and "request_uri" in sent.parameters:
         raise errors.invalid("request_uri", "must not be sent together with request")
     if "request_uri" in sent.parameters:

@@ -32,7 +32,7 @@ class S256Only(CodeChallenge):  # type: ignore[misc]  # Authlib has no types
         checks.read_code_challenge(grant.request.client, grant.request.sent)
 
     def validate_code_verifier(self, grant: Any, result: Any) -> None:
-        """Check the verifier, at the token endpoint (RFC 7636 §4.6). The code is used up by then: there is no second try."""
+        """Check the verifier, at the token endpoint (RFC 7636 §4.6). The code is used up even if it is wrong."""
         verifier = grant.request.sent.get("code_verifier")
         challenge = grant.request.authorization_code.code_challenge
         if challenge is None and verifier is None and not grant.client.needs_pkce:

@@ -34,7 +34,7 @@ def algorithms(client: OAuthClient) -> tuple[str, ...]:
     """The algorithms accepted for a request object: the one the client registered, or all of its profile."""
     allowed = jwts.STRICT_ALGS if client.is_fapi2 else jwts.ASYMMETRIC
     registered = client.registered.request_object_signing_alg
-    return allowed if registered is None else tuple(alg for alg in allowed if jwts.is_same(alg, registered))
+    return allowed if registered is None else tuple(alg for alg in allowed if jwts.is_same_algorithm(alg, registered))
 
 
 def _read(text: str, client: OAuthClient, client_id: str | None) -> Parameters:

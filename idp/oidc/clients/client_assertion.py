@@ -62,7 +62,7 @@ def algorithms(client: OAuthClient) -> tuple[str, ...]:
         return jwts.SYMMETRIC
     allowed = jwts.STRICT_ALGS if client.is_fapi2 else jwts.ASYMMETRIC
     registered = client.registered.token_endpoint_auth_signing_alg
-    return allowed if registered is None else tuple(alg for alg in allowed if jwts.is_same(alg, registered))
+    return allowed if registered is None else tuple(alg for alg in allowed if jwts.is_same_algorithm(alg, registered))
 
 
 def _verified_client(find: FindClient, request: Request) -> OAuthClient:

@@ -1,7 +1,7 @@
 """CORS: scripts of public clients may call an endpoint, from the origins of the clients' redirect URIs.
 
-Only token, PAR, userinfo and revocation may be called so, and never with cookies. Keys and metadata may be read from any
-origin (`discovery`); pages and authorize allow no origin (RFC 9700 §2.6).
+Only token, PAR, userinfo and revocation may be called so, and never with cookies. Keys and metadata may be read from
+any origin (`discovery`); pages and authorize allow no origin (RFC 9700 §2.6).
 """
 
 import time

@@ -64,8 +64,9 @@ def begin(basis: Basis, client: OAuthClient, jkt: str | None) -> str:
     lifetime = settings.refresh_absolute_public if is_unbound else settings.refresh_absolute
     values = {
         **basis._asdict(),
-        "id": crypto.new_id("fam"), "digest": crypto.digest(secret), "rotates": is_unbound or client.rotates_refresh_tokens,
-        "dpop_jkt": jkt, "sequence": 0, "rotated_at": None, "created_at": now, "last_used_at": now,
+        "id": crypto.new_id("fam"), "digest": crypto.digest(secret),
+        "rotates": is_unbound or client.rotates_refresh_tokens, "dpop_jkt": jkt, "sequence": 0,
+        "rotated_at": None, "created_at": now, "last_used_at": now,
         "expires_at": now + timedelta(seconds=lifetime), "revoked_at": None,
     }  # fmt: skip
     _INSERT.run(**values)

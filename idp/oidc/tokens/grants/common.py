@@ -24,8 +24,8 @@ class BaseGrant:
     def tokens_for(self, state: State, scope: frozenset[str]) -> dict[str, Any]:
         """The token response for at most `scope`, by what the authorisation allows now.
 
-        In it `scope` names what is granted, and `withheld_scope` what the school agreed to but is withheld for now, because
-        the school has not been verified or the person has left it.
+        In it `scope` names what is granted, and `withheld_scope` what the school agreed to but is withheld for now,
+        because the school has not been verified or the person has left it.
         Authlib's token generators never see the request, so they are not used.
         """
         request, granted = self.request, state.allowed(scope)
