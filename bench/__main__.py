@@ -42,9 +42,9 @@ from bench.report import Figure
 from tests import postgresql
 
 DURABLE: Final = ("synchronous_commit=on",)
-"""As in production: what was committed is on the disk."""
+"""PostgreSQL's options, as in production: what was committed is on the disk."""
 ONE_DATABASE: Final = {"memory", "start"}
-"""Parts that are measured on one database: the last, PostgreSQL where there is one."""
+"""Parts that are measured on one database only: on PostgreSQL if there is one."""
 
 Database = Callable[[], AbstractContextManager[str]]
 """Makes an empty database, which is deleted after the block."""
@@ -85,7 +85,7 @@ SEEDS: Final = {"register": 52_000, "growth": growth.SEED}
 
 
 def _parts(scale: Scale, folder: Path, schools: register.Material | None) -> dict[str, Part]:
-    """How each part is measured on one kind of database, of which its first argument makes an empty one."""
+    """By name, the function that measures a part; its first argument makes an empty database of one kind."""
     rounds, seconds = scale.http_rounds, scale.http_seconds
     return {
         "costs": lambda new, kind: costs.measure(new(), kind, rounds=scale.rounds, calls=scale.calls),
@@ -109,7 +109,7 @@ def _parts(scale: Scale, folder: Path, schools: register.Material | None) -> dic
 
 
 def main() -> int:
-    """Run the parts asked for; 1 when a goal was missed."""
+    """Run the requested parts; returns the exit code, which is 1 if a goal was missed."""
     match sys.argv[1:]:
         case ["compare", one, other]:
             report.compare(Path(one), Path(other))

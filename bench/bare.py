@@ -1,4 +1,4 @@
-"""A Flask view that does nothing: what the generator proves itself on."""
+"""A Flask view that does nothing: it shows how many requests the load generator can send."""
 
 from flask import Flask
 

@@ -50,25 +50,25 @@ GOALS: Final = {  # processor ×: SQLite file, PostgreSQL (performance.md §4)
     "discovery": (1.5, 1.5),
 }
 PROOF_ADDS: Final = 2.5
-"""× that a DPoP proof may add, and one insert."""
+"""How many times the bare view a DPoP proof may add, with its insert."""
 SHARES: Final = {
     "token: code, all ES256": 45, "token: code, ID token RS256": 50, "token: refresh": 50,
     "token: client_credentials": 40, "introspect": 55, "userinfo": 55, "par": 55, "authorize, nothing to ask": 40,
 }  # fmt: skip
-"""Per cent of the time that unavoidable work should take (performance.md §4), on PostgreSQL."""
+"""The per cent of the time that unavoidable work should take (performance.md §4), on PostgreSQL."""
 DPOP_SUBJECT: Final = "token: client_credentials, DPoP"
 
 Environ = dict[str, Any]
 
 
 def first_decile(seconds: list[float]) -> float:
-    """The first decile: what a request costs while nothing else uses the machine, without the luckiest values."""
+    """The first decile: what a request costs while nothing else uses the machine; the minimum varies too much."""
     return statistics.quantiles(seconds, n=10)[0]
 
 
 @dataclass
 class Subject:
-    """Something to be timed: the requests of a round, made beforehand, and the status of a right answer."""
+    """A kind of request to be timed: what makes the requests of a round beforehand, and the expected status."""
 
     name: str
     app: Flask
@@ -154,7 +154,7 @@ class World:
         return EnvironBuilder(path=path, base_url=self.issuer, headers=list(headers.items())).get_environ()
 
     def post(self, path: str, form: dict[str, str], client: str) -> Environ:
-        """A form on the back channel."""
+        """A request with a form, as a client sends it without a browser."""
         basic = base64.b64encode(f"{client}:{secret_of(client)}".encode()).decode()
         headers = {"Authorization": f"Basic {basic}"}
         environ = EnvironBuilder(
@@ -164,7 +164,7 @@ class World:
         return environ | {"wsgi.input": io.BytesIO(body)}
 
     def authorize(self, alg: str = "ES256") -> Environ:
-        """A partner's request of somebody signed in, with nothing to ask."""
+        """A partner's authorization request of a person who is signed in and need not be asked anything."""
         return self.get(f"/oauth/authorize?{urlencode(self._asked(alg))}", Cookie=self.cookie)
 
     def _asked(self, alg: str) -> dict[str, str]:
@@ -174,7 +174,7 @@ class World:
         }  # fmt: skip
 
     def code(self, alg: str) -> str:
-        """A fresh code."""
+        """A new authorization code."""
         headers, _ = _call(self.app, self.authorize(alg), "303")
         return parse_qs(urlsplit(dict(headers)["Location"]).query)["code"][0]
 
@@ -187,7 +187,7 @@ class World:
         return self.post("/oauth/token", form, self.clients[alg])
 
     def tokens(self, alg: str) -> dict[str, str]:
-        """What a client holds after signing somebody in."""
+        """The tokens that a client has after signing somebody in."""
         _, body = _call(self.app, self.exchange(alg), "200")
         response: dict[str, str] = json.loads(body)
         return response
@@ -209,7 +209,7 @@ class World:
         return jwt.encode(header, claims, self.proofs, algorithms=["ES256"])
 
     def subjects(self) -> list[Subject]:
-        """What is timed."""
+        """All kinds of request that are timed."""
         tokens = self.tokens("ES256")
         refresh = {"grant_type": "refresh_token", "refresh_token": tokens["refresh_token"]}
         token = {"token": tokens["access_token"]}
@@ -235,7 +235,7 @@ class World:
 
 
 def bare() -> Subject:
-    """A Flask view that does nothing: what everything is measured against."""
+    """A Flask view that does nothing: the costs of all others are compared with its own."""
     app = Flask("bare")
     app.add_url_rule("/", view_func=lambda: "ok")
     return Subject(
@@ -244,7 +244,7 @@ def bare() -> Subject:
 
 
 def measure(url: str, kind: str, *, rounds: int, calls: int) -> list[Figure]:
-    """Time every subject on one database; `kind` is how it is called in the table."""
+    """Time every subject on one database; `kind` is the name of the database in the table."""
     world = World(url)
     bare_view = bare()
     subjects = [bare_view, *world.subjects()]

@@ -34,13 +34,13 @@ from idp.partners.models import Client
 from tests.factories import a_client
 
 ENDPOINTS: Final = 10
-"""The last of them is dead."""
+"""How many addresses the events are pushed to; the last of them is dead."""
 SUBJECTS: Final = 500
-"""Schools that the events are about."""
+"""How many schools the events are about."""
 RATE: Final = 1000.0
 """Events a second."""
 THREADS: Final = 4
-"""That record events."""
+"""How many threads record events."""
 AGREED_UNTIL: Final = datetime(2030, 1, 1, tzinfo=UTC)
 MAX_DELAY_SECONDS: Final = 1.0
 """How long after the last event the last one may be delivered."""
@@ -56,7 +56,7 @@ class Partners:
 
 
 def measure(url: str, kind: str, *, seconds: float) -> list[Figure]:
-    """Record `RATE` events a second for so long alone, deliver them alone, then do both at once."""
+    """Record `RATE` events a second, then deliver them, then do both at the same time."""
     app = create_app(load(environment="development", database={"url": url}))
     with app.app_context():
         database.db.create_all()
@@ -164,7 +164,7 @@ def _delivered(app: Flask) -> int:
 
 
 def _waits(app: Flask, clients: Sequence[str], since: datetime) -> list[float]:
-    """Seconds from the record of each event since then to the end of the round that delivered it."""
+    """For each event recorded since `since`, the seconds until the end of the round that delivered it."""
     with transaction(app):
         statement = select(PartnerEvent.created_at, PartnerEvent.delivered_at)
         statement = statement.where(PartnerEvent.client_id.in_(clients), PartnerEvent.created_at >= since)

@@ -26,7 +26,7 @@ from clients.xporter.worker import Worker
 from idp.foundation import scopes
 
 RECENT_DAYS: Final = 20
-"""School days."""
+"""How many school days of attendance a usual extract has."""
 GOAL_SECONDS: Final = 5.0
 ESTAB: Final = "2135000"
 
@@ -64,7 +64,7 @@ def measure(url: str, kind: str, *, pupils: int) -> list[Figure]:
 
 
 def _members() -> dict[str, frozenset[str]]:
-    """As the provider publishes them."""
+    """The members of each collection, as the provider publishes them."""
     data = [scope for scope in scopes.catalogue().values() if scope.kind == "data"]
     document = [
         {"scope": scope.name, "kind": "data", "fields": [{"members": list(names)} for names in scope.fields.values()]}
@@ -85,7 +85,7 @@ def _count(records: Records) -> int:
 
 
 def _apply(database: Database, worker: Worker, content: bytes) -> float:
-    """Receive it in pieces and apply it; the seconds that it took."""
+    """Receive the extract in pieces and apply it; returns the seconds that it took."""
     began, made_at = time.perf_counter(), time.time()
     digest = hashlib.sha256(content).hexdigest()
     announcement = Announcement(str(uuid.uuid4()), "sims", len(content), digest, made_at)

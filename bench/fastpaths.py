@@ -25,9 +25,9 @@ ENDPOINTS: Final = (
     CODES["ES256"], "jwks",
 )  # fmt: skip
 SETTLE_SECONDS: Final = 0.001
-"""Until the responding thread sleeps, and its processor time is up to date."""
+"""The pause after a response until the thread that sent it sleeps and its processor time is up to date."""
 WARM_UP_SHARE: Final = 0.1
-"""Of the requests; not counted."""
+"""The share of the requests that are sent first and not counted."""
 THREADS: Final = 20
 
 
@@ -37,9 +37,9 @@ class Probe:
     def __init__(self, server: Server) -> None:
         self._connection, self._pids = Connection(server.port), list(server.pids())
         self._threads: dict[Path, int] = {}
-        """The processor time of each thread; that of threads that have ended is kept."""
+        """The processor time of each thread, also of those that have ended."""
         self.spent: list[int] = []
-        """Nanoseconds of the server's processor time for each request."""
+        """The server's processor time for each request, in nanoseconds."""
 
     def send(self, kind: RequestKind, request: bytes) -> None:
         """Send a request, check the status, and record its processor time. Raises `RuntimeError` if it is wrong."""

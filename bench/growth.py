@@ -30,11 +30,11 @@ from idp.oidc.models import RefreshFamily
 SEED: Final = 10_000
 SAMPLE_SIZE: Final = 400
 MAX_SLOWDOWN: Final = 2.0
-"""How many times longer it may take among more rows than among the fewest."""
+"""How many times longer a statement may take among more rows than among the fewest."""
 BACKLOG: Final = 20_000
-"""Expired rows that retention finds: twenty batches."""
+"""How many expired rows retention has to delete: twenty batches."""
 LOAD_SHARE: Final = 0.5
-"""Of the maximum: the load under which it clears them."""
+"""The load during which retention deletes them, as a share of the maximum."""
 
 _table = cast("Table", RefreshFamily.__table__)
 _READ: Final = select(_table).where(_table.c.digest == bindparam("its_digest"))
@@ -43,7 +43,7 @@ _ROTATE: Final = (
     .where(_table.c.id == bindparam("its_id"), _table.c.sequence >= 0, _table.c.revoked_at.is_(None))
     .values(sequence=_table.c.sequence + 1, rotated_at=bindparam("now", type_=Instant()))
 )
-"""As `families` reads and rotates."""
+"""The statements with which `families` reads and rotates a refresh token."""
 _INSERT_TOKEN: Final = text("INSERT INTO bench_tokens VALUES (:digest, 'a-client', 'aut_1', :until)").bindparams(
     bindparam("until", type_=Instant())
 )
@@ -62,17 +62,17 @@ class Ground:
 
     @property
     def client(self) -> str:
-        """Whose refresh tokens they are."""
+        """The client that the refresh tokens belong to."""
         return self.provider.world.clients["ES256"]
 
     def refresh(self, number: int) -> Environ:
-        """A request with the refresh token of family number so and so."""
+        """A request with the refresh token of the family with this number."""
         form = {"grant_type": "refresh_token", "refresh_token": rows.token(number)}
         return self.provider.world.post("/oauth/token", form, self.client)
 
 
 def measure(url: str, kind: str, *, sizes: tuple[int, ...], starts: int, seconds: float) -> list[Figure]:
-    """On one database, which grows from each of `sizes` to the next; `seconds` of load while retention works."""
+    """Measure one database as it grows to each of `sizes`; retention works during `seconds` of load."""
     provider = Provider(url)
     with provider.world.app.app_context():
         ground = Ground(provider, database.db.engine, kind)
@@ -96,7 +96,7 @@ def measure(url: str, kind: str, *, sizes: tuple[int, ...], starts: int, seconds
 
 
 def _hot(ground: Ground, size: int) -> dict[str, float]:
-    """Median microseconds of what is done with a family, among `size` of them."""
+    """The median microseconds of each hot statement, among `size` families."""
     rng = random.Random(SEED)
     numbers_sampled = [rng.randrange(size) for _ in range(SAMPLE_SIZE)]
     alive = [number - number % rows.LIVE_FAMILY_RATIO for number in numbers_sampled]
@@ -129,7 +129,7 @@ def _median(do: Callable[[int], object], numbers: list[int]) -> float:
 
 
 def _retention(ground: Ground, size: int, seconds: float) -> Iterator[Figure]:
-    """The worker's own cleaning, in this process, of a backlog, while another process serves refreshes."""
+    """Delete a backlog with the worker's own code, in this process, while another process serves refreshes."""
     provider, rng = ground.provider, random.Random(SEED)
     rows.families(ground.engine, ground.client, size, size + BACKLOG, expired=True)
     numbers = [rng.randrange(0, size, rows.LIVE_FAMILY_RATIO) for _ in range(SAMPLE_SIZE)]
@@ -197,7 +197,7 @@ def _a_row_per_token(ground: Ground, size: int) -> Iterator[Figure]:
 
 
 def _megabytes(engine: Engine) -> float:
-    """What is in use of the whole database."""
+    """The size of the whole database."""
     pages = (
         "SELECT (page_count - freelist_count) * page_size"
         " FROM pragma_page_count(), pragma_freelist_count(), pragma_page_size()"

@@ -18,11 +18,11 @@ from bench.servers import Run, Server
 from idp.foundation import runtime
 
 LATENCY_LOAD: Final = 0.7
-"""Of the maximum: the load at which latencies are measured."""
+"""The load at which latencies are measured, as a share of the maximum."""
 WARM_UP_SECONDS: Final = 0.4
-"""Not counted."""
+"""Requests of this time at the beginning are not counted."""
 MAX_SINGLE_USE_RATE: Final = 1500
-"""Requests per second; no endpoint with single-use requests is faster, so that many are prepared."""
+"""In requests per second. So many single-use requests are prepared, because no endpoint answers more."""
 PER_PROCESSOR: Final = {  # must, aim (performance.md §4)
     "sign-in": (30, 40),
     CODES["ES256"]: (400, 700),
@@ -37,13 +37,13 @@ PER_PROCESSOR: Final = {  # must, aim (performance.md §4)
     "discovery": (4000, 4000),
 }
 PAGE_GOALS: Final = {"authorize, nothing to ask": {99: 150}, "sign-in page": {99: 150}, "sign-in": {99: 300}}
-"""Goals in milliseconds for the percentiles of pages …"""
+"""The most milliseconds for percentiles of the latencies of pages, by subject."""
 PROGRAM_GOALS: Final = {50: 10, 99: 50}
-"""… and of endpoints for programs."""
+"""The most milliseconds for percentiles of the latencies of endpoints that programs call."""
 
 
 def measure(url: str, kind: str, *, rounds: int, seconds: float, steady: float) -> list[Figure]:
-    """On one empty database: `rounds` of `seconds` each at full speed, then `steady` seconds at 70 %."""
+    """Measure on one empty database: `rounds` of `seconds` at full speed, then `steady` seconds at 70 % of it."""
     provider = Provider(url)
     threads = runtime.for_app(provider.world.app).settings.server.threads
     with ExitStack() as stack:
@@ -69,7 +69,7 @@ def measure(url: str, kind: str, *, rounds: int, seconds: float, steady: float) 
 
 
 def bare_view(server: Server) -> Endpoint:
-    """The bare view as an endpoint."""
+    """The bare view, as one more endpoint to measure."""
     kinds = [RequestKind("bare view", [servers.request("GET", "/", server.port)], 200, "nothing at all")]
     return Endpoint("bare view", lambda _times: kinds)
 
@@ -104,7 +104,7 @@ def latency(endpoint: Endpoint, server: Server, kind: str, seconds: float) -> It
 
 
 def wrong(subject: str, runs: list[Run]) -> Iterator[Figure]:
-    """A missed goal if there were wrong responses."""
+    """A figure that misses its goal if there were wrong responses."""
     if count := sum(run.result.wrong_responses for run in runs):
         example = next(run.result.example for run in runs if run.result.example)
         yield Figure(subject, "wrong answers", count, "", 0, example)

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from sqlalchemy import Connection, Engine, text
 
 ATTEMPTS = 200
+"""How often each operation is timed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,7 @@ NEEDS = {
     "par": Needs(sha256=2, alone=1),
     "authorize, nothing to ask": Needs(sha256=2, read=2, write=2, commit=1),
 }
-"""By the name of a subject in `costs`."""
+"""The needs of each endpoint, by the name of its subject in `costs`."""
 
 
 def prices(engine: Engine, reading: Engine) -> dict[str, float]:

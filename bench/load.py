@@ -20,13 +20,13 @@ from dataclasses import dataclass, field
 from typing import Final
 
 CONNECTIONS: Final = 8
-"""For a closed loop: enough that the server never waits for the generator."""
+"""Connections for a load as fast as possible: enough that the server never waits for the generator."""
 MORE_CONNECTIONS: Final = 32
-"""With a rate: enough that a late response does not delay the requests after it."""
+"""Connections for a load at a rate: enough that a late response does not delay the next requests."""
 TIMEOUT_SECONDS: Final = 30.0
-"""How long without any response until the server counts as dead."""
+"""If no response comes for this long, the server is taken for dead."""
 MAX_GENERATOR_CPU: Final = 0.85
-"""A share of a core: if the generator used more, its own speed was measured."""
+"""The share of a core that the generator may use: above it, the generator was the limit, not the server."""
 HEADER_END: Final = b"\r\n\r\n"
 
 
@@ -50,7 +50,7 @@ class Load:
 
     port: int
     kinds: Sequence[RequestKind]
-    """Sent in turn; a kind that is listed several times is sent as often."""
+    """The kinds of request, sent in turn; a kind that is listed twice is sent twice as often."""
     seconds: float
     rate: float | None = None
     """Requests per second."""
@@ -58,7 +58,7 @@ class Load:
     """How many of them are due at the same time."""
     max_requests: int | None = None
     connections: int | None = None
-    """By default `CONNECTIONS`, or with a rate `MORE_CONNECTIONS`."""
+    """How many connections; by default `CONNECTIONS`, or `MORE_CONNECTIONS` if there is a rate."""
 
 
 @dataclass(slots=True)
@@ -71,11 +71,11 @@ class LoadResult:
     generator_cpu: float = 0.0
     """The share of a core that the generator used."""
     wrong_responses: int = 0
-    """How many did not have the expected status and text …"""
+    """How many responses did not have the expected status and text."""
     example: str = ""
-    """… and the beginning of one of them."""
+    """The beginning of one of the wrong responses; empty if there were none."""
     refused: int = 0
-    """How many had 503, where that is valid."""
+    """How many responses had 503 where that is valid."""
 
     @property
     def responses(self) -> int:
@@ -132,7 +132,7 @@ class Connection:
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def fileno(self) -> int:
-        """For `select`."""
+        """The descriptor of the socket, for `select`."""
         return self.socket.fileno()
 
     def send(self, kind: RequestKind, request: bytes, due: float) -> None:

@@ -13,14 +13,14 @@ from typing import Any
 import psycopg
 
 LIBRARIES = ("flask", "authlib", "joserfc", "sqlalchemy", "cryptography", "argon2-cffi", "granian", "psycopg")
-SETTINGS_THAT_COUNT = (
+RELEVANT_SETTINGS = (
     "server_version", "fsync", "synchronous_commit", "full_page_writes", "shared_buffers", "wal_level", "max_wal_size",
     "max_connections",
 )  # fmt: skip
 
 
 def describe() -> dict[str, Any]:
-    """Processor, cores, memory, kernel and the versions of what counts."""
+    """Processor, cores, memory, kernel, and the versions of the libraries that matter for speed."""
     return {
         "processor": _processor(),
         "cores": len(os.sched_getaffinity(0)),
@@ -37,7 +37,7 @@ def databases(server: str | None) -> dict[str, dict[str, str]]:
     if server:
         with psycopg.connect(server, autocommit=True) as connection:
             settings = connection.execute(
-                "SELECT name, setting FROM pg_settings WHERE name = ANY(%s)", [list(SETTINGS_THAT_COUNT)]
+                "SELECT name, setting FROM pg_settings WHERE name = ANY(%s)", [list(RELEVANT_SETTINGS)]
             )
             by_database["PostgreSQL"] = dict(settings.fetchall())
     return by_database
@@ -52,7 +52,7 @@ def commit() -> str:
 
 
 def _build() -> str:
-    """How the interpreter was built: it makes a difference of 12 to 17 %. A distribution's does not say it itself."""
+    """How the interpreter was built: that changes figures by 12 to 17 %. Some builds do not name their options."""
     options = str(sysconfig.get_config_var("CONFIG_ARGS"))
     if sys.base_prefix == "/usr":
         return "as the distribution builds it"

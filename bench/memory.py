@@ -11,17 +11,17 @@ from bench.provider import Provider
 from bench.report import Figure
 
 HASH_MIB: Final = 19
-"""For the one hash at a time."""
+"""The memory of one password hash; one is calculated at a time."""
 MAX_MIB: Final = 120 + HASH_MIB
-"""After the first requests (performance.md §4) …"""
+"""How much memory a worker may use after the first requests (performance.md §4)."""
 MAX_GROWTH_MIB: Final = 2.0
-"""… and added by as many more; a heap varies a little."""
+"""How much more it may use after as many again; a heap varies a little."""
 TIMEOUT_SECONDS: Final = 300.0
-"""For all requests."""
+"""How long all requests may take."""
 
 
 def measure(url: str, kind: str, *, requests: int) -> list[Figure]:
-    """Send `requests` of the mix, and then as many again."""
+    """Send so many `requests` of all kinds, then as many again, and measure the memory after both."""
     provider, subject = Provider(url), f"a worker, {kind}"
     first, second = provider.mix.make(requests), provider.mix.make(requests)
     provider.disconnect()

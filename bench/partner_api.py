@@ -21,15 +21,15 @@ from idp.schools.models import School
 
 SEED: Final = 2026
 PAGES: Final = 300
-"""Pages, far apart, that are asked for by turns."""
+"""How many different pages are requested in turn, far apart from one another."""
 RATE: Final = 10.0
-"""Requests per second: no client asks all the time, and the latency is of interest."""
+"""In requests per second, as latency is measured and no client sends more."""
 PAGE_MS: Final = 30
-"""Milliseconds that 95 of 100 pages may take, on PostgreSQL."""
+"""The most milliseconds for 95 of 100 pages, on PostgreSQL."""
 SEARCH_MS: Final = 50
-"""Milliseconds that 95 of 100 searches may take (school-register.md §6)."""
+"""The most milliseconds for 95 of 100 searches (school-register.md §6)."""
 LETTERS_TYPED: Final = 12
-"""Of a school's name, when a field asks while a person types."""
+"""How many letters of a school's name are sent when a field searches while a person types."""
 
 
 def measure(url: str, kind: str, register: Material, *, schools: int, seconds: float) -> list[Figure]:

@@ -44,7 +44,7 @@ def _hooks() -> None:
 
 def _response_cache() -> None:
     """Every request for a public document goes through Flask."""
-    patch.object(response_cache, "keep").start()
+    patch.object(response_cache, "store").start()
 
 
 def _form_cookie() -> None:

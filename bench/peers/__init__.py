@@ -30,7 +30,7 @@ from bench.report import Figure
 
 OUR_NAME: Final = "IDaaS"
 MAX_CODE_RATE: Final = 1500
-"""Codes per second; no server redeems more, so that many are prepared."""
+"""In codes per second. So many codes are prepared, because no server redeems more."""
 PEERS: Final = {
     "django-oauth-toolkit": django.entrants,
     "node-oidc-provider": node.entrants,
@@ -42,7 +42,7 @@ def measure(new: NewDatabase, folder: Path, *, rounds: int, seconds: float) -> l
     """Measure ourselves and every peer that can be installed, in turn, in rounds."""
     with ExitStack() as stack:
         setup = Setup(stack, new, folder, int(MAX_CODE_RATE * (rounds * seconds + keycloak.WARM_UP_SECONDS)))
-        entrants = list(_us(setup))
+        entrants = list(_ourselves(setup))
         for name, peer in PEERS.items():
             try:
                 entrants += list(peer(setup))
@@ -70,7 +70,7 @@ def _figures(entrant: Entrant, entrants: list[Entrant]) -> Iterator[Figure]:
     yield from http.wrong(subject, runs)
 
 
-def _us(setup: Setup) -> Iterator[Entrant]:
+def _ourselves(setup: Setup) -> Iterator[Entrant]:
     provider = Provider(setup.new())
     server = setup.stack.enter_context(servers.idp(provider.url, provider.port))
     for what, name, how in (

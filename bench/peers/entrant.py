@@ -1,4 +1,4 @@
-"""What a peer brings into the comparison: its servers, and the same six kinds of request for each of them."""
+"""A server in the comparison with peers, and the six kinds of request that are sent to every one of them."""
 
 import base64
 import http.client
@@ -29,10 +29,10 @@ SILENT: Final = "silent authorize"
 SECRET: Final = "a-secret-for-the-benchmark-alone"
 PERSON: Final = "someone"
 SCOPE: Final = "openid offline_access"
-"""What peers are asked for: their own minimum for an ID token and a refresh token."""
+"""The scope of requests to peers: the least that gives an ID token and a refresh token."""
 INSTALL_TIMEOUT_SECONDS: Final = 240.0
 PREPARE_TIMEOUT_SECONDS: Final = 300.0
-"""For a peer to make its codes, or to build itself."""
+"""How long a peer may take to make its codes, or to be built."""
 
 NewDatabase = Callable[[], str]
 
@@ -49,7 +49,7 @@ class Entrant:
     goal: float | None = None
     """How many times its rate per vCPU ours must be."""
     warm_up_seconds: float = 1.0
-    """Not counted."""
+    """How long requests are sent before they are counted."""
 
     @property
     def per_processor(self) -> float:
