@@ -20,14 +20,14 @@ from clients.assembly.database import Database
 from clients.assembly.keys import PUBLISH_BEFORE_SECONDS, Keys
 
 PATHS_WITH_SECRET = ("/activate/", "/new-password/")
-"""Paths whose rest is the secret of a mailed link."""
+"""What follows one of these in a path is the secret of a mailed link."""
 
 
 class Handler(WSGIRequestHandler):
     """Logs no query, which at the callback has the code, and no secret of a link."""
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        """One line: method, path, status; none for what is asked all the time."""
+        """Log method, path and status in one line; nothing for the paths that are requested all the time."""
         path = self.path.partition("?")[0]
         for beginning in PATHS_WITH_SECRET:
             if path.startswith(beginning):

@@ -23,7 +23,7 @@ bp = Blueprint("people", __name__)
 
 @bp.get("/")
 def home() -> ResponseReturnValue:
-    """What the application is; a person who is signed in is redirected to the connector page."""
+    """Describe the application; a person who is signed in is redirected to the connector page."""
     if current():
         return redirect(url_for("connector.connector"), 303)
     return render_template("home.html")
@@ -37,7 +37,7 @@ def terms() -> ResponseReturnValue:
 
 @bp.route("/sign-up", methods=["GET", "POST"])
 def sign_up() -> ResponseReturnValue:
-    """Sign up with an invite code. The same answer whether or not the address is known."""
+    """Sign up with an invite code. The response is the same whether or not the address is known."""
     field_errors: dict[str, str] = {}
     if request.method == "POST":
         try:
@@ -66,7 +66,7 @@ def check_email() -> ResponseReturnValue:
 
 @bp.post("/resend")
 def resend() -> ResponseReturnValue:
-    """Send the mail again, where one is waited for; the answer is always the same."""
+    """Send the mail again if the address waits for one; the response is the same in any case."""
     accounts.resend(program().database, request.form.get("email", ""))
     program().background.wake()
     session["waiting_for"] = request.form.get("email", "").strip()[:254]
@@ -75,7 +75,7 @@ def resend() -> ResponseReturnValue:
 
 @bp.route("/activate/<secret>", methods=["GET", "POST"])
 def activate(secret: str) -> ResponseReturnValue:
-    """Ask for the password, and activate. A program that merely opens the link changes nothing."""
+    """Ask for the password, and activate the account. A program that merely opens the link changes nothing."""
     field_errors: dict[str, str] = {}
     if request.method == "POST":
         try:
@@ -109,7 +109,7 @@ def sign_in() -> ResponseReturnValue:
 
 @bp.route("/forgotten-password", methods=["GET", "POST"])
 def forgotten() -> ResponseReturnValue:
-    """Mail a link for a new password. The same answer whether or not the address is known."""
+    """Mail a link for a new password. The response is the same whether or not the address is known."""
     field_errors: dict[str, str] = {}
     if request.method == "POST":
         try:
@@ -161,7 +161,7 @@ csrf.exempt(initiate)  # the provider may post to it without our token
 
 @bp.get("/callback")
 def callback() -> ResponseReturnValue:
-    """The redirect from the provider. Who was signed in by password stays so, and is known to act for the school."""
+    """The redirect from the provider. A person signed in by password stays so, and is known to act for the school."""
     parts = program()
     signed_in = school_account.finish(
         parts.database, parts.provider, parts.settings, browser=browser(), response=request.args
@@ -175,7 +175,7 @@ def callback() -> ResponseReturnValue:
     account = current_account()  # None if the sign-in by password has ended meanwhile
     if account is not None and signed_in.estab_id is not None:
         urn = (signed_in.about.get("organisation") or {}).get("urn")
-        accounts.acts_for(parts.database, account.id, signed_in.estab_id, urn)
+        accounts.store_acts_for(parts.database, account.id, signed_in.estab_id, urn)
     return redirect(url_for("connector.connector"), 303)
 
 

@@ -21,11 +21,11 @@ TERMS_VERSION = "2026-01"
 MIN_PASSWORD_LENGTH = 12
 MAX_PASSWORD_LENGTH = 200
 MAX_FAILURES = 10
-"""Failed sign-ins for one address within `FAILURE_SECONDS`; then its password is not looked at."""
+"""After this many failed sign-ins of one address within `FAILURE_SECONDS`, its password is not checked."""
 FAILURE_SECONDS = 900
 WRONG_PASSWORD = "The e-mail address or the password is wrong, or the account is not activated yet"  # noqa: S105
 RESEND_SECONDS = 60
-"""Between two mails to one address."""
+"""The least time between two activation mails to one address."""
 
 _hasher = PasswordHasher()
 _DUMMY_HASH = _hasher.hash("a password of no account")  # verified for unknown addresses, to take as long
@@ -64,7 +64,7 @@ def sign_up(database: Database, *, code: str, email: str, password: str, terms_v
     wrong_code = {"code": "This invite code is unknown, has been used, or has expired" if code.strip() else is_missing}
     field_errors = {} if invite_codes.works(database, code) else wrong_code
     try:
-        address = normal(email)
+        address = normalise_email(email)
     except InvalidInput as error:
         field_errors = field_errors | error.field_errors
     if field_errors := field_errors | _field_errors(password, terms_version):
@@ -79,7 +79,7 @@ def sign_up(database: Database, *, code: str, email: str, password: str, terms_v
             (address, hashed, terms_version, now),
         )
         row = connection.execute("SELECT id, activated_at FROM accounts WHERE email = ?", (address,)).fetchone()
-        if made.rowcount == 0 and row["activated_at"] is None:  # its owner may try with another password
+        if made.rowcount == 0 and row["activated_at"] is None:  # whoever signs up last chooses the password
             connection.execute(
                 "UPDATE accounts SET password_hash = ?, terms_version = ? WHERE id = ? AND activated_at IS NULL",
                 (hashed, terms_version, row["id"]),
@@ -90,7 +90,7 @@ def sign_up(database: Database, *, code: str, email: str, password: str, terms_v
 def resend(database: Database, email: str) -> None:
     """Mail the link again, where the address waits for one. The new link replaces the old one."""
     try:
-        address = normal(email)
+        address = normalise_email(email)
     except InvalidInput:
         return
     with database.transaction() as connection:
@@ -104,13 +104,13 @@ def resend(database: Database, email: str) -> None:
 
 
 def can_activate(database: Database, secret: str) -> bool:
-    """Whether a link works now. Looking changes nothing."""
+    """Whether the link with this secret works now. This does not use it up."""
     with database.transaction() as connection:
         return _find_by_link(connection, secret) is not None
 
 
 def activate(database: Database, secret: str, password: str) -> Account:
-    """Activate the account of a link. Raises `InvalidInput` where the link or the password is not the account's."""
+    """Activate the account of a link. Raises `InvalidInput` if the link does not work or the password is wrong."""
     with database.transaction() as connection:
         row = _find_by_link(connection, secret)
     if row is None:
@@ -131,10 +131,10 @@ def activate(database: Database, secret: str, password: str) -> Account:
 
 
 def sign_in(database: Database, email: str, password: str) -> Account:
-    """The activated account with this address and password. Raises `InvalidInput`, in one way for all reasons."""
+    """The activated account with this address and password. Raises `InvalidInput`, with one message for all reasons."""
     wrong = InvalidInput(email=WRONG_PASSWORD)
     try:
-        address = normal(email)
+        address = normalise_email(email)
     except InvalidInput:
         address = ""
     _require_attempts_left(database, address)
@@ -171,8 +171,8 @@ def set_contact_name(database: Database, account_id: int, name: str) -> None:
         connection.execute("UPDATE accounts SET contact_name = ? WHERE id = ?", (name, account_id))
 
 
-def acts_for(database: Database, account_id: int, estab_id: str, urn: str | None) -> None:
-    """The person has shown, by the school account, that they act for this school: it is theirs if they chose it."""
+def store_acts_for(database: Database, account_id: int, estab_id: str, urn: str | None) -> None:
+    """Store that the person acts for this school, as the sign-in with the school account proved, if they chose it."""
     with database.transaction() as connection:
         connection.execute(
             "UPDATE accounts SET estab_id = ? WHERE id = ? AND urn IS NOT NULL AND urn = ?", (estab_id, account_id, urn)
@@ -197,7 +197,7 @@ def _find(connection: sqlite3.Connection, account_id: int) -> Account:
     return Account(**dict(row))
 
 
-def normal(email: str) -> str:
+def normalise_email(email: str) -> str:
     """The address as it is stored. Raises `InvalidInput`."""
     try:
         return validate_email(email.strip(), check_deliverability=False).normalized.lower()

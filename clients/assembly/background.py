@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 
 class Background:
-    """The thread. `wake` has it look at once."""
+    """The thread that does what waits, every `TICK_SECONDS`. `wake` has it start a round at once."""
 
     def __init__(self, database: Database, provider: Provider, settings: Settings) -> None:
         self._database, self._provider, self._settings = database, provider, settings
@@ -28,23 +28,23 @@ class Background:
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Begin, in a thread that does not keep the program running."""
+        """Start the thread. It does not keep the program running."""
         self._thread = threading.Thread(target=self._run, name="background", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
-        """End after what it is doing."""
+        """Stop the thread after the step that it is doing."""
         self._stop.set()
         self._wake.set()
         if self._thread is not None:
             self._thread.join(15)
 
     def wake(self) -> None:
-        """Something waits."""
+        """Start a round now, because something waits."""
         self._wake.set()
 
     def work_once(self, *, poll: bool = False) -> None:
-        """One round. What fails keeps nothing else waiting, and comes again in the next."""
+        """Do one round. A step that fails does not prevent the others, and is repeated in the next round."""
         database, provider, settings = self._database, self._provider, self._settings
         self._try(lambda: mail.send_due(database, settings))
         self._try(lambda: invitations.send_waiting(database, provider))

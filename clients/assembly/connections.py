@@ -22,9 +22,9 @@ from clients.assembly.provider import EARLY_SECONDS, Provider
 from clients.assembly.settings import Settings
 
 REFRESH_CLAIM_SECONDS = 30.0
-"""How long others wait for the one that refreshes; longer, and it must have been killed."""
+"""How long others wait for the one that refreshes; if it takes longer, it must have been killed."""
 OVERLAP_SECONDS = 60
-"""How far behind the newest change the list of changes is read again, as the API's description advises."""
+"""The list of changes is read from this long before the newest known change, as the API's description advises."""
 
 Status = Literal[
     "unknown", "unfinished", "awaiting_verification", "awaiting_endpoint", "connected", "paused", "other_system",
@@ -48,7 +48,7 @@ class Tokens:
 
     @classmethod
     def from_response(cls, response: Mapping[str, Any], requested: str) -> Self:
-        """From the JSON document (RFC 6749 §5.1): a scope that is left out is the one that was asked for."""
+        """Read the JSON document (RFC 6749 §5.1). If `scope` is missing, it is the one that was requested."""
         return cls(
             str(response["access_token"]), response.get("refresh_token"),
             time.time() + float(response.get("expires_in", 0)),
@@ -58,7 +58,7 @@ class Tokens:
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """A school, as our database has it."""
+    """The connection of a school, as our database has it."""
 
     estab_id: str
     urn: str | None
@@ -88,7 +88,7 @@ class Connection:
         return "unknown" if agreed is None else self._sharing(is_verified=verification == "verified")
 
     def _sharing(self, *, is_verified: bool) -> Status:
-        """What an agreement that is in force still waits for, if anything."""
+        """The status under an agreement that is in force: what is still missing, if anything."""
         if not self.has_tokens:
             return "unfinished"
         if not is_verified:
@@ -107,7 +107,7 @@ class Connection:
 
     @property
     def granted(self) -> frozenset[str]:
-        """The scopes that count now: the provider's word where there is one, else those of the token."""
+        """The scopes that are granted now: those that the provider last named, or else those of the token."""
         return frozenset(self.school["scope"].split()) if "scope" in self.school else self.scope
 
     @property
@@ -136,7 +136,7 @@ def find(database: Database, *, estab_id: str | None = None, urn: str | None = N
 
 
 def connect(database: Database, estab_id: str, about: Mapping[str, Any], tokens: Tokens) -> None:
-    """Store the tokens of a sign-in, which are for the person's school. Those before are revoked soon."""
+    """Store the tokens of a sign-in, which are for the person's school. Tokens stored before are revoked soon."""
     urn = (about.get("organisation") or {}).get("urn")
     with database.transaction() as connection:
         connection.execute("INSERT OR IGNORE INTO connections (estab_id) VALUES (?)", (estab_id,))
@@ -160,7 +160,7 @@ def disconnect(database: Database, estab_id: str) -> None:
 
 
 def revoke_waiting(database: Database, provider: Provider) -> None:
-    """Tell the provider which refresh tokens we need no more. Telling it twice does no harm (RFC 7009 §2.2)."""
+    """Revoke the refresh tokens that we no longer need. Revoking one twice does no harm (RFC 7009 §2.2)."""
     with database.transaction() as connection:
         rows = connection.execute("SELECT refresh_token FROM tokens_to_revoke").fetchall()
     for row in rows:
@@ -193,7 +193,7 @@ def check(database: Database, provider: Provider, estab_id: str) -> None:
 def check_all(database: Database, provider: Provider) -> None:
     """Ask which schools have changed since all of them were read last, page by page.
 
-    A page may be empty and have a next one. Where a page fails, the next call begins as this one did.
+    A page may be empty and have a next one. If a page fails, the next call starts again from the same change.
     """
     with database.transaction() as connection:
         row = connection.execute("SELECT changed_at FROM schools_read").fetchone()
@@ -212,7 +212,7 @@ def check_all(database: Database, provider: Provider) -> None:
 
 
 def access_token(database: Database, provider: Provider, estab_id: str, *, renew: bool = False) -> str:
-    """A token for the school's data that is valid for a while, refreshed where necessary. Raises `NoAccessToken`.
+    """A token for the school's data that is valid for some time, refreshed if necessary. Raises `NoAccessToken`.
 
     `renew` refreshes it in any case, so that it covers what the school shares now.
     """
@@ -233,7 +233,7 @@ def access_token(database: Database, provider: Provider, estab_id: str, *, renew
 
 
 def receive(database: Database, provider: Provider, settings: Settings, estab_id: str) -> None:
-    """Read the school's data as far as it is shared, and store what came. Where the token is refused, check why."""
+    """Read the school's data as far as it is shared, and store it. If the token is refused, ask the provider why."""
     before = find(database, estab_id=estab_id)
     if not settings.resource or before is None:
         return
@@ -253,7 +253,7 @@ def receive(database: Database, provider: Provider, settings: Settings, estab_id
 
 
 def _claim_refresh(connection: Any, estab_id: str) -> bool:
-    """Whether we are the one that refreshes now."""
+    """Claim the refresh for this thread; returns False if another has claimed it."""
     now = time.time()
     claimed = connection.execute(
         "UPDATE connections SET refresh_claimed_until = ? WHERE estab_id = ? AND refresh_claimed_until < ?",
@@ -317,7 +317,7 @@ def _store_tokens(connection: Any, estab_id: str, tokens: Tokens) -> None:
 
 
 def _store_school(database: Database, school: Mapping[str, Any], etag: str | None) -> None:
-    """Store what the provider says of a school. Tokens that cannot work any more go; data scopes need new ones."""
+    """Store what the provider says of a school. Drop tokens that no longer work; another scope needs a new one."""
     urn = school["register"].get("urn")
     with database.transaction() as connection:
         connection.execute("INSERT OR IGNORE INTO connections (estab_id) VALUES (?)", (school["estab_id"],))

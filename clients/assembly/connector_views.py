@@ -15,7 +15,7 @@ from clients.assembly.web import current, current_account, program
 bp = Blueprint("connector", __name__)
 
 STATUS_CACHE_SECONDS = 2.0
-"""For so long the status from the provider is shown without requesting it again."""
+"""How long the status from the provider is shown before it is requested again."""
 RECEIVE_SECONDS = 60.0
 """How often the school's data is read while somebody looks at the page."""
 
@@ -33,7 +33,7 @@ def connector() -> ResponseReturnValue:
 
 @bp.get("/connector/status")
 def status() -> ResponseReturnValue:
-    """The part that changes, for the script that updates it."""
+    """The part of the page that changes, which a script loads again."""
     return render_template("status.html", **_state(refresh=True)) if current() else ("", 401)
 
 
@@ -163,13 +163,13 @@ def _refresh() -> None:
 
 
 def _reads_every(connection: Connection) -> float:
-    """Seconds between two reads: soon, once the school's server has sent something and we have nothing yet."""
+    """Seconds between two reads of the data: few if the school's server is connected and we have nothing yet."""
     has_data = bool((connection.received or {}).get("kinds"))
     return STATUS_CACHE_SECONDS if connection.status == "connected" and not has_data else RECEIVE_SECONDS
 
 
 def _connection() -> Connection | None:
-    """The connection of the school that this browser is signed in for; without one, of that its account has chosen."""
+    """The connection of the school that this browser is signed in for; else of the one its account has chosen."""
     sign_in, account, database = current(), current_account(), program().database
     if sign_in is not None and sign_in.estab_id is not None:
         return connections.find(database, estab_id=sign_in.estab_id)

@@ -22,7 +22,7 @@ LOGOUT = "http://schemas.openid.net/event/backchannel-logout"
 MAX_LOGOUT_AGE_SECONDS = 600
 LEEWAY_SECONDS = 60
 KEEP_SECONDS = 30 * 86_400
-"""How long a `jti` is remembered."""
+"""How long the `jti` of a token is kept, to recognise it when it comes again."""
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +60,7 @@ def receive(database: Database, provider: Provider, settings: Settings, token: s
 
 
 def handle_waiting(database: Database, provider: Provider, settings: Settings) -> None:
-    """Do what follows from the events that wait: ask how things stand."""
+    """For each event that waits, ask the provider about the school or invitation that it names."""
     with database.transaction() as connection:
         connection.execute("DELETE FROM received_tokens WHERE received_at < ?", (time.time() - KEEP_SECONDS,))
         rows = connection.execute(
@@ -107,7 +107,7 @@ def _verified(provider: Provider, token: str, *, typ: str) -> dict[str, Any]:
 
 
 def _store(database: Database, jti: str, name: str, estab_id: str | None) -> bool:
-    """Store what arrived; False where it had arrived before."""
+    """Store a received token; False if it had arrived before."""
     now = time.time()
     with database.transaction() as connection:
         stored = connection.execute(

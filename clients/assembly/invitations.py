@@ -1,7 +1,7 @@
-"""Grant Access: we ask the provider to invite a school, and follow what comes of it.
+"""Grant Access: we ask the provider to invite a school, and follow the state of the invitation.
 
-What we want to ask is stored first, with an idempotency key. Killed before the answer came, we ask again with the same
-key, and the provider sends no second mail.
+The request is stored first, with an idempotency key. If the program is killed before the response comes, it sends the
+request again with the same key, and the provider sends no second mail.
 """
 
 import json
@@ -16,8 +16,8 @@ from clients.assembly.errors import ProviderError, RequestRefused
 from clients.assembly.provider import Provider
 from clients.assembly.settings import Settings
 
-FINAL = ("accepted", "declined", "cancelled", "refused")
-"""States that change no more."""
+FINAL_STATES = ("accepted", "declined", "cancelled", "refused")
+"""The states that no longer change."""
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ def find_newest(database: Database, account_id: int, urn: str | None) -> Invitat
 
 
 def request(database: Database, settings: Settings, account: Account, contact_name: str) -> str:
-    """Store that the school of `account` shall be invited; returns the key. A request that waits is not doubled."""
+    """Store a request to invite the school of `account`; returns its key, or that of a request that still waits."""
     document = {
         "urn": account.urn,
         "contact": {"name": contact_name, "email": account.email},
@@ -70,7 +70,7 @@ def request(database: Database, settings: Settings, account: Account, contact_na
 
 
 def send(database: Database, provider: Provider, idempotency_key: str) -> None:
-    """Ask the provider, unless it has answered already. Raises `ProviderUnreachable`: then it stays to be sent."""
+    """Ask the provider, unless it has answered already. Raises `ProviderUnreachable`; the request then still waits."""
     with database.transaction() as connection:
         row = connection.execute(
             "SELECT request FROM invitations WHERE idempotency_key = ? AND state = 'sending'", (idempotency_key,)
@@ -92,7 +92,7 @@ def send(database: Database, provider: Provider, idempotency_key: str) -> None:
 
 
 def send_waiting(database: Database, provider: Provider) -> None:
-    """Send what a killed program or an unreachable provider left."""
+    """Send the requests that wait because the program was killed or the provider was unreachable."""
     with database.transaction() as connection:
         rows = connection.execute("SELECT idempotency_key FROM invitations WHERE state = 'sending'").fetchall()
     for row in rows:
@@ -103,12 +103,12 @@ def send_waiting(database: Database, provider: Provider) -> None:
 
 
 def check(database: Database, provider: Provider, idempotency_key: str) -> None:
-    """Ask what has come of an invitation."""
+    """Ask the provider for the state of an invitation."""
     with database.transaction() as connection:
         row = connection.execute(
             "SELECT provider_id, state FROM invitations WHERE idempotency_key = ?", (idempotency_key,)
         ).fetchone()
-    if row is None or row["provider_id"] is None or row["state"] in FINAL:
+    if row is None or row["provider_id"] is None or row["state"] in FINAL_STATES:
         return
     try:
         response = provider.call_for_ourselves("GET", f"/api/invitations/{row['provider_id']}").json()
@@ -120,12 +120,12 @@ def check(database: Database, provider: Provider, idempotency_key: str) -> None:
 
 
 def check_open(database: Database, provider: Provider) -> None:
-    """Ask what has come of all that may still change."""
+    """Ask the provider for the states of all invitations that may still change."""
     with database.transaction() as connection:
         rows = connection.execute(
             f"SELECT idempotency_key FROM invitations WHERE provider_id IS NOT NULL AND "  # noqa: S608  our constants
-            f"state NOT IN ({', '.join('?' * len(FINAL))}) ORDER BY checked_at LIMIT 100",
-            FINAL,
+            f"state NOT IN ({', '.join('?' * len(FINAL_STATES))}) ORDER BY checked_at LIMIT 100",
+            FINAL_STATES,
         ).fetchall()
     for row in rows:
         try:

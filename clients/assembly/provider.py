@@ -35,9 +35,9 @@ ASSERTION_SECONDS = 60
 METADATA_SECONDS = 3600
 KEYS_SECONDS = 600
 MIN_KEYS_SECONDS = 10
-"""Between two requests for its keys, however many signatures name one that we do not know."""
+"""The least time between two requests for its keys, however many signatures name an unknown one."""
 EARLY_SECONDS = 30
-"""How long before a token expires we get another one."""
+"""How long before its expiry a token is replaced."""
 
 
 class Provider:
@@ -83,7 +83,7 @@ class Provider:
         return _json(self.call("GET", self._endpoint("userinfo_endpoint"), access_token))
 
     def end_session_url(self, **parameters: str) -> str:
-        """Where the browser signs out (OpenID Connect RP-Initiated Logout §2)."""
+        """The address at which the browser signs out (OpenID Connect RP-Initiated Logout §2)."""
         return f"{self._endpoint('end_session_endpoint')}?{urlencode(parameters)}"
 
     # Calling an API
@@ -102,7 +102,7 @@ class Provider:
         return self._with_nonce(url, once)
 
     def call_for_ourselves(self, method: str, path: str, **more: Any) -> requests.Response:
-        """The same at the provider's API, with a token of our own (client credentials, RFC 6749 §4.4).
+        """As `call`, at the provider's API, with a token of our own (client credentials, RFC 6749 §4.4).
 
         Raises `RequestRefused` with the code and the detail of a problem document (RFC 9457).
         """
@@ -112,7 +112,7 @@ class Provider:
         _raise_for(response)
         return response
 
-    # What it signs
+    # Verifying what it signs
 
     def verify(self, token: str, *, typ: str) -> dict[str, Any]:
         """The claims of a JWT that the provider signed for us: its type, signature, issuer, and audience.
@@ -137,7 +137,7 @@ class Provider:
         return claims
 
     def _decode(self, token: str) -> Any:
-        """With the keys that we have, and where none of them fits, with those it publishes now."""
+        """Verify with the keys that we have; if none of them fits, with those that it publishes now."""
         registry = JWSRegistry(algorithms=ALGORITHMS)
         keys, fetched_at = self._jwks
         if time.time() - fetched_at < KEYS_SECONDS:
@@ -150,7 +150,7 @@ class Provider:
         self._jwks = keys, time.time()
         return jwt.decode(token, keys, registry=registry)
 
-    # How
+    # How requests are signed and sent
 
     def _post(self, endpoint: str, form: Mapping[str, str], *, prove: bool = False) -> dict[str, Any]:
         url = self._endpoint(endpoint)
@@ -165,7 +165,7 @@ class Provider:
         return _json(response) if response.content else {}
 
     def _with_nonce(self, url: str, once: Any) -> requests.Response:
-        """Send, and send again where the provider wants its nonce in the proof (RFC 9449 §8 and §9)."""
+        """Send a request, once more if the provider demands its nonce in the proof (RFC 9449 §8 and §9)."""
         server = "/".join(url.split("/", 3)[:3])
         response: requests.Response = once()
         nonce = response.headers.get("DPoP-Nonce")
@@ -178,7 +178,7 @@ class Provider:
         return response
 
     def _assertion(self) -> str:
-        """Who we are, signed (RFC 7523 §3). The profile wants the issuer alone as audience."""
+        """A signed JWT that authenticates us (RFC 7523 §3). The profile requires the issuer as the only audience."""
         now, key, us = int(time.time()), self._keys.signing_key(), self._settings.client_id
         claims = {
             "iss": us, "sub": us, "aud": self._settings.issuer, "jti": secrets.token_urlsafe(16), "iat": now,
@@ -187,7 +187,7 @@ class Provider:
         return jwt.encode({"alg": ALG, "kid": key.kid}, claims, key, algorithms=[ALG])
 
     def _proof(self, method: str, url: str, **more: str) -> str:
-        """That we hold the key, for one request (RFC 9449 §4.2); with `ath` for one token, too."""
+        """A proof that we hold the key, for one request (RFC 9449 §4.2); with `ath`, also for one token."""
         key, address = self._keys.dpop_key(), url.partition("?")[0]
         claims = {"jti": secrets.token_urlsafe(16), "htm": method, "htu": address, "iat": int(time.time()), **more}
         if nonce := self._nonces.get("/".join(url.split("/", 3)[:3])):
@@ -212,7 +212,7 @@ class Provider:
 
 
 def _without_netrc(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    """Leaves `Authorization` as it is: requests would put in its place what `.netrc` has for the host."""
+    """Leave `Authorization` as it is: without this, requests would replace it by the host's entry in `.netrc`."""
     return request
 
 

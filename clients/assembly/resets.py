@@ -12,9 +12,9 @@ from clients.assembly.accounts import InvalidInput
 from clients.assembly.database import Database, digest
 
 MIN_SECONDS_BETWEEN = 60
-"""Between two mails to one account."""
+"""The least time between two mails to one account."""
 MAX_PER_DAY = 5
-"""Mails to one account in a day."""
+"""The most mails to one account in a day."""
 DAY_SECONDS = 86_400
 NO_LINK = "This link has been used, has expired, or has been replaced by a newer one"
 
@@ -22,19 +22,19 @@ NO_LINK = "This link has been used, has expired, or has been replaced by a newer
 def request(database: Database, email: str) -> None:
     """Mail a link, if the address has an account and not too many were sent.
 
-    Raises `InvalidInput` for what is no address.
+    Raises `InvalidInput` if `email` is not an address.
 
-    An account that is not activated gets the link that activates it again: its password is no use before.
+    An account that is not activated gets the link that activates it again: its password does not work before that.
     """
-    address, now = accounts.normal(email), time.time()
+    address, now = accounts.normalise_email(email), time.time()
     with database.transaction() as connection:
         row = connection.execute("SELECT id, activated_at FROM accounts WHERE email = ?", (address,)).fetchone()
-        if row is not None and _count(connection, row["id"], now):
+        if row is not None and _count_mail(connection, row["id"], now):
             mail.queue(connection, "activate" if row["activated_at"] is None else "reset", row["id"])
 
 
 def works(database: Database, secret: str) -> bool:
-    """Whether a link works now. Looking changes nothing."""
+    """Whether the link with this secret works now. This does not use it up."""
     with database.transaction() as connection:
         row = connection.execute(
             "SELECT 1 FROM password_resets WHERE digest = ? AND expires_at > ?", (digest(secret), time.time())
@@ -43,9 +43,9 @@ def works(database: Database, secret: str) -> bool:
 
 
 def choose(database: Database, secret: str, password: str) -> None:
-    """Set the password of the link's account. Raises `InvalidInput`, after which the link still works where it did.
+    """Set the password of the link's account. Raises `InvalidInput`; that does not use up the link.
 
-    Of two who use a link at once, one sets the password: the link is spent by the statement that finds it.
+    Of two who use a link at once, only one sets the password: the statement that finds the link uses it up.
     """
     if not works(database, secret):  # before a hash is calculated for it
         raise InvalidInput(link=NO_LINK)
@@ -66,8 +66,8 @@ def choose(database: Database, secret: str, password: str) -> None:
         mail.queue(connection, "password_changed", account_id)
 
 
-def _count(connection: sqlite3.Connection, account_id: int, now: float) -> bool:
-    """Count a mail to the account; False where there were too many."""
+def _count_mail(connection: sqlite3.Connection, account_id: int, now: float) -> bool:
+    """Count a mail to the account; False if there have been too many."""
     counted = connection.execute(
         "INSERT INTO password_resets (account_id, requested_at, since, count) VALUES (?, ?, ?, 1) "
         "ON CONFLICT (account_id) DO UPDATE SET requested_at = excluded.requested_at, "

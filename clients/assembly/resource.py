@@ -1,7 +1,7 @@
 """Read a school's data from the API of XporterOnDemand with an access token. Only this module has its addresses.
 
 The first time a collection is read page by page; afterwards only what has changed, from the address `delta` of the last
-answer. Where that has expired, because the school shares more or less than before, it is read anew.
+answer. If that has expired, because the school shares more or less than before, it is read anew.
 """
 
 from collections.abc import Iterator, Mapping
@@ -15,12 +15,13 @@ KINDS = {"students": "Pupils", "staff": "Staff", "classes": "Classes"}
 SAMPLE_SIZE = 5
 """How many records are kept to be shown."""
 PAGE_SIZE = 1000
-"""Records that we ask for at once."""
+"""How many records one request asks for."""
 REFERENCES = {"id", "year_group", "registration_group", "house"}
-"""Members that lead to other records, and say nothing to people."""
-NAMES = ("name", "legal_", "preferred_")
-"""How members that name somebody begin; people read them first."""
+"""Members that hold ids of other records; they are not shown."""
+NAME_PREFIXES = ("name", "legal_", "preferred_")
+"""The beginnings of members that name somebody; they are shown first."""
 STOPPED_CODES = {"authorisation_paused", "authorisation_ended", "invalid_token"}
+"""The problem codes after which the token does not work: the school shares no more, or not for now."""
 
 
 class TokenRefused(Exception):
@@ -72,7 +73,7 @@ def _read_kind(
 
 
 def _read_all(provider: Provider, address: str, kind: str, access_token: str) -> dict[str, Any]:
-    """Read from the beginning; the changes to come are those since the first page."""
+    """Read all records; the address of the next changes is that of the first page, as some may change meanwhile."""
     count, delta = 0, None
     sample: list[Any] = []
     for page in _pages(provider, address, access_token):
@@ -96,7 +97,10 @@ def _read_changes(provider: Provider, kind: str, access_token: str, before: Mapp
         for record_id in page["deleted"]:
             sample.pop(record_id, None)
     if not changed and not gone:
-        changed, gone = before["changed"], before["gone"]  # what is shown stays until there is something new
+        changed, gone = (
+            before["changed"],
+            before["gone"],
+        )  # the numbers of the last change are shown until there is another
     return {**last, "sample": list(sample.values()), "changed": changed, "gone": gone}
 
 
@@ -111,13 +115,13 @@ def _pages(provider: Provider, address: str, access_token: str) -> Iterator[dict
 def rows(sample: list[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
     """A table of records for people: the headings, and a row for each record."""
     names = dict.fromkeys(name for record in sample for name in record if name not in REFERENCES)
-    members = sorted(names, key=lambda name: (not name.startswith(NAMES), "preferred" in name))
+    members = sorted(names, key=lambda name: (not name.startswith(NAME_PREFIXES), "preferred" in name))
     headings = [name.upper() if name == "upn" else name.replace("_", " ").capitalize() for name in members]
     return headings, [[_text(record.get(name)) for name in members] for record in sample]
 
 
 def _text(value: Any) -> str:
-    """A value for people; of a list of other records, how many there are."""
+    """The text that shows a value; for a list of other records, their number."""
     if isinstance(value, bool):
         return "Yes" if value else "No"
     if isinstance(value, list):

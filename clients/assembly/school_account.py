@@ -34,7 +34,7 @@ LEEWAY_SECONDS = 30
 def begin(
     database: Database, provider: Provider, settings: Settings, *, browser: str, login_hint: str | None = None
 ) -> str:
-    """Remember a request of `browser`, push it, and return the address to which the browser goes."""
+    """Store a sign-in request of `browser`, push it, and return the address to which to send the browser."""
     state, nonce, verifier = (secrets.token_urlsafe(32) for _ in range(3))
     with database.transaction() as connection:
         connection.execute("DELETE FROM pending_sign_ins WHERE expires_at < ?", (time.time(),))
@@ -57,7 +57,7 @@ def begin(
             }
         )
     except RequestRefused as error:
-        raise _error_of(error.code, error.detail) from error
+        raise _error_for(error.code, error.detail) from error
 
 
 def finish(
@@ -76,7 +76,7 @@ def finish(
             raise UntrustedResponse("the answer's iss is not our provider's (RFC 9207 §2.4)")
         connection.execute("DELETE FROM pending_sign_ins WHERE state_digest = ?", (digest(response["state"]),))
     if error := response.get("error"):
-        raise _error_of(error)
+        raise _error_for(error)
     if not response.get("code"):
         raise UntrustedResponse("neither a code nor an error")
     try:
@@ -85,7 +85,7 @@ def finish(
             code_verifier=pending["code_verifier"],
         )  # fmt: skip
     except RequestRefused as refused:
-        raise _error_of(refused.code, refused.detail) from refused
+        raise _error_for(refused.code, refused.detail) from refused
     claims = _verified(provider, answer, nonce=pending["nonce"])
     about = provider.userinfo(str(answer["access_token"]))
     if about.get("sub") != claims["sub"]:
@@ -101,7 +101,7 @@ def finish(
 
 
 def sign_out_url(provider: Provider, settings: Settings, sign_in: SignIn, *, state: str) -> str:
-    """Where the browser signs out at the provider, to come back afterwards (RP-Initiated Logout §2)."""
+    """The address at which the browser signs out at the provider, which then sends it back (RP-Initiated Logout §2)."""
     return provider.end_session_url(
         id_token_hint=sign_in.id_token or "", client_id=settings.client_id, state=state,
         post_logout_redirect_uri=f"{settings.url}/signed-out",
@@ -130,7 +130,7 @@ def _verified(provider: Provider, response: Mapping[str, Any], *, nonce: str) ->
     return claims
 
 
-def _error_of(error: str, detail: str = "") -> ProviderError:
+def _error_for(error: str, detail: str = "") -> ProviderError:
     """The error to show for an error code of the provider (RFC 6749 §4.1.2.1 and §5.2)."""
     if error == "access_denied":
         return SharingDeclined()

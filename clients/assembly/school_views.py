@@ -12,11 +12,12 @@ from clients.assembly.web import current_account, program
 bp = Blueprint("school", __name__)
 
 MAX_LISTED = 12
+"""How many schools the list shows."""
 
 
 @bp.get("/school")
 def choose() -> ResponseReturnValue:
-    """Find the school by name or postcode, and choose it and its system; `q` is what was typed, without scripts."""
+    """Find the school by name or postcode, and choose it and its system; without scripts, `q` is the typed text."""
     if current_account() is None:
         return redirect(url_for("people.sign_in"), 303)
     return _page({})
@@ -32,7 +33,7 @@ def search() -> ResponseReturnValue:
 
 @bp.post("/school")
 def save() -> ResponseReturnValue:
-    """Store the choice. What is stored of a school is what the register says, not what the form does."""
+    """Store the choice. The form sends only the URN of the school; its name and place are read from the register."""
     account = current_account()
     if account is None:
         return redirect(url_for("people.sign_in"), 303)

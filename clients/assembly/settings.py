@@ -18,7 +18,7 @@ class InvalidSettings(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Where the provider is, who we are to it, where we listen, where we keep our things, and who carries our mail."""
+    """The provider's address and our client id there, our port, the folder of our data, and the mail server."""
 
     application: Application
     issuer: str

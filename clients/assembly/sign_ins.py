@@ -1,4 +1,4 @@
-"""Who is signed in, in which browser. The cookie has a random value, the handle; all else stays here.
+"""Who is signed in, in which browser. The cookie has only a random value, the handle; the rest is in the database.
 
 A browser is signed in by password (`account_id`), by school account (`estab_id`, `sub`), or by both.
 """
@@ -13,7 +13,7 @@ from typing import Any
 from clients.assembly.accounts import Account
 from clients.assembly.database import Database, digest
 
-HOURS = 12
+LIFETIME_HOURS = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ def add_by_password(database: Database, account: Account, *, instead_of: str | N
 def add_by_school_account(database: Database, sign_in: SignIn, *, instead_of: str | None = None) -> str:
     """Sign a browser in with its school account; returns the handle for the cookie.
 
-    Who was signed in by password under the handle `instead_of` stays so, unless that has ended meanwhile.
+    A person signed in by password under the handle `instead_of` stays so, unless that sign-in has ended meanwhile.
     """
     with database.transaction() as connection:
         before = _find(connection, instead_of)
@@ -61,7 +61,7 @@ def _add(connection: sqlite3.Connection, sign_in: SignIn, instead_of: str | None
         "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             digest(handle), sign_in.account_id, sign_in.estab_id, sign_in.sub, sign_in.sid, sign_in.id_token,
-            json.dumps(sign_in.claims), json.dumps(sign_in.about), now + HOURS * 3600,
+            json.dumps(sign_in.claims), json.dumps(sign_in.about), now + LIFETIME_HOURS * 3600,
         ),
     )  # fmt: skip
     return handle
@@ -93,7 +93,7 @@ def end(database: Database, handle: str) -> None:
 
 
 def end_at_provider(database: Database, *, sub: str | None, sid: str | None) -> None:
-    """Sign out what began with a session of the provider, or with any session of a person (Back-Channel Logout §2.7).
+    """End the sign-ins by one session at the provider, or by all of a person's sessions (Back-Channel Logout §2.7).
 
     The whole browser is signed out, also of its password: the person has left it.
     """

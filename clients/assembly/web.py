@@ -29,14 +29,14 @@ POLICY = (
     "frame-ancestors 'none'"
 )
 MACHINE_PATHS = frozenset({"/healthz", "/jwks.json", "/events", "/backchannel-logout"})
-"""Addresses that programs call, under whatever name they have for this machine."""
+"""The paths that programs call, by any host name of this machine; people are redirected to the one in the settings."""
 
 csrf = CSRFProtect()
 
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """What the pages of one application stand on."""
+    """The parts of one application that its pages use."""
 
     settings: Settings
     database: Database
@@ -46,7 +46,7 @@ class Program:
 
 
 def program() -> Program:
-    """That of this request."""
+    """The program whose page this request asks for."""
     return cast("Program", current_app.extensions["assembly"])
 
 
@@ -75,7 +75,7 @@ def sign_in_by_password(account: Account) -> None:
 
 
 def sign_in_by_school_account(sign_in: SignIn) -> None:
-    """Sign this browser in, under a new handle; who was signed in by password stays so."""
+    """Sign this browser in, under a new handle; a person signed in by password stays so."""
     _set_handle(sign_ins.add_by_school_account(program().database, sign_in, instead_of=session.get("handle")))
 
 
@@ -92,7 +92,7 @@ def end_sign_in() -> None:
 
 
 def browser() -> str:
-    """A random name of this browser, by which a sign-in that it began is known to be its own."""
+    """A random name of this browser, with which it can complete only sign-ins that it began itself."""
     return cast("str", session.setdefault("browser", secrets.token_urlsafe(16)))
 
 

@@ -1,4 +1,4 @@
-"""One endpoint at work: reports in, makes extracts, sends them; once, or for ever on a schedule."""
+"""The agent at work: it reports in, makes extracts, and sends them; once, or on a schedule until stopped."""
 
 import logging
 import platform
@@ -26,13 +26,13 @@ JITTER: Final = 0.1
 FIRST_BACKOFF_SECONDS: Final = 15.0
 MAX_BACKOFF_SECONDS: Final = 900.0
 MAX_PENDING_SECONDS: Final = 24 * 3600
-"""After a longer break the extract is out of date, and the receiver has deleted the part that it had."""
+"""An extract older than this is made anew: it is out of date, and the receiver has deleted the part that it had."""
 MIN_REPORT_SECONDS: Final = 5
 MAX_REPORT_SECONDS: Final = 6 * 3600
 
 
 class View(Protocol):
-    """Shows the progress of an extract."""
+    """What shows the progress of an extract."""
 
     def reading(self, collection: str, count: int) -> None:
         """`count` records of the collection have been read."""
@@ -44,7 +44,7 @@ class View(Protocol):
 
 
 class Silent:
-    """Shows nothing."""
+    """A `View` that shows nothing."""
 
     def reading(self, collection: str, count: int) -> None:
         """See `View.reading`."""
@@ -64,7 +64,7 @@ class Agent:
     accept_fewer: bool = False
     """Send an extract even if it has far fewer people than the one before."""
     logged_status: str = ""
-    """The reason for sending nothing that was logged last: the status of the school, or the code of an error."""
+    """Why nothing is sent, as it was last logged: the status of the school, or the code of an error."""
 
     def report(self, *, replaces: bool = False) -> dict[str, Any]:
         """Report in; returns the provider's answer. Raises what `Provider.report` does."""
@@ -109,7 +109,7 @@ class Agent:
         return True
 
     def run(self, is_stopping: Callable[[], bool]) -> None:
-        """Work until `is_stopping`. Raises only errors that a person has to resolve (`exit_status` 3)."""
+        """Report in and send extracts until `is_stopping`. Raises only errors that need a person (`exit_status` 3)."""
         backoff = FIRST_BACKOFF_SECONDS
         while not is_stopping():
             try:
@@ -141,7 +141,7 @@ class Agent:
         if status == "verified":
             self.logged_status = ""
             return True
-        self._log_once(status, WAITING.get(status, WAITING["unverified"]))
+        self._log_once(status, WAITING_MESSAGES.get(status, WAITING_MESSAGES["unverified"]))
         return False
 
     def _log_once(self, reason: str, words: str) -> None:
@@ -235,7 +235,7 @@ class Agent:
             log.warning("The error could not be stored: %s", storing_error)
 
 
-WAITING: Final[Mapping[str, str]] = {
+WAITING_MESSAGES: Final[Mapping[str, str]] = {
     "unverified": "The school is not verified yet, so no data is sent. Our staff telephone new schools within two "
     "working days; sending begins by itself after that.",
     "rejected": "The school was not accepted, so no data is sent. Ask support why.",
@@ -272,4 +272,4 @@ def _clamp(value: Any, minimum: int, maximum: int, default: int) -> int:
     return min(max(value, minimum), maximum)
 
 
-__all__ = ["WAITING", "Agent", "ExtractFailed", "Silent", "View", "describe_counts"]
+__all__ = ["WAITING_MESSAGES", "Agent", "ExtractFailed", "Silent", "View", "describe_counts"]

@@ -17,7 +17,7 @@ from typing import Any
 import click
 
 from . import __version__, logs, readers
-from .agent import WAITING, Agent, Silent
+from .agent import WAITING_MESSAGES, Agent, Silent
 from .connection import require_safe
 from .dpop import Key
 from .errors import (
@@ -38,13 +38,14 @@ from .terminal import Terminal, show_code
 log = logging.getLogger(__name__)
 
 MAX_CODES = 3
-"""How many codes are shown one after the other, if they expire."""
-MIN_MINUTES = 15
+"""How many codes are shown, one after the other, before it gives up."""
+MIN_INTERVAL_MINUTES = 15
+"""The least time between two extracts."""
 sleep = time.sleep
 
 
 def default_home() -> Path:
-    """Where the settings are unless `--home` says otherwise; the account of the service must be able to write there."""
+    """The home folder unless `--home` names one. The account of the service must be able to write there."""
     if sys.platform == "win32":
         return Path(os.environ.get("PROGRAMDATA", r"C:\ProgramData")) / "XporterEndpoint"
     else:  # noqa: RET505  mypy follows the platform this way
@@ -85,7 +86,9 @@ def main(context: click.Context, home: Path | None) -> None:
 @click.option("--name", default=socket.gethostname, help="How the school's page calls this server.  [its host name]")
 @click.option("--mis-username", envvar="ENDPOINT_MIS_USERNAME", help="Arbor, iSAMS: username, or client id.")
 @click.option("--mis-password", envvar="ENDPOINT_MIS_PASSWORD", help="Arbor, iSAMS: a terminal asks for it.")
-@click.option("--extract-every", default=240, show_default=True, type=click.IntRange(MIN_MINUTES), help="Minutes.")
+@click.option(
+    "--extract-every", default=240, show_default=True, type=click.IntRange(MIN_INTERVAL_MINUTES), help="Minutes."
+)
 @click.option("--replace", is_flag=True, help="Take the place of another server of the school.")
 @click.pass_obj
 @report_errors
@@ -104,7 +107,7 @@ def register(home: Home, replace: bool, **settings: Any) -> None:
         log.info("Registered for the school %s as %s.", state.estab_id, state.name)
         click.echo(f"\nThis server is registered for the school {state.estab_id} as {state.name}.")
         if state.estab_status != "verified":
-            click.echo(WAITING.get(state.estab_status, WAITING["unverified"]))
+            click.echo(WAITING_MESSAGES.get(state.estab_status, WAITING_MESSAGES["unverified"]))
         click.echo("Send a first extract with the command once, or start the service.")
 
 
@@ -118,7 +121,7 @@ def once(home: Home, accept_fewer: bool) -> None:
         agent.view, agent.accept_fewer = Terminal(), accept_fewer
         if not agent.round(wanted=True):
             status = agent.session.state.estab_status
-            click.echo(WAITING.get(status, WAITING["unverified"]))
+            click.echo(WAITING_MESSAGES.get(status, WAITING_MESSAGES["unverified"]))
             return
         records = (agent.session.state.last_extract or {}).get("records", {})
         click.echo("Sent: " + ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in records.items()))
@@ -191,7 +194,7 @@ def unregister(home: Home, delete_data: bool | None) -> None:
 
 @contextmanager
 def _agent(home: Home, *, to_screen: bool) -> Iterator[Agent]:
-    """The agent with the registration in this home, which is locked meanwhile. Raises `NotRegistered`."""
+    """The agent with the registration in this home folder, which stays locked. Raises `NotRegistered`."""
     with home.locked():
         state = home.load()
         if not state.refresh_token:
@@ -242,7 +245,7 @@ def _new_state(home: Home, settings: dict[str, Any]) -> State:
 
 
 def _get_tokens(provider: Provider) -> Tokens:
-    """Show codes until one is approved."""
+    """Show codes, one after the other, until one is approved; returns its tokens."""
     for number in range(MAX_CODES):
         if number:
             click.echo("\nThe code has expired. Here is another one.")
@@ -266,7 +269,7 @@ def _get_tokens(provider: Provider) -> Tokens:
 
 
 def _report_first(session: Session, *, replace: bool) -> None:
-    """Report in for the first time. If another server is registered, ask; if that stays, give the tokens back."""
+    """Report in for the first time. If another server is registered, ask; if that one is to stay, revoke our tokens."""
     agent = Agent(session, sleep=sleep)
     try:
         agent.report(replaces=replace)
@@ -303,8 +306,8 @@ def _status_lines(state: State) -> Iterator[tuple[str, str]]:
         yield "Clock", f"off by {state.clock_off_seconds} seconds: please set it (time service)"
     if state.endpoint_state == INTERRUPTED:
         yield "Waiting", str(SharingInterrupted())
-    elif state.estab_status in WAITING:
-        yield "Waiting", WAITING[state.estab_status]
+    elif state.estab_status in WAITING_MESSAGES:
+        yield "Waiting", WAITING_MESSAGES[state.estab_status]
     if state.last_error:
         yield "Wrong", f"{state.last_error['message']} (code {state.last_error['code']}, {state.last_error['at']})"
         yield "What to do", state.remedy

@@ -21,9 +21,9 @@ from .http_session import new_session
 log = logging.getLogger(__name__)
 
 TIMEOUT_SECONDS: Final = (10, 60)
-"""To connect, and to wait for the next bytes."""
+"""How long to wait for a connection, and for the next bytes."""
 NOTABLE_SKEW_SECONDS: Final = 3
-"""A smaller difference is ignored: `Date` has whole seconds, and an answer takes time."""
+"""A smaller difference is ignored: `Date` has whole seconds, and a response takes time."""
 WARNED_SKEW_SECONDS: Final = 60
 LOCAL_HOSTS: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
@@ -47,7 +47,7 @@ class Connection:
         """The JSON object of an answer, {} if it is empty. `options` are those of `requests`.
 
         Raises `ServerUnreachable`, `InvalidSettings` for an address that is not secure, and `RequestRefused` for an
-        error of the server. Where the proof is refused because of its nonce (RFC 9449 §8 and §9) or its time, another
+        error of the server. If the proof is refused because of its nonce (RFC 9449 §8 and §9) or its time, another
         one is sent.
         """
         for _ in range(3):

@@ -12,7 +12,7 @@ def printable(text: str) -> str:
 
 
 class AgentError(Exception):
-    """An error. `code` is for support, `remedy` for the person at the server."""
+    """The base of these errors. `code` is for support, `remedy` for the person at the server."""
 
     code = "failed"
     exit_status = 1
@@ -103,7 +103,7 @@ class AlreadyRunning(AgentError):
 
 
 class DiskFull(AgentError):
-    """No room for a file."""
+    """The disk has no room for a file."""
 
     code = "disk_full"
 

@@ -1,8 +1,8 @@
-"""Makes an extract: NDJSON, compressed by gzip; a header line, and then a line for each record.
+"""Make an extract: NDJSON, compressed by gzip; a header line, and then a line for each record.
 
 The header names the complete collections, which are known only at the end. So records are written to a temporary file
 first, and copied into the extract. A collection that cannot be read is left out: the receiver keeps what it has of it.
-So does it with a record whose row cannot be read: its line has the key, and says `kept`.
+It also keeps a record whose row cannot be read: the line of that record has its key and `kept`.
 """
 
 import gzip
@@ -26,8 +26,9 @@ CHUNK_BYTES: Final = 1 << 20
 STABLE_COLLECTIONS: Final = ("students", "contacts", "staff")
 """Collections that never lose half of their records from one day to the next; marks do so when a year begins."""
 SMALL_COLLECTION: Final = 20
-"""Collections of no more records than this may shrink by any number, but not vanish."""
+"""A collection of at most this many records may lose any number of them, but not all."""
 PROGRESS_EVERY: Final = 500
+"""Progress is shown whenever this many more records have been read."""
 
 Progress = Callable[[str, int], None]
 """Called with a collection and the number of its records read so far."""
@@ -75,7 +76,7 @@ def make(home: Home, mis: str, made_at: str, reader: Reader, before: Mapping[str
 
 
 class _Result:
-    """Records on their way into the temporary file."""
+    """The temporary file that records are written to, and what is known about them."""
 
     def __init__(self, opened: IO[bytes], reader: Reader, progress: Progress) -> None:
         self._opened, self._reader, self._progress = opened, reader, progress
@@ -87,11 +88,11 @@ class _Result:
 
     @property
     def present(self) -> dict[str, int]:
-        """How many records there are in each collection that was read, with those whose rows cannot be read."""
+        """How many records there are in each collection that was read, including those whose rows cannot be read."""
         return {collection: len(self._keys[collection]) for collection in self.counts}
 
     def add(self, collection: str) -> None:
-        """Add a collection; if it cannot be read to its end, none of its records."""
+        """Add a collection; if it cannot be read to its end, none of its records are added."""
         start, keys, count = self._opened.tell(), set(), 0
         try:
             for record in self._reader.read(collection, self.problems):

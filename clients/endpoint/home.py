@@ -21,6 +21,7 @@ from .errors import AlreadyRunning, DiskFull, InvalidSettings, NotRegistered, is
 STATE: Final = "endpoint.json"
 LOCK: Final = "endpoint.lock"
 REPLACE_WAITS: Final = (0.05, 0.1, 0.2, 0.4, 0.8)
+"""How many seconds to wait before each new attempt to replace a file that is being read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +30,12 @@ class Pending:
 
     id: str
     file: str
-    """Its name in the folder of extracts."""
+    """The name of its file in the folder of extracts."""
     bytes: int
     sha256: str
     made_at: str
     records: dict[str, int]
-    """How many of each collection."""
+    """How many records it has of each collection."""
     note: str = ""
     """Which collections could not be read and why, for the school's page."""
 
@@ -69,7 +70,7 @@ class State:
     last_extract: dict[str, Any] | None = None
     """`{"id", "sent_at", "records"}`, as it is reported to the provider."""
     last_error: dict[str, str] | None = None
-    """`{"code", "message", "at"}`, likewise."""
+    """`{"code", "message", "at"}`, as it is reported to the provider."""
     problem_count: int = 0
     """How many values and rows of the last extract that was made were wrong."""
     remedy: str = ""
@@ -78,7 +79,7 @@ class State:
 
 
 class Home:
-    """The folder."""
+    """The home folder of this agent."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -132,7 +133,7 @@ class Home:
         return State(**values)
 
     def save(self, state: State) -> None:
-        """Replace the state, whole and on the disk before this returns. Raises `DiskFull`."""
+        """Replace the stored state; it is on the disk when this returns. Raises `DiskFull`."""
         self._replace(STATE, json.dumps(asdict(state), indent=1).encode())
 
     def write_text(self, name: str, text: str) -> None:
@@ -176,7 +177,7 @@ class Home:
 
 
 def _rename(temporary: Path, target: Path) -> None:
-    """Put the file in the place of the other. Windows refuses that while somebody reads it, so it is tried again."""
+    """Replace `target` by `temporary`. Windows refuses that while a program reads `target`, so it is tried again."""
     for seconds in REPLACE_WAITS:
         try:
             temporary.replace(target)

@@ -4,7 +4,7 @@ import requests
 
 
 def without_netrc(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    """Leaves `Authorization` as it is: requests would put in its place what `.netrc` has for the host."""
+    """Leave `Authorization` as it is: without this, requests would replace it by the host's entry in `.netrc`."""
     return request
 
 

@@ -7,7 +7,7 @@ from typing import Final
 
 FORMAT: Final = "%(asctime)s %(levelname)s %(message)s"
 MAX_BYTES: Final = 1_000_000
-FILES: Final = 5
+FILE_COUNT: Final = 5
 
 
 def begin(folder: Path, *, to_screen: bool) -> logging.Handler:
@@ -18,7 +18,7 @@ def begin(folder: Path, *, to_screen: bool) -> logging.Handler:
     logger = logging.getLogger(__package__)
     logger.setLevel(logging.INFO)
     logging.raiseExceptions = False
-    handler = RotatingFileHandler(folder / "endpoint.log", maxBytes=MAX_BYTES, backupCount=FILES, encoding="utf-8")
+    handler = RotatingFileHandler(folder / "endpoint.log", maxBytes=MAX_BYTES, backupCount=FILE_COUNT, encoding="utf-8")
     handler.setFormatter(logging.Formatter(FORMAT))
     logger.addHandler(handler)
     if to_screen:

@@ -20,7 +20,7 @@ class CodeExpired(Exception):
 
 @dataclass(frozen=True, slots=True)
 class DeviceCode:
-    """An answer of the device authorization endpoint (RFC 8628 §3.2); times in seconds."""
+    """A response of the device authorization endpoint (RFC 8628 §3.2); times are in seconds."""
 
     device_code: str
     user_code: str
@@ -32,12 +32,12 @@ class DeviceCode:
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """An answer of the token endpoint; `expires_in` in seconds."""
+    """A response of the token endpoint; `expires_in` is in seconds."""
 
     access_token: str
     expires_in: float
     refresh_token: str
-    """Empty if the previous one stays valid."""
+    """The new refresh token; empty if the previous one stays valid."""
 
 
 class Provider:

@@ -18,7 +18,7 @@ COLLECTIONS: Final = (
     "terms", "year_groups", "registration_groups", "houses", "students", "contacts", "staff", "classes", "periods",
     "lessons", "attendance", "assessments",
 )  # fmt: skip
-"""In the order of an extract: a collection comes after those that it refers to."""
+"""All collections, in the order of an extract: each comes after those that it refers to."""
 REFERENCES: Final[dict[str, dict[str, str]]] = {
     "registration_groups": {"year_group": "year_groups"},
     "students": {"year_group": "year_groups", "registration_group": "registration_groups", "house": "houses"},
@@ -28,7 +28,7 @@ REFERENCES: Final[dict[str, dict[str, str]]] = {
     "attendance": {"student": "students"},
     "assessments": {"student": "students"},
 }
-"""Members that refer to records of another collection."""
+"""By collection: the members that refer to records of another collection, and which one."""
 REQUIRED: Final[dict[str, frozenset[str]]] = {
     "terms": frozenset({"name"}),
     "year_groups": frozenset({"name"}),
@@ -43,7 +43,7 @@ REQUIRED: Final[dict[str, frozenset[str]]] = {
     "attendance": frozenset({"student", "date", "session", "mark"}),
     "assessments": frozenset({"name", "student"}),
 }
-"""Members without which a record is left out."""
+"""By collection: the members without which a record is left out."""
 
 
 class Record(NamedTuple):
@@ -51,7 +51,7 @@ class Record(NamedTuple):
 
     key: str
     data: dict[str, Any] | None
-    """None: the MIS has the record, but its row cannot be read. What was sent of it before stays as it is."""
+    """None if the MIS has the record but its row cannot be read. The receiver then keeps what was sent before."""
     source: str
     row: int
 
@@ -63,7 +63,7 @@ class Problem:
     source: str
     """The file, sheet or address, by its name at the MIS."""
     row: int
-    """Counted from 1; in a table, row 1 has the headings. 0 if the problem concerns the source as a whole."""
+    """The row, counted from 1; in a table, row 1 has the headings. 0 if the problem concerns the whole source."""
     column: str
     message: str
 
@@ -93,7 +93,7 @@ class Problems:
 
 
 class UnreadableReport(Exception):
-    """A collection could not be read to its end: a file is missing, say, or the MIS did not answer. Says what to do."""
+    """A collection could not be read to its end, as when a file is missing. The message says what to do."""
 
     def __str__(self) -> str:
         return printable(super().__str__())

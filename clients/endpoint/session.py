@@ -19,7 +19,7 @@ from .provider import Provider, Tokens
 log = logging.getLogger(__name__)
 
 INTERRUPTED: Final = "interrupted"
-"""The state of an endpoint whose tokens do not work for now; the next report that is taken replaces it."""
+"""The state of an endpoint whose tokens do not work for now; the next accepted report replaces it."""
 EARLY_SECONDS: Final = 60
 """How long before it expires an access token is replaced."""
 ResultT = TypeVar("ResultT")
@@ -47,7 +47,7 @@ class Session:
         )  # fmt: skip
 
     def call(self, function: Callable[[str], ResultT]) -> ResultT:
-        """Call `function` with an access token, and again with a new one after an answer of 401.
+        """Call `function` with an access token, and again with a new one after a response of 401.
 
         Raises `NotRegistered`, `RegistrationEnded`, `SharingInterrupted`.
         """
@@ -69,7 +69,7 @@ class Session:
             raise
 
     def send(self, method: str, url: str, **options: Any) -> Any:
-        """A request to the receiver. Raises what `Connection.send` and `call` do."""
+        """Send a request to the receiver. Raises as `Connection.send` and `call`."""
         return self.call(lambda token: self.connection.send(method, url, access_token=token, **options))
 
     def _access_token(self) -> str:

@@ -24,7 +24,7 @@ class Handler(WSGIRequestHandler):
 
     protocol_version = "HTTP/1.1"
     timeout = 30
-    """Seconds in which the next part of a request must arrive, or of an answer be taken."""
+    """How many seconds the next part of a request may take to arrive, or the next part of a response to be read."""
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         """One line: method, path, status."""
@@ -79,7 +79,7 @@ def status() -> None:
 @click.argument("estab_id")
 @click.confirmation_option(prompt="Everything of this school is deleted for ever. Go on?")
 def delete_school(estab_id: str) -> None:
-    """Delete everything of a school; exits with 1 if there is nothing of it."""
+    """Delete everything that is stored of a school; exits with 1 if nothing is."""
     database = Database(_settings().database_url)
     was_there = extracts.delete_all(database, estab_id)
     database.close()

@@ -25,7 +25,7 @@ def create_app(
     now: Callable[[], float] = time.time,
     members: Members | None = None,
 ) -> Flask:
-    """Build it; the caller starts `web.Program.worker`.
+    """Build the application; the caller starts `web.Program.worker`.
 
     The provider need not be running yet; `http` is the session for requests to it. `members` takes the place of the
     provider's catalogue when extracts are checked.

@@ -18,11 +18,11 @@ from clients.xporter.extract_file import Content, ExtractFile
 from clients.xporter.extracts import Extract
 from clients.xporter.tables import collections, records, schools
 
-BATCH: Final = 5_000
-"""Rows that are written by one statement."""
+BATCH_SIZE: Final = 5_000
+"""How many rows one statement writes."""
 _ID_BYTES: Final = 9
 _ID_CHARACTERS: Final = 12
-"""Of `_ID_BYTES` in base64."""
+"""The length of `_ID_BYTES` in base64."""
 _DELETED: Final = {"data": None, "student": None, "date": None, "digest": b""}
 
 _COLUMNS: Final = (
@@ -41,7 +41,7 @@ _UPDATE = (
 
 
 class ExtractRefused(Exception):
-    """The extract contradicts what is stored; the text is the code. Its problems are in the content."""
+    """The extract contradicts what is stored. The message is the code of the refusal; `Content` has the problems."""
 
 
 def apply(database: Database, extract: Extract, file: ExtractFile, content: Content, now: float) -> bool:
@@ -92,11 +92,11 @@ class _Changes:
         self._number = version
         """The number in the newest id, for the order in which rows are stored; random characters make ids unique."""
         self._ids: dict[str, dict[str, str]] = {}
-        """Ids by collection and key, of the records to which others may refer: stored ones and those of the extract."""
+        """By collection and key, the ids of the records to which others may refer: stored ones and new ones."""
         self._stored: dict[str, dict[str, tuple[str, bytes | None]]] = {}
-        """Id and digest by collection and key; the digest is None for those that are deleted."""
+        """By collection and key, the id and digest of each stored record; the digest of a deleted one is None."""
         self._unknown: dict[str, set[str]] = {}
-        """Keys that are to be kept and were never received, by collection: references to them are left out."""
+        """By collection, keys that the extract keeps but that were never received: references to them are dropped."""
         self._counts: dict[str, dict[str, int]] = {}
         self._changed: set[str] = set()
         self._random: list[str] = []
@@ -182,11 +182,11 @@ class _Changes:
             else:
                 values = {"data": data.decode(), "digest": digest, "student": student, "date": day, "deleted_at": None}
                 self._change(collection, record_id, values)
-                if len(self._updates) >= BATCH:
+                if len(self._updates) >= BATCH_SIZE:
                     yield None
 
     def _new_id(self) -> str:
-        """A rising number and random characters: rows written together are neighbours, which is three times as fast."""
+        """A new id: a rising number and random characters. Rows written together are neighbours, which is faster."""
         self._number += 1
         if not self._random:  # one at a time they take a tenth of a first extract
             many = secrets.token_urlsafe(1000 * _ID_BYTES)
@@ -204,7 +204,7 @@ class _Changes:
         return {name: self._total(name) for name in sorted(content.collections | self._counts.keys())}
 
     def _total(self, collection: str) -> dict[str, int]:
-        """The counts of a collection; its row is written if it changed, or is the first one."""
+        """The counts of a collection, whose row is written if it has changed or is new."""
         counts = {"added": 0, "changed": 0, "removed": 0} | self._counts.get(collection, {})
         condition = and_(collections.c.school_id == self._school_id, collections.c.collection == collection)
         before = self._connection.execute(select(collections.c.total).where(condition)).scalar()
@@ -229,7 +229,7 @@ class _Changes:
     def _delete(self, collection: str, record_id: str) -> None:
         self._count(collection, "removed")
         self._change(collection, record_id, _DELETED | {"deleted_at": self._now})
-        if len(self._updates) >= BATCH:
+        if len(self._updates) >= BATCH_SIZE:
             self._flush()
 
     def _flush(self) -> None:

@@ -11,10 +11,10 @@ from typing import Final
 from clients.xporter.problems import RETRY_SECONDS, Problem
 
 MAX_AT_ONCE: Final = 20
-"""In one process: half of its connections for reading."""
+"""How many complete collections one process sends at once: half of its connections for reading."""
 MAX_PER_PARTNER: Final = 4
 MAX_SECONDS: Final = 600
-"""An answer that takes longer ends without its last line."""
+"""A response that takes longer ends without its last line."""
 
 
 class Bulk:
@@ -25,7 +25,7 @@ class Bulk:
         self._lock = threading.Lock()
 
     def start(self, client_id: str) -> Callable[[], None]:
-        """Count one; the returned function ends it, and may be called twice. Raises `Problem` if there are too many."""
+        """Count one response; call what it returns at its end, or twice. Raises `Problem` if there are too many."""
         with self._lock:
             if self._running[client_id] >= MAX_PER_PARTNER or self._running.total() >= MAX_AT_ONCE:
                 detail = "Too many answers with all records are being sent. Read pages, or ask again later."

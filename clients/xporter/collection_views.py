@@ -29,7 +29,7 @@ from clients.xporter.web import Program
 JSON: Final = "application/json"
 NDJSON: Final = "application/x-ndjson"
 COLLECTION_ALIASES: Final = {"timetable": "lessons", "assessment": "assessments"}
-"""Data areas whose collection has another name; lessons refer to `/v1/periods`."""
+"""Data areas whose collection has another name."""
 
 _encode: Final = msgspec.json.Encoder().encode
 _encode_lines: Final = msgspec.json.Encoder().encode_lines
@@ -123,7 +123,7 @@ def read_record(collection: str, record_id: str) -> Response:
 
 
 def school_of(connection: Snapshot, access: Access) -> School:
-    """The school of the token. Raises `Problem` where it is not verified, or nothing was ever received."""
+    """The school of the token. Raises `Problem` if it is not verified, or if nothing was ever received."""
     return _require_data(storage.school(connection, access.require_school()), access)
 
 
@@ -134,7 +134,7 @@ def count(program: Program, access: Access, areas: Iterable[str], records: int) 
 
 
 def format_optional_time(at: float | None) -> str | None:
-    """A time as `extracts.format_time`, or None."""
+    """`at` as `extracts.format_time` writes it; None if it is None."""
     return format_time(at) if at else None
 
 
@@ -179,7 +179,7 @@ class _Requested(NamedTuple):
     """Which part of the collection is requested."""
 
     place: Place
-    """From a cursor, which is not checked yet, or the start of a listing, whose version is not known yet."""
+    """The place of a cursor, which is not checked yet, or the start of a listing, whose version is not known yet."""
     cursor: Cursor | None
 
     def place_in(self, view: View) -> Place:

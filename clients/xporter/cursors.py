@@ -1,4 +1,4 @@
-"""Cursors: places in a collection from which to read on, valid for one school, client and set of scopes.
+"""Cursors: places in a collection at which a read continues, valid for one school, client and set of scopes.
 
 A cursor is a place and an authentication code (keyed BLAKE2, RFC 7693), whose key is the school's `epoch`. The key
 never leaves the database, and is replaced when everything of the school is deleted. The code covers the client, the
@@ -17,17 +17,17 @@ import msgspec
 from clients.xporter.problems import Problem
 from clients.xporter.storage import School
 
-MAX_LENGTH: Final = 1024
+MAX_CURSOR_LENGTH: Final = 1024
 _CODE_BYTES: Final = 16
 
 
 class Place(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Where to go on: after the id `after` in a listing, or after `version` in the changes."""
+    """Where a read continues: after the id `after` in a listing, or after `version` in the changes."""
 
     collection: str
     kind: Literal["listing", "changes"]
     version: Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
-    """Of a listing, the school's when it began: changes since are brought by a delta."""
+    """For a listing, the school's version when it began: a delta has the changes since."""
     after: str = ""
     student: str | None = None
     date_from: str | None = None
@@ -39,7 +39,7 @@ _decode: Final = msgspec.json.Decoder(Place).decode
 
 
 def write(place: Place, school: School, bound_to: bytes) -> str:
-    """The cursor of a place; `bound_to` is what it is valid for: client, scopes, members."""
+    """The cursor of a place; `bound_to` stands for what it is valid for: client, scopes, members."""
     content = _encode(place)
     return base64.urlsafe_b64encode(_code(content, school, bound_to) + content).decode().rstrip("=")
 
@@ -59,8 +59,8 @@ class Cursor(NamedTuple):
 
 
 def read(text: str) -> Cursor:
-    """The cursor. Raises `Problem` (`invalid_request`) where it is none."""
-    if len(text) > MAX_LENGTH:
+    """The cursor that was sent. Raises `Problem` (`invalid_request`) if the text is not one."""
+    if len(text) > MAX_CURSOR_LENGTH:
         raise Problem("invalid_request", "The cursor is not one of ours.")
     try:
         decoded = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)

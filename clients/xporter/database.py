@@ -20,11 +20,11 @@ from clients.xporter.snapshots import MAX_WAIT_SECONDS, PostgresqlSnapshot, Snap
 from clients.xporter.tables import METADATA
 
 BUSY_SECONDS = 30
-"""How long a transaction waits for another that writes; SQLite has one writer at a time."""
+"""How long a transaction waits for another that writes, as SQLite has only one writer at a time."""
 INSERTED_AT_ONCE = 5_000
-"""Rows of one statement on SQLite."""
+"""How many rows one statement inserts on SQLite."""
 DISK_FULL_SECONDS = 60
-"""How long a caller, and the worker, wait before they try again on a full disk."""
+"""How long a caller or the worker waits before trying again when the disk is full."""
 
 
 def is_disk_full(error: BaseException) -> bool:
@@ -72,7 +72,7 @@ class Database:
             yield connection
 
     def snapshot(self, *, one_statement: bool = False) -> AbstractContextManager[Snapshot]:
-        """The same for partners, on a connection of the driver; with `one_statement` there may be only one.
+        """As `read`, for partners' requests, on a connection of the driver; `one_statement` allows a single statement.
 
         Raises `TooManySnapshots`.
         """
@@ -80,14 +80,14 @@ class Database:
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
-        """A transaction that is committed at the end of the block, and rolled back where the block raises."""
+        """A transaction that is committed at the end of the block, and rolled back if the block raises."""
         with self._engine.connect() as connection:
             connection.exec_driver_sql(self._begin_write)
             yield connection
             connection.commit()
 
     def _connect(self) -> Snapshot:
-        """A connection of the driver, as those of SQLAlchemy's pool."""
+        """A new connection of the driver, configured as those of SQLAlchemy's pool."""
         arguments, named = self._engine.dialect.create_connect_args(self._engine.url)
         connection: Any = self._engine.dialect.connect(*arguments, **named, **_options(self.is_sqlite)["connect_args"])
         if not self.is_sqlite:
@@ -142,7 +142,7 @@ _BEGIN: Final = {
     True: ("BEGIN", "BEGIN IMMEDIATE"),
     False: ("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", "BEGIN"),
 }
-"""What begins a transaction that reads, and one that writes, by whether it is SQLite. The drivers begin none."""
+"""The statements that begin a reading and a writing transaction, by whether the database is SQLite."""
 
 
 def _options(is_sqlite: bool) -> dict[str, Any]:

@@ -32,7 +32,7 @@ class Header(Struct):
     complete: list[str]
     made_at: str | None = None
     kept: list[str] = []
-    """Collections of which the endpoint could read nothing."""
+    """The collections of which the endpoint could not read anything."""
 
 
 class Line(Struct, forbid_unknown_fields=True, gc=False):
@@ -56,7 +56,7 @@ class Content:
     kept: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     """The keys of records that stay as they are, by collection."""
     kept_whole: frozenset[str] = frozenset()
-    """Collections that stay as they are: references to what was never received of them are left out."""
+    """The collections that stay as they are. References to records of these that were never received are left out."""
     referred: dict[str, dict[str, tuple[int, str, str]]] = field(default_factory=lambda: defaultdict(dict))
     """References by the collection and the key they refer to: line, collection and member of the first."""
     problems: list[dict[str, Any]] = field(default_factory=list)

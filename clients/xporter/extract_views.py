@@ -1,4 +1,4 @@
-"""Where endpoints send extracts. Every address needs a token of the scope `endpoint`, and a verified school."""
+"""The addresses to which endpoints send extracts: for a token of the scope `endpoint`, and a verified school."""
 
 from typing import Any
 
@@ -28,7 +28,7 @@ def announce() -> tuple[Response, int]:
 
 @bp.patch("/v1/extracts/<extract_id>")
 def add_piece(extract_id: str) -> tuple[Response, int]:
-    """Append a piece."""
+    """Append a piece to the extract."""
     estab_id, program = web.access().require_endpoint(), web.program()
     if request.mimetype != "application/octet-stream":
         raise Problem("invalid_request", "The Content-Type of a piece is application/octet-stream.")

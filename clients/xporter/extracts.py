@@ -23,11 +23,11 @@ MAX_BYTES: Final = 100_000_000
 MAX_PIECE_BYTES: Final = 4 << 20
 MAX_PIECES: Final = 2_000
 MAX_UNFINISHED: Final = 3
-"""Unfinished extracts of one school; a further one replaces the oldest."""
+"""How many unfinished extracts a school may have; a further one replaces the oldest."""
 MAX_FINISHED: Final = 50
-"""Finished extracts of one school whose results are kept."""
+"""How many finished extracts of a school are kept, with their results."""
 MAX_AHEAD_SECONDS: Final = 900
-"""How far the endpoint's clock may be ahead. With a wrong date, extracts made after its correction would seem older."""
+"""How far the endpoint's clock may be ahead. An extract with a later date would make all after it seem older."""
 CLAIM_SECONDS: Final = 120
 UNFINISHED: Final = ("receiving", "checking")
 
@@ -129,7 +129,7 @@ def find(database: Database, estab_id: str, extract_id: str) -> Extract:
 
 
 def delete_all(database: Database, estab_id: str) -> bool:
-    """Delete everything of the school; whether there was anything."""
+    """Delete everything that is stored of the school; returns whether there was anything."""
     with database.write() as connection:
         return connection.execute(delete(schools).where(schools.c.estab_id == estab_id)).rowcount > 0
 
@@ -152,7 +152,7 @@ def claim(database: Database, now: float) -> Extract | None:
 
 
 def release(database: Database, extract: Extract, until: float, *, count: bool = True) -> None:
-    """Let it be claimed again from `until` on; without `count` this attempt is not counted."""
+    """Let the extract be claimed again from `until` on; without `count` this attempt is not counted."""
     values: dict[str, Any] = {"claimed_until": until}
     if not count:
         values["attempts"] = case((extracts.c.attempts > 0, extracts.c.attempts - 1), else_=0)

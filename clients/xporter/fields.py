@@ -25,9 +25,9 @@ from clients.xporter.storage import Record, Rows
 PATH: Final = "/api/scopes"
 REFRESH_SECONDS: Final = 3600
 RETRY_AFTER_SECONDS: Final = 5
-"""How long after a failure the catalogue is fetched again."""
+"""How long after a failure the catalogue is fetched again, in seconds."""
 MAX_CACHED: Final = 4096
-"""Grants that are remembered."""
+"""How many grants are cached."""
 MAX_FILTERS: Final = 512
 FILE: Final = "scopes.json"
 ID: Final = "id"
@@ -64,7 +64,7 @@ class Filter:
         return shown
 
     def apply_all(self, rows: Rows) -> list[FilteredRecord | None]:
-        """The same for several records, which are decoded at once; None in the place of those that are deleted."""
+        """As `apply` for several records, decoded together; None in the place of a deleted one."""
         shown = self._decode_all.decode(rows.data)
         for record, record_id in zip(shown, rows.ids, strict=True):
             if record is not None:
@@ -77,9 +77,9 @@ class Grant(NamedTuple):
 
     members: frozenset[str]
     filter: Filter
-    """Passes these members."""
+    """Passes the granted members."""
     areas: frozenset[str]
-    """Those of the scopes that name a member of the collection."""
+    """The scopes of the set that name a member of the collection."""
     text: bytes
     """Those of the scopes that name a member of any collection, the collection, and the members."""
 
@@ -126,7 +126,7 @@ class Catalogue:
         return frozenset(self._scope_of.get(collection, {}).values())
 
     def scopes_naming(self, names: Iterable[str]) -> frozenset[str]:
-        """The scopes that name one of these, each a `collection.member`."""
+        """The scopes that name one of these members, each written `collection.member`."""
         pairs = (name.partition(".") for name in names)
         return frozenset(
             self._scope_of[collection][member]

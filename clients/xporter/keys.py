@@ -28,7 +28,7 @@ class Keys:
             self._write([_new(signs_from=0)])
 
     def signing_key(self) -> ECKey:
-        """The newest key whose time has come."""
+        """The newest of the keys that may sign by now."""
         now = time.time()
         return max((entry for entry in self._read() if entry[0] <= now), key=lambda entry: entry[0])[1]
 

@@ -29,7 +29,7 @@ _ROLES: Final = (
     ("assistant", "aide"), ("headteacher", "principal"), ("head teacher", "principal"), ("principal", "principal"),
     ("teacher", "teacher"), ("tutor", "teacher"), ("head of", "teacher"), ("counsellor", "counselor"),
 )  # fmt: skip
-"""Words in a role at a school, and OneRoster's role; the first that fits."""
+"""Words in the name of a role at a school, and OneRoster's role; the first that occurs decides."""
 _RELATIONSHIPS: Final = (
     ("guardian", "guardian"), ("carer", "guardian"), ("mother", "parent"), ("father", "parent"), ("parent", "parent"),
 )  # fmt: skip
@@ -45,7 +45,7 @@ class Resource:
     members: frozenset[str]
     """The `collection.member`s that it can show."""
     needs: tuple[frozenset[str], ...]
-    """Sets of members, one of which must be granted completely; if empty, nothing has to be granted."""
+    """Sets of members, of which at least one must be granted completely; if there are none, nothing is required."""
 
     def is_available(self, granted: Callable[[str], frozenset[str]]) -> bool:
         """Whether enough is granted; `granted` gives the granted members of a collection."""
@@ -121,7 +121,7 @@ class Roster:
         yield from terms
 
     def _terms(self) -> Iterator[Item]:
-        """Terms with a beginning and an end; OneRoster has no others."""
+        """The terms that have a beginning and an end, as OneRoster requires."""
         for record in self._records("terms"):
             begin, last = _day(record.get("starts_on")), _day(record.get("ends_on"))
             if begin and last and last < date.max and "name" in record:

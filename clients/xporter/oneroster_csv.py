@@ -84,7 +84,7 @@ def _write_file(
 
 
 def _cell(value: Any) -> str:
-    """A list is its elements with commas between (RFC 4180 quotes them); in bulk, what is not known is empty."""
+    """The text of a value: a list is joined by commas, which RFC 4180 quotes, and an unknown value is empty."""
     return ",".join(map(str, value)) if isinstance(value, list) else str(value or "")
 
 

@@ -38,7 +38,7 @@ class Query:
     fields: frozenset[str] | None
 
     def apply(self, items: Iterable[Item]) -> tuple[list[Item], int]:
-        """The page that is asked for, and how many items there are in all."""
+        """The requested page, and how many items there are in all."""
         matching: Iterable[Item] = (item for item in items if self.matches(item))
         if self.sort:
             matching = sorted(matching, key=self._sort_key, reverse=self.descending)
@@ -49,11 +49,11 @@ class Query:
         return page, total
 
     def select(self, item: Item) -> Item:
-        """The fields of the item that are asked for."""
+        """The requested fields of the item."""
         return item if self.fields is None else {name: item[name] for name in item if name in self.fields}
 
     def _sort_key(self, item: Item) -> tuple[bool, str]:
-        """Items without the field come last, in both directions."""
+        """Sort items by a field; those without it come last, in both directions."""
         value = next(_values(item, self.sort), None)
         return (value is not None) == self.descending, value or ""
 
@@ -137,7 +137,7 @@ def _filter(text: str, known: tuple[str, ...]) -> Callable[[Item], bool]:
 
 
 def _predicate(path: str, operator: str, wanted: str) -> Callable[[Item], bool]:
-    """Case is ignored. Several values of a field are equal to a list of the same, in any order."""
+    """Compare, ignoring case. Several values of a field equal a list of the same values, in any order."""
     lowered = wanted.casefold()
     if operator in {"=", "!="}:
         listed = {part.strip() for part in lowered.split(",")}

@@ -20,7 +20,7 @@ from clients.xporter.web import Program
 JSON: Final = "application/json"
 CSV_PATH: Final = "/ims/oneroster/v1p2/csv"
 MAX_IN_MEMORY: Final = 1 << 20
-"""Bytes of a zip before it goes to a temporary file."""
+"""How many bytes of a zip are kept in memory; a longer one goes to a temporary file."""
 SCHOOL_COLLECTIONS: Final = frozenset({"classes", "courses", "enrollments", "students", "teachers", "terms", "users"})
 _CODE_MINOR: Final = {
     400: "invaliddata", 401: "unauthorisedrequest", 403: "forbidden", 404: "unknownobject", 409: "unknownobject",

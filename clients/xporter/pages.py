@@ -38,7 +38,7 @@ class View(NamedTuple):
 
     @property
     def bound_to(self) -> bytes:
-        """What its cursors are valid for: client, scopes, collection and members."""
+        """What its cursors are bound to: client, scopes, collection and members."""
         return self.client_id.encode() + b"\0" + self.grant.text
 
     def cursor(self, place: Place) -> str:
@@ -53,7 +53,7 @@ class Page(NamedTuple):
     next: str | None
     """The cursor of the next page; None on the last."""
     delta: str | None
-    """The cursor from which changes are read later; None where the listing was narrowed."""
+    """The cursor from which later changes are read; None if the listing was narrowed."""
     deleted: list[str] | None = None
     """The ids of records that are gone, in a page of changes."""
 

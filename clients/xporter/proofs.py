@@ -30,7 +30,7 @@ class _Headers(jws.JWSRegistry):
 
 
 class Proofs:
-    """Checks proofs, and stores them as long as they could be replayed. One object for each process.
+    """Checks proofs, and remembers them for as long as they could be replayed. One object for each process.
 
     Several processes that serve one address would each accept a proof once: run one, with threads.
     """

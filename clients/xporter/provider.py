@@ -26,9 +26,9 @@ METADATA_SECONDS: Final = 3600
 KEYS_SECONDS: Final = 600
 """How long its keys are used before they are read again; a key that it no longer publishes is refused then."""
 MIN_KEYS_SECONDS: Final = 60
-"""Between two requests for its keys, however many tokens name one that we do not know."""
+"""The least time between two requests for its keys, however many tokens name an unknown one."""
 EARLY_SECONDS: Final = 30
-"""How long before a token of our own expires we get another one."""
+"""How long before its expiry a token of our own is replaced."""
 _ADVICE: Final = (
     (
         requests.exceptions.SSLError,
@@ -64,7 +64,7 @@ class Provider:
         self._lock, self._token_lock = threading.Lock(), threading.Lock()
 
     def key(self, kid: str) -> Key | None:
-        """Its public key of that id, or None. Raises `ProviderUnreachable` where its keys were never read.
+        """Its public key with this id, or None. Raises `ProviderUnreachable` if its keys were never read.
 
         Keys are read again when they are old, and for an unknown id, but not more often than `MIN_KEYS_SECONDS`. One
         thread reads them. The others wait for it only with an unknown id.
@@ -161,7 +161,7 @@ class Provider:
         return _json(self._send("POST", self._endpoint(endpoint), data=form | proven, headers=headers))
 
     def _assertion(self) -> str:
-        """Who we are, signed (RFC 7523 §3). It works once, so there is one for each request."""
+        """A signed JWT that authenticates us (RFC 7523 §3). It works once, so each request gets a new one."""
         now, key, us = int(self._now()), self._keys.signing_key(), self._settings.client_id
         claims = {
             "iss": us, "sub": us, "aud": self._settings.issuer, "jti": secrets.token_urlsafe(16), "iat": now,
@@ -187,7 +187,7 @@ class Provider:
 
 
 def _without_netrc(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    """Leaves `Authorization` as it is: requests would put in its place what `.netrc` has for the host."""
+    """Leave `Authorization` as it is: without this, requests would replace it by the host's entry in `.netrc`."""
     return request
 
 

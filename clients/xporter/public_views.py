@@ -10,14 +10,14 @@ SCOPES = (
     "school", "students", "students.demographics", "students.sen", "students.medical", "contacts", "staff", "classes",
     "timetable", "attendance", "assessment", "endpoint",
 )  # fmt: skip
-"""The scopes that we serve, and that of endpoints; registered with the provider as `resource_scopes`."""
+"""The data scopes that we serve and the scope of endpoints, as registered in `resource_scopes`."""
 
 bp = Blueprint("public", __name__)
 
 
 @bp.get("/")
 def home() -> str:
-    """What this is, for people who open the address in a browser."""
+    """A description of this API, for people who open the address in a browser."""
     return render_template("home.html", issuer=web.program().settings.issuer, metadata=web.METADATA, problems=KINDS)
 
 

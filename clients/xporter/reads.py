@@ -28,9 +28,9 @@ WRITE_SECONDS: Final = 1.0
 """How often counts are added to the database; a process that is killed loses those since then."""
 REPORT_SECONDS: Final = 3.0
 MAX_ROWS: Final = 1000
-"""Rows of one report."""
+"""How many rows one report has."""
 RETRY_SECONDS: Final = 15.0
-"""Pause after the provider could not be reached."""
+"""The pause after a failure to reach the provider."""
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ DAY_SECONDS: Final = 86_400
 
 
 class Key(NamedTuple):
-    """What a total is kept for."""
+    """What one total counts: the reads of a school by a client, in an area, on a day."""
 
     estab_id: str
     client_id: str
@@ -67,7 +67,7 @@ class Reads:
     def __init__(self, database: Database, provider: Provider, now: Callable[[], float] = time.time) -> None:
         self._database, self._provider, self._now = database, provider, now
         self._counts: dict[tuple[str, str, frozenset[str], int], Count] = {}
-        """By school, client, scopes, and days since 1970: an answer is one addition, whatever it shows."""
+        """The counts by school, client, scopes, and days since 1970: each response is one addition."""
         self._lock, self._write_lock = threading.Lock(), threading.Lock()
         atexit.register(self._write_quietly)
 
@@ -82,7 +82,7 @@ class Reads:
             self._counts[key] = before.plus(one) if before else one
 
     def write(self) -> None:
-        """Add what was counted to the database; what cannot be written stays counted. Raises `SQLAlchemyError`."""
+        """Add what was counted to the database; what cannot be written is kept. Raises `SQLAlchemyError`."""
         with self._write_lock:
             with self._lock:
                 counts, self._counts = self._counts, {}
@@ -158,7 +158,7 @@ class Reporter:
                     self._pid = os.getpid()
 
     def stop(self) -> None:
-        """End the thread after what it is doing: it must not use the database once that is closed."""
+        """Stop the thread after its present step: it must not use the database once that is closed."""
         self._ends.set()
         if self._thread is not None:
             self._thread.join(60)

@@ -1,4 +1,4 @@
-"""Deletes what is old: unfinished extracts, results, records marked as deleted, counts, and schools without data."""
+"""Delete what is old: unfinished extracts, results, records marked as deleted, counts, and schools without data."""
 
 import logging
 from datetime import UTC, datetime, timedelta
@@ -11,7 +11,7 @@ from clients.xporter.database import Database
 from clients.xporter.settings import Settings
 from clients.xporter.tables import reads, records, schools
 
-DAY: Final = 86_400.0
+DAY_SECONDS: Final = 86_400.0
 READS_DAYS: Final = 92
 """How long counts of reads are kept here. They are reported to the provider, which shows them to the school."""
 
@@ -19,18 +19,18 @@ log = logging.getLogger(__name__)
 
 
 def delete_old(database: Database, settings: Settings, now: float) -> None:
-    """Delete the rows whose time is over, each kind in a transaction of its own."""
+    """Delete the rows whose retention period has passed, each kind in a transaction of its own."""
     with database.write() as connection:
         dropped = extracts.drop_old(
             connection,
             unfinished_before=now - settings.unfinished_hours * 3600,
-            finished_before=now - settings.forget_days * DAY,
+            finished_before=now - settings.forget_days * DAY_SECONDS,
         )
-    forgotten = _forget_deletions(database, now - settings.forget_days * DAY)
+    forgotten = _forget_deletions(database, now - settings.forget_days * DAY_SECONDS)
     with database.write() as connection:
         oldest = (datetime.fromtimestamp(now, UTC) - timedelta(days=READS_DAYS)).date().isoformat()
         connection.execute(delete(reads).where(reads.c.day < oldest))
-        empty = schools.c.last_extract_at.is_(None), schools.c.created_at < now - settings.forget_days * DAY
+        empty = schools.c.last_extract_at.is_(None), schools.c.created_at < now - settings.forget_days * DAY_SECONDS
         has_extract = exists().where(tables.extracts.c.school_id == schools.c.id)
         connection.execute(delete(schools).where(*empty, ~has_extract))
     if dropped or forgotten:

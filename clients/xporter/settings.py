@@ -32,7 +32,7 @@ class Settings:
     unfinished_hours: int = 24
     """How long an extract may take to arrive."""
     cache_seconds: float = 1.0
-    """How long an answer of introspection is used, from when it was asked: at most a second, our withdrawal promise."""
+    """How long a response of introspection is used, from its request: at most a second, as promised for withdrawals."""
 
     @property
     def database_url(self) -> str:

@@ -122,7 +122,7 @@ class Reader:
                 setattr(record, attribute, [ids[target][key] for key in value])
 
     def forget(self, record: Struct, keys: Mapping[str, Collection[str]]) -> bool:
-        """Take references to these keys, by collection, out of the record; False if it means nothing without one."""
+        """Take references to these keys, by collection, out of the record; False if a required one was among them."""
         for member, attribute, target in self.references:
             value, gone = getattr(record, attribute), keys.get(target, ())
             if isinstance(value, str):

@@ -22,9 +22,9 @@ from sqlalchemy.dialects.postgresql.base import PGDialect
 from sqlalchemy.dialects.sqlite.base import SQLiteDialect
 
 MAX_SNAPSHOTS = 40
-"""Snapshots that are read at once; further ones wait."""
+"""How many snapshots are in use at once; further ones wait."""
 MAX_WAIT_SECONDS = 5
-"""How long they do."""
+"""How long a snapshot waits until another is no longer in use."""
 
 
 class TooManySnapshots(Exception):
@@ -45,7 +45,7 @@ class Snapshot(Protocol):
         """Begin a transaction that reads."""
 
     def end(self) -> None:
-        """End it."""
+        """End the transaction."""
 
     def is_usable(self) -> bool:
         """Whether the connection can be used again."""
@@ -71,7 +71,7 @@ class SqliteSnapshot:
         self._connection.execute("BEGIN")
 
     def end(self) -> None:
-        """End it."""
+        """End the transaction."""
         self._connection.execute("ROLLBACK")
 
     def is_usable(self) -> bool:
@@ -112,7 +112,7 @@ class PostgresqlSnapshot:
         _check(self._server.exec_(b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"))
 
     def end(self) -> None:
-        """End it."""
+        """End the transaction."""
         _check(self._server.exec_(b"ROLLBACK"))
 
     def is_usable(self) -> bool:
@@ -121,7 +121,7 @@ class PostgresqlSnapshot:
 
 
 class Snapshots:
-    """Those that are not in use, the last used first; at most `MAX_SNAPSHOTS` are used at once."""
+    """The pool of connections: the last used is used next, and at most `MAX_SNAPSHOTS` are in use at once."""
 
     def __init__(self, connect: Callable[[], Snapshot]) -> None:
         self._connect, self._idle = connect, deque[Snapshot]()
@@ -131,7 +131,7 @@ class Snapshots:
 
     @contextmanager
     def use(self, *, one_statement: bool) -> Iterator[Snapshot]:
-        """A snapshot for the block; with `one_statement` it is of that alone. Raises `TooManySnapshots`."""
+        """A snapshot for the block, or for one statement if `one_statement`. Raises `TooManySnapshots`."""
         snapshot = self._take()
         is_usable = False
         try:
@@ -147,7 +147,7 @@ class Snapshots:
             self._release(snapshot, is_usable=is_usable)
 
     def close(self) -> None:
-        """Close those that are not in use."""
+        """Close the connections that are not in use."""
         while self._idle:
             self._idle.pop().close()
 
@@ -171,7 +171,7 @@ class Snapshots:
             raise
 
     def _release(self, snapshot: Snapshot, *, is_usable: bool) -> None:
-        """Keep it for the next; close it unless its transaction was ended."""
+        """Keep the connection for the next block; close it if its transaction was not ended."""
         try:
             if is_usable:
                 self._idle.append(snapshot)
@@ -185,7 +185,7 @@ _SUCCEEDED: Final = frozenset({ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK})
 
 
 def _check(result: PGresult) -> PGresult:
-    """The result itself. Raises the error that it is, of psycopg's class for its SQLSTATE."""
+    """Return the result; if it is an error, raise it, in psycopg's class for its SQLSTATE."""
     if result.status in _SUCCEEDED:
         return result
     state = (result.error_field(DiagnosticField.SQLSTATE) or b"").decode("ascii")

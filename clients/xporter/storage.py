@@ -1,4 +1,4 @@
-"""Reads what is stored about one school, for the views that serve it.
+"""Read what is stored about one school, for the views that serve it.
 
 Data is the stored JSON with all members: `fields` filters it.
 """
@@ -28,7 +28,7 @@ from clients.xporter.snapshots import Snapshot
 from clients.xporter.tables import collections, records, schools
 
 FETCH_SIZE: Final = 500
-"""Records that are fetched at a time where all are."""
+"""How many records are fetched at a time when all of a collection are read."""
 
 
 class School(NamedTuple):
@@ -40,11 +40,11 @@ class School(NamedTuple):
     """The key of the school's cursors; a new one after everything of the school was deleted."""
     mis: str | None
     version: int
-    """Of the newest change; the next delta begins after it."""
+    """The version of the newest change; the next delta begins after it."""
     forgotten_version: int
     """A cursor whose version is lower has expired: deletions since are forgotten."""
     last_extract_at: float | None
-    """When an extract was applied last; None: no data was ever received."""
+    """When an extract was last applied; None if no data was ever received."""
 
 
 class Collection(NamedTuple):
@@ -173,7 +173,7 @@ def record_of_school(
 def _rows(
     snapshot: Snapshot, make: Callable[..., Select[Any]], variant: tuple[str, ...] = (), **values: Any
 ) -> list[Any]:
-    """All rows of the statement that `make` makes of the variant, with these values."""
+    """All rows of the statement that `make` builds for this variant, with these values."""
     sql, names, constants = _compiled(make, variant, snapshot.dialect)
     given = constants | values
     return snapshot.rows(sql, [given[name] for name in names])

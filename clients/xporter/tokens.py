@@ -80,7 +80,7 @@ class Tokens:
         self._proofs = Proofs(now)
         self._verified: dict[bytes, tuple[dict[str, Any], str]] = {}
         self._introspected: dict[bytes, tuple[Access | str, float]] = {}
-        """By the token's digest: what it gives access to, or the code of the problem with it, and when that was asked.
+        """By the token's digest: what it gives access to, or the code of the problem with it, and when we asked.
 
         A token is bound to one key or to none, so its scheme and its key are always the same.
         """

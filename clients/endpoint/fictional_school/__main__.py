@@ -1,4 +1,4 @@
-"""The command: makes the school, changes it, serves it."""
+"""The command that makes a fictional school, changes it, and serves it."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Builds the fictional school: records in the words that all MIS share, by collection and key."""
+"""Build the fictional school: its records, with the member names that all MIS share, by collection and key."""
 
 import itertools
 import random
@@ -44,7 +44,7 @@ class School:
     records: dict[str, dict[str, Data]]
     random: random.Random
     numbers: Iterator[int]
-    """Numbers for keys, each given once."""
+    """The numbers that keys are made from, each used once."""
     sets: int
     """How many registration groups, and sets of each subject, a year has."""
 

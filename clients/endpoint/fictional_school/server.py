@@ -1,4 +1,4 @@
-"""Serves the fictional school by the APIs of Arbor and iSAMS: a page at a time, with a limit on requests.
+"""Serve the fictional school by the APIs of Arbor and iSAMS: a page at a time, with a limit on requests.
 
 Both require credentials: Arbor a username and a password (HTTP Basic), iSAMS a token for a client id and secret (client
 credentials). A request beyond the limit is answered by 429 with Retry-After.
@@ -35,12 +35,12 @@ class Limits:
     requests: int = 100
     seconds: float = 5.0
     failing: dict[str, int] = field(default_factory=dict)
-    """The status by the name of the list, which is the last part of the path."""
+    """The status of the error, by the name of the list, which is the last part of the path."""
     lock: threading.Lock = field(default_factory=threading.Lock)
     answered_at: list[float] = field(default_factory=list)
 
-    def wait_needed(self) -> float:
-        """Seconds until one more request may be answered; 0 counts this one."""
+    def count_or_wait_seconds(self) -> float:
+        """Seconds until another request may be answered; if 0, this one is counted."""
         now = time.monotonic()
         with self.lock:
             self.answered_at = [moment for moment in self.answered_at if now - moment < self.seconds]
@@ -58,7 +58,7 @@ class _Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
 
     def do_GET(self) -> None:  # the name is http.server's
-        """Answer a page of what was exported."""
+        """Answer with a page of what was exported."""
         parts = urlsplit(self.path)
         mis, _, name = {"rest-v2": "arbor/", "api": "isams/"}.get(parts.path.split("/")[1], "").partition("/")
         name = parts.path.rsplit("/", 1)[-1]
@@ -67,7 +67,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(404, {"error": "not found"})
         elif not self._is_signed_in(mis):
             self._answer(401, {"error": "unauthorized"})
-        elif (seconds := self.limits.wait_needed()) > 0:
+        elif (seconds := self.limits.count_or_wait_seconds()) > 0:
             self._answer(429, {"error": "too many requests"}, {"Retry-After": str(int(seconds) + 1)})
         elif name in self.limits.failing:
             self._answer(self.limits.failing[name], {"error": "it is broken"})
@@ -119,14 +119,14 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def make_server(folder: Path, port: int, limits: Limits | None = None) -> ThreadingHTTPServer:
-    """A server on this machine of what was exported into the folder, not started yet."""
+    """A server on this machine for what was exported into the folder; the caller starts it."""
     attributes = {"folder": folder, "limits": limits or Limits(), "tokens": set()}
     return ThreadingHTTPServer(("127.0.0.1", port), type("Handler", (_Handler,), attributes))
 
 
 @contextmanager
 def serving(folder: Path, limits: Limits | None = None) -> Iterator[str]:
-    """Serve on a free port until the block ends; the address."""
+    """Serve on a free port until the block ends; yields the address."""
     server = make_server(folder, 0, limits)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()

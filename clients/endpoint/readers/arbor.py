@@ -164,7 +164,7 @@ class _Basic:
 
 
 def reader(address: str, credentials: Credentials, wait: Callable[[float], None]) -> TableReader:
-    """Reads from the school's own address at Arbor."""
+    """A reader of the school's own address at Arbor."""
     pages = JsonPages(
         "Arbor", f"{address.rstrip('/')}/rest-v2",
         lambda number: {"page": str(number), "page-size": str(PAGE_SIZE)}, _Basic(credentials), wait, PAGE_SIZE,

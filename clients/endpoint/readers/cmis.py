@@ -136,5 +136,5 @@ TABLES = {
 
 
 def reader(folder: Path) -> TableReader:
-    """Reads the reports in this folder."""
+    """A reader of the reports in this folder."""
     return TableReader(CsvFolder(folder), TABLES)

@@ -55,7 +55,7 @@ def _find(folder: Path, name: str) -> Path:
 
 
 def _encoding(path: Path) -> str:
-    """By byte order mark; otherwise UTF-8 if the whole file is that, and Windows-1252 if not."""
+    """The encoding, by the byte order mark. Without one: UTF-8 if the whole file is valid, else Windows-1252."""
     with path.open("rb") as opened:
         start = opened.read(4)
         if start.startswith((b"\xff\xfe", b"\xfe\xff")):
@@ -114,7 +114,7 @@ def _headings(reader: Any, name: str, problems: Problems) -> list[str]:
 
 
 class _Lines:
-    """The lines of a file without NUL characters; knows whether the last one ended."""
+    """The lines of a file without NUL characters; it knows whether the last line is complete."""
 
     def __init__(self, opened: io.TextIOBase) -> None:
         self._opened, self.ended_with_newline = opened, True

@@ -186,7 +186,7 @@ class _Token:
 
 
 def reader(address: str, credentials: Credentials, wait: Callable[[float], None]) -> TableReader:
-    """Reads from the school's own address of iSAMS."""
+    """A reader of the school's own address at iSAMS."""
     address = address.rstrip("/")
     pages = JsonPages(
         "iSAMS", f"{address}/api", lambda number: {"page": str(number), "pageSize": str(PAGE_SIZE)},

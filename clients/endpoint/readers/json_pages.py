@@ -38,7 +38,7 @@ class JsonPages:
 
     mis: str
     address: str
-    """The address before the last part."""
+    """The address of the API; the name of a list is added to it."""
     page_parameters: Callable[[int], Mapping[str, str]]
     sign_in: SignIn
     wait: Callable[[float], None]
@@ -105,7 +105,7 @@ class JsonPages:
 
 
 def _content(response: requests.Response, mis: str) -> bytes:
-    """The body. Raises `UnreadableReport` for more bytes than a page may have."""
+    """The body of the response. Raises `UnreadableReport` if it is longer than `MAX_PAGE_BYTES`."""
     with response:
         content = bytearray()
         for chunk in response.iter_content(CHUNK_BYTES):

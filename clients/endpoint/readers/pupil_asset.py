@@ -27,7 +27,7 @@ from ..values import (
 from .tables import Field, Gather, Row, Table, TableReader
 
 MAX_UNPACKED_BYTES = 1 << 30
-"""A workbook is a compressed archive: a small file must not fill the memory."""
+"""A larger workbook is refused: it is a compressed archive, so even a small file could fill the memory."""
 PUPIL = Field("", "Pupil ID")
 
 TABLES = {
@@ -137,15 +137,15 @@ TABLES = {
 
 @dataclass
 class Workbook:
-    """The sheets of a workbook. A folder stands for the newest workbook in it."""
+    """The sheets of a workbook. If the path is a folder, it is the newest workbook in it."""
 
     path: Path
     has_headings: bool = True
     _cached_book: tuple[Any, Any] | None = None
-    """What was opened last (path, time and size) and the book: opening it takes longer than reading a sheet."""
+    """The file opened last (path, time and size) and its book, because opening takes longer than reading a sheet."""
 
     def name(self, source: str) -> str:
-        """The sheet, as people speak of it."""
+        """The name of the sheet, for messages."""
         return f"sheet {source}"
 
     def rows(self, source: str, problems: Problems) -> Iterator[tuple[int, Row]]:
@@ -215,5 +215,5 @@ def _rows(sheet: Any, name: str, problems: Problems) -> Iterator[tuple[int, Row]
 
 
 def reader(path: Path) -> TableReader:
-    """Reads this workbook, or the newest one in this folder."""
+    """A reader of this workbook, or of the newest one in this folder."""
     return TableReader(Workbook(path), TABLES)

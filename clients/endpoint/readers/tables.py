@@ -40,7 +40,7 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Gather:
-    """Rows that each add an item to a list of a record."""
+    """Rows of another report, each of which adds an item to a list of a record."""
 
     member: str
     source: str
@@ -62,7 +62,7 @@ class Table:
     repeats: bool = False
     """Whether rows may share a key. The first one is taken; the others are problems unless this is set."""
     combine: Callable[[dict[str, Any]], dict[str, Any]] = lambda data: data
-    """Makes members of several columns (forename and surname) into one."""
+    """Combines members from several columns, such as forename and surname, into one."""
 
 
 class Source(Protocol):
@@ -153,7 +153,7 @@ class TableReader:
 
 
 def full_name(data: dict[str, Any]) -> dict[str, Any]:
-    """`forename` and `surname` as one name."""
+    """The members with `forename` and `surname` combined into one name."""
     parts = [data.pop(part) for part in ("forename", "surname") if part in data]
     return {"name": " ".join(parts), **data} if parts else data
 
@@ -188,7 +188,7 @@ def _key(fields: tuple[Field, ...], row: Row, name: str, number: int, problems: 
 def _data(
     table: Table, required: frozenset[str], row: Row, name: str, number: int, problems: Problems
 ) -> dict[str, Any] | None:
-    """The members of the record in this row; None if one is missing without which it means nothing."""
+    """The members of the record in this row; None if a required one is missing."""
     data = table.combine(_convert(table.fields, row, name, number, problems))
     if missing := sorted(required - data.keys()):
         columns = [field.column for field in table.fields if field.member in missing] or missing

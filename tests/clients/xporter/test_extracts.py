@@ -524,7 +524,7 @@ def test_an_announcement_of_endless_arrays_is_refused(api):
 
 
 def test_new_and_changed_records_are_written_in_batches(endpoint, monkeypatch):
-    monkeypatch.setattr("clients.xporter.applying.BATCH", 2)
+    monkeypatch.setattr("clients.xporter.applying.BATCH_SIZE", 2)
     monkeypatch.setattr("clients.xporter.database.INSERTED_AT_ONCE", 2)
     endpoint.delivers(*(student(str(number), f"Old {number}") for number in range(5)))
     mixed = [student(str(number), f"New {number}") for number in (0, 10, 1, 2, 11, 12, 3, 13, 14)]
