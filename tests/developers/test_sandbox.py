@@ -562,8 +562,8 @@ class TestUnused:
             people.list_for_estab(sandbox_ids[1])[0].signed_in_at = clocks.now()
             return ids
 
-        monkeypatch.setattr(sandbox_clients, "unused", used_afterwards)
-        monkeypatch.setattr(fictional, "unused", lambda *_, **__: [sandbox_ids[1]])
+        monkeypatch.setattr(sandbox_clients, "list_unused", used_afterwards)
+        monkeypatch.setattr(fictional, "list_unused", lambda *_, **__: [sandbox_ids[1]])
         worker.remove_unused(work)
         with work():
             assert registry.find(sandbox_ids[0]).removed_at is None

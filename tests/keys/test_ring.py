@@ -235,7 +235,7 @@ class TestRefused:
     def test_a_token_dated_beyond_the_allowed_clock_skew_is_refused(self, name):
         skew = 60
         assert ring.verify(self.ours(self.good, claims(**{name: clocks.timestamp() + skew})), typ="at+jwt")
-        self.refuses(self.ours(self.good, claims(**{name: clocks.timestamp() + skew + 1})), "not good yet")
+        self.refuses(self.ours(self.good, claims(**{name: clocks.timestamp() + skew + 1})), "not valid yet")
 
 
 def encoded(value):

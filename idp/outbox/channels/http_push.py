@@ -23,7 +23,7 @@ def sender(settings: Settings) -> Iterator[Callable[[Letter], None]]:
         except fetch.FetchFailed as error:
             raise TemporaryFailure(f"not delivered: {error}") from error
         if response.status == 400:
-            raise PermanentFailure("the client answered 400: it will not have it", code=400)
+            raise PermanentFailure("the client answered 400: it does not accept it", code=400)
         if not 200 <= response.status < 300:
             raise TemporaryFailure(f"the client answered {response.status}", code=response.status)
 

@@ -163,7 +163,7 @@ def test_beyond_the_limit_the_page_itself_is_the_response(web, work, monkeypatch
 
 
 def test_a_page_that_is_too_large_is_not_stored(web, work, monkeypatch):
-    monkeypatch.setattr(browser_store, "MAX_BYTES", 100)
+    monkeypatch.setattr(browser_store, "MAX_ITEM_BYTES", 100)
     assert signs_in_wrongly(web).status_code == 422
     assert rows(work) == []
 
