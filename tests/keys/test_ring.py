@@ -226,10 +226,10 @@ class TestRefused:
 
     @pytest.mark.parametrize("exp", [None, "never", True, float("inf"), [1]])
     def test_a_token_with_an_invalid_exp_is_refused(self, exp):
-        self.refuses(self.ours(self.good, claims(exp=exp)), "ends")
+        self.refuses(self.ours(self.good, claims(exp=exp)), "no `exp`")
 
     def test_a_token_without_exp_is_refused(self):
-        self.refuses(self.ours(self.good, {"sub": "adm_x"}), "ends")
+        self.refuses(self.ours(self.good, {"sub": "adm_x"}), "no `exp`")
 
     @pytest.mark.parametrize("name", ["nbf", "iat"])
     def test_a_token_dated_beyond_the_allowed_clock_skew_is_refused(self, name):
