@@ -79,7 +79,7 @@ def sign_up(database: Database, *, code: str, email: str, password: str, terms_v
             (address, hashed, terms_version, now),
         )
         row = connection.execute("SELECT id, activated_at FROM accounts WHERE email = ?", (address,)).fetchone()
-        if made.rowcount == 0 and row["activated_at"] is None:  # whoever signs up last chooses the password
+        if made.rowcount == 0 and row["activated_at"] is None:  # the last sign-up chooses the password
             connection.execute(
                 "UPDATE accounts SET password_hash = ?, terms_version = ? WHERE id = ? AND activated_at IS NULL",
                 (hashed, terms_version, row["id"]),

@@ -45,7 +45,7 @@ class _Account:
     """What is read about a name before its password is compared; plain values, because the transaction ends then."""
 
     person_id: str | None
-    password_hash: str | None
+    stored_hash: str | None
     by_name: bytes
     """The counter for guesses at the name as typed. Its lock is shown, whether the name exists or not."""
     by_account: bytes | None
@@ -69,13 +69,13 @@ def check(name: str, password: str, *, device: str | None, address: str | None) 
         spraying.check(address)
     database.end_read_transaction()
     is_right, renewed = _verify(
-        account.password_hash, passphrases.normalise(password) if account.is_generated else password
+        account.stored_hash, passphrases.normalise(password) if account.is_generated else password
     )
 
     person = people.get_locked(account.person_id) if account.person_id else None
     guesses.count(account.by_name)
     is_open, locks = _count_at_account(account)
-    if person is None or not (is_right and is_open) or person.password_hash != account.password_hash:
+    if person is None or not (is_right and is_open) or person.password_hash != account.stored_hash:
         note_failure(account.person_id, locks=locks)
         if not account.in_known_browser:
             spraying.note_failure(address, people.fold_sign_in_name(name))

@@ -30,7 +30,7 @@ CHOOSE_PASSWORD_LIFETIME: Final = timedelta(minutes=15)
 """How long a password can be chosen after the code was accepted."""
 UNKNOWN_ADDRESS: Final = "unknown@idaas.invalid"
 UNKNOWN_NUMBER: Final = "+447700900000"
-"""One of the numbers that Ofcom assigns to nobody. Messages to these two recipients are discarded."""
+"""One of the numbers that Ofcom assigns to no one. Messages to these two recipients are discarded."""
 
 Step = Literal["code", "password", "done"]
 

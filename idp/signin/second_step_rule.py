@@ -1,6 +1,6 @@
 """A school's rule that everyone who acts for it signs in with a second step: an owner sets it, and lifts it again.
 
-The rule applies from the next request on, also in open sessions: `session` lets nobody act for the school without a
+The rule applies from the next request on, also in open sessions: `session` lets no one act for the school without a
 second step. It does not affect what the school has agreed to, or tokens.
 """
 

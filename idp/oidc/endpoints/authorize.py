@@ -35,7 +35,7 @@ from idp.signin import factors, session
 from idp.signin.session import SignedIn
 
 REAUTHENTICATION_PROMPTS: Final = frozenset({"login", "select_account", "create"})
-"""Values of `prompt` that require a sign-in. One that was made for this request is enough: nobody is asked twice."""
+"""Values of `prompt` that require a sign-in. One that was made for this request is enough: no one is asked twice."""
 
 
 @dataclass(frozen=True, slots=True)
