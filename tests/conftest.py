@@ -126,7 +126,9 @@ def change_ports(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Callable[..., N
 
     def change(**ports: Any) -> None:
         program = runtime.for_app(app)
-        monkeypatch.setitem(app.extensions, runtime.EXTENSION_NAME, replace(program, ports=replace(program.ports, **ports)))
+        monkeypatch.setitem(
+            app.extensions, runtime.EXTENSION_NAME, replace(program, ports=replace(program.ports, **ports))
+        )
 
     return change
 

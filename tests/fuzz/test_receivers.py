@@ -81,7 +81,9 @@ def channels_to_server(session_app, server, settings):
         ports = replace(
             runtime.for_app(session_app).ports, event_bodies={"hello": lambda id_, _facts: (f"x={id_}", "text/plain")}
         )
-        patch.setitem(session_app.extensions, runtime.EXTENSION_NAME, replace(runtime.for_app(session_app), ports=ports))
+        patch.setitem(
+            session_app.extensions, runtime.EXTENSION_NAME, replace(runtime.for_app(session_app), ports=ports)
+        )
         yield
 
 
