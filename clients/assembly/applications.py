@@ -70,7 +70,7 @@ ASSEMBLY = Application(
     key="assembly",
     name="Assembly",
     headline="Notice who needs help before the report does.",
-    summary="Assembly puts attendance beside results, from your school’s own records, and from nothing you have not "
+    summary="Assembly puts attendance beside results, from your school's own records, and from nothing you have not "
     "agreed to share.",
     areas=(
         Area("school", "School details", "Your terms, year groups and houses, so that our calendar is yours.", True),
@@ -90,9 +90,9 @@ ASSEMBLY = Application(
 SCHOOLBOOKING = Application(
     key="schoolbooking",
     name="SchoolBooking",
-    headline="Parents’ evenings that book themselves.",
+    headline="Parents' evenings that book themselves.",
     summary="SchoolBooking offers parents the teachers of their own children, at times that both have, from your "
-    "school’s own records.",
+    "school's own records.",
     areas=(
         Area("school", "School details", "Your terms and year groups, so that an evening has a year group.", True),
         Area("students", "Pupils", "Whose evening it is.", True),
@@ -101,7 +101,7 @@ SCHOOLBOOKING = Application(
         Area("staff", "Staff", "So that teachers see their own bookings.", False),
     ),
     accepted_mis=frozenset({"isams", "arbor"}),
-    mis_reason="SchoolBooking needs each child’s teachers together with their parents. Through this connection only "
+    mis_reason="SchoolBooking needs each child's teachers together with their parents. Through this connection only "
     "iSAMS and Arbor give us both.",
 )
 

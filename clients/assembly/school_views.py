@@ -45,7 +45,7 @@ def save() -> ResponseReturnValue:
     elif not school["can_register"]:
         field_errors["urn"] = f"{school['name']} cannot be connected: {school['status']}"
     if mis not in MIS:
-        field_errors["mis"] = "Choose your school’s management information system"
+        field_errors["mis"] = "Choose your school's management information system"
     elif mis not in application.accepted_mis:
         names = " and ".join(name for code, name in MIS.items() if code in application.accepted_mis)
         field_errors["mis"] = f"{application.name} is only available for {names} schools"

@@ -21,7 +21,7 @@ MAX_ADDRESSES_LENGTH: Final = 50 * 2050
 MAX_KEY_SET_LENGTH: Final = 50_000
 """Characters of a key set."""
 SECURITY: Final = {
-    "": "As the software’s quick start has it",
+    "": "As the software's quick start has it",
     "private_key_jwt": "By a key instead of a secret (private_key_jwt)",
     "fapi2": "By a key, with pushed requests and tokens bound to a key (the profile fapi2: PAR, DPoP)",
 }

@@ -257,7 +257,7 @@ def figures() -> Figures:
             ("Refresh token, unused", f"{duration(tokens.refresh_idle)}; {precision} less if it stays the same"),
             ("Refresh token, at most", f"{duration(tokens.refresh_absolute)}, or until the authorisation ends"),
             ("The same of a public application without DPoP", duration(tokens.refresh_absolute_public)),
-            ("A school’s authorisation", f"{agreed}, unless yours is registered for less"),
+            ("A school's authorisation", f"{agreed}, unless yours is registered for less"),
             ("Pushed request, until a browser brings it", duration(tokens.pushed_request)),
             ("Time for a person to sign in, register and decide", duration(tokens.interaction)),
         ],

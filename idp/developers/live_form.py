@@ -16,7 +16,7 @@ from idp.partners.metadata import CODE, REFRESH
 from idp.signin.forms import plain_text
 
 MAX_REASON_LENGTH: Final = 300
-_FOR_SCHOOLS: Final = (("", "No"), ("required", "Required"), ("optional", "The school’s choice"))
+_FOR_SCHOOLS: Final = (("", "No"), ("required", "Required"), ("optional", "The school's choice"))
 _FOR_ITSELF: Final = (("", "No"), ("client", "Yes"))
 _CREDENTIALS: Final = "client_credentials"
 _ADDRESSES: Final = ("redirect_uris", "post_logout_redirect_uris")
@@ -49,7 +49,7 @@ class GoingLive(RegistrationForm):
     purpose = TextAreaField(
         "What it uses the data for",
         [
-            InputRequired("Say it in a school’s words."),
+            InputRequired("Say it in a school's words."),
             Length(min=10, max=500, message="Write a sentence or two: 10 to 500 characters."),
         ],
         [_strip],

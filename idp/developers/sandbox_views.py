@@ -76,7 +76,7 @@ def verify(estab_id: str) -> ResponseReturnValue:
     except accounts.WrongState as error:
         flash(error.message, "problem")
     else:
-        flash(f"{estab.name} is verified. Your application’s next refresh brings the data scopes.", "success")
+        flash(f"{estab.name} is verified. Your application's next refresh brings the data scopes.", "success")
     return redirect(url_for(".home"), 303)
 
 

@@ -233,7 +233,7 @@ def _revoke(run: Run, tokens: Mapping[str, Any], send: Send) -> Step:
     exchange = run.post("/oauth/revoke", form, send, proves=False)
     return Step(
         "The tokens are thrown away",
-        "This was a trial, so its tokens are revoked (RFC 7009). The school’s authorisation stays.",
+        "This was a trial, so its tokens are revoked (RFC 7009). The school's authorisation stays.",
         sent=exchange.shown, received=str(exchange.reply.status), has_failed=exchange.reply.status != 200,
     )  # fmt: skip
 

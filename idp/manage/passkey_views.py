@@ -32,7 +32,7 @@ def add() -> ResponseReturnValue:
         else:
             factors.note_added(person, factors.PASSKEY)
             session.renew(current_user.amr | passkey_sign_in.METHODS)  # they have shown two factors
-            flash(f"Your passkey “{passkey.name}” is added.", "success")
+            flash(f'Your passkey "{passkey.name}" is added.', "success")
             return redirect(second_step_setup.address_after_adding(person.id), 303)
     is_first, back = not factors.has_any(person.id), second_step_setup.current().back_address
     page = render_template("manage/add_passkey.html", form=form, is_first=is_first, back=back)
@@ -58,7 +58,7 @@ def rename(passkey_id: str) -> ResponseReturnValue:
     if form.validate_on_submit():
         if form.name.data:
             passkeys.rename(current_user.id, passkey_id, form.name.data)
-            flash(f"The passkey is called “{form.name.data}” now.", "success")
+            flash(f'The passkey is now called "{form.name.data}".', "success")
         return redirect(url_for("manage.security.home"), 303)
     return render_template("manage/rename_passkey.html", form=form, passkey=passkey), 422 if form.errors else 200
 

@@ -145,9 +145,9 @@ def search_command(text: tuple[str, ...], max_rows: int, *, as_json: bool) -> No
     rows = [_row(match) for match in result.results]
     if not as_json:
         for original, replacement in result.repaired:
-            click.echo(f"No school has “{original}”; searched for “{replacement}”.", err=True)
+            click.echo(f'No school has "{original}"; searched for "{replacement}".', err=True)
         for word in result.dropped:
-            click.echo(f"Left out “{word}”.", err=True)
+            click.echo(f'Left out "{word}".', err=True)
     description = result.reading.description if result.reading else "too little to search for"
     show(rows, COLUMNS, as_json=as_json, empty=f"No school found for {description}.")
     if result.more and not as_json:

@@ -37,7 +37,7 @@ class FindSchool(Form):
 
         csrf = False
 
-    q = StringField("Your school’s name, postcode, DfE number or URN")
+    q = StringField("Your school's name, postcode, DfE number or URN")
     postcode = StringField("School postcode")
     dfe_number = StringField("DfE number")
     urn = StringField("School URN")
@@ -70,7 +70,7 @@ class FindSchool(Form):
         elif filled:
             self._search_all_fields(filled)
         elif submitted:
-            self._add_error(submitted[0], "Type your school’s name, postcode, DfE number or URN.")
+            self._add_error(submitted[0], "Type your school's name, postcode, DfE number or URN.")
 
     def _search_all_fields(self, filled: list[StringField]) -> None:
         """Search for schools that match all labelled fields; a field that is wrong gets an error and is left out."""

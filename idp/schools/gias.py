@@ -108,7 +108,7 @@ class Oddity:
     value: str
 
     def __str__(self) -> str:
-        return f"URN {self.urn}: {self.label} “{self.value}”: {_ODDITY_MESSAGES[self.kind]}"
+        return f'URN {self.urn}: {self.label} "{self.value}": {_ODDITY_MESSAGES[self.kind]}'
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +151,7 @@ def links(text: Iterable[str]) -> Iterator[Link]:
 def _check_urn(urn: str, number: int) -> None:
     if not (urn.isascii() and urn.isdigit() and len(urn) <= 7):
         raise FileRefused(
-            f"Line {number:,} has “{urn[:40]}” where its URN, a number, should be. "
+            f'Line {number:,} has "{urn[:40]}" where its URN, a number, should be. '
             "Please check that the file is as its source gave it."
         )
 

@@ -63,7 +63,7 @@ class Reading:
                     return f"the postcode {value}"
                 return f"postcodes beginning {' or '.join(dict.fromkeys(postcode.strip() for postcode in self.values))}"
             case "name":
-                return f"the name or town “{value}”"
+                return f'the name or town "{value}"'
 
 
 def tidy(text: str) -> str:

@@ -45,7 +45,7 @@ def reason_not_to_register(school: School) -> str | None:
         when = f"on {dates.day(school.opened_on)}" if school.opened_on else "once it has opened"
         return f"This school is not open yet. It can register {when}."
     if school.type_code in codes.NOT_SCHOOLS:
-        return "Children’s centres and universities are in the register, but cannot register with us."
+        return "Children's centres and universities are in the register, but cannot register with us."
     if not school.is_open:
         return "The register does not list this school as open, so it cannot register."
     return None

@@ -45,7 +45,7 @@ class TooManyPeople(Refusal):
 class LastOwner(Refusal):
     """The partner would have no owner left to invite and remove people."""
 
-    code, status, title = "last_developer_owner", 409, "This is the account’s only owner"
+    code, status, title = "last_developer_owner", 409, "This is the account's only owner"
     message = "This is the only owner of the account. Let somebody else be an owner first."
 
 

@@ -53,7 +53,7 @@ bp.register_blueprint(school_views.bp)
 
 def navigation() -> list[dict[str, str | bool]]:
     """Links in the header for the person signed in. A phone shows the first and the last; the others are `is_minor`."""
-    links = [("Operator’s pages", "/operate")]
+    links = [("Operators' pages", "/operate")]
     if current_user.kind == "developer":
         links = [("Applications", developer_views.HOME), ("People", "/developers/people")]
     if current_user.kind == "administrator" and current_user.is_fictional:

@@ -18,7 +18,7 @@ from idp.partners import registry
 from tests.browser.assembly import INVITE_CODE, newest_mail, serve_partner
 
 PASSWORD = "wobbly kettle sings"
-NO_SERVER = "Waiting for your school’s server"
+NO_SERVER = "Waiting for your school's server"
 """The heading at Assembly for a verified school whose server has sent nothing."""
 
 
@@ -91,7 +91,7 @@ def test_a_partner_connects_a_school(  # noqa: PLR0915  it is one journey
     office.activates(schoolbooking)
     office.chooses_school("SIMS")
     expect(office.page.locator("#mis-refused")).to_contain_text("only available for iSAMS and Arbor schools")
-    expect(office.page.locator("#mis-refused")).to_contain_text("each child’s teachers")
+    expect(office.page.locator("#mis-refused")).to_contain_text("each child's teachers")
     expect(office.page.locator(f"input[name=urn][value='{school.urn}']")).to_be_checked()
     check_page(office.page, "schoolbooking-mis-refused")
 

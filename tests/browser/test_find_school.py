@@ -17,7 +17,7 @@ def page(page, issuer):
 
 @pytest.fixture
 def box(page):
-    return page.get_by_role("combobox", name="Your school’s name, postcode, DfE number or URN")
+    return page.get_by_role("combobox", name="Your school's name, postcode, DfE number or URN")
 
 
 @pytest.fixture
@@ -125,7 +125,7 @@ def test_a_search_without_results_links_to_help_and_to_the_national_register(pag
 
 def test_a_search_with_too_little_text_asks_for_more(page, box, check_page):
     page.get_by_role("button", name="Search", exact=True).click()
-    expect(page.locator("[data-error-summary]")).to_contain_text("Type your school’s name")
+    expect(page.locator("[data-error-summary]")).to_contain_text("Type your school's name")
     box.fill("s")
     page.get_by_role("button", name="Search", exact=True).click()
     expect(page.locator("[data-error-summary]")).to_contain_text("at least two letters")

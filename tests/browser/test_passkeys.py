@@ -29,7 +29,7 @@ def add_passkey(admin, name="Office computer"):
     admin.sees("Add a passkey")
     admin.page.locator("#name").fill(name)
     admin.page.locator("#add").click()
-    admin.reads(f"Your passkey “{name or 'A browser on Linux'}” is added.")
+    admin.reads(f'Your passkey "{name or "A browser on Linux"}" is added.')
     admin.goes_to("/manage/security")
 
 
@@ -135,7 +135,7 @@ def test_a_passkey_is_added_and_used_by_keyboard_alone(a_person):
     admin.page.locator("#name").focus()
     admin.page.keyboard.type("Office computer")
     admin.page.keyboard.press("Enter")
-    admin.reads("Your passkey “Office computer” is added.")
+    admin.reads('Your passkey "Office computer" is added.')
     admin.signs_out_here()
     admin.page.add_init_script(WITHOUT_AUTOFILL)
     admin.goes_to("/sign-in?next=/manage/security")

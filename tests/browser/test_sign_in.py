@@ -136,7 +136,7 @@ def test_an_operator_is_set_up_and_signs_in(page, issuer, work, check_page):
         page.fill("#password", "wobbly kettle sings at dusk")
         page.fill("#code", app.at(clock.timestamp()))
         page.click("#sign-in")
-        expect(page.locator("h1")).to_have_text("Operator’s pages")
+        expect(page.locator("h1")).to_have_text("Operators' pages")
     check_page(page, "operators-pages")
 
 

@@ -178,7 +178,7 @@ def test_the_school_is_found_by_name_and_postcode_and_chosen_with_its_system(per
         assert f">{name}</option>" in person.opens("/school").text
     incomplete = person.posts("/school", q="willow")
     assert "Choose your school from the list" in incomplete.text
-    assert "Choose your school’s management information system" in incomplete.text
+    assert "Choose your school&#39;s management information system" in incomplete.text
     assert person.posts("/school", urn="1234", mis="sims").status_code == 400
 
     assert person.posts("/school", urn=URN, mis="pupil_asset").location == "/connector"
@@ -198,7 +198,7 @@ def test_schoolbooking_accepts_isams_and_arbor_only_and_says_why(settings, provi
 
     assert refused.status_code == 400
     assert "SchoolBooking is only available for iSAMS and Arbor schools" in refused.text
-    assert "each child’s teachers together with their parents" in refused.text
+    assert "each child&#39;s teachers together with their parents" in refused.text
     assert "020 8506 6100" in refused.text
     assert 'value="sims" selected' in refused.text
     assert person.posts("/school", urn=URN, mis="arbor").location == "/connector"

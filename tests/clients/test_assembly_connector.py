@@ -82,7 +82,7 @@ def test_the_page_updates_itself_when_the_status_changes(office, provider):
     assert ">Connected<" in page
     assert "Waiting" not in page
     provider.connection = "awaiting_endpoint"
-    assert ">Waiting for your school’s server<" in office.opens("/connector/status").text
+    assert ">Waiting for your school&#39;s server<" in office.opens("/connector/status").text
     provider.connection = "connected"
     provider.scope = ASSEMBLY.scope.replace(" attendance", "")
     assert office.opens("/connector/status").text.count("Not shared") == 1

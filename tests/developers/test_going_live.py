@@ -153,7 +153,7 @@ def test_what_changed_since_the_page_was_opened_is_read_before_it_is_approved(
 @pytest.mark.parametrize(
     ("fields", "reason"),
     [
-        ({"purpose": ""}, "Say it in a school’s words"),
+        ({"purpose": ""}, "Say it in a school's words"),
         ({"purpose": "short"}, "10 to 500 characters"),
         ({"policy_uri": "http://assembly.example"}, "Must be https"),
         ({"redirect_uris": "http://localhost:3000/callback"}, "Line 1 must be https"),

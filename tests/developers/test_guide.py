@@ -58,7 +58,7 @@ def test_statements_about_keys_and_the_log_agree_with_the_code(text, change_sett
     assert "A client assertion may last 10 minutes, and is taken once" in page
     assert "A DPoP proof is good for 1 minute after its iat" in page
     assert "The newest 200 entries are kept, for 12 days after the last failure" in page
-    assert "your company’s contact gets a mail 2 days before it ends" in page
+    assert "your company's contact gets a mail 2 days before it ends" in page
     assert "for a time that you choose with it, 30 days at most" in page
     assert "the newest 10 references are kept" in page
     assert "Refresh token, unused 90 days; 1 day less if it stays the same" in page

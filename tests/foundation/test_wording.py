@@ -55,3 +55,29 @@ def test_no_message_has_a_hard_phrase():
             if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings
         ]
         assert [(path.name, text, phrases_in(text)) for text in texts if phrases_in(text)] == []
+
+
+TEXT_FILES = [
+    *TEMPLATES,
+    *sorted((ROOT / "clients").rglob("templates/*.html")),
+    *sorted((ROOT / "config").glob("*.toml")),
+    *sorted((ROOT / "idp/developers/software").rglob("quick_start.toml")),
+]
+TYPOGRAPHIC = re.compile(
+    r"[\u201c\u201d]|(?<=\w)[\u2018\u2019]|[\u2018\u2019](?=\w)|&[lr][sd]quo;|&#82(?:16|17|20|21);"
+)
+"""Quotation marks and apostrophes other than " and '. Texts have the straight ones (CONTRIBUTING.md)."""
+
+
+def test_texts_have_straight_quotation_marks_and_apostrophes():
+    found = [str(path.relative_to(ROOT)) for path in TEXT_FILES if TYPOGRAPHIC.search(path.read_text(encoding="utf-8"))]
+    for path in sorted([*(ROOT / "idp").rglob("*.py"), *(ROOT / "clients").rglob("*.py")]):
+        if path.parent.name == "fictional_school":  # its names are as a school's system may have them
+            continue
+        found += [
+            f"{path.relative_to(ROOT)}: {node.value}"
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and TYPOGRAPHIC.search(node.value)
+        ]
+
+    assert found == []

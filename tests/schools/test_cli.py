@@ -66,7 +66,7 @@ def test_irregular_values_are_listed_with_their_urn(idp, sample, tmp_path):
     path = tmp_path / "edubasealldata.csv"
     path.write_bytes(csv_of(sample))
 
-    assert "URN 900001: OpenDate “never”: could not be read" in idp("schools", "refresh", "--from", str(path)).stderr
+    assert 'URN 900001: OpenDate "never": could not be read' in idp("schools", "refresh", "--from", str(path)).stderr
 
 
 def test_a_refused_import_prints_a_sentence_and_exits_with_1(idp, schools, tmp_path):
@@ -124,8 +124,8 @@ def test_a_search_prints_json_on_request(idp, register):
 
 
 def test_a_search_says_what_it_corrected_left_out_or_did_not_find(idp, register):
-    assert "searched for “willow”" in idp("schools", "search", "wilow bank").stderr
-    assert "Left out “leeds”" in idp("schools", "search", "willow bank leeds").stderr
+    assert 'searched for "willow"' in idp("schools", "search", "wilow bank").stderr
+    assert 'Left out "leeds"' in idp("schools", "search", "willow bank leeds").stderr
     assert "No school found for the URN 999999." in idp("schools", "search", "999999").stdout
     assert "too little" in idp("schools", "search", "x").stdout
     assert "more than 20" in idp("schools", "search", "school").stderr

@@ -38,7 +38,7 @@ def test_the_first_page_has_one_box_and_three_labelled_fields(page):
 
     labels = {label["for"]: label.get_text(strip=True) for label in school_id.html.select("label[for]")}
     assert labels == {
-        "q": "Your school’s name, postcode, DfE number or URN",
+        "q": "Your school's name, postcode, DfE number or URN",
         "postcode": "School postcode",
         "dfe_number": "DfE number",
         "urn": "School URN",
@@ -110,7 +110,7 @@ def test_a_closed_school_cannot_be_chosen_by_hand_either(page):
 def test_an_empty_search_says_what_to_type(page, query):
     again = page(**query)
 
-    assert "Type your school’s name, postcode, DfE number or URN." in again.text
+    assert "Type your school's name, postcode, DfE number or URN." in again.text
 
 
 def test_a_single_letter_is_not_searched_for(page):
@@ -200,8 +200,8 @@ def test_a_school_says_what_its_state_means(page, name, message):
 
 
 def test_a_corrected_word_and_a_dropped_one_are_mentioned(page):
-    assert "No school has “wilow” in its name, so we looked for “willow”." in page(q="wilow bank").text
-    assert "so we left out “leeds”." in page(q="willow bank leeds").text
+    assert 'No school has "wilow" in its name, so we looked for "willow".' in page(q="wilow bank").text
+    assert 'so we left out "leeds".' in page(q="willow bank leeds").text
 
 
 @pytest.mark.parametrize(
@@ -209,7 +209,7 @@ def test_a_corrected_word_and_a_dropped_one_are_mentioned(page):
     [
         ({"urn": "999999"}, "We looked for the URN 999999"),
         ({"postcode": "ZZ1 1ZZ"}, "We looked for the postcode ZZ1 1ZZ"),
-        ({"q": "xylophonique"}, "We looked for the name or town “xylophonique”"),
+        ({"q": "xylophonique"}, 'We looked for the name or town "xylophonique"'),
     ],
 )
 def test_a_search_without_results_says_how_it_was_read_and_where_to_look(page, query, message):

@@ -173,8 +173,8 @@ def test_the_digest_changes_with_what_is_kept_and_with_nothing_else(lines_of, sa
 @pytest.mark.parametrize(
     ("damage", "pattern"),
     [
-        (lambda rows: rows[9].update(URN="abc"), "Line 11 has “abc” where its URN"),
-        (lambda rows: rows[9].update(URN=""), "Line 11 has “” where its URN"),
+        (lambda rows: rows[9].update(URN="abc"), 'Line 11 has "abc" where its URN'),
+        (lambda rows: rows[9].update(URN=""), 'Line 11 has "" where its URN'),
         (lambda rows: rows[9].update(URN=rows[4]["URN"]), r"Line 11 has the URN \d+, which an earlier line has"),
     ],
 )

@@ -127,7 +127,7 @@ def test_too_short_a_text_has_no_reading(typed):
         ("sw1p4au", "the postcode SW1P 4AU"),
         ("TQ13 0", "postcodes beginning TQ13 0"),
         ("B78", "postcodes beginning B78 or B7 8"),
-        ("oak  hill", "the name or town “oak hill”"),
+        ("oak  hill", 'the name or town "oak hill"'),
     ],
 )
 def test_a_reading_has_a_description(typed, description):

@@ -7,7 +7,7 @@ from tests.html import parse
 def test_the_front_page_says_what_this_is_and_where_to_go_on(api):
     page = parse(api.get("/").text)
 
-    assert page.h1.text == "An API for schools’ data"
+    assert page.h1.text == "An API for schools' data"
     linked = [link["href"] for link in page.find_all("a")]
     assert "https://idp.example/developers" in linked
     assert {f"/problems/{code}" for code in KINDS} <= set(linked)
