@@ -34,22 +34,25 @@ class UnknownApplication(NotFound):
 class TooManySecrets(Refusal):
     """The application was given many new secrets today."""
 
-    code, status, title = "too_many_secrets", 409, "This application had many new secrets today"
-    message = "This application had many new secrets today. Please use the newest one, or try again tomorrow."
+    code, status, title = "too_many_secrets", 409, "This application has had many new secrets today"
+    message = "This application has had many new secrets today. Please use the newest one, or try again tomorrow."
 
 
 class ChangedMeanwhile(Refusal):
     """The registration is not the one that the form showed."""
 
-    code, status, title = "changed_meanwhile", 409, "Somebody has changed this application meanwhile"
-    message = "Somebody has changed this application meanwhile, so nothing was changed now. Check it and send it again."
+    code, status, title = "changed_meanwhile", 409, "Somebody else has changed this application"
+    message = (
+        "Somebody else has changed this application in the meantime, so your change was not saved. "
+        "Check it and send it again."
+    )
 
 
 class ManagesItself(Refusal):
     """The application registered itself, and changes its registration itself (RFC 7592)."""
 
     code, status, title = "manages_itself", 409, "This application manages its own registration"
-    message = "This application registered itself, and changes its registration itself (RFC 7592)."
+    message = "This application registered itself, and manages its own registration (RFC 7592)."
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,9 +21,9 @@ MAX_ADDRESSES_LENGTH: Final = 50 * 2050
 MAX_KEY_SET_LENGTH: Final = 50_000
 """Characters of a key set."""
 SECURITY: Final = {
-    "": "As the software's quick start has it",
-    "private_key_jwt": "By a key instead of a secret (private_key_jwt)",
-    "fapi2": "By a key, with pushed requests and tokens bound to a key (the profile fapi2: PAR, DPoP)",
+    "": "As in the software's quick start",
+    "private_key_jwt": "With a key instead of a secret (private_key_jwt)",
+    "fapi2": "With a key, pushed requests and tokens bound to a key (the profile fapi2: PAR, DPoP)",
 }
 """What a sandbox application may choose instead of what suits its software."""
 _INDEX: Final = re.compile(r"\[([0-9]+)\]")
@@ -43,7 +43,7 @@ class FillInForm(Form):
 class FailedRequests(Form):
     """What to search the log of failed requests for. It is sent by GET and changes nothing."""
 
-    reference = StringField("Reference", [Optional(), Length(max=64, message="That is no reference.")], [visible])
+    reference = StringField("Reference", [Optional(), Length(max=64, message="That is not a reference.")], [visible])
 
 
 class RegistrationForm(Form):

@@ -37,8 +37,8 @@ AT_AUTHORIZE: Final = (
     ),
     Refused(
         "A redirect_uri that is not registered, character by character", "a page",
-        "Send exactly what is registered. The log shows what differs: a slash at its end, for instance, or localhost "
-        "for 127.0.0.1. The port may differ only with http://127.0.0.1 and http://[::1].",
+        "Send exactly what is registered. The log shows what differs: for instance a slash at its end, or localhost "
+        "instead of 127.0.0.1. The port may differ only with http://127.0.0.1 and http://[::1].",
         (("redirect_uri", "https://assembly.example/callback/"),),
     ),
     Refused(
@@ -46,7 +46,7 @@ AT_AUTHORIZE: Final = (
         (("code_challenge", None), ("code_challenge_method", None)),
     ),
     Refused(
-        "code_challenge_method=plain, or none", "invalid_request", "Only S256 is taken.",
+        "code_challenge_method=plain, or none", "invalid_request", "Only S256 is accepted.",
         (("code_challenge_method", "plain"),),
     ),
     Refused(
@@ -59,7 +59,7 @@ AT_AUTHORIZE: Final = (
     ),
     Refused("No scope", "invalid_scope", "Ask for openid, and for what you need.", (("scope", None),)),
     Refused(
-        "A resource that is no API of ours, or none that your application may use", "invalid_target",
+        "A resource that is not one of our APIs, or not one that your application may use", "invalid_target",
         "Leave resource out: the token is then for all APIs that serve its scopes.",
         (("resource", "https://elsewhere.example"),),
     ),
@@ -69,7 +69,8 @@ AT_AUTHORIZE: Final = (
         (("request_uri", "https://assembly.example/request"),),
     ),
     Refused(
-        "prompt=none with another value", "invalid_request", "none stands alone.", (("prompt", "none login"),),
+        "prompt=none with another value", "invalid_request", "Send none without other values.",
+        (("prompt", "none login"),),
     ),
     Refused(
         "prompt=none, and no one is signed in here", "login_required", "Send the person without prompt=none.",
@@ -80,7 +81,7 @@ AT_AUTHORIZE: Final = (
 AT_TOKEN: Final = (
     Refused("A wrong secret, or a key that is not registered", "invalid_client", "The log says which of them it was."),
     Refused(
-        "An assertion by one of your keys that is wrong otherwise", "invalid_client",
+        "An assertion signed with one of your keys that is wrong in another way", "invalid_client",
         "error_description says what it is: its audience, its times, or a jti that was used before.",
     ),
     Refused(
@@ -93,18 +94,18 @@ AT_TOKEN: Final = (
         "Begin the sign-in again. error_description says how long ago it expired.",
     ),
     Refused(
-        "A code a second time", "invalid_grant",
+        "The same code a second time", "invalid_grant",
         "All tokens that came from it end, because somebody else may have used it. Begin the sign-in again.",
     ),
     Refused("A code_verifier or redirect_uri other than that of the request", "invalid_grant", "Begin again."),
     Refused(
         "A refresh token of a school that has stopped sharing", "invalid_grant",
-        "Throw the token away. The school has to authorise again.",
+        "Delete the token. The school has to authorise again.",
     ),
     Refused(
         "A refresh token of a school that has paused sharing", "access_denied",
-        "Keep the token, and try again later: it works when the school resumes. So it is where the school has named a "
-        "system (MIS) that your application does not accept, and where its account is suspended.",
+        "Keep the token, and try again later: it works when the school resumes. The same applies where the school has "
+        "named a system (MIS) that your application does not accept, and where its account is suspended.",
     ),
 )  # fmt: skip
 
@@ -119,33 +120,37 @@ AT_DPOP: Final = (
         "The person sees a page, and nothing is sent to your application. Begin again with a new one.",
     ),
     Refused(
-        "No proof, to the token endpoint", "invalid_dpop_proof",
-        "Send one with each request. It is required of fapi2 applications, and with dpop_bound_access_tokens.",
+        "No proof at the token endpoint", "invalid_dpop_proof",
+        "Send one with each request. fapi2 applications need it, and those with dpop_bound_access_tokens.",
     ),
     Refused(
         "A proof for another method or address, an old one, or one that was used", "invalid_dpop_proof",
         "error_description says what it is. htu is the address in our metadata, even if you call us through a proxy.",
     ),
-    Refused("A proof without our nonce, where we ask for it", "use_dpop_nonce", "Repeat it with that of DPoP-Nonce."),
     Refused(
-        "A code with a proof by another key than its request was pushed with", "invalid_grant",
-        "Prove the same key in both. The code can still be redeemed.",
+        "A proof without our nonce, where we ask for it", "use_dpop_nonce", "Repeat it with the nonce in DPoP-Nonce.",
+    ),
+    Refused(
+        "A code with a proof by a key other than that of its pushed request", "invalid_grant",
+        "Use the same key for both. The code can still be redeemed.",
     ),
     Refused(
         "An access token that is bound to a key, as Bearer", "invalid_token",
-        "Send it as DPoP, with a proof. If software sends it by itself, look for its setting for DPoP.",
+        "Send it as DPoP, with a proof. If a library sends it, look for its DPoP setting.",
     ),
 )  # fmt: skip
 
 AT_USERINFO: Final = (
-    Refused("No access token to userinfo", "invalid_token", "Send it in the Authorization header, as Bearer or DPoP."),
+    Refused("No access token at userinfo", "invalid_token", "Send it in the Authorization header, as Bearer or DPoP."),
     Refused("An access token in the query", "invalid_request", "Send it in the Authorization header."),
-    Refused("An access token that has expired, or is cut off", "invalid_token", "Refresh, and send the new one whole."),
-    Refused("An access token without openid to userinfo", "insufficient_scope", "Ask for openid at the sign-in."),
     Refused(
-        "To introspection, a token of another application", '"active": false',
+        "An access token that has expired, or is cut off", "invalid_token", "Refresh, and send the whole new one.",
+    ),
+    Refused("An access token without openid at userinfo", "insufficient_scope", "Ask for openid at the sign-in."),
+    Refused(
+        "At introspection, a token of another application", '"active": false',
         "No error, and not in the log. Only the application that a token was issued to, and the API that it is for, "
-        "are told more: ask us to register your API with its address (resource).",
+        "get more: ask us to register your API with its address (resource).",
     ),
 )  # fmt: skip
 
@@ -155,8 +160,8 @@ AT_LOGOUT: Final = (
         "Register it under After signing out. It is compared as a redirect_uri is.",
     ),
     Refused(
-        "An id_token_hint that is no ID Token of ours", "a page",
-        "Send the ID Token of the sign-in as it came. It may have expired meanwhile.",
+        "An id_token_hint that is not one of our ID Tokens", "a page",
+        "Send the ID Token of the sign-in unchanged. It may have expired in the meantime.",
     ),
     Refused(
         "No id_token_hint", "a question",
@@ -167,8 +172,8 @@ AT_LOGOUT: Final = (
 AT_DATA: Final = (
     Refused("A token that has expired", "invalid_token", "Refresh, and send the new one."),
     Refused(
-        "A token that is for another API: it has no scope about data", "invalid_token",
-        "A refresh does not help. Ask for a scope about data, such as students; its tokens have the API in aud.",
+        "A token that is for another API: it has no data scope", "invalid_token",
+        "A refresh does not help. Ask for a data scope, such as students; then aud contains the API.",
     ),
     Refused(
         "A token of a school that has paused sharing", "authorisation_paused",
@@ -178,9 +183,9 @@ AT_DATA: Final = (
         "A token of a school that has stopped sharing", "authorisation_ended",
         "Stop asking, and delete the data as your agreement says.",
     ),
-    Refused("A token of a school that is not verified yet", "school_unverified", "Wait: an event tells you."),
+    Refused("A token of a school that is not verified yet", "school_unverified", "Wait: we send an event when it is."),
     Refused(
-        "A token of a school from which no data has come yet", "endpoint_not_registered",
+        "A token of a school that has not sent any data yet", "endpoint_not_registered",
         "Wait until the school has installed the program that reads its system.",
     ),
     Refused(
@@ -256,16 +261,16 @@ def figures() -> Figures:
             ("ID Token", duration(tokens.id_token)),
             ("Refresh token, unused", f"{duration(tokens.refresh_idle)}; {precision} less if it stays the same"),
             ("Refresh token, at most", f"{duration(tokens.refresh_absolute)}, or until the authorisation ends"),
-            ("The same of a public application without DPoP", duration(tokens.refresh_absolute_public)),
+            ("The same for a public application without DPoP", duration(tokens.refresh_absolute_public)),
             ("A school's authorisation", f"{agreed}, unless yours is registered for less"),
             ("Pushed request, until a browser brings it", duration(tokens.pushed_request)),
             ("Time for a person to sign in, register and decide", duration(tokens.interaction)),
         ],
         clocks=[
             ("Your clock may be off by", f"{duration(tokens.skew)} either way"),
-            ("With the profile fapi2", f"{duration(tokens.skew_fapi2)} ahead; behind, what it signs expires sooner"),
-            ("A client assertion may last", f"{duration(client_assertion.MAX_LIFETIME_SECONDS)}, and is taken once"),
-            ("A DPoP proof is good for", f"{duration(dpop.MAX_AGE_SECONDS)} after its iat, and is taken once"),
+            ("With the profile fapi2", f"{duration(tokens.skew_fapi2)} ahead; if behind, what it signs expires sooner"),
+            ("A client assertion may last", f"{duration(client_assertion.MAX_LIFETIME_SECONDS)}, and is accepted once"),
+            ("A DPoP proof is valid for", f"{duration(dpop.MAX_AGE_SECONDS)} after its iat, and is accepted once"),
         ],
         claims=[(scope, ", ".join(names)) for scope, names in scopes.CLAIMS.items()],
         members=[

@@ -49,7 +49,7 @@ class GoingLive(RegistrationForm):
     purpose = TextAreaField(
         "What it uses the data for",
         [
-            InputRequired("Say it in a school's words."),
+            InputRequired("Use words that a school would use."),
             Length(min=10, max=500, message="Write a sentence or two: 10 to 500 characters."),
         ],
         [_strip],
@@ -59,7 +59,7 @@ class GoingLive(RegistrationForm):
     tos_uri = StringField("Terms of service", [Length(max=2048, message="That is too long.")], [visible])
     agreement_uri = _page("Data sharing agreement")
     agreement_version = _line("Version of the agreement", "Type its version, such as 2026-01.")
-    contact = StringField("Whom we write to", [InputRequired("Type an e-mail address."), Length(max=254)], [visible])
+    contact = StringField("Contact e-mail", [InputRequired("Type an e-mail address."), Length(max=254)], [visible])
     redirect_uris = TextAreaField("Redirect URIs", [Length(max=MAX_ADDRESSES_LENGTH, message="That is too long.")])
     post_logout_redirect_uris = TextAreaField(
         "Addresses after signing out", [Length(max=MAX_ADDRESSES_LENGTH, message="That is too long.")]

@@ -40,7 +40,7 @@ def ask(client_id: str) -> ResponseReturnValue:
             form.form_errors.append(error.message)
             form.version.raw_data, form.version.data = None, client.version
         else:
-            flash("We have your request. You get a mail when we have decided.", "success")
+            flash("We have your request. We will e-mail you when we have decided.", "success")
             return redirect(url_for(".show_request", request_id=registration_request.id), 303)
     page = render_template(
         "developers/ask.html", client=client, form=form, sandbox_addresses=going_live.sandbox_addresses(client)

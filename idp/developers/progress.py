@@ -55,7 +55,7 @@ def for_partner(developer: Developer) -> Progress:
     steps = (
         Step("application", "Make a sandbox application", application is not None),
         Step("address", "Register its address", "address" in reached),
-        Step("sign-in", "Sign in at it with a fictional school", "sign-in" in reached),
+        Step("sign-in", "Sign in to it with a fictional school", "sign-in" in reached),
         Step("token", "Get a first token", "token" in reached),
         Step("data", "Read data with it", "data" in reached),
         Step("live", "Ask to go live", has_asked),

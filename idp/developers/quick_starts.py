@@ -40,7 +40,7 @@ class UnknownQuickStart(NotFound):
     """There is no quick start for that software."""
 
     code, title = "unknown_quick_start", "There is no such quick start"
-    message = "We have no quick start for that software. The list shows those that there are."
+    message = "We have no quick start for that software. The list shows all that we have."
 
 
 class InvalidValue(Refusal):

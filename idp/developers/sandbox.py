@@ -31,7 +31,7 @@ AGREEMENT_VERSION: Final = "sandbox"
 class TooManyApplications(Refusal):
     """The partner has as many sandbox applications as it may have."""
 
-    code, status, title = "too_many_sandbox_applications", 409, "There are as many sandbox applications as there can be"
+    code, status, title = "too_many_sandbox_applications", 409, "You have reached the limit of sandbox applications"
     message = (
         f"There can be {MAX_APPLICATIONS} sandbox applications, and as many are made in a day. Please use one of those "
         "that you have, or remove one that you do not need."

@@ -16,20 +16,20 @@ from idp.signin.models import Developer
 CLAIM_MEANINGS: Final[Mapping[str, str]] = {
     "iss": "Who issued it: us. Compare it, character by character.",
     "sub": "The person. It never changes and is never used for somebody else.",
-    "aud": "For whom it is: your client id in an ID Token, the address of an API in an access token.",
+    "aud": "Who it is for: your client id in an ID Token, the address of an API in an access token.",
     "exp": "When it ends, in seconds since 1970.",
     "iat": "When it was issued.",
-    "jti": "Its own number.",
+    "jti": "Its unique id.",
     "auth_time": "When the person proved who they are; a sign-in may be older than the token.",
     "acr": "How strong that proof was.",
-    "amr": "By what it was made: pwd is a password, otp and hwk a second step.",
-    "nonce": "What your application sent: so the token belongs to this sign-in.",
+    "amr": "How it was given: pwd is a password, otp and hwk a second step.",
+    "nonce": "The value that your application sent. It ties the token to this sign-in.",
     "sid": "This browser's session with us: back-channel logout names it.",
-    "at_hash": "The beginning of the hash of the access token that came along.",
+    "at_hash": "The first half of the hash of the access token that was issued with it.",
     "client_id": "Your application.",
-    "scope": "What the school shares by this token. Read it each time: a school may leave areas out.",
+    "scope": "What the school shares through this token. Read it each time: a school may leave areas out.",
     "estab_id": "The school.",
-    "estab_status": "Whether our staff have verified the school; until then no scope about data is in the token.",
+    "estab_status": "Whether our staff have verified the school; until then the token has no data scope.",
     "authorisation": "The school's agreement with your application, by its id.",
     "lineage": "All tokens that came from one sign-in. They end together.",
     "cnf": "The thumbprint of the key to which the token is bound: it works with a proof by that key alone.",
@@ -93,7 +93,7 @@ def push(run: Run, send: Send) -> Run:
     explanation = (
         "The whole request goes from its server to ours, so no one can change it on its way (PAR, RFC 9126). It makes "
         "a state, a nonce and a code verifier for this sign-in, and stores them; the code challenge is the SHA-256 of "
-        "the verifier (PKCE, RFC 7636). request_uri stands for it once."
+        "the verifier (PKCE, RFC 7636). The request_uri in the response represents it, and works once."
         if was_accepted
         else "It was refused. error_description says what to change."
     )
@@ -126,14 +126,14 @@ def explain_response(run: Run, response: Mapping[str, str]) -> tuple[list[Step],
         explanation = (
             "It carries an error. error_description says what to change."
             if has_state
-            else "Its state is not the one that was sent, so somebody else may have begun this: it is thrown away."
+            else "Its state is not the one that was sent. Somebody else may have begun this: an application must stop."
         )
         return [
             *steps,
-            Step("The browser comes back", explanation, received=format_parameters(response), has_failed=True),
+            Step("The browser returns", explanation, received=format_parameters(response), has_failed=True),
         ], False
     came_back = Step(
-        "The browser comes back with a code",
+        "The browser returns with a code",
         "state is the one that was sent, and iss is our issuer (RFC 9207): your application compares both. The code "
         "works once, and for a short time.",
         received=f"GET {sandbox.try_it_address()}?\n{format_parameters(response)}",
@@ -150,8 +150,8 @@ def exchange(run: Run, code: str, send: Send) -> list[Step]:
     exchange = run.post("/oauth/token", form, send)
     tokens, was_accepted = _parse(exchange.reply.body), exchange.reply.status == 200
     accepted = (
-        "From its server to ours. Read scope in the answer: a school may leave areas out. withheld_scope names what "
-        "comes once the school is verified."
+        "From its server to ours. Read scope in the response: a school may leave areas out. withheld_scope names what "
+        "will be added once the school is verified."
     )
     refused = "It was refused. error_description says why, and the log of failed requests has more."
     explanation = (accepted if was_accepted else refused) + _describe_authentication(run, exchange)
@@ -180,8 +180,8 @@ def _explain_request(run: Run, issuer: str) -> Step:
 def _describe_authentication(run: Run, exchange: Exchange) -> str:
     """How the application proved who it is, and that it has the key of its tokens."""
     method = {
-        "private_key_jwt": " It proves who it is by client_assertion, a JWT that it signs anew for each request "
-        "(RFC 7523): a key of the console for this trial, yours in your application.",
+        "private_key_jwt": " It proves who it is by client_assertion, a JWT that it signs for this request alone "
+        "(RFC 7523). This trial signs with a key of the console; your application uses its own.",
         "client_secret_jwt": " It proves who it is by client_assertion, a JWT signed with its secret (RFC 7523).",
         "client_secret_basic": " It proves who it is by its secret, in a header.",
         "client_secret_post": " It proves who it is by its secret, in the form.",
@@ -204,7 +204,7 @@ def _read_tokens(run: Run, tokens: Mapping[str, Any]) -> list[Step]:
         )
         steps.append(_token_step("Your application checks the ID Token", explanation, id_token))
     if (access := trial_run.decode_unverified(tokens.get("access_token", ""))) is not None:
-        explanation = "Your application passes it on and does not read it. APIs check it (RFC 9068)."
+        explanation = "Your application passes it on to APIs, which verify it (RFC 9068). It does not read it."
         steps.append(_token_step("The access token is for APIs", explanation, access))
     return steps
 
@@ -216,7 +216,7 @@ def _token_step(title: str, explanation: str, token: tuple[dict[str, Any], dict[
 
 def _ask_userinfo(run: Run, tokens: Mapping[str, Any], send: Send) -> Step:
     exchange = run.get_userinfo(tokens["access_token"], send)
-    explanation = "userinfo has the claims of the scopes that were agreed to, as they are now."
+    explanation = "Userinfo returns the current claims of the scopes that the school agreed to."
     if run.dpop_key is not None:
         explanation += " The proof names the request and the hash of the token (ath)."
     response = _parse(exchange.reply.body)
@@ -232,7 +232,7 @@ def _revoke(run: Run, tokens: Mapping[str, Any], send: Send) -> Step:
     form = {"token": tokens.get("refresh_token") or tokens["access_token"]}
     exchange = run.post("/oauth/revoke", form, send, proves=False)
     return Step(
-        "The tokens are thrown away",
+        "The tokens are revoked",
         "This was a trial, so its tokens are revoked (RFC 7009). The school's authorisation stays.",
         sent=exchange.shown, received=str(exchange.reply.status), has_failed=exchange.reply.status != 200,
     )  # fmt: skip

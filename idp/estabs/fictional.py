@@ -29,8 +29,8 @@ MOBILE: Final = "+447700900000"
 class TooManyFictionalSchools(Refusal):
     """The partner has as many as it may have."""
 
-    code, status, title = "too_many_fictional_schools", 409, "There are as many fictional schools as there can be"
-    message = f"There can be {MAX_SCHOOLS} fictional schools. Please use or remove one of those that you have."
+    code, status, title = "too_many_fictional_schools", 409, "You have reached the limit of fictional schools"
+    message = f"You can have {MAX_SCHOOLS} fictional schools. Please use or remove one of those that you have."
 
 
 class UnknownFictionalSchool(NotFound):

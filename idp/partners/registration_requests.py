@@ -53,7 +53,7 @@ class AlreadyDecided(Refusal):
 class ChangedMeanwhile(Refusal):
     """What the page compared the request with is not what is registered now."""
 
-    code, status, title = "changed_meanwhile", 409, "The application has been changed meanwhile"
+    code, status, title = "changed_meanwhile", 409, "The application has been changed"
     message = "The application has been changed since this page was opened. Please read what differs now."
 
 

@@ -14,7 +14,7 @@ REQUEST_FIELDS = {
     "Name of the application": "Assembly Connector", "What it uses the data for": "Showing who is absent today.",
     "Page about the application": "https://assembly.example", "Privacy notice": "https://assembly.example/privacy",
     "Data sharing agreement": "https://assembly.example/agreement", "Version of the agreement": "2026-11",
-    "Whom we write to": "help@assembly.example", "Redirect URIs": "https://assembly.example/callback",
+    "Contact e-mail": "help@assembly.example", "Redirect URIs": "https://assembly.example/callback",
 }  # fmt: skip
 BELLRINGER_EMAIL = "sam@bellringer.example"
 REDIRECT_URI_DIFFERENCE = {
@@ -106,7 +106,7 @@ def test_an_application_is_made_tried_and_goes_live(new_window, issuer, work, ch
     page.locator("#sign-in").click()
     page.get_by_label("I have authority").check()
     page.locator("#allow").click()
-    page.get_by_text("All of it went well").wait_for()
+    page.get_by_text("Everything went well").wait_for()
     check_page(page, "developer-try-it-steps")
 
     sign_in(page, f"{issuer}/operate/sign-in", "ops@idaas.example", operators_seed)

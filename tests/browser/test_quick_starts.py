@@ -49,7 +49,7 @@ def test_an_application_in_the_browser_alone_signs_in_and_out(provider, a_member
         page.get_by_label("Password", exact=True).fill(person.password)
         page.locator("#sign-in").click()
         page.locator("#deny").click()
-        expect(page.get_by_text("Refused: access_denied, the person chose not to go on")).to_be_visible()
+        expect(page.get_by_text("Refused: access_denied, the person chose not to continue")).to_be_visible()
         page.get_by_role("button", name="Sign in").click()
         page.locator("#allow").click()
         expect(page.get_by_text(f"Signed in as {scene.name}")).to_be_visible()

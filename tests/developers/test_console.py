@@ -109,7 +109,7 @@ class TestFailedRequests:
     def test_an_unknown_reference_shows_no_log_entry(self, developer, trial, stranger, reference):
         begin_failing_sign_in(stranger, trial)
         developer.opens(f"/developers/failed-requests?{urlencode({'reference': reference})}")
-        assert "None of your applications has it" in developer.page_text
+        assert "None of your applications has this reference" in developer.page_text
         assert "http://localhost:3000/other" not in developer.page_text
 
     def test_people_of_another_partner_do_not_see_the_log_entry(self, trial, stranger, work, new_browser):
@@ -119,7 +119,7 @@ class TestFailedRequests:
         al = Person(new_browser())
         signs_in(al, "/developers", "al@timetabler.example", seed)
         al.opens(f"/developers/failed-requests?reference={reference}")
-        assert "None of your applications has it" in al.page_text
+        assert "None of your applications has this reference" in al.page_text
         assert al.opens(f"/developers/failed-requests?client_id={trial}").status_code == 404
 
 

@@ -127,7 +127,7 @@ def test_a_live_application_asks_for_more_and_keeps_what_was_changed_meanwhile(
         )
     operator.opens(f"/operate/requests/{request_id}")
     assert "redirect_uris" not in operator.page_text
-    assert "What differs from what is registered now" in operator.page_text
+    assert "What would change" in operator.page_text
     assert decides(operator, request_id, approve="yes").status_code == 303
     with work():
         client = registry.find(live_application)
@@ -153,7 +153,7 @@ def test_what_changed_since_the_page_was_opened_is_read_before_it_is_approved(
 @pytest.mark.parametrize(
     ("fields", "reason"),
     [
-        ({"purpose": ""}, "Say it in a school's words"),
+        ({"purpose": ""}, "Use words that a school would use"),
         ({"purpose": "short"}, "10 to 500 characters"),
         ({"policy_uri": "http://assembly.example"}, "Must be https"),
         ({"redirect_uris": "http://localhost:3000/callback"}, "Line 1 must be https"),
@@ -387,7 +387,7 @@ class TestFirstSecret:
             assert registry.secrets_of(new_id) == []
         assert "It has no secret yet" in outbox.last("registration_approved").text
         developer.opens(f"/developers/requests/{request_id}")
-        assert "made by you on its page" in developer.page_text
+        assert "you make that on its page" in developer.page_text
         changed = {"version": "1", "redirect_uris": "https://assembly.example/new", "post_logout_redirect_uris": ""}
         developer.sends(f"/developers/applications/{new_id}/addresses", **changed)
         with work():

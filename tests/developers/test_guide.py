@@ -54,13 +54,13 @@ def test_statements_about_keys_and_the_log_agree_with_the_code(text, change_sett
     change_settings(retention={"client_events": 12})
     page = text()
     assert "We fetch jwks_uri again after 1 hour" in page
-    assert "once in 1 minute at most" in page
-    assert "A client assertion may last 10 minutes, and is taken once" in page
-    assert "A DPoP proof is good for 1 minute after its iat" in page
-    assert "The newest 200 entries are kept, for 12 days after the last failure" in page
-    assert "your company's contact gets a mail 2 days before it ends" in page
-    assert "for a time that you choose with it, 30 days at most" in page
-    assert "the newest 10 references are kept" in page
+    assert "at most once in 1 minute" in page
+    assert "A client assertion may last 10 minutes, and is accepted once" in page
+    assert "A DPoP proof is valid for 1 minute after its iat" in page
+    assert "We keep the newest 200 entries, for 12 days after the last failure" in page
+    assert "We e-mail your company's contact 2 days before it ends" in page
+    assert "for a time that you choose, 30 days at most" in page
+    assert "we keep the newest 10 references" in page
     assert "Refresh token, unused 90 days; 1 day less if it stays the same" in page
     assert "the parts that differ are named: scheme, host, port, path, query, fragment." in page
 
@@ -74,7 +74,7 @@ def test_statements_about_xporter_agree_with_its_code(text):
     named = page.partition(f"below {oneroster.BASE} (")[2].partition(")")[0].split(", ")
     assert set(named) <= oneroster.RESOURCES.keys()
     assert f"CSV files at {oneroster_views.CSV_PATH}" in page
-    assert f"at its {xporter.METADATA}" in page
+    assert f"at {xporter.METADATA}" in page
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,9 @@ def test_an_assertion_that_is_wrong_is_refused_as_it_says(web, world):
     def refused(assertion):
         response = partner.posts(web, "/oauth/token", {"grant_type": "client_credentials"}, assertion)
         assert (
-            response.json["error"] == token_error("An assertion by one of your keys") == token_error("A wrong secret")
+            response.json["error"]
+            == token_error("An assertion signed with one of your keys")
+            == token_error("A wrong secret")
         )
         return response.json["error_description"]
 
@@ -179,17 +181,17 @@ class TestProfile:
         refused("No proof", key=None)
         refused("A proof for another method", htm="GET")
         refused("A proof for another method", iat=int(clock.timestamp()) - 61)
-        refused("A code with a proof by another key", key=key("ES256", 3))
+        refused("A code with a proof by a key other", key=key("ES256", 3))
         strict.dpop_key, strict.proofs = own_key, {}
         tokens = strict.redeems(web, code).json
         assert tokens["token_type"] == "DPoP"
         refused("An access token that is bound", 401, at=tokens["access_token"])
 
         strict.dpop_key, strict.proofs = key("ES256", 3), {}
-        assert "refresh with a proof by a new key" in text()
+        assert "refresh with a proof signed with a new key" in text()
         assert strict.refreshes(web, tokens["refresh_token"]).json["token_type"] == "DPoP"
 
-        assert "We do not ask for a nonce in proofs now" in text()
+        assert "we do not ask for a nonce in proofs" in text()
         change_settings(tokens={"dpop_nonces": True})
         assert "We ask for a nonce in each proof." in text()
         assert "DPoP-Nonce" in refused("A proof without our nonce").headers
@@ -220,7 +222,7 @@ def test_the_audience_of_a_token_is_the_one_in_the_guide(web, world):
 def test_a_code_works_once(web, world):
     response = sign_in_and_authorise(web, world.partner, world.username)
     assert world.partner.redeems(web, response["code"]).status_code == 200
-    assert world.partner.redeems(web, response["code"]).json["error"] == token_error("A code a second time")
+    assert world.partner.redeems(web, response["code"]).json["error"] == token_error("The same code a second time")
 
 
 def test_a_wrong_verifier_is_refused_as_it_says(web, world):
@@ -265,7 +267,7 @@ def test_userinfo_and_introspection_refuse_as_it_says(web, world):
         web, sign_in_and_authorise(web, world.partner, world.username, scope="profile students")["code"]
     )
     assert read(without.json["access_token"])["error"] == userinfo_error("An access token without openid")
-    assert userinfo_error("To introspection") == '"active": false'
+    assert userinfo_error("At introspection") == '"active": false'
     other = world.new_partner()
     assert other.posts(web, "/oauth/introspect", {"token": whole}).json == {"active": False}
 

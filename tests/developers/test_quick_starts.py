@@ -246,7 +246,7 @@ class TestKey:
         assert "RSA of 2,048 bits or more, or on Ed25519 or P-256. The private half" in text
         assert "as a key set of up to 20" in text
         assert "alg (RS256, PS256, ES256, EdDSA, Ed25519; with the profile fapi2 PS256, ES256, EdDSA, Ed25519)" in text
-        assert "exp is 10 minutes ahead at most" in text
+        assert "exp is at most 10 minutes ahead" in text
         assert client_assertion.TYPE in text
 
 

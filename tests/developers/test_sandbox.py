@@ -278,7 +278,7 @@ class TestConsole:
         for place in (f"/developers/applications/{sandbox_ids[0]}", f"/developers/applications/{sandbox_ids[0]}/try-it",
                       f"/developers/sandbox/applications/{sandbox_ids[0]}/remove"):  # fmt: skip
             assert developer.page.find("main").find("a", href=place), place
-        assert f"Trial (sandbox) works Client id {sandbox_ids[0]}" in developer.page_text
+        assert f"Trial (sandbox) active Client id {sandbox_ids[0]}" in developer.page_text
         assert "Live Connector" not in developer.page_text
         assert "Theirs" not in developer.page_text
         with work():
@@ -304,7 +304,7 @@ class TestConsole:
         monkeypatch.setattr(sandbox, "MAX_APPLICATIONS", 1)
         developer.opens("/developers/sandbox")
         assert developer.page.find(id="make-application") is None
-        assert "There can be 1" in developer.page_text
+        assert "You can have 1" in developer.page_text
 
     def test_another_partners_schools_are_not_there(self, developer, work):
         with work():

@@ -62,7 +62,7 @@ def test_each_step_of_a_sign_in_is_shown_without_secrets(developer, trial, work,
     client_id, username = trial[0][kind], trial[1]
     path = run_trial(developer, client_id, username)
     assert developer.response.status_code == 200
-    assert "All of it went well" in developer.page_text
+    assert "Everything went well" in developer.page_text
     assert len(developer.page.select("section.card")) == 7
     assert "Alex Example" in developer.page_text
     assert '"typ": "at+jwt"' in developer.page_text
@@ -95,7 +95,7 @@ PROFILES = {
 def test_a_trial_sign_in_uses_the_profile_of_the_application(developer, trial, work, profile):
     client_id = make_application(work, trial, **profile)
     path = run_trial(developer, client_id, trial[1])
-    assert "All of it went well" in developer.page_text, developer.page_text
+    assert "Everything went well" in developer.page_text, developer.page_text
     titles = [heading.get_text() for heading in developer.page.select("section.card h2")]
     is_pushed = profile.get("security") == "fapi2"
     assert titles[0].endswith("pushes its request") is is_pushed
@@ -127,7 +127,7 @@ def test_a_pushed_request_that_is_refused_is_explained_at_once(developer, trial,
     assert developer.response.location == trial_secrets.CALLBACK
     developer.opens(developer.response.location)
     assert "invalid_scope" in developer.page_text
-    assert "Not all of it went well" in developer.page_text
+    assert "Something went wrong" in developer.page_text
     with work():
         assert session().scalars(select(TrialKey)).all() == []
 
@@ -172,7 +172,7 @@ def make_application(work, trial, security="", overrides=None):
 def test_a_school_that_refuses_is_explained(developer, trial):
     run_trial(developer, trial[0][0], trial[1], button="deny")
     assert "access_denied" in developer.page_text
-    assert "Not all of it went well" in developer.page_text
+    assert "Something went wrong" in developer.page_text
 
 
 def test_another_browser_learns_nothing_from_the_address(developer, trial, stranger):
@@ -184,7 +184,7 @@ def test_a_state_that_was_not_sent_is_thrown_away(developer, trial):
     developer.opens(f"/developers/applications/{trial[0][0]}/try-it")
     developer.sends_again(f"/developers/applications/{trial[0][0]}/try-it", scope="openid")
     developer.opens(f"{trial_secrets.CALLBACK}?code=stolen&state=another")
-    assert "thrown away" in developer.page_text
+    assert "must stop" in developer.page_text
 
 
 def test_a_live_application_cannot_be_tried(developer, work, assembly):

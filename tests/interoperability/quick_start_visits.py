@@ -11,7 +11,7 @@ from idp.foundation.web.transactions import transaction
 from idp.partners import registry
 from tests.interoperability import quick_start_sites as sites
 
-REFUSED = "the person chose not to go on"
+REFUSED = "the person chose not to continue"
 
 
 def sign_in_refresh_and_logout(scene, browser, prepared, quick_start_id, monkeypatch):

@@ -110,7 +110,7 @@ def respond() -> Response:
 def step(request: CheckedRequest) -> Step | Approval:
     """The next step for this request in this browser: a page, or the approval."""
     if _is_cancelled(request):
-        raise AccessDeniedError(description="the person chose not to go on")
+        raise AccessDeniedError(description="the person chose not to continue")
     signed_in = session.current()
     if signed_in is None or not _satisfies_request(signed_in, request):
         if "create" in request.prompt and not request.client.registered.is_sandbox:
