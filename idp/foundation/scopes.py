@@ -70,7 +70,7 @@ class InvalidCatalogue(ValueError):
 
 @cache
 def catalogue() -> dict[str, Scope]:
-    """Every scope there is, in the order in which a school is shown them. Raises `InvalidCatalogue`."""
+    """All scopes, in the order in which a school is shown them. Raises `InvalidCatalogue`."""
     return read_catalogue((ROOT / "config" / "scopes.toml").read_text("utf-8"))
 
 

@@ -37,7 +37,7 @@ class Successor(Answer, frozen=True, kw_only=True):
 
 
 class RegisterEntry(Answer, frozen=True, kw_only=True):
-    """What the national register says of a school, as we last imported it."""
+    """What the national register says about a school, as we last imported it."""
 
     name: str
     urn: str | UnsetType = UNSET
@@ -49,7 +49,7 @@ class RegisterEntry(Answer, frozen=True, kw_only=True):
     address: Address
     local_authority: str
     opened_on: date | UnsetType = UNSET
-    closed_on: Annotated[date | UnsetType, Meta(description="May lie ahead: a date is not a closure yet.")] = UNSET
+    closed_on: Annotated[date | UnsetType, Meta(description="May be in the future: open until then.")] = UNSET
     successors: tuple[Successor, ...] = ()
 
 
@@ -63,17 +63,17 @@ class RegisterSchools(Answer, frozen=True, kw_only=True):
     """The result of a search."""
 
     schools: tuple[RegisterSchool, ...]
-    more: Annotated[bool, Meta(description="Whether further schools match: type more, or ask for more.")]
+    more: Annotated[bool, Meta(description="Whether more schools match: type more, or ask for more.")]
     searched_as: Annotated[Kind | UnsetType, Meta(description="How `q` was read; left out if it is too short.")] = UNSET
 
 
 class Review(Answer, frozen=True, kw_only=True):
-    """What your application has come to ask for since the school decided.
+    """What your application asks for that the school has not decided about yet.
 
-    The school is asked on its own pages, and its owners by one mail. What it agreed to goes on, also if it declines.
+    We ask the school on its own pages, and its owners in one e-mail. What it agreed to continues, even if it declines.
     """
 
-    required_scope: Annotated[str, Meta(description="Scopes that you have come to require, separated by blanks.")] = ""
+    required_scope: Annotated[str, Meta(description="Scopes that you now require, separated by spaces.")] = ""
     optional_scope: Annotated[str, Meta(description="Optional scopes that you have added.")] = ""
     agreement_version: Annotated[
         str | UnsetType, Meta(description="The new version of your data sharing agreement, if it has one.")
@@ -87,7 +87,7 @@ class SchoolEndpoint(Answer, frozen=True, kw_only=True):
         Literal["none", "registered", "connected", "lost"],
         Meta(description="`registered`: it has sent nothing yet; `lost`: not heard from for 24 hours."),
     ]
-    heard_at: Annotated[datetime | UnsetType, Meta(description="When it reported last.")] = UNSET
+    heard_at: Annotated[datetime | UnsetType, Meta(description="When it last reported.")] = UNSET
     agent_version: str | UnsetType = UNSET
 
 
@@ -111,8 +111,8 @@ class School(Answer, frozen=True, kw_only=True):
         ),
     ]
     endpoint: SchoolEndpoint
-    scope: Annotated[str, Meta(description="The scopes that a token gets now, separated by blanks.")]
-    withheld_scope: Annotated[str, Meta(description="Scopes that the school agreed to, and that are withheld now.")] = (
+    scope: Annotated[str, Meta(description="The scopes that a token gets now, separated by spaces.")]
+    withheld_scope: Annotated[str, Meta(description="Scopes that the school agreed to, but that are withheld now.")] = (
         ""
     )
     mis: Annotated[str | UnsetType, Meta(description="The school's management information system.")] = UNSET
@@ -125,18 +125,18 @@ class School(Answer, frozen=True, kw_only=True):
     )
     review_declined_at: Annotated[
         datetime | UnsetType,
-        Meta(description="When it last declined a review; it is not asked the same again."),
+        Meta(description="When it last declined a review; we do not ask it for the same again."),
     ] = UNSET
     closing: Annotated[
         Literal["announced", "closed"] | UnsetType,
-        Meta(description="What the register says of the school's end; `register` has the day and what follows."),
+        Meta(description="Left out unless the register says that it closes; `register` has the day and successors."),
     ] = UNSET
     continues_as: Annotated[
         str | UnsetType,
-        Meta(description="The Estab ID of the successor that decided to continue with this; it has its own entry."),
+        Meta(description="The Estab ID of the successor that decided to continue sharing; it has its own entry."),
     ] = UNSET
     authorised_at: Annotated[
-        datetime, Meta(description="When what is agreed now was agreed to: authorised, changed or renewed.")
+        datetime, Meta(description="When the school last authorised, changed or renewed what is agreed now.")
     ]
     until: Annotated[datetime, Meta(description="When the authorisation expires, or expired.")]
     paused_at: datetime | UnsetType = UNSET
@@ -144,10 +144,10 @@ class School(Answer, frozen=True, kw_only=True):
     changed_at: Annotated[
         datetime,
         Meta(
-            description="The last change of what the school, our staff or the register decide, or of `endpoint.state`; "
+            description="When the school, our staff or the register last changed something, or `endpoint.state` did; "
             "not of your own registration, nor of `endpoint.heard_at`. A loss counts from when we record it, within "
-            "minutes. In `changed_since` go back a minute behind the newest "
-            "that you know: changes of the same moment may become visible one after the other."
+            "minutes. For `changed_since` use a minute before the newest "
+            "that you have: changes of the same moment may become visible one after the other."
         ),
     ]
     register: RegisterEntry
@@ -156,7 +156,9 @@ class School(Answer, frozen=True, kw_only=True):
 class Schools(Answer, frozen=True, kw_only=True):
     """A page of schools."""
 
-    schools: Annotated[tuple[School, ...], Meta(description="May be fewer than `limit`, or none, also before `next`.")]
+    schools: Annotated[
+        tuple[School, ...], Meta(description="May be fewer than `limit`, or none, even if there is a `next`.")
+    ]
     next: Annotated[str | UnsetType, Meta(description="The `cursor` of the next page; left out on the last.")] = UNSET
 
 
@@ -171,7 +173,7 @@ class ScopeField(Answer, frozen=True, kw_only=True):
 
 
 class CatalogueScope(Answer, frozen=True, kw_only=True):
-    """A scope, in the words in which a school reads it."""
+    """A scope, as a school reads it."""
 
     scope: str
     kind: Annotated[
@@ -189,7 +191,7 @@ class CatalogueScope(Answer, frozen=True, kw_only=True):
 
 
 class ScopeCatalogue(Answer, frozen=True, kw_only=True):
-    """Every scope there is, in the order in which a school is shown them."""
+    """All scopes, in the order in which a school is shown them."""
 
     scopes: tuple[CatalogueScope, ...]
 
@@ -205,13 +207,13 @@ class Contact(Answer, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Invitation(Answer, frozen=True, kw_only=True):
-    """An invitation of a school, and what has come of it."""
+    """An invitation to a school, and how it stands."""
 
     id: str
     state: Annotated[
         State,
         Meta(
-            description="`opened` by a button of the page, on the way to your application; `forwarded` to somebody "
+            description="`opened` when the person has continued to your application; `forwarded` to somebody "
             "else; `accepted` when the school has authorised your application since it was made."
         ),
     ]
@@ -220,12 +222,12 @@ class Invitation(Answer, frozen=True, kw_only=True):
     dfe_number: str | UnsetType = UNSET
     contact: Annotated[Contact, Meta(description="As you named them.")]
     forwarded_to: Annotated[
-        Contact | UnsetType, Meta(description="Only if the person who passed it on lets you know.")
+        Contact | UnsetType, Meta(description="Only if the person who passed it on agreed to that.")
     ] = UNSET
     mis: str | UnsetType = UNSET
-    scope: Annotated[str, Meta(description="What you will ask for, separated by blanks.")]
+    scope: Annotated[str, Meta(description="What you will ask for, separated by spaces.")]
     reference: str = ""
-    mails: Annotated[int, Meta(description="How many mails were sent for it.")]
+    mails: Annotated[int, Meta(description="How many e-mails were sent for it.")]
     created_at: datetime
     expires_at: Annotated[datetime, Meta(description="When the newest link stops working, or stopped.")]
 
@@ -248,7 +250,7 @@ class OtherEndpoint(Answer, frozen=True, kw_only=True):
     """The server that is the school's endpoint."""
 
     name: str
-    heard_at: Annotated[datetime, Meta(description="When it reported last.")]
+    heard_at: Annotated[datetime, Meta(description="When it last reported.")]
 
 
 class Problem(Answer, frozen=True, kw_only=True):
@@ -262,6 +264,6 @@ class Problem(Answer, frozen=True, kw_only=True):
     request_id: Annotated[str, Meta(description="Tell us this if you ask for help.")]
     errors: Annotated[tuple[FieldError, ...], Meta(description="Where several fields are wrong, all of them.")] = ()
     successors: Annotated[tuple[Successor, ...], Meta(description="The schools that followed a closed one.")] = ()
-    endpoint: Annotated[OtherEndpoint | UnsetType, Meta(description="The school's endpoint, if it is in the way.")] = (
+    endpoint: Annotated[OtherEndpoint | UnsetType, Meta(description="The school's endpoint, if another server.")] = (
         UNSET
     )

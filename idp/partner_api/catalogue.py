@@ -12,8 +12,8 @@ from idp.partner_api.operations import public_document
 def list_scopes() -> ScopeCatalogue:
     """Each scope with its title and explanation, and of data scopes the members of records that it names.
 
-    A member is in an answer with school data only if a scope that was granted names it. No scope names the `id` of a
-    record.
+    A response with school data contains a member only if a granted scope names it. No scope names the `id` of a
+    record: it is always there.
     """
     return ScopeCatalogue(scopes=tuple(map(_to_answer, scopes.catalogue().values())))
 

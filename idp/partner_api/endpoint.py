@@ -35,7 +35,7 @@ class Extract(Struct, frozen=True, kw_only=True):
 
 
 class AgentError(Struct, frozen=True, kw_only=True):
-    """What goes wrong at the school: a code and a sentence of the agent's, without personal data."""
+    """What goes wrong at the school: a code and a sentence from the agent, without personal data."""
 
     code: Code
     message: Annotated[str, Meta(min_length=1, max_length=300, pattern=_PRINTABLE)]
@@ -89,7 +89,7 @@ class EndpointStatus(Answer, frozen=True, kw_only=True):
 def report_endpoint(access: Access, _query: NoQuery, body: EndpointReport) -> EndpointStatus:
     """For the program on a school's server, with a token from device authorization (RFC 8628) bound to its key.
 
-    A school has one endpoint at a time, known by that key. While another is registered, the answer is
+    A school has one endpoint at a time, identified by that key. While another is registered, the response is
     `endpoint_exists`; with `replaces` the other one is replaced and its tokens are revoked.
     """
     report = Report(
@@ -100,11 +100,11 @@ def report_endpoint(access: Access, _query: NoQuery, body: EndpointReport) -> En
 
 
 @operation(
-    summary="Read how the school's endpoint stands", query=NoQuery, answer=EndpointStatus, scope=SCOPE,
+    summary="Read the state of the school's endpoint", query=NoQuery, answer=EndpointStatus, scope=SCOPE,
     for_endpoints=True, per_minute=REQUESTS_PER_MINUTE,
 )  # fmt: skip
 def read_endpoint(access: Access, _query: NoQuery) -> EndpointStatus:
-    """What a report is answered with, without a report."""
+    """The response to a report, without sending one."""
     return _status(access, endpoints.find_by_agent(_agent(access)))
 
 
@@ -113,7 +113,7 @@ def read_endpoint(access: Access, _query: NoQuery) -> EndpointStatus:
     for_endpoints=True, per_minute=REQUESTS_PER_MINUTE,
 )  # fmt: skip
 def remove_endpoint(access: Access, _query: NoQuery) -> None:
-    """The school has no endpoint from then on, and all tokens bound to its key are revoked."""
+    """The school then has no endpoint, and all tokens bound to its key are revoked."""
     endpoints.leave(_agent(access))
 
 

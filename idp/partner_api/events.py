@@ -24,7 +24,7 @@ class EventError(Struct, frozen=True, kw_only=True):
 
 
 class PollRequest(Struct, frozen=True, kw_only=True):
-    """What became of earlier events, and how many more you take (RFC 8936 section 2.2)."""
+    """What became of earlier events, and how many more you accept (RFC 8936 section 2.2)."""
 
     max_events: (
         Annotated[int, Meta(ge=0, description="The most events to send, 100 if left out; 0 for none.")] | UnsetType
@@ -37,7 +37,7 @@ class PollRequest(Struct, frozen=True, kw_only=True):
     ] = ()
     errors: Annotated[
         dict[Jti, EventError],
-        Meta(max_length=MAX_JTIS, description="By `jti`, why you refuse an event. It does not come again."),
+        Meta(max_length=MAX_JTIS, description="By `jti`, why you refuse an event. We do not send it again."),
     ] = field(name="setErrs", default_factory=dict)
 
 
@@ -46,17 +46,17 @@ class Polled(Answer, frozen=True, kw_only=True):
 
     sets: Annotated[
         dict[str, str],
-        Meta(description="Signed tokens (RFC 8417) by their `jti`, oldest first. Each comes until it is acknowledged."),
+        Meta(description="Signed tokens (RFC 8417) by their `jti`, oldest first, each until you acknowledge it."),
     ]
-    more_available: Annotated[bool, Meta(description="Whether others wait: then ask again at once.")] = field(
-        name="moreAvailable"
+    more_available: Annotated[bool, Meta(description="Whether more events are waiting: if so, ask again at once.")] = (
+        field(name="moreAvailable")
     )
 
 
 class VerificationRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the event will say."""
 
-    state: Annotated[str, Meta(max_length=255, description="Comes back as `state` of the event.")] = ""
+    state: Annotated[str, Meta(max_length=255, description="Returned as `state` of the event.")] = ""
 
 
 class Verification(Answer, frozen=True, kw_only=True):
@@ -72,7 +72,7 @@ class Verification(Answer, frozen=True, kw_only=True):
 def poll_events(access: Access, _query: NoQuery, body: PollRequest) -> Polled:
     """For an application that is registered for `urn:ietf:rfc:8936`; `/events` explains each kind of event.
 
-    Store the events, and acknowledge them in the next request. Drop those whose `jti` you have.
+    Store the events, and acknowledge them in the next request. Ignore those whose `jti` you already have.
     """
     polled = poll.poll(
         access.client.id, most=poll.MAX_EVENTS if body.max_events is UNSET else body.max_events, acknowledged=body.ack,
@@ -86,5 +86,5 @@ def poll_events(access: Access, _query: NoQuery, body: PollRequest) -> Polled:
     status=202, scope=SCOPE, per_minute=10, problems_of=("no_event_stream",),
 )  # fmt: skip
 def verify_events(access: Access, _query: NoQuery, body: VerificationRequest) -> Verification:
-    """It says nothing but your `state`, and comes as all others do: pushed to you, or when you ask for events."""
+    """It has only your `state`, and arrives as all others do: pushed to you, or when you ask for events."""
     return Verification(jti=streams.verify(access.client.id, body.state))

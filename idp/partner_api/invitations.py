@@ -29,12 +29,12 @@ class NewInvitation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         Annotated[str, Meta(max_length=20, description="LA code and establishment number, `3124567` or `312/4567`.")]
         | UnsetType
     ) = UNSET
-    contact: Annotated[Contact, Meta(description="A person's name, without titles of a message, and their address.")]
+    contact: Annotated[Contact, Meta(description="A person's name and e-mail address.")]
     scope: Annotated[
         str,
         Meta(
             max_length=scopes.MAX_LENGTH,
-            description="What you will ask for, separated by blanks; all of it registered.",
+            description="What you will ask for, separated by spaces; all of it registered.",
         ),
     ]
     mis: (
@@ -44,7 +44,7 @@ class NewInvitation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         | UnsetType
     ) = UNSET
     reference: Annotated[
-        str, Meta(max_length=invite.MAX_REFERENCE_LENGTH, description="Your own; not shown to anyone else.")
+        str, Meta(max_length=invite.MAX_REFERENCE_LENGTH, description="Your own reference; not shown to anyone else.")
     ] = ""
 
 
@@ -71,8 +71,8 @@ class InvitationsQuery(Struct, frozen=True, kw_only=True):
 def invite_school(access: Access, _query: NoQuery, body: NewInvitation, headers: Mapping[str, str]) -> Invitation:
     """We write to the contact, with a link to a page that says who you are and what you ask for.
 
-    From there the person goes on through your `initiate_login_uri`, passes it on to somebody else, or declines. Whether
-    the school or the person is known to us makes no difference to the answer.
+    There the person continues to your `initiate_login_uri`, passes it on to somebody else, or declines. Whether
+    the school or the person is known to us makes no difference to the response.
     """
     scope, scope_error = frozenset[str](), ""
     try:
@@ -100,7 +100,7 @@ def invite_school(access: Access, _query: NoQuery, body: NewInvitation, headers:
     summary="List your invitations", query=InvitationsQuery, answer=Invitations, scope=SCOPE, per_minute=600,
 )  # fmt: skip
 def list_invitations(access: Access, query: InvitationsQuery) -> Invitations:
-    """In the order in which they were made, a page at a time; they are deleted some weeks after they expired."""
+    """In the order in which they were made, a page at a time. We delete them some weeks after they expired."""
     after = _read_cursor(query.cursor) if query.cursor else None
     statuses = states.list_for_client(access.client.id, after=after, limit=query.limit + 1, only=query.state or None)
     shown, has_more = statuses[: query.limit], len(statuses) > query.limit
@@ -118,9 +118,9 @@ def read_invitation(access: Access, _query: NoQuery, invitation_id: str) -> Invi
     problems_of=(*ENDED_PROBLEMS, *SENDING_PROBLEMS),
 )  # fmt: skip
 def resend_invitation(access: Access, _query: NoQuery, invitation_id: str) -> Invitation:
-    """To the person who has it now, with a new link that works for the whole time; the old one stops working.
+    """To the person who has it now, with a new link that works for the full time; the old one stops working.
 
-    Three times at most. One that has expired can be sent again, too.
+    Three times at most. You can also send one again that has expired.
     """
     return to_invitation(invite.resend(access.client.registered, invitation_id))
 
@@ -130,7 +130,7 @@ def resend_invitation(access: Access, _query: NoQuery, invitation_id: str) -> In
     problems_of=ENDED_PROBLEMS,
 )  # fmt: skip
 def cancel_invitation(access: Access, _query: NoQuery, invitation_id: str) -> Invitation:
-    """Its link stops working, and its page says that you took it back. Once more changes nothing."""
+    """Its link stops working, and its page says that you have cancelled it. Repeating this changes nothing."""
     return to_invitation(invite.cancel(access.client.id, invitation_id))
 
 

@@ -16,7 +16,7 @@ from idp.partner_api.operations import JSON, OPERATIONS, Operation
 
 SCHEMAS: Final = "#/components/schemas/{name}"
 DESCRIPTION: Final = (
-    "What an application can ask us by itself. Get an access token by client credentials at the token endpoint, with "
+    "What an application can request from us. Get an access token by client credentials at the token endpoint, with "
     "the scope that the operation names, and send it in the Authorization header: with the scheme Bearer, or with DPoP "
     "and a proof if it is bound to a key. Every error is a problem document (RFC 9457)."
 )

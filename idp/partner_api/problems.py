@@ -28,8 +28,8 @@ KINDS: Final = {
         400, "Something in the request cannot be read", "`detail` names the parameter and what is wrong with it.",
     ),
     "invalid_token": (
-        401, "There is no access token, or it is not good",
-        "Get a new one by client credentials. `WWW-Authenticate` and the log of your client say what is wrong with it.",
+        401, "There is no access token, or it is not valid",
+        "Get a new one with client credentials. `WWW-Authenticate` and your client's log say what is wrong with it.",
     ),
     "invalid_dpop_proof": (
         401, "The DPoP proof is missing or wrong", "`detail` says what was expected (RFC 9449 §7.1).",
@@ -61,14 +61,14 @@ KINDS: Final = {
         429, "Your application has enough invitations for now", "`detail` says which limit was reached.",
     ),
     "no_event_stream": (
-        409, "Your application does not get events in this way", "`detail` says how it is registered.",
+        409, "Your application does not receive events this way", "`detail` says how it is registered.",
     ),
     "endpoint_exists": (
         409, "Another server is the school's endpoint", "`endpoint` names it. Remove it first, or send `replaces`.",
     ),
     "endpoint_ended": (409, "The endpoint was replaced or removed", "Its tokens are revoked: ask for a new code."),
     "too_many_mails": (
-        429, "The address has got several invitations today", "Try again tomorrow, or name another contact.",
+        429, "This address has had several invitations today", "Try again tomorrow, or name another contact.",
     ),
     "busy": (503, "We cannot answer at the moment", "Nothing was changed. Ask again after `Retry-After` seconds."),
     "server_error": (500, "Something broke on our side", "Tell us the `request_id`: we have a record of it."),

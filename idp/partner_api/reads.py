@@ -38,9 +38,9 @@ class ReadReport(Struct, frozen=True, kw_only=True):
     per_minute=600, max_body_bytes=MAX_BODY_BYTES,
 )  # fmt: skip
 def report_reads(access: Access, _query: NoQuery, body: ReadReport) -> None:
-    """For the API with schools' data, of scopes that it serves; nothing of the data is reported.
+    """For the API that serves schools' data, about the scopes that it serves. The report contains no school data.
 
-    Totals of a day are absolute and only grow, so a report may be repeated. All rows are stored, or none.
+    A day's totals are absolute and only grow, so you can repeat a report. Either all rows are stored, or none.
     """
     totals = [
         Total(row.estab_id, row.client_id, row.scope, row.day, row.requests, row.records, _in_utc(row.last_at))

@@ -26,13 +26,11 @@ class SearchQuery(Struct, frozen=True, kw_only=True):
     limit: Annotated[int, Meta(ge=1, le=50, description="Schools in the answer.")] = 10
 
 
-@operation(
-    summary="Search the national school register", query=SearchQuery, answer=RegisterSchools, scope="", per_minute=1200
-)
+@operation(summary="Search the national register", query=SearchQuery, answer=RegisterSchools, scope="", per_minute=1200)
 def search_register(_access: Access, query: SearchQuery) -> RegisterSchools:
-    """The search of our own registration page, for a field in which people choose their school while they type.
+    """The search of our own registration page, for a field that suggests schools while people type.
 
-    It has public data of the register only: it does not say which schools are registered with us.
+    It has only public data from the register. It does not say which schools are registered with us.
     """
     result = search.find(query.q, show=query.limit)
     return RegisterSchools(

@@ -41,14 +41,14 @@ class SchoolsQuery(Struct, frozen=True, kw_only=True):
         UNSET
     )
     changed_since: (
-        Annotated[datetime, Meta(tz=True, description="Only schools of which anything has changed since (RFC 3339).")]
+        Annotated[
+            datetime, Meta(tz=True, description="Only schools about which something has changed since then (RFC 3339).")
+        ]
         | UnsetType
     ) = UNSET
     status: Status | UnsetType = UNSET
     verification: Verification | UnsetType = UNSET
-    connection: (
-        Annotated[Connection, Meta(description="Only schools whose data waits for this, or comes.")] | UnsetType
-    ) = UNSET
+    connection: Annotated[Connection, Meta(description="Only schools whose `connection` is this.")] | UnsetType = UNSET
 
 
 @operation(
@@ -56,12 +56,12 @@ class SchoolsQuery(Struct, frozen=True, kw_only=True):
     for_schools=True, per_minute=600,
 )  # fmt: skip
 def list_schools(access: Access, query: SchoolsQuery) -> Schools:
-    """Every school that authorised your application, also where that has ended, a page at a time and in a fixed order.
+    """Every school that has authorised your application, even if that has ended, a page at a time and in a fixed order.
 
-    Follow `next` until it is left out. For one page a limited number of schools are looked at, so that every page takes
-    as long: where few are what you ask for, a page may have fewer than `limit`, or none, and a `next` all the same.
+    Follow `next` until it is left out. Each page looks at a limited number of schools, so that every page takes about
+    as long. Where few of them match, a page may have fewer than `limit`, or none, and still have a `next`.
 
-    A token that was issued under a school's authorisation lists that school alone.
+    A token that was issued under a school's authorisation lists only that school.
     """
     client = access.client.registered
     selection = Selection(
@@ -77,16 +77,14 @@ def list_schools(access: Access, query: SchoolsQuery) -> Schools:
     return Schools(schools=answers, next=page.continues_after or UNSET)
 
 
-@operation(
-    summary="Read how one school stands", query=NoQuery, answer=School, scope=SCOPE, for_schools=True, per_minute=1200
-)
+@operation(summary="Read one school", query=NoQuery, answer=School, scope=SCOPE, for_schools=True, per_minute=1200)
 def read_school(access: Access, _query: NoQuery, estab_id: str) -> School:
     """One of the schools that `GET /api/schools` lists, by its Estab ID; 404 for every other."""
     allowed = _estab_of(access)
     if not estab_id.isalnum():  # not to be asked of the database, which cannot store every character
         raise NotFound(NOT_AUTHORISED, reason="not an Estab ID")
     if allowed is not None and allowed != estab_id:
-        raise NotFound("A token that was issued for a school reads that school alone.", reason=estab_id)
+        raise NotFound("A token that was issued for a school can read only that school.", reason=estab_id)
     school = client_schools.find(access.client.registered, estab_id)
     if school is None:
         raise NotFound(NOT_AUTHORISED, reason=estab_id)

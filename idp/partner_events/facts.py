@@ -15,7 +15,7 @@ class SchoolFacts(Struct, frozen=True, kw_only=True, omit_defaults=True):
     estab_id: Annotated[str, Meta(description="The school's Estab ID with us.")]
     status: Annotated[Status, Meta(description="How the authorisation stood.")]
     verification: Annotated[Verification, Meta(description="How the school's account with us stood.")]
-    scope: Annotated[str, Meta(description="The scopes that a token got then, separated by blanks.")]
+    scope: Annotated[str, Meta(description="The scopes that a token had then, separated by spaces.")]
     withheld_scope: Annotated[str, Meta(description="Scopes agreed to and withheld; left out if there were none.")] = ""
     until: Annotated[datetime, Meta(description="When the authorisation expires, or expired.")]
     closes_on: Annotated[
@@ -26,7 +26,7 @@ class SchoolFacts(Struct, frozen=True, kw_only=True, omit_defaults=True):
         Meta(description="How the program on the school's server stood; only in events about it."),
     ] = UNSET
     declined_scope: Annotated[
-        str, Meta(description="Scopes that it declined, separated by blanks; only in events about a declined review.")
+        str, Meta(description="Scopes that it declined, separated by spaces; only in events about a declined review.")
     ] = ""
     declined_agreement_version: Annotated[
         str, Meta(description="The version of the agreement that it declined; left out if that was not asked.")
@@ -44,7 +44,7 @@ class InvitationFacts(Struct, frozen=True, kw_only=True, omit_defaults=True):
 class VerificationFacts(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What was sent along with the request for it."""
 
-    state: Annotated[str, Meta(description="What was sent along; left out if that was nothing.")] = ""
+    state: Annotated[str, Meta(description="What was sent with the request; left out if nothing was.")] = ""
 
 
 Facts = SchoolFacts | InvitationFacts | VerificationFacts

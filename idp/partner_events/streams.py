@@ -33,7 +33,7 @@ _CONDITIONS: Final[dict[State, ColumnElement[bool]]] = {
 class NoEventStream(Refusal):
     """The client is not registered for events, or not for this way of getting them."""
 
-    code, status, title = "no_event_stream", 409, "This application does not get events in this way"
+    code, status, title = "no_event_stream", 409, "This application does not receive events this way"
 
 
 class UnknownEvent(NotFound):

@@ -37,7 +37,7 @@ class EventType:
 VERIFICATION: Final = EventType(
     "verification",
     "stream",
-    "You, or our staff, asked for it, to see that events arrive. `state` is what was sent along.",
+    "You, or our staff, asked for it, to check that events arrive. `state` is what was sent with the request.",
     _SSF,
 )
 _TYPES: Final = (
@@ -61,12 +61,12 @@ _TYPES: Final = (
     EventType(
         "sharing-review-declined",
         "school",
-        "The school has declined what your application asks for in addition: data areas, a new version of the "
-        "agreement, or both. What it agreed to before goes on, and it is not asked the same again.",
+        "The school has declined what your application newly asks for: data areas, a new version of the "
+        "agreement, or both. What it agreed to before continues, and we do not ask it for the same again.",
     ),
     EventType("sharing-withdrawn", "school", "The school has stopped sharing. Tokens are refused from now on."),
     EventType("sharing-expiring", "school", "The authorisation ends at `until`. The school has been reminded."),
-    EventType("sharing-expired", "school", "The authorisation has ended by itself. The school can renew it."),
+    EventType("sharing-expired", "school", "The authorisation has expired. The school can renew it."),
     EventType("school-verified", "school", "Our staff have checked the school: new tokens give access to its data."),
     EventType(
         "school-rejected",
@@ -79,8 +79,8 @@ _TYPES: Final = (
     EventType(
         "school-closing",
         "school",
-        "The national register says that the school closes or has closed. `GET /api/schools` names its successors. "
-        "Sharing goes on until the school stops it.",
+        "The national register says that the school is closing or has closed. `GET /api/schools` names its "
+        "successors. Sharing continues until the school stops it.",
     ),
     EventType(
         "endpoint-connected",
@@ -90,14 +90,14 @@ _TYPES: Final = (
     EventType(
         "endpoint-lost",
         "school",
-        "The program on the school's server has not been heard from for 24 hours, or was removed, or another server, "
-        "which has sent nothing yet, has taken its place. What it sent stays, and is no longer updated.",
+        "The program on the school's server has not been heard from for 24 hours, or was removed, or was replaced by "
+        "another server that has sent nothing yet. What it sent stays, but is no longer updated.",
     ),
-    EventType("account-enabled", "school", "The school's account, which was suspended, is in use again.", _RISC),
+    EventType("account-enabled", "school", "The school's account is no longer suspended.", _RISC),
     EventType(
         "invitation-opened",
         "invitation",
-        "The contact has gone on to your application from the page of your invitation.",
+        "The contact has continued to your application from the page of your invitation.",
     ),
     EventType(
         "invitation-forwarded",

@@ -21,7 +21,7 @@ def initial_token() -> None:
 
 @initial_token.command("issue")
 @click.argument("partner")
-@click.option("--required", default="", help='Scopes that come with agreeing, separated by blanks: "openid email".')
+@click.option("--required", default="", help='Scopes that come with agreeing, separated by spaces: "openid email".')
 @click.option("--optional", default="", help="Scopes that are a school's own choice.")
 @click.option("--client", "client_scopes", default="", help="Scopes for the client itself, such as schools.list.")
 @click.option("--profile", type=click.Choice(["oidc", "fapi2"]), default="oidc", show_default=True)

@@ -264,7 +264,7 @@ def read_file(file: Path) -> dict[str, Any]:
 
 
 def _from_json(document: dict[str, Any]) -> dict[str, Any]:
-    """Convert RFC 7591's `scope`, a string separated by blanks, into `scopes`; its scopes are required."""
+    """Convert RFC 7591's `scope`, a string separated by spaces, into `scopes`; its scopes are required."""
     scope = document.pop("scope", None)
     if scope is None:
         return document
