@@ -32,7 +32,7 @@ NEXT_STATES = {
 class SchoolTaken(Refusal):
     """The school has an estab already: a new registration asks to join it."""
 
-    code, status, title = "school_taken", 409, "This school has registered already"
+    code, status, title = "school_taken", 409, "This school has already registered"
     message = "Someone else has registered this school in the meantime. You can ask to join its account."
 
 

@@ -121,7 +121,7 @@ def _lock_member(member: Membership, by: Membership | str, *, may_be_oneself: bo
             owners.require(by)
     current = lock(Membership, (member.person_id, member.estab_id))
     if current is None or current.removed_at is not None:
-        raise NotFound("This person does not act for your school any more.", reason=member.person_id)
+        raise NotFound("This person no longer acts for your school.", reason=member.person_id)
     return current
 
 

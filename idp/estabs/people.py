@@ -36,7 +36,7 @@ class AccountClosed(Refusal):
     """The person acts for no school any more, so their account was closed."""
 
     code, status, title = "account_closed", 409, "This account is closed"
-    message = "This person acts for no school any more, so their account is closed. Nothing was changed."
+    message = "This person no longer acts for any school, so their account is closed. Nothing was changed."
 
 
 def fold_email(address: str) -> str:

@@ -62,7 +62,7 @@ class InvitationExpired(links.LinkExpired):
 class InvitationUsed(links.LinkUsed):
     """The invitation has been accepted."""
 
-    message = "This invitation has been accepted already. If it was you, you can sign in."
+    message = "This invitation has already been accepted. If it was you, you can sign in."
 
 
 class SchoolNotActive(links.LinkRefused):
@@ -73,17 +73,17 @@ class SchoolNotActive(links.LinkRefused):
 
 
 class MemberAlready(Refusal):
-    """The person acts for the school already."""
+    """The person already acts for the school."""
 
-    code, status, title = "member_already", 409, "Already acting for this school"
-    message = "The person with this e-mail address acts for the school already."
+    code, status, title = "member_already", 409, "This person already acts for the school"
+    message = "The person with this e-mail address already acts for the school."
 
 
 class InvitedAlready(Refusal):
     """There is an open invitation to this address."""
 
-    code, status, title = "invited_already", 409, "This person has been invited already"
-    message = "This address has been invited already. You can send the link again from the page People."
+    code, status, title = "invited_already", 409, "This person has already been invited"
+    message = "This address has already been invited. You can send the link again from the page People."
 
 
 class TooManyInvitations(TooManyRequests):
@@ -102,7 +102,7 @@ class InvitedSomebodyElse(Refusal):
 class HasAccount(Refusal):
     """The address has an account, so its person has to sign in and accept."""
 
-    code, status, title = "has_account", 409, "You have an account already"
+    code, status, title = "has_account", 409, "You already have an account"
     message = "There is already an account with this e-mail address. Please sign in to it."
 
 

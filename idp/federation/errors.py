@@ -50,7 +50,7 @@ class SchoolAccountNeeded(Refusal):
 
     code, status, title = "school_account_needed", 403, "That is a personal account"
     message = (
-        "We accept accounts that a school gives to its staff, and not personal ones. Please choose the account that "
+        "We accept only accounts that a school gives to its staff, not personal ones. Please choose the account that "
         "you use for work, or sign in with your password."
     )
 
@@ -68,5 +68,5 @@ class AccountTaken(Refusal):
 class AlreadyLinked(Refusal):
     """The person has another account of this provider."""
 
-    code, status, title = "already_linked", 409, "You have linked another account already"
+    code, status, title = "already_linked", 409, "You have already linked another account"
     message = "Unlink the account that you have linked first. Then you can link a different one."

@@ -39,12 +39,12 @@ class InvitationUnknown(LinkUnknown):
 class InvitationBegun(LinkUsed):
     """The reader has gone on to the partner; `start` is the address they went to."""
 
-    code, title = "invitation_begun", "You have begun already"
+    code, title = "invitation_begun", "You have already begun"
 
     def __init__(self, start: StartLink, *, reason: str) -> None:
         self.start = start
         super().__init__(
-            f"Please go on at {start.name}. It leads you to us if there is something to authorise.", reason=reason
+            f"Please continue at {start.name}. It brings you to us if there is something to authorise.", reason=reason
         )
 
 
@@ -90,8 +90,8 @@ class InvitationExpired(LinkExpired):
 class SchoolConnected(Refusal):
     """The school is connected already, so there is nothing to pass on or to decline."""
 
-    code, status, title = "school_connected", 409, "This school is connected already"
-    message = "The school has authorised sharing with this service already."
+    code, status, title = "school_connected", 409, "This school is already connected"
+    message = "The school has already authorised sharing with this service."
 
 
 class PassedOnTooOften(Refusal):

@@ -91,11 +91,11 @@ def confirm_email(secret: str) -> ResponseReturnValue:
     form, address = Form(), email_change.check(secret, current_user.person)
     if form.validate_on_submit():
         if email_change.confirm(secret, current_user.person):
-            flash(f"Your e-mail address is {address} now.", "success")
+            flash(f"Your e-mail address is now {address}.", "success")
         else:
             username = current_user.person.username
             message = (
-                f"Your e-mail address is {address} now. It signs in to another account, so here sign in as {username}."
+                f"Your e-mail address is now {address}. It signs in to another account, so here sign in as {username}."
             )
             flash(message, "success")
         return redirect(url_for(".home"), 303)
@@ -132,7 +132,10 @@ def confirm_mobile() -> ResponseReturnValue:
         except Refusal as error:  # no rollback: the try is counted
             form.code.errors = [error.message]
         else:
-            flash("Your mobile number is changed. From this time tomorrow it can set a new password.", "success")
+            flash(
+                "Your mobile number is changed. From this time tomorrow you can use it to set a new password.",
+                "success",
+            )
             return redirect(url_for(".home"), 303)
     return render_template("manage/account_mobile_code.html", form=form), 422 if form.errors else 200
 

@@ -123,7 +123,7 @@ def _added_already(school_id: int, return_to: str | None) -> ResponseReturnValue
     estab = accounts.find_by_school(school_id)
     if estab is None or people.membership(current_user.id, estab.id) is None:
         return None
-    flash(f"You act for {estab.name} already. Choose it here.", "info")
+    flash(f"You already act for {estab.name}. Choose it here.", "info")
     return redirect(url_for("signin.schools.choose", next=return_to), 303)
 
 

@@ -27,7 +27,7 @@ def home() -> ResponseReturnValue:
     authority.check(member, Action.SEE_SHARING)
     closing = closures.closing_of(member.estab.school)
     if closing is None:
-        flash("The national register does not say that your school closes.", "info")
+        flash("The national register does not say that your school is closing.", "info")
         return redirect(url_for("manage.home"), 303)
     released = continuing.releases(member.estab_id)
     return render_template("manage/closing.html", member=member, closing=closing, released=released)
@@ -60,7 +60,7 @@ def continue_sharing(release_id: str) -> ResponseReturnValue:
     authority.check(member, Action.CONTINUE_SHARING)
     offer = next((offer for offer in continuing.offers(member) if offer.id == release_id), None)
     if offer is None and continuing.is_decided(release_id, member):  # a second click, or a colleague
-        flash("Your school has decided about this already.", "info")
+        flash("Your school has already decided about this.", "info")
         return redirect(url_for("manage.home"), 303)
     if offer is None:
         raise NotFound(reason=f"{release_id} is no release that {member.estab_id} can decide about")
@@ -69,7 +69,7 @@ def continue_sharing(release_id: str) -> ResponseReturnValue:
         form_drafts.save()
         return redirect(url_for("manage.security.second_step", next=form_drafts.form_address(), reason="data"), 303)
     if request.method == "POST" and _record_decision(offer, form):
-        flash(f"Your school continues with what you ticked of what {offer.estab.name} shared.", "success")
+        flash(f"Your school continues with the services of {offer.estab.name} that you ticked.", "success")
         return redirect(url_for("manage.home"), 303)
     fields = request.form if request.method == "POST" else form_drafts.saved_fields()
     if fields is None:

@@ -38,7 +38,7 @@ def send() -> ResponseReturnValue:
     if endpoints.request_extract(request.form.get("endpoint", ""), by=current_user.membership):
         flash("Your server will send your school's data within a quarter of an hour.", "success")
     else:
-        flash("That server is not connected any more.", "info")
+        flash("That server is no longer connected.", "info")
     return redirect(url_for(".home"), 303)
 
 
@@ -54,7 +54,7 @@ def remove() -> ResponseReturnValue:
         if removed:
             flash("The server is disconnected and removed. It can send nothing more.", "success")
         else:
-            flash("That server is not connected any more.", "info")
+            flash("That server is no longer connected.", "info")
         return redirect(url_for(".home"), 303)
     if page is None:
         return redirect(url_for(".home"), 303)

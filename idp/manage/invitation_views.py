@@ -57,7 +57,7 @@ def _accept_as(person: Administrator, invitation: PersonInvitation, secret: str)
     if form.validate_on_submit() and not is_member:
         member = person_invitations.accept(secret, person)
         session.choose(member.estab_id)
-        flash(f"You act for {member.estab.name} now.", "success")
+        flash(f"You now act for {member.estab.name}.", "success")
         return redirect(url_for("manage.home"), 303)
     return _page("accept", invitation, form=form, is_member=is_member, person=person)
 

@@ -68,7 +68,7 @@ def _choose_other_school(owner: Membership, request_id: str) -> ResponseReturnVa
     estab = join.other_school_of(owner.person, request_id)
     if estab is None:
         return None
-    flash(f"This request is about {estab.name}. Choose it here to go on.", "info")
+    flash(f"This request is about {estab.name}. Choose it here to continue.", "info")
     return redirect(url_for("signin.schools.choose", next=url_for(".decide", request_id=request_id)), 303)
 
 

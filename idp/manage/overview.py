@@ -27,7 +27,7 @@ MAX_DECISIONS = 10
 DECISIONS = {
     "given": "Authorised", "refused": "Refused", "changed": "Changed", "renewed": "Renewed",
     "review_declined": "Declined more", "paused": "Paused", "resumed": "Resumed", "withdrawn": "Stopped",
-    "moved": "Moved to another school", "unsupported": "Stands still: another system",
+    "moved": "Moved to another school", "unsupported": "Not receiving: another system",
     "supported": "Works with your system again",
 }  # fmt: skip
 DECISIONS_ABOUT_SERVER = {"given": "Connected", "withdrawn": "Disconnected"}
@@ -123,7 +123,7 @@ def build_overview(member: Membership) -> Overview:
         call_by=dates.weekday_and_day(pending_review.due_at)
         if pending_review and pending_review.decided_at is None
         else None,
-        system=mis_catalogue.name(estab.mis) if estab.mis else "Not said yet",
+        system=mis_catalogue.name(estab.mis) if estab.mis else "Not known yet",
         server=_server_text(estab.id),
         tasks=_tasks(member, shared),
         shared=[service for service in shared if not service.is_server],
@@ -169,7 +169,7 @@ def _tasks(member: Membership, shared: list[Shared]) -> list[Task]:
     tasks += [
         Task(
             f"{offer.estab.name} has closed, and your school follows it",
-            f"What it shared with {_join_names(offer.names)} can continue here, if you decide so.",
+            f"What it shared with {_join_names(offer.names)} can continue here, if you decide that it should.",
             "Look at it and decide",
             f"/manage/continue/{offer.id}",
         )
@@ -205,7 +205,7 @@ def _server_tasks(endpoint: Endpoint, member: Membership) -> list[Task]:
             f"{endpoint.name} last reported on {dates.day_and_time(endpoint.heard_at)}. Services keep what they have, "
             "and it is no longer updated."
         )
-        tasks.append(Task("Your school's server is not heard from", reason, "See what to do", "/manage/endpoint"))
+        tasks.append(Task("We no longer hear from your school's server", reason, "See what to do", "/manage/endpoint"))
     if school_system not in {None, endpoint.mis} and member.may(Action.NAME_MIS):
         old, new = mis_catalogue.name(school_system), mis_catalogue.name(endpoint.mis)
         reason = (
@@ -225,7 +225,7 @@ def _sharing_tasks(shared: list[Shared]) -> list[Task]:
     asking = [
         Task(
             f"{service.name} {'asks for more' if service.review.is_about_scopes else 'has a new agreement'}",
-            "What your school agreed to goes on as it is. You can agree to what is new, or decline.",
+            "What your school agreed to continues as it is. You can agree to what is new, or decline.",
             "Look at it and decide",
             f"/manage/sharing/{service.client_id}/review",
         )

@@ -41,7 +41,7 @@ def renew(client_id: str) -> ResponseReturnValue:
     member, shared, agreement = shared_by(client_id)
     client = registry.client(client_id)
     if shared.is_server and shared.state == "expired":
-        flash("The connection of your school's server has ended. It can be connected again by a new code.", "info")
+        flash("The connection of your school's server has ended. It can be connected again with a new code.", "info")
         return redirect(url_for("manage.endpoint.home"), 303)
     if client is None or not renewal.is_due(agreement):
         lasts = "'s server is connected" if shared.is_server else f" shares with {shared.name}"

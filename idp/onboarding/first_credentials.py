@@ -26,7 +26,7 @@ class TooLateToCollect(Refusal):
     """The replacement window is over, or this is another browser."""
 
     code, status, title = "too_late_to_collect", 410, "The password can no longer be changed here"
-    message = "This is possible only for a short time after signing up, and only in the same browser."
+    message = "You can do this only for a short time after signing up, and only in the same browser."
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,7 +46,7 @@ class TooManyCodes(TooManyRequests):
     """The link has shown as many codes as it may."""
 
     code, title = "enough_codes", "No more codes for this link"
-    message = "This link has shown three codes. Go on here instead, or send the e-mail again where you began."
+    message = "This link has shown three codes. Carry on here instead, or send the e-mail again from where you began."
 
 
 def code(registration: Registration) -> str | None:

@@ -49,7 +49,7 @@ class RequesterGone(Refusal):
     """The account of the person who asked has been closed since."""
 
     code, status, title = "requester_gone", 409, "This person's account is closed"
-    message = "The person closed their account after they had asked. You can decline; they can ask again."
+    message = "The person closed their account after they had asked. You can decline the request. They can ask again."
 
 
 class StillWithOwners(Refusal):

@@ -61,8 +61,8 @@ class NotVerifiedYet(Refusal):
 class ContinuesElsewhere(Refusal):
     """The person chose to continue in the other browser."""
 
-    code, status, title = "continues_elsewhere", 409, "This registration goes on in another browser"
-    message = "It goes on in the browser in which the link was opened, or in which its code was typed."
+    code, status, title = "continues_elsewhere", 409, "This registration continues in another browser"
+    message = "It continues in the browser in which the link was opened, or in which its code was typed."
 
 
 class CompletedAlready(Refusal):

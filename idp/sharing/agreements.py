@@ -26,7 +26,7 @@ from idp.sharing.models import Authorisation, Decision
 class ChangedMeanwhile(Refusal):
     """Two people of one school decided about the same client at the same moment."""
 
-    code, status, title = "changed_meanwhile", 409, "This has just been changed"
+    code, status, title = "changed_meanwhile", 409, "Somebody has just changed this"
     message = "Someone at your school has just changed this. Please look at it again."
 
 

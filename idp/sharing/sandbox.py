@@ -14,7 +14,7 @@ class FictionalAndReal(Refusal):
     """A sandbox application with a real school, a live one with a fictional school, or both of different partners."""
 
     code, status, title = "fictional_and_real", 403, "This cannot be authorised"
-    message = "Applications that are being tested work with the fictional schools of their own company alone."
+    message = "Applications that are being tested work only with the fictional schools of their own company."
 
 
 def may_ask(client: AnyClient, estab: Estab) -> bool:

@@ -30,7 +30,7 @@ class OwnersOnly(Refusal):
     """Admins and viewers cannot do this."""
 
     code, status, title = "owners_only", 403, "Only an owner can do this"
-    message = "Owners of your school's account help colleagues who cannot sign in."
+    message = "Only owners of your school's account can help colleagues who cannot sign in."
 
 
 class OwnAccount(Refusal):

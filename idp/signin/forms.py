@@ -45,7 +45,7 @@ class SecondStep(Form):
 class RecoveryCode(Form):
     """A recovery code, typed instead of a second factor."""
 
-    wrong = "That is none of your recovery codes, or it was used before. Each works once. Please check it."
+    wrong = "That is not one of your recovery codes, or it has been used before. Each works once. Please check it."
     code = StringField(
         "Recovery code",
         [DataRequired("Type one of your recovery codes."), Length(max=100, message="That is longer than a code.")],
@@ -70,7 +70,7 @@ class OperatorSignIn(Form):
 class ChangePassword(Form):
     """The current password, and another one."""
 
-    current_password = PasswordField("Current password", [InputRequired("Type the password you have now.")])
+    current_password = PasswordField("Current password", [InputRequired("Type your current password.")])
     password = PasswordField("New password", [InputRequired("Choose a new password.")])
 
 
@@ -96,7 +96,7 @@ class OwnPassword(Form):
 class MobileCode(Form):
     """The code of a text message."""
 
-    code = StringField("Code", [InputRequired("Type the six digits of our message.")], [visible])
+    code = StringField("Code", [InputRequired("Type the six digits from our message.")], [visible])
 
 
 class ResetName(Form):
@@ -116,7 +116,7 @@ class ResetName(Form):
 class ResetCode(Form):
     """The code that was texted to the confirmed number."""
 
-    code = StringField("Code", [InputRequired("Type the six digits of our message."), plain_text], [visible])
+    code = StringField("Code", [InputRequired("Type the six digits from our message."), plain_text], [visible])
 
 
 class NewPassword(Form):

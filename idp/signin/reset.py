@@ -46,7 +46,7 @@ class ResetOver(Refusal):
     """The reset has expired or cannot be completed any more: the person starts again."""
 
     code, status, title = "reset_over", 410, "Please start again"
-    message = "It took too long, or something about the account has changed meanwhile. Please ask for a new code."
+    message = "It took too long, or something about the account has changed in the meantime. Please ask for a new code."
 
 
 def begin(name: str, *, device: str | None) -> str:

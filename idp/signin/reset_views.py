@@ -47,7 +47,8 @@ def code() -> ResponseReturnValue:
     if "send-code" in request.form:
         reset.resend(current)
         flash(
-            "If that account has a confirmed number, and had fewer than three codes, a new one is on its way.", "info"
+            "If that account has a confirmed number, and has had fewer than three codes, a new one is on its way.",
+            "info",
         )
         return redirect(_address("code"), 303)
     form = ResetCode()

@@ -18,8 +18,8 @@
   const PROBLEMS = {
     AbortError: "",
     NotAllowedError: "No passkey was used. You can try again whenever you like.",
-    InvalidStateError: "This device has a passkey for your account already.",
-    otherwise: "That did not work in this browser. You can try again, or do it in another way.",
+    InvalidStateError: "This device already has a passkey for your account.",
+    otherwise: "That did not work in this browser. You can try again, or do it another way.",
   };
 
   const toBytes = (text) => {

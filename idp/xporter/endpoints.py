@@ -45,7 +45,7 @@ class EndpointEnded(Refusal):
     """The endpoint was replaced or removed after its token was checked."""
 
     code, status, title = "endpoint_ended", 409, "This endpoint was removed"
-    message = "This endpoint was replaced or removed, and its tokens are revoked. Connect it again by a new code."
+    message = "This endpoint was replaced or removed, and its tokens are revoked. Connect it again with a new code."
 
 
 class NoEndpoint(Refusal):

@@ -136,7 +136,7 @@ def test_a_schools_data_reaches_the_partner_until_sharing_ends(  # noqa: PLR0915
 
     assert f"registered for the school {head.estab_id}" in server.registers(approve)
     school_pages.goes_to("/manage/endpoint")
-    school_pages.reads("Nothing yet: the first extract follows by itself")
+    school_pages.reads("Nothing yet: the first extract is sent automatically")
 
     # The first extract, with progress; the connector turns to connected by itself, and shows pupils
     output = server.run("once")

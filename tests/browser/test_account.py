@@ -47,7 +47,7 @@ def test_a_person_changes_name_address_and_number_and_undoes_it(jo, new_window, 
     jo.sees("Use this e-mail address?")
     check_page(page, "account-email-link")
     jo.presses("Use this address")
-    jo.reads(f"Your e-mail address is new-{jo.email} now")
+    jo.reads(f"Your e-mail address is now new-{jo.email}")
     page.goto(outbox.last("confirm_address").links[0])
     jo.sees_code("link_used")
     check_page(page, "account-email-link-used")

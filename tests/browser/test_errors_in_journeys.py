@@ -265,7 +265,7 @@ def test_registering_ones_own_school_again_shows_that_there_is_an_account(a_memb
     admin.gives_details()
     admin.proves_the_address()
     admin.presses("Sign up")
-    admin.sees("You have an account already")
+    admin.sees("You already have an account")
     check_page(admin.page, "account-already")
     admin.follows("Sign in")
     admin.signs_in()

@@ -95,7 +95,7 @@ def test_a_device_is_not_given_a_second_passkey(a_person):
     admin.page.locator("#add-passkey").click()
     admin.page.locator("#add").click()
     expect(admin.page.locator("[data-passkey-problem]")).to_have_text(
-        "This device has a passkey for your account already."
+        "This device already has a passkey for your account."
     )
     admin.sees("Add a passkey")
 
@@ -153,7 +153,7 @@ def test_without_scripts_no_passkey_button_is_shown(a_member, new_window, work):
     admin.signs_in()
     admin.goes_to("/manage/security/passkeys/add")
     expect(admin.page.locator("#add")).to_be_hidden()
-    admin.reads("This one does not offer them.")
+    admin.reads("This one does not.")
 
 
 def test_a_browser_without_passkeys_says_so(a_member, new_window):
@@ -164,7 +164,7 @@ def test_a_browser_without_passkeys_says_so(a_member, new_window):
     expect(page.locator("#passkey-form")).to_be_hidden()
     admin.signs_in()
     admin.goes_to("/manage/security/passkeys/add")
-    admin.reads("This one does not offer them.")
+    admin.reads("This one does not.")
 
 
 def test_a_browser_without_the_newer_functions_adds_and_uses_a_passkey(a_person):

@@ -82,7 +82,7 @@ def test_a_school_that_follows_a_closed_one_goes_on_with_what_it_shared(page, ne
         usernames = [owner.username for owner in owners]
     sign_in(page, issuer, usernames[0])
     check_page(page, "manage-closed")
-    page.get_by_role("link", name="Look at what this means").click()
+    page.get_by_role("link", name="See what this means").click()
     check_page(page, "closing")
     page.get_by_role("button", name="Let it continue with them").click()
     expect(page.get_by_role("button", name="Take this back")).to_be_visible()
@@ -92,8 +92,8 @@ def test_a_school_that_follows_a_closed_one_goes_on_with_what_it_shared(page, ne
     check_page(other, "continue-sharing")
     other.get_by_role("checkbox", name="Continue with SchoolBooking").uncheck()
     other.get_by_role("checkbox", name="I have authority").check()
-    other.get_by_role("button", name="Continue with those ticked").click()
-    expect(other.get_by_role("status").first).to_contain_text("Your school continues with what you ticked")
+    other.get_by_role("button", name="Continue with the ticked services").click()
+    expect(other.get_by_role("status").first).to_contain_text("Your school continues with the services of")
 
 
 def test_the_schools_system_is_changed(page, issuer, username, work, check_page):
@@ -106,7 +106,7 @@ def test_the_schools_system_is_changed(page, issuer, username, work, check_page)
     page.get_by_role("radio", name="Arbor").check()
     page.get_by_role("button", name="Save").click()
     check_page(page, "system")
-    page.get_by_role("button", name="Save it all the same").click()
+    page.get_by_role("button", name="Save it anyway").click()
     expect(page.get_by_role("status").first).to_contain_text("recorded as Arbor")
     check_page(page, "manage-unsupported")
 

@@ -70,8 +70,8 @@ def test_signing_up_with_a_known_address_looks_the_same_and_its_owner_is_told(
     known = stranger.signs_up(code=code, password="a strangers password")
 
     assert (known.status_code, known.location) == (303, "/check-email")
-    assert "You have an account already" not in stranger.opens("/check-email").text
-    assert "You have an account already" in "".join(deliver_mails(program))
+    assert "You already have an account" not in stranger.opens("/check-email").text
+    assert "You already have an account" in "".join(deliver_mails(program))
     again = stranger.signs_up(code=code, email="another@school.example")
     assert again.status_code == 400, "the code is used up: it would tell otherwise whether an address is known"
     assert stranger.posts("/sign-in", email=EMAIL, password="a strangers password").status_code == 400

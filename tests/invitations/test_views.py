@@ -104,7 +104,7 @@ def test_accepting_redirects_to_the_partner_with_iss_only(send, reader, ids, wor
     assert parse_qs(urlsplit(response.location).query) == {"iss": ["http://localhost:5000"]}
     assert status(work, ids).state == "opened"
     page = reader.opens(link)
-    assert (page.status, page.value("error-code"), page.title) == (410, "invitation_begun", "You have begun already")
+    assert (page.status, page.value("error-code"), page.title) == (410, "invitation_begun", "You have already begun")
     assert page.link("go-on") == response.location
 
 
@@ -118,7 +118,7 @@ def test_without_initiate_login_uri_a_page_links_to_the_partners_site(send, read
         client_id = a_client(initiate_login_uri=None, client_uri="https://app.example").id
     reader.opens(send(client_id))
     page = reader.presses("yes")
-    assert "Please go on at Assembly" in page.text
+    assert "Please continue at Assembly" in page.text
     assert page.link("go-on") == "https://app.example"
 
 
@@ -126,7 +126,7 @@ def test_accepting_twice_redirects_to_the_partner_again(send, reader, ids, work)
     reader.opens(send())
     first = press(reader, "yes")
     page = reader.presses("yes")
-    assert (page.title, page.link("go-on")) == ("You have begun already", first.location)
+    assert (page.title, page.link("go-on")) == ("You have already begun", first.location)
 
 
 def test_passing_an_invitation_on_tells_the_partner_its_state_only(send, reader, other_browser, ids, work, outbox):
@@ -244,14 +244,14 @@ def test_a_connected_school_is_told_so_and_nothing_about_its_account(send, reade
     other_browser.opens(link)
     the_school_authorises(work, ids)
     page = reader.opens(link)
-    assert page.title == "Oakhill School is connected already"
+    assert page.title == "Oakhill School is already connected"
     assert page.link("go-on").startswith("https://assembly.example/initiate?iss=")
     assert page.soup.find("main").find("form") is None
     assert "Secret Owner" not in page.response.text
     assert "students" not in page.text.casefold()
-    assert reader.opens(f"{link}/pass-on").title == "Oakhill School is connected already"
+    assert reader.opens(f"{link}/pass-on").title == "Oakhill School is already connected"
     assert (
-        other_browser.presses("not-for-us").title == "Oakhill School is connected already"
+        other_browser.presses("not-for-us").title == "Oakhill School is already connected"
     )  # the page was open before
     assert status(work, ids).state == "accepted"
 

@@ -149,7 +149,7 @@ def test_after_the_proof_of_the_address_only_its_own_account_gets_the_school(
         assert office.presses("add-school", declaration="y").title == "Second School is added to your account"
     else:
         assert page.title == "Sign up"
-        assert "You are signed in as Jo Bloggs, whose address is another one" in page.text
+        assert "You are signed in as Jo Bloggs, with another e-mail address" in page.text
         assert office.presses("sign-up").title == "Your username and password"
     with work() as database:
         assert database.query(Administrator).count() == (1 if same_address else 2)
@@ -253,7 +253,7 @@ def test_owners_let_a_person_who_was_signed_in_join_with_the_account_that_they_h
     assert outbox.all("join_approved") == []
     clock.move(timedelta(minutes=2))
     page = office.opens(f"/register/details?school={estab.school_id}")
-    assert f"You act for {estab.name} already." in page.response.text
+    assert f"You already act for {estab.name}." in page.response.text
     assert page.title == "Which school are you acting for?"
 
 
@@ -341,7 +341,7 @@ def test_the_outcome_of_a_school_that_is_no_longer_in_the_account_says_so(office
     page = office.opens(path)
 
     assert page.title == "You no longer act for this school"
-    assert "You registered Second School, and do not act for it any more" in page.text
+    assert "You registered Second School, but no longer act for it" in page.text
 
 
 def test_the_search_asks_a_person_who_is_signed_in_for_no_address(office, jo, school):

@@ -123,7 +123,7 @@ def test_the_servers_connection_is_no_service_that_receives_data(jo, work, web):
 def test_a_lost_server_is_the_first_thing_to_do(jo, connected, clock):
     connected(heard_at=clock.now() - LOSS_DELAY)
     jo.opens("/manage")
-    assert "Your school's server is not heard from" in jo.page.select_one("main h3").text
+    assert "We no longer hear from your school's server" in jo.page.select_one("main h3").text
     jo.opens("/manage/endpoint")
     assert "We have not heard from this server since" in jo.page_text
 

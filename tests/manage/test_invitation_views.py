@@ -102,7 +102,7 @@ def test_a_person_with_an_account_signs_in_decides_and_then_acts_for_both_school
         assert text in al.page_text
     assert al.sends_again(link).location == "/manage"
     al.opens("/manage")
-    assert f"You act for {jo[2]} now." in al.page_text
+    assert f"You now act for {jo[2]}." in al.page_text
     header = al.page.find("header").get_text(" ")
     assert "Change school" in header
     assert jo[2] in header
@@ -133,7 +133,7 @@ def test_a_person_who_acts_for_the_school_already_is_told_so(al, invite, jo, wor
         )
     al.signs_in("al")
     al.opens(link)
-    assert f"You act for {jo[2]} already" in al.page_text
+    assert f"You already act for {jo[2]}" in al.page_text
     assert not al.page.find(id="accept")
 
 

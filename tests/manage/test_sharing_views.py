@@ -206,7 +206,7 @@ class TestSystem:
         assert jo.response.location == "/manage"
         jo.opens("/manage")
         assert "Timetabler Not working with your system" in jo.page_text
-        assert "Stands still: another system Timetabler Jo Bloggs" in jo.page_text
+        assert "Not receiving: another system Timetabler Jo Bloggs" in jo.page_text
         jo.sends("/manage/system", mis="sims")
         jo.opens("/manage")
         assert "Timetabler Sharing" in jo.page_text

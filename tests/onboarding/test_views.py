@@ -178,7 +178,7 @@ def test_the_last_page_shows_whether_the_person_is_signed_in(office, school, out
     done = re.sub(r"/[^/]*$", "/done", office.page.path)
 
     page = office.opens(done)
-    assert "You are signed in, so you can go straight on" in page.text
+    assert "You are signed in, so you can continue straight away" in page.text
     assert page.soup.find(id="next-steps")["href"] == "/register/next-steps"
     assert page.soup.find(id="sign-in") is None
 

@@ -53,7 +53,7 @@ def test_sharing_with_a_client_that_does_not_accept_the_system_is_paused_and_ann
         history = authorise.history(session().get_one(Administrator, owner).memberships[0].estab_id)
         assert history[0].what == "unsupported"
     [letter] = outbox.all("system_changed")
-    assert "uses another system now: Arbor" in letter.subject
+    assert "now uses another system: Arbor" in letter.subject
     assert "- Timetabler" in letter.text
     assert "SchoolBooking" not in letter.text
     assert sent_events(work) == [("Timetabler", "sharing-paused")]
@@ -68,7 +68,7 @@ def test_sharing_is_resumed_when_the_system_is_changed_back(work, owner, outbox,
     with work():
         assert set(live_by_service(owner).values()) == {True}
     letter = outbox.last("system_changed")
-    assert "they receive again what your school agreed to" in letter.text
+    assert "they again receive what your school agreed to" in letter.text
     assert {event for _, event in sent_events(work)} == {"sharing-paused", "sharing-resumed"}
 
 

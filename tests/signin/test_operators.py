@@ -144,7 +144,7 @@ def test_a_wrong_code_keeps_the_password(jo, link):
     jo.sends_again(link, finish="yes", password=PASSWORD, code="12345")
     seed = jo.page.find(id="seed").text.replace(" ", "")
     sealed = jo.page.find(id="kept")["value"]
-    assert "you need not type it again" in jo.page_text
+    assert "you do not need to type it again" in jo.page_text
     assert not jo.page.find(id="password")
     assert PASSWORD not in jo.response.text
     jo.sends_again(link, finish="yes", kept=sealed, code="54321")

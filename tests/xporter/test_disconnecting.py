@@ -49,7 +49,7 @@ def test_when_a_person_removes_it_its_tokens_and_the_agreement_end_at_once(agent
     assert "Disconnected Your school's server" in " ".join(jo.page.find("table").get_text(" ").split())
     letter = outbox.last("sharing_stopped")
     assert "has disconnected its server" in letter.subject
-    for words in ("the server can send nothing more", "stays as it is", "connects it again, by a new code"):
+    for words in ("the server can send nothing more", "stays as it is", "connects it again, with a new code"):
         assert words in letter.text
     assert "keeps what it has already received" not in letter.text
 
@@ -132,17 +132,17 @@ def test_the_end_of_its_agreement_is_announced_as_that_of_a_server(agent, jo, cl
         expiry.remind_due()
     letter = outbox.last("sharing_expires")
     assert "'s server ends on" in letter.subject
-    assert "connected again then, by a new code" in letter.text
+    assert "then has to be connected again, with a new code" in letter.text
     clock.move(timedelta(days=30))
     with work():
         expiry.remind_due()
     letter = outbox.last("sharing_expired")
-    assert "sends nothing any more" in letter.subject
+    assert "no longer sends data" in letter.subject
     assert "run the command xporter-endpoint register on the server" in letter.text
     assert "renew" not in letter.text
     jo.signs_in(jo.facts["username"])
     jo.opens("/manage")
-    assert "It sends nothing any more." in jo.page_text
+    assert "It no longer sends data." in jo.page_text
     assert "Renew" not in jo.page_text
     assert jo.opens(f"/manage/sharing/{clients[0]}/renew").location == "/manage/endpoint"
 

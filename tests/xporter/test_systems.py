@@ -40,7 +40,7 @@ def share_with_service(work, agent, accepted):
 
 def test_a_school_without_a_chosen_system_has_that_of_its_endpoint(agent, school, work):
     jo = school(None)
-    assert "Not said yet" in (jo.opens("/manage"), jo.page_text)[1]
+    assert "Not known yet" in (jo.opens("/manage"), jo.page_text)[1]
     agent.reports(mis="arbor")
     agent.reports(mis="arbor")
     jo.opens("/manage")

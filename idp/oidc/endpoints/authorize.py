@@ -213,7 +213,7 @@ def _is_fresh(signed_in: SignedIn, request: CheckedRequest) -> bool:
 def _refuse_wrong_person(signed_in: SignedIn, request: CheckedRequest) -> None:
     """Raise if the person, who has just signed in for this request, is not one that it can be about."""
     if not _may_ask_school(signed_in, request):
-        raise AccessDeniedError(description="applications that are being tested work with fictional schools alone")
+        raise AccessDeniedError(description="applications that are being tested work only with fictional schools")
     if _is_another_person(signed_in, request):
         raise LoginRequiredError(description="the person who signed in is not the one whom the request names")
 
