@@ -72,7 +72,7 @@ def test_a_stopped_worker_is_distinguished_from_a_partner_that_does_not_respond(
     (line,) = findings_about(lines, "outbox event")
     assert "dead.example of assembly has not taken 1 since" in line
     assert "could not connect" in line
-    assert "the partner's server does not take them" in line
+    assert "the partner's server does not accept them" in line
     assert "idp worker" not in line
 
 
@@ -155,7 +155,7 @@ def test_text_messages_that_do_not_reach_the_telephone_are_reported(report, work
     assert findings_about(report(), "text messages") == []  # the mailbox has no receipts
     change_settings(sms={"channel": "http"})
     (line,) = findings_about(report(), "text messages")
-    assert "no delivery receipts are taken" in line
+    assert "delivery receipts are off" in line
     change_settings(sms={"channel": "http", "receipt_token": SecretStr("x" * 24)})
     with work() as session:
         messages = [post.sms("mobile_code", to="+447700900123", code="123456", minutes=10) for _ in range(3)]

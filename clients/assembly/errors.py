@@ -25,16 +25,15 @@ class SharingDeclined(ProviderError):
     status = 200
     title = "Your school chose not to share"
     message = (
-        "Or you turned back on the way. Either is fine: nothing was shared with us, and you can change your mind "
-        "whenever you like."
+        "Or you cancelled. Either is fine: nothing was shared with us, and you can change your mind whenever you like."
     )
 
 
 class UntrustedResponse(ProviderError):
     """The response does not come from our provider, or is about another person."""
 
-    title = "We could not trust that answer"
-    message = "It does not come from the school sign-in service as it should, so we have not signed anybody in."
+    title = "We could not accept that response"
+    message = "We could not confirm that it came from the school sign-in service, so we have not signed you in."
 
 
 class RequestRefused(ProviderError):

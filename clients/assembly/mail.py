@@ -30,14 +30,14 @@ you have signed up for {name}. Open this page and enter the password that you ch
 
 {url}/activate/{secret}
 
-The link works once, for a day. If it was not you who signed up, do nothing: without the password it is of no use.
+The link works once, for a day. If it was not you who signed up, do nothing: without the password it does not work.
 
 {name} · {telephone} · {email}
 """
 
 _ALREADY_REGISTERED = """Hello,
 
-somebody, probably you, has signed up for {name} with this address. You have an account already:
+somebody, probably you, has signed up for {name} with this address. You already have an account:
 
 {url}/sign-in
 
@@ -136,7 +136,7 @@ def _write(settings: Settings, kind: str, to: str, secret: str) -> EmailMessage:
     name = settings.application.name
     subject, text = {
         "activate": (f"Activate your {name} account", _ACTIVATE),
-        "known": (f"You have a {name} account already", _ALREADY_REGISTERED),
+        "known": (f"You already have a {name} account", _ALREADY_REGISTERED),
         "reset": (f"Choose a new password for {name}", _RESET),
         "password_changed": (f"Your {name} password was changed", _CHANGED),
     }[kind]

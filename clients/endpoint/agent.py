@@ -184,7 +184,7 @@ class Agent:
             self.session.save(pending=None)
             home.clean(keep=None)
             return None
-        log.info("Going on with the extract of %s.", state.pending.made_at)
+        log.info("Continuing with the extract of %s.", state.pending.made_at)
         return state.pending
 
     def _make(self) -> Pending:

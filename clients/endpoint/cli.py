@@ -83,7 +83,7 @@ def main(context: click.Context, home: Path | None) -> None:
 @click.option(
     "--source", required=True, help="The folder or file that the MIS exports to; for Arbor, iSAMS an address."
 )
-@click.option("--name", default=socket.gethostname, help="How the school's page calls this server.  [its host name]")
+@click.option("--name", default=socket.gethostname, help="This server's name on the school's page.  [its host name]")
 @click.option("--mis-username", envvar="ENDPOINT_MIS_USERNAME", help="Arbor, iSAMS: username, or client id.")
 @click.option("--mis-password", envvar="ENDPOINT_MIS_PASSWORD", help="Arbor, iSAMS: a terminal asks for it.")
 @click.option(
@@ -132,7 +132,7 @@ def once(home: Home, accept_fewer: bool) -> None:
 
 
 @main.command()
-@click.option("--quiet", is_flag=True, help="Log into the file alone.")
+@click.option("--quiet", is_flag=True, help="Log to the file only.")
 @click.pass_obj
 @report_errors
 def run(home: Home, quiet: bool) -> None:
@@ -177,9 +177,7 @@ def unregister(home: Home, delete_data: bool | None) -> None:
             click.echo("The registration had ended before. Settings and keys were deleted here.")
             return
         if delete_data is None:
-            delete_data = click.confirm(
-                "Shall everything that was sent for this school be deleted, too?", default=False
-            )
+            delete_data = click.confirm("Delete everything that was sent for this school, too?", default=False)
         session = Session(home, state)
         if delete_data:
             if not state.resource:
@@ -223,7 +221,7 @@ def _check_source(settings: dict[str, Any]) -> None:
         return
     path = Path(settings["source"]).expanduser().absolute()
     if not path.exists():
-        raise InvalidSettings(f"{path} is not there.", "Check --source: the folder or file that the MIS exports to.")
+        raise InvalidSettings(f"{path} does not exist.", "Check --source: the folder or file that the MIS exports to.")
     settings["source"] = str(path)
 
 

@@ -74,7 +74,7 @@ class SharingInterrupted(AgentError):
     def __init__(self) -> None:
         super().__init__(
             "The school has paused this server on its page, or is suspended, so nothing is sent.",
-            "When the school resumes, it goes on by itself.",
+            "When the school resumes it, sending continues by itself.",
         )
 
 
@@ -109,7 +109,7 @@ class DiskFull(AgentError):
 
     def __init__(self, folder: str) -> None:
         super().__init__(
-            f"The disk with {folder} is full.", "Free some space: 200 MB are plenty. It goes on by itself."
+            f"The disk with {folder} is full.", "Free some space: 200 MB are plenty. Sending then continues by itself."
         )
 
 

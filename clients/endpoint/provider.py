@@ -127,7 +127,7 @@ class Provider:
         try:
             if str(response["token_type"]).lower() != "dpop":
                 raise ServerUnreachable(
-                    f"{self._issuer} gives tokens that are not bound to this server.", "Tell support."
+                    f"{self._issuer} issues tokens that are not bound to this server.", "Tell support."
                 )
             expires_in = float(response.get("expires_in", 60))
             return Tokens(str(response["access_token"]), expires_in, str(response.get("refresh_token") or ""))

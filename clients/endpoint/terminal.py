@@ -47,5 +47,5 @@ def show_code(code: DeviceCode) -> None:
         is_unicode = (sys.stdout.encoding or "").lower().startswith("utf")
         segno.make(code.verification_uri_complete, error="l").terminal(compact=is_unicode, border=2)
         click.echo("")
-    click.echo(f"Or follow this link, which brings the code along:\n\n    {code.verification_uri_complete}\n")
-    click.echo(f"The page says which program asks, and from where. The code is good for {minutes} minutes. Waiting ...")
+    click.echo(f"Or follow this link, which includes the code:\n\n    {code.verification_uri_complete}\n")
+    click.echo(f"The page says which program asks and from where. The code is valid for {minutes} minutes. Waiting ...")

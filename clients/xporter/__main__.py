@@ -77,13 +77,13 @@ def status() -> None:
 
 @main.command("delete-school")
 @click.argument("estab_id")
-@click.confirmation_option(prompt="Everything of this school is deleted for ever. Go on?")
+@click.confirmation_option(prompt="This deletes everything of this school for ever. Continue?")
 def delete_school(estab_id: str) -> None:
     """Delete everything that is stored of a school; exits with 1 if nothing is."""
     database = Database(_settings().database_url)
     was_there = extracts.delete_all(database, estab_id)
     database.close()
-    click.echo("Everything is deleted." if was_there else "Nothing is stored of this school.")
+    click.echo("Everything is deleted." if was_there else "Nothing is stored for this school.")
     sys.exit(0 if was_there else 1)
 
 

@@ -18,7 +18,7 @@ class Kind:
 
 KINDS: Final = {
     "invalid_request": Kind(
-        400, "The request is wrong", "A parameter, a header or the body is missing or not as it has to be.",
+        400, "The request is wrong", "A parameter, a header or the body is missing or wrong.",
         "The member detail says what is wrong. Correct it; the same request would be refused again.",
     ),
     "invalid_token": Kind(
@@ -40,14 +40,14 @@ KINDS: Final = {
         "Wait: an event tells you when the school is verified.",
     ),
     "authorisation_paused": Kind(
-        403, "Sharing is paused", "The school, or we, paused this sharing. Your tokens work again when it goes on.",
-        "Wait: an event tells you when sharing goes on. Keep what you have, or delete it as your agreement says.",
+        403, "Sharing is paused", "The school, or we, paused this sharing. Your tokens work again when it resumes.",
+        "Wait: an event tells you when sharing resumes. Keep what you have, or delete it as your agreement says.",
     ),
     "authorisation_ended": Kind(
         403, "Sharing has ended", "The school has withdrawn its authorisation, or it has expired.",
         "Stop asking, delete the data as your agreement says, and ask the school again if you need it.",
     ),
-    "not_found": Kind(404, "There is no such thing", "The address is wrong, or what was there is gone.",
+    "not_found": Kind(404, "Not found", "The address is wrong, or what was there has been deleted.",
         "Check the address and the id.",
     ),
     "endpoint_not_registered": Kind(
@@ -56,14 +56,14 @@ KINDS: Final = {
     ),
     "offset_mismatch": Kind(
         409, "Another piece is expected", "The piece does not begin where the last one ended.",
-        "Go on from the member offset.",
+        "Continue from the member offset.",
     ),
     "conflict": Kind(
-        409, "It was announced otherwise", "There is an extract with this id and other content.",
+        409, "It does not match its announcement", "There is an extract with this id but other content.",
         "Choose a new id for each extract.",
     ),
     "cursor_expired": Kind(
-        410, "The cursor has expired", "The scopes have changed, or it is so old that deletions since are forgotten.",
+        410, "The cursor has expired", "The scopes have changed, or it is older than the deletions that we keep.",
         "Read the collection from its beginning.",
     ),
     "too_large": Kind(
@@ -72,7 +72,7 @@ KINDS: Final = {
     ),
     "temporarily_unavailable": Kind(
         503, "Not at the moment", "We cannot ask the identity provider about the token, or are busy.",
-        "Try again after the seconds of the header Retry-After.",
+        "Try again after as many seconds as the header Retry-After says.",
     ),
 }  # fmt: skip
 RETRY_SECONDS: Final = 5

@@ -54,7 +54,7 @@ class Access:
     def require_school(self, *, verified: bool = True) -> str:
         """The Estab ID of the school, which must be `verified` by default. Raises `Problem`."""
         if self.estab_id is None:
-            raise Problem("insufficient_scope", "The token is for no school.", scheme=self.scheme)
+            raise Problem("insufficient_scope", "The token was not issued for a school.", scheme=self.scheme)
         if verified and self.estab_status != "verified":
             raise Problem("school_unverified", scheme=self.scheme, estab_status=self.estab_status)
         return self.estab_id

@@ -96,12 +96,12 @@ class Worker:
         members = self._members()
         with extracts.file_of(self._database, extract) as (raw, sha256):
             if sha256 != extract.sha256:
-                content.add_problem(0, "The SHA-256 of what arrived is another. Send it again, with a new id.")
+                content.add_problem(0, "The SHA-256 of what arrived is different. Send it again, with a new id.")
                 return "damaged"
             file = ExtractFile(raw, members)
             checked = file.check()
             if checked.mis != extract.mis and not checked.problems:
-                checked.add_problem(1, "mis is another than was announced.", None, "mis")
+                checked.add_problem(1, "mis is not the one that was announced.", None, "mis")
             content.problems = checked.problems
             if checked.problems:
                 return "invalid_content"

@@ -86,7 +86,7 @@ def remove_application(partner: str, client_id: str) -> None:
 @partner_argument
 @click.option("--kind", type=click.Choice(sorted(KINDS)), default="primary", show_default=True)
 @click.option("--mis", default="sims", show_default=True, help="A code of config/mis.toml.")
-@click.option("--unverified", is_flag=True, help="Leave it as a new school is.")
+@click.option("--unverified", is_flag=True, help="Leave it unverified, as a new school is.")
 @json_option
 @in_transaction
 def add_school(partner: str, kind: str, mis: str, *, unverified: bool, as_json: bool) -> None:
@@ -123,7 +123,7 @@ def verify_school(partner: str, estab_id: str) -> None:
 @school_argument
 @in_transaction
 def remove_school(partner: str, estab_id: str) -> None:
-    """Remove a fictional school at once: its person is signed out, and what it shared ends."""
+    """Remove a fictional school at once: its owner is signed out, and what it shared ends."""
     click.echo(f"{sandbox.remove_school(_staff(partner), estab_id).name} is removed.")
 
 

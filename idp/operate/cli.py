@@ -54,7 +54,7 @@ def show_command(estab: str, *, as_json: bool) -> None:
     click.echo(f"  URN           {account.school.urn or 'none'}")
     click.echo(f"  DfE number    {account.school.dfe_number or 'none'}")
     click.echo(f"  registered    {format_time(account.registered_at)}")
-    click.echo(f"  system (MIS)  {account.mis or 'not said yet'}")
+    click.echo(f"  system (MIS)  {account.mis or 'not known yet'}")
     click.echo("Who acts for it:" if members else "No one acts for it.")
     for person in members:
         click.echo(f"  {person['name']}, {person['email']}, {person['role']}, signs in as {person['username']}")
@@ -110,7 +110,7 @@ def closing(*, as_json: bool) -> None:
         }
         for estab, closing in closures.all_closing()
     ]  # fmt: skip
-    show(rows, CLOSING_COLUMNS, as_json=as_json, empty="No school with an open account closes.")
+    show(rows, CLOSING_COLUMNS, as_json=as_json, empty="No school with an open account is closing.")
 
 
 @estabs.command("release")

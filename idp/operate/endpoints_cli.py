@@ -67,7 +67,7 @@ def show_command(estab: str, *, as_json: bool) -> None:
 @click.option("--reason", required=True, help="Why, for the audit log.")
 @in_transaction
 def remove(estab: str, reason: str) -> None:
-    """Remove a school's server: it can send nothing more until the school connects it again by a new code."""
+    """Remove a school's server: it can send nothing more until the school connects it again with a new code."""
     account = accounts.look_up(estab)
     endpoint = endpoints.remove_by_staff(account.id, by=acting_operator(), reason=reason)
     click.echo(f"{endpoint.name} of {account.name} ({account.estab_id}) is removed; it can send nothing more.")

@@ -37,7 +37,7 @@ def reset(name: str, note: str) -> None:
 def locked(*, as_json: bool) -> None:
     """List the accounts that cannot be signed in to now, after too many wrong passwords or codes, and until when.
 
-    Many at once mean that somebody is trying passwords at many accounts: see the audit log for sign_in.locked. Then
+    Many at once mean that somebody is trying passwords for many accounts: see the audit log for sign_in.locked. Then
     it also says how many networks have to wait because they failed at many names.
     """
     accounts, others = locks.current()
@@ -46,10 +46,10 @@ def locked(*, as_json: bool) -> None:
     if as_json:
         return
     if others:
-        click.echo(f"Besides, {others} locks for names that do not exist, or for one browser of an account.")
+        click.echo(f"There are also {others} locks for names that do not exist, or for one browser of an account.")
     figures = spraying.figures()
     if figures.networks or figures.is_widespread:
-        click.echo(f"Names at which wrong passwords were typed in this hour, in browsers new to them: {figures.names}.")
+        click.echo(f"Names with wrong passwords this hour, typed in browsers new to them: {figures.names}.")
         click.echo(f"Networks whose new browsers have to wait: {figures.networks}. The log names them.")
 
 

@@ -54,7 +54,7 @@ def listed(*, only_failed: bool, limit: int, as_json: bool) -> None:
 def texts(*, limit: int, as_json: bool) -> None:
     """List text messages, the newest first, and whether they reached the phone; without content and number.
 
-    `provider_id` is what the provider calls the message: ask it by that. `delivered_at` needs delivery receipts.
+    `provider_id` is the provider's id of the message: quote it to them. `delivered_at` needs delivery receipts.
     """
     rows = [{name: getattr(message, name) for name in _TEXT_COLUMNS} for message in overview.texts(limit)]
     show(rows, _TEXT_COLUMNS, as_json=as_json, empty="No text message has been posted.")

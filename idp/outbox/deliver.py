@@ -60,7 +60,7 @@ class MessageExpired(Refusal):
     """The message's link or code has expired, so sending it would only confuse."""
 
     code, status = "message_expired", 409
-    message = "The content of this message has expired or was deleted. Please start again what it was for."
+    message = "The content of this message has expired or was deleted. Please start the action again that it was for."
 
 
 def run_once(work: Work, kind: str, *, stopping: Callable[[], bool] = lambda: False) -> int:

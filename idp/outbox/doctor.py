@@ -22,7 +22,7 @@ MIN_SENT_FOR_WARNING: Final = 3
 ADVICE: Final = {
     "email": "see: idp outbox list; the settings [mail]",
     "sms": "see: idp outbox list; the settings [sms]",
-    "event": "the partner's server does not take them, and ours works: write to its contact; idp outbox list",
+    "event": "the partner's server does not accept them, and ours works: write to its contact; idp outbox list",
 }
 """What to do where messages of a kind are tried and not taken."""
 
@@ -65,7 +65,7 @@ def receipts() -> Iterator[Finding]:
     sms = runtime.settings().sms
     if not sms.has_receipts:
         if sms.channel in RECEIPTS:
-            message = "no delivery receipts are taken, so messages that do not arrive go unnoticed"
+            message = "delivery receipts are off, so messages that do not arrive go unnoticed"
             yield Finding("text messages", "warning", message, "set sms.receipt_token, here and at the provider")
         return
     a_day_ago, long_ago = clock.now() - timedelta(days=1), clock.now() - timedelta(minutes=30)

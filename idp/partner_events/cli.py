@@ -75,7 +75,7 @@ def replay(*, client_id: str, jtis: tuple[str, ...], since: datetime | None) -> 
 @click.option("--state", default="", help="What the event says.")
 @in_transaction
 def verify(*, client_id: str, state: str) -> None:
-    """Send an application an event that says nothing else, to see that it arrives: `idp events list CLIENT_ID`."""
+    """Send an application a test event, to see that it arrives: `idp events list CLIENT_ID`."""
     click.echo(f"{streams.verify(client_id, state)} is on its way to {client_id}.")
 
 

@@ -54,7 +54,7 @@ def _late(stream: Stream, since: datetime) -> Finding:
     is_tried = delivery is not None and delivery.tried_at is not None and delivery.tried_at > clock.now() - RETRY_WINDOW
     if delivery is not None and is_tried and delivery.last_error is not None:
         host = urlsplit(client.events_endpoint_url or "").netloc
-        do = "our worker works; if the partner's server does not take them, write to its contact"
+        do = "our worker works; if the partner's server does not accept them, write to its contact"
         return Finding("events", "warning", f"{waits}: {host}: {delivery.last_error}", do)
     advice = "see the worker's log: it is behind" if heartbeats.is_beating() else "run it as a service: idp worker"
     return Finding("events", "warning", f"{waits} and are not tried", advice)

@@ -52,4 +52,4 @@ def _describe_actor(by: str, client: Client) -> str:
     """Who made the change. A mail names no person: their names were typed by somebody else."""
     if by == client.id:
         return "the application itself"
-    return f"somebody of {client.partner.name}" if by.startswith("dev_") else "our staff"
+    return f"somebody at {client.partner.name}" if by.startswith("dev_") else "our staff"

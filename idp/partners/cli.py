@@ -203,7 +203,7 @@ def clients_rotate_secret(*, client_id: str, overlap: str, secret_file: Path | N
     secret = registry.rotate_secret(client_id, overlap=overlap_duration, by=acting_operator())
     _print_client(registry.find(client_id), secret, secret_file, as_json=as_json, done="given a new secret")
     if not as_json:
-        click.echo(f"Its former secret works until {format_time(clock.now() + overlap_duration)} at the latest.")
+        click.echo(f"Its old secret works until {format_time(clock.now() + overlap_duration)} at the latest.")
 
 
 @clients.command("event-header")
@@ -212,7 +212,7 @@ def clients_rotate_secret(*, client_id: str, overlap: str, secret_file: Path | N
     "--file",
     "file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="A file whose one line is the header; by default it is asked for.",
+    help="A file whose only line is the header; without it the command asks for it.",
 )
 @click.option("--remove", is_flag=True, help="Send no such header any more.")
 @in_transaction

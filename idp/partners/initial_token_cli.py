@@ -73,7 +73,7 @@ def listing(*, as_json: bool) -> None:
 def revoke(*, token_id: str) -> None:
     """Revoke the token ID: no more clients are registered with it. Those that were stay."""
     row = initial_tokens.revoke(token_id, by=acting_operator())
-    click.echo(f"{row.id} of {row.partner.name} is revoked. It registered {row.used} client(s), which go on working.")
+    click.echo(f"{row.id} of {row.partner.name} is revoked. It registered {row.used} client(s), which keep working.")
 
 
 def _token_row(row: InitialAccessToken) -> dict[str, Any]:

@@ -20,7 +20,7 @@ def commands() -> None:
 def listing(*, as_json: bool) -> None:
     """List the requests that wait, the oldest first."""
     rows = [_row(request) for request in registration_requests.waiting()]
-    show(rows, ["id", "partner", "name", "about", "requested_at"], as_json=as_json, empty="No request waits.")
+    show(rows, ["id", "partner", "name", "about", "requested_at"], as_json=as_json, empty="No requests are waiting.")
 
 
 @commands.command("show")

@@ -30,7 +30,7 @@ def scopes() -> Iterator[Finding]:
         counted = f"{number} agreement{'s' if number != 1 else ''}"
         yield Finding(
             "scopes", "warning", f"{counted} to {_listed(unknown)}, which is not known and not given",
-            "all is well if it was meant to go; otherwise restore it in config/scopes.toml",
+            "nothing to do if it was removed on purpose; otherwise restore it in config/scopes.toml",
         )  # fmt: skip
     if not asking and not agreed:
         yield Finding("scopes", "ok", "all that are registered and agreed to are known")

@@ -37,7 +37,7 @@ def locked_accounts() -> Iterator[Finding]:
 def password_spraying() -> Iterator[Finding]:
     """Check that few accounts get wrong passwords from unknown browsers: many mean that somebody sprays passwords."""
     figures = spraying.figures()
-    message = f"names with wrong passwords in this hour, typed in browsers new to them: {figures.names}"
+    message = f"names with wrong passwords this hour, typed in browsers new to them: {figures.names}"
     if figures.is_widespread or figures.networks:
         message = f"{message}; networks that have to wait: {figures.networks}"
         yield Finding("spraying", "warning", message, "somebody may be trying passwords; the log names the networks")

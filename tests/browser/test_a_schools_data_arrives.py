@@ -119,7 +119,7 @@ def test_a_schools_data_reaches_the_partner_until_sharing_ends(  # noqa: PLR0915
     head.starts_at(partner)
     head.signs_in()
     head.authorises("Staff", "Classes and groups", "Attendance")
-    expect(office.page.locator("main")).to_contain_text("The program that takes the data out of your system")
+    expect(office.page.locator("main")).to_contain_text("The program that reads the data from your system")
     expect(office.status()).to_have_text(NO_SERVER)
     check_page(office.page, "assembly-connector-without-endpoint")
 

@@ -222,9 +222,9 @@ def test_a_school_that_refuses_sees_a_friendly_page(person, provider):
     [
         ({"state": "another"}, "Please start again"),
         ({"state": None}, "Please start again"),
-        ({"iss": "http://localhost:1"}, "We could not trust that answer"),
-        ({"iss": None}, "We could not trust that answer"),
-        ({"code": None}, "We could not trust that answer"),
+        ({"iss": "http://localhost:1"}, "We could not accept that response"),
+        ({"iss": None}, "We could not accept that response"),
+        ({"code": None}, "We could not accept that response"),
         ({"code": None, "error": "invalid_scope"}, "would not accept our request"),
     ],
     ids=str,
@@ -260,7 +260,7 @@ def test_a_wrong_id_token_signs_no_one_in(person, provider, claims):
     page = person.opens(f"/callback?{provider.authorization_response()}")
 
     assert page.status_code == 400
-    assert "We could not trust that answer" in page.text
+    assert "We could not accept that response" in page.text
     assert "Grace Okafor" not in person.opens("/connector").text
 
 
@@ -268,14 +268,14 @@ def test_an_id_token_signed_by_another_key_signs_no_one_in(person, provider):
     provider.signing_key = ECKey.generate_key("P-256", {"kid": "one"})
     person.starts_sign_in()
 
-    assert "We could not trust that answer" in person.opens(f"/callback?{provider.authorization_response()}").text
+    assert "We could not accept that response" in person.opens(f"/callback?{provider.authorization_response()}").text
 
 
 def test_userinfo_about_another_person_signs_no_one_in(person, provider):
     provider.userinfo_overrides = {"sub": "adm_of_another_school"}
     person.starts_sign_in()
 
-    assert "We could not trust that answer" in person.opens(f"/callback?{provider.authorization_response()}").text
+    assert "We could not accept that response" in person.opens(f"/callback?{provider.authorization_response()}").text
 
 
 def test_an_authorization_response_is_accepted_once(person, provider):

@@ -34,7 +34,7 @@ def test_opening_the_activation_link_without_pressing_the_button_does_not_use_it
     assert person.posts(link, password="another password").status_code == 400
 
     assert person.posts(link, password=PASSWORD).status_code == 303
-    assert "does not work any more" in person.opens(link).text
+    assert "no longer works" in person.opens(link).text
     assert person.posts(link, password=PASSWORD).status_code == 400
 
 

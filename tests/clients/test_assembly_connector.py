@@ -113,7 +113,7 @@ def test_an_authorisation_whose_browser_never_came_back_is_noticed(office, provi
 
     page = office.opens("/connector").text
     assert "Authorised" in page
-    assert "signs in here with the school account once" in page
+    assert "has to sign in here once, with the school account" in page
 
 
 def test_names_of_pupils_are_shown_only_to_people_signed_in_by_the_provider(
@@ -294,7 +294,7 @@ def test_after_an_expired_cursor_everything_is_read_again(connected, provider, m
         ({"schools/me": {"estab_status": "unverified", "scopes": []}}, "is not verified yet, and until then"),
         ({"schools/me": {"code": "school_unverified", "status": 403}}, "is not verified yet, and until then"),
         ({"students": {"code": "endpoint_not_registered", "status": 409}}, "has not sent any: install it"),
-        ({"schools/me": {"code": "insufficient_scope", "status": 403}}, "shares nothing of this"),
+        ({"schools/me": {"code": "insufficient_scope", "status": 403}}, "shares none of this"),
     ],
 )
 def test_why_there_is_no_data_is_said_in_plain_words(connected, provider, monkeypatch, responses, words):

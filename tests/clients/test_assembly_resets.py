@@ -48,7 +48,7 @@ def test_the_link_works_once_and_opening_it_changes_nothing(sam, deliver_mails, 
         assert sam.opens(link).status_code == 200
     assert sam.posts(link, password="short").status_code == 400
     assert sam.posts(link, password=NEW_PASSWORD).status_code == 303
-    assert "does not work any more" in sam.opens(link).text
+    assert "no longer works" in sam.opens(link).text
     assert sam.posts(link, password="another good one").status_code == 400
 
 

@@ -289,7 +289,7 @@ class TestCommand:
         with work():
             request_id = a_request(assembly)
         assert idp("decline", request_id, "--reason", "No.").exit_code == 0
-        assert idp("list").output == "No request waits.\n"
+        assert idp("list").output == "No requests are waiting.\n"
         assert "no such request" in idp("show", "rrq_unknown").output
 
 

@@ -202,7 +202,7 @@ def test_every_command_records_the_operator(idp, oak_hill, sam, work, words):
 
 
 def test_schools_that_close_are_listed_and_released_where_no_one_is_left(idp, oak_hill, work):
-    assert "No school with an open account closes." in idp("estabs", "closing").output
+    assert "No school with an open account is closing." in idp("estabs", "closing").output
     with work() as database:
         closed = database.scalars(select(Estab).where(Estab.estab_id == "E123456")).one()
         after = an_estab(a_school(name="Oak Hill Academy"), estab_id="E654321").school

@@ -60,7 +60,7 @@ def test_a_new_secret_is_printed_as_text(idp, register_example):
     assert result.exit_code == 0
     assert "client_secret  " in result.stdout
     assert "not shown again" in result.stdout
-    assert "former secret works until" in result.stdout
+    assert "old secret works until" in result.stdout
 
 
 def test_terms_of_service_are_shown_and_logos_are_not(idp, register_example):

@@ -60,7 +60,7 @@ def test_an_operator_is_set_up_once_and_signs_in_with_password_and_code(jo, stra
     assert signs_in(jo, seed, ahead=0).location == "/operate"
     jo.opens("/operate")
     assert "You are signed in as Sam" in jo.page_text
-    assert [item.text for item in jo.page.select("nav.account a")] == ["Operator's pages", "Sign out"]
+    assert [item.text for item in jo.page.select("nav.account a")] == ["Operators' pages", "Sign out"]
 
 
 def test_opening_the_link_changes_nothing(jo, link, work):

@@ -45,11 +45,11 @@ class CsvFolder:
 def _find(folder: Path, name: str) -> Path:
     """The file with this name, in small or capital letters."""
     if not folder.is_dir():
-        raise UnreadableReport(f"The folder {folder} is not there. Check the path, and that this account may read it.")
+        raise UnreadableReport(f"The folder {folder} does not exist. Check the path and that this account may read it.")
     for path in folder.iterdir():
         if path.name.lower() == name.lower():
             if not path.is_file():  # opening a pipe would wait for a writer
-                raise UnreadableReport(f"{name} cannot be read: it is no file. Export it again.")
+                raise UnreadableReport(f"{name} cannot be read: it is not a file. Export it again.")
             return path
     raise UnreadableReport(f"{name} is not in {folder}. Check that the report is exported there under this name.")
 
@@ -105,7 +105,7 @@ def _headings(reader: Any, name: str, problems: Problems) -> list[str]:
     try:
         headings = [heading.strip() for heading in next(reader)]
     except StopIteration:
-        raise UnreadableReport(f"{name} is empty: it has not even headings. Export it again.") from None
+        raise UnreadableReport(f"{name} is empty: it does not even have headings. Export it again.") from None
     except csv.Error as error:
         raise UnreadableReport(f"{name} is not CSV ({error}). Export it again.") from error
     for heading in sorted({heading for heading in headings if headings.count(heading) > 1 and heading}):

@@ -180,7 +180,7 @@ class Workbook:
         if self.path.is_file():
             return self.path
         if not self.path.is_dir():
-            raise UnreadableReport(f"{self.path} is not there. Check the path, and that this account may read it.")
+            raise UnreadableReport(f"{self.path} does not exist. Check the path, and that this account may read it.")
         # Excel keeps a file beside a workbook that is open: ~$name.xlsx
         books = [path for path in self.path.glob("*.xlsx") if not path.name.startswith("~$") and path.is_file()]
         if not books:
@@ -202,7 +202,7 @@ def _rows(sheet: Any, name: str, problems: Problems) -> Iterator[tuple[int, Row]
     listed = sheet.iter_rows(values_only=True)
     headings = [str(heading).strip() if heading is not None else "" for heading in next(listed, ())]
     if not any(headings):
-        raise UnreadableReport(f"The {name} is empty: it has not even headings. Export it again.")
+        raise UnreadableReport(f"The {name} is empty: it does not even have headings. Export it again.")
     for number, values in enumerate(listed, start=2):
         if all(value is None or value == "" for value in values):
             continue

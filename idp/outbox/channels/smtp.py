@@ -61,7 +61,7 @@ def _to_error(error: Exception) -> NotSent:
     if isinstance(error, smtplib.SMTPServerDisconnected) or not isinstance(error, smtplib.SMTPException):
         return ServerUnreachable(f"the connection was lost: {reply}")
     if isinstance(error, smtplib.SMTPSenderRefused) or code == 421:
-        return ServerUnreachable(f"the mail server will not have our mail: {reply}", code=code)
+        return ServerUnreachable(f"the mail server refuses our mail: {reply}", code=code)
     if isinstance(error, smtplib.SMTPNotSupportedError):
         return PermanentFailure("the mail server cannot take this address")
     if code is not None and 500 <= code < 600:

@@ -419,7 +419,7 @@ class TestTokens:
 
         status, output = command("once")
 
-        assert (status, "goes on by itself" in output, "tell support" in output) == (1, True, False)
+        assert (status, "continues by itself" in output, "tell support" in output) == (1, True, False)
         assert "The school has paused this server" in command("status")[1]
         assert "nothing is sent" in (home.log / "endpoint.log").read_text()
         caplog.clear()
@@ -672,7 +672,7 @@ class TestUnregister:
         status, output = command("unregister", input="n\n")
 
         assert status == 0
-        assert "Shall everything that was sent" in output
+        assert "Delete everything that was sent" in output
         assert servers.unregistered
         assert servers.data != {}
         assert not (home.folder / "endpoint.json").exists()

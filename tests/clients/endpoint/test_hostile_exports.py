@@ -96,7 +96,7 @@ def test_lists_that_are_longer_than_the_receiver_takes_are_cut_off_and_reported(
 def test_a_named_pipe_in_place_of_a_report_is_not_read(sims):
     (sims / "Students.csv").unlink()
     os.mkfifo(sims / "Students.csv")
-    with pytest.raises(UnreadableReport, match="it is no file"):
+    with pytest.raises(UnreadableReport, match="it is not a file"):
         read("sims", sims)
 
 

@@ -241,7 +241,7 @@ def test_all_problems_are_reported_up_to_a_hundred(endpoint):
     ("header", "words"),
     [
         ({"format": 2}, "format must be 1"),
-        ({"mis": "arbor"}, "another than was announced"),
+        ({"mis": "arbor"}, "not the one that was announced"),
         ({"complete": ["pets"]}, "no collection"),
         ({"complete": "students"}, "first line"),
     ],

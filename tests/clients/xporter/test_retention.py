@@ -116,7 +116,7 @@ def test_everything_of_a_school_is_deleted_by_a_command_once_it_is_confirmed(end
     assert command("delete-school", ESTAB)[0] == 1, "it asks first"
     assert len(endpoint.stored("students")) == 1
     assert command("delete-school", ESTAB, "--yes") == (0, "Everything is deleted.\n")
-    assert command("delete-school", ESTAB, "--yes") == (1, "Nothing is stored of this school.\n")
+    assert command("delete-school", ESTAB, "--yes") == (1, "Nothing is stored for this school.\n")
 
 
 def test_a_new_key_is_made_by_a_command(endpoint, command):
