@@ -52,7 +52,7 @@ def list_failures() -> ResponseReturnValue:
     if is_valid := form.validate():
         rows = applications.failures(developer, reference=form.reference.data or "", client=client)
     page = render_template(
-        "developers/failed_requests.html", form=form, rows=rows, client=client, most=journal.MAX_REQUEST_IDS,
+        "developers/failed_requests.html", form=form, rows=rows, client=client, max_references=journal.MAX_REQUEST_IDS,
         reference=form.reference.data if is_valid else "",
     )  # fmt: skip
     return page, 200 if is_valid else 422

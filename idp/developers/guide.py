@@ -215,8 +215,8 @@ class Figures:
     """Errors that are not in the log of failed requests."""
     logged_problems: list[str]
     """Those of the API for partners that are in it."""
-    most_events: int
-    most_references: int
+    max_events: int
+    max_references: int
     """References that an entry of the log has."""
     parts: list[str]
     """The parts of an address that the log compares."""
@@ -241,12 +241,12 @@ class Figures:
     """How long a client assertion may last."""
     rsa_bits: int = jwks.MIN_RSA_BITS
     curves: tuple[str, ...] = tuple(sorted(jwks.SIGNING_CURVES))
-    most_keys: int = jwks.MAX_KEYS
+    max_keys: int = jwks.MAX_KEYS
     assertion_type: str = client_assertion.TYPE
     signing_algs: tuple[str, ...] = jwts.ASYMMETRIC
     strict_algs: tuple[str, ...] = jwts.STRICT_ALGS
     usual_records: int = DEFAULT_PAGE_RECORDS
-    most_records: int = MAX_PAGE_RECORDS
+    max_records: int = MAX_PAGE_RECORDS
 
 
 def figures() -> Figures:
@@ -279,7 +279,7 @@ def figures() -> Figures:
             if scope.kind == "data"
         ],
         expected_errors=sorted(failures.EXPECTED), logged_problems=sorted(failures.MISTAKES_AT_THE_API),
-        most_events=journal.MAX_EVENTS, most_references=journal.MAX_REQUEST_IDS, parts=list(clients.URI_PARTS),
+        max_events=journal.MAX_EVENTS, max_references=journal.MAX_REQUEST_IDS, parts=list(clients.URI_PARTS),
         log_kept=duration(runtime.settings().retention.client_events * 86400),
         pushed_request=duration(tokens.pushed_request), has_nonces=tokens.dpop_nonces,
         cache=duration(discovery.CACHE_SECONDS),

@@ -47,7 +47,7 @@ def home() -> ResponseReturnValue:
             (client, sandbox.has_try_it(client)) for client in sandbox_clients.list_for_partner(person.partner_id)
         ],
         schools=fictional.list_for_partner(person.partner_id),
-        most={"applications": sandbox.MAX_APPLICATIONS, "schools": fictional.MAX_SCHOOLS},
+        limits={"applications": sandbox.MAX_APPLICATIONS, "schools": fictional.MAX_SCHOOLS},
         days=runtime.settings().retention.sandbox,
         notice=guide.duration(unused.NOTICE_PERIOD),
     )
@@ -162,4 +162,4 @@ def _show_field_errors(form: SandboxApplication, field_errors: list[tuple[str, s
 
 def _credentials(school: sandbox.NewSchool) -> ResponseReturnValue:
     post_redirect_get.mark_secret_page(back_to=url_for(".home"))
-    return render_template("developers/sandbox_school.html", made=school)
+    return render_template("developers/sandbox_school.html", school=school)

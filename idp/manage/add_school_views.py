@@ -98,7 +98,7 @@ def _show_or_add(school: School, return_to: str | None, begun: Registration | No
     page = render_template(
         "onboarding/add.html", form=form, school=school, person=current_user.person,
         partner=origin.find_by_path(return_to),
-        mobile=contact_fields.readable_mobile(current_user.person.mobile), return_to=return_to, begun=begun,
+        mobile=contact_fields.readable_mobile(current_user.person.mobile), return_to=return_to, registration=begun,
     )  # fmt: skip
     return page, 422 if form.errors else 200
 

@@ -63,7 +63,7 @@ def home() -> ResponseReturnValue:
     """The overview."""
     member = current_user.membership
     authority.check(member, Action.SEE_SHARING)
-    return render_template("manage/overview.html", seen=overview.build_overview(member))
+    return render_template("manage/overview.html", overview=overview.build_overview(member))
 
 
 @bp.route("/manage/sharing/<client_id>/stop", methods=["GET", "POST"])

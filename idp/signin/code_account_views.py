@@ -36,8 +36,8 @@ def set_up(accounts: Accounts[Operator] | Accounts[Developer], secret: str, *, h
             return redirect(home, 303)
     form.kept.data = code_accounts.seal_for_set_up(secret, password_hash) if password_hash else ""
     post_redirect_get.mark_secret_page(back_to=request.path)  # the seed of the code
-    begun = accounts.begin_set_up(secret)
-    page = render_template("signin/set_up.html", form=form, begun=begun, kind=accounts.name)
+    set_up = accounts.begin_set_up(secret)
+    page = render_template("signin/set_up.html", form=form, set_up=set_up, kind=accounts.name)
     return page, 422 if form.errors else 200
 
 

@@ -239,28 +239,29 @@ def redirect_to_second_step(back: str) -> Response:
 
 def question_page(
     client: AnyClient, requested: frozenset[str], member: Membership, form: Decision, *, back: str,
-    other: Colleague | None = None, template: str = "oidc/consent.html", **options: object,
+    colleague_form: Colleague | None = None, template: str = "oidc/consent.html", **options: object,
 ) -> Response:  # fmt: skip
-    """The page, with the ticked areas. `back` leads on after another person signed in; `other` asks a colleague."""
+    """The page, with the ticked areas. `back` leads on after another person signed in; `colleague_form` asks a colleague."""
     question, before = question_of(client, requested, member), form_drafts.saved_fields()
     ticked = question.proposal.ticked if before is None else frozenset(before.getlist("area"))
     if browser_request.method == "POST":
         ticked = _ticked_areas()
-    may_ask_colleague = other is not None and question.is_about_data and colleague.may_be_asked(client, member)
-    is_wrong = other is not None and bool(other.errors)
+    may_ask_colleague = colleague_form is not None and question.is_about_data and colleague.may_be_asked(client, member)
+    is_wrong = colleague_form is not None and bool(colleague_form.errors)
     others = []
-    if other is not None and question.is_about_data:
+    if colleague_form is not None and question.is_about_data:
         others = several.other_schools(client, member, second_step=_signed_in().has_second_step)
     page = render_template(
-        template, form=other if is_wrong else form, decision=form, other=other, may_ask_colleague=may_ask_colleague,
+        template, form=colleague_form if is_wrong else form, decision_form=form, colleague_form=colleague_form,
+        may_ask_colleague=may_ask_colleague,
         question=question, client=client, member=member, school=member.estab.school, ticked=ticked, back=back,
         start_link=start_link.for_client(client.id), missing_step=step_up.missing_step(_signed_in()),
-        other_schools=others, also=other_schools.ticked_boxes(before),
-        offers_second_step=other is not None and _offers_second_step(question, member),
+        other_schools=others, ticked_schools=other_schools.ticked_boxes(before),
+        offers_second_step=colleague_form is not None and _offers_second_step(question, member),
         shows_draft=before is not None and not colleague.is_unchanged_page(before), **options,
     )  # fmt: skip
-    if other is not None and is_wrong:
-        return make_response(page, *other.status_and_headers)
+    if colleague_form is not None and is_wrong:
+        return make_response(page, *colleague_form.status_and_headers)
     return make_response(page, 422 if form.errors else 200)
 
 
@@ -271,12 +272,12 @@ def _offers_second_step(question: Question, member: Membership) -> bool:
 
 
 def viewer_page(
-    client: AnyClient, member: Membership, action: Action, *, back: str, leave: str, instead: str | None = None
+    client: AnyClient, member: Membership, action: Action, *, back: str, decline_label: str, advice: str | None = None
 ) -> Response:
     """The page for a person who may not do `action`: it names the people who may.
 
-    `leave` is the label of the button that declines; `instead` what to ask those people for, if that is not to sign in
-    to the client once.
+    `decline_label` is that of the button that declines; `advice` says what to ask those people for, if that is not to
+    sign in to the client once.
     """
     refusal: Refusal | None = None
     try:
@@ -285,7 +286,7 @@ def viewer_page(
         refusal = error
     page = render_template(
         "oidc/ask_an_owner.html", client=client, school=member.estab.school, refusal=refusal,
-        who_may=people.who_may(member.estab_id, action), back=back, leave=leave, instead=instead,
+        people=people.who_may(member.estab_id, action), back=back, decline_label=decline_label, advice=advice,
     )  # fmt: skip
     return make_response(page, 403)
 
@@ -295,11 +296,11 @@ def question_of(client: AnyClient, requested: frozenset[str], member: Membership
     return Question(authorise.proposal(member.estab_id, client, requested), authorise.default_end(client))
 
 
-def _page(waiting: Waiting, member: Membership, form: Decision, other: Colleague | None = None) -> Response:
+def _page(waiting: Waiting, member: Membership, form: Decision, colleague_form: Colleague | None = None) -> Response:
     security.allow_form_redirects()
     client, requested = waiting.request.client.registered, authorize.requested_scopes(waiting.request)
     back = pending_requests.address(waiting.pending)
-    return question_page(client, requested, member, form, back=back, other=other or Colleague())
+    return question_page(client, requested, member, form, back=back, colleague_form=colleague_form or Colleague())
 
 
 def _ticked_areas() -> frozenset[str]:
@@ -311,7 +312,7 @@ def _viewer_response(waiting: Waiting, member: Membership, action: Action) -> Re
         return _redirect_cancelled(waiting)
     security.allow_form_redirects()
     client, back = waiting.request.client.registered, pending_requests.address(waiting.pending)
-    return viewer_page(client, member, action, back=back, leave=f"Back to {client.client_name}")
+    return viewer_page(client, member, action, back=back, decline_label=f"Back to {client.client_name}")
 
 
 def _load_waiting(step: Step) -> Waiting | Response:

@@ -136,8 +136,8 @@ def _question(device_request: DeviceRequest, client: OAuthClient, signed_in: Sig
         return response
     if not member.may(Action.APPROVE_DEVICES):
         return consent.viewer_page(
-            registered, member, Action.APPROVE_DEVICES, back=_address(code), leave="Do not connect",
-            instead=ASK_TO_CONNECT,
+            registered, member, Action.APPROVE_DEVICES, back=_address(code), decline_label="Do not connect",
+            advice=ASK_TO_CONNECT,
         )  # fmt: skip
     if not registry.accepts_mis(registered, member.estab.mis):
         return consent.which_mis(registered, member) or redirect(_address(code), 303)

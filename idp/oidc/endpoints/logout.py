@@ -164,7 +164,7 @@ def _address(sent: Parameters) -> str:
 
 def _bad_logout_page(error: InvalidLogoutRequest) -> Response:
     failures.note("invalid_request", error.parameter, error.detail)
-    page = render_template("oidc/bad_logout.html", bad=error, request_id=middleware.request_id())
+    page = render_template("oidc/bad_logout.html", error=error, request_id=middleware.request_id())
     return make_response(page, 400)
 
 
