@@ -241,7 +241,7 @@ def question_page(
     client: AnyClient, requested: frozenset[str], member: Membership, form: Decision, *, back: str,
     colleague_form: Colleague | None = None, template: str = "oidc/consent.html", **options: object,
 ) -> Response:  # fmt: skip
-    """The page, with the ticked areas. `back` leads on after another person signed in; `colleague_form` asks a colleague."""
+    """The page, with the ticked areas. `back` leads on after another sign-in; `colleague_form` asks a colleague."""
     question, before = question_of(client, requested, member), form_drafts.saved_fields()
     ticked = question.proposal.ticked if before is None else frozenset(before.getlist("area"))
     if browser_request.method == "POST":
