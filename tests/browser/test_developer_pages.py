@@ -110,7 +110,7 @@ def test_an_application_is_made_tried_and_goes_live(new_window, issuer, work, ch
     check_page(page, "developer-try-it-steps")
 
     sign_in(page, f"{issuer}/operate/sign-in", "ops@idaas.example", operators_seed)
-    page.get_by_role("link", name="Requests of partners").click()
+    page.get_by_role("link", name="Requests from partners").click()
     page.get_by_role("link", name="Bellringer: Assembly Connector").click()
     check_page(page, "operator-request")
     page.locator("#approve").click()
