@@ -252,7 +252,7 @@ def measure(url: str, kind: str, *, rounds: int, calls: int) -> list[Figure]:
         for subject in subjects:
             subject.round(calls, keep=number > 0)
     with world.app.app_context():
-        price = limits.prices(database.db.engine, database.ENGINES.for_app(world.app).autocommit)
+        price = limits.prices(database.db.engine, database.db.engine.execution_options(autocommit=True))
         database.db.engine.dispose()
     figures = [figure for subject in subjects for figure in _figures(subject, bare_view, kind, price)]
     proven, plain = (

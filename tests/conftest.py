@@ -256,7 +256,7 @@ def run_overlapping(work: Work) -> Callable[..., Any]:
 @pytest.fixture
 def on_postgresql(app: Flask) -> None:
     """Skip a test of what only PostgreSQL does; `everything` has it run there."""
-    if database.ENGINES.for_app(app).transactional.dialect.name != "postgresql":
+    if database.CONNECTIONS.for_app(app).engine.dialect.name != "postgresql":
         pytest.skip("only PostgreSQL does this")
 
 

@@ -5,10 +5,8 @@ commits. `foundation/web/transactions` does, once per request.
 """
 
 import sqlite3
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache, lru_cache
 from pathlib import Path
@@ -36,12 +34,13 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.exc import DBAPIError, InvalidatePoolError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import DeclarativeBase, Session, SessionTransaction, registry
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 
 from idp.foundation import clock, crypto, request_state
 from idp.foundation.fastpath import libpq
+from idp.foundation.fastpath.connections import KeptConnections, PooledConnections
 from idp.foundation.runtime import PerApplication
 from idp.foundation.setting_types import ROOT
 from idp.foundation.settings import Settings
@@ -50,8 +49,6 @@ log = structlog.get_logger(__name__)
 
 ASYNCHRONOUS_COMMIT_KEY: Final = "asynchronous commit"
 """Key in the info of a SQLite connection whose commits do not wait for the disk until it is returned to the pool."""
-MAX_IDLE_SECONDS = 1.0
-"""A pooled connection that was idle for longer is checked before it is used."""
 
 
 class Instant(TypeDecorator[datetime]):
@@ -143,15 +140,7 @@ else:
     Base = db.Model
 
 
-@dataclass(frozen=True, slots=True)
-class Engines:
-    """One pool of connections, with and without transactions."""
-
-    transactional: Engine
-    autocommit: Engine
-
-
-ENGINES: Final = PerApplication[Engines]()
+CONNECTIONS: Final = PerApplication[PooledConnections]()
 
 
 def session() -> Session:
@@ -167,9 +156,10 @@ def connection() -> Connection:
     """
     state = request_state.current()
     if state.connection is None:
-        engines = ENGINES.get()
-        engine = engines.autocommit if state.autocommit else engines.transactional
-        state.connection = engine.connect()
+        taken = CONNECTIONS.get().take()
+        if taken.get_execution_options().get("autocommit", False) is not state.autocommit:
+            taken.execution_options(autocommit=state.autocommit)
+        state.connection = taken
     return state.connection
 
 
@@ -183,11 +173,11 @@ def close(_fault: object = None) -> None:
 
 
 def release_connection() -> None:
-    """Return the connection to the pool, rolling back what was not committed."""
+    """Return the connection, rolling back what was not committed."""
     state = request_state.current()
-    if (opened := state.connection) is not None:
+    if (taken := state.connection) is not None:
         state.connection = None
-        opened.close()
+        CONNECTIONS.get().give_back(taken)
 
 
 def end_read_transaction() -> None:
@@ -214,10 +204,7 @@ def configure(app: Flask, settings: Settings) -> None:
         options["connect_args"] = {"timeout": settings.database.busy_timeout}
     else:
         options |= {
-            "pool_size": settings.database.pool_size,
-            "max_overflow": 0,
-            "pool_timeout": 5,
-            "pool_reset_on_return": None,  # `libpq.roll_back_returned` does it
+            "poolclass": NullPool,  # `KeptConnections` keeps them
             "connect_args": {
                 "autocommit": True,  # BEGIN is sent by `_begin_transactions`
                 "connect_timeout": 5,
@@ -231,17 +218,17 @@ def configure(app: Flask, settings: Settings) -> None:
     db.init_app(app)
     app.teardown_appcontext_funcs[:] = [close]  # replaces Flask-SQLAlchemy's, which looks up a session each time
     with app.app_context():
+        connections = PooledConnections(db.engine)
         if db.engine.dialect.name == "sqlite":
             _tune_sqlite(db.engine)
             _begin_transactions(
                 db.engine, "BEGIN IMMEDIATE", lambda current, sql: current.connection.cursor().execute(sql)
             )
         else:
-            _check_idle_connections(db.engine)
+            connections = KeptConnections(db.engine, settings.database.pool_size)
             _begin_transactions(db.engine, "BEGIN", libpq.execute)
             libpq.note_rollbacks(db.engine)
-            libpq.roll_back_returned(db.engine)
-        ENGINES.set(app, Engines(db.engine, db.engine.execution_options(autocommit=True)))
+        CONNECTIONS.set(app, connections)
 
 
 def _tune_sqlite(engine: Engine) -> None:
@@ -264,7 +251,7 @@ def _tune_sqlite(engine: Engine) -> None:
 
 
 def _begin_transactions(engine: Engine, begin: str, execute: Callable[[Connection, str], object]) -> None:
-    """Send `begin` where a transaction begins, unless the engine's option `autocommit` says that there is none.
+    """Send `begin` where a transaction begins, unless the connection's option `autocommit` says that there is none.
 
     The drivers begin none by themselves. SQLAlchemy's own isolation level AUTOCOMMIT would change the connection for
     each such request, and change it back.
@@ -277,34 +264,6 @@ def _begin_transactions(engine: Engine, begin: str, execute: Callable[[Connectio
                 execute(connection, begin)
             except connection.dialect.loaded_dbapi.Error as error:
                 raise wrap_driver_error(error, begin, connection) from error
-
-
-def _check_idle_connections(engine: Engine) -> None:
-    """Ping a connection that was idle for `MAX_IDLE_SECONDS` before it is used.
-
-    If that fails, the whole pool is discarded, because a restart of the database closes all connections. Under load
-    nothing is pinged until a request loses its connection; then each connection that was in the pool at that time is.
-    """
-    lost_at = 0.0
-
-    @event.listens_for(engine, "invalidate")
-    def _lost(_connection: Any, _record: ConnectionPoolEntry, _error: BaseException | None) -> None:
-        nonlocal lost_at
-        lost_at = time.monotonic()
-
-    @event.listens_for(engine, "checkin")
-    def _returned(_connection: Any, record: ConnectionPoolEntry) -> None:
-        record.info["since"] = time.monotonic()
-
-    @event.listens_for(engine, "checkout")
-    def _checked_out(connection: Any, record: ConnectionPoolEntry, _proxy: object) -> None:
-        since = record.info.get("since")
-        if since is None or (since > lost_at and time.monotonic() - since < MAX_IDLE_SECONDS):
-            return
-        try:
-            engine.dialect.do_ping(connection)
-        except engine.dialect.loaded_dbapi.Error as error:
-            raise InvalidatePoolError from error
 
 
 def wrap_driver_error(error: Exception, sql: str, connection: Connection) -> BaseException:

@@ -13,6 +13,7 @@ from sqlalchemy import make_url
 
 from idp.app import create_app
 from idp.foundation import database, runtime
+from idp.foundation.fastpath import connections
 from idp.foundation.load_settings import load
 from idp.foundation.web.transactions import transaction
 from tests import factories, postgresql
@@ -118,7 +119,7 @@ def test_after_a_restart_of_postgresql_no_request_gets_a_dead_connection(instanc
         idle = time.monotonic()
         server.stop()
         server.start()
-        time.sleep(max(0.0, idle + database.MAX_IDLE_SECONDS * 2 - time.monotonic()))
+        time.sleep(max(0.0, idle + connections.MAX_IDLE_SECONDS * 2 - time.monotonic()))
         after_restart = [request_statuses(outside, address, call) for _ in range(6)]
 
     assert after_restart == [before] * 6

@@ -1,12 +1,12 @@
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from psycopg.pq import TransactionStatus
-from sqlalchemy import insert, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import NullPool, create_engine, insert, select, update
+from sqlalchemy.exc import IntegrityError, OperationalError, TimeoutError as PoolTimeout
 
 from idp.estabs.models import PersonalSecret
 from idp.foundation import clock, crypto, database, request_state
+from idp.foundation.fastpath import connections
 from idp.outbox.models import Message
 from idp.partners.models import ClientSecret
 
@@ -106,15 +106,42 @@ def test_changes_of_a_request_that_raised_are_rolled_back(work):
 
 
 @pytest.mark.usefixtures("on_postgresql")
-def test_a_transaction_that_a_connection_has_open_is_rolled_back_when_it_returns_to_the_pool(app):
-    engine = database.ENGINES.for_app(app).autocommit
-    with engine.connect() as connection:
-        driver = connection.connection.driver_connection
-        driver.execute("BEGIN")
-        driver.execute("CREATE TABLE left_open (id int)")
-    assert driver.info.transaction_status == TransactionStatus.IDLE
-    with engine.connect() as connection:
-        assert connection.exec_driver_sql("SELECT to_regclass('left_open')").scalar() is None
+def test_a_transaction_that_was_left_open_is_rolled_back_before_the_next_request(app):
+    pool = database.CONNECTIONS.for_app(app)
+    left_open = pool.take()
+    left_open.exec_driver_sql("CREATE TABLE left_open (id int)")
+    pool.give_back(left_open)
+    taken = pool.take()
+    assert taken is left_open, "the one that was returned last is used first"
+    assert not taken.in_transaction()
+    assert taken.exec_driver_sql("SELECT to_regclass('left_open')").scalar() is None
+    pool.give_back(taken)
+
+
+@pytest.mark.usefixtures("on_postgresql")
+def test_while_all_connections_are_in_use_a_request_waits_and_is_then_refused(app, monkeypatch):
+    monkeypatch.setattr(connections, "MAX_WAIT_SECONDS", 0.05)
+    engine = database.CONNECTIONS.for_app(app).engine
+    pool = connections.KeptConnections(engine, 2)
+    one, other = pool.take(), pool.take()
+    with pytest.raises(PoolTimeout):
+        pool.take()
+    pool.give_back(other)
+    assert pool.take() is other
+    for taken in (one, other):
+        pool.give_back(taken)
+    engine.dispose()
+    assert one.closed
+    assert other.closed
+
+
+@pytest.mark.usefixtures("on_postgresql")
+def test_a_connection_that_cannot_be_made_takes_no_place(app):
+    unreachable = create_engine("postgresql+psycopg://nobody@127.0.0.1:1/none", poolclass=NullPool)
+    pool = connections.KeptConnections(unreachable, 1)
+    for _ in range(2):
+        with pytest.raises(OperationalError):
+            pool.take()
 
 
 def test_statements_and_objects_share_one_transaction(work):

@@ -121,7 +121,7 @@ def _foreign_secrets(target: FuzzTarget, endpoint: str) -> tuple[str, ...]:
 def test_tampered_requests_are_answered(target, endpoint, data):
     browser = target.browser() if endpoint == "logout" else target.web
     sent = data.draw(tampered(VALID[endpoint](target)))
-    with recorded_writes(database.ENGINES.for_app(target.app).transactional) as writes:
+    with recorded_writes(database.CONNECTIONS.for_app(target.app).engine) as writes:
         response = sent.send(browser)
     responses.check(response, REGISTERED, _foreign_secrets(target, endpoint))
     target.log.check(target.secrets)

@@ -34,7 +34,7 @@ ALWAYS_WRONG_FORMS = {"account mobile code", "mobile code", "reset code", "opera
 
 @pytest.fixture(scope="module")
 def engine(target):
-    return database.ENGINES.for_app(target.app).transactional
+    return database.CONNECTIONS.for_app(target.app).engine
 
 
 @pytest.mark.parametrize("name", FORMS)

@@ -112,7 +112,7 @@ WRITTEN_BY_GET = {
 
 def test_get_requests_change_nothing(target):
     with target.app.app_context():
-        engine = database.ENGINES.for_app(target.app).transactional
+        engine = database.CONNECTIONS.for_app(target.app).engine
     for web in (target.web, target.browser()):
         for rule in _rules(target):
             for method in ("GET", "HEAD", "OPTIONS"):

@@ -15,7 +15,6 @@ from psycopg.adapt import PyFormat, Transformer
 from psycopg.pq import DiagnosticField, ExecStatus, TransactionStatus
 from psycopg.pq.abc import PGresult
 from sqlalchemy import Connection, Engine, PoolProxiedConnection, event
-from sqlalchemy.pool import ConnectionPoolEntry, PoolResetState
 
 _STATEMENTS_KEY: Final = "prepared statements"
 _ROLLED_BACK: Final = "rolled back"
@@ -82,18 +81,6 @@ def note_rollbacks(engine: Engine) -> None:
 
     for name in ("rollback", "rollback_savepoint"):
         event.listen(engine, name, note)
-
-
-def roll_back_returned(engine: Engine) -> None:
-    """Roll back the transaction that a connection has left open when it returns to the pool.
-
-    SQLAlchemy would have the driver do so each time, even if none is open: 6 % of an introspection.
-    """
-
-    @event.listens_for(engine, "reset")
-    def _reset(driver: "psycopg.Connection[Any]", _record: ConnectionPoolEntry, state: PoolResetState) -> None:
-        if not state.terminate_only and driver.pgconn.transaction_status != TransactionStatus.IDLE:
-            driver.rollback()
 
 
 def _forget_deallocated(pooled: PoolProxiedConnection, statements: dict[str, _PreparedStatement]) -> None:

@@ -121,7 +121,7 @@ class WriteStatement(_Prepared):
 
 
 def _is_autocommit(connection: Connection) -> bool:
-    return "autocommit" in connection.get_execution_options()
+    return bool(connection.get_execution_options().get("autocommit"))
 
 
 def _has_listeners(connection: Connection) -> bool:

@@ -9,6 +9,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from idp.estabs.models import PersonalSecret
 from idp.foundation import clock, crypto, database, request_state
+from idp.foundation.fastpath import connections
 from idp.foundation.fastpath.statements import Statement, WriteStatement
 from idp.oidc.models import RefreshFamily, Revoked
 
@@ -193,7 +194,7 @@ def test_listeners_to_statement_events_get_both_events_with_the_context_of_the_e
 
 def test_listeners_to_errors_get_them_with_the_context_of_the_execution(app, work):
     errors = []
-    engine = database.ENGINES.for_app(app).transactional
+    engine = database.CONNECTIONS.for_app(app).engine
 
     @event.listens_for(engine, "handle_error")
     def _note(context):
@@ -255,7 +256,7 @@ def test_statements_of_psycopg_work_after_savepoints_were_rolled_back(app, work)
             raise ZeroDivisionError
         assert SELECT_SECRET.one(by_digest=crypto.digest("the secret")) is None
 
-    database.ENGINES.for_app(app).transactional.dispose()  # psycopg has prepared nothing yet on a new connection
+    database.CONNECTIONS.for_app(app).engine.dispose()  # psycopg has prepared nothing yet on a new connection
     with work():
         rolls_back_a_savepoint()
     with work():
@@ -304,9 +305,10 @@ def test_rollbacks_leave_no_prepared_statements_behind(work):
 @pytest.fixture
 def restarted_database(app):
     """The database was restarted: every connection of the pool is dead, and the pool does not know."""
-    engine = database.ENGINES.for_app(app).transactional
-    with engine.connect(), engine.connect(), engine.connect():
-        pass
+    pool = database.CONNECTIONS.for_app(app)
+    engine = pool.engine
+    for taken in [pool.take() for _ in range(3)]:
+        pool.give_back(taken)
     others = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
     with create_engine(engine.url, poolclass=NullPool, isolation_level="AUTOCOMMIT").connect() as outside:
         outside.execute(text(f"SELECT pg_terminate_backend(pid) {others}"))
@@ -320,7 +322,7 @@ def restarted_database(app):
 def test_in_a_busy_pool_a_restart_costs_one_failure_and_not_one_for_each_connection(
     restarted_database, work, monkeypatch
 ):
-    monkeypatch.setattr(database, "MAX_IDLE_SECONDS", 3600)
+    monkeypatch.setattr(connections, "MAX_IDLE_SECONDS", 3600)
     with pytest.raises(DBAPIError), work():
         SELECT_SECRET.one(by_digest=crypto.digest("the secret"))
     with work():
@@ -329,6 +331,6 @@ def test_in_a_busy_pool_a_restart_costs_one_failure_and_not_one_for_each_connect
 
 @pytest.mark.usefixtures("on_postgresql")
 def test_in_an_idle_pool_a_restart_costs_no_failure(restarted_database, work, monkeypatch):
-    monkeypatch.setattr(database, "MAX_IDLE_SECONDS", 0)
+    monkeypatch.setattr(connections, "MAX_IDLE_SECONDS", 0)
     with work():
         assert SELECT_SECRET.one(by_digest=crypto.digest("the secret")) is None

@@ -1,7 +1,7 @@
 import pytest
-from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
 
+from idp.foundation import database
 from idp.foundation.errors import Busy, Refusal
 from idp.foundation.web import security
 from tests.factories import an_administrator
@@ -61,7 +61,7 @@ def test_an_error_page_shows_who_is_signed_in(app, web, work, monkeypatch, path)
         username = an_administrator().username
     Person(web).signs_in(username)
     monkeypatch.setattr(app, "testing", False)
-    monkeypatch.setattr(Engine, "connect", unreachable)
+    monkeypatch.setattr(type(database.CONNECTIONS.for_app(app)), "take", unreachable)
 
     response = web.get(path)
 
@@ -75,7 +75,7 @@ def test_a_missing_page_needs_no_database(app, web, work, monkeypatch):
         username = an_administrator().username
     Person(web).signs_in(username)
     monkeypatch.setattr(app, "testing", False)
-    monkeypatch.setattr(Engine, "connect", unreachable)
+    monkeypatch.setattr(type(database.CONNECTIONS.for_app(app)), "take", unreachable)
 
     assert web.get("/nowhere").status_code == 404
 
@@ -85,8 +85,8 @@ def unreachable(*_args, **_kwargs):
 
 
 @pytest.mark.parametrize("path", ["/", "/sign-in", "/oauth/authorize?client_id=x"])
-def test_a_signed_in_person_gets_an_error_page_without_the_database(web, monkeypatch, path):
-    monkeypatch.setattr(Engine, "connect", unreachable)
+def test_a_signed_in_person_gets_an_error_page_without_the_database(app, web, monkeypatch, path):
+    monkeypatch.setattr(type(database.CONNECTIONS.for_app(app)), "take", unreachable)
     web.set_cookie("idaas-session", "whatever it is")
 
     response = web.get(path)

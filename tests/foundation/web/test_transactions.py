@@ -34,7 +34,7 @@ def test_these_routes_run_in_autocommit_and_no_others(app):
 @pytest.fixture
 def isolation_modes(app):
     """`modes(call)` returns the response, and for each statement of the request whether it ran in autocommit."""
-    engine = database.ENGINES.for_app(app).transactional
+    engine = database.CONNECTIONS.for_app(app).engine
 
     def watch(call):
         seen: list[bool] = []
