@@ -175,7 +175,7 @@ def release_connection() -> None:
     state = request_state.current()
     if (taken := state.connection) is not None:
         state.connection = None
-        CONNECTIONS.get().give_back(taken)
+        CONNECTIONS.get().release(taken)
 
 
 def end_read_transaction() -> None:

@@ -110,12 +110,12 @@ def test_a_transaction_that_was_left_open_is_rolled_back_before_the_next_request
     pool = database.CONNECTIONS.for_app(app)
     left_open = pool.take()
     left_open.exec_driver_sql("CREATE TABLE left_open (id int)")
-    pool.give_back(left_open)
+    pool.release(left_open)
     taken = pool.take()
     assert taken is left_open, "the one that was returned last is used first"
     assert not taken.in_transaction()
     assert taken.exec_driver_sql("SELECT to_regclass('left_open')").scalar() is None
-    pool.give_back(taken)
+    pool.release(taken)
 
 
 @pytest.mark.usefixtures("on_postgresql")
@@ -126,10 +126,10 @@ def test_while_all_connections_are_in_use_a_request_waits_and_is_then_refused(ap
     one, other = pool.take(), pool.take()
     with pytest.raises(PoolTimeout):
         pool.take()
-    pool.give_back(other)
+    pool.release(other)
     assert pool.take() is other
     for taken in (one, other):
-        pool.give_back(taken)
+        pool.release(taken)
     engine.dispose()
     assert one.closed
     assert other.closed

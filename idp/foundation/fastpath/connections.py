@@ -32,7 +32,7 @@ class PooledConnections:
         """A connection for one request. Raises SQLAlchemy's `TimeoutError`, or `DBAPIError` where none can be made."""
         return self.engine.connect()
 
-    def give_back(self, connection: Connection) -> None:
+    def release(self, connection: Connection) -> None:
         """Return a connection, after rolling back what was not committed."""
         connection.close()
 
@@ -66,7 +66,7 @@ class KeptConnections(PooledConnections):
             self._places.put(None)
             raise
 
-    def give_back(self, connection: Connection) -> None:
+    def release(self, connection: Connection) -> None:
         """Keep a connection for the next request, after rolling back what was not committed."""
         is_kept = False
         try:

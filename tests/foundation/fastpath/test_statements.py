@@ -308,7 +308,7 @@ def restarted_database(app):
     pool = database.CONNECTIONS.for_app(app)
     engine = pool.engine
     for taken in [pool.take() for _ in range(3)]:
-        pool.give_back(taken)
+        pool.release(taken)
     others = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
     with create_engine(engine.url, poolclass=NullPool, isolation_level="AUTOCOMMIT").connect() as outside:
         outside.execute(text(f"SELECT pg_terminate_backend(pid) {others}"))
