@@ -86,7 +86,7 @@ REMOVED_NAMES = {
     "DRESSED", "dressed", "DRIPPED", "each", "each_id", "ENCODED_FOR_NOTHING", "ENDS", "ENOUGH", "EVERYONE",
     "_EVERYONE", "_EVERYWHERE", "explained", "FAIR", "FAREWELL", "_faults", "FEW_LEFT", "few_names", "FEWEST_BYTES",
     "file_fault", "filled_in", "finish_and_halt", "FOR_ANYBODY", "_for_programs", "FOREVER", "FORGET", "forget_keys",
-    "FORGOTTEN", "ForgottenExtract", "form_of", "FRESH_SECONDS", "_GAPS", "release", "_give_seed", "GIVEN", "go_on",
+    "FORGOTTEN", "ForgottenExtract", "form_of", "FRESH_SECONDS", "_GAPS", "give_back", "_give_seed", "GIVEN", "go_on",
     "goes_through", "GONE", "GOODBYE", "got", "GRACE", "_GRANTED", "Ground", "ground", "GUARDED", "HALF", "HALF_WAY",
     "halt_before_commit", "halting", "hammer", "heard_longest_ago", "HELD_BACK", "_HELD_BACK", "HERE", "hold_the_clock",
     "hold_the_second", "_holder", "HOLDS", "HOUSE", "HUNG_UP", "in_a_line", "IN_ORDER", "_IN_PHRASES", "_in_turn",
