@@ -2,9 +2,8 @@
 
 from typing import Final
 
-from idp.foundation.database import connection, wrap_driver_error
+from idp.foundation.database import ASYNCHRONOUS_COMMIT_KEY, connection, wrap_driver_error
 from idp.foundation.fastpath import libpq
-from idp.foundation.fastpath.connections import ASYNCHRONOUS_COMMIT_KEY
 
 _COMMAND: Final = "SET LOCAL synchronous_commit TO off"
 

@@ -36,17 +36,19 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import DeclarativeBase, Session, SessionTransaction, registry
-from sqlalchemy.pool import ConnectionPoolEntry, NullPool, SingletonThreadPool
+from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 
 from idp.foundation import clock, crypto, request_state
 from idp.foundation.fastpath import libpq
-from idp.foundation.fastpath.connections import ASYNCHRONOUS_COMMIT_KEY, KeptConnections, PooledConnections
+from idp.foundation.fastpath.connections import KeptConnections, PooledConnections
 from idp.foundation.runtime import PerApplication
 from idp.foundation.setting_types import ROOT
 from idp.foundation.settings import Settings
 
 log = structlog.get_logger(__name__)
 
+ASYNCHRONOUS_COMMIT_KEY: Final = "asynchronous commit"
+"""Key in the info of a SQLite connection whose commits do not wait for the disk until it is returned to the pool."""
 
 
 class Instant(TypeDecorator[datetime]):
@@ -216,18 +218,17 @@ def configure(app: Flask, settings: Settings) -> None:
     db.init_app(app)
     app.teardown_appcontext_funcs[:] = [close]  # replaces Flask-SQLAlchemy's, which looks up a session each time
     with app.app_context():
-        size = settings.database.pool_size
+        connections = PooledConnections(db.engine)
         if db.engine.dialect.name == "sqlite":
-            size = max(size, settings.server.concurrent_requests + 1)  # and one for /readyz
             _tune_sqlite(db.engine)
             _begin_transactions(
                 db.engine, "BEGIN IMMEDIATE", lambda current, sql: current.connection.cursor().execute(sql)
             )
         else:
+            connections = KeptConnections(db.engine, settings.database.pool_size)
             _begin_transactions(db.engine, "BEGIN", libpq.execute)
             libpq.note_rollbacks(db.engine)
-        is_in_memory = isinstance(db.engine.pool, SingletonThreadPool)
-        CONNECTIONS.set(app, PooledConnections(db.engine) if is_in_memory else KeptConnections(db.engine, size))
+        CONNECTIONS.set(app, connections)
 
 
 def _tune_sqlite(engine: Engine) -> None:

@@ -1,7 +1,7 @@
-"""Connections to the database, kept with what SQLAlchemy makes around each until a request needs it again.
+"""SQLAlchemy's connections to PostgreSQL, kept with what SQLAlchemy makes around each until a request needs it again.
 
-To make that anew for each request, and to take the driver's connection out of SQLAlchemy's pool and return it, takes a
-tenth of an introspection and a twentieth of a silent authorize.
+To make that anew for each request, and to take the driver's connection out of SQLAlchemy's pool and return it, takes
+13 % of an introspection and 5 % of a silent authorize. SQLite's connections are closed, and pooled by SQLAlchemy.
 """
 
 import time
@@ -18,12 +18,8 @@ MAX_IDLE_SECONDS = 1.0
 """A connection that was idle for longer is pinged before it is used: the database may have been restarted."""
 
 
-ASYNCHRONOUS_COMMIT_KEY: Final = "asynchronous commit"
-"""Key in the info of a SQLite connection whose commits do not wait for the disk until it is returned to the pool."""
-
-
 class PooledConnections:
-    """The connections of one process, returned to SQLAlchemy's pool after each use: for a database in memory."""
+    """The connections of one process, pooled by SQLAlchemy."""
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
@@ -68,13 +64,13 @@ class KeptConnections(PooledConnections):
 
     def release(self, connection: Connection) -> None:
         """Keep a connection for the next request, after rolling back what was not committed."""
-        is_kept = False
+        is_usable = False
         try:
             if connection.in_transaction():
                 connection.rollback()
-            is_kept = not (connection.invalidated or connection.closed or ASYNCHRONOUS_COMMIT_KEY in connection.info)
+            is_usable = not (connection.invalidated or connection.closed)
         finally:
-            if is_kept:
+            if is_usable:
                 self._idle.append((connection, time.monotonic()))
             else:
                 connection.close()
