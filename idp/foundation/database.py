@@ -155,6 +155,8 @@ def connection() -> Connection:
     For Core statements on busy paths: making an ORM session takes as long as several of them.
     """
     state = request_state.current()
+    if state.connection is not None and state.connection.closed:  # it could begin no transaction
+        release_connection()
     if state.connection is None:
         taken = CONNECTIONS.get().take()
         if taken.get_execution_options().get("autocommit", False) is not state.autocommit:
@@ -166,10 +168,12 @@ def connection() -> Connection:
 def close(_fault: object = None) -> None:
     """Close session and connection, rolling back what was not committed."""
     state = request_state.current()
-    if state.has_session:
-        state.has_session = False
-        db.session.remove()
-    release_connection()
+    try:
+        if state.has_session:
+            state.has_session = False
+            db.session.remove()
+    finally:
+        release_connection()
 
 
 def release_connection() -> None:
@@ -263,7 +267,9 @@ def _begin_transactions(engine: Engine, begin: str, execute: Callable[[Connectio
             try:  # without SQLAlchemy, which would take as long as for a query
                 execute(connection, begin)
             except connection.dialect.loaded_dbapi.Error as error:
-                raise wrap_driver_error(error, begin, connection) from error
+                wrapped = wrap_driver_error(error, begin, connection)
+                connection.close()  # SQLAlchemy would begin no transaction on it again
+                raise wrapped from error
 
 
 def wrap_driver_error(error: Exception, sql: str, connection: Connection) -> BaseException:

@@ -44,7 +44,7 @@ def start_linking(person):
 
 
 def complete_linking(person, provider):
-    return person.comes_back("microsoft", provider.authorizes(start_linking(person).location))
+    return person.returns_with("microsoft", provider.authorizes(start_linking(person).location))
 
 
 def accounts(work):
@@ -64,7 +64,7 @@ def test_linked_accounts_are_not_mentioned_when_federation_is_off(jo, account):
 def test_a_person_links_sees_and_unlinks_their_account(signed_in, provider, account, work, outbox):
     location = start_linking(signed_in).location
     assert "prompt=select_account" in location
-    response = signed_in.comes_back("microsoft", provider.authorizes(location))
+    response = signed_in.returns_with("microsoft", provider.authorizes(location))
 
     assert response.location == HOME
     signed_in.opens(HOME)
@@ -123,23 +123,23 @@ def test_after_unlinking_it_signs_no_one_in(signed_in, stranger, provider, accou
     link(account.id)
     signed_in.sends(UNLINK)
 
-    assert stranger.goes_and_returns("microsoft", provider).status_code == 403
+    assert stranger.signs_in_with("microsoft", provider).status_code == 403
 
 
 def test_linking_the_same_account_twice_succeeds(signed_in, provider, account, work):
     first = provider.authorizes(start_linking(signed_in).location)
     second = provider.authorizes(start_linking(signed_in).location)
-    assert signed_in.comes_back("microsoft", first).location == HOME
-    assert signed_in.comes_back("microsoft", second).location == HOME
+    assert signed_in.returns_with("microsoft", first).location == HOME
+    assert signed_in.returns_with("microsoft", second).location == HOME
     assert len(accounts(work)) == 1
 
 
 def test_a_second_account_of_one_provider_is_refused(signed_in, provider, account, work):
     first = provider.authorizes(start_linking(signed_in).location)
     second = provider.authorizes(start_linking(signed_in).location)
-    signed_in.comes_back("microsoft", first)
+    signed_in.returns_with("microsoft", first)
     provider.overrides["sub"] = "another"
-    assert signed_in.comes_back("microsoft", second).status_code == 409
+    assert signed_in.returns_with("microsoft", second).status_code == 409
     assert "Unlink the account" in signed_in.page_text
     assert accounts(work) == [(account.id, "microsoft", "sub-of-jo", TENANT)]
 
@@ -196,7 +196,7 @@ def test_linking_and_unlinking_need_a_recent_sign_in(signed_in, provider, accoun
 
 def test_the_account_itself_is_not_enough_to_change_what_protects_one(stranger, provider, account, link):
     link(account.id)
-    stranger.goes_and_returns("microsoft", provider)
+    stranger.signs_in_with("microsoft", provider)
 
     response = start_linking(stranger)
 
@@ -209,7 +209,7 @@ def test_a_person_with_a_second_factor_still_uses_it(stranger, provider, account
     with work():
         app = an_app(account.id)
     clock.move(timedelta(seconds=30))
-    response = stranger.goes_and_returns("microsoft", provider, back="/mobile/confirm")
+    response = stranger.signs_in_with("microsoft", provider, back="/mobile/confirm")
     assert response.location == "/sign-in/second-step?next=/mobile/confirm"
     with work() as session:
         assert session.query(BrowserSession).count() == 0
@@ -224,7 +224,7 @@ def test_a_person_with_a_second_factor_still_uses_it(stranger, provider, account
 def test_a_link_that_was_begun_ends_with_its_session(signed_in, provider, account, work):
     response = provider.authorizes(start_linking(signed_in).location)
     signed_in.signs_in(account.username, back="/x")
-    assert signed_in.comes_back("microsoft", response).status_code == 410
+    assert signed_in.returns_with("microsoft", response).status_code == 410
     assert accounts(work) == []
 
 
@@ -233,13 +233,13 @@ def test_a_link_that_one_person_began_is_not_given_to_the_next_at_the_browser(si
     with work():
         other = an_administrator().username
     signed_in.signs_in(other, back="/x")
-    assert signed_in.comes_back("microsoft", response).status_code == 410
+    assert signed_in.returns_with("microsoft", response).status_code == 410
     assert accounts(work) == []
 
 
 def test_a_person_who_cancels_is_back_on_the_page(signed_in, provider):
     state = provider.authorizes(start_linking(signed_in).location)["state"]
-    assert signed_in.comes_back("microsoft", {"error": "access_denied", "state": state}).location == HOME
+    assert signed_in.returns_with("microsoft", {"error": "access_denied", "state": state}).location == HOME
     assert "Nothing was changed." in signed_in.opens(HOME).text
 
 

@@ -315,7 +315,7 @@ class TestOtherSessionsAfterAChange:
         signed_in.sends_again(self.CODES + "?next=/manage/security")
         assert signed_in.page.find(id="done")["href"] == self.OTHERS
         signed_in.opens(self.OTHERS)
-        assert "You are also signed in in another browser." in signed_in.page_text
+        assert "You are also signed in with another browser." in signed_in.page_text
         assert signed_in.sends_again(self.OTHERS).location == "/manage/security"
         assert elsewhere.opens("/manage").location.startswith("/sign-in")
         assert signed_in.opens(self.OTHERS).location == "/manage/security"

@@ -211,7 +211,7 @@ def test_a_code_signs_in_once_and_is_told_by_mail(jo_with_codes, stranger, accou
     stranger.sends("/sign-out")
 
     assert recovers(stranger, account, code).status_code == 422
-    assert "it was used before" in stranger.page_text
+    assert "it has been used before" in stranger.page_text
 
 
 def test_the_mail_about_the_eighth_code_says_to_make_new_ones(jo_with_codes, account, work, outbox, clock):  # noqa: F811

@@ -7,8 +7,10 @@ To make that anew for each request, and to take the driver's connection out of S
 import time
 from collections import deque
 from queue import Empty, SimpleQueue
-from typing import Final
+from typing import Any, Final, cast
 
+import psycopg
+from psycopg.pq import TransactionStatus
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
@@ -63,18 +65,23 @@ class KeptConnections(PooledConnections):
             raise
 
     def release(self, connection: Connection) -> None:
-        """Keep a connection for the next request, after rolling back what was not committed."""
-        is_usable = False
+        """Keep a connection for the next request, after rolling back what was not committed.
+
+        One in which the driver still has a transaction is closed: SQLAlchemy may not know of it after an error.
+        """
+        is_kept = False
         try:
-            if connection.in_transaction():
+            if connection.get_transaction() is not None:  # also one whose COMMIT failed
                 connection.rollback()
-            is_usable = not (connection.invalidated or connection.closed)
+            is_kept = not (connection.invalidated or connection.closed) and _is_idle(connection)
         finally:
-            if is_usable:
-                self._idle.append((connection, time.monotonic()))
-            else:
-                connection.close()
-            self._places.put(None)
+            try:
+                if is_kept:
+                    self._idle.append((connection, time.monotonic()))
+                else:
+                    connection.close()
+            finally:
+                self._places.put(None)
 
     def _pop(self) -> tuple[Connection, float] | None:
         try:
@@ -97,6 +104,7 @@ class KeptConnections(PooledConnections):
         except self.engine.dialect.loaded_dbapi.Error as error:
             connection.invalidate(error)
             connection.close()
+            self._close_idle(self.engine)  # a restart has ended them too, and each ping may take long
             return False
         return True
 
@@ -105,5 +113,10 @@ class KeptConnections(PooledConnections):
 
     def _close_idle(self, _engine: Engine) -> None:
         while (idle := self._pop()) is not None:
-            idle[0].detach()  # its pool was disposed of
+            idle[0].detach()  # its pool may have been disposed of
             idle[0].close()
+
+
+def _is_idle(connection: Connection) -> bool:
+    driver = cast("psycopg.Connection[Any]", connection.connection.driver_connection)
+    return driver.pgconn.transaction_status == TransactionStatus.IDLE

@@ -164,7 +164,7 @@ class TestRegister:
     def test_a_missing_folder_is_reported_at_once(self, command, servers):
         status, output = command("register", "--source", "/nowhere")
 
-        assert (status, "/nowhere is not there" in output) == (1, True)
+        assert (status, "/nowhere does not exist" in output) == (1, True)
         assert servers.codes == 0
 
     def test_an_mis_over_http_needs_a_password(self, command):
@@ -369,7 +369,7 @@ class TestSend:
 
         status, output = command("once")
 
-        assert (status, "is not there" in output) == (1, True)
+        assert (status, "does not exist" in output) == (1, True)
         assert servers.extracts == {}
         assert servers.reports[-1]["last_error"]["code"] == "extract_failed"
 
