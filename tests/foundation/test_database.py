@@ -1,12 +1,13 @@
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
+from psycopg.pq import TransactionStatus
 from sqlalchemy import NullPool, create_engine, insert, select, update
-from sqlalchemy.exc import IntegrityError, OperationalError, TimeoutError as PoolTimeout
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, TimeoutError as PoolTimeout
 
 from idp.estabs.models import PersonalSecret
 from idp.foundation import clock, crypto, database, request_state
-from idp.foundation.fastpath import connections
+from idp.foundation.fastpath import connections, libpq
 from idp.outbox.models import Message
 from idp.partners.models import ClientSecret
 
@@ -116,6 +117,48 @@ def test_a_transaction_that_was_left_open_is_rolled_back_before_the_next_request
     assert not taken.in_transaction()
     assert taken.exec_driver_sql("SELECT to_regclass('left_open')").scalar() is None
     pool.release(taken)
+
+
+@pytest.mark.usefixtures("on_postgresql")
+def test_a_connection_whose_commit_failed_serves_the_next_request(app):
+    pool = database.CONNECTIONS.for_app(app)
+    taken = pool.take()
+    taken.exec_driver_sql("CREATE TABLE numbers (number int UNIQUE DEFERRABLE INITIALLY DEFERRED)")
+    taken.exec_driver_sql("INSERT INTO numbers VALUES (1), (1)")
+    with pytest.raises(IntegrityError):
+        taken.commit()
+    pool.release(taken)
+
+    following = pool.take()
+    assert following.exec_driver_sql("SELECT to_regclass('numbers')").scalar() is None
+    assert following.in_transaction()
+    pool.release(following)
+
+
+@pytest.mark.usefixtures("on_postgresql")
+def test_a_connection_whose_driver_has_a_transaction_that_sqlalchemy_does_not_know_of_is_not_kept(app):
+    pool = database.CONNECTIONS.for_app(app)
+    taken = pool.take()
+    libpq.execute(taken, "BEGIN")
+    pool.release(taken)
+    assert taken.closed
+
+
+@pytest.mark.usefixtures("on_postgresql")
+def test_after_begin_has_failed_the_request_continues_on_another_connection_and_in_a_transaction(app, monkeypatch):
+    with app.app_context():
+        first = database.connection()
+        monkeypatch.setattr(libpq, "_SUCCEEDED", frozenset())  # any answer to BEGIN is an error
+        with pytest.raises(DBAPIError):
+            first.begin()
+        monkeypatch.undo()
+        assert first.closed
+        following = database.connection()
+        assert following is not first
+        following.exec_driver_sql("SELECT 1")
+        assert following.in_transaction()
+        assert following.connection.driver_connection.info.transaction_status == TransactionStatus.INTRANS
+        database.close()
 
 
 @pytest.mark.usefixtures("on_postgresql")
