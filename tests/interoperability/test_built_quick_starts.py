@@ -45,14 +45,14 @@ def test_a_proxy_lets_a_person_through(scene, browser, prepared):
     quick_start = quick_starts.find("oauth2-proxy")
     with sites.running(scene, quick_start.id, prepared(quick_start)) as site:
         browser.opens(f"{site.address}/")
-        assert browser.shown.status == 403
+        assert browser.page.status == 403
         visits.begin_sign_in(browser, site)
         browser.signs_in()
         browser.presses("deny")
-        assert "access_denied" in browser.shown.text
+        assert "access_denied" in browser.page.text
         visits.begin_sign_in(browser, site)
-        browser.arrives()
-        assert browser.shown.status == 502, "it has let the person through, and nothing is behind it"
+        browser.goes_to_page()
+        assert browser.page.status == 502, "it has let the person through, and nothing is behind it"
         browser.opens(f"{site.address}{quick_start.sign_out}")
         browser.opens(f"{site.address}/")
-        assert browser.shown.status == 403
+        assert browser.page.status == 403

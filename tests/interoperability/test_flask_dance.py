@@ -53,16 +53,16 @@ def test_sign_in_refresh_and_logout(scene, browser, on_a_port):
         return relying_party(scene.register(f"{address}/login/idaas/authorized"))
 
     at = on_a_port(make)
-    browser.arrives(f"{at}/login/idaas")
-    assert browser.shown.text == scene.name
+    browser.goes_to_page(f"{at}/login/idaas")
+    assert browser.page.text == scene.name
     browser.opens(f"{at}/later")
-    assert browser.shown.text == "True"
+    assert browser.page.text == "True"
     browser.opens(f"{at}/logout")
-    assert browser.shown.has("signed-out")
+    assert browser.page.has("signed-out")
     browser.opens(f"{at}/")
-    assert browser.shown.text == "Nobody"
+    assert browser.page.text == "Nobody"
     browser.opens(f"{at}/login/idaas")
-    assert browser.shown.has("sign-in")
+    assert browser.page.has("sign-in")
 
 
 def test_refusing_brings_the_person_back(scene, browser, on_a_port):
@@ -72,4 +72,4 @@ def test_refusing_brings_the_person_back(scene, browser, on_a_port):
     at = on_a_port(make)
     browser.opens(f"{at}/login/idaas")
     browser.presses("cancel")
-    assert browser.shown.text == "Nobody"
+    assert browser.page.text == "Nobody"

@@ -83,19 +83,19 @@ def test_sign_in_renewal_and_logout(site, scene, browser, on_a_port, method, bas
             return get_wsgi_application()
 
         at = on_a_port(make)
-        browser.arrives(f"{at}/oidc/authenticate/?next=/")
-        email = browser.shown.text
+        browser.goes_to_page(f"{at}/oidc/authenticate/?next=/")
+        email = browser.page.text
         assert "@" in email
 
         expire_id_token(browser)
         browser.opens(f"{at}/")  # to the provider with prompt=none, and back
-        assert browser.shown.text == email
+        assert browser.page.text == email
         assert is_renewed(browser)
 
         signs_out(browser, at)
-        assert browser.shown.text == "Nobody"
+        assert browser.page.text == "Nobody"
         browser.opens(f"{at}/oidc/authenticate/")
-        assert browser.shown.has("sign-in")
+        assert browser.page.has("sign-in")
 
 
 def signs_out(browser, at):

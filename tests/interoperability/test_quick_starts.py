@@ -62,8 +62,8 @@ def test_apache_signs_people_in_and_shows_an_error_once(scene, browser, tmp_path
         refused_at = browser.presses("deny")
         assert refused_at is None
         visits.press_form_post_response(browser)
-        assert "access_denied" in browser.shown.text, "an error with iss is shown, and leads nowhere again"
+        assert "access_denied" in browser.page.text, "an error with iss is shown, and leads nowhere again"
 
         visits.begin_sign_in(browser, site)
-        browser.arrives()
-        assert browser.shown.text == "Behind Apache"
+        browser.goes_to_page()
+        assert browser.page.text == "Behind Apache"

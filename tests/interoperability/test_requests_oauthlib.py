@@ -36,7 +36,7 @@ def test_sign_in_refresh_and_logout(scene, visitor):
     assert after["refresh_token"] == token["refresh_token"], "it stands, and the client keeps it"
 
     person.opens(f"{metadata['end_session_endpoint']}?{urlencode({'id_token_hint': after['id_token']})}")
-    assert person.shown.has("signed-out")
+    assert person.page.has("signed-out")
     silent_url, _ = client.authorization_url(metadata["authorization_endpoint"], prompt="none")
     assert ("error", "login_required") in person.opens(silent_url).query
 
