@@ -130,7 +130,10 @@ def running(
         before = (folder / name).read_text("utf-8") if text.startswith(APPENDED) else ""
         (folder / name).write_text(before + text, "utf-8")
     # Fetched and compiled before: that may take longer than a program may take to start.
-    if quick_start.language == "Rust":
+    if quick_start.language == "Go":
+        go = {"GOTOOLCHAIN": "local", "GOWORK": "off", "CGO_ENABLED": "0"}
+        run("go", ["build", "-o", os.devnull, "."], folder, **go)
+    elif quick_start.language == "Rust":
         compile_beside("cargo", ["build", "--quiet"], folder, **_FASTER_RUST)
     elif "spring-boot:run" in quick_start.run:
         run("mvn", ["-q", "-B", "spring-boot:help", "test-compile"], folder)
