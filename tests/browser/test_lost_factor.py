@@ -67,5 +67,5 @@ def test_the_owner_stops_a_recovery_that_a_stranger_began(a_member, new_window, 
     owner = jo.at(new_window("desktop"))
     owner.page.goto(outbox.last("recovery_notice").links[0])
     owner.presses("Stop it")
-    owner.sees("It is stopped")
+    owner.sees("You have stopped the removal")
     check_page(owner.page, "lost-factor-stopped")
