@@ -180,7 +180,7 @@ def test_while_all_connections_are_in_use_a_request_waits_and_is_then_refused(ap
 
 @pytest.mark.usefixtures("on_postgresql")
 def test_a_connection_that_cannot_be_made_takes_no_place(app):
-    unreachable = create_engine("postgresql+psycopg://nobody@127.0.0.1:1/none", poolclass=NullPool)
+    unreachable = create_engine("postgresql+psycopg://idp@127.0.0.1:1/idp", poolclass=NullPool)
     pool = connections.KeptConnections(unreachable, 1)
     for _ in range(2):
         with pytest.raises(OperationalError):

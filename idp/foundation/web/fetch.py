@@ -224,7 +224,7 @@ class _Deadline:
         self._changed = threading.Condition()
         self._until: float | None = None
         self._wakes_at: float | None = None
-        """When the thread wakes by itself. Waking it for each request would cost two more thread switches."""
+        """When the wait of the thread ends. To end it for each request would cost two more thread switches."""
         self._is_closed = False
         self._thread: threading.Thread | None = None
 
