@@ -15,7 +15,7 @@ from flask import Flask
 from sqlalchemy import insert, select
 
 from idp import migrations
-from idp.foundation import clock
+from idp.foundation import clock, database
 from idp.foundation.database import db
 from idp.foundation.web.transactions import transaction
 from idp.keys import ring
@@ -105,23 +105,22 @@ class PostgresqlDatabases(Databases):
             db.session.rollback()
 
     def restore(self, app: Flask) -> None:
-        with app.app_context():
-            db.session.remove()
-            tables = db.metadata.sorted_tables
-            delete_all = "; ".join(f'DELETE FROM "{table.name}"' for table in tables)
-            with db.engine.begin() as connection:
-                connection.exec_driver_sql("SET LOCAL session_replication_role = replica")  # the audit log refuses
-                # TRUNCATE is slow for a few rows, but leaves no dead rows behind, of which a register has thousands.
-                if connection.exec_driver_sql("SELECT EXISTS (SELECT 1 FROM search_words)").scalar_one():
-                    connection.exec_driver_sql("TRUNCATE search_words, school_words, word_trigrams")
-                connection.exec_driver_sql(delete_all)
-                for table in db.metadata.sorted_tables:
-                    if rows := self.rows_by_table.get(table.name):
-                        connection.execute(insert(table), rows)
+        tables = db.metadata.sorted_tables
+        delete_all = "; ".join(f'DELETE FROM "{table.name}"' for table in tables)
+        with transaction(app):
+            connection = database.connection()  # a kept one: the engine would make a new one for each test
+            connection.exec_driver_sql("SET LOCAL session_replication_role = replica")  # the audit log refuses
+            # TRUNCATE is slow for a few rows, but leaves no dead rows behind, of which a register has thousands.
+            if connection.exec_driver_sql("SELECT EXISTS (SELECT 1 FROM search_words)").scalar_one():
+                connection.exec_driver_sql("TRUNCATE search_words, school_words, word_trigrams")
+            connection.exec_driver_sql(delete_all)
+            for table in tables:
+                if rows := self.rows_by_table.get(table.name):
+                    connection.execute(insert(table), rows)
 
     def close(self) -> None:
-        for database in self.created:
-            self._execute(f'DROP DATABASE "{database}" WITH (FORCE)')
+        for name in self.created:
+            self._execute(f'DROP DATABASE "{name}" WITH (FORCE)')
 
     def _execute(self, statement: str) -> None:
         with psycopg.connect(f"{self.url}/postgres", autocommit=True) as connection:
