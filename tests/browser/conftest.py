@@ -51,8 +51,9 @@ PICTURES_WANTED = bool(os.environ.get("PICTURES"))
 PICTURES = Path(__file__).resolve().parents[2] / "var" / "pictures"
 BROWSER_OPTIONS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
+    "--disable-component-update", "--disable-sync", "--in-process-gpu",
 ]  # fmt: skip
+"""One process less, for drawing, takes a twentieth of the processor time."""
 AXE = Axe().axe_script
 OPTIONS = {"resultTypes": ["violations"], "preload": False}
 """No preloading: axe would fetch our @import from a wrong address."""
