@@ -4,12 +4,12 @@ Each application has a server of its own, because hooks on a module-global one w
 Discovery is generated from it.
 """
 
-import json
 from collections.abc import Callable
 from functools import cached_property
 from io import BytesIO
 from typing import Any, Final, cast
 
+import msgspec
 import structlog
 from authlib.oauth2 import OAuth2Error
 from authlib.oauth2.rfc6749 import AuthorizationServer, InvalidClientError
@@ -139,7 +139,7 @@ class Server(AuthorizationServer):  # type: ignore[misc]  # Authlib has no types
 
 def json_response(body: dict[str, Any], status: int = 200) -> Response:
     """A JSON response to a client; `middleware` adds `Cache-Control: no-store` (RFC 6749 §5.1)."""
-    return Response(json.dumps(body).encode("ascii"), status, content_type="application/json")
+    return Response(msgspec.json.encode(body), status, content_type="application/json")
 
 
 def _pairs(flask_request: FlaskRequest) -> list[tuple[str, str]]:

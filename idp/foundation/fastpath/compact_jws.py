@@ -4,11 +4,11 @@
 each token, which takes half as long again as an ES256 signature. Tokens are read by joserfc.
 """
 
-import json
 from base64 import urlsafe_b64encode
 from collections.abc import Mapping
 from typing import Any, Final, cast
 
+import msgspec
 from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
@@ -19,7 +19,7 @@ from joserfc.jwk import ECKey, RSAKey
 _ECDSA: Final = ECDSA(SHA256())
 _ES256_NUMBER_BYTES: Final = 32
 """Length of each of the two numbers that an ES256 signature consists of (RFC 7518 §3.4)."""
-_to_json: Final = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
+_to_json: Final = msgspec.json.encode
 
 
 def sign(header: Mapping[str, str], claims: Mapping[str, Any], key: ECKey | RSAKey) -> str:
@@ -27,7 +27,7 @@ def sign(header: Mapping[str, str], claims: Mapping[str, Any], key: ECKey | RSAK
 
     An elliptic key signs ES256 and an RSA key RS256, whatever the header's `alg`. Times among the claims are numbers.
     """
-    signing_input = _encode(_to_json(header).encode()) + b"." + _encode(_to_json(claims).encode())
+    signing_input = _encode(_to_json(header)) + b"." + _encode(_to_json(claims))
     signature = _rs256(key, signing_input) if isinstance(key, RSAKey) else _es256(key, signing_input)
     return (signing_input + b"." + _encode(signature)).decode("ascii")
 

@@ -111,11 +111,16 @@ def count_by_response(response: Response) -> Response:
 
 def count(times: int, *key: str) -> None:
     """Count a call under `key` in this process. Raises `TooManyRequests` beyond `times` a minute."""
-    limit = RateLimitItemPerMinute(int(times * runtime.settings().throttle.factor))
+    limit = _per_minute(int(times * runtime.settings().throttle.factor))
     counts = _COUNTS.get()
     if not counts.hit(limit, *key):
         seconds = int(counts.get_window_stats(limit, *key).reset_time - time.time())
         raise TooManyRequests(retry_after=seconds + 1 + secrets.randbelow(30))
+
+
+@lru_cache
+def _per_minute(times: int) -> RateLimitItemPerMinute:
+    return RateLimitItemPerMinute(times)
 
 
 def rate_limit(times: int) -> Callable[[View], View]:
