@@ -3,11 +3,13 @@
 import ast
 import os
 import sys
+from datetime import date
 
 import pytest
 
 from tests import everything
 from tests.everything import Program, Run
+from tests.interoperability import quick_start_sites as sites
 
 UNAVAILABLE = Program("a program", lambda: None, "no-such-package-in-debian", "what needs it")
 
@@ -134,3 +136,12 @@ def test_no_test_of_a_package_that_runs_on_sqlite_skips_itself_there():
         if '!= "postgresql"' in path.read_text("utf-8")
     ]
     assert skipping == [], "the fixture on_postgresql skips it, and has it run on PostgreSQL"
+
+
+def test_of_two_quick_starts_that_compile_for_long_one_is_left_out_each_day_in_turn():
+    first = everything.compiled_tomorrow(date(2026, 11, 30))
+    second = everything.compiled_tomorrow(date(2026, 12, 1))
+    assert {first, second} == set(everything.COMPILED_IN_TURN)
+    text = (everything.ROOT / everything.COMPILED_QUICK_STARTS).read_text("utf-8")
+    names = {name for name in everything.COMPILED_IN_TURN if name in text or name in sites.BUILT}
+    assert names == set(everything.COMPILED_IN_TURN), "a test that is left out has another name"

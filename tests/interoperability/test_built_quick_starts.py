@@ -41,7 +41,7 @@ def call(site, token):
     return requests.get(f"{site.address}/", headers={"Authorization": f"Bearer {token}"}, timeout=20)
 
 
-def test_a_proxy_lets_a_person_through(scene, browser, prepared):
+def test_oauth2_proxy_lets_a_person_through(scene, browser, prepared):
     quick_start = quick_starts.find("oauth2-proxy")
     with sites.running(scene, quick_start.id, prepared(quick_start)) as site:
         browser.opens(f"{site.address}/")
