@@ -46,7 +46,7 @@ def ready(settings: Settings, programs: Services, seconds: float, operator_link:
         f"       {mis}",
         f"       {server} register --issuer {issuer} --mis sims --source {_relative(MIS / 'sims')}",
         f"       {server} once",
-        "  9. Let a pupil leave, send again, and see one pupil fewer at Assembly:",
+        '  9. Let a pupil leave, send again, and press "Check again" at Assembly, which then has one pupil fewer:',
         f"       {mis} --change leaves",
         f"       {server} once",
         f"  10. On the school's own page at {issuer}, switch an area off, see who read what, and stop sharing;",
