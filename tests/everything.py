@@ -18,7 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -188,8 +188,13 @@ class Run:
         with tempfile.TemporaryFile("w+") as written:
             variables = os.environ | self.environment
             process = subprocess.Popen(command, cwd=ROOT, env=variables, stdout=written, stderr=subprocess.STDOUT)
-            yield
-            code = process.wait()
+            try:
+                yield
+            except BaseException:
+                process.terminate()
+                raise
+            finally:
+                code = process.wait()
             written.seek(0)
             output = written.read()
         if code != 0:
@@ -212,9 +217,12 @@ class Run:
 def main(*, quick: bool) -> int:
     """Run every stage, or with `quick` the first ones; the exit code is 0 only if all of them ran and passed."""
     began = time.monotonic()
+    os.environ.pop("TEST_DATABASE", None)  # each stage has its own
     run = Run(_temporary_folder_in_memory())
-    _quick_stages(run) if quick else _all_stages(run)
-    shutil.rmtree(run.environment.get("TMPDIR", ""), ignore_errors=True)
+    try:
+        _quick_stages(run) if quick else _all_stages(run)
+    finally:
+        shutil.rmtree(run.environment.get("TMPDIR", ""), ignore_errors=True)
     print(f"\n=== Done in {time.monotonic() - began:.0f} s")
     return _report(run)
 
@@ -264,18 +272,23 @@ def _all_stages(run: Run) -> None:
     quick_starts = [*SERIAL, COMPILED_QUICK_STARTS, "-k", f"not {postponed}"]
     with run.beside("Quick starts that are compiled for minutes", quick_starts):
         if on_postgresql:
-            with postgresql.running_server_url(on_postgresql) as url:
-                suite = [
-                    *PYTEST,
-                    *OTHER_STAGES,
-                    *_with("database"),
-                    *_without([*SAME_ON_ANY_DATABASE, *_without_postgresql_fixtures()]),
-                ]
-                run.stage("Suite on PostgreSQL", suite, TEST_DATABASE=url)
+            _suite_on_postgresql(run, on_postgresql)
         # Browsers wait for pages, and an installation for a package registry: a third of the processors' time is left.
         with run.beside("The installation on a new machine", installation):
             if run.has(CHROMIUM):
                 run.stage("Pages in Chromium", [*PYTEST, "--dist", "worksteal", "tests/browser"])
+
+
+def _suite_on_postgresql(run: Run, programs_folder: Path) -> None:
+    name = "Suite on PostgreSQL"
+    selection = [*_with("database"), *_without([*SAME_ON_ANY_DATABASE, *_without_postgresql_fixtures()])]
+    with ExitStack() as server:
+        try:
+            url = server.enter_context(postgresql.running_server_url(programs_folder))
+        except (OSError, LookupError, subprocess.SubprocessError) as error:
+            run.failed[name] = f"PostgreSQL did not start: {error}"
+        else:
+            run.stage(name, [*PYTEST, *OTHER_STAGES, *selection], TEST_DATABASE=url)
 
 
 def _with(*marks: str) -> list[str]:
@@ -310,11 +323,13 @@ def _report(run: Run) -> int:
 
 def _failures(results: Path) -> str:
     """Which tests failed and how, from pytest's JUnit report: of a long output, many services keep only the end."""
-    if not results.exists():
+    try:
+        report = ET.parse(results)
+    except (FileNotFoundError, ET.ParseError):  # pytest was killed, or had no room for it
         return ""
     failed = [
         f"--- {case.get('classname', '')}::{case.get('name', '')}\n{_end_of(outcome.text or '')}"
-        for case in ET.parse(results).iter("testcase")
+        for case in report.iter("testcase")
         for outcome in case
         if outcome.tag in {"failure", "error"}
     ]

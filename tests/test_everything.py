@@ -107,6 +107,30 @@ def test_the_end_of_the_output_says_which_tests_failed_and_how(run, tmp_path, mo
     assert "passes" not in shown
 
 
+def test_a_report_that_was_cut_off_fails_its_stage_and_not_the_run(run, tmp_path, capfd):
+    script = "import sys; open(sys.argv[-1].partition('=')[2], 'w').write('<testsuites><tests'); raise SystemExit(2)"
+    run.stage("Some tests", [sys.executable, "-c", script, "pytest"])
+    run.stage("Another", [sys.executable, "-c", "print('it ran')"])
+
+    assert run.failed == {"Some tests": ""}
+    assert "it ran" in capfd.readouterr().out
+
+
+def test_a_server_that_does_not_start_fails_its_stage_and_not_the_run(run, tmp_path):
+    everything._suite_on_postgresql(run, tmp_path)
+
+    assert "PostgreSQL did not start" in run.failed["Suite on PostgreSQL"]
+
+
+def test_what_runs_beside_a_stage_ends_with_it(run):
+    def breaks():
+        with run.beside("Types", [sys.executable, "-c", "import time; time.sleep(600)"]):
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        breaks()
+
+
 def test_a_stage_beside_another_shows_the_end_of_what_it_wrote(run, capfd):
     with run.beside("Types", [sys.executable, "-c", "print('first'); print('an error'); raise SystemExit(1)"]):
         pass

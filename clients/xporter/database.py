@@ -21,6 +21,12 @@ from clients.xporter.tables import METADATA
 
 BUSY_SECONDS = 30
 """How long a transaction waits for another that writes, as SQLite has only one writer at a time."""
+NETWORK_LOSS: Final = {
+    "tcp_user_timeout": 15_000, "keepalives_idle": 15, "keepalives_interval": 5, "keepalives_count": 3,
+}  # fmt: skip
+"""Parameters of libpq. Where the server's machine vanishes, a statement fails after 15 s (`tcp_user_timeout` is in
+milliseconds), or after 20 s if it had already arrived there. Otherwise the thread waits for 15 minutes, or for 2 hours.
+"""
 INSERTED_AT_ONCE = 5_000
 """How many rows one statement inserts on SQLite."""
 DISK_FULL_SECONDS = 60
@@ -151,7 +157,7 @@ def _options(is_sqlite: bool) -> dict[str, Any]:
     # With `MAX_SNAPSHOTS` these are fewer than the 100 connections that PostgreSQL allows by default.
     return {
         "pool_pre_ping": True, "pool_size": 10, "max_overflow": 30, "pool_timeout": MAX_WAIT_SECONDS,
-        "connect_args": {"autocommit": True, "connect_timeout": 5},  # BEGIN is sent above
+        "connect_args": {"autocommit": True, "connect_timeout": 5, **NETWORK_LOSS},  # BEGIN is sent above
     }  # fmt: skip
 
 

@@ -185,9 +185,9 @@ _SUCCEEDED: Final = frozenset({ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK})
 
 
 def _check(result: PGresult) -> PGresult:
-    """Return the result; if it is an error, raise it, in psycopg's class for its SQLSTATE."""
+    """Return the result; if it is an error, raise it, as psycopg's error for its SQLSTATE."""
     if result.status in _SUCCEEDED:
         return result
-    state = (result.error_field(DiagnosticField.SQLSTATE) or b"").decode("ascii")
-    error = errors.lookup(state) if state else psycopg.OperationalError
-    raise error(result.get_error_message(), info=result)
+    if result.error_field(DiagnosticField.SQLSTATE):
+        raise errors.error_from_result(result)
+    raise psycopg.OperationalError(result.get_error_message(), info=result)  # libpq's own: the connection is lost

@@ -47,6 +47,12 @@ from idp.foundation.settings import Settings
 
 log = structlog.get_logger(__name__)
 
+NETWORK_LOSS: Final = {
+    "tcp_user_timeout": 15_000, "keepalives_idle": 15, "keepalives_interval": 5, "keepalives_count": 3,
+}  # fmt: skip
+"""Parameters of libpq. Where the server's machine vanishes, a statement fails after 15 s (`tcp_user_timeout` is in
+milliseconds), or after 20 s if it had already arrived there. Otherwise the thread waits for 15 minutes, or for 2 hours.
+"""
 ASYNCHRONOUS_COMMIT_KEY: Final = "asynchronous commit"
 """Key in the info of a SQLite connection whose commits do not wait for the disk until it is returned to the pool."""
 
@@ -212,6 +218,7 @@ def configure(app: Flask, settings: Settings) -> None:
             "connect_args": {
                 "autocommit": True,  # BEGIN is sent by `_begin_transactions`
                 "connect_timeout": 5,
+                **NETWORK_LOSS,
                 # Our statements are short: compiling one costs more than running it.
                 "options": "-c jit=off -c statement_timeout=30000 -c idle_in_transaction_session_timeout=60000 "
                 "-c timezone=UTC",  # moments come as `Instant` returns them
@@ -264,12 +271,15 @@ def _begin_transactions(engine: Engine, begin: str, execute: Callable[[Connectio
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
         if not connection.get_execution_options().get("autocommit"):
+            has_begun = False
             try:  # without SQLAlchemy, which would take as long as for a query
                 execute(connection, begin)
+                has_begun = True
             except connection.dialect.loaded_dbapi.Error as error:
-                wrapped = wrap_driver_error(error, begin, connection)
-                connection.close()  # SQLAlchemy would begin no transaction on it again
-                raise wrapped from error
+                raise wrap_driver_error(error, begin, connection) from error
+            finally:
+                if not has_begun:  # SQLAlchemy would begin no transaction on it again
+                    connection.close()
 
 
 def wrap_driver_error(error: Exception, sql: str, connection: Connection) -> BaseException:

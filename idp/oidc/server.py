@@ -36,6 +36,7 @@ MAX_BODY_BYTES: Final = 65_536
 """Bytes of the largest body that a client may send to the token endpoint, PAR and their like."""
 FORM_TYPE: Final = "application/x-www-form-urlencoded"
 """The media type of a form."""
+_to_json: Final = msgspec.json.encode
 
 
 class Server(AuthorizationServer):  # type: ignore[misc]  # Authlib has no types
@@ -139,7 +140,7 @@ class Server(AuthorizationServer):  # type: ignore[misc]  # Authlib has no types
 
 def json_response(body: dict[str, Any], status: int = 200) -> Response:
     """A JSON response to a client; `middleware` adds `Cache-Control: no-store` (RFC 6749 §5.1)."""
-    return Response(msgspec.json.encode(body), status, content_type="application/json")
+    return Response(_to_json(body), status, content_type="application/json")
 
 
 def _pairs(flask_request: FlaskRequest) -> list[tuple[str, str]]:

@@ -1,5 +1,7 @@
 from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
 
+import psycopg
 import pytest
 from psycopg.pq import TransactionStatus
 from sqlalchemy import NullPool, create_engine, insert, select, update
@@ -159,6 +161,52 @@ def test_after_begin_has_failed_the_request_continues_on_another_connection_and_
         assert following.in_transaction()
         assert following.connection.driver_connection.info.transaction_status == TransactionStatus.INTRANS
         database.close()
+
+
+@pytest.mark.usefixtures("on_postgresql")
+def test_a_connection_on_which_begin_failed_for_another_reason_than_the_database_is_not_kept_either(app, monkeypatch):
+    def fails(*_of):
+        raise KeyError("an unknown error")
+
+    with app.app_context():
+        taken = database.connection()
+        monkeypatch.setattr(libpq, "_check", fails)
+        with pytest.raises(KeyError):
+            taken.begin()
+        assert taken.closed
+        database.close()
+
+
+@pytest.mark.usefixtures("on_postgresql")
+def test_an_error_that_psycopg_has_no_name_for_is_an_error_of_the_database(app):
+    command = "DO $$ BEGIN RAISE EXCEPTION 'unheard of' USING ERRCODE = 'ZZ999'; END $$"
+    with app.app_context(), pytest.raises(psycopg.DatabaseError, match="unheard of"):
+        libpq.execute(database.connection(), command)
+
+
+@pytest.mark.usefixtures("on_postgresql")
+def test_a_connection_that_was_in_use_while_another_was_lost_is_pinged_before_its_next_use(app, monkeypatch):
+    pool = database.CONNECTIONS.for_app(app)
+    pinged: list[Any] = []
+    monkeypatch.setattr(pool.engine.dialect, "do_ping", pinged.append)
+    in_use, lost = pool.take(), pool.take()
+    lost.invalidate()
+    pool.release(lost)
+    pool.release(in_use)
+    assert pool.take() is in_use
+    assert pinged == [in_use.connection.dbapi_connection]
+    pool.release(in_use)
+    assert pool.take() is in_use
+    assert len(pinged) == 1
+    pool.release(in_use)
+
+
+@pytest.mark.usefixtures("on_postgresql")
+def test_a_connection_is_lost_soon_after_the_machine_of_the_database_has_vanished(app):
+    with app.app_context():
+        parameters = database.connection().connection.driver_connection.info.get_parameters()
+    assert parameters["tcp_user_timeout"] == "15000"
+    assert [parameters[f"keepalives_{name}"] for name in ("idle", "interval", "count")] == ["15", "5", "3"]
 
 
 @pytest.mark.usefixtures("on_postgresql")

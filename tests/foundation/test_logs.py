@@ -1,4 +1,6 @@
+import errno
 import json
+import threading
 
 import pytest
 from sqlalchemy.exc import IntegrityError
@@ -122,3 +124,49 @@ def test_lines_of_requests_are_written_together_and_none_is_lost_when_nothing_re
     assert writes == ["0\n1\n2\n", "3\n4\n5\n"]
     writer.write()
     assert writes[2:] == ["6\n"]
+
+
+def test_a_line_that_cannot_be_written_is_lost_and_the_next_is_written(monkeypatch):
+    monkeypatch.setattr(request_line, "WRITE_INTERVAL_SECONDS", 0.01)
+    monkeypatch.setattr(request_line, "MAX_WAITING_LINES", 2)
+    attempts: list[str] = []
+
+    class FullDisk:
+        def write(self, text: str) -> None:
+            attempts.append(text)
+            if len(attempts) <= 2:
+                raise OSError(errno.ENOSPC, "No space left on device")
+
+        def flush(self) -> None:
+            pass
+
+    writer = request_line.LineWriter(FullDisk())
+    for number in range(2):
+        writer.add(f"line {number}")  # the second is written by its request, which does not fail
+    for expected in (2, 3):
+        writer.add("by the thread")
+        eventually(lambda expected=expected: len(attempts) >= expected)
+    assert attempts[-1] == "by the thread\n"
+
+
+def test_a_program_that_reads_the_log_slowly_stops_no_request_before_the_limit():
+    reads, is_writing = threading.Event(), threading.Event()
+
+    class SlowReader:
+        def write(self, _text: str) -> None:
+            is_writing.set()
+            assert reads.wait(30)
+
+        def flush(self) -> None:
+            pass
+
+    writer = request_line.LineWriter(SlowReader())
+    writer.add("the first")
+    assert is_writing.wait(30)
+    others = [threading.Thread(target=writer.add, args=(str(number),)) for number in range(10)]
+    for thread in others:
+        thread.start()
+    for thread in others:
+        thread.join(10)
+        assert not thread.is_alive()
+    reads.set()

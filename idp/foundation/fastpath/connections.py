@@ -41,7 +41,9 @@ class KeptConnections(PooledConnections):
     def __init__(self, engine: Engine, size: int) -> None:
         super().__init__(engine)
         self._idle = deque[tuple[Connection, float]]()
-        """With the monotonic time of its return."""
+        """With the monotonic time of its return, or 0 if another was lost while it was in use."""
+        self._taken_at: dict[Connection, float] = {}
+        """The monotonic time at which each connection in use was taken."""
         self._lost_at = 0.0
         self._places: SimpleQueue[None] = SimpleQueue()  # a semaphore takes ten times as long
         for _ in range(size):
@@ -56,20 +58,19 @@ class KeptConnections(PooledConnections):
         except Empty:
             raise PoolTimeout(f"all connections were in use for {MAX_WAIT_SECONDS} seconds") from None
         try:
-            while (idle := self._pop()) is not None:
-                if self._works(*idle):
-                    return idle[0]
-            return self.engine.connect()
+            connection = self._working_connection()
         except BaseException:
             self._places.put(None)
             raise
+        self._taken_at[connection] = time.monotonic()
+        return connection
 
     def release(self, connection: Connection) -> None:
         """Keep a connection for the next request, after rolling back what was not committed.
 
         One in which the driver still has a transaction is closed: SQLAlchemy may not know of it after an error.
         """
-        is_kept = False
+        is_kept, taken_at = False, self._taken_at.pop(connection)
         try:
             if connection.get_transaction() is not None:  # also one whose COMMIT failed
                 connection.rollback()
@@ -77,11 +78,17 @@ class KeptConnections(PooledConnections):
         finally:
             try:
                 if is_kept:
-                    self._idle.append((connection, time.monotonic()))
+                    self._idle.append((connection, time.monotonic() if taken_at > self._lost_at else 0.0))
                 else:
                     connection.close()
             finally:
                 self._places.put(None)
+
+    def _working_connection(self) -> Connection:
+        while (idle := self._pop()) is not None:
+            if self._works(*idle):
+                return idle[0]
+        return self.engine.connect()
 
     def _pop(self) -> tuple[Connection, float] | None:
         try:
@@ -92,8 +99,8 @@ class KeptConnections(PooledConnections):
     def _works(self, connection: Connection, since: float) -> bool:
         """Whether an idle connection still works: it is asked only if it may have been lost. Closes it if it does not.
 
-        Under load none is asked until a request has lost its connection; then all that were idle at that time are,
-        because a restart of the database ends all of them.
+        Under load none is asked until a request has lost its connection; then all others are, because a restart of the
+        database ends all of them.
         """
         if since > self._lost_at and time.monotonic() - since < MAX_IDLE_SECONDS:
             return True
@@ -113,7 +120,6 @@ class KeptConnections(PooledConnections):
 
     def _close_idle(self, _engine: Engine) -> None:
         while (idle := self._pop()) is not None:
-            idle[0].detach()  # its pool may have been disposed of
             idle[0].close()
 
 

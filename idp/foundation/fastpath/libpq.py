@@ -60,6 +60,9 @@ def run(connection: Connection, sql: str, values: Sequence[Any]) -> tuple[Sequen
     except errors.InvalidSqlStatementName:
         pooled.info[_ROLLED_BACK] = True
         raise
+    except errors.FeatureNotSupported:  # its columns have another type since it was prepared
+        del statements[sql]
+        raise
 
 
 def execute(connection: Connection, command: str) -> None:
@@ -96,9 +99,9 @@ def _driver(pooled: PoolProxiedConnection) -> "psycopg.Connection[Any]":
 
 
 def _check(result: PGresult) -> PGresult:
-    """The result, if it is a success. Otherwise raises psycopg's error for its SQLSTATE."""
+    """The result, if it is a success. Otherwise raises psycopg's error for its SQLSTATE, `DatabaseError` if unknown."""
     if result.status in _SUCCEEDED:
         return result
-    state = (result.error_field(DiagnosticField.SQLSTATE) or b"").decode("ascii")
-    error = errors.lookup(state) if state else psycopg.OperationalError
-    raise error(result.get_error_message(), info=result)
+    if result.error_field(DiagnosticField.SQLSTATE):
+        raise errors.error_from_result(result)
+    raise psycopg.OperationalError(result.get_error_message(), info=result)  # libpq's own: the connection is lost

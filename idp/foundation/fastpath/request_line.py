@@ -10,6 +10,7 @@ import logging
 import sys
 import threading
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from multiprocessing.util import Finalize
 from typing import Final, TextIO
@@ -17,7 +18,7 @@ from typing import Final, TextIO
 _LOGGER: Final = logging.getLogger("idp.request")
 WRITE_INTERVAL_SECONDS: Final = 0.05
 MAX_WAITING_LINES: Final = 10_000
-"""How many lines may wait. The request that reaches the limit writes them, and waits for whatever reads the log."""
+"""How many lines may wait. A request that reaches the limit waits for the program that reads the log."""
 
 
 class LineWriter:
@@ -26,7 +27,7 @@ class LineWriter:
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._lines: list[str] = []
-        self._lock = threading.Lock()
+        self._lock, self._writing = threading.Lock(), threading.Lock()
         self._has_lines = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -43,13 +44,15 @@ class LineWriter:
             self._has_lines.set()
 
     def write(self) -> None:
-        """Write the lines that wait."""
-        with self._lock:
-            self._has_lines.clear()
-            lines, self._lines = self._lines, []
+        """Write the lines that wait. Those that cannot be written, on a full disk for instance, are lost."""
+        with self._writing:
+            with self._lock:
+                self._has_lines.clear()
+                lines, self._lines = self._lines, []
             if lines:
-                self._stream.write("\n".join(lines) + "\n")
-                self._stream.flush()
+                with suppress(OSError, ValueError):  # ValueError: the stream is closed
+                    self._stream.write("\n".join(lines) + "\n")
+                    self._stream.flush()
 
     def _start(self) -> None:
         self._thread = threading.Thread(target=self._write_regularly, name="log lines", daemon=True)

@@ -288,6 +288,26 @@ def test_so_does_one_without_a_transaction_though_no_rollback_follows(app):
 
 
 @pytest.mark.usefixtures("on_postgresql")
+def test_a_statement_whose_columns_got_another_type_fails_once(app):
+    change = "ALTER TABLE personal_secrets ALTER COLUMN tries TYPE"
+    engine = database.CONNECTIONS.for_app(app).engine
+    with app.app_context():
+        request_state.current().autocommit = True
+        assert SELECT_SECRET.one(by_digest=crypto.digest("the secret")) is None
+        with engine.begin() as migration:
+            migration.exec_driver_sql(f"{change} bigint")
+        try:
+            with pytest.raises(DBAPIError):
+                SELECT_SECRET.one(by_digest=crypto.digest("the secret"))
+            assert SELECT_SECRET.one(by_digest=crypto.digest("the secret")) is None
+        finally:
+            with engine.begin() as migration:
+                migration.exec_driver_sql(f"{change} integer")
+            database.close()
+            engine.dispose()  # for later tests, which would fail once more
+
+
+@pytest.mark.usefixtures("on_postgresql")
 def test_rollbacks_leave_no_prepared_statements_behind(work):
     def fails():
         SELECT_SECRET.one(by_digest=crypto.digest("the secret"))
