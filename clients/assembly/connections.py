@@ -9,6 +9,7 @@ so a refresh whose answer was lost is simply sent again.
 """
 
 import json
+import logging
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -30,6 +31,8 @@ Status = Literal[
     "unknown", "unfinished", "awaiting_verification", "awaiting_endpoint", "connected", "paused", "other_system",
     "withdrawn", "expired", "closed", "rejected", "suspended", "disconnected",
 ]  # fmt: skip
+
+log = logging.getLogger(__name__)
 
 
 class NoAccessToken(Exception):
@@ -160,11 +163,18 @@ def disconnect(database: Database, estab_id: str) -> None:
 
 
 def revoke_waiting(database: Database, provider: Provider) -> None:
-    """Revoke the refresh tokens that we no longer need. Revoking one twice does no harm (RFC 7009 §2.2)."""
+    """Revoke the refresh tokens that we no longer need. Revoking one twice does no harm (RFC 7009 §2.2).
+
+    One that is refused does not delay the others. Raises `ProviderUnreachable`; the next call begins with another one.
+    """
     with database.transaction() as connection:
-        rows = connection.execute("SELECT refresh_token FROM tokens_to_revoke").fetchall()
+        rows = connection.execute("SELECT refresh_token FROM tokens_to_revoke ORDER BY random()").fetchall()
     for row in rows:
-        provider.revoke(row["refresh_token"])
+        try:
+            provider.revoke(row["refresh_token"])
+        except RequestRefused as error:
+            log.warning("a refresh token could not be revoked, and will be retried: %s", error)
+            continue
         with database.transaction() as connection:
             connection.execute("DELETE FROM tokens_to_revoke WHERE refresh_token = ?", (row["refresh_token"],))
 

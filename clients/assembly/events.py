@@ -11,7 +11,7 @@ from typing import Any
 
 from clients.assembly import connections, invitations, sign_ins
 from clients.assembly.database import Database
-from clients.assembly.errors import ProviderError, UntrustedResponse
+from clients.assembly.errors import ProviderError, ProviderUnreachable, UntrustedResponse
 from clients.assembly.provider import Provider
 from clients.assembly.settings import Settings
 
@@ -60,11 +60,14 @@ def receive(database: Database, provider: Provider, settings: Settings, token: s
 
 
 def handle_waiting(database: Database, provider: Provider, settings: Settings) -> None:
-    """For each event that waits, ask the provider about the school or invitation that it names."""
+    """For each event that waits, ask the provider about the school or invitation that it names.
+
+    One that fails does not delay the others: if the provider is unreachable, the next call begins with another one.
+    """
     with database.transaction() as connection:
         connection.execute("DELETE FROM received_tokens WHERE received_at < ?", (time.time() - KEEP_SECONDS,))
         rows = connection.execute(
-            "SELECT jti, name, estab_id FROM received_tokens WHERE handled_at IS NULL ORDER BY received_at LIMIT 100"
+            "SELECT jti, name, estab_id FROM received_tokens WHERE handled_at IS NULL ORDER BY random() LIMIT 100"
         ).fetchall()
     for row in rows:
         try:
@@ -73,8 +76,10 @@ def handle_waiting(database: Database, provider: Provider, settings: Settings) -
             elif row["estab_id"] is not None:
                 connections.check(database, provider, row["estab_id"])
                 connections.receive(database, provider, settings, row["estab_id"])
-        except ProviderError as error:  # it waits, and keeps no other waiting
-            log.warning("an event is looked at again: %s: %s", type(error).__name__, error)
+        except ProviderError as error:
+            log.warning("an event could not be handled, and will be retried: %s: %s", type(error).__name__, error)
+            if isinstance(error, ProviderUnreachable):  # each further attempt could take as long as a timeout
+                return
             continue
         with database.transaction() as connection:
             connection.execute("UPDATE received_tokens SET handled_at = ? WHERE jti = ?", (time.time(), row["jti"]))

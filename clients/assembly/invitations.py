@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from clients.assembly.accounts import Account
 from clients.assembly.database import Database
-from clients.assembly.errors import ProviderError, RequestRefused
+from clients.assembly.errors import ProviderError, ProviderUnreachable, RequestRefused
 from clients.assembly.provider import Provider
 from clients.assembly.settings import Settings
 
@@ -92,14 +92,21 @@ def send(database: Database, provider: Provider, idempotency_key: str) -> None:
 
 
 def send_waiting(database: Database, provider: Provider) -> None:
-    """Send the requests that wait because the program was killed or the provider was unreachable."""
+    """Send the requests that wait because the program was killed or the provider was unreachable.
+
+    One that fails does not delay the others: if the provider is unreachable, the next call begins with another one.
+    """
     with database.transaction() as connection:
-        rows = connection.execute("SELECT idempotency_key FROM invitations WHERE state = 'sending'").fetchall()
+        rows = connection.execute(
+            "SELECT idempotency_key FROM invitations WHERE state = 'sending' ORDER BY random()"
+        ).fetchall()
     for row in rows:
         try:
             send(database, provider, row["idempotency_key"])
-        except (ProviderError, ValueError) as error:  # it waits, and keeps no other waiting
-            log.warning("an invitation is sent later: %s: %s", type(error).__name__, error)
+        except (ProviderError, ValueError) as error:
+            log.warning("an invitation could not be sent, and will be retried: %s: %s", type(error).__name__, error)
+            if isinstance(error, ProviderUnreachable):  # each further attempt could take as long as a timeout
+                return
 
 
 def check(database: Database, provider: Provider, idempotency_key: str) -> None:

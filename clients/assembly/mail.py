@@ -16,12 +16,20 @@ from clients.assembly.database import Database, digest
 from clients.assembly.settings import Settings
 
 TIMEOUT_SECONDS = 10
+"""The most seconds that one step of the SMTP dialogue may take."""
 LINK_SECONDS = 24 * 3600
 """How long the link of a mail works."""
 RESET_SECONDS = 3600
 """How long the link for a new password works."""
+LEASE_SECONDS = 12 * TIMEOUT_SECONDS
+"""How long a mail that is being sent is not taken again: longer than all steps of a dialogue with its server together.
+
+They are to connect (to two addresses), the greeting, EHLO, HELO, MAIL, RCPT, DATA, the message, and QUIT.
+"""
 RETRY_SECONDS = 20
+"""How long a mail that could not be sent waits for the next attempt."""
 MAX_ATTEMPTS = 200
+"""After this many attempts, more than an hour, a mail is given up."""
 SUPPORT_TELEPHONE, SUPPORT_EMAIL = "020 8506 6100", "support@assembly.example"
 
 _ACTIVATE = """Hello,
@@ -68,6 +76,9 @@ If it was not you, choose another one at once, and then call us:
 {name} · {telephone} · {email}
 """
 
+_REFUSALS = (smtplib.SMTPRecipientsRefused, smtplib.SMTPSenderRefused, smtplib.SMTPDataError)
+"""The errors that concern one mail; after others, the next mail would most likely fail as well."""
+
 log = logging.getLogger(__name__)
 
 
@@ -81,28 +92,40 @@ def queue(connection: sqlite3.Connection, kind: str, account_id: int) -> None:
 
 
 def send_due(database: Database, settings: Settings) -> None:
-    """Send what is due. What cannot be sent waits, and keeps no other waiting."""
-    while (message := _claim(database, settings)) is not None:
+    """Send the mails that are due now. One that the server refuses waits, and does not delay the others.
+
+    If the server cannot be reached or does not respond, the others wait for the next call as well: each attempt may
+    take `TIMEOUT_SECONDS`, and the caller has other work.
+    """
+    began = time.time()
+    while (message := _claim(database, settings, due_by=began)) is not None:
         mail_id, letter = message
         try:
             with smtplib.SMTP(settings.smtp_host, settings.smtp_port, timeout=TIMEOUT_SECONDS) as smtp:
                 smtp.send_message(letter)
-        except (OSError, smtplib.SMTPException) as error:
-            log.warning("a mail could not be sent, and is tried again: %s", type(error).__name__)
-            continue
+        except OSError as error:  # those of smtplib among them
+            log.warning("a mail could not be sent, and will be retried: %s", type(error).__name__)
+            with database.transaction() as connection:
+                connection.execute("UPDATE mails SET due_at = ? WHERE id = ?", (time.time() + RETRY_SECONDS, mail_id))
+            if isinstance(error, _REFUSALS):
+                continue
+            return
         with database.transaction() as connection:
             connection.execute("DELETE FROM mails WHERE id = ?", (mail_id,))
 
 
-def _claim(database: Database, settings: Settings) -> tuple[int, EmailMessage] | None:
-    """The next mail that is due, written; it is leased, so no other thread or process takes it for a while."""
-    now = time.time()
+def _claim(database: Database, settings: Settings, *, due_by: float) -> tuple[int, EmailMessage] | None:
+    """The next mail that was due at `due_by`, written. No other thread or process takes it for `LEASE_SECONDS`."""
     with database.transaction() as connection:
-        connection.execute("DELETE FROM mails WHERE attempts >= ?", (MAX_ATTEMPTS,))
+        given_up = connection.execute(
+            "DELETE FROM mails WHERE attempts >= ? AND due_at <= ? RETURNING id, kind", (MAX_ATTEMPTS, due_by)
+        ).fetchall()
+        for row in given_up:
+            log.error("mail %d (%s) was given up after %d attempts", row["id"], row["kind"], MAX_ATTEMPTS)
         row = connection.execute(
             "UPDATE mails SET attempts = attempts + 1, due_at = ? WHERE id = "
             "(SELECT id FROM mails WHERE due_at <= ? ORDER BY due_at LIMIT 1) RETURNING id, kind, account_id",
-            (now + RETRY_SECONDS, now),
+            (time.time() + LEASE_SECONDS, due_by),
         ).fetchone()
         if row is None:
             return None

@@ -1,7 +1,11 @@
 """Signing up at Assembly: invite codes, the mailed link, passwords, and the school with its system."""
 
+import smtplib
+import socket
 import threading
+import time
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
@@ -164,6 +168,90 @@ def test_a_mail_that_cannot_be_sent_waits(person, program, deliver_mails, monkey
 
     assert len(deliver_mails(program)) == 1
     assert len(deliver_mails(program)) == 1, "it is sent once"
+
+
+@pytest.fixture
+def waiting_mails(program):
+    """Two mails that are due, to `a@school.example` and `b@school.example`, in this order."""
+    for number, email in enumerate(("a@school.example", "b@school.example"), start=1):
+        accounts.sign_up(
+            program.database, code="WELCOME", email=email, password="a good password", terms_version="2026-01"
+        )
+        with program.database.transaction() as connection:
+            connection.execute("UPDATE mails SET due_at = ? WHERE account_id = ?", (number, number))
+
+
+@pytest.fixture
+def smtp_server(monkeypatch):
+    """Replaces smtplib's dialogue: `attempts` has the recipients, and `on_send` is called for each, and may raise."""
+    server = SimpleNamespace(attempts=[], on_send=lambda: None)
+
+    class FakeSMTP:
+        def __init__(self, *_address, **_options):
+            pass
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_exception):
+            pass
+
+        def send_message(self, message):
+            server.attempts.append(message["To"])
+            server.on_send()
+
+    monkeypatch.setattr(smtplib, "SMTP", FakeSMTP)
+    return server
+
+
+@pytest.mark.usefixtures("waiting_mails")
+def test_a_mail_server_that_does_not_respond_takes_one_timeout_of_a_round(program, monkeypatch):
+    monkeypatch.setattr(mail, "TIMEOUT_SECONDS", 0.05)
+    monkeypatch.setattr(mail, "RETRY_SECONDS", 0.05)
+    monkeypatch.setattr(mail, "MAX_ATTEMPTS", 5)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        settings = replace(program.settings, smtp_host="127.0.0.1", smtp_port=silent.getsockname()[1])
+        mail.send_due(program.database, settings)
+    with program.database.transaction() as connection:
+        attempts = [row["attempts"] for row in connection.execute("SELECT attempts FROM mails ORDER BY id")]
+    assert attempts == [1, 0]
+
+
+@pytest.mark.usefixtures("waiting_mails")
+def test_a_mail_that_the_server_refuses_does_not_delay_the_others(program, smtp_server):
+    def refuse_the_first():
+        if len(smtp_server.attempts) == 1:
+            raise smtplib.SMTPRecipientsRefused({})
+
+    smtp_server.on_send = refuse_the_first
+    mail.send_due(program.database, program.settings)
+    assert smtp_server.attempts == ["a@school.example", "b@school.example"]
+    with program.database.transaction() as connection:
+        assert [row["account_id"] for row in connection.execute("SELECT account_id FROM mails")] == [1]
+
+
+@pytest.mark.usefixtures("waiting_mails")
+def test_a_mail_that_is_being_sent_is_not_taken_by_a_second_process(program, smtp_server, monkeypatch):
+    def second_process_looks_a_minute_later():
+        smtp_server.on_send = lambda: None
+        a_minute_later = time.time() + 60
+        monkeypatch.setattr(time, "time", lambda: a_minute_later)
+        mail.send_due(program.database, program.settings)
+
+    smtp_server.on_send = second_process_looks_a_minute_later
+    mail.send_due(program.database, program.settings)
+    assert smtp_server.attempts == ["a@school.example", "b@school.example"]
+
+
+@pytest.mark.usefixtures("waiting_mails")
+def test_a_mail_that_is_given_up_is_logged(program, smtp_server, caplog):
+    with program.database.transaction() as connection:
+        connection.execute("UPDATE mails SET attempts = ? WHERE account_id = 1", (mail.MAX_ATTEMPTS,))
+    mail.send_due(program.database, program.settings)
+    assert smtp_server.attempts == ["b@school.example"]
+    assert [record.message for record in caplog.records if record.name == mail.__name__] == [
+        f"mail 1 (activate) was given up after {mail.MAX_ATTEMPTS} attempts"
+    ]
 
 
 def test_the_school_is_found_by_name_and_postcode_and_chosen_with_its_system(person, deliver_mails, program):

@@ -179,6 +179,43 @@ def test_an_invitation_that_fails_does_not_delay_the_others(office, program, pro
     assert list(provider.invitations) == [key]
 
 
+@pytest.mark.usefixtures("office")
+def test_while_the_provider_is_unreachable_a_round_tries_one_invitation_and_one_event(program, monkeypatch):
+    attempts = []
+
+    def raise_unreachable(_method, path, **_options):
+        attempts.append(path)
+        raise ProviderUnreachable
+
+    monkeypatch.setattr(program.provider, "call_for_ourselves", raise_unreachable)
+    with program.database.transaction() as connection:
+        for key in ("one", "two"):
+            connection.execute(
+                "INSERT INTO invitations (idempotency_key, account_id, request, state, created_at, checked_at) "
+                "VALUES (?, 1, '{}', 'sending', 0, 0)",
+                (key,),
+            )
+            connection.execute("INSERT INTO received_tokens VALUES (?, ?, 'school-verified', 4e9, NULL)", (key, ESTAB))
+    invitations.send_waiting(program.database, program.provider)
+    events.handle_waiting(program.database, program.provider, program.settings)
+
+    assert attempts == ["/api/invitations", f"/api/schools/{ESTAB}"]
+
+
+def test_a_token_whose_revocation_is_refused_does_not_delay_the_others(program, monkeypatch):
+    def refuse_one(token):
+        if token == "refused":
+            raise RequestRefused("invalid_request")
+
+    monkeypatch.setattr(program.provider, "revoke", refuse_one)
+    with program.database.transaction() as connection:
+        connection.executemany("INSERT INTO tokens_to_revoke VALUES (?)", [("refused",), ("accepted",)])
+    connections.revoke_waiting(program.database, program.provider)
+
+    with program.database.transaction() as connection:
+        assert [row[0] for row in connection.execute("SELECT refresh_token FROM tokens_to_revoke")] == ["refused"]
+
+
 @pytest.fixture
 def connected(provider, settings):
     """A person of a school that shares, at an application with the address of the data API."""
