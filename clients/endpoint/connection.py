@@ -98,12 +98,17 @@ class Connection:
         return response
 
     def _compare_clocks(self, response: requests.Response, began: float) -> None:
+        """Set `skew` if the `Date` of a response to a request that began at `began` contradicts it."""
         try:
             server_time = parsedate_to_datetime(response.headers["Date"]).timestamp()
         except (KeyError, ValueError, TypeError):
             return
-        # `Date` is cut to a whole second, so half a second is added; the answer was made between the two moments.
-        skew = round(server_time + 0.5 - (began + self._now()) / 2)
+        ended = self._now()
+        # The response was dated at some moment between `began` and `ended`, and `Date` is cut to a whole second.
+        if server_time - ended <= self.skew <= server_time + 1 - began:
+            return
+        # It is dated when the request has been read, which after a long upload is near the end.
+        skew = round(server_time + 0.5 - ended)
         skew = skew if abs(skew) >= NOTABLE_SKEW_SECONDS else 0
         if abs(skew) >= WARNED_SKEW_SECONDS and abs(skew - self.skew) >= NOTABLE_SKEW_SECONDS:
             log.warning(

@@ -11,7 +11,9 @@ import tempfile
 import time
 from dataclasses import replace
 from datetime import datetime
+from email.utils import formatdate
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import requests
@@ -19,6 +21,8 @@ from click.testing import CliRunner
 
 from clients.endpoint import cli
 from clients.endpoint.agent import Agent
+from clients.endpoint.connection import Connection
+from clients.endpoint.dpop import Key
 from clients.endpoint.errors import RegistrationEnded, ServerUnreachable
 from clients.endpoint.home import Home
 from clients.endpoint.session import Session
@@ -466,6 +470,27 @@ class TestTokens:
         agent.report()
 
         assert agent.session.connection.skew in {599, 600, 601}
+
+    @pytest.mark.parametrize("ahead", [0, 600])
+    def test_a_request_that_takes_minutes_is_not_taken_for_a_wrong_clock(self, ahead, monkeypatch, caplog):
+        clock = SimpleNamespace(now=1_800_000_000.0)
+        connection = Connection(Key(Key.generate()), lambda: clock.now)
+
+        def respond_after(seconds):
+            def request(*_arguments, **_options):
+                clock.now += seconds
+                response = requests.Response()
+                response.status_code = 204
+                response.headers["Date"] = formatdate(clock.now + ahead, usegmt=True)
+                return response
+
+            return request
+
+        for seconds in (1, 300):
+            monkeypatch.setattr(connection._session, "request", respond_after(seconds))
+            connection.send("PATCH", "https://xporter.example/v1/extracts/one")
+            assert connection.skew == ahead
+        assert len([record for record in caplog.records if "clock" in record.message]) == (1 if ahead else 0)
 
 
 class Killed(BaseException):
