@@ -1,5 +1,7 @@
 """Errors of sign-ins and of requests to the provider. `title` and `message` are shown; arguments are logged."""
 
+from typing import Literal
+
 
 class ProviderError(Exception):
     """The base class: a sign-in, or a request to the provider, failed."""
@@ -34,6 +36,10 @@ class UntrustedResponse(ProviderError):
 
     title = "We could not accept that response"
     message = "We could not confirm that it came from the school sign-in service, so we have not signed you in."
+
+    def __init__(self, detail: str, reason: Literal["signature", "issuer", "audience", "other"] = "other") -> None:
+        super().__init__(detail)
+        self.reason = reason
 
 
 class RequestRefused(ProviderError):

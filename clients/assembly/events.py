@@ -106,9 +106,8 @@ def _verified(provider: Provider, token: str, *, typ: str) -> dict[str, Any]:
     try:
         return provider.verify(token, typ=typ)
     except UntrustedResponse as error:
-        reason = str(error.args[0])
-        codes = {"signature": "invalid_key", "iss": "invalid_issuer", "aud": "invalid_audience"}
-        raise InvalidEvent(codes.get(reason.partition(":")[0], "invalid_request"), reason) from error
+        codes = {"signature": "invalid_key", "issuer": "invalid_issuer", "audience": "invalid_audience"}
+        raise InvalidEvent(codes.get(error.reason, "invalid_request"), str(error)) from error
 
 
 def _store(database: Database, jti: str, name: str, estab_id: str | None) -> bool:

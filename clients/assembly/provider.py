@@ -28,8 +28,11 @@ from clients.assembly.keys import ALG, Keys
 from clients.assembly.settings import Settings
 
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
-ALGORITHMS = ["ES256", "RS256"]
-"""The accepted signing algorithms of the provider, whatever its discovery document says."""
+ALGORITHMS = ["ES256"]
+"""The accepted signing algorithms of the provider, whatever its discovery document says.
+
+The profile allows PS256 and EdDSA as well, but not RS256 (FAPI 2.0 §5.4.1); ours is what our registration names.
+"""
 TIMEOUT_SECONDS = 10
 ASSERTION_SECONDS = 60
 METADATA_SECONDS = 3600
@@ -47,6 +50,7 @@ class Provider:
         self._settings, self._keys = settings, keys
         self._metadata: tuple[dict[str, Any], float] = ({}, 0)
         self._jwks: tuple[KeySet, float] = (KeySet([]), 0)
+        self._jwks_requested_at = 0.0
         self._nonces: dict[str, str] = {}
         self._own_token: tuple[str, float] = ("", 0)
         self._lock = threading.Lock()
@@ -79,8 +83,10 @@ class Provider:
         self._post("revocation_endpoint", {"token": refresh_token, "token_type_hint": "refresh_token"})
 
     def userinfo(self, access_token: str) -> dict[str, Any]:
-        """The claims about the person whose token this is (OpenID Connect Core §5.3)."""
-        return _json(self.call("GET", self._endpoint("userinfo_endpoint"), access_token))
+        """The claims about the person whose token this is (OpenID Connect Core §5.3). Raises `RequestRefused`."""
+        response = self.call("GET", self._endpoint("userinfo_endpoint"), access_token)
+        _raise_for(response)
+        return _json(response)
 
     def end_session_url(self, **parameters: str) -> str:
         """The address at which the browser signs out (OpenID Connect RP-Initiated Logout §2)."""
@@ -123,17 +129,17 @@ class Provider:
         try:
             decoded = self._decode(token)
         except DecodeError as error:
-            raise UntrustedResponse(f"malformed: {error}") from error
+            raise UntrustedResponse(f"the token is malformed: {error}") from error
         except (JoseError, ValueError, TypeError, KeyError) as error:
-            raise UntrustedResponse(f"signature: {error}") from error
+            raise UntrustedResponse(f"the signature is not valid: {error}", "signature") from error
         claims = dict(decoded.claims)
         if str(decoded.header.get("typ", "JWT")).lower() != typ.lower():
             raise UntrustedResponse(f"is a {decoded.header.get('typ')}, not a {typ}")
         if claims.get("iss") != self._settings.issuer:
-            raise UntrustedResponse("iss: from another issuer")
+            raise UntrustedResponse("iss is another issuer", "issuer")
         audience = claims.get("aud")
         if audience not in (self._settings.client_id, [self._settings.client_id]):
-            raise UntrustedResponse("aud: for another client")
+            raise UntrustedResponse("aud is another client", "audience")
         return claims
 
     def _decode(self, token: str) -> Any:
@@ -146,9 +152,21 @@ class Provider:
             except (JoseError, ValueError):
                 if time.time() - fetched_at < MIN_KEYS_SECONDS:
                     raise
-        keys = KeySet.import_key_set(_json(_send("GET", self._endpoint("jwks_uri"))))  # type: ignore[arg-type]
-        self._jwks = keys, time.time()
-        return jwt.decode(token, keys, registry=registry)
+        return jwt.decode(token, self._fetch_keys(), registry=registry)
+
+    def _fetch_keys(self) -> KeySet:
+        """Its keys, requested now. Raises `ProviderUnreachable`, also soon after a request for them has failed."""
+        now = time.time()
+        if now - self._jwks_requested_at < MIN_KEYS_SECONDS:
+            raise ProviderUnreachable(f"its keys could not be fetched within the last {MIN_KEYS_SECONDS} seconds")
+        self._jwks_requested_at = now
+        document = _json(_send("GET", self._endpoint("jwks_uri")))
+        try:
+            keys = KeySet.import_key_set(document)  # type: ignore[arg-type]
+        except (JoseError, ValueError, TypeError, KeyError) as error:
+            raise ProviderUnreachable(f"its keys cannot be read: {error}") from error
+        self._jwks = keys, now
+        return keys
 
     # How requests are signed and sent
 
@@ -237,9 +255,15 @@ def _json(response: requests.Response) -> dict[str, Any]:
 
 
 def _raise_for(response: requests.Response) -> None:
-    """Raise `RequestRefused` with what an error response says: OAuth's members or those of a problem document."""
+    """Do nothing for a response that is not an error.
+
+    Raises `ProviderUnreachable` for 429, and otherwise `RequestRefused` with what the response says: the members that
+    OAuth defines (RFC 6749 §5.2), or those of a problem document (RFC 9457).
+    """
     if response.status_code < 400:
         return
+    if response.status_code == 429:
+        raise ProviderUnreachable(f"{response.url} is rate limiting us (429)")
     try:
         document = response.json()
     except ValueError:
@@ -248,10 +272,9 @@ def _raise_for(response: requests.Response) -> None:
         document = {}
     code = str(document.get("error") or document.get("code") or response.status_code)
     detail = str(document.get("error_description") or document.get("detail") or "")
-    for error in document.get("errors", ()):
-        detail += f" {error.get('field')}: {error.get('detail')}."
-    if response.status_code == 429:
-        raise ProviderUnreachable(f"{response.url} wants us to wait")
+    errors = document.get("errors")
+    for error in errors if isinstance(errors, list) else ():
+        detail += f" {error.get('field')}: {error.get('detail')}." if isinstance(error, dict) else f" {error}"
     raise RequestRefused(code, detail.strip(), response.status_code)
 
 

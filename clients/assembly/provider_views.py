@@ -38,12 +38,12 @@ def receive_event() -> ResponseReturnValue:
 
 @bp.post("/backchannel-logout")
 def log_out() -> ResponseReturnValue:
-    """A logout token (OpenID Connect Back-Channel Logout §2.8)."""
+    """A logout token (OpenID Connect Back-Channel Logout §2.8): 200, or 400 with an error code of OAuth."""
     parts = program()
     try:
         events.log_out(parts.database, parts.provider, _token(request.form.get("logout_token", "").encode()))
     except events.InvalidEvent as error:
-        return _refuse(error.err, error.description, member="error")
+        return _refuse("invalid_request", error.description, member="error")
     except ProviderUnreachable:
         return Response(status=503)
     return Response(status=200)

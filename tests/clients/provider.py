@@ -40,6 +40,7 @@ class Provider:
     """Changes of the claims of the next ID Tokens."""
     userinfo_overrides: dict[str, Any] = field(default_factory=dict)
     """Changes of the userinfo response."""
+    userinfo_status: int = 200
     discovery: dict[str, Any] = field(default_factory=dict)
     token_errors: dict[str, str] = field(default_factory=dict)
     """The error of the token endpoint, by grant type."""
@@ -209,7 +210,7 @@ def _app(provider: Provider) -> Flask:  # noqa: C901, PLR0915  one function for 
             "estab_id": ESTAB,
             "organisation": {"name": "Willow Bank Primary School", "urn": URN},
         }
-        return jsonify(userinfo | provider.userinfo_overrides)
+        return jsonify(userinfo | provider.userinfo_overrides), provider.userinfo_status
 
     @app.get("/api/schools")
     def schools() -> ResponseReturnValue:

@@ -1,19 +1,22 @@
 """Assembly: how a careful client handles correct responses, wrong responses, and no response."""
 
+import json
 import sqlite3
+import time
 import tomllib
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import requests
 from joserfc import jws, jwt
-from joserfc.jwk import ECKey, KeySet
+from joserfc.jwk import ECKey, KeySet, RSAKey
 
-from clients.assembly import connections
+from clients.assembly import connections, provider as provider_module
 from clients.assembly.app import create_app
 from clients.assembly.applications import APPLICATIONS, ASSEMBLY, IDENTITY, SCHOOLBOOKING
-from clients.assembly.errors import ProviderUnreachable
+from clients.assembly.errors import ProviderUnreachable, RequestRefused, UntrustedResponse
 from clients.assembly.settings import InvalidSettings, from_environment
 from tests.clients.conftest import HOST, Person, query_of
 from tests.clients.provider import ESTAB
@@ -276,6 +279,61 @@ def test_userinfo_about_another_person_signs_no_one_in(person, provider):
     person.starts_sign_in()
 
     assert "We could not accept that response" in person.opens(f"/callback?{provider.authorization_response()}").text
+
+
+def test_a_refused_userinfo_request_is_not_shown_as_an_unreachable_provider(person, provider):
+    provider.userinfo_status = 401
+    person.starts_sign_in()
+
+    page = person.opens(f"/callback?{provider.authorization_response()}")
+    assert page.status_code == 502
+    assert "would not accept our request" in page.text
+
+
+def test_a_token_signed_by_an_algorithm_that_fapi_forbids_is_refused(provider, program):
+    provider.key = RSAKey.generate_key(2048, {"kid": "one", "use": "sig"})
+    token = jwt.encode({"alg": "RS256", "kid": "one", "typ": "JWT"}, {"iss": provider.issuer}, provider.key)
+
+    with pytest.raises(UntrustedResponse, match="signature"):
+        program.provider.verify(token, typ="JWT")
+
+
+def test_after_keys_could_not_be_fetched_they_are_not_requested_for_each_token(provider, program, monkeypatch):
+    paths, send = [], provider_module._send
+
+    def send_and_record(method, url, **options):
+        paths.append(url.removeprefix(provider.issuer))
+        return send(method, url, **options)
+
+    monkeypatch.setattr(provider_module, "_send", send_and_record)
+    provider.discovery = {"jwks_uri": f"{provider.issuer}/missing"}
+    for _ in range(3):
+        with pytest.raises(ProviderUnreachable):
+            program.provider.verify(provider.id_token(), typ="JWT")
+    assert paths.count("/missing") == 1
+
+    program.provider._metadata, provider.discovery = ({}, 0), {}
+    later = time.time() + provider_module.MIN_KEYS_SECONDS + 1
+    monkeypatch.setattr(time, "time", lambda: later)
+    assert program.provider.verify(provider.id_token(), typ="JWT")["iss"] == provider.issuer
+
+
+@pytest.mark.parametrize(
+    ("document", "detail"),
+    [
+        ({"errors": None}, ""),
+        ({"errors": ["too long", {"field": "name", "detail": "is missing"}]}, "too long name: is missing."),
+        ({"detail": "It is wrong.", "errors": "all"}, "It is wrong."),
+        ([], ""),
+    ],
+    ids=str,
+)
+def test_an_error_response_of_another_shape_is_a_refusal_too(document, detail):
+    response = requests.Response()
+    response.status_code, response._content = 422, json.dumps(document).encode()
+    with pytest.raises(RequestRefused) as raised:
+        provider_module._raise_for(response)
+    assert (raised.value.code, raised.value.detail, raised.value.http_status) == ("422", detail, 422)
 
 
 def test_an_authorization_response_is_accepted_once(person, provider):

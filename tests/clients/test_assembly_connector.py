@@ -625,7 +625,8 @@ def test_a_logout_token_ends_the_session_here(app, person, provider, left_out):
 def test_a_wrong_logout_token_ends_nothing(person, provider, wrong):
     person.signs_in()
 
-    assert post_logout_token(person, provider.logout_token(**wrong)).status_code == 400
+    response = post_logout_token(person, provider.logout_token(**wrong))
+    assert (response.status_code, response.json["error"]) == (400, "invalid_request")
     assert "Grace Okafor" in person.opens("/connector").text
 
 
