@@ -14,6 +14,8 @@ from clients.assembly.provider import Provider
 from clients.assembly.settings import Settings
 
 TICK_SECONDS = 0.5
+STOP_SECONDS = 15
+"""How long `stop` waits for the thread. A step may take longer, if what it calls does not respond."""
 
 log = logging.getLogger(__name__)
 
@@ -33,26 +35,39 @@ class Background:
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop the thread after the step that it is doing."""
+        """End the thread after the step that it is doing, and wait for that up to `STOP_SECONDS`."""
         self._stop.set()
         self._wake.set()
         if self._thread is not None:
-            self._thread.join(15)
+            self._thread.join(STOP_SECONDS)
 
     def wake(self) -> None:
         """Start a round now, because something waits."""
         self._wake.set()
 
     def work_once(self, *, poll: bool = False) -> None:
-        """Do one round. A step that fails does not prevent the others, and is repeated in the next round."""
+        """Do one round, until `stop` is called; with `poll`, also ask the provider what has changed.
+
+        A step that fails does not prevent the others. The next round repeats it; the steps of `poll`, the next one that
+        polls, after `Settings.poll_seconds`.
+        """
         database, provider, settings = self._database, self._provider, self._settings
-        self._try(lambda: mail.send_due(database, settings))
-        self._try(lambda: invitations.send_waiting(database, provider))
-        self._try(lambda: connections.revoke_waiting(database, provider))
-        self._try(lambda: events.handle_waiting(database, provider, settings))
+        steps: dict[str, Callable[[], None]] = {
+            "send mails": lambda: mail.send_due(database, settings),
+            "send invitations": lambda: invitations.send_waiting(database, provider),
+            "revoke tokens": lambda: connections.revoke_waiting(database, provider),
+            "handle events": lambda: events.handle_waiting(database, provider, settings),
+        }
         if poll:
-            self._try(lambda: connections.check_all(database, provider))
-            self._try(lambda: invitations.check_open(database, provider))
+            steps["check connections"] = lambda: connections.check_all(database, provider)
+            steps["check invitations"] = lambda: invitations.check_open(database, provider)
+        for name, step in steps.items():
+            if self._stop.is_set():
+                return
+            try:
+                step()
+            except Exception as error:  # noqa: BLE001  a thread that ends would leave everything waiting
+                log.warning("the step %r failed and will be retried: %s: %s", name, type(error).__name__, error)
 
     def _run(self) -> None:
         while not self._stop.is_set():
@@ -62,9 +77,3 @@ class Background:
             self.work_once(poll=poll)
             self._wake.wait(TICK_SECONDS)
             self._wake.clear()
-
-    def _try(self, step: Callable[[], None]) -> None:
-        try:
-            step()
-        except Exception as error:  # noqa: BLE001  a thread that ends would leave everything waiting
-            log.warning("it is tried again: %s: %s", type(error).__name__, error)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from joserfc.jwk import ECKey
 
-from clients.assembly import accounts, connections, events, invitations, resource, web
+from clients.assembly import accounts, connections, events, invitations, mail, resource, web
 from clients.assembly.app import create_app
 from clients.assembly.applications import ASSEMBLY
 from clients.assembly.errors import ProviderUnreachable, RequestRefused
@@ -200,6 +200,25 @@ def test_while_the_provider_is_unreachable_a_round_tries_one_invitation_and_one_
     events.handle_waiting(program.database, program.provider, program.settings)
 
     assert attempts == ["/api/invitations", f"/api/schools/{ESTAB}"]
+
+
+def test_a_step_of_the_background_thread_that_fails_is_named_in_the_log(program, monkeypatch, caplog):
+    monkeypatch.setattr(connections, "revoke_waiting", lambda *_parts: {}["missing"])
+    handled = []
+    monkeypatch.setattr(events, "handle_waiting", lambda *_parts: handled.append(True))
+    program.background.work_once()
+
+    assert "the step 'revoke tokens' failed and will be retried: KeyError: 'missing'" in caplog.text
+    assert handled
+
+
+def test_the_background_thread_stops_between_two_steps(program, monkeypatch):
+    monkeypatch.setattr(mail, "send_due", lambda *_parts: program.background.stop())
+    attempts = []
+    monkeypatch.setattr(invitations, "send_waiting", lambda *_parts: attempts.append(True))
+    program.background.work_once()
+
+    assert not attempts
 
 
 def test_a_token_whose_revocation_is_refused_does_not_delay_the_others(program, monkeypatch):
