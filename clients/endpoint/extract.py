@@ -1,8 +1,9 @@
 """Make an extract: NDJSON, compressed by gzip; a header line, and then a line for each record.
 
-The header names the complete collections, which are known only at the end. So records are written to a temporary file
-first, and copied into the extract. A collection that cannot be read is left out: the receiver keeps what it has of it.
-It also keeps a record whose row cannot be read: the line of that record has its key and `kept`.
+The header names the collections that are complete, and in `kept` those that could not be read: the receiver keeps what
+it has of these. Both are known only at the end, so records are written to a temporary file first and copied from there.
+The receiver also keeps a record whose row cannot be read: the line of that record has its key, and `kept` instead of
+data.
 """
 
 import gzip
@@ -10,7 +11,7 @@ import hashlib
 import json
 import logging
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final
@@ -18,7 +19,7 @@ from typing import IO, Any, Final
 from .errors import DiskFull, ExtractFailed, TooFewRecords, is_disk_full
 from .home import Home, Pending
 from .readers import Reader
-from .records import COLLECTIONS, REFERENCES, Problems, Record, UnreadableReport
+from .records import COLLECTIONS, REFERENCES, REQUIRED, Problems, Record, UnreadableReport
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +65,6 @@ def make(home: Home, mis: str, made_at: str, reader: Reader, before: Mapping[str
         header = {"format": 1, "mis": mis, "made_at": made_at, "complete": complete, "kept": list(result.failed)}
         size, digest = _pack(header, records, extract)
     except OSError as error:
-        extract.unlink(missing_ok=True)
         if is_disk_full(error):
             raise DiskFull(str(home.folder)) from error
         raise
@@ -99,14 +99,15 @@ class _Result:
                 line: dict[str, Any] = {"collection": collection, "key": record.key}
                 if record.data is None:
                     line["kept"] = True
-                elif (data := self._without_dangling_references(collection, record, record.data)) is not None:
-                    line["data"], count = data, count + 1
                 else:
-                    continue
+                    data = self._without_dangling_references(collection, record, record.data)
+                    if data is None:
+                        continue
+                    line["data"], count = data, count + 1
+                    if count % PROGRESS_EVERY == 0:
+                        self._progress(collection, count)
                 keys.add(record.key)
                 self._opened.write(json.dumps(line, ensure_ascii=False, separators=(",", ":")).encode() + b"\n")
-                if count and count % PROGRESS_EVERY == 0:
-                    self._progress(collection, count)
         except UnreadableReport as error:
             log.warning("%s could not be read and stay as they are: %s", collection, error)
             self.failed[collection] = str(error)
@@ -119,7 +120,7 @@ class _Result:
     def _without_dangling_references(
         self, collection: str, record: Record, data: dict[str, Any]
     ) -> dict[str, Any] | None:
-        """The data without references to records that the MIS does not have; None if the record depends on one."""
+        """The data without references to records that the MIS does not have; None if a required member is one."""
         data = dict(data)
         for member, target in REFERENCES.get(collection, {}).items():
             keys = self._keys.get(target)
@@ -129,17 +130,18 @@ class _Result:
             if isinstance(value, list):
                 items = [item for item in value if (item["student"] if isinstance(item, dict) else item) in keys]
                 if len(items) < len(value):
-                    self._report(record, member, target)
+                    self._report(record, member, f"refers to {target} that are not there; they were left out")
                 data[member] = items
             elif value not in keys:
-                self._report(record, member, target)
-                del data[member]
-                if member in {"student", "period", "class"}:
+                if member in REQUIRED[collection]:
+                    self._report(record, member, f"refers to {target} that are not there; the record was left out")
                     return None
+                self._report(record, member, f"refers to {target} that are not there; the reference was left out")
+                del data[member]
         return data
 
-    def _report(self, record: Record, member: str, target: str) -> None:
-        self.problems.add(record.source, record.row, member, f"refers to {target} that are not there; it was left out")
+    def _report(self, record: Record, member: str, message: str) -> None:
+        self.problems.add(record.source, record.row, member, message)
 
 
 def _check_counts(before: Mapping[str, int], now: Mapping[str, int]) -> None:
@@ -155,22 +157,19 @@ def _check_counts(before: Mapping[str, int], now: Mapping[str, int]) -> None:
 
 
 def _pack(header: Mapping[str, Any], records: Path, extract: Path) -> tuple[int, str]:
-    """Write the file; returns its size and its digest."""
-    with records.open("rb") as source, extract.open("xb") as target:
-        with gzip.GzipFile(fileobj=target, mode="wb", mtime=0, filename="") as packed:
-            packed.write(json.dumps(header).encode() + b"\n")
-            for chunk in iter(lambda: source.read(CHUNK_BYTES), b""):
-                packed.write(chunk)
-        target.flush()
-    digest = hashlib.sha256()
-    with extract.open("rb") as made:
-        for chunk in iter(lambda: made.read(CHUNK_BYTES), b""):
-            digest.update(chunk)
-    return extract.stat().st_size, digest.hexdigest()
-
-
-def lines(path: Path) -> Iterator[dict[str, Any]]:
-    """The lines of an extract, the first one included: for support, and for tests."""
-    with gzip.open(path, "rt", encoding="utf-8") as opened:
-        for line in opened:
-            yield json.loads(line)
+    """Write the file, or none if that fails; returns its size in bytes and its SHA-256 in hex."""
+    try:
+        with records.open("rb") as source, extract.open("xb") as target:
+            with gzip.GzipFile(fileobj=target, mode="wb", mtime=0, filename="") as gzip_file:
+                gzip_file.write(json.dumps(header).encode() + b"\n")
+                for chunk in iter(lambda: source.read(CHUNK_BYTES), b""):
+                    gzip_file.write(chunk)
+            target.flush()
+        digest = hashlib.sha256()
+        with extract.open("rb") as file:
+            for chunk in iter(lambda: file.read(CHUNK_BYTES), b""):
+                digest.update(chunk)
+        return extract.stat().st_size, digest.hexdigest()
+    except BaseException:
+        extract.unlink(missing_ok=True)
+        raise
