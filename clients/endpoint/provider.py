@@ -1,5 +1,6 @@
 """The identity provider: registration by device authorization (RFC 8628), tokens, and reports of this endpoint."""
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
@@ -12,6 +13,8 @@ SCOPE: Final = "endpoint offline_access"
 DEVICE_GRANT: Final = "urn:ietf:params:oauth:grant-type:device_code"
 SLOW_DOWN_SECONDS: Final = 5
 MAX_POLL_SECONDS: Final = 60
+"""Up to this the interval doubles while the provider is unreachable; `slow_down` and Retry-After may ask for more."""
+METADATA_CACHE_SECONDS: Final = 3600
 
 
 class CodeExpired(Exception):
@@ -45,7 +48,7 @@ class Provider:
 
     def __init__(self, issuer: str, connection: Connection) -> None:
         self._issuer, self._connection = issuer, connection
-        self._metadata: dict[str, Any] = {}
+        self._metadata: tuple[dict[str, Any], float] = ({}, float("-inf"))
 
     def begin(self) -> DeviceCode:
         """Ask for a code (RFC 8628 §3.1). Raises `RequestRefused`, `ServerUnreachable`."""
@@ -70,12 +73,12 @@ class Provider:
         """
         interval, waited = float(code.interval), 0.0
         while waited < code.expires_in:
-            sleep(interval)
+            sleep(min(interval, code.expires_in - waited))
             waited += interval
             try:
                 tokens = self._tokens(grant_type=DEVICE_GRANT, device_code=code.device_code)
             except ServerUnreachable as error:
-                interval = min(max(interval * 2, error.retry_after or 0), MAX_POLL_SECONDS)
+                interval = max(interval, min(interval * 2, MAX_POLL_SECONDS), error.retry_after or 0)
             except RequestRefused as error:
                 if error.error == "expired_token":
                     raise CodeExpired from error
@@ -135,7 +138,8 @@ class Provider:
             raise ServerUnreachable(f"{self._issuer} does not answer as expected.") from error
 
     def _endpoint(self, name: str) -> str:
-        if not self._metadata:
+        metadata, fetched_at = self._metadata
+        if time.monotonic() - fetched_at > METADATA_CACHE_SECONDS:
             url = f"{self._issuer}/.well-known/openid-configuration"
             try:
                 metadata = self._connection.send("GET", url, prove=False)
@@ -147,8 +151,8 @@ class Provider:
                 raise InvalidSettings(
                     f"The identity provider at {self._issuer} has another address.", "Write it exactly as given to you."
                 )
-            self._metadata = metadata
+            self._metadata = metadata, time.monotonic()
         try:
-            return str(self._metadata[f"{name}_endpoint"])
+            return str(metadata[f"{name}_endpoint"])
         except KeyError:
             raise InvalidSettings(f"{self._issuer} has no {name} endpoint.", "Check the address.") from None

@@ -23,8 +23,9 @@ from clients.endpoint import cli
 from clients.endpoint.agent import Agent
 from clients.endpoint.connection import Connection
 from clients.endpoint.dpop import Key
-from clients.endpoint.errors import RegistrationEnded, ServerUnreachable
+from clients.endpoint.errors import RegistrationEnded, RequestRefused, ServerUnreachable
 from clients.endpoint.home import Home
+from clients.endpoint.provider import CodeExpired, DeviceCode, Provider
 from clients.endpoint.session import Session
 from idp.foundation.setting_types import ROOT
 from tests.clients.endpoint import servers as fake
@@ -111,6 +112,31 @@ class TestRegister:
         servers.decisions = ["authorization_pending", "authorization_pending"]
 
         assert command("register")[0] == 0
+
+    def test_an_unreachable_provider_never_shortens_the_interval_between_polls(self, monkeypatch):
+        responses = [RequestRefused(400, "slow_down", "", {}, "")] * 13
+        responses += [ServerUnreachable("busy", retry_after=seconds) for seconds in (None, 120, 3600)]
+        responses += [RequestRefused(400, "expired_token", "", {}, "")]
+
+        def poll(*_arguments, **_options):
+            raise responses.pop(0)
+
+        provider = Provider("https://idp.example", Connection(Key(Key.generate())))
+        slept: list[float] = []
+        monkeypatch.setattr(provider, "_tokens", poll)
+        code = DeviceCode("device", "WDJB", "https://idp.example", "https://idp.example", expires_in=900, interval=5)
+        with pytest.raises(CodeExpired):
+            list(provider.wait(code, slept.append))
+        assert slept[12:] == [65, 70, 70, 120, 185], "up to Retry-After, and not after the code has expired"
+
+    def test_the_metadata_of_the_provider_is_read_again_after_an_hour(self, servers, registered, home, monkeypatch):
+        provider = Session(home, home.load()).provider
+        for _ in range(2):
+            provider.revoke("a token")
+        assert servers.requests.count("discovery") == 2, "one of them when it registered"
+        monkeypatch.setattr("clients.endpoint.provider.METADATA_CACHE_SECONDS", -1)
+        provider.revoke("a token")
+        assert servers.requests.count("discovery") == 3
 
     def test_an_expired_code_is_replaced_three_times(self, command, servers):
         servers.decisions = ["expired_token"]
