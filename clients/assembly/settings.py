@@ -10,10 +10,14 @@ from clients.assembly.applications import Application
 
 
 class InvalidSettings(Exception):
-    """The environment does not let the program start; one argument for each error."""
+    """Environment variables are missing or invalid; one argument for each."""
+
+    def __init__(self, application_name: str, *problems: str) -> None:
+        super().__init__(*problems)
+        self._application_name = application_name
 
     def __str__(self) -> str:
-        return "\n  ".join(("Assembly cannot start:", *self.args))
+        return "\n  ".join((f"{self._application_name} cannot start:", *self.args))
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +77,9 @@ def from_environment(application: Application, environment: Mapping[str, str] = 
         problems.append(f"{prefix}_SMTP: must be a host and a port, such as localhost:25")
     seconds = read("POLL_SECONDS", "30")
     if not seconds.isascii() or not seconds.isdigit() or int(seconds) < 1:
-        problems.append(f"{prefix}_POLL_SECONDS: must be a whole number of seconds")
+        problems.append(f"{prefix}_POLL_SECONDS: must be a whole number of seconds, at least 1")
     if problems:
-        raise InvalidSettings(*problems)
+        raise InvalidSettings(application.name, *problems)
     return Settings(
         application=application, issuer=issuer, client_id=read("CLIENT_ID", application.key), port=int(port),
         data=Path(read("DATA", "var/assembly")), resource=resource, smtp_host=smtp_host, smtp_port=int(smtp_port),

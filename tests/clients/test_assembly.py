@@ -424,5 +424,6 @@ def test_all_errors_in_the_environment_are_reported_together():
         from_environment(SCHOOLBOOKING, {f"SCHOOLBOOKING_{name}": value for name, value in wrong.items()})
 
     named = [problem.partition(":")[0] for problem in raised.value.args]
+    assert str(raised.value).startswith("SchoolBooking cannot start:\n  SCHOOLBOOKING_ISSUER: ")
     assert named == [f"SCHOOLBOOKING_{name}" for name in ("ISSUER", "RESOURCE", "PORT", "SMTP", "POLL_SECONDS")]
     assert from_environment(ASSEMBLY, {}).client_id == "assembly"
