@@ -137,10 +137,10 @@ def delete_all(database: Database, estab_id: str) -> bool:
 # For the worker
 
 
-def claim(database: Database, now: float) -> Extract | None:
-    """An extract that is to be checked, claimed for `CLAIM_SECONDS`; None if there is none."""
+def claim(database: Database, now: float, *, free_since: float) -> Extract | None:
+    """An extract that is to be checked, claimed for `CLAIM_SECONDS`; None if no claim of one ended by `free_since`."""
     with database.write() as connection:
-        waiting = and_(extracts.c.state == "checking", extracts.c.claimed_until <= now)
+        waiting = and_(extracts.c.state == "checking", extracts.c.claimed_until <= free_since)
         row = connection.execute(select(extracts).where(waiting).order_by(extracts.c.changed_at).limit(1)).one_or_none()
         if row is None:
             return None

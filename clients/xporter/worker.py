@@ -58,9 +58,12 @@ class Worker:
         self._wake.set()
 
     def work(self) -> int:
-        """Check and apply the extracts that wait; returns how many there were."""
-        number = 0
-        while not self._stop.is_set() and (extract := extracts.claim(self._database, self._now())) is not None:
+        """Check and apply the extracts that wait now, each at most once; returns how many there were."""
+        number, began = 0, self._now()
+        while not self._stop.is_set():
+            extract = extracts.claim(self._database, self._now(), free_since=began)
+            if extract is None:
+                break
             number += 1
             try:
                 self._handle(extract)

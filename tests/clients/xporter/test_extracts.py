@@ -486,6 +486,26 @@ def test_an_extract_waits_while_the_members_are_not_known(app, endpoint, monkeyp
     assert endpoint.status_of(extract_id)["state"] == "applied"
 
 
+def test_a_round_ends_while_the_provider_responds_too_slowly(app, endpoint, monkeypatch):
+    from clients.xporter.problems import Problem
+
+    worker, attempts, now = app.extensions["xporter"].worker, [], [time.time()]
+
+    def time_out():
+        attempts.append(now[0])
+        now[0] += 10
+        if len(attempts) == 5:
+            worker.stop()
+        raise Problem("temporarily_unavailable")
+
+    monkeypatch.setattr(worker, "_now", lambda: now[0])
+    monkeypatch.setattr(worker, "_members", time_out)
+    for number in range(2):
+        endpoint.uploads(build_extract(student(str(number))))
+    endpoint.run_worker()
+    assert len(attempts) == 2, "one for each extract"
+
+
 def test_an_extract_that_cannot_be_checked_is_given_up_and_keeps_no_other_waiting(app, endpoint, monkeypatch):
     worker, later = app.extensions["xporter"].worker, [time.time()]
     monkeypatch.setattr(worker, "_now", lambda: later[0])
