@@ -69,7 +69,7 @@ def main(context: click.Context) -> None:
 
 def _serve(app: Flask, port: int) -> BaseWSGIServer:
     with app.app_context():
-        web.program().background.start()
+        web.current_program().background.start()
     return make_server("127.0.0.1", port, app, threaded=True, request_handler=Handler)
 
 

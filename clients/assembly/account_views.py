@@ -12,8 +12,8 @@ from clients.assembly.web import (
     csrf,
     current,
     current_account,
+    current_program,
     end_sign_in,
-    program,
     sign_in_by_password,
     sign_in_by_school_account,
 )
@@ -42,18 +42,18 @@ def sign_up() -> ResponseReturnValue:
     if request.method == "POST":
         try:
             accounts.sign_up(
-                program().database, code=request.form.get("code", ""), email=request.form.get("email", ""),
+                current_program().database, code=request.form.get("code", ""), email=request.form.get("email", ""),
                 password=request.form.get("password", ""), terms_version=request.form.get("terms", ""),
             )  # fmt: skip
         except InvalidInput as error:
             field_errors = error.field_errors
         else:
-            program().background.wake()
+            current_program().background.wake()
             session["waiting_for"] = request.form["email"].strip()
             return redirect(url_for("people.check_email"), 303)
     page = render_template(
         "sign_up.html", field_errors=field_errors, typed=request.form, version=accounts.TERMS_VERSION,
-        demonstration_code=program().settings.invite_code,
+        demonstration_code=current_program().settings.invite_code,
     )  # fmt: skip
     return page, 400 if field_errors else 200
 
@@ -67,8 +67,8 @@ def check_email() -> ResponseReturnValue:
 @bp.post("/resend")
 def resend() -> ResponseReturnValue:
     """Send the mail again if the address waits for one; the response is the same in any case."""
-    accounts.resend(program().database, request.form.get("email", ""))
-    program().background.wake()
+    accounts.resend(current_program().database, request.form.get("email", ""))
+    current_program().background.wake()
     session["waiting_for"] = request.form.get("email", "").strip()[:254]
     return redirect(url_for("people.check_email", again=1), 303)
 
@@ -79,12 +79,12 @@ def activate(secret: str) -> ResponseReturnValue:
     field_errors: dict[str, str] = {}
     if request.method == "POST":
         try:
-            sign_in_by_password(accounts.activate(program().database, secret, request.form.get("password", "")))
+            sign_in_by_password(accounts.activate(current_program().database, secret, request.form.get("password", "")))
         except InvalidInput as error:
             field_errors = error.field_errors
         else:
             return redirect(url_for("school.choose"), 303)
-    works = accounts.can_activate(program().database, secret)
+    works = accounts.can_activate(current_program().database, secret)
     return render_template(
         "activate.html", works=works, field_errors=field_errors
     ), 400 if field_errors else 200 if works else 404
@@ -97,7 +97,7 @@ def sign_in() -> ResponseReturnValue:
     if request.method == "POST":
         try:
             account = accounts.sign_in(
-                program().database, request.form.get("email", ""), request.form.get("password", "")
+                current_program().database, request.form.get("email", ""), request.form.get("password", "")
             )
             sign_in_by_password(account)
         except InvalidInput as error:
@@ -113,11 +113,11 @@ def forgotten() -> ResponseReturnValue:
     field_errors: dict[str, str] = {}
     if request.method == "POST":
         try:
-            resets.request(program().database, request.form.get("email", ""))
+            resets.request(current_program().database, request.form.get("email", ""))
         except InvalidInput as error:
             field_errors = error.field_errors
         else:
-            program().background.wake()
+            current_program().background.wake()
             return redirect(url_for("people.forgotten", sent=1), 303)
     page = render_template("forgotten.html", field_errors=field_errors, typed=request.form, sent="sent" in request.args)
     return page, 400 if field_errors else 200
@@ -129,14 +129,14 @@ def new_password(secret: str) -> ResponseReturnValue:
     field_errors: dict[str, str] = {}
     if request.method == "POST":
         try:
-            resets.choose(program().database, secret, request.form.get("password", ""))
+            resets.choose(current_program().database, secret, request.form.get("password", ""))
         except InvalidInput as error:
             field_errors = error.field_errors
         else:
-            program().background.wake()
-            flash("Your password is changed. Sign in with it.")
+            current_program().background.wake()
+            flash("Your password has been changed. Sign in with it.")
             return redirect(url_for("people.sign_in"), 303)
-    works = resets.works(program().database, secret)
+    works = resets.works(current_program().database, secret)
     return render_template(
         "new_password.html", works=works, field_errors=field_errors
     ), 400 if field_errors else 200 if works else 404
@@ -151,7 +151,7 @@ def school_sign_in() -> ResponseReturnValue:
 @bp.route("/initiate", methods=["GET", "POST"])
 def initiate() -> ResponseReturnValue:
     """Third-party initiated login (OpenID Connect Core §4), from our provider only; it ends at the connector page."""
-    if request.values.get("iss", "").rstrip("/") != program().settings.issuer:
+    if request.values.get("iss", "").rstrip("/") != current_program().settings.issuer:
         raise UntrustedResponse("login initiated by another issuer than our provider")
     return _to_provider(request.values.get("login_hint"))
 
@@ -162,9 +162,9 @@ csrf.exempt(initiate)  # the provider may post to it without our token
 @bp.get("/callback")
 def callback() -> ResponseReturnValue:
     """The redirect from the provider. A person signed in by password stays so, and is known to act for the school."""
-    parts = program()
+    program = current_program()
     signed_in = school_account.finish(
-        parts.database, parts.provider, parts.settings, browser=browser(), response=request.args
+        program.database, program.provider, program.settings, browser=browser(), response=request.args
     )
     sign_in_by_school_account(
         SignIn(
@@ -175,7 +175,7 @@ def callback() -> ResponseReturnValue:
     account = current_account()  # None if the sign-in by password has ended meanwhile
     if account is not None and signed_in.estab_id is not None:
         urn = (signed_in.about.get("organisation") or {}).get("urn")
-        accounts.store_acts_for(parts.database, account.id, signed_in.estab_id, urn)
+        accounts.store_acts_for(program.database, account.id, signed_in.estab_id, urn)
     return redirect(url_for("connector.connector"), 303)
 
 
@@ -187,7 +187,8 @@ def sign_out() -> ResponseReturnValue:
     if before and before.id_token:
         session["signing_out"] = state = browser()
         try:
-            url = school_account.sign_out_url(program().provider, program().settings, before, state=state)
+            program = current_program()
+            url = school_account.sign_out_url(program.provider, program.settings, before, state=state)
         except ProviderError:
             return redirect(url_for("people.signed_out"), 303)
         return redirect(url, 303)
@@ -202,6 +203,8 @@ def signed_out() -> ResponseReturnValue:
 
 
 def _to_provider(login_hint: str | None = None) -> ResponseReturnValue:
-    parts = program()
-    url = school_account.begin(parts.database, parts.provider, parts.settings, browser=browser(), login_hint=login_hint)
+    program = current_program()
+    url = school_account.begin(
+        program.database, program.provider, program.settings, browser=browser(), login_hint=login_hint
+    )
     return redirect(url, 302)

@@ -84,7 +84,7 @@ def sign_up(database: Database, *, code: str, email: str, password: str, terms_v
                 "UPDATE accounts SET password_hash = ?, terms_version = ? WHERE id = ? AND activated_at IS NULL",
                 (hashed, terms_version, row["id"]),
             )
-        mail.queue(connection, "activate" if row["activated_at"] is None else "known", row["id"])
+        mail.queue(connection, "activate" if row["activated_at"] is None else "already_registered", row["id"])
 
 
 def resend(database: Database, email: str) -> None:
@@ -97,7 +97,7 @@ def resend(database: Database, email: str) -> None:
         row = connection.execute(
             "SELECT id FROM accounts WHERE email = ? AND activated_at IS NULL "
             "AND coalesce(activation_expires_at, 0) < ?",
-            (address, time.time() + mail.LINK_SECONDS - RESEND_SECONDS),
+            (address, time.time() + mail.ACTIVATION_LINK_SECONDS - RESEND_SECONDS),
         ).fetchone()
         if row is not None:
             mail.queue(connection, "activate", row["id"])

@@ -1,6 +1,6 @@
-"""What happens without a request: mails are sent, waiting requests repeated, events handled, and changes looked for.
+"""Background jobs: send mails, repeat queued requests, handle events, poll for changes.
 
-Everything that waits is in the database, so this thread may end at any moment.
+All queued work is in the database, so this thread may end at any moment.
 """
 
 import logging
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 
 class Background:
-    """The thread that does what waits, every `TICK_SECONDS`. `wake` has it start a round at once."""
+    """The thread that runs the queued work, every `TICK_SECONDS`. `wake` has it start a round at once."""
 
     def __init__(self, database: Database, provider: Provider, settings: Settings) -> None:
         self._database, self._provider, self._settings = database, provider, settings
@@ -42,7 +42,7 @@ class Background:
             self._thread.join(STOP_SECONDS)
 
     def wake(self) -> None:
-        """Start a round now, because something waits."""
+        """Start a round now, because work has been queued."""
         self._wake.set()
 
     def work_once(self, *, poll: bool = False) -> None:

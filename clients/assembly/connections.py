@@ -19,7 +19,7 @@ from typing import Any, Literal, Self
 from clients.assembly import resource
 from clients.assembly.database import Database
 from clients.assembly.errors import RequestRefused
-from clients.assembly.provider import EARLY_SECONDS, Provider
+from clients.assembly.provider import RENEW_BEFORE_EXPIRY_SECONDS, Provider
 from clients.assembly.settings import Settings
 
 REFRESH_CLAIM_SECONDS = 30.0
@@ -186,7 +186,7 @@ def check(database: Database, provider: Provider, estab_id: str) -> None:
         row = connection.execute("SELECT etag FROM connections WHERE estab_id = ?", (estab_id,)).fetchone()
     headers = {"If-None-Match": row["etag"]} if row["etag"] else {}
     try:
-        response = provider.call_for_ourselves("GET", f"/api/schools/{estab_id}", headers=headers)
+        response = provider.call_as_client("GET", f"/api/schools/{estab_id}", headers=headers)
     except RequestRefused as error:
         if error.http_status != 404:
             raise
@@ -210,7 +210,7 @@ def check_all(database: Database, provider: Provider) -> None:
     newest = row["changed_at"] if row else ""
     parameters = {"limit": "200"} | ({"changed_since": _a_minute_before(newest)} if newest else {})
     while True:
-        page = provider.call_for_ourselves("GET", "/api/schools", params=parameters).json()
+        page = provider.call_as_client("GET", "/api/schools", params=parameters).json()
         for school in page["schools"]:
             _store_school(database, school, None)
             newest = max(newest, school["changed_at"])
@@ -232,7 +232,8 @@ def access_token(database: Database, provider: Provider, estab_id: str, *, renew
             row = connection.execute("SELECT * FROM connections WHERE estab_id = ?", (estab_id,)).fetchone()
             if row is None or row["refresh_token"] is None:
                 raise NoAccessToken(estab_id)
-            if row["access_token"] and row["access_until"] > time.time() + EARLY_SECONDS and not must_renew:
+            lasts = row["access_until"] > time.time() + RENEW_BEFORE_EXPIRY_SECONDS
+            if row["access_token"] and lasts and not must_renew:
                 return str(row["access_token"])
             claimed = _claim_refresh(connection, estab_id)
         if claimed:

@@ -10,7 +10,7 @@ from flask.typing import ResponseReturnValue
 from clients.assembly import accounts, connections, invitations, resource
 from clients.assembly.connections import Connection, NoAccessToken
 from clients.assembly.errors import ProviderUnreachable, RequestRefused
-from clients.assembly.web import current, current_account, program
+from clients.assembly.web import current, current_account, current_program
 
 bp = Blueprint("connector", __name__)
 
@@ -40,17 +40,17 @@ def status() -> ResponseReturnValue:
 @bp.post("/connector/grant-access")
 def grant_access() -> ResponseReturnValue:
     """Have the provider invite the school."""
-    account, parts = current_account(), program()
+    account, program = current_account(), current_program()
     if account is None or account.urn is None:
         return redirect(url_for("connector.connector"), 303)
     name = " ".join(request.form.get("name", "").split())[:100]
     if not name:
         state = _state(refresh=False) | {"field_errors": {"name": "Enter your name: the e-mail is addressed to it"}}
         return render_template("connector.html", **state), 400
-    accounts.set_contact_name(parts.database, account.id, name)
-    key = invitations.request(parts.database, parts.settings, account, name)
+    accounts.set_contact_name(program.database, account.id, name)
+    key = invitations.request(program.database, program.settings, account, name)
     try:
-        invitations.send(parts.database, parts.provider, key)
+        invitations.send(program.database, program.provider, key)
     except ProviderUnreachable:
         flash("The school sign-in service cannot be reached at the moment. Your request is kept, and sent by itself.")
     return redirect(url_for("connector.connector"), 303)
@@ -59,10 +59,10 @@ def grant_access() -> ResponseReturnValue:
 @bp.post("/connector/send-again")
 def send_again() -> ResponseReturnValue:
     """Have the provider send its mail again."""
-    parts, invitation = program(), _invitation()
+    program, invitation = current_program(), _invitation()
     if invitation is not None:
         try:
-            invitations.send_again(parts.database, parts.provider, invitation.idempotency_key)
+            invitations.send_again(program.database, program.provider, invitation.idempotency_key)
             flash("The e-mail is on its way again. The link in the one before no longer works.")
         except RequestRefused as error:
             flash(error.detail or "It could not be sent again.")
@@ -72,16 +72,16 @@ def send_again() -> ResponseReturnValue:
 @bp.post("/connector/check")
 def check_again() -> ResponseReturnValue:
     """Request the status and the data again now, and say what has changed."""
-    parts, connection = program(), _connection()
+    program, connection = current_program(), _connection()
     if connection is None:
         return redirect(url_for("connector.connector"), 303)
-    connections.check(parts.database, parts.provider, connection.estab_id)
+    connections.check(program.database, program.provider, connection.estab_id)
     try:
-        connections.access_token(parts.database, parts.provider, connection.estab_id, renew=True)
-        connections.receive(parts.database, parts.provider, parts.settings, connection.estab_id)
+        connections.access_token(program.database, program.provider, connection.estab_id, renew=True)
+        connections.receive(program.database, program.provider, program.settings, connection.estab_id)
     except NoAccessToken:
         pass  # the page says why
-    after = connections.find(parts.database, estab_id=connection.estab_id)
+    after = connections.find(program.database, estab_id=connection.estab_id)
     flash(_describe_changes(connection, after))
     return redirect(url_for("connector.connector"), 303)
 
@@ -89,17 +89,18 @@ def check_again() -> ResponseReturnValue:
 @bp.post("/connector/disconnect")
 def disconnect() -> ResponseReturnValue:
     """Forget the school's data and its tokens: for those who act for it."""
-    parts, connection = program(), _connection()
+    program, connection = current_program(), _connection()
     if connection is None or not _acts_for(connection):
         return redirect(url_for("connector.connector"), 303)
-    connections.disconnect(parts.database, connection.estab_id)
-    parts.background.wake()
+    connections.disconnect(program.database, connection.estab_id)
+    program.background.wake()
     return redirect(url_for("connector.connector"), 303)
 
 
 def _state(*, refresh: bool) -> dict[str, Any]:
     """What the templates show. With `refresh`, an old status is first requested again; if that fails, it is shown."""
-    parts, application = program(), program().settings.application
+    program = current_program()
+    application = program.settings.application
     reachable = True
     if refresh:
         try:
@@ -115,7 +116,7 @@ def _state(*, refresh: bool) -> dict[str, Any]:
         "connection": connection, "invitation": invitation, "reachable": reachable, "area_states": areas,
         "field_errors": {},
         "step": _step(connection, invitation), "acts_for": connection is not None and _acts_for(connection),
-        "has_resource": bool(parts.settings.resource), "person": sign_in.about if sign_in else {},
+        "has_resource": bool(program.settings.resource), "person": sign_in.about if sign_in else {},
         "claims": sign_in.claims if sign_in else {}, "kinds": resource.KINDS, "table": resource.rows,
     }  # fmt: skip
 
@@ -143,23 +144,23 @@ def _is_newer(invitation: invitations.Invitation | None, connection: Connection)
 
 def _refresh() -> None:
     """Ask the provider what is older than `STATUS_CACHE_SECONDS`, for the school and the invitation of this browser."""
-    parts, now = program(), time.time()
+    program, now = current_program(), time.time()
     invitation = _invitation()
     if invitation is not None and now - invitation.checked_at > STATUS_CACHE_SECONDS:
         if invitation.state == "sending":
-            invitations.send(parts.database, parts.provider, invitation.idempotency_key)
+            invitations.send(program.database, program.provider, invitation.idempotency_key)
         else:
-            invitations.check(parts.database, parts.provider, invitation.idempotency_key)
+            invitations.check(program.database, program.provider, invitation.idempotency_key)
     connection = _connection()
     if connection is None:
         if invitation is not None and invitation.state == "accepted":  # by somebody who has not come back to us
-            connections.check_all(parts.database, parts.provider)
+            connections.check_all(program.database, program.provider)
         return
     if now - connection.checked_at > STATUS_CACHE_SECONDS:
-        connections.check(parts.database, parts.provider, connection.estab_id)
+        connections.check(program.database, program.provider, connection.estab_id)
         connection = _connection()
     if connection and connection.is_shared and now - (connection.received_at or 0) > _reads_every(connection):
-        connections.receive(parts.database, parts.provider, parts.settings, connection.estab_id)
+        connections.receive(program.database, program.provider, program.settings, connection.estab_id)
 
 
 def _reads_every(connection: Connection) -> float:
@@ -170,7 +171,7 @@ def _reads_every(connection: Connection) -> float:
 
 def _connection() -> Connection | None:
     """The connection of the school that this browser is signed in for; else of the one its account has chosen."""
-    sign_in, account, database = current(), current_account(), program().database
+    sign_in, account, database = current(), current_account(), current_program().database
     if sign_in is not None and sign_in.estab_id is not None:
         return connections.find(database, estab_id=sign_in.estab_id)
     return connections.find(database, urn=account.urn) if account is not None and account.urn is not None else None
@@ -181,7 +182,7 @@ def _invitation() -> invitations.Invitation | None:
     account, connection = current_account(), _connection()
     if account is None or (connection is not None and connection.urn != account.urn):
         return None
-    return invitations.find_newest(program().database, account.id, account.urn)
+    return invitations.find_newest(current_program().database, account.id, account.urn)
 
 
 def _acts_for(connection: Connection) -> bool:
@@ -204,7 +205,7 @@ def _describe_changes(before: Connection, now: Connection | None) -> str:
         return "Your school has named another system (MIS), with which we do not work. We receive nothing for now."
     if before.is_paused:
         return "Your school shares with us again."
-    areas = program().settings.application.areas
+    areas = current_program().settings.application.areas
     added = now.granted - before.granted
     if titles := [area.title for area in areas if area.scope in added]:
         return f"New: your school now shares {', '.join(titles)} with us."

@@ -16,7 +16,7 @@ class SignInNotFound(ProviderError):
 
     title = "Please start again"
     message = (
-        "This was begun in another browser, has been used already, or has been left open too long. "
+        "This sign-in was started in another browser, has been used already, or has been left open too long. "
         "Nothing was shared with us."
     )
 
@@ -25,10 +25,8 @@ class SharingDeclined(ProviderError):
     """The school or the person declined."""
 
     status = 200
-    title = "Your school chose not to share"
-    message = (
-        "Or you cancelled. Either is fine: nothing was shared with us, and you can change your mind whenever you like."
-    )
+    title = "Nothing was shared"
+    message = "You cancelled, or your school chose not to share. You can try again at any time."
 
 
 class UntrustedResponse(ProviderError):
@@ -46,7 +44,7 @@ class RequestRefused(ProviderError):
     """The provider refused our request. `code` and `detail` are what it said (RFC 6749 §5.2, RFC 9457)."""
 
     status = 502
-    title = "School sign-in would not accept our request"
+    title = "The school sign-in service refused our request"
     message = "This is our fault, not yours, and we have made a note of it. Please try again later."
 
     def __init__(self, code: str, detail: str = "", http_status: int = 400) -> None:
@@ -58,5 +56,5 @@ class ProviderUnreachable(ProviderError):
     """The provider does not respond, or not as it should."""
 
     status = 503
-    title = "School sign-in is not answering"
-    message = "The school sign-in service cannot be reached at the moment. Please try again in a few minutes."
+    title = "The school sign-in service is not responding"
+    message = "It cannot be reached at the moment. Please try again in a few minutes."

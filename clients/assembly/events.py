@@ -1,8 +1,8 @@
 """What the provider pushes to us: security events (RFC 8417, delivered as RFC 8935), and logout tokens.
 
 An event is a hint that something has changed, never the change itself: after it we ask the provider's API. So events
-may arrive twice, out of order, or not at all. They are stored before they are acknowledged, and acted on afterwards:
-killed in between, we find them again (`handle_waiting`).
+may arrive twice, out of order, or not at all. They are stored before they are acknowledged, and acted on afterwards: if
+the program is killed in between, it finds them again (`handle_waiting`).
 """
 
 import logging

@@ -78,7 +78,7 @@ def send(database: Database, provider: Provider, idempotency_key: str) -> None:
     if row is None:
         return
     try:
-        response = provider.call_for_ourselves(
+        response = provider.call_as_client(
             "POST", "/api/invitations", json=json.loads(row["request"]), headers={"Idempotency-Key": idempotency_key}
         ).json()
     except RequestRefused as error:
@@ -118,7 +118,7 @@ def check(database: Database, provider: Provider, idempotency_key: str) -> None:
     if row is None or row["provider_id"] is None or row["state"] in FINAL_STATES:
         return
     try:
-        response = provider.call_for_ourselves("GET", f"/api/invitations/{row['provider_id']}").json()
+        response = provider.call_as_client("GET", f"/api/invitations/{row['provider_id']}").json()
     except RequestRefused as error:
         if error.http_status != 404:
             raise
@@ -148,7 +148,7 @@ def send_again(database: Database, provider: Provider, idempotency_key: str) -> 
             "SELECT provider_id FROM invitations WHERE idempotency_key = ?", (idempotency_key,)
         ).fetchone()
     if row is not None and row["provider_id"] is not None:
-        response = provider.call_for_ourselves("POST", f"/api/invitations/{row['provider_id']}/resend").json()
+        response = provider.call_as_client("POST", f"/api/invitations/{row['provider_id']}/resend").json()
         _store(database, idempotency_key, response)
 
 

@@ -1,7 +1,7 @@
 """Our mail: a queue in the database, which the background thread empties by SMTP.
 
-A mail is written at the moment it is sent, with a new link, and leaves the queue afterwards. Killed in between, it is
-sent again: its reader may get two, of which the newer works.
+A mail is written at the moment it is sent, with a new link, and leaves the queue afterwards. If the program is killed
+in between, it sends the mail again: the reader may get two, of which the newer works.
 """
 
 import logging
@@ -11,16 +11,17 @@ import sqlite3
 import time
 from email.message import EmailMessage
 from email.utils import formatdate, make_msgid
+from typing import Literal
 
 from clients.assembly.database import Database, digest
 from clients.assembly.settings import Settings
 
 TIMEOUT_SECONDS = 10
 """The most seconds that one step of the SMTP dialogue may take."""
-LINK_SECONDS = 24 * 3600
-"""How long the link of a mail works."""
-RESET_SECONDS = 3600
-"""How long the link for a new password works."""
+ACTIVATION_LINK_SECONDS = 24 * 3600
+"""How long the link that activates an account works."""
+RESET_LINK_SECONDS = 3600
+"""How long the link with which a new password is chosen works."""
 LEASE_SECONDS = 12 * TIMEOUT_SECONDS
 """How long a mail that is being sent is not taken again: longer than all steps of a dialogue with its server together.
 
@@ -32,9 +33,11 @@ MAX_ATTEMPTS = 200
 """After this many attempts, more than an hour, a mail is given up."""
 SUPPORT_TELEPHONE, SUPPORT_EMAIL = "020 8506 6100", "support@assembly.example"
 
+MailKind = Literal["activate", "already_registered", "reset", "password_changed"]
+
 _ACTIVATE = """Hello,
 
-you have signed up for {name}. Open this page and enter the password that you chose:
+You have signed up for {name}. Open this page and enter the password that you chose:
 
 {url}/activate/{secret}
 
@@ -45,7 +48,7 @@ The link works once, for a day. If it was not you who signed up, do nothing: wit
 
 _ALREADY_REGISTERED = """Hello,
 
-somebody, probably you, has signed up for {name} with this address. You already have an account:
+Somebody, probably you, has signed up for {name} with this address. You already have an account:
 
 {url}/sign-in
 
@@ -56,7 +59,7 @@ If you have forgotten your password, choose a new one: {url}/forgotten-password
 
 _RESET = """Hello,
 
-somebody, probably you, has asked for a new password for {name}. Choose it here:
+Somebody, probably you, has asked for a new password for {name}. Choose it here:
 
 {url}/new-password/{secret}
 
@@ -65,16 +68,16 @@ The link works once, for an hour. If it was not you, do nothing: your password s
 {name} · {telephone} · {email}
 """
 
-_CHANGED = """Hello,
+_PASSWORD_CHANGED = """Hello,
 
-the password of your {name} account was changed just now, by a link that we had sent to this address.
+The password of your {name} account was changed just now, using a link that we had sent to this address.
 All browsers were signed out.
 
-If it was not you, choose another one at once, and then call us:
+If it was not you, choose another password at once, and then call us:
 {url}/forgotten-password
 
 {name} · {telephone} · {email}
-"""
+"""  # noqa: S105  a mail
 
 _REFUSALS = (smtplib.SMTPRecipientsRefused, smtplib.SMTPSenderRefused, smtplib.SMTPDataError)
 """The errors that concern one mail; after others, the next mail would most likely fail as well."""
@@ -82,7 +85,7 @@ _REFUSALS = (smtplib.SMTPRecipientsRefused, smtplib.SMTPSenderRefused, smtplib.S
 log = logging.getLogger(__name__)
 
 
-def queue(connection: sqlite3.Connection, kind: str, account_id: int) -> None:
+def queue(connection: sqlite3.Connection, kind: MailKind, account_id: int) -> None:
     """Have a mail sent soon, unless the same one waits already; in the caller's transaction."""
     waiting = connection.execute("SELECT 1 FROM mails WHERE kind = ? AND account_id = ?", (kind, account_id))
     if waiting.fetchone() is None:
@@ -98,11 +101,11 @@ def send_due(database: Database, settings: Settings) -> None:
     take `TIMEOUT_SECONDS`, and the caller has other work.
     """
     began = time.time()
-    while (message := _claim(database, settings, due_by=began)) is not None:
-        mail_id, letter = message
+    while (claimed := _claim(database, settings, due_by=began)) is not None:
+        mail_id, email = claimed
         try:
             with smtplib.SMTP(settings.smtp_host, settings.smtp_port, timeout=TIMEOUT_SECONDS) as smtp:
-                smtp.send_message(letter)
+                smtp.send_message(email)
         except OSError as error:  # those of smtplib among them
             log.warning("a mail could not be sent, and will be retried: %s", type(error).__name__)
             with database.transaction() as connection:
@@ -115,7 +118,10 @@ def send_due(database: Database, settings: Settings) -> None:
 
 
 def _claim(database: Database, settings: Settings, *, due_by: float) -> tuple[int, EmailMessage] | None:
-    """The next mail that was due at `due_by`, written. No other thread or process takes it for `LEASE_SECONDS`."""
+    """The id and the text of the next mail that was due at `due_by`; None if there is none.
+
+    No other thread or process takes it for `LEASE_SECONDS`. Mails with too many attempts are deleted.
+    """
     with database.transaction() as connection:
         given_up = connection.execute(
             "DELETE FROM mails WHERE attempts >= ? AND due_at <= ? RETURNING id, kind", (MAX_ATTEMPTS, due_by)
@@ -130,44 +136,45 @@ def _claim(database: Database, settings: Settings, *, due_by: float) -> tuple[in
         if row is None:
             return None
         account = connection.execute("SELECT email FROM accounts WHERE id = ?", (row["account_id"],)).fetchone()
-        make = {"activate": _new_link, "reset": _new_reset}.get(row["kind"])
-        secret = make(connection, row["account_id"]) if make else ""
+        new_secret = {"activate": _new_activation_secret, "reset": _new_reset_secret}.get(row["kind"])
+        secret = new_secret(connection, row["account_id"]) if new_secret else ""
     return row["id"], _write(settings, row["kind"], account["email"], secret)
 
 
-def _new_link(connection: sqlite3.Connection, account_id: int) -> str:
+def _new_activation_secret(connection: sqlite3.Connection, account_id: int) -> str:
     """A new secret for the link that activates an account; the one before stops working."""
     secret = secrets.token_urlsafe(32)
     connection.execute(
         "UPDATE accounts SET activation_digest = ?, activation_expires_at = ? WHERE id = ?",
-        (digest(secret), time.time() + LINK_SECONDS, account_id),
+        (digest(secret), time.time() + ACTIVATION_LINK_SECONDS, account_id),
     )
     return secret
 
 
-def _new_reset(connection: sqlite3.Connection, account_id: int) -> str:
+def _new_reset_secret(connection: sqlite3.Connection, account_id: int) -> str:
     """A new secret for the link with which a password is chosen; the one before stops working."""
     secret = secrets.token_urlsafe(32)
     connection.execute(
         "UPDATE password_resets SET digest = ?, expires_at = ? WHERE account_id = ?",
-        (digest(secret), time.time() + RESET_SECONDS, account_id),
+        (digest(secret), time.time() + RESET_LINK_SECONDS, account_id),
     )
     return secret
 
 
-def _write(settings: Settings, kind: str, to: str, secret: str) -> EmailMessage:
+def _write(settings: Settings, kind: MailKind, recipient: str, secret: str) -> EmailMessage:
+    """The mail of this kind to this address; `secret` goes into its link, if it has one."""
     name = settings.application.name
     subject, text = {
         "activate": (f"Activate your {name} account", _ACTIVATE),
-        "known": (f"You already have a {name} account", _ALREADY_REGISTERED),
+        "already_registered": (f"You already have a {name} account", _ALREADY_REGISTERED),
         "reset": (f"Choose a new password for {name}", _RESET),
-        "password_changed": (f"Your {name} password was changed", _CHANGED),
+        "password_changed": (f"Your {name} password was changed", _PASSWORD_CHANGED),
     }[kind]
-    letter = EmailMessage()
-    letter["To"], letter["From"], letter["Subject"] = to, f"{name} <{SUPPORT_EMAIL}>", subject
-    letter["Date"], letter["Message-ID"] = formatdate(localtime=False), make_msgid(domain="assembly.example")
-    letter["Auto-Submitted"] = "auto-generated"
-    letter.set_content(
+    email = EmailMessage()
+    email["To"], email["From"], email["Subject"] = recipient, f"{name} <{SUPPORT_EMAIL}>", subject
+    email["Date"], email["Message-ID"] = formatdate(localtime=False), make_msgid(domain="assembly.example")
+    email["Auto-Submitted"] = "auto-generated"
+    email.set_content(
         text.format(name=name, url=settings.url, secret=secret, telephone=SUPPORT_TELEPHONE, email=SUPPORT_EMAIL)
     )
-    return letter
+    return email

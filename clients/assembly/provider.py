@@ -1,18 +1,18 @@
-"""What we send to the provider, as the FAPI 2.0 Security Profile has it.
+"""What we send to the provider, as the FAPI 2.0 Security Profile requires it.
 
 * We authenticate by a JWT that our key signs, not by a secret (`private_key_jwt`, RFC 7523).
 * Authorization requests are pushed before the browser goes there (PAR, RFC 9126).
 * Access tokens are bound to our DPoP key: a thief cannot use one (RFC 9449).
 
 joserfc signs and verifies; requests sends. An assertion and a proof are each for one request and work once, so
-whatever is sent again, after a lost answer for example, is signed again.
+whatever is sent again, after a lost response for example, is signed again.
 """
 
 import secrets
 import threading
 import time
 from base64 import urlsafe_b64encode
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from hashlib import sha256
 from typing import Any
 from urllib.parse import urlencode
@@ -35,16 +35,18 @@ The profile allows PS256 and EdDSA as well, but not RS256 (FAPI 2.0 §5.4.1); ou
 """
 TIMEOUT_SECONDS = 10
 ASSERTION_SECONDS = 60
-METADATA_SECONDS = 3600
-KEYS_SECONDS = 600
-MIN_KEYS_SECONDS = 10
+METADATA_CACHE_SECONDS = 3600
+JWKS_CACHE_SECONDS = 600
+MIN_JWKS_INTERVAL_SECONDS = 10
 """The least time between two requests for its keys, however many signatures name an unknown one."""
-EARLY_SECONDS = 30
-"""How long before its expiry a token is replaced."""
+RENEW_BEFORE_EXPIRY_SECONDS = 30
 
 
 class Provider:
-    """The provider, as this application sees it. It need not be running when this is made."""
+    """Sends requests to the provider, which need not be running when this is made.
+
+    All methods that send one raise `ProviderUnreachable` if there is no response, or not the expected one.
+    """
 
     def __init__(self, settings: Settings, keys: Keys) -> None:
         self._settings, self._keys = settings, keys
@@ -52,13 +54,13 @@ class Provider:
         self._jwks: tuple[KeySet, float] = (KeySet([]), 0)
         self._jwks_requested_at = 0.0
         self._nonces: dict[str, str] = {}
-        self._own_token: tuple[str, float] = ("", 0)
+        self._token: tuple[str, float] = ("", 0)
         self._lock = threading.Lock()
 
     def metadata(self) -> dict[str, Any]:
         """Its discovery document (OpenID Connect Discovery §4). Raises `ProviderUnreachable`."""
         metadata, fetched_at = self._metadata
-        if time.time() - fetched_at > METADATA_SECONDS:
+        if time.time() - fetched_at > METADATA_CACHE_SECONDS:
             metadata = _json(_send("GET", f"{self._settings.issuer}/.well-known/openid-configuration"))
             if metadata.get("issuer") != self._settings.issuer:
                 raise ProviderUnreachable(f"discovery names {metadata.get('issuer')!r} as issuer (Discovery §4.3)")
@@ -68,7 +70,7 @@ class Provider:
     # Signing in
 
     def push(self, parameters: Mapping[str, str]) -> str:
-        """Push an authorization request; returns the address to which the browser goes (RFC 9126)."""
+        """Push an authorization request; returns the URL for the browser (RFC 9126). Raises `RequestRefused`."""
         form = {**parameters, "client_id": self._settings.client_id, "dpop_jkt": self._keys.dpop_key().thumbprint()}
         pushed = self._post("pushed_authorization_request_endpoint", form)
         query = urlencode({"client_id": self._settings.client_id, "request_uri": pushed["request_uri"]})
@@ -76,10 +78,10 @@ class Provider:
 
     def token(self, **form: str) -> dict[str, Any]:
         """The response of the token endpoint. Raises `RequestRefused`."""
-        return self._post("token_endpoint", form, prove=True)
+        return self._post("token_endpoint", form, with_dpop=True)
 
     def revoke(self, refresh_token: str) -> None:
-        """Revoke a refresh token, and the access tokens that came from it (RFC 7009)."""
+        """Revoke a refresh token, and the access tokens that came from it (RFC 7009). Raises `RequestRefused`."""
         self._post("revocation_endpoint", {"token": refresh_token, "token_type_hint": "refresh_token"})
 
     def userinfo(self, access_token: str) -> dict[str, Any]:
@@ -89,42 +91,44 @@ class Provider:
         return _json(response)
 
     def end_session_url(self, **parameters: str) -> str:
-        """The address at which the browser signs out (OpenID Connect RP-Initiated Logout §2)."""
+        """The URL at which the browser signs out (OpenID Connect RP-Initiated Logout §2)."""
         return f"{self._endpoint('end_session_endpoint')}?{urlencode(parameters)}"
 
     # Calling an API
 
     def call(
-        self, method: str, url: str, access_token: str, *, headers: Mapping[str, str] | None = None, **more: Any
+        self, method: str, url: str, access_token: str, *, headers: Mapping[str, str] | None = None, **options: Any
     ) -> requests.Response:
-        """Send a request with an access token and the proof that it is ours."""
+        """Send a request with an access token and a DPoP proof. `options` are those of `requests.request`.
+
+        The response may be an error below 500.
+        """
         ath = _b64(sha256(access_token.encode()).digest())
 
-        def once() -> requests.Response:
+        def send_signed() -> requests.Response:
             proof = self._proof(method, url, ath=ath)
             sent = {**(headers or {}), "Authorization": f"DPoP {access_token}", "DPoP": proof}
-            return _send(method, url, headers=sent, **more)
+            return _send(method, url, headers=sent, **options)
 
-        return self._with_nonce(url, once)
+        return self._with_nonce(url, send_signed)
 
-    def call_for_ourselves(self, method: str, path: str, **more: Any) -> requests.Response:
-        """As `call`, at the provider's API, with a token of our own (client credentials, RFC 6749 §4.4).
+    def call_as_client(self, method: str, path: str, **options: Any) -> requests.Response:
+        """Call the provider's API with a token for us as a client, not for a school (RFC 6749 §4.4).
 
         Raises `RequestRefused` with the code and the detail of a problem document (RFC 9457).
         """
-        response = self.call(method, self._settings.issuer + path, self._token_of_our_own(), **more)
+        response = self.call(method, self._settings.issuer + path, self._client_token(), **options)
         if response.status_code == 401:  # it was revoked, or the provider was set up again
-            response = self.call(method, self._settings.issuer + path, self._token_of_our_own(renew=True), **more)
+            response = self.call(method, self._settings.issuer + path, self._client_token(renew=True), **options)
         _raise_for(response)
         return response
 
     # Verifying what it signs
 
     def verify(self, token: str, *, typ: str) -> dict[str, Any]:
-        """The claims of a JWT that the provider signed for us: its type, signature, issuer, and audience.
+        """Verify the type, signature, issuer and audience of a JWT, and return its claims. The caller checks the times.
 
-        Raises `UntrustedResponse`, and `ProviderUnreachable` where its keys cannot be had. Times are the caller's to
-        check.
+        Raises `UntrustedResponse`, and `ProviderUnreachable` if the provider's keys cannot be fetched.
         """
         try:
             decoded = self._decode(token)
@@ -146,19 +150,19 @@ class Provider:
         """Verify with the keys that we have; if none of them fits, with those that it publishes now."""
         registry = JWSRegistry(algorithms=ALGORITHMS)
         keys, fetched_at = self._jwks
-        if time.time() - fetched_at < KEYS_SECONDS:
+        if time.time() - fetched_at < JWKS_CACHE_SECONDS:
             try:
                 return jwt.decode(token, keys, registry=registry)
             except (JoseError, ValueError):
-                if time.time() - fetched_at < MIN_KEYS_SECONDS:
+                if time.time() - fetched_at < MIN_JWKS_INTERVAL_SECONDS:
                     raise
         return jwt.decode(token, self._fetch_keys(), registry=registry)
 
     def _fetch_keys(self) -> KeySet:
         """Its keys, requested now. Raises `ProviderUnreachable`, also soon after a request for them has failed."""
         now = time.time()
-        if now - self._jwks_requested_at < MIN_KEYS_SECONDS:
-            raise ProviderUnreachable(f"its keys could not be fetched within the last {MIN_KEYS_SECONDS} seconds")
+        if now - self._jwks_requested_at < MIN_JWKS_INTERVAL_SECONDS:
+            raise ProviderUnreachable("its keys could not be fetched a moment ago")
         self._jwks_requested_at = now
         document = _json(_send("GET", self._endpoint("jwks_uri")))
         try:
@@ -170,56 +174,56 @@ class Provider:
 
     # How requests are signed and sent
 
-    def _post(self, endpoint: str, form: Mapping[str, str], *, prove: bool = False) -> dict[str, Any]:
+    def _post(self, endpoint: str, form: Mapping[str, str], *, with_dpop: bool = False) -> dict[str, Any]:
         url = self._endpoint(endpoint)
 
-        def once() -> requests.Response:
-            headers = {"DPoP": self._proof("POST", url)} if prove else {}
+        def send_signed() -> requests.Response:
+            headers = {"DPoP": self._proof("POST", url)} if with_dpop else {}
             sent = {**form, "client_assertion_type": ASSERTION_TYPE, "client_assertion": self._assertion()}
             return _send("POST", url, headers=headers, data=sent, allow_redirects=False)
 
-        response = self._with_nonce(url, once)
+        response = self._with_nonce(url, send_signed)
         _raise_for(response)
         return _json(response) if response.content else {}
 
-    def _with_nonce(self, url: str, once: Any) -> requests.Response:
+    def _with_nonce(self, url: str, send_signed: Callable[[], requests.Response]) -> requests.Response:
         """Send a request, once more if the provider demands its nonce in the proof (RFC 9449 §8 and §9)."""
-        server = "/".join(url.split("/", 3)[:3])
-        response: requests.Response = once()
+        response = send_signed()
         nonce = response.headers.get("DPoP-Nonce")
-        if nonce and nonce != self._nonces.get(server):
-            self._nonces[server] = nonce
+        if nonce and nonce != self._nonces.get(_origin(url)):
+            self._nonces[_origin(url)] = nonce
             if response.status_code in {400, 401} and "use_dpop_nonce" in response.text + response.headers.get(
                 "WWW-Authenticate", ""
             ):
-                return once()  # type: ignore[no-any-return]
+                return send_signed()
         return response
 
     def _assertion(self) -> str:
         """A signed JWT that authenticates us (RFC 7523 §3). The profile requires the issuer as the only audience."""
-        now, key, us = int(time.time()), self._keys.signing_key(), self._settings.client_id
+        now, key, client_id = int(time.time()), self._keys.signing_key(), self._settings.client_id
         claims = {
-            "iss": us, "sub": us, "aud": self._settings.issuer, "jti": secrets.token_urlsafe(16), "iat": now,
-            "exp": now + ASSERTION_SECONDS,
+            "iss": client_id, "sub": client_id, "aud": self._settings.issuer, "jti": secrets.token_urlsafe(16),
+            "iat": now, "exp": now + ASSERTION_SECONDS,
         }  # fmt: skip
         return jwt.encode({"alg": ALG, "kid": key.kid}, claims, key, algorithms=[ALG])
 
-    def _proof(self, method: str, url: str, **more: str) -> str:
+    def _proof(self, method: str, url: str, **claims: str) -> str:
         """A proof that we hold the key, for one request (RFC 9449 §4.2); with `ath`, also for one token."""
-        key, address = self._keys.dpop_key(), url.partition("?")[0]
-        claims = {"jti": secrets.token_urlsafe(16), "htm": method, "htu": address, "iat": int(time.time()), **more}
-        if nonce := self._nonces.get("/".join(url.split("/", 3)[:3])):
-            claims["nonce"] = nonce
+        key, htu = self._keys.dpop_key(), url.partition("?")[0]
+        payload = {"jti": secrets.token_urlsafe(16), "htm": method, "htu": htu, "iat": int(time.time()), **claims}
+        if nonce := self._nonces.get(_origin(url)):
+            payload["nonce"] = nonce
         public = {name: value for name, value in key.as_dict(private=False).items() if name in {"kty", "crv", "x", "y"}}
-        return jwt.encode({"typ": "dpop+jwt", "alg": ALG, "jwk": public}, claims, key, algorithms=[ALG])
+        return jwt.encode({"typ": "dpop+jwt", "alg": ALG, "jwk": public}, payload, key, algorithms=[ALG])
 
-    def _token_of_our_own(self, *, renew: bool = False) -> str:
-        with self._lock:  # one thread gets it, the others wait
-            token, until = self._own_token
-            if renew or time.time() > until - EARLY_SECONDS:
+    def _client_token(self, *, renew: bool = False) -> str:
+        """An access token by client credentials (RFC 6749 §4.4), requested if there is none that lasts."""
+        with self._lock:  # one thread requests it, the others wait
+            token, until = self._token
+            if renew or time.time() > until - RENEW_BEFORE_EXPIRY_SECONDS:
                 response = self.token(grant_type="client_credentials", scope="schools.list invitations")
                 token, until = str(response["access_token"]), time.time() + float(response.get("expires_in", 60))
-                self._own_token = token, until
+                self._token = token, until
             return token
 
     def _endpoint(self, name: str) -> str:
@@ -234,13 +238,17 @@ def _without_netrc(request: requests.PreparedRequest) -> requests.PreparedReques
     return request
 
 
-def _send(method: str, url: str, **more: Any) -> requests.Response:
+def _origin(url: str) -> str:
+    return "/".join(url.split("/", 3)[:3])
+
+
+def _send(method: str, url: str, **options: Any) -> requests.Response:
     try:
-        response = requests.request(method, url, auth=_without_netrc, timeout=TIMEOUT_SECONDS, **more)
+        response = requests.request(method, url, auth=_without_netrc, timeout=TIMEOUT_SECONDS, **options)
     except requests.RequestException as error:
         raise ProviderUnreachable(f"{type(error).__name__}: {url}") from error
     if response.status_code >= 500:
-        raise ProviderUnreachable(f"{url} answered {response.status_code}")
+        raise ProviderUnreachable(f"{url} responded with {response.status_code}")
     return response
 
 
@@ -248,9 +256,9 @@ def _json(response: requests.Response) -> dict[str, Any]:
     try:
         document = response.json()
     except ValueError as error:
-        raise ProviderUnreachable(f"{response.url} did not answer with JSON") from error
+        raise ProviderUnreachable(f"{response.url} did not respond with JSON") from error
     if response.status_code not in {200, 201} or not isinstance(document, dict):
-        raise ProviderUnreachable(f"{response.url} answered {response.status_code}")
+        raise ProviderUnreachable(f"{response.url} responded with {response.status_code}")
     return document
 
 

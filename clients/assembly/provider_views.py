@@ -1,11 +1,11 @@
-"""Addresses that the provider calls: our public keys, events, logout tokens; and the health check."""
+"""Endpoints that the provider calls: our public keys, events, logout tokens; and the health check."""
 
 from flask import Blueprint, Response, jsonify, request
 from flask.typing import ResponseReturnValue
 
 from clients.assembly import events
 from clients.assembly.errors import ProviderUnreachable
-from clients.assembly.web import csrf, program
+from clients.assembly.web import csrf, current_program
 
 bp = Blueprint("provider", __name__)
 
@@ -15,7 +15,7 @@ MAX_TOKEN_LENGTH = 16_384
 @bp.get("/jwks.json")
 def jwks() -> ResponseReturnValue:
     """Our public keys, at the `jwks_uri` of our registration."""
-    response = jsonify(program().keys.public())
+    response = jsonify(current_program().keys.public())
     response.headers["Cache-Control"] = "public, max-age=60"
     return response
 
@@ -23,25 +23,25 @@ def jwks() -> ResponseReturnValue:
 @bp.post("/events")
 def receive_event() -> ResponseReturnValue:
     """A Security Event Token, pushed (RFC 8935 §2): 202 once it is stored, 400 with `err` where it is not accepted."""
-    parts = program()
+    program = current_program()
     if request.mimetype != "application/secevent+jwt":
         return _refuse("invalid_request", "Content-Type must be application/secevent+jwt")
     try:
-        events.receive(parts.database, parts.provider, parts.settings, _token(request.get_data()))
+        events.receive(program.database, program.provider, program.settings, _token(request.get_data()))
     except events.InvalidEvent as error:
         return _refuse(error.err, error.description)
     except ProviderUnreachable:
-        return Response(status=503)  # the provider's keys cannot be had: let it send the event again
-    parts.background.wake()
+        return Response(status=503)  # its keys cannot be fetched, so it shall send the event again
+    program.background.wake()
     return Response(status=202)
 
 
 @bp.post("/backchannel-logout")
 def log_out() -> ResponseReturnValue:
     """A logout token (OpenID Connect Back-Channel Logout §2.8): 200, or 400 with an error code of OAuth."""
-    parts = program()
+    program = current_program()
     try:
-        events.log_out(parts.database, parts.provider, _token(request.form.get("logout_token", "").encode()))
+        events.log_out(program.database, program.provider, _token(request.form.get("logout_token", "").encode()))
     except events.InvalidEvent as error:
         return _refuse("invalid_request", error.description, member="error")
     except ProviderUnreachable:
@@ -69,6 +69,6 @@ def _token(body: bytes) -> str:
 
 
 def _refuse(err: str, description: str, *, member: str = "err") -> ResponseReturnValue:
-    """The error of RFC 8935 §2.3; that of a logout token has another name."""
+    """A response of 400 whose code is in `member`: `err` (RFC 8935 §2.3), or `error` for a logout token."""
     names = {"err": "description", "error": "error_description"}
     return jsonify({member: err, names[member]: description}), 400

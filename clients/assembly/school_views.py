@@ -7,7 +7,7 @@ from flask.typing import ResponseReturnValue
 
 from clients.assembly import accounts
 from clients.assembly.applications import MIS
-from clients.assembly.web import current_account, program
+from clients.assembly.web import current_account, current_program
 
 bp = Blueprint("school", __name__)
 
@@ -37,7 +37,8 @@ def save() -> ResponseReturnValue:
     account = current_account()
     if account is None:
         return redirect(url_for("people.sign_in"), 303)
-    application, urn, mis = program().settings.application, request.form.get("urn", ""), request.form.get("mis", "")
+    application = current_program().settings.application
+    urn, mis = request.form.get("urn", ""), request.form.get("mis", "")
     field_errors = {}
     school = _by_urn(urn) if urn else None
     if school is None:
@@ -52,7 +53,7 @@ def save() -> ResponseReturnValue:
     if field_errors or school is None:
         return _page(field_errors, refused_mis=mis in MIS and mis not in application.accepted_mis), 400
     accounts.choose_school(
-        program().database, account.id, urn=school["urn"], name=school["name"], place=_place(school), mis=mis
+        current_program().database, account.id, urn=school["urn"], name=school["name"], place=_place(school), mis=mis
     )
     return redirect(url_for("connector.connector"), 303)
 
@@ -73,7 +74,7 @@ def _search(typed: str) -> dict[str, Any]:
     if len(typed.strip()) < 2:
         return {"schools": [], "more": False, "typed": typed}
     parameters = {"q": typed.strip()[:200], "limit": str(MAX_LISTED)}
-    response = program().provider.call_for_ourselves("GET", "/api/register/schools", params=parameters).json()
+    response = current_program().provider.call_as_client("GET", "/api/register/schools", params=parameters).json()
     schools = [school | {"place": _place(school)} for school in response["schools"] if "urn" in school]
     return {"schools": schools, "more": response["more"], "typed": typed}
 

@@ -22,36 +22,36 @@ class InvalidSettings(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The provider's address and our client id there, our port, the folder of our data, and the mail server."""
+    """The provider and our client id there, our port, the folder of our data, and the mail server."""
 
     application: Application
     issuer: str
     client_id: str
     port: int
-    data: Path
+    data_folder: Path
     resource: str = ""
-    """The address of the API that has the schools' data; empty where there is none yet."""
+    """The URL of the API that has the schools' data; empty where there is none yet."""
     smtp_host: str = "localhost"
     smtp_port: int = 25
     invite_code: str = ""
     """A code that always works and that the sign-up page shows: for demonstrations."""
     poll_seconds: float = 30.0
-    """How often the provider is asked what has changed, beside its events."""
+    """How many seconds pass until the provider is asked what has changed, in addition to its events."""
 
     @property
     def url(self) -> str:
-        """Our own address; every link that leaves us is built from it, never from the Host header."""
+        """Our own URL; every link that leaves us is built from it, never from the Host header."""
         return f"http://localhost:{self.port}"
 
     @property
     def database(self) -> Path:
         """The file of the database."""
-        return self.data / f"{self.application.key}.sqlite3"
+        return self.data_folder / f"{self.application.key}.sqlite3"
 
     @property
     def key_file(self) -> Path:
         """The file of the private keys."""
-        return self.data / f"{self.application.key}.keys.json"
+        return self.data_folder / f"{self.application.key}.keys.json"
 
 
 def from_environment(application: Application, environment: Mapping[str, str] = os.environ) -> Settings:
@@ -66,9 +66,9 @@ def from_environment(application: Application, environment: Mapping[str, str] = 
         return environment.get(f"{prefix}_{name}", default)
 
     issuer, resource = read("ISSUER", "http://localhost:5000").rstrip("/"), read("RESOURCE", "").rstrip("/")
-    for name, address in (("ISSUER", issuer), ("RESOURCE", resource)):
-        if (address or name == "ISSUER") and not _is_web_address(address):
-            problems.append(f"{prefix}_{name}: must be an http or https address")
+    for name, url in (("ISSUER", issuer), ("RESOURCE", resource)):
+        if (url or name == "ISSUER") and not _is_http_url(url):
+            problems.append(f"{prefix}_{name}: must be an http or https URL")
     port = read("PORT", "5001")
     if not _is_port(port):
         problems.append(f"{prefix}_PORT: must be a number from 1 to 65535")
@@ -82,12 +82,12 @@ def from_environment(application: Application, environment: Mapping[str, str] = 
         raise InvalidSettings(application.name, *problems)
     return Settings(
         application=application, issuer=issuer, client_id=read("CLIENT_ID", application.key), port=int(port),
-        data=Path(read("DATA", "var/assembly")), resource=resource, smtp_host=smtp_host, smtp_port=int(smtp_port),
-        invite_code=read("INVITE_CODE", ""), poll_seconds=float(seconds),
+        data_folder=Path(read("DATA", "var/assembly")), resource=resource,
+        smtp_host=smtp_host, smtp_port=int(smtp_port), invite_code=read("INVITE_CODE", ""), poll_seconds=float(seconds),
     )  # fmt: skip
 
 
-def _is_web_address(text: str) -> bool:
+def _is_http_url(text: str) -> bool:
     parts = urlsplit(text)
     return parts.scheme in {"http", "https"} and bool(parts.hostname)
 

@@ -42,6 +42,7 @@ CREATE TABLE IF NOT EXISTS mails (
   due_at REAL NOT NULL,
   attempts INTEGER NOT NULL DEFAULT 0
 );
+UPDATE mails SET kind = 'already_registered' WHERE kind = 'known';  -- as earlier versions wrote it
 
 CREATE TABLE IF NOT EXISTS failed_sign_ins (email_digest BLOB NOT NULL, at REAL NOT NULL);
 

@@ -45,7 +45,7 @@ class Program:
     background: Background
 
 
-def program() -> Program:
+def current_program() -> Program:
     """The program whose page this request asks for."""
     return cast("Program", current_app.extensions["assembly"])
 
@@ -53,14 +53,14 @@ def program() -> Program:
 def current() -> SignIn | None:
     """The sign-in of this browser, queried once per request."""
     if "sign_in" not in g:
-        g.sign_in = sign_ins.find(program().database, session.get("handle"))
+        g.sign_in = sign_ins.find(current_program().database, session.get("handle"))
     return cast("SignIn | None", g.sign_in)
 
 
 def current_account() -> Account | None:
     """The account of this browser, if it is signed in by password."""
     sign_in = current()
-    return accounts.find(program().database, sign_in.account_id) if sign_in and sign_in.account_id else None
+    return accounts.find(current_program().database, sign_in.account_id) if sign_in and sign_in.account_id else None
 
 
 def sign_in_by_password(account: Account) -> None:
@@ -68,7 +68,7 @@ def sign_in_by_password(account: Account) -> None:
 
     Raises `InvalidInput` if the password was changed since it was verified.
     """
-    handle = sign_ins.add_by_password(program().database, account, instead_of=session.get("handle"))
+    handle = sign_ins.add_by_password(current_program().database, account, instead_of=session.get("handle"))
     if handle is None:
         raise InvalidInput(email=WRONG_PASSWORD)
     _set_handle(handle)
@@ -76,7 +76,7 @@ def sign_in_by_password(account: Account) -> None:
 
 def sign_in_by_school_account(sign_in: SignIn) -> None:
     """Sign this browser in, under a new handle; a person signed in by password stays so."""
-    _set_handle(sign_ins.add_by_school_account(program().database, sign_in, instead_of=session.get("handle")))
+    _set_handle(sign_ins.add_by_school_account(current_program().database, sign_in, instead_of=session.get("handle")))
 
 
 def _set_handle(handle: str) -> None:
@@ -87,7 +87,7 @@ def _set_handle(handle: str) -> None:
 def end_sign_in() -> None:
     """Sign this browser out here."""
     if handle := session.pop("handle", None):
-        sign_ins.end(program().database, handle)
+        sign_ins.end(current_program().database, handle)
     g.pop("sign_in", None)
 
 
@@ -96,13 +96,13 @@ def browser() -> str:
     return cast("str", session.setdefault("browser", secrets.token_urlsafe(16)))
 
 
-def configure(app: Flask, parts: Program) -> None:
+def configure(app: Flask, program: Program) -> None:
     """Apply the rules of this module to every request of `app`."""
-    settings = parts.settings
+    settings = program.settings
     key = settings.application.key
-    app.extensions["assembly"] = parts
+    app.extensions["assembly"] = program
     app.config.update(
-        SECRET_KEY=_cookie_key(settings.data / f"{key}.cookie.key"),
+        SECRET_KEY=_cookie_key(settings.data_folder / f"{key}.cookie.key"),
         SESSION_COOKIE_NAME=key,  # browsers keep cookies by host, whatever the port
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",  # it must be sent with the provider's redirect to the callback

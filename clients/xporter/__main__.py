@@ -51,7 +51,7 @@ def main(context: click.Context) -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     app = create_app(settings)
     with app.app_context():
-        web.program().worker.start()
+        web.current_program().worker.start()
     server = make_server("127.0.0.1", settings.port, app, threaded=True, request_handler=Handler)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     click.echo(f"XporterOnDemand answers at {settings.resource}", err=True)

@@ -41,7 +41,7 @@ bp = Blueprint("collections", __name__, url_prefix="/v1")
 @bp.get("/schools/me")
 def school_of_the_token() -> Response:
     """The school, its status, the granted scopes, and the size of each granted collection."""
-    program, access = web.program(), web.access()
+    program, access = web.current_program(), web.access()
     estab_id = access.require_school(verified=False)
     catalogue = program.fields.current()
     visible = [name for name in catalogue.collections if catalogue.grant(name, access.scopes).areas]
@@ -67,7 +67,7 @@ def school_of_the_token() -> Response:
 @bp.get("/<collection>")
 def list_records(collection: str) -> Response:
     """A page of the collection, or of what changed; with `Accept: application/x-ndjson` all of it, line by line."""
-    program, access = web.program(), web.access()
+    program, access = web.current_program(), web.access()
     collection = COLLECTION_ALIASES.get(collection, collection)
     grant = _require_grant(program, access, collection)
     parameters = request.args.to_dict()
@@ -106,7 +106,7 @@ def list_records(collection: str) -> Response:
 @bp.get("/<collection>/<record_id>")
 def read_record(collection: str, record_id: str) -> Response:
     """One record."""
-    program, access = web.program(), web.access()
+    program, access = web.current_program(), web.access()
     collection = COLLECTION_ALIASES.get(collection, collection)
     grant = _require_grant(program, access, collection)
     with program.database.snapshot(one_statement=True) as connection:

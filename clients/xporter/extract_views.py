@@ -15,7 +15,7 @@ bp = Blueprint("extracts", __name__)
 @bp.post("/v1/extracts")
 def announce() -> tuple[Response, int]:
     """Announce an extract; repeated for the same file, the answer has its current state."""
-    estab_id, program = web.access().require_endpoint(), web.program()
+    estab_id, program = web.access().require_endpoint(), web.current_program()
     try:
         document = request.get_json(force=True)
     except (BadRequest, RecursionError):  # arrays nested too deeply
@@ -29,7 +29,7 @@ def announce() -> tuple[Response, int]:
 @bp.patch("/v1/extracts/<extract_id>")
 def add_piece(extract_id: str) -> tuple[Response, int]:
     """Append a piece to the extract."""
-    estab_id, program = web.access().require_endpoint(), web.program()
+    estab_id, program = web.access().require_endpoint(), web.current_program()
     if request.mimetype != "application/octet-stream":
         raise Problem("invalid_request", "The Content-Type of a piece is application/octet-stream.")
     offset = request.headers.get("Upload-Offset", "")
@@ -48,13 +48,13 @@ def add_piece(extract_id: str) -> tuple[Response, int]:
 def status(extract_id: str) -> Response:
     """The state of the extract."""
     estab_id = web.access().require_endpoint()
-    return jsonify(_answer(extracts.find(web.program().database, estab_id, extract_id)))
+    return jsonify(_answer(extracts.find(web.current_program().database, estab_id, extract_id)))
 
 
 @bp.delete("/v1/data")
 def delete_everything() -> tuple[str, int]:
     """Delete everything of the school."""
-    extracts.delete_all(web.program().database, web.access().require_endpoint(verified=False))
+    extracts.delete_all(web.current_program().database, web.access().require_endpoint(verified=False))
     return "", 204
 
 

@@ -58,7 +58,7 @@ def list_items_of(parent: str, parent_id: str, name: str) -> Response:
 @bp.get(CSV_PATH)
 def all_as_csv() -> Response:
     """Everything that is granted, as a zip."""
-    program, access = web.program(), web.access()
+    program, access = web.current_program(), web.access()
     catalogue = _catalogue(program, access)
     written = [RESOURCES[name] for name in oneroster_csv.FILES if name in RESOURCES]
     names = [resource.name for resource in written if _is_available(resource, catalogue, access)]
@@ -129,7 +129,7 @@ def _items_of(roster: Roster, name: str, parent: str, parent_id: str) -> Iterato
 
 def _prepare(name: str) -> tuple[Program, Access, Catalogue, Resource]:
     """What an answer about a resource needs, if enough is granted. Raises `Problem`."""
-    program, access = web.program(), web.access()
+    program, access = web.current_program(), web.access()
     resource = RESOURCES.get(name)
     if resource is None:
         raise Problem("not_found")

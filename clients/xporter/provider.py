@@ -22,20 +22,20 @@ from clients.xporter.settings import Settings
 ASSERTION_TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 ASSERTION_SECONDS: Final = 60
 TIMEOUT_SECONDS: Final = 10
-METADATA_SECONDS: Final = 3600
-KEYS_SECONDS: Final = 600
+METADATA_CACHE_SECONDS: Final = 3600
+JWKS_CACHE_SECONDS: Final = 600
 """How long its keys are used before they are read again; a key that it no longer publishes is refused then."""
-MIN_KEYS_SECONDS: Final = 60
+MIN_JWKS_INTERVAL_SECONDS: Final = 60
 """The least time between two requests for its keys, however many tokens name an unknown one."""
-EARLY_SECONDS: Final = 30
-"""How long before its expiry a token of our own is replaced."""
+RENEW_BEFORE_EXPIRY_SECONDS: Final = 30
+"""How long before its expiry a token for us as a client is replaced."""
 _ADVICE: Final = (
     (
         requests.exceptions.SSLError,
         "its certificate is not trusted; REQUESTS_CA_BUNDLE names the file of its authority",
     ),
-    (requests.exceptions.Timeout, f"it did not answer within {TIMEOUT_SECONDS} seconds"),
-    (requests.exceptions.ConnectionError, "nothing answers at that address; XPORTER_ISSUER names it"),
+    (requests.exceptions.Timeout, f"it did not respond within {TIMEOUT_SECONDS} seconds"),
+    (requests.exceptions.ConnectionError, "no server responds at the URL in XPORTER_ISSUER"),
 )
 """Explanations for the log when the provider cannot be reached, the most specific first."""
 
@@ -47,7 +47,7 @@ class ProviderUnreachable(Exception):
 
 
 class Provider:
-    """The provider, as this program sees it. It need not be running when this is made."""
+    """Sends requests to the provider, which need not be running when this is made."""
 
     def __init__(
         self,
@@ -60,13 +60,13 @@ class Provider:
         self._metadata: tuple[dict[str, Any], float] = ({}, float("-inf"))
         self._jwks: dict[str, Key] = {}
         self._jwks_read_at = self._jwks_asked_at = float("-inf")
-        self._own_tokens: dict[str, tuple[str, float]] = {}
+        self._client_tokens: dict[str, tuple[str, float]] = {}
         self._lock, self._token_lock = threading.Lock(), threading.Lock()
 
     def key(self, kid: str) -> Key | None:
         """Its public key with this id, or None. Raises `ProviderUnreachable` if its keys were never read.
 
-        Keys are read again when they are old, and for an unknown id, but not more often than `MIN_KEYS_SECONDS`. One
+        Keys are read again when they are old, and for an unknown id, but not more often than `MIN_JWKS_INTERVAL_SECONDS`. One
         thread reads them. The others wait for it only with an unknown id.
         """
         is_known = kid in self._jwks
@@ -81,8 +81,8 @@ class Provider:
     def _is_due(self, *, unknown: bool = False) -> bool:
         """Whether the keys are to be read again now."""
         now = time.monotonic()
-        is_old = now - self._jwks_read_at > KEYS_SECONDS
-        return (is_old or unknown) and now - self._jwks_asked_at >= MIN_KEYS_SECONDS
+        is_old = now - self._jwks_read_at > JWKS_CACHE_SECONDS
+        return (is_old or unknown) and now - self._jwks_asked_at >= MIN_JWKS_INTERVAL_SECONDS
 
     def _refresh_keys(self) -> None:
         self._jwks_asked_at = now = time.monotonic()
@@ -98,34 +98,34 @@ class Provider:
         """What the provider says of the token now (RFC 7662 §2.2). Raises `ProviderUnreachable`."""
         return self._post("introspection_endpoint", {"token": token})
 
-    def own_token(self, scope: str, *, renew: bool = False) -> str:
-        """A token of our own by client credentials (RFC 6749 §4.4). Raises `ProviderUnreachable`."""
-        with self._token_lock:  # one thread gets it, the others wait
-            token, until = self._own_tokens.get(scope, ("", 0.0))
-            if renew or self._now() > until - EARLY_SECONDS:
+    def client_token(self, scope: str, *, renew: bool = False) -> str:
+        """An access token by client credentials (RFC 6749 §4.4). Raises `ProviderUnreachable`."""
+        with self._token_lock:  # one thread requests it, the others wait
+            token, until = self._client_tokens.get(scope, ("", 0.0))
+            if renew or self._now() > until - RENEW_BEFORE_EXPIRY_SECONDS:
                 response = self._post("token_endpoint", {"grant_type": "client_credentials", "scope": scope})
                 try:
                     token = str(response["access_token"])
                 except KeyError as error:
-                    raise ProviderUnreachable("the token endpoint answered without a token") from error
-                self._own_tokens[scope] = token, self._now() + float(response.get("expires_in", 60))
-            return self._own_tokens[scope][0]
+                    raise ProviderUnreachable("the token endpoint responded without a token") from error
+                self._client_tokens[scope] = token, self._now() + float(response.get("expires_in", 60))
+            return self._client_tokens[scope][0]
 
     def get(self, path: str, **options: Any) -> requests.Response:
         """GET a public document at the provider, such as `/api/scopes`.
 
-        Raises `ProviderUnreachable` for errors of its own.
+        Raises `ProviderUnreachable` for errors of the provider.
         """
         return self._send("GET", self._settings.issuer + path, **options)
 
-    def post_as_ourselves(self, path: str, document: Any, *, scope: str) -> requests.Response:
-        """POST a JSON document to its API with a token of our own.
+    def call_as_client(self, method: str, path: str, *, scope: str, **options: Any) -> requests.Response:
+        """Call the provider's API with a token for us as a client. `options` are those of `requests.request`.
 
-        Raises `ProviderUnreachable` for errors of its own.
+        Raises `ProviderUnreachable` for errors of the provider.
         """
         for renew in (False, True):  # the token may have been revoked, or the provider was set up again
-            headers = {"Authorization": f"Bearer {self.own_token(scope, renew=renew)}"}
-            response = self._send("POST", self._settings.issuer + path, json=document, headers=headers)
+            headers = {"Authorization": f"Bearer {self.client_token(scope, renew=renew)}"}
+            response = self._send(method, self._settings.issuer + path, headers=headers, **options)
             if response.status_code != 401:
                 break
         return response
@@ -133,9 +133,9 @@ class Provider:
     def metadata(self) -> dict[str, Any]:
         """Its metadata (RFC 8414 §3). Raises `ProviderUnreachable`."""
         metadata, read_at = self._metadata
-        if time.monotonic() - read_at > METADATA_SECONDS:
-            at = urlsplit(self._settings.issuer)
-            url = f"{at.scheme}://{at.netloc}/.well-known/oauth-authorization-server{at.path}"
+        if time.monotonic() - read_at > METADATA_CACHE_SECONDS:
+            issuer = urlsplit(self._settings.issuer)
+            url = f"{issuer.scheme}://{issuer.netloc}/.well-known/oauth-authorization-server{issuer.path}"
             metadata = _json(self._send("GET", url))
             if metadata.get("issuer") != self._settings.issuer:
                 raise ProviderUnreachable(f"its metadata names {metadata.get('issuer')!r} as issuer (RFC 8414 §3.3)")
@@ -162,10 +162,10 @@ class Provider:
 
     def _assertion(self) -> str:
         """A signed JWT that authenticates us (RFC 7523 §3). It works once, so each request gets a new one."""
-        now, key, us = int(self._now()), self._keys.signing_key(), self._settings.client_id
+        now, key, client_id = int(self._now()), self._keys.signing_key(), self._settings.client_id
         claims = {
-            "iss": us, "sub": us, "aud": self._settings.issuer, "jti": secrets.token_urlsafe(16), "iat": now,
-            "exp": now + ASSERTION_SECONDS,
+            "iss": client_id, "sub": client_id, "aud": self._settings.issuer, "jti": secrets.token_urlsafe(16),
+            "iat": now, "exp": now + ASSERTION_SECONDS,
         }  # fmt: skip
         return jwt.encode({"alg": ALG, "kid": key.kid}, claims, key, algorithms=[ALG])
 
@@ -182,7 +182,7 @@ class Provider:
             advice = next((advice for kind, advice in _ADVICE if isinstance(error, kind)), type(error).__name__)
             raise ProviderUnreachable(advice) from None
         if response.status_code >= 500 or response.status_code == 429:
-            raise ProviderUnreachable(f"{urlsplit(url).path} answered {response.status_code}")
+            raise ProviderUnreachable(f"{urlsplit(url).path} responded with {response.status_code}")
         return response
 
 
@@ -204,11 +204,11 @@ def _json(response: requests.Response) -> dict[str, Any]:
     path = urlsplit(response.url or "").path
     if response.status_code != 200:
         advice = "; is our key at the jwks_uri that is registered for us?" if response.status_code == 401 else ""
-        raise ProviderUnreachable(f"{path} answered {response.status_code}{advice}")
+        raise ProviderUnreachable(f"{path} responded with {response.status_code}{advice}")
     try:
         document = response.json()
     except ValueError:
         document = None
     if not isinstance(document, dict):
-        raise ProviderUnreachable(f"the answer of {path} cannot be read")
+        raise ProviderUnreachable(f"the response of {path} cannot be read")
     return document

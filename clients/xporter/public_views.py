@@ -18,13 +18,14 @@ bp = Blueprint("public", __name__)
 @bp.get("/")
 def home() -> str:
     """A description of this API, for people who open the address in a browser."""
-    return render_template("home.html", issuer=web.program().settings.issuer, metadata=web.METADATA, problems=KINDS)
+    issuer = web.current_program().settings.issuer
+    return render_template("home.html", issuer=issuer, metadata=web.METADATA, problems=KINDS)
 
 
 @bp.get(web.METADATA)
 def metadata() -> Response:
     """Our metadata as a protected resource (RFC 9728 §2)."""
-    settings = web.program().settings
+    settings = web.current_program().settings
     response = jsonify(
         resource=settings.resource, authorization_servers=[settings.issuer], scopes_supported=SCOPES,
         bearer_methods_supported=["header"], dpop_signing_alg_values_supported=ALGS, resource_name="XporterOnDemand",
@@ -36,7 +37,7 @@ def metadata() -> Response:
 @bp.get("/jwks.json")
 def jwks() -> Response:
     """The public keys of our client assertions."""
-    response = jsonify(web.program().keys.public())
+    response = jsonify(web.current_program().keys.public())
     response.headers["Cache-Control"] = "public, max-age=60"
     return response
 
@@ -44,7 +45,7 @@ def jwks() -> Response:
 @bp.get("/healthz")
 def healthz() -> Response:
     """Whether the database answers."""
-    with web.program().database.read() as connection:
+    with web.current_program().database.read() as connection:
         connection.exec_driver_sql("SELECT 1")
     return jsonify(status="ok")
 

@@ -90,20 +90,21 @@ class Application(Flask):
         return super().wsgi_app(environ, start)
 
 
-def program() -> Program:
-    """The parts of the program that answers this request."""
+def current_program() -> Program:
+    """The parts of the program that responds to this request."""
     return cast("Program", current_app.extensions[_NAME])
 
 
 def access() -> Access:
     """What this request may do. Raises `Problem`."""
-    return program().tokens.check(request_ctx.request)  # without the proxy, which looks it up for every attribute
+    # Without the proxy `request`, which looks it up for every attribute.
+    return current_program().tokens.check(request_ctx.request)
 
 
-def configure(app: Application, parts: Program) -> None:
-    """Give the application its parts, and have it answer refusals with problem documents."""
-    app.extensions[_NAME] = parts
-    app.host = urlsplit(parts.settings.resource).netloc
+def configure(app: Application, program: Program) -> None:
+    """Give the application its parts, and have it respond to refused requests with problem documents."""
+    app.extensions[_NAME] = program
+    app.host = urlsplit(program.settings.resource).netloc
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.register_error_handler(Problem, refused)
     app.register_error_handler(HTTPException, _refused_by_flask)
@@ -133,7 +134,7 @@ def problem_page(code: str) -> str:
 
 def refused(problem: Problem) -> Response:
     """The problem document with its status, and the headers that go with it."""
-    resource = program().settings.resource
+    resource = current_program().settings.resource
     response = jsonify(problem.document(resource))
     response.status_code = problem.kind.status
     response.content_type = "application/problem+json"
@@ -159,7 +160,7 @@ def _refused_by_flask(error: HTTPException) -> Response:
     problem = Problem(_CODE_BY_STATUS.get(status, "invalid_request" if status < 500 else "temporarily_unavailable"))
     response = refused(problem)
     response.status_code = status
-    document = problem.document(program().settings.resource) | {"status": status}
+    document = problem.document(current_program().settings.resource) | {"status": status}
     response.set_data(current_app.json.dumps(document))
     if (valid := getattr(error, "valid_methods", None)) is not None:
         response.headers["Allow"] = ", ".join(sorted(valid))

@@ -42,7 +42,7 @@ def serve_partner(issuer: str, work: Work, folder: Path, *, second: bool = False
     )
     app = create_app(settings)
     with app.app_context():
-        background = web.program().background
+        background = web.current_program().background
     background.start()
     try:
         with serving(app, port):

@@ -87,7 +87,7 @@ def test_an_account_that_is_not_open_says_why_after_the_right_password(
     check_page(admin.page, f"account-{state}")
 
     admin.follows("Back to Assembly")
-    admin.sees("Your school chose not to share")
+    admin.sees("Nothing was shared")
 
 
 def test_a_school_suspended_while_somebody_is_signed_in_is_signed_out(a_member, operator):
@@ -358,7 +358,7 @@ def test_a_school_refuses_and_the_partner_says_so(a_member, partner, check_page)
     admin.signs_in()
     admin.sees("Authorise sharing with Assembly")
     admin.presses("Do not share")
-    admin.sees("Your school chose not to share")
+    admin.sees("Nothing was shared")
     check_page(admin.page, "assembly-declined")
 
     admin.goes_to("/")
@@ -370,7 +370,7 @@ def test_cancel_on_the_sign_in_page_tells_the_partner(an_admin, partner):
     admin.starts_at(partner)
     admin.presses("Cancel")
 
-    admin.sees("Your school chose not to share")
+    admin.sees("Nothing was shared")
 
 
 def test_agreeing_needs_the_declaration_and_the_ticks_stay(a_member, partner, check_page):
@@ -396,7 +396,7 @@ def test_a_viewer_is_shown_whom_to_ask(a_member, partner, check_page):
     viewer.reads(owner.name, owner.email)
     check_page(viewer.page, "ask-an-owner")
     viewer.presses("Back to Assembly")
-    viewer.sees("Your school chose not to share")
+    viewer.sees("Nothing was shared")
 
     owner.starts_at(partner)
     owner.signs_in()

@@ -48,7 +48,7 @@ def app(settings):
 def program(app):
     """Its database, keys, provider, and background thread, whose work the tests call themselves."""
     with app.app_context():
-        return web.program()
+        return web.current_program()
 
 
 @pytest.fixture

@@ -217,7 +217,7 @@ def test_a_school_that_refuses_sees_a_friendly_page(person, provider):
     page = person.opens(f"/callback?{provider.authorization_response(code=None, error='access_denied')}")
 
     assert page.status_code == 200
-    assert "Your school chose not to share" in page.text
+    assert "Nothing was shared" in page.text
 
 
 @pytest.mark.parametrize(
@@ -228,7 +228,7 @@ def test_a_school_that_refuses_sees_a_friendly_page(person, provider):
         ({"iss": "http://localhost:1"}, "We could not accept that response"),
         ({"iss": None}, "We could not accept that response"),
         ({"code": None}, "We could not accept that response"),
-        ({"code": None, "error": "invalid_scope"}, "would not accept our request"),
+        ({"code": None, "error": "invalid_scope"}, "refused our request"),
     ],
     ids=str,
 )
@@ -287,7 +287,7 @@ def test_a_refused_userinfo_request_is_not_shown_as_an_unreachable_provider(pers
 
     page = person.opens(f"/callback?{provider.authorization_response()}")
     assert page.status_code == 502
-    assert "would not accept our request" in page.text
+    assert "refused our request" in page.text
 
 
 def test_a_token_signed_by_an_algorithm_that_fapi_forbids_is_refused(provider, program):
@@ -313,7 +313,7 @@ def test_after_keys_could_not_be_fetched_they_are_not_requested_for_each_token(p
     assert paths.count("/missing") == 1
 
     program.provider._metadata, provider.discovery = ({}, 0), {}
-    later = time.time() + provider_module.MIN_KEYS_SECONDS + 1
+    later = time.time() + provider_module.MIN_JWKS_INTERVAL_SECONDS + 1
     monkeypatch.setattr(time, "time", lambda: later)
     assert program.provider.verify(provider.id_token(), typ="JWT")["iss"] == provider.issuer
 
@@ -365,7 +365,7 @@ def test_an_unreachable_provider_is_reported_on_the_page(settings):
     page = app.test_client().get("/school-account", **HOST)
 
     assert page.status_code == 503
-    assert "School sign-in is not answering" in page.text
+    assert "The school sign-in service is not responding" in page.text
 
 
 def test_only_our_provider_may_initiate_a_login(person, provider):

@@ -14,6 +14,7 @@ from clients.assembly import accounts, invite_codes, mail, web
 from clients.assembly.__main__ import main
 from clients.assembly.app import create_app
 from clients.assembly.applications import SCHOOLBOOKING
+from clients.assembly.database import Database
 from tests.clients.conftest import EMAIL, HOST, PASSWORD, Person, link_in, without_tokens
 from tests.clients.provider import URN
 
@@ -244,6 +245,14 @@ def test_a_mail_that_is_being_sent_is_not_taken_by_a_second_process(program, smt
 
 
 @pytest.mark.usefixtures("waiting_mails")
+def test_a_mail_that_an_earlier_version_has_queued_is_sent(program, smtp_server):
+    with program.database.transaction() as connection:
+        connection.execute("UPDATE mails SET kind = 'known'")
+    mail.send_due(Database(program.settings.database), program.settings)
+    assert smtp_server.attempts == ["a@school.example", "b@school.example"]
+
+
+@pytest.mark.usefixtures("waiting_mails")
 def test_a_mail_that_is_given_up_is_logged(program, smtp_server, caplog):
     with program.database.transaction() as connection:
         connection.execute("UPDATE mails SET attempts = ? WHERE account_id = 1", (mail.MAX_ATTEMPTS,))
@@ -278,7 +287,7 @@ def test_the_school_is_found_by_name_and_postcode_and_chosen_with_its_system(per
 def test_schoolbooking_accepts_isams_and_arbor_only_and_says_why(settings, provider, deliver_mails):
     app = create_app(replace(settings, application=SCHOOLBOOKING, client_id="schoolbooking"))
     with app.app_context():
-        program = web.program()
+        program = web.current_program()
     person = Person(app, provider)
     person.signs_up()
     person.posts(link_in(deliver_mails(program)[0]), password=PASSWORD)

@@ -68,7 +68,7 @@ def test_a_request_that_was_stored_before_the_program_was_killed_is_sent_by_the_
     invitations.request(program.database, settings, account, "Grace Okafor")
     assert not provider.invitations
     with create_app(settings).app_context():
-        web.program().background.work_once()
+        web.current_program().background.work_once()
 
     assert len(provider.invitations) == 1
 
@@ -187,7 +187,7 @@ def test_while_the_provider_is_unreachable_a_round_tries_one_invitation_and_one_
         attempts.append(path)
         raise ProviderUnreachable
 
-    monkeypatch.setattr(program.provider, "call_for_ourselves", raise_unreachable)
+    monkeypatch.setattr(program.provider, "call_as_client", raise_unreachable)
     with program.database.transaction() as connection:
         for key in ("one", "two"):
             connection.execute(

@@ -34,7 +34,7 @@ def test_somebody_who_forgot_their_password_chooses_another_one(sam, app, provid
     link = link_in(deliver_mails(program)[-1])
     assert "Choose a new password" in stranger.opens(link).text
     assert stranger.posts(link, password=NEW_PASSWORD).location == "/sign-in"
-    assert "Your password is changed" in stranger.opens("/sign-in").text
+    assert "Your password has been changed" in stranger.opens("/sign-in").text
     assert "was changed just now" in deliver_mails(program)[-1]
 
     assert sam.opens("/connector").location != "/connector", "browsers that were signed in are signed out"

@@ -80,7 +80,7 @@ def test_a_school_that_does_not_share_is_told_so_at_the_partner(office):
     office.sends("Do not share")
 
     assert office.address.startswith(f"{office.assembly}/callback")
-    assert "Your school chose not to share" in office.reads()
+    assert "Nothing was shared" in office.reads()
 
 
 def test_once_sharing_is_stopped_the_partner_gets_nothing_more(office, work):

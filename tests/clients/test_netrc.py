@@ -38,7 +38,7 @@ def server(tmp_path, monkeypatch):
 def test_xporter_on_demand_sends_its_own_token(server, tmp_path):
     address, received = server
     settings = Settings(address, "xporter", "https://api.example", 1, tmp_path)
-    Provider(settings, Keys(Path(tmp_path) / "keys")).post_as_ourselves("/api/reads", {}, scope="reads.report")
+    Provider(settings, Keys(Path(tmp_path) / "keys")).call_as_client("POST", "/api/reads", scope="reads.report")
     assert received == ["", "", "Bearer ours"]
 
 

@@ -71,8 +71,8 @@ def receiver(issuer, work, tmp_path_factory):
         registry.register(manifest.read_file(ROOT / "clients/endpoint/client.toml"))
     app = create_app(xporter_settings.Settings(issuer, "xporter", url, port, folder, cache_seconds=0))
     with serving(app, port), app.app_context():
-        web.program().worker.start()
-        yield web.program()
+        web.current_program().worker.start()
+        yield web.current_program()
     app.extensions["xporter"].close()
 
 

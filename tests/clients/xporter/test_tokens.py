@@ -228,8 +228,8 @@ def test_all_errors_in_the_settings_are_reported_at_once(tmp_path):
 
 def test_while_the_keys_are_read_requests_signed_by_known_keys_are_answered(app, api, provider, monkeypatch):
     assert call(api).status_code == 200
-    monkeypatch.setattr("clients.xporter.provider.KEYS_SECONDS", 0)
-    monkeypatch.setattr("clients.xporter.provider.MIN_KEYS_SECONDS", 0)
+    monkeypatch.setattr("clients.xporter.provider.JWKS_CACHE_SECONDS", 0)
+    monkeypatch.setattr("clients.xporter.provider.MIN_JWKS_INTERVAL_SECONDS", 0)
     parts = app.extensions["xporter"]
     is_reading, goes_on = threading.Event(), threading.Event()
     read_keys = parts.provider._read_keys
