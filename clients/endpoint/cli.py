@@ -18,7 +18,7 @@ import click
 
 from . import __version__, logs, readers
 from .agent import WAITING_MESSAGES, Agent, Silent
-from .connection import require_safe
+from .connection import require_https
 from .dpop import Key
 from .errors import (
     AgentError,
@@ -95,7 +95,7 @@ def main(context: click.Context, home: Path | None) -> None:
 def register(home: Home, replace: bool, **settings: Any) -> None:
     """Register this server: shows a code that the school's administrator approves in a browser."""
     settings["issuer"] = settings["issuer"].rstrip("/")
-    require_safe(settings["issuer"])
+    require_https(settings["issuer"])
     _check_source(settings)
     with home.locked():
         logs.begin(home.log, to_screen=False)
@@ -209,7 +209,7 @@ def _agent(home: Home, *, to_screen: bool) -> Iterator[Agent]:
 def _check_source(settings: dict[str, Any]) -> None:
     """Ask for the credentials that the MIS requires, and check the source. Raises `InvalidSettings`."""
     if settings["mis"] in readers.OVER_HTTP:
-        require_safe(settings["source"])
+        require_https(settings["source"])
         if sys.stdin.isatty():
             settings["mis_username"] = settings["mis_username"] or click.prompt("Username (client id) at the MIS")
             settings["mis_password"] = settings["mis_password"] or click.prompt("Password (secret)", hide_input=True)
@@ -248,9 +248,9 @@ def _get_tokens(provider: Provider) -> Tokens:
         if number:
             click.echo("\nThe code has expired. Here is another one.")
         try:
-            code = provider.begin()
+            code = provider.request_device_code()
             show_code(code)
-            for tokens in provider.wait(code, sleep):
+            for tokens in provider.poll(code, sleep):
                 if tokens is not None:
                     return tokens
         except CodeExpired:

@@ -1,7 +1,7 @@
 """Requests to the provider and the receiver, each with a DPoP proof.
 
 This server's clock may be wrong. A proof is accepted only for about a minute by the provider's clock, so the `Date` of
-each answer is compared with our own clock, and proofs are dated by the provider's.
+each response is compared with our own clock, and proofs are dated by the provider's.
 """
 
 import logging
@@ -22,9 +22,12 @@ log = logging.getLogger(__name__)
 
 TIMEOUT_SECONDS: Final = (10, 60)
 """How long to wait for a connection, and for the next bytes."""
-NOTABLE_SKEW_SECONDS: Final = 3
-"""A smaller difference is ignored: `Date` has whole seconds, and a response takes time."""
-WARNED_SKEW_SECONDS: Final = 60
+MIN_SKEW_SECONDS: Final = 3
+"""A smaller difference between the clocks counts as none: `Date` has whole seconds, and a response takes time."""
+MIN_WARNED_SKEW_SECONDS: Final = 60
+"""From this difference on, the log asks to set the clock of this server."""
+MAX_PROOFS: Final = 3
+"""How many proofs are sent for one request, as the nonce and the time of a proof may both be refused."""
 LOCAL_HOSTS: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -37,40 +40,41 @@ class Connection:
         self._session = new_session()
         self._session.headers["User-Agent"] = f"xporter-endpoint/{__version__}"
         self.skew = 0
-        """Seconds that the provider's clock is ahead of ours; 0 below `NOTABLE_SKEW_SECONDS`."""
+        """Seconds that the provider's clock is ahead of ours; 0 below `MIN_SKEW_SECONDS`."""
 
     def close(self) -> None:
         """Close the connections."""
         self._session.close()
 
-    def send(self, method: str, url: str, *, access_token: str = "", prove: bool = True, **options: Any) -> Any:
-        """The JSON object of an answer, {} if it is empty. `options` are those of `requests`.
+    def send(
+        self, method: str, url: str, *, access_token: str = "", with_dpop: bool = True, **options: Any
+    ) -> dict[str, Any]:
+        """The JSON object of a response, {} if it is empty. `options` are those of `requests.request`.
 
-        Raises `ServerUnreachable`, `InvalidSettings` for an address that is not secure, and `RequestRefused` for an
-        error of the server. If the proof is refused because of its nonce (RFC 9449 §8 and §9) or its time, another
-        one is sent.
+        Raises `ServerUnreachable`, `InvalidSettings` for a URL that is not https, and `RequestRefused` for an error of
+        the server. If the proof is refused because of its nonce (RFC 9449 §8 and §9) or its time, another one is sent.
         """
-        for _ in range(3):
+        for _ in range(MAX_PROOFS):
             skew, nonce = self.skew, self._nonces.get(_origin(url), "")
-            response = self._send_once(method, url, access_token, prove, options)
+            response = self._send_once(method, url, access_token, with_dpop, options)
             if response.status_code < 400:
                 return _json(response)
-            refused = _refused(response)
-            wants_nonce = refused.error == "use_dpop_nonce" and self._nonces.get(_origin(url), "") != nonce
-            had_wrong_time = refused.error == "invalid_dpop_proof" and self.skew != skew
+            error = _to_error(response)
+            wants_nonce = error.error == "use_dpop_nonce" and self._nonces.get(_origin(url), "") != nonce
+            had_wrong_time = error.error == "invalid_dpop_proof" and self.skew != skew
             if not (wants_nonce or had_wrong_time):
-                raise refused
-        raise refused
+                raise error
+        raise error
 
     def _send_once(
-        self, method: str, url: str, access_token: str, prove: bool, options: Mapping[str, Any]
+        self, method: str, url: str, access_token: str, with_dpop: bool, options: Mapping[str, Any]
     ) -> requests.Response:
-        require_safe(url)
+        require_https(url)
         headers: dict[str, str] = dict(options.get("headers") or {})
-        if prove:
+        if with_dpop:
             nonce = self._nonces.get(_origin(url), "")
-            at = self._now() + self.skew
-            headers["DPoP"] = self._key.proof(method, url, at, access_token=access_token, nonce=nonce)
+            issued_at = self._now() + self.skew
+            headers["DPoP"] = self._key.proof(method, url, issued_at, access_token=access_token, nonce=nonce)
         if access_token:
             headers["Authorization"] = f"DPoP {access_token}"
         began = self._now()
@@ -83,18 +87,18 @@ class Connection:
         except requests.RequestException as error:
             raise ServerUnreachable(
                 f"{_origin(url)} cannot be reached ({type(error).__name__}).",
-                "Check the network, the firewall and the proxy. It is tried again.",
+                "Check the network, the firewall and the proxy. The agent will try again.",
             ) from error
         self._compare_clocks(response, began)
         if "DPoP-Nonce" in response.headers:
             self._nonces[_origin(url)] = response.headers["DPoP-Nonce"]
         if response.status_code == 429 or response.status_code >= 500:
             raise ServerUnreachable(
-                f"{_origin(url)} is busy or being repaired ({response.status_code}).",
-                retry_after=_seconds(response.headers.get("Retry-After", "")),
+                f"{_origin(url)} is temporarily unavailable ({response.status_code}).",
+                retry_after=_parse_retry_after(response.headers.get("Retry-After", "")),
             )
         if 300 <= response.status_code < 400:
-            raise ServerUnreachable(f"{_origin(url)} answers with a redirect.", "Check the address, and the proxy.")
+            raise ServerUnreachable(f"{_origin(url)} responds with a redirect.", "Check the address, and the proxy.")
         return response
 
     def _compare_clocks(self, response: requests.Response, began: float) -> None:
@@ -109,8 +113,8 @@ class Connection:
             return
         # It is dated when the request has been read, which after a long upload is near the end.
         skew = round(server_time + 0.5 - ended)
-        skew = skew if abs(skew) >= NOTABLE_SKEW_SECONDS else 0
-        if abs(skew) >= WARNED_SKEW_SECONDS and abs(skew - self.skew) >= NOTABLE_SKEW_SECONDS:
+        skew = skew if abs(skew) >= MIN_SKEW_SECONDS else 0
+        if abs(skew) >= MIN_WARNED_SKEW_SECONDS and abs(skew - self.skew) >= MIN_SKEW_SECONDS:
             log.warning(
                 "This server's clock is %d seconds %s. Data is sent nevertheless; please set the clock (time service).",
                 abs(skew), "slow" if skew > 0 else "fast",
@@ -118,14 +122,14 @@ class Connection:
         self.skew = skew
 
 
-def require_safe(url: str) -> None:
-    """Raises `InvalidSettings` unless the address is https, or of this machine."""
+def require_https(url: str) -> None:
+    """Raise `InvalidSettings` unless the URL is https, or of this machine."""
     parts = urlsplit(url)
     if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in LOCAL_HOSTS):
         raise InvalidSettings(f"The address {_origin(url)} is not secure.", "Use an address that begins with https://.")
 
 
-def _refused(response: requests.Response) -> RequestRefused:
+def _to_error(response: requests.Response) -> RequestRefused:
     """The error in a response: OAuth's members (RFC 6749 §5.2), a problem's (RFC 9457), or its header (RFC 6750)."""
     try:
         document = response.json()
@@ -142,17 +146,17 @@ def _refused(response: requests.Response) -> RequestRefused:
     return RequestRefused(response.status_code, error, detail[:300], document, _origin(response.url))
 
 
-def _json(response: requests.Response) -> Any:
+def _json(response: requests.Response) -> dict[str, Any]:
     if not response.content:
         return {}
     try:
         document = response.json()
     except (ValueError, RecursionError) as error:
         raise ServerUnreachable(
-            f"{_origin(response.url)} does not answer as expected.", "A proxy may have answered instead: check it."
+            f"{_origin(response.url)} does not respond as expected.", "A proxy may have responded instead: check it."
         ) from error
     if not isinstance(document, dict):
-        raise ServerUnreachable(f"{_origin(response.url)} does not answer as expected.")
+        raise ServerUnreachable(f"{_origin(response.url)} does not respond as expected.")
     return document
 
 
@@ -169,5 +173,6 @@ def _origin(url: str) -> str:
     return "/".join(url.split("/", 3)[:3])
 
 
-def _seconds(value: str) -> float | None:
+def _parse_retry_after(value: str) -> float | None:
+    """The seconds of a `Retry-After` header (RFC 9110 §10.2.3); None for a date or anything else."""
     return float(value) if value.isascii() and value.isdigit() and len(value) < 6 else None

@@ -24,10 +24,10 @@ class Key:
         """A new private key, as it is stored (JWK)."""
         return dict(ECKey.generate_key("P-256").as_dict(private=True))
 
-    def proof(self, method: str, url: str, at: float, *, access_token: str = "", nonce: str = "") -> str:
-        """The proof for one request (RFC 9449 §4.2), made at `at` (seconds since 1970)."""
+    def proof(self, method: str, url: str, issued_at: float, *, access_token: str = "", nonce: str = "") -> str:
+        """The proof for one request (RFC 9449 §4.2), issued at `issued_at` (seconds since 1970)."""
         claims: dict[str, Any] = {
-            "jti": secrets.token_urlsafe(16), "htm": method, "htu": url.partition("?")[0], "iat": int(at),
+            "jti": secrets.token_urlsafe(16), "htm": method, "htu": url.partition("?")[0], "iat": int(issued_at),
         }  # fmt: skip
         if access_token:
             digest = sha256(access_token.encode()).digest()

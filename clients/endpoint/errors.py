@@ -26,17 +26,19 @@ class AgentError(Exception):
 
 
 class ServerUnreachable(AgentError):
-    """A server did not answer, or was too busy: the request can be tried again later, after `retry_after` seconds."""
+    """A server did not respond, or was too busy: the request may be repeated later, after `retry_after` seconds."""
 
     code = "unreachable"
 
-    def __init__(self, message: str, remedy: str = "It is tried again.", retry_after: float | None = None) -> None:
+    def __init__(
+        self, message: str, remedy: str = "The agent will try again.", retry_after: float | None = None
+    ) -> None:
         super().__init__(message, remedy)
         self.retry_after = retry_after
 
 
 class RequestRefused(AgentError):
-    """A server answered with an error of its own: `error` is its code, `document` the whole answer."""
+    """A server responded with an error: `error` is its code, `document` the JSON object of the response."""
 
     code = "refused"
 

@@ -25,9 +25,12 @@ log = logging.getLogger(__name__)
 
 CHUNK_BYTES: Final = 1 << 20
 STABLE_COLLECTIONS: Final = ("students", "contacts", "staff")
-"""Collections that never lose half of their records from one day to the next; marks do so when a year begins."""
-SMALL_COLLECTION: Final = 20
-"""A collection of at most this many records may lose any number of them, but not all."""
+"""Collections in which half of the records cannot be gone since the last extract: a smaller export is not believed.
+
+Others may shrink like that, for example marks when a year begins.
+"""
+MAX_SMALL_COLLECTION_SIZE: Final = 20
+"""A stable collection of at most this many records may lose any number of them, but not all."""
 PROGRESS_EVERY: Final = 500
 """Progress is shown whenever this many more records have been read."""
 
@@ -46,23 +49,29 @@ class Extract:
     """Why a collection could not be read, by its name."""
 
 
-def make(home: Home, mis: str, made_at: str, reader: Reader, before: Mapping[str, int], progress: Progress) -> Extract:
-    """Read all collections of the MIS. `before` has the number of records in the last extract, by collection.
+def make(
+    home: Home, mis: str, made_at: str, reader: Reader, previous: Mapping[str, int], progress: Progress
+) -> Extract:
+    """Read all collections of the MIS and write the extract into the folder of `home`.
 
-    Raises `ExtractFailed` if nothing at all could be read, `TooFewRecords`, and `DiskFull`.
+    `made_at` is the time by the provider's clock, in ISO 8601 (UTC). `previous` has the number of records in the last
+    extract, by collection.
+
+    Raises `ExtractFailed` if no collection could be read, `TooFewRecords` if a stable one has less than half of its
+    previous records, and `DiskFull`.
     """
     identifier = str(uuid.uuid4())
     records, extract = home.extracts / f"{identifier}.ndjson", home.extracts / f"{identifier}.gz"
     try:
-        with records.open("xb") as opened:
-            result = _Result(opened, reader, progress)
+        with records.open("xb") as file:
+            writer = _RecordWriter(file, reader, progress)
             for collection in COLLECTIONS:
-                result.add(collection)
-        if not result.counts:
-            raise ExtractFailed("Nothing could be read from the MIS.", next(iter(result.failed.values()), ""))
-        _check_counts(before, result.present)
-        complete = list(result.counts)
-        header = {"format": 1, "mis": mis, "made_at": made_at, "complete": complete, "kept": list(result.failed)}
+                writer.add(collection)
+        if not writer.counts:
+            raise ExtractFailed("Nothing could be read from the MIS.", next(iter(writer.failed.values()), ""))
+        _check_counts(previous, writer.present)
+        complete = list(writer.counts)
+        header = {"format": 1, "mis": mis, "made_at": made_at, "complete": complete, "kept": list(writer.failed)}
         size, digest = _pack(header, records, extract)
     except OSError as error:
         if is_disk_full(error):
@@ -70,16 +79,16 @@ def make(home: Home, mis: str, made_at: str, reader: Reader, before: Mapping[str
         raise
     finally:
         records.unlink(missing_ok=True)
-    note = " ".join(f"{name}: {reason}" for name, reason in result.failed.items())
-    pending = Pending(identifier, extract.name, size, digest, made_at, result.counts, note)
-    return Extract(pending, result.problems, complete, result.failed)
+    note = " ".join(f"{name}: {reason}" for name, reason in writer.failed.items())
+    pending = Pending(identifier, extract.name, size, digest, made_at, writer.counts, note)
+    return Extract(pending, writer.problems, complete, writer.failed)
 
 
-class _Result:
-    """The temporary file that records are written to, and what is known about them."""
+class _RecordWriter:
+    """Writes records to the temporary file, and counts them."""
 
-    def __init__(self, opened: IO[bytes], reader: Reader, progress: Progress) -> None:
-        self._opened, self._reader, self._progress = opened, reader, progress
+    def __init__(self, file: IO[bytes], reader: Reader, progress: Progress) -> None:
+        self._file, self._reader, self._progress = file, reader, progress
         self._keys: dict[str, set[str]] = {}
         """The keys of complete collections, to which records may refer."""
         self.counts: dict[str, int] = {}
@@ -93,7 +102,7 @@ class _Result:
 
     def add(self, collection: str) -> None:
         """Add a collection; if it cannot be read to its end, none of its records are added."""
-        start, keys, count = self._opened.tell(), set(), 0
+        start, keys, count = self._file.tell(), set(), 0
         try:
             for record in self._reader.read(collection, self.problems):
                 line: dict[str, Any] = {"collection": collection, "key": record.key}
@@ -107,12 +116,12 @@ class _Result:
                     if count % PROGRESS_EVERY == 0:
                         self._progress(collection, count)
                 keys.add(record.key)
-                self._opened.write(json.dumps(line, ensure_ascii=False, separators=(",", ":")).encode() + b"\n")
+                self._file.write(json.dumps(line, ensure_ascii=False, separators=(",", ":")).encode() + b"\n")
         except UnreadableReport as error:
             log.warning("%s could not be read and stay as they are: %s", collection, error)
             self.failed[collection] = str(error)
-            self._opened.seek(start)
-            self._opened.truncate()
+            self._file.seek(start)
+            self._file.truncate()
             return
         self._keys[collection], self.counts[collection] = keys, count
         self._progress(collection, count)
@@ -144,16 +153,19 @@ class _Result:
         self.problems.add(record.source, record.row, member, message)
 
 
-def _check_counts(before: Mapping[str, int], now: Mapping[str, int]) -> None:
+def _check_counts(previous: Mapping[str, int], current: Mapping[str, int]) -> None:
     shrunk = [
-        f"{now[name]} {name} ({before[name]} before)"
+        f"{current[name]} {name} ({previous[name]} before)"
         for name in STABLE_COLLECTIONS
-        if name in now
-        and (before_count := before.get(name, 0))
-        and (not now[name] or (before_count > SMALL_COLLECTION and now[name] < before_count / 2))
+        if name in current and previous.get(name, 0) and _has_shrunk(previous[name], current[name])
     ]
     if shrunk:
         raise TooFewRecords(", ".join(shrunk))
+
+
+def _has_shrunk(previous_count: int, current_count: int) -> bool:
+    is_small = previous_count <= MAX_SMALL_COLLECTION_SIZE
+    return not current_count or (not is_small and current_count < previous_count / 2)
 
 
 def _pack(header: Mapping[str, Any], records: Path, extract: Path) -> tuple[int, str]:

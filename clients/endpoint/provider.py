@@ -50,10 +50,10 @@ class Provider:
         self._issuer, self._connection = issuer, connection
         self._metadata: tuple[dict[str, Any], float] = ({}, float("-inf"))
 
-    def begin(self) -> DeviceCode:
-        """Ask for a code (RFC 8628 §3.1). Raises `RequestRefused`, `ServerUnreachable`."""
+    def request_device_code(self) -> DeviceCode:
+        """Request a code (RFC 8628 §3.1). Raises `RequestRefused`, `ServerUnreachable`."""
         form = {"client_id": CLIENT_ID, "scope": SCOPE}
-        response = self._connection.send("POST", self._endpoint("device_authorization"), prove=False, data=form)
+        response = self._connection.send("POST", self._endpoint("device_authorization"), with_dpop=False, data=form)
         try:
             code = DeviceCode(
                 str(response["device_code"]), str(response["user_code"]), str(response["verification_uri"]),
@@ -61,15 +61,17 @@ class Provider:
                 int(response["expires_in"]), int(response.get("interval", 5)),
             )  # fmt: skip
         except (KeyError, ValueError, TypeError) as error:
-            raise ServerUnreachable(f"{self._issuer} does not answer as expected.") from error
+            raise ServerUnreachable(f"{self._issuer} does not respond as expected.") from error
+        # Control characters would move a terminal's cursor.
         if not f"{code.user_code}{code.verification_uri}{code.verification_uri_complete}".isprintable():
-            raise ServerUnreachable(f"{self._issuer} does not answer as expected.")  # it would move a terminal's cursor
+            raise ServerUnreachable(f"{self._issuer} does not respond as expected.")
         return code
 
-    def wait(self, code: DeviceCode, sleep: Callable[[float], None]) -> Iterator[Tokens | None]:
+    def poll(self, code: DeviceCode, sleep: Callable[[float], None]) -> Iterator[Tokens | None]:
         """Poll until the person has decided (RFC 8628 §3.5): None for each poll, and then the tokens.
 
-        Raises `CodeExpired`, and `RequestRefused` if the person refused. The interval grows while it is unreachable.
+        Raises `CodeExpired`, and `RequestRefused` if the person refused. The interval grows while the provider is
+        unreachable.
         """
         interval, waited = float(code.interval), 0.0
         while waited < code.expires_in:
@@ -104,10 +106,14 @@ class Provider:
     def revoke(self, refresh_token: str) -> None:
         """Revoke a refresh token (RFC 7009)."""
         form = {"client_id": CLIENT_ID, "token": refresh_token, "token_type_hint": "refresh_token"}
-        self._connection.send("POST", self._endpoint("revocation"), prove=False, data=form)
+        self._connection.send("POST", self._endpoint("revocation"), with_dpop=False, data=form)
 
     def report(self, access_token: str, body: dict[str, Any]) -> dict[str, Any]:
-        """Send a report; returns the endpoint's state at the provider. Raises `EndpointExists`, `RegistrationEnded`."""
+        """Send a report; returns the endpoint's state at the provider. Raises `EndpointExists`, `RegistrationEnded`.
+
+        `body` has `name`, `mis`, `agent_version`, `platform`, `last_extract` and `last_error`, and `replaces` if the
+        school's other endpoint is to end.
+        """
         try:
             return self._call_api("PUT", access_token, json=body)
         except RequestRefused as error:
@@ -123,7 +129,7 @@ class Provider:
 
     def _call_api(self, method: str, access_token: str, **options: Any) -> dict[str, Any]:
         url = f"{self._issuer}/api/endpoint"
-        return dict(self._connection.send(method, url, access_token=access_token, **options))
+        return self._connection.send(method, url, access_token=access_token, **options)
 
     def _tokens(self, **form: str) -> Tokens:
         response = self._connection.send("POST", self._endpoint("token"), data={"client_id": CLIENT_ID, **form})
@@ -135,21 +141,22 @@ class Provider:
             expires_in = float(response.get("expires_in", 60))
             return Tokens(str(response["access_token"]), expires_in, str(response.get("refresh_token") or ""))
         except (KeyError, ValueError, TypeError) as error:
-            raise ServerUnreachable(f"{self._issuer} does not answer as expected.") from error
+            raise ServerUnreachable(f"{self._issuer} does not respond as expected.") from error
 
     def _endpoint(self, name: str) -> str:
         metadata, fetched_at = self._metadata
         if time.monotonic() - fetched_at > METADATA_CACHE_SECONDS:
             url = f"{self._issuer}/.well-known/openid-configuration"
             try:
-                metadata = self._connection.send("GET", url, prove=False)
+                metadata = self._connection.send("GET", url, with_dpop=False)
             except RequestRefused as error:
                 raise InvalidSettings(
                     f"There is no identity provider at {self._issuer} ({error.status}).", "Check the address."
                 ) from error
             if metadata.get("issuer") != self._issuer:  # OpenID Connect Discovery §4.3
                 raise InvalidSettings(
-                    f"The identity provider at {self._issuer} has another address.", "Write it exactly as given to you."
+                    f"The provider at {self._issuer} identifies itself as {metadata.get('issuer')}.",
+                    "Enter its address exactly as given to you.",
                 )
             self._metadata = metadata, time.monotonic()
         try:

@@ -66,8 +66,8 @@ class Provider:
     def key(self, kid: str) -> Key | None:
         """Its public key with this id, or None. Raises `ProviderUnreachable` if its keys were never read.
 
-        Keys are read again when they are old, and for an unknown id, but not more often than `MIN_JWKS_INTERVAL_SECONDS`. One
-        thread reads them. The others wait for it only with an unknown id.
+        Keys are read again when they are old, and for an unknown id, but not more often than every
+        `MIN_JWKS_INTERVAL_SECONDS`. One thread reads them. The others wait for it only with an unknown id.
         """
         is_known = kid in self._jwks
         if (not is_known or self._is_due()) and self._lock.acquire(blocking=not is_known):

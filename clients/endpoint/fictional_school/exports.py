@@ -1,4 +1,4 @@
-"""Write the fictional school as each MIS exports it. `clients.endpoint.readers` reads these files.
+"""Write the fictional school in the export format of each MIS. `clients.endpoint.readers` reads these files.
 
 | MIS | form | dates | encoding |
 |---|---|---|---|

@@ -23,7 +23,7 @@ from .names import (
     SUBJECTS,
 )
 
-TERM_STARTS, TERM_ENDS = date(2026, 9, 2), date(2026, 12, 18)
+TERM_START, TERM_END = date(2026, 9, 2), date(2026, 12, 18)
 HALF_TERM = (date(2026, 10, 26), date(2026, 10, 30))
 REFERENCE_DATE = date(2026, 11, 27)
 """The last day with attendance marks."""
@@ -43,17 +43,17 @@ class School:
 
     records: dict[str, dict[str, Data]]
     random: random.Random
-    numbers: Iterator[int]
+    key_numbers: Iterator[int]
     """The numbers that keys are made from, each used once."""
-    sets: int
-    """How many registration groups, and sets of each subject, a year has."""
+    groups_per_year: int
+    """How many registration groups a year has, and how many classes in each subject."""
 
     def __getitem__(self, collection: str) -> dict[str, Data]:
         return self.records[collection]
 
 
 def build(pupils: int = 600, seed: int = 1) -> School:
-    """The school with this many pupils."""
+    """The school with this many pupils. The same `seed` makes the same school."""
     names = (
         "terms", "year_groups", "registration_groups", "houses", "students", "contacts", "staff", "classes", "periods",
         "lessons", "attendance", "assessments",
@@ -78,7 +78,7 @@ def add_family(school: School, *, at_most: int = 3) -> list[str]:
     years = rng.sample(YEARS, min(at_most, rng.choice((1, 1, 1, 2, 2, 3))))
     siblings = [_add_pupil(school, surname, year) for year in years]
     for priority, relationship in enumerate(rng.choice((("Mother", "Father"), ("Mother",), ("Father", "Carer")))):
-        given, number = rng.choice(GIVEN_NAMES), next(school.numbers)
+        given, number = rng.choice(GIVEN_NAMES), next(school.key_numbers)
         school["contacts"][f"C{number}"] = {
             "name": f"{given} {surname}",
             "students": [
@@ -109,14 +109,14 @@ def add_marks(school: School, day: date, pupils: list[str]) -> None:
 
 def school_days() -> list[date]:
     """The days of the term up to `REFERENCE_DATE` on which there is school."""
-    days = (TERM_STARTS + timedelta(days=number) for number in range((REFERENCE_DATE - TERM_STARTS).days + 1))
+    days = (TERM_START + timedelta(days=number) for number in range((REFERENCE_DATE - TERM_START).days + 1))
     return [day for day in days if day.weekday() < 5 and not HALF_TERM[0] <= day <= HALF_TERM[1]]
 
 
 def _add_calendar(school: School) -> None:
     school["terms"]["2026/27|Autumn"] = {
-        "name": "Autumn", "academic_year": "2026/27", "starts_on": TERM_STARTS.isoformat(),
-        "ends_on": TERM_ENDS.isoformat(),
+        "name": "Autumn", "academic_year": "2026/27", "starts_on": TERM_START.isoformat(),
+        "ends_on": TERM_END.isoformat(),
     }  # fmt: skip
     school["terms"]["2026/27|Spring"] = {
         "name": "Spring", "academic_year": "2026/27", "starts_on": "2027-01-05", "ends_on": "2027-03-25",
@@ -128,7 +128,7 @@ def _add_calendar(school: School) -> None:
 
 
 def _add_staff(school: School) -> None:
-    teachers = [f"Teacher of {subject}" for subject in SUBJECTS for _ in range(max(1, school.sets))]
+    teachers = [f"Teacher of {subject}" for subject in SUBJECTS for _ in range(max(1, school.groups_per_year))]
     used: set[str] = set()
     for role in (*OTHER_ROLES, *teachers):
         given, family = school.random.choice(GIVEN_NAMES), school.random.choice(FAMILY_NAMES)
@@ -147,14 +147,14 @@ def _add_groups(school: School) -> None:
         school["houses"][house] = {"name": house}
     for year in YEARS:
         school["year_groups"][f"Year {year}"] = {"name": f"Year {year}", "national_curriculum_year": str(year)}
-        for number in range(school.sets):
+        for number in range(school.groups_per_year):
             letter = chr(ord("A") + number)
             school["registration_groups"][f"{year}{letter}"] = {"name": f"{year}{letter}", "year_group": f"Year {year}"}
             _add_classes(school, year, letter, number)
 
 
 def _add_classes(school: School, year: int, letter: str, number: int) -> None:
-    """The classes of one set, and its lessons: a subject in each period of the week."""
+    """The classes of one registration group, and its lessons: a subject in each period of the week."""
     for subject, code in SUBJECTS.items():
         teachers = [key for key, data in school["staff"].items() if data["role"] == f"Teacher of {subject}"]
         school["classes"][f"{year}{letter}/{code}"] = {
@@ -171,9 +171,9 @@ def _add_classes(school: School, year: int, letter: str, number: int) -> None:
 
 
 def _add_pupil(school: School, surname: str, year: int) -> str:
-    rng, number = school.random, next(school.numbers)
+    rng, number = school.random, next(school.key_numbers)
     key, given = str(number), rng.choice(GIVEN_NAMES)
-    letter = chr(ord("A") + rng.randrange(school.sets))
+    letter = chr(ord("A") + rng.randrange(school.groups_per_year))
     birth = date(2026 - year - 5, 9, 1) + timedelta(days=rng.randrange(364))
     data: Data = {
         "legal_given_name": given, "legal_family_name": surname, "birth_date": birth.isoformat(),
@@ -187,8 +187,8 @@ def _add_pupil(school: School, surname: str, year: int) -> str:
     if rng.random() < 0.3:
         data["middle_names"] = rng.choice(GIVEN_NAMES)
     if rng.random() < 0.15:
-        plan = rng.random() < 0.2
-        data |= {"sen_status": "EHCP" if plan else "SEN support", "has_ehc_plan": plan}
+        has_plan = rng.random() < 0.2
+        data |= {"sen_status": "EHCP" if has_plan else "SEN support", "has_ehc_plan": has_plan}
         data["sen_needs"] = rng.sample(SEN_NEEDS, rng.choice((1, 1, 2)))
     if rng.random() < 0.2:
         data |= {"doctor": rng.choice(DOCTORS)}

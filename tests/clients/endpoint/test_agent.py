@@ -126,7 +126,7 @@ class TestRegister:
         monkeypatch.setattr(provider, "_tokens", poll)
         code = DeviceCode("device", "WDJB", "https://idp.example", "https://idp.example", expires_in=900, interval=5)
         with pytest.raises(CodeExpired):
-            list(provider.wait(code, slept.append))
+            list(provider.poll(code, slept.append))
         assert slept[12:] == [65, 70, 70, 120, 185], "up to Retry-After, and not after the code has expired"
 
     def test_the_metadata_of_the_provider_is_read_again_after_an_hour(self, servers, registered, home, monkeypatch):
@@ -348,7 +348,7 @@ class TestSend:
         servers.error_statuses = {"piece": [0, *[502] * 6]}
 
         status, output = command("once")
-        assert (status, "busy or being repaired" in output) == (1, True)
+        assert (status, "temporarily unavailable" in output) == (1, True)
         assert home.load().pending is not None
         assert servers.reports[-1]["last_error"]["code"] == "unreachable"
 
