@@ -116,13 +116,13 @@ class Upload:
     def _retry(self, function: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         """Call `function`, and again for a few minutes while the receiver is unreachable.
 
-        Raises `ServerUnreachable` then.
+        Raises `ServerUnreachable` after that, or at once if the receiver wants a longer wait (Retry-After).
         """
         for attempt in range(MAX_TRIES):
             try:
                 return function()
             except ServerUnreachable as error:
-                if attempt == MAX_TRIES - 1:
+                if attempt == MAX_TRIES - 1 or (error.retry_after or 0) > MAX_WAIT_SECONDS:
                     raise
                 wait = min(max(2.0**attempt, error.retry_after or 0), MAX_WAIT_SECONDS)
                 log.info("%s Trying again in %d seconds.", error.message, wait)
@@ -132,7 +132,7 @@ class Upload:
     def _request(self, method: str, path: str, **options: Any) -> dict[str, Any]:
         url = f"{self.session.state.resource}/v1/extracts{path}"
         try:
-            return dict(self.session.send(method, url, **options))
+            return self.session.send(method, url, **options)
         except RequestRefused as error:
             if error.error == "school_unverified":
                 raise SchoolUnverified from error

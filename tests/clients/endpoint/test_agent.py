@@ -27,6 +27,7 @@ from clients.endpoint.errors import RegistrationEnded, RequestRefused, ServerUnr
 from clients.endpoint.home import Home
 from clients.endpoint.provider import CodeExpired, DeviceCode, Provider
 from clients.endpoint.session import Session
+from clients.endpoint.upload import Upload
 from idp.foundation.setting_types import ROOT
 from tests.clients.endpoint import servers as fake
 from tests.processes import eventually
@@ -355,6 +356,15 @@ class TestSend:
         assert command("once")[0] == 0
         assert len(servers.extracts) == 1
         assert servers.data == school.records
+
+    def test_an_upload_ends_at_once_where_the_receiver_wants_a_longer_wait(self, waits):
+        def refuse():
+            raise ServerUnreachable("busy", retry_after=3600)
+
+        upload = Upload(session=None, pending=None, path=None, sleep=waits.append, progress=None)
+        with pytest.raises(ServerUnreachable) as raised:
+            upload._retry(refuse)
+        assert (raised.value.retry_after, waits) == (3600, [])
 
     def test_an_extract_that_the_receiver_does_not_know_is_sent_again(self, command, servers, registered, school):
         servers.forgets_extracts = True
