@@ -86,11 +86,8 @@ SAME_ON_ANY_DATABASE = [
     *("tests/clients/test_assembly.py", "tests/clients/test_assembly_accounts.py"),
     *("tests/clients/test_assembly_connector.py", "tests/clients/test_assembly_resets.py"),
     *("tests/clients/test_assembly_with_provider.py", "tests/clients/test_mailbox.py", "tests/clients/test_netrc.py"),
-    *(
-        "tests/clients/test_stand_alone.py",
-        "tests/clients/xporter/test_bulk.py",
-        "tests/clients/xporter/test_fields.py",
-    ),
+    *("tests/clients/test_stand_alone.py", "tests/clients/xporter/test_bulk.py"),
+    *("tests/clients/xporter/test_database.py", "tests/clients/xporter/test_fields.py"),
     *("tests/clients/xporter/test_filter_properties.py", "tests/clients/xporter/test_from_export_to_partner.py"),
     *("tests/clients/xporter/test_full_disk.py", "tests/clients/xporter/test_oneroster.py"),
     *("tests/clients/xporter/test_public_pages.py", "tests/clients/xporter/test_reads.py"),

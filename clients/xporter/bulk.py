@@ -24,6 +24,11 @@ class Bulk:
         self._running: Counter[str] = Counter()
         self._lock = threading.Lock()
 
+    @property
+    def running(self) -> int:
+        """How many are being sent now."""
+        return self._running.total()
+
     def start(self, client_id: str) -> Callable[[], None]:
         """Count one response; call what it returns at its end, or twice. Raises `Problem` if there are too many."""
         with self._lock:

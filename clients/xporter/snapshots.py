@@ -125,9 +125,14 @@ class Snapshots:
 
     def __init__(self, connect: Callable[[], Snapshot]) -> None:
         self._connect, self._idle = connect, deque[Snapshot]()
-        self._places: SimpleQueue[None] = SimpleQueue()  # a semaphore takes ten times as long
+        self._slots: SimpleQueue[None] = SimpleQueue()  # a semaphore takes ten times as long
         for _ in range(MAX_SNAPSHOTS):
-            self._places.put(None)
+            self._slots.put(None)
+
+    @property
+    def available(self) -> int:
+        """How many more can be used now."""
+        return self._slots.qsize()
 
     @contextmanager
     def use(self, *, one_statement: bool) -> Iterator[Snapshot]:
@@ -153,7 +158,7 @@ class Snapshots:
 
     def _take(self) -> Snapshot:
         try:
-            self._places.get(timeout=MAX_WAIT_SECONDS)
+            self._slots.get(timeout=MAX_WAIT_SECONDS)
         except Empty:
             raise TooManySnapshots from None
         try:
@@ -167,7 +172,7 @@ class Snapshots:
                 snapshot.close()
             return self._connect()
         except BaseException:
-            self._places.put(None)
+            self._slots.put(None)
             raise
 
     def _release(self, snapshot: Snapshot, *, is_usable: bool) -> None:
@@ -178,7 +183,7 @@ class Snapshots:
             else:
                 snapshot.close()
         finally:
-            self._places.put(None)
+            self._slots.put(None)
 
 
 _SUCCEEDED: Final = frozenset({ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK})

@@ -1,35 +1,36 @@
-"""Slow readers: a client that does not read the response from its socket."""
+"""Responses with all records of a collection: how many are sent at once, to clients that read slowly or not at all."""
 
 import socket
 from contextlib import ExitStack, contextmanager
 from threading import Thread
 
 import pytest
-from sqlalchemy import exc
 from werkzeug.serving import make_server
 
-from clients.xporter import database
 from clients.xporter.__main__ import Handler
+from clients.xporter.bulk import MAX_PER_PARTNER
 from clients.xporter.snapshots import MAX_SNAPSHOTS
 from tests.clients.xporter.school_data import Stored
-from tests.clients.xporter.support import build_announcement
 from tests.ports import free_port
 from tests.processes import eventually
 
 NDJSON = {"Accept": "application/x-ndjson"}
+RECORDS = 40
+FETCH_SIZE = 4
+"""How many records are read from the database at a time."""
 
 
 @pytest.fixture
 def many_records(app, granted):
     """More records than the buffers of two sockets hold."""
-    return Stored(app, {"students": {f"p{number}": {"upn": "x" * 400_000} for number in range(40)}})
+    return Stored(app, {"students": {f"p{number}": {"upn": "x" * 400_000} for number in range(RECORDS)}})
 
 
 @pytest.fixture
 def port(app, monkeypatch):
     """The port at which the program is served as by its own command."""
     monkeypatch.setattr(Handler, "log", lambda *_: None)
-    monkeypatch.setattr("clients.xporter.storage.FETCH_SIZE", 4)
+    monkeypatch.setattr("clients.xporter.storage.FETCH_SIZE", FETCH_SIZE)
     port = free_port()
     server = make_server("127.0.0.1", port, app, threaded=True, request_handler=Handler)
     Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
@@ -48,46 +49,31 @@ def slow_reader(port):
         yield connection.recv(12).decode()
 
 
-def test_slow_readers_keep_no_page_waiting_and_are_few(api, app, many_records, port, granted):
+def test_slow_readers_of_one_partner_are_limited_and_do_not_delay_pages(api, app, many_records, port, granted):
     with ExitStack() as reading:
-        statuses = [reading.enter_context(slow_reader(port)) for _ in range(4)]
-        assert statuses == ["HTTP/1.1 200"] * 4
+        statuses = [reading.enter_context(slow_reader(port)) for _ in range(MAX_PER_PARTNER)]
+        assert statuses == ["HTTP/1.1 200"] * MAX_PER_PARTNER
         assert [reading.enter_context(slow_reader(port)) for _ in range(2)] == ["HTTP/1.1 503"] * 2
         refused = api.get("/v1/students", headers=NDJSON)
         assert (refused.status_code, refused.json["code"]) == (503, "temporarily_unavailable")
         assert int(refused.headers["Retry-After"]) > 0
         assert api.get("/v1/students?limit=1").status_code == 200
         granted.grant("students", client_id="another")
-        assert len(api.get("/v1/students", headers=NDJSON).text.splitlines()) == 41
-    eventually(lambda: not app.extensions["xporter"].bulk._running)
+        assert len(api.get("/v1/students", headers=NDJSON).text.splitlines()) == RECORDS + 1, "and a last line"
+    eventually(lambda: app.extensions["xporter"].bulk.running == 0)
 
 
 def test_a_reader_that_reads_nothing_loses_its_connection(app, many_records, port, monkeypatch):
     monkeypatch.setattr(Handler, "timeout", 0.3)
-    snapshots = app.extensions["xporter"].database._snapshots
+    bulk, snapshots = app.extensions["xporter"].bulk, app.extensions["xporter"].database._snapshots
     with slow_reader(port) as status:
         assert status == "HTTP/1.1 200"
-        eventually(lambda: snapshots._places.qsize() == MAX_SNAPSHOTS and not app.extensions["xporter"].bulk._running)
+        eventually(lambda: snapshots.available == MAX_SNAPSHOTS and bulk.running == 0)
 
 
-def test_an_answer_that_takes_too_long_ends_without_its_last_line(api, many_records, monkeypatch):
-    monkeypatch.setattr("clients.xporter.storage.FETCH_SIZE", 4)
+def test_a_response_that_takes_too_long_ends_without_its_last_line(api, many_records, monkeypatch):
+    monkeypatch.setattr("clients.xporter.storage.FETCH_SIZE", FETCH_SIZE)
     monkeypatch.setattr("clients.xporter.bulk.MAX_SECONDS", -1)
     response = api.get("/v1/students", headers=NDJSON)
-    assert len(response.text.splitlines()) == 4
+    assert len(response.text.splitlines()) == FETCH_SIZE
     assert '"total"' not in response.text
-
-
-def test_all_connections_together_are_fewer_than_postgresql_allows_by_default():
-    options = database._options(is_sqlite=False)
-    assert options["pool_size"] + options["max_overflow"] + MAX_SNAPSHOTS <= 90
-
-
-def test_a_caller_for_whom_no_connection_is_left_comes_back_later(endpoint, monkeypatch):
-    def all_in_use(*_, **__):
-        raise exc.TimeoutError("QueuePool limit")
-
-    monkeypatch.setattr("clients.xporter.extracts.announce", all_in_use)
-    refused = endpoint.announces(build_announcement(b"abc"))
-    assert (refused.status_code, refused.json["code"]) == (503, "temporarily_unavailable")
-    assert int(refused.headers["Retry-After"]) > 0
