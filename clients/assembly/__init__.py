@@ -6,7 +6,7 @@ the FAPI 2.0 Security Profile, and the provider's API for partners. README.md ex
 * `applications`     Assembly and SchoolBooking: what they ask for, and which systems they work with
 * `settings`, `database`, `keys`   what it is run with, what it keeps, and its private keys
 * `invite_codes`, `accounts`, `mail`, `sign_ins`   its own accounts, and who is signed in
-* `provider`         each request to the provider: how it is signed, and how answers are verified
+* `provider`         each request to the provider: how it is signed, and how responses are verified
 * `school_account`   sign in with a school account
 * `invitations`      Grant Access: the provider invites a school for us
 * `connections`      the schools that share with us, their tokens, and what we received by `resource`

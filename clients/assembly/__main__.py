@@ -60,7 +60,7 @@ def main(context: click.Context) -> None:
         _serve(create_app(application_settings), application_settings.port) for application_settings in all_settings
     ]
     for application_settings in all_settings:
-        click.echo(f"{application_settings.application.name} answers at {application_settings.url}", err=True)
+        click.echo(f"{application_settings.application.name} is served at {application_settings.url}", err=True)
     with contextlib.suppress(KeyboardInterrupt):
         for thread in [threading.Thread(target=server.serve_forever, daemon=True) for server in servers[1:]]:
             thread.start()

@@ -4,8 +4,8 @@ How it stands is the provider's to say: `check` asks `GET /api/schools/{estab_id
 looks at the page, and now and then for all (`check_all`), so that a lost event is noticed as well.
 
 Tokens are refreshed by one thread or process at a time, which the database decides (`_claim_refresh`). The provider
-does not replace refresh tokens of this profile, and where another does, the answer to a repeated request is the same:
-so a refresh whose answer was lost is simply sent again.
+does not replace refresh tokens of this profile, and where another does, the response to a repeated request is the same:
+so a refresh whose response was lost is simply sent again.
 """
 
 import json
@@ -66,7 +66,7 @@ class Connection:
     estab_id: str
     urn: str | None
     school: dict[str, Any]
-    """What `/api/schools` says; empty before the first answer."""
+    """What `/api/schools` says; empty before the first response."""
     has_tokens: bool
     scope: frozenset[str]
     withheld: frozenset[str]

@@ -70,7 +70,7 @@ def request(database: Database, settings: Settings, account: Account, contact_na
 
 
 def send(database: Database, provider: Provider, idempotency_key: str) -> None:
-    """Ask the provider, unless it has answered already. Raises `ProviderUnreachable`; the request then still waits."""
+    """Ask the provider, unless it has responded already. Raises `ProviderUnreachable`; the request then still waits."""
     with database.transaction() as connection:
         row = connection.execute(
             "SELECT request FROM invitations WHERE idempotency_key = ? AND state = 'sending'", (idempotency_key,)

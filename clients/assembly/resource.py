@@ -1,7 +1,7 @@
 """Read a school's data from the API of XporterOnDemand with an access token. Only this module has its addresses.
 
 The first time a collection is read page by page; afterwards only what has changed, from the address `delta` of the last
-answer. If that has expired, because the school shares more or less than before, it is read anew.
+response. If that has expired, because the school shares more or less than before, it is read anew.
 """
 
 from collections.abc import Iterator, Mapping
@@ -137,12 +137,12 @@ def _get(provider: Provider, url: str, access_token: str) -> dict[str, Any]:
     except ValueError as error:
         if response.status_code == 401:
             raise TokenRefused(response.headers.get("WWW-Authenticate", "")) from None
-        raise ProviderUnreachable(f"{url} did not answer with JSON") from error
+        raise ProviderUnreachable(f"{url} did not respond with JSON") from error
     code = str(document.get("code", "")) if isinstance(document, dict) else ""
     if response.status_code == 401 or code in STOPPED_CODES:
         raise TokenRefused(code)
     if response.status_code >= 400:
         raise Problem(code or str(response.status_code))
     if response.status_code != 200 or not isinstance(document, dict):
-        raise ProviderUnreachable(f"{url} answered {response.status_code}")
+        raise ProviderUnreachable(f"{url} responded with {response.status_code}")
     return document

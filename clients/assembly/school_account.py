@@ -73,30 +73,31 @@ def finish(
         if pending is None:
             raise SignInNotFound("unknown state")
         if response.get("iss") != settings.issuer:
-            raise UntrustedResponse("the answer's iss is not our provider's (RFC 9207 §2.4)")
+            raise UntrustedResponse("the response's iss is not our provider's (RFC 9207 §2.4)")
         connection.execute("DELETE FROM pending_sign_ins WHERE state_digest = ?", (digest(response["state"]),))
     if error := response.get("error"):
         raise _error_for(error)
     if not response.get("code"):
         raise UntrustedResponse("neither a code nor an error")
     try:
-        answer = provider.token(
+        token_response = provider.token(
             grant_type="authorization_code", code=response["code"], redirect_uri=f"{settings.url}/callback",
             code_verifier=pending["code_verifier"],
         )  # fmt: skip
     except RequestRefused as refused:
         raise _error_for(refused.code, refused.detail) from refused
-    claims = _verified(provider, answer, nonce=pending["nonce"])
-    about = provider.userinfo(str(answer["access_token"]))
+    claims = _verified(provider, token_response, nonce=pending["nonce"])
+    about = provider.userinfo(str(token_response["access_token"]))
     if about.get("sub") != claims["sub"]:
         raise UntrustedResponse("userinfo is about another person (OpenID Connect Core §5.3.2)")
     estab_id = str(about.get("estab_id") or "")
     if not estab_id:
         raise UntrustedResponse("userinfo names no school")
-    connections.connect(database, estab_id, about, Tokens.from_response(answer, settings.application.scope))
+    tokens = Tokens.from_response(token_response, settings.application.scope)
+    connections.connect(database, estab_id, about, tokens)
     return SignIn(
-        estab_id=estab_id, sub=claims["sub"], sid=claims.get("sid"), id_token=answer["id_token"], claims=claims,
-        about=about,
+        estab_id=estab_id, sub=claims["sub"], sid=claims.get("sid"), id_token=token_response["id_token"],
+        claims=claims, about=about,
     )  # fmt: skip
 
 

@@ -94,7 +94,7 @@ CREATE TABLE IF NOT EXISTS connections (
   scope TEXT NOT NULL DEFAULT '',
   withheld_scope TEXT NOT NULL DEFAULT '',
   refresh_claimed_until REAL NOT NULL DEFAULT 0,
-  received TEXT,                    -- what the API with the data answered last, as JSON
+  received TEXT,                    -- the last response of the API with the data, as JSON
   received_at REAL,
   disconnected_at REAL
 );

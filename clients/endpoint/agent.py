@@ -67,7 +67,7 @@ class Agent:
     """Why nothing is sent, as it was last logged: the status of the school, or the code of an error."""
 
     def report(self, *, replaces: bool = False) -> dict[str, Any]:
-        """Report in; returns the provider's answer. Raises what `Provider.report` does."""
+        """Report in; returns the provider's response. Raises what `Provider.report` does."""
         state = self.session.state
         body: dict[str, Any] = {
             "name": state.name[:MAX_NAME_LENGTH], "mis": state.mis, "agent_version": __version__,

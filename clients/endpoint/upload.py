@@ -56,7 +56,7 @@ class Upload:
     progress: Progress
 
     def send(self) -> dict[str, Any]:
-        """Send what is missing, and wait until the receiver has applied it; returns its answer.
+        """Send what is missing, and wait until the receiver has applied it; returns its response.
 
         Raises `ExtractRefused`, `SchoolUnverified`, and `ServerUnreachable` if the rest has to wait.
         """
@@ -66,7 +66,7 @@ class Upload:
         return self._outcome(response)
 
     def _begin(self) -> dict[str, Any]:
-        """Announce the extract; if it was announced before, the answer has the number of bytes received."""
+        """Announce the extract; if it was announced before, the response has the number of bytes received."""
         announcement = {
             "id": self.pending.id, "mis": self.session.state.mis, "bytes": self.pending.bytes,
             "sha256": self.pending.sha256, "made_at": self.pending.made_at,

@@ -31,7 +31,7 @@ def main() -> None:
         smtp.serve(folder, smtp_port)
     server = make_server("127.0.0.1", port, create_app(folder), threaded=True, request_handler=Handler)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    click.echo(f"The demo mailbox answers at http://localhost:{port}", err=True)
+    click.echo(f"The demo mailbox is served at http://localhost:{port}", err=True)
     with contextlib.suppress(KeyboardInterrupt):
         server.serve_forever()
 

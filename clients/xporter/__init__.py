@@ -8,9 +8,9 @@ README.md explains what an API behind these tokens has to check, in the order in
 * `snapshots`           connections for partners' reads
 * `storage`             reading records of one school, by page, by change, by id
 * `provider`            each request to the provider: metadata, keys, introspection, tokens of our own
-* `proofs`, `tokens`    whether a request may be answered, and for which school
+* `proofs`, `tokens`    whether a request may be served, and for which school
 * `fields`              which members are served under which scopes: the provider's catalogue
-* `bulk`                answers with all records: how many at once, and how long
+* `bulk`                responses with all records: how many at once, and how long
 * `pages`, `cursors`    pages of a collection and of its changes, and cursors to the next one
 * `oneroster*`          the same records as OneRoster 1.2: resources, their queries, CSV
 * `reads`               who read what, counted and reported

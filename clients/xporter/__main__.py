@@ -54,7 +54,7 @@ def main(context: click.Context) -> None:
         web.current_program().worker.start()
     server = make_server("127.0.0.1", settings.port, app, threaded=True, request_handler=Handler)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    click.echo(f"XporterOnDemand answers at {settings.resource}", err=True)
+    click.echo(f"XporterOnDemand is served at {settings.resource}", err=True)
     with contextlib.suppress(KeyboardInterrupt):
         server.serve_forever()
 

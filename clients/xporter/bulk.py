@@ -1,4 +1,4 @@
-"""How many answers with all records of a collection are sent at once, and for how long.
+"""How many responses with all records of a collection are sent at once, and for how long.
 
 Each has a connection to the database until its reader has all of it, so slow readers must not take those of pages.
 """
@@ -18,7 +18,7 @@ MAX_SECONDS: Final = 600
 
 
 class Bulk:
-    """Counts the answers that are being sent, by client."""
+    """Counts the responses that are being sent, by client."""
 
     def __init__(self) -> None:
         self._running: Counter[str] = Counter()
@@ -33,7 +33,7 @@ class Bulk:
         """Count one response; call what it returns at its end, or twice. Raises `Problem` if there are too many."""
         with self._lock:
             if self._running[client_id] >= MAX_PER_PARTNER or self._running.total() >= MAX_AT_ONCE:
-                detail = "Too many answers with all records are being sent. Read pages, or ask again later."
+                detail = "Too many responses with all records are being sent. Read pages, or ask again later."
                 raise Problem("temporarily_unavailable", detail, retry_after=RETRY_SECONDS)
             self._running[client_id] += 1
         is_running = True

@@ -128,7 +128,7 @@ def school_of(connection: Snapshot, access: Access) -> School:
 
 
 def count(program: Program, access: Access, areas: Iterable[str], records: int) -> None:
-    """Count an answer with this number of records, under each of the areas that is granted."""
+    """Count a response with this number of records, under each of the areas that is granted."""
     program.reads.count(access.require_school(), access.client_id, access.scopes.intersection(areas), records)
     program.reporter.ensure_running()
 
@@ -244,7 +244,7 @@ def _stream(program: Program, access: Access, grant: Grant, collection: str, req
                     sent += len(batch)
                     yield _encode_lines(batch)
                     if time.monotonic() > until:
-                        log.warning("an answer with all %s was ended, because it took too long", collection)
+                        log.warning("a response with all %s was ended, because it took too long", collection)
                         return
                 delta = _address(resource, collection, pages.delta_after(view, start), pages.DEFAULT_LIMIT)
                 yield _encode_lines([{"total": sent, "delta": delta}])
@@ -270,7 +270,7 @@ def _address(resource: str, collection: str, cursor: str | None, limit: int) -> 
 
 
 def _etag(view: View, *parts: object) -> str:
-    """An ETag of the data, of what the caller may see of it, and of whether the cursors in the answer still work."""
+    """An ETag of the data, of what the caller may see of it, and of whether the cursors in the response still work."""
     school = view.school
     content = "\0".join(map(str, [school.epoch, school.forgotten_version, view.version, *parts])).encode()
     return hashlib.blake2b(content + b"\0" + view.bound_to, digest_size=16).hexdigest()

@@ -45,7 +45,7 @@ def write(place: Place, school: School, bound_to: bytes) -> str:
 
 
 class Cursor(NamedTuple):
-    """A cursor as it was sent. Its place must not be used for an answer before `check`."""
+    """A cursor as it was sent. Its place must not be used for a response before `check`."""
 
     place: Place
     code: bytes

@@ -14,7 +14,7 @@ bp = Blueprint("extracts", __name__)
 
 @bp.post("/v1/extracts")
 def announce() -> tuple[Response, int]:
-    """Announce an extract; repeated for the same file, the answer has its current state."""
+    """Announce an extract; repeated for the same file, the response has its current state."""
     estab_id, program = web.access().require_endpoint(), web.current_program()
     try:
         document = request.get_json(force=True)
@@ -48,7 +48,7 @@ def add_piece(extract_id: str) -> tuple[Response, int]:
 def status(extract_id: str) -> Response:
     """The state of the extract."""
     estab_id = web.access().require_endpoint()
-    return jsonify(_answer(extracts.find(web.current_program().database, estab_id, extract_id)))
+    return jsonify(_describe(extracts.find(web.current_program().database, estab_id, extract_id)))
 
 
 @bp.delete("/v1/data")
@@ -58,7 +58,7 @@ def delete_everything() -> tuple[str, int]:
     return "", 204
 
 
-def _answer(extract: Extract) -> dict[str, Any]:
+def _describe(extract: Extract) -> dict[str, Any]:
     applied_at = format_time(extract.applied_at) if extract.applied_at is not None else None
     response = {
         "id": extract.id, "state": extract.state, "offset": extract.offset, "bytes": extract.bytes,

@@ -240,7 +240,10 @@ def _store(connection: Connection, extract: Extract, offset: int, data: bytes) -
 
 
 def _was_received(connection: Connection, extract: Extract, offset: int, data: bytes) -> bool:
-    """Whether this piece was received before, and only its answer was lost. After the check only its place is known."""
+    """Whether this piece was received before, and only its response was lost.
+
+    After the check, its bytes are deleted, and only its offset is compared.
+    """
     if extract.state not in UNFINISHED:
         return offset + len(data) <= extract.offset
     conditions = pieces.c.school_id == extract.school_id, pieces.c.extract_id == extract.id, pieces.c.offset == offset

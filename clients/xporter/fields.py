@@ -45,8 +45,7 @@ class InvalidCatalogue(ValueError):
 class Filter:
     """Passes only the members that it was made with: it decodes records into a type without fields for others.
 
-    msgspec reads the stored text into that type and writes the answer from it, in a third of the time that dictionaries
-    take. The names of its fields are numbered, because some members (`class`) are keywords.
+    msgspec reads the stored text into that type and encodes it again, in a third of the time that dictionaries take. The names of its fields are numbered, because some members (`class`) are keywords.
     """
 
     def __init__(self, members: Iterable[str]) -> None:
@@ -207,7 +206,7 @@ class Fields:
     def _fetch(self) -> bytes:
         response = self._provider.get(PATH, headers={"Accept": "application/json"})
         if response.status_code != 200:
-            raise ProviderUnreachable(f"{PATH} answered {response.status_code}")
+            raise ProviderUnreachable(f"{PATH} responded with {response.status_code}")
         return response.content
 
     def _read(self) -> Catalogue | None:

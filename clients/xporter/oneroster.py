@@ -297,7 +297,7 @@ PLURALS: Final = {
     "org": "orgs", "academicSession": "academicSessions", "user": "users", "class": "classes", "course": "courses",
     "enrollment": "enrollments", "demographics": "demographics",
 }  # fmt: skip
-"""The name of a list in an answer, by that of one item."""
+"""The name of a list in a response, by that of one item."""
 
 
 def _is_granted(name: str, granted: Callable[[str], frozenset[str]]) -> bool:

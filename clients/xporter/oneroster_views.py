@@ -99,7 +99,7 @@ def _list(name: str, parent: str = "", parent_id: str = "") -> Response:
     program, access, catalogue, resource = _prepare(name)
     query = oneroster_queries.read(request.args, resource.fields)
     members = resource.members
-    if parent and parent != "schools":  # the answer shows who learns or teaches in a class
+    if parent and parent != "schools":  # the response shows who learns or teaches in a class
         _require(RESOURCES["enrollments"], catalogue, access)
         members |= RESOURCES["enrollments"].members
     with _roster(program, access, catalogue, members) as roster:
@@ -128,7 +128,7 @@ def _items_of(roster: Roster, name: str, parent: str, parent_id: str) -> Iterato
 
 
 def _prepare(name: str) -> tuple[Program, Access, Catalogue, Resource]:
-    """What an answer about a resource needs, if enough is granted. Raises `Problem`."""
+    """What a response about a resource needs, if enough is granted. Raises `Problem`."""
     program, access = web.current_program(), web.access()
     resource = RESOURCES.get(name)
     if resource is None:

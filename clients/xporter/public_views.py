@@ -44,7 +44,7 @@ def jwks() -> Response:
 
 @bp.get("/healthz")
 def healthz() -> Response:
-    """Whether the database answers."""
+    """Whether the database can be read."""
     with web.current_program().database.read() as connection:
         connection.exec_driver_sql("SELECT 1")
     return jsonify(status="ok")

@@ -48,7 +48,7 @@ class Key(NamedTuple):
 
 
 class Count(NamedTuple):
-    """How many answers, with how many records, and when the last one was (seconds since 1970)."""
+    """How many responses, with how many records, and when the last one was (seconds since 1970)."""
 
     requests: int
     records: int
@@ -72,7 +72,7 @@ class Reads:
         atexit.register(self._write_quietly)
 
     def count(self, estab_id: str, client_id: str, scopes: Iterable[str], records: int) -> None:
-        """Count one answer with this number of records under each of these scopes."""
+        """Count one response with this number of records under each of these scopes."""
         at, areas = self._now(), frozenset(scopes)
         if not areas:
             return
@@ -127,7 +127,7 @@ class Reads:
         if response.status_code in {400, 413, 422}:
             log.error("the provider refuses the report of a read: %s", response.text[:300])
         elif response.status_code not in {200, 204}:
-            raise ProviderUnreachable(f"{PATH} answered {response.status_code}")
+            raise ProviderUnreachable(f"{PATH} responded with {response.status_code}")
         with self._database.write() as connection:
             for row in rows:  # one that has changed meanwhile is reported again
                 same = and_(*(reads.c[name] == getattr(row, name) for name in (*Key._fields, "requests")))

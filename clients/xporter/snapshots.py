@@ -82,7 +82,7 @@ class SqliteSnapshot:
 class PostgresqlSnapshot:
     """A connection to PostgreSQL, by `psycopg.pq`, psycopg's interface to PostgreSQL's own client library.
 
-    psycopg's cursor converts the text of a statement, looks for its plan and waits for each piece of the answer in
+    psycopg's cursor converts the text of a statement, looks for its plan and waits for each piece of the result in
     Python, each time that it runs: for a page that took 1.4 times a bare view longer than this.
     """
 

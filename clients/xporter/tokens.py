@@ -1,8 +1,8 @@
-"""Access tokens: whether a request may be answered, for which school, client and scopes.
+"""Access tokens: whether a request may be served, for which school, client and scopes.
 
 Cheap checks come first, and what they refuse never reaches the provider: the JWT itself (RFC 9068 §4: signature, `typ`,
 `iss`, `aud`, `exp`), then the proof that the caller holds the key it is bound to (RFC 9449 §7). Whether the
-authorisation is in force is asked by introspection (RFC 7662), whose answer is used for at most one second: sharing
+authorisation is in force is asked by introspection (RFC 7662), whose response is used for at most one second: sharing
 ends that soon after a school has stopped it.
 """
 

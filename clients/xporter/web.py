@@ -80,7 +80,7 @@ class Application(Flask):
         return func
 
     def wsgi_app(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """Answer, with `DEFAULT_HEADERS` where a view has set none of the same name."""
+        """Respond, with `DEFAULT_HEADERS` where a view has set none of the same name."""
 
         def start(status: str, headers: list[tuple[str, str]], *more: Any) -> Callable[[bytes], object]:
             names = {name for name, _ in headers}

@@ -60,7 +60,7 @@ class Provider:
     lost_responses: set[str] = field(default_factory=set)
     """Endpoints whose next response is lost, after the request was carried out."""
     refuses_invitations: dict[str, Any] | None = None
-    """The problem document that answers requests for invitations."""
+    """The problem document of the responses to requests for invitations."""
     forwarded_to: dict[str, str] | None = None
     pages: list[Any] = field(default_factory=list)
     """The next responses of `GET /api/schools`, instead of the school alone; a number is a status."""

@@ -145,7 +145,7 @@ def test_of_two_people_who_use_the_last_place_of_an_invite_code_at_once_one_sign
     assert sorted(results) == ["refused"] * 3 + ["signed up"]
 
 
-def test_wrong_passwords_are_limited_and_unknown_addresses_answered_alike(person, deliver_mails, program):
+def test_wrong_passwords_are_limited_and_unknown_addresses_get_the_same_response(person, deliver_mails, program):
     person.has_account(deliver_mails, program)
     person.posts("/sign-out")
     wrong = person.posts("/sign-in", email=EMAIL, password="not the password")

@@ -50,7 +50,7 @@ def test_the_status_follows_the_invitation(office, provider):
         assert f">{words}<" in office.opens("/connector/status").text
 
 
-def test_a_lost_answer_to_grant_access_sends_no_second_mail(office, provider, program):
+def test_a_lost_response_to_grant_access_sends_no_second_mail(office, provider, program):
     provider.lost_responses = {"invitations"}
     office.posts("/connector/grant-access", name="Grace Okafor")
     assert "Asking for the e-mail" in office.opens("/connector").text
@@ -401,7 +401,7 @@ def test_a_system_that_the_application_does_not_accept_is_said_until_it_is_corre
     assert ">Connected<" in connected.opens("/connector/status").text
 
 
-def test_an_api_whose_answer_cannot_be_read_loses_nothing(connected, provider, monkeypatch):
+def test_an_api_whose_response_cannot_be_read_loses_nothing(connected, provider, monkeypatch):
     monkeypatch.setattr("clients.assembly.connector_views.RECEIVE_SECONDS", -1.0)
     provider.data = {"schools/me": 500}
     page = connected.opens("/connector")
@@ -480,7 +480,7 @@ def test_of_many_who_need_a_token_at_once_one_refreshes(person, provider, progra
     assert len([post for post in provider.token_requests if post["grant_type"] == "refresh_token"]) == 1
 
 
-def test_a_refresh_whose_answer_was_lost_is_sent_again(person, provider, program):
+def test_a_refresh_whose_response_was_lost_is_sent_again(person, provider, program):
     person.signs_in()
     with program.database.transaction() as connection:
         connection.execute("UPDATE connections SET access_until = 0")

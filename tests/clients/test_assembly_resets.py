@@ -82,14 +82,14 @@ def test_the_link_ends_after_an_hour_and_when_a_newer_one_is_sent(sam, deliver_m
     assert sam.posts(new, password=NEW_PASSWORD).status_code == 400
 
 
-def test_every_address_is_answered_alike(sam, deliver_mails, program):
+def test_the_response_is_the_same_for_every_address(sam, deliver_mails, program):
     before = len(deliver_mails(program))
-    answers = []
+    responses = []
     for email in (EMAIL, "unknown@oakhill.example"):
         response = sam.posts(RESET_PATH, email=email)
         page = sam.opens(response.location)
-        answers.append((response.status_code, response.location, page.status_code, without_tokens(page.text)))
-    assert answers[0] == answers[1]
+        responses.append((response.status_code, response.location, page.status_code, without_tokens(page.text)))
+    assert responses[0] == responses[1]
     assert len(deliver_mails(program)) == before + 1
     assert sam.posts(RESET_PATH, email="no address").status_code == 400
 

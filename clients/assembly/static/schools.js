@@ -11,7 +11,7 @@ async function narrow() {
   const mine = ++newest;
   const chosen = list.querySelector("input:checked")?.value;
   const response = await fetch(`${typed.dataset.narrows}?${new URLSearchParams({ q: typed.value })}`);
-  if (!response.ok || mine !== newest) return; // an older answer that came late
+  if (!response.ok || mine !== newest) return; // an older response that came late
   list.innerHTML = await response.text();
   const again = chosen && list.querySelector(`input[value="${CSS.escape(chosen)}"]`);
   if (again) again.checked = true;

@@ -17,7 +17,7 @@ MIS = tuple(exports.EXPORTS)
 @click.option("--seed", default=1, show_default=True, help="The same number makes the same school.")
 @click.option("--mis", type=click.Choice(MIS), multiple=True, help="Write this system's export only; may be repeated.")
 @click.option("--change", type=click.Choice(changes.CHANGES), help="Change the school that was written before.")
-@click.option("--serve", "port", type=click.IntRange(0, 65535), help="Serve Arbor's and iSAMS' answers on this port.")
+@click.option("--serve", "port", type=click.IntRange(0, 65535), help="Serve Arbor's and iSAMS' responses on this port.")
 def main(folder: Path, pupils: int, seed: int, mis: tuple[str, ...], change: str | None, port: int | None) -> None:
     """Write what each MIS of a fictional school exports into FOLDER, each in a folder of its own."""
     settings_file = folder / "school.json"

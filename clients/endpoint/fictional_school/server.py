@@ -1,7 +1,7 @@
 """Serve the fictional school by the APIs of Arbor and iSAMS: a page at a time, with a limit on requests.
 
 Both require credentials: Arbor a username and a password (HTTP Basic), iSAMS a token for a client id and secret (client
-credentials). A request beyond the limit is answered by 429 with Retry-After.
+credentials). The response to a request beyond the limit is 429 with Retry-After.
 """
 
 import json
@@ -30,23 +30,23 @@ def _load(file: Path, _changed_at: int) -> list[Any]:
 
 @dataclass
 class Limits:
-    """At most `requests` are answered within `seconds`; requests for the lists in `failing` get an error."""
+    """At most `requests` are served within `seconds`; requests for the lists in `failing` get an error."""
 
     requests: int = 100
     seconds: float = 5.0
     failing: dict[str, int] = field(default_factory=dict)
     """The status of the error, by the name of the list, which is the last part of the path."""
     lock: threading.Lock = field(default_factory=threading.Lock)
-    answered_at: list[float] = field(default_factory=list)
+    served_at: list[float] = field(default_factory=list)
 
     def count_or_wait_seconds(self) -> float:
-        """Seconds until another request may be answered; if 0, this one is counted."""
+        """Seconds until another request may be served; if 0, this one is counted."""
         now = time.monotonic()
         with self.lock:
-            self.answered_at = [moment for moment in self.answered_at if now - moment < self.seconds]
-            if len(self.answered_at) >= self.requests:
-                return self.seconds - (now - self.answered_at[0])
-            self.answered_at.append(now)
+            self.served_at = [moment for moment in self.served_at if now - moment < self.seconds]
+            if len(self.served_at) >= self.requests:
+                return self.seconds - (now - self.served_at[0])
+            self.served_at.append(now)
             return 0
 
 
@@ -58,33 +58,33 @@ class _Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
 
     def do_GET(self) -> None:  # the name is http.server's
-        """Answer with a page of what was exported."""
+        """Respond with a page of what was exported."""
         parts = urlsplit(self.path)
         mis, _, name = {"rest-v2": "arbor/", "api": "isams/"}.get(parts.path.split("/")[1], "").partition("/")
         name = parts.path.rsplit("/", 1)[-1]
         file = self.folder / mis / f"{name}.json"
         if not mis or not name.replace("-", "").isalnum() or not file.is_file():
-            self._answer(404, {"error": "not found"})
+            self._respond(404, {"error": "not found"})
         elif not self._is_signed_in(mis):
-            self._answer(401, {"error": "unauthorized"})
+            self._respond(401, {"error": "unauthorized"})
         elif (seconds := self.limits.count_or_wait_seconds()) > 0:
-            self._answer(429, {"error": "too many requests"}, {"Retry-After": str(int(seconds) + 1)})
+            self._respond(429, {"error": "too many requests"}, {"Retry-After": str(int(seconds) + 1)})
         elif name in self.limits.failing:
-            self._answer(self.limits.failing[name], {"error": "it is broken"})
+            self._respond(self.limits.failing[name], {"error": "it is broken"})
         else:
-            self._answer(200, self._page(mis, name, _load(file, file.stat().st_mtime_ns), parse_qs(parts.query)))
+            self._respond(200, self._page(mis, name, _load(file, file.stat().st_mtime_ns), parse_qs(parts.query)))
 
     def do_POST(self) -> None:
-        """Answer with a token for iSAMS' API (OAuth 2.0 client credentials)."""
+        """Respond with a token for iSAMS' API (OAuth 2.0 client credentials)."""
         form = parse_qs(self.rfile.read(int(self.headers.get("Content-Length", 0))).decode())
         if urlsplit(self.path).path != "/auth/connect/token":
-            self._answer(404, {"error": "not found"})
+            self._respond(404, {"error": "not found"})
         elif (form.get("client_id"), form.get("client_secret")) != ([USERNAME], [PASSWORD]):
-            self._answer(400, {"error": "invalid_client"})
+            self._respond(400, {"error": "invalid_client"})
         else:
             token = secrets.token_urlsafe(16)
             self.tokens.add(token)
-            self._answer(200, {"access_token": token, "token_type": "Bearer", "expires_in": TOKEN_SECONDS})
+            self._respond(200, {"access_token": token, "token_type": "Bearer", "expires_in": TOKEN_SECONDS})
 
     def _is_signed_in(self, mis: str) -> bool:
         authorization = self.headers.get("Authorization", "")
@@ -102,7 +102,7 @@ class _Handler(BaseHTTPRequestHandler):
         counts = {"count": len(page), "page": number, "pageSize": size, "totalCount": len(items)}
         return {name: page, **counts, "totalPages": -(-len(items) // size)}
 
-    def _answer(self, status: int, document: Any, headers: dict[str, str] | None = None) -> None:
+    def _respond(self, status: int, document: Any, headers: dict[str, str] | None = None) -> None:
         body = json.dumps(document).encode()
         self.send_response(status)
         for name, value in {

@@ -176,7 +176,7 @@ class _Token:
             token = None
         if response.status_code >= 500:
             raise UnreadableReport(
-                f"iSAMS is failing ({response.status_code} for its sign-in). It is tried again next time."
+                f"iSAMS is failing ({response.status_code} for its sign-in). The agent will try again."
             )
         if not isinstance(token, str):
             raise UnreadableReport(

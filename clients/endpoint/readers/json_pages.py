@@ -58,7 +58,7 @@ class JsonPages:
             items = document.get(source)
             if not isinstance(items, list):
                 raise UnreadableReport(
-                    f"{self.mis} answered without {source}. Its interface may have changed: tell support."
+                    f"{self.mis} responded without {source}. Its interface may have changed: tell support."
                 )
             if items and items == last:
                 raise UnreadableReport(f"{self.mis} gives the same page of {source} again and again: tell support.")
@@ -98,8 +98,9 @@ class JsonPages:
                     f"this account may read there; then register again."
                 )
             if response.status_code != 429 and response.status_code < 500:
-                raise UnreadableReport(f"{self.mis} answered {response.status_code} for {source}. Check its address.")
-            message = f"{self.mis} is busy or broken ({response.status_code} for {source}). It is tried again next time"
+                status = response.status_code
+                raise UnreadableReport(f"{self.mis} responded with {status} for {source}. Check its address.")
+            message = f"{self.mis} is busy or broken ({response.status_code} for {source}). The agent will try again"
             self.wait(_retry_after(response) or _backoff(attempt))
         raise UnreadableReport(f"{message}.")
 
@@ -111,7 +112,7 @@ def _content(response: requests.Response, mis: str) -> bytes:
         for chunk in response.iter_content(CHUNK_BYTES):
             content += chunk
             if len(content) > MAX_PAGE_BYTES:
-                raise UnreadableReport(f"{mis} answered with too much at once: tell support.")
+                raise UnreadableReport(f"{mis} responded with too much at once: tell support.")
     return bytes(content)
 
 
@@ -119,9 +120,9 @@ def _document(content: bytes, mis: str) -> dict[str, Any]:
     try:
         document = json.loads(content)
     except (ValueError, RecursionError) as error:
-        raise UnreadableReport(f"{mis} did not answer with JSON. Is its address right?") from error
+        raise UnreadableReport(f"{mis} did not respond with JSON. Is its address right?") from error
     if not isinstance(document, dict):
-        raise UnreadableReport(f"{mis} answered with JSON of another form. Is its address right?")
+        raise UnreadableReport(f"{mis} responded with JSON of another form. Is its address right?")
     return document
 
 

@@ -27,7 +27,7 @@ PIECE_BYTES = 2048
 
 @dataclass
 class Servers:
-    """Their address, how they answer the next requests, and the requests that they received."""
+    """Their address, how they respond to the next requests, and the requests that they received."""
 
     issuer: str = ""
     clock_ahead: float = 0.0
@@ -37,7 +37,7 @@ class Servers:
     rotates: bool = False
     lifetime: int = 600
     decisions: list[str] = field(default_factory=lambda: ["authorization_pending"])
-    """The errors that answer the next polls; afterwards the code is approved."""
+    """The errors of the responses to the next polls; afterwards the code is approved."""
     estab_status: str = "verified"
     other_endpoint: str = ""
     """The name of another endpoint of the school."""

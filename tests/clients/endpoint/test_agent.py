@@ -433,7 +433,7 @@ class TestTokens:
 
         assert home.load().refresh_token == servers.refresh_token != "refresh-0"
 
-    def test_a_refresh_whose_answer_was_lost_is_repeated(self, command, servers, registered, home):
+    def test_a_refresh_whose_response_was_lost_is_repeated(self, command, servers, registered, home):
         servers.rotates, servers.tokens = True, {"another"}
         servers.error_statuses = {"token": [502]}
 

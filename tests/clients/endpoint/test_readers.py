@@ -266,7 +266,7 @@ def test_a_busy_mis_is_asked_again_after_its_retry_after(mis, exported, school, 
 
     def wait(seconds):
         waits.append(seconds)
-        limits.answered_at.clear()
+        limits.served_at.clear()
 
     with server.serving(exported, limits) as address:
         records, problems = read_all(mis, address, wait)
@@ -276,7 +276,7 @@ def test_a_busy_mis_is_asked_again_after_its_retry_after(mis, exported, school, 
     assert set(waits) <= {30.0, 31.0}
 
 
-@pytest.mark.parametrize(("status", "expected"), [(500, "busy or broken"), (403, "refuses"), (404, "answered 404")])
+@pytest.mark.parametrize(("status", "expected"), [(500, "busy or broken"), (403, "refuses"), (404, "with 404")])
 def test_an_mis_that_keeps_failing_is_reported(status, expected, exported):
     waits: list[float] = []
     with server.serving(exported, server.Limits(failing={"students": status})) as address:

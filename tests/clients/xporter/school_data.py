@@ -35,7 +35,7 @@ PUBLISHED = {
         for scope, entry in CATALOGUE.items()
     ]
 }  # fmt: skip
-"""As `GET /api/scopes` answers."""
+"""The response of `GET /api/scopes`."""
 
 
 def mark(member, number=0):

@@ -61,7 +61,7 @@ def test_references_are_given_out_as_ids_of_our_own(endpoint):
     assert not {"1", "2", "7", "c1", "a1"} & {*ids.values(), year_group, *endpoint.stored("contacts")}
 
 
-def test_a_piece_whose_answer_was_lost_is_sent_again_and_changes_nothing(endpoint):
+def test_a_piece_whose_response_was_lost_is_sent_again_and_changes_nothing(endpoint):
     content = build_extract(*VALID_LINES)
     document = build_announcement(content)
     assert [endpoint.announces(document).status_code for _ in range(2)] == [201, 200]

@@ -44,7 +44,7 @@ def leaked(text, scopes):
     return {member for member in shown_in(text) if SCOPE_OF[member] not in scopes}
 
 
-def answers(api, collection):
+def responses(api, collection):
     """The records of a collection in each form in which they are served, with the texts of the responses."""
     first = api.get(f"/v1/{collection}?limit=2")
     paged, texts, page = list(first.json[collection]), [first.text], first
@@ -61,7 +61,7 @@ def answers(api, collection):
     yield [response.json for response in single], [response.text for response in single]
 
 
-def test_no_answer_holds_what_is_not_granted_and_all_that_is_granted_is_there(api, app, granted):
+def test_no_response_holds_what_is_not_granted_and_all_that_is_granted_is_there(api, app, granted):
     stored = Stored(app, a_school())
 
     @given(scope_sets)
@@ -73,7 +73,7 @@ def test_no_answer_holds_what_is_not_granted_and_all_that_is_granted_is_there(ap
                 assert api.get(f"/v1/{collection}").json["code"] == "insufficient_scope"
                 continue
             wanted = [expected(collection, key, record, scopes) for key, record in stored.data[collection].items()]
-            for records, texts in answers(api, collection):
+            for records, texts in responses(api, collection):
                 assert records == wanted
                 assert not leaked("".join(texts), scopes)
 

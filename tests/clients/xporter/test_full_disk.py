@@ -84,7 +84,7 @@ def raise_disk_full(request):
     return raises
 
 
-def test_a_driver_without_room_is_answered_as_a_full_disk(endpoint, raise_disk_full, monkeypatch):
+def test_a_driver_without_room_is_refused_like_a_full_disk(endpoint, raise_disk_full, monkeypatch):
     document = build_announcement(b"abc")
     endpoint.announces(document)
     monkeypatch.setattr("clients.xporter.extracts.add_piece", raise_disk_full)

@@ -32,7 +32,7 @@ def reports(provider):
     return [sent["reads"] for path, sent in provider.requests if path == "/api/reads"]
 
 
-def test_every_answer_with_records_is_counted_under_the_areas_that_it_shows(api, app, reads, granted):
+def test_every_response_with_records_is_counted_under_the_areas_that_it_shows(api, app, reads, granted):
     granted.grant("students", "students.sen", "staff")
     delta = api.get("/v1/students?limit=2").json["delta"]
     api.get("/v1/students/student-0001")

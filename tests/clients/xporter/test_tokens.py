@@ -25,7 +25,7 @@ def test_a_token_opens_what_introspection_says_of_it_now(api, provider):
     assert "client_secret" not in sent
 
 
-def test_an_answer_of_introspection_is_used_for_a_second_and_no_longer(api, provider, monkeypatch):
+def test_a_response_of_introspection_is_used_for_a_second_and_no_longer(api, provider, monkeypatch):
     access_token = token()
     clock = [1000.0]
     monkeypatch.setattr("clients.xporter.tokens.time.monotonic", lambda: clock[0])
@@ -156,7 +156,7 @@ def test_a_token_of_sharing_that_is_not_in_force_is_told_why(api, provider, stat
     assert "WWW-Authenticate" in response.headers
 
 
-def test_nothing_is_answered_while_the_provider_is_unreachable(api, provider):
+def test_nothing_is_served_while_the_provider_is_unreachable(api, provider):
     assert call(api).status_code == 200
     provider.introspection = None
     response = call(api, access_token=token(jti="another"))
@@ -226,7 +226,7 @@ def test_all_errors_in_the_settings_are_reported_at_once(tmp_path):
     assert (ours.resource, ours.database_url) == ("http://localhost:6000", f"sqlite:///{tmp_path}/xporter.sqlite3")
 
 
-def test_while_the_keys_are_read_requests_signed_by_known_keys_are_answered(app, api, provider, monkeypatch):
+def test_while_the_keys_are_read_requests_signed_by_known_keys_are_served(app, api, provider, monkeypatch):
     assert call(api).status_code == 200
     monkeypatch.setattr("clients.xporter.provider.JWKS_CACHE_SECONDS", 0)
     monkeypatch.setattr("clients.xporter.provider.MIN_JWKS_INTERVAL_SECONDS", 0)
