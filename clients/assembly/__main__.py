@@ -77,7 +77,7 @@ def _serve(app: Flask, port: int) -> BaseWSGIServer:
 @click.option("--application", type=click.Choice(list(APPLICATIONS)), default=ASSEMBLY.key, show_default=True)
 @click.option("--uses", type=click.IntRange(1, 10_000), default=1, show_default=True, help="How many may sign up.")
 @click.option("--days", type=click.IntRange(1, 365), default=14, show_default=True, help="How long it works.")
-@click.option("--note", default="", help="For whom it is; kept beside it.")
+@click.option("--note", default="", help="For whom the code is; stored with it.")
 def invite_code(application: str, uses: int, days: int, note: str) -> None:
     """Make an invite code and print it, once: afterwards only its digest is kept."""
     database = _settings(APPLICATIONS[application]).database

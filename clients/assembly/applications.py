@@ -31,7 +31,7 @@ class Application:
     """What is different between the applications."""
 
     key: str
-    """Its client id as the manifest has it, and the prefix of its settings in small letters."""
+    """Its client id in the manifest, and the prefix of its settings in small letters."""
     name: str
     headline: str
     summary: str
@@ -70,12 +70,12 @@ ASSEMBLY = Application(
     key="assembly",
     name="Assembly",
     headline="Notice who needs help before the report does.",
-    summary="Assembly puts attendance beside results, from your school's own records, and from nothing you have not "
-    "agreed to share.",
+    summary="Assembly shows attendance next to results, from your school's own records, and from nothing you have "
+    "not agreed to share.",
     areas=(
         Area("school", "School details", "Your terms, year groups and houses, so that our calendar is yours.", True),
         Area("students", "Pupils", "Who your pupils are, and which year and registration group they are in.", True),
-        Area("attendance", "Attendance", "Marks and reasons for absence, beside the results they may explain.", False),
+        Area("attendance", "Attendance", "Marks and reasons for absence, next to the results they may explain.", False),
         Area("assessment", "Assessment", "Results and teacher assessments, term by term.", False),
         Area("classes", "Classes and groups", "So that teachers see a whole class at a glance.", False),
         Area("timetable", "Timetable", "Which lessons are missed, not only which days.", False),

@@ -61,7 +61,7 @@ class Tokens:
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """The connection of a school, as our database has it."""
+    """The connection of a school, as it is stored."""
 
     estab_id: str
     urn: str | None

@@ -138,7 +138,7 @@ def check_open(database: Database, provider: Provider) -> None:
         try:
             check(database, provider, row["idempotency_key"])
         except RequestRefused as error:
-            log.warning("an invitation is looked at again: %s", error)
+            log.warning("an invitation could not be checked, and will be retried: %s", error)
 
 
 def send_again(database: Database, provider: Provider, idempotency_key: str) -> None:

@@ -68,8 +68,8 @@ def _new(signs_from: float) -> dict[str, Any]:
 
 def _write(file: Path, content: dict[str, Any]) -> None:
     """Replace the file as a whole: a reader sees the old keys or the new ones."""
-    beside = file.with_suffix(f".{os.getpid()}.new")
-    beside.unlink(missing_ok=True)
-    beside.touch(mode=0o600)
-    beside.write_text(json.dumps(content), "ascii")
-    beside.replace(file)
+    temporary = file.with_suffix(f".{os.getpid()}.new")
+    temporary.unlink(missing_ok=True)
+    temporary.touch(mode=0o600)
+    temporary.write_text(json.dumps(content), "ascii")
+    temporary.replace(file)

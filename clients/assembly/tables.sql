@@ -17,7 +17,7 @@ CREATE TABLE IF NOT EXISTS accounts (
   activation_digest BLOB UNIQUE,    -- of the newest link alone
   activation_expires_at REAL,
   contact_name TEXT,                -- as given with Grant Access
-  urn TEXT,                         -- the school that was chosen, as the national register has it
+  urn TEXT,                         -- the school that was chosen: its number in the national register
   school_name TEXT,
   school_place TEXT,
   mis TEXT,

@@ -177,7 +177,7 @@ class Home:
 
 
 def _rename(temporary: Path, target: Path) -> None:
-    """Replace `target` by `temporary`. Windows refuses that while a program reads `target`, so it is tried again."""
+    """Replace `target` by `temporary`, in several attempts: Windows refuses that while a program reads `target`."""
     for seconds in REPLACE_WAITS:
         try:
             temporary.replace(target)

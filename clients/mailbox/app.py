@@ -1,4 +1,4 @@
-"""The pages: a list beside the message that is open; on a narrow screen one at a time."""
+"""The pages: a list next to the message that is open; on a narrow screen one at a time."""
 
 from datetime import datetime
 from pathlib import Path
@@ -35,7 +35,7 @@ def create_app(folder: Path) -> Flask:
 
     @app.get("/messages/<key>")
     def message(key: str) -> ResponseReturnValue:
-        """One message, beside the others."""
+        """One message, next to the list."""
         return _page(folder, letters.find(folder, key) or abort(404))
 
     @app.get("/messages/<key>/html")

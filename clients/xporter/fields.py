@@ -45,7 +45,8 @@ class InvalidCatalogue(ValueError):
 class Filter:
     """Passes only the members that it was made with: it decodes records into a type without fields for others.
 
-    msgspec reads the stored text into that type and encodes it again, in a third of the time that dictionaries take. The names of its fields are numbered, because some members (`class`) are keywords.
+    msgspec reads the stored text into that type and encodes it again, in a third of the time that dictionaries take.
+    The names of its fields are numbered, because some members (`class`) are keywords.
     """
 
     def __init__(self, members: Iterable[str]) -> None:
@@ -105,7 +106,7 @@ class Catalogue:
     def _add(self, scope: str, name: str) -> None:
         collection, _, member = name.partition(".")
         if not collection or not member or member == ID:
-            raise InvalidCatalogue(f"{name} is no member")
+            raise InvalidCatalogue(f"{name} is not a member")
         if member in self._scope_of[collection]:
             raise InvalidCatalogue(f"{name} is named twice")
         self._scope_of[collection][member] = scope

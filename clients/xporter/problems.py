@@ -99,7 +99,7 @@ class Problem(Exception):
         """The values of `WWW-Authenticate` (RFC 6750 §3, RFC 9449 §7.1, RFC 9728 §5.1): one for each scheme that fits.
 
         A request without a token has no `error`. What is forbidden for another reason than a scope has the code that
-        RFC 6750 has for it, and the reason beside it.
+        RFC 6750 defines for it, and the reason as well.
         """
         schemes = [self.scheme] if self.scheme else ["DPoP", "Bearer"]
         error = self.code if self.code.startswith("invalid_") or not self.scheme else "insufficient_scope"

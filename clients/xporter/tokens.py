@@ -129,7 +129,10 @@ class Tokens:
         return claims
 
     def _decode(self, token: str) -> tuple[dict[str, Any], str]:
-        """The claims and the id of the key that signed them. Raises `ValueError` and the like for what is no token."""
+        """The claims, and the id of the key that signed them.
+
+        Raises `JoseError`, `ValueError`, `TypeError`, `KeyError` or `AttributeError` for a token that is not valid.
+        """
         if len(token) > MAX_TOKEN_LENGTH:
             raise ValueError("too long")
         header = jws.extract_compact(token.encode("ascii"), registry=_REGISTRY).headers()

@@ -1,4 +1,4 @@
-"""The thread beside the requests: it checks and applies extracts that have arrived, and deletes old rows.
+"""The background thread: it checks and applies extracts that have arrived, and deletes old rows.
 
 All its work is in the database, so it may be killed at any moment.
 """
@@ -72,7 +72,7 @@ class Worker:
                 extracts.release(self._database, extract, self._now() + RETRY_SECONDS, count=False)
             except Exception as error:  # noqa: BLE001  the others must not wait for this one
                 log.warning("extract %s of school %s: %s", extract.id, extract.school_id, _describe_safely(error))
-                is_full = is_disk_full(error)  # which is no fault of the extract
+                is_full = is_disk_full(error)  # which is not a fault of the extract
                 wait = DISK_FULL_SECONDS if is_full else RETRY_SECONDS * extract.attempts
                 extracts.release(self._database, extract, self._now() + wait, count=not is_full)
         return number
@@ -115,20 +115,22 @@ class Worker:
         return "" if applied else NOT_CHECKED
 
     def _run(self) -> None:
-        self._log_errors(lambda: extracts.release_all(self._database))
+        self._log_errors("release extracts", lambda: extracts.release_all(self._database))
         while not self._stop.is_set():
-            self._log_errors(self.work)
+            self._log_errors("check extracts", self.work)
             if time.monotonic() - self._cleaned_at > RETENTION_SECONDS:
                 self._cleaned_at = time.monotonic()
-                self._log_errors(lambda: retention.delete_old(self._database, self._settings, self._now()))
+                self._log_errors(
+                    "delete old rows", lambda: retention.delete_old(self._database, self._settings, self._now())
+                )
             self._wake.wait(TICK_SECONDS)
             self._wake.clear()
 
-    def _log_errors(self, step: Callable[[], object]) -> None:
+    def _log_errors(self, name: str, step: Callable[[], object]) -> None:
         try:
             step()
         except Exception as error:  # noqa: BLE001  a thread that ends would leave everything waiting
-            log.warning("it is tried again: %s: %s", type(error).__name__, error)
+            log.warning("the step %r failed and will be retried: %s: %s", name, type(error).__name__, error)
 
 
 def _describe_safely(error: BaseException) -> str:

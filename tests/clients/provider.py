@@ -113,7 +113,7 @@ class Provider:
         return self.signed({key: value for key, value in claims.items() if value is not None}, typ="logout+jwt")
 
     def school(self) -> dict[str, Any]:
-        """The school, as `/api/schools` has it."""
+        """The school in the form of `/api/schools`."""
         return {
             "estab_id": ESTAB, "status": self.status, "verification": self.verification,
             "connection": self.connection, "mis_accepted": self.mis_accepted, "scope": self.scope,

@@ -181,7 +181,7 @@ class Workbook:
             return self.path
         if not self.path.is_dir():
             raise UnreadableReport(f"{self.path} does not exist. Check the path, and that this account may read it.")
-        # Excel keeps a file beside a workbook that is open: ~$name.xlsx
+        # Excel keeps a file next to a workbook that is open: ~$name.xlsx
         books = [path for path in self.path.glob("*.xlsx") if not path.name.startswith("~$") and path.is_file()]
         if not books:
             raise UnreadableReport(f"There is no workbook (.xlsx) in {self.path}. Check that it is exported there.")

@@ -506,7 +506,7 @@ def test_a_round_ends_while_the_provider_responds_too_slowly(app, endpoint, monk
     assert len(attempts) == 2, "one for each extract"
 
 
-def test_an_extract_that_cannot_be_checked_is_given_up_and_keeps_no_other_waiting(app, endpoint, monkeypatch):
+def test_an_extract_that_cannot_be_checked_is_given_up_and_does_not_delay_the_others(app, endpoint, monkeypatch):
     worker, later = app.extensions["xporter"].worker, [time.time()]
     monkeypatch.setattr(worker, "_now", lambda: later[0])
     original = worker._check
