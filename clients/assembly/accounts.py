@@ -73,13 +73,13 @@ def sign_up(database: Database, *, code: str, email: str, password: str, terms_v
     with database.transaction() as connection:
         if not invite_codes.use(connection, code):
             raise InvalidInput(**wrong_code)
-        made = connection.execute(
+        inserted = connection.execute(
             "INSERT INTO accounts (email, password_hash, terms_version, created_at) VALUES (?, ?, ?, ?) "
             "ON CONFLICT (email) DO NOTHING",
             (address, hashed, terms_version, now),
         )
         row = connection.execute("SELECT id, activated_at FROM accounts WHERE email = ?", (address,)).fetchone()
-        if made.rowcount == 0 and row["activated_at"] is None:  # the last sign-up chooses the password
+        if inserted.rowcount == 0 and row["activated_at"] is None:  # the last sign-up chooses the password
             connection.execute(
                 "UPDATE accounts SET password_hash = ?, terms_version = ? WHERE id = ? AND activated_at IS NULL",
                 (hashed, terms_version, row["id"]),

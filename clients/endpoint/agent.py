@@ -144,10 +144,10 @@ class Agent:
         self._log_once(status, WAITING_MESSAGES.get(status, WAITING_MESSAGES["unverified"]))
         return False
 
-    def _log_once(self, reason: str, words: str) -> None:
+    def _log_once(self, reason: str, message: str) -> None:
         """Log why nothing is sent, unless that was the reason before."""
         if reason != self.logged_status:
-            log.warning(words)
+            log.warning(message)
             self.logged_status = reason
 
     def _is_due(self) -> bool:

@@ -110,8 +110,8 @@ class Home:
         Raises `AlreadyRunning`.
         """
         self.prepare()
-        with (self.folder / LOCK).open("a+b") as opened:
-            _lock(opened)
+        with (self.folder / LOCK).open("a+b") as lock_file:
+            _lock(lock_file)
             yield
 
     def load(self) -> State:
@@ -157,12 +157,12 @@ class Home:
         temporary: Path | None = None
         try:
             # The temporary file can be read by this account alone from the beginning (mkstemp).
-            number, made = tempfile.mkstemp(prefix=f".{name}.", suffix=".new", dir=self.folder)
-            temporary = Path(made)
-            with os.fdopen(number, "wb") as opened:
-                opened.write(content)
-                opened.flush()
-                os.fsync(opened.fileno())
+            descriptor, path = tempfile.mkstemp(prefix=f".{name}.", suffix=".new", dir=self.folder)
+            temporary = Path(path)
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
             _rename(temporary, self.folder / name)
             _sync_folder(self.folder)
         except OSError as error:
@@ -204,23 +204,23 @@ def _make_private(folder: Path) -> None:
 def _sync_folder(folder: Path) -> None:
     """Write the folder's entry to the disk (fsync). Windows does so by itself, and cannot open folders."""
     if sys.platform != "win32":
-        number = os.open(folder, os.O_RDONLY)
+        descriptor = os.open(folder, os.O_RDONLY)
         try:
-            os.fsync(number)
+            os.fsync(descriptor)
         finally:
-            os.close(number)
+            os.close(descriptor)
 
 
-def _lock(opened: IO[bytes]) -> None:
+def _lock(lock_file: IO[bytes]) -> None:
     try:
         if sys.platform == "win32":
             import msvcrt
 
-            opened.seek(0)
-            msvcrt.locking(opened.fileno(), msvcrt.LK_NBLCK, 1)
+            lock_file.seek(0)
+            msvcrt.locking(lock_file.fileno(), msvcrt.LK_NBLCK, 1)
         else:
             import fcntl
 
-            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         raise AlreadyRunning from None

@@ -68,8 +68,8 @@ class Problem:
     message: str
 
     def __str__(self) -> str:
-        place = [self.source, *([f"row {self.row}"] if self.row else []), *([self.column] if self.column else [])]
-        return printable(f"{', '.join(place)}: {self.message}")
+        row, column = [f"row {self.row}"] if self.row else [], [self.column] if self.column else []
+        return printable(f"{', '.join([self.source, *row, *column])}: {self.message}")
 
 
 @dataclass

@@ -76,11 +76,11 @@ class Upload:
     def _send_pieces(self, response: dict[str, Any]) -> dict[str, Any]:
         size = _whole_number(response.get("max_piece_bytes"), DEFAULT_PIECE_BYTES)
         offset, stalled = _whole_number(response.get("offset"), 0), 0
-        with self.path.open("rb") as opened:
+        with self.path.open("rb") as file:
             while response.get("state") == "receiving" and stalled < MAX_TRIES:
                 self.progress(offset, self.pending.bytes)
-                opened.seek(offset)
-                piece = opened.read(size)
+                file.seek(offset)
+                piece = file.read(size)
                 response = self._retry(lambda piece=piece, offset=offset: self._piece(piece, offset))  # type: ignore[misc]
                 new_offset = _whole_number(response.get("offset"), self.pending.bytes)
                 stalled = 0 if new_offset > offset else stalled + 1

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 from flask import Flask, Response, abort, render_template, request
 from flask.typing import ResponseReturnValue
 
-from clients.mailbox import letters
+from clients.mailbox import messages
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; frame-src 'self'; "
@@ -36,15 +36,15 @@ def create_app(folder: Path) -> Flask:
     @app.get("/messages/<key>")
     def message(key: str) -> ResponseReturnValue:
         """One message, next to the list."""
-        return _page(folder, letters.find(folder, key) or abort(404))
+        return _page(folder, messages.find(folder, key) or abort(404))
 
     @app.get("/messages/<key>/html")
     def html(key: str) -> ResponseReturnValue:
         """A message's own HTML, for the frame in its page; its links open in a new tab, as mail programs do."""
-        letter = letters.find(folder, key)
-        if letter is None or letter.html is None:
+        message = messages.find(folder, key)
+        if message is None or message.html is None:
             abort(404)
-        response = Response(f'<!doctype html><base target="_blank">{letter.html}')
+        response = Response(f'<!doctype html><base target="_blank">{message.html}')
         response.headers["Content-Security-Policy"] = SANDBOXED
         return response
 
@@ -66,13 +66,13 @@ def create_app(folder: Path) -> Flask:
     return app
 
 
-def _page(folder: Path, chosen: letters.Letter | None, *, gone: bool = False) -> str:
+def _page(folder: Path, chosen: messages.Message | None, *, gone: bool = False) -> str:
     state = _state(folder)  # before the list: what comes in between is then noticed
-    return render_template("mailbox.html", letters=letters.listing(folder), chosen=chosen, state=state, gone=gone)
+    return render_template("mailbox.html", messages=messages.listing(folder), chosen=chosen, state=state, gone=gone)
 
 
 def _state(folder: Path) -> str:
-    count, name = letters.latest(folder)
+    count, name = messages.latest(folder)
     return f"{count} {name}"
 
 

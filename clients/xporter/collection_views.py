@@ -16,7 +16,7 @@ from flask import Blueprint, Response, request
 from msgspec import structs
 
 from clients.xporter import bulk, cursors, pages, storage, web
-from clients.xporter.cursors import Cursor, Place
+from clients.xporter.cursors import Cursor, Position
 from clients.xporter.extracts import format_time
 from clients.xporter.fields import Grant
 from clients.xporter.pages import View
@@ -72,14 +72,14 @@ def list_records(collection: str) -> Response:
     grant = _require_grant(program, access, collection)
     parameters = request.args.to_dict()
     limit, requested = _limit(parameters), _requested(grant, collection, parameters)
-    if requested.place.kind == "listing" and requested.cursor is None and _prefers_lines():
+    if requested.position.kind == "listing" and requested.cursor is None and _prefers_lines():
         return _stream(program, access, grant, collection, requested)
     query = request.query_string.decode("ascii", "replace")
     if "If-None-Match" in request.headers:
         with program.database.snapshot(one_statement=True) as connection:
             view = _view(connection, grant, access, collection)
-        requested.place_in(view)
-        etag = _etag(view, requested.place.kind, limit, query)
+        requested.position_in(view)
+        etag = _etag(view, requested.position.kind, limit, query)
         if request.if_none_match.contains_weak(etag):
             return _not_modified(etag)
     with program.database.snapshot(one_statement=True) as connection:
@@ -88,9 +88,9 @@ def list_records(collection: str) -> Response:
         )  # fmt: skip
     school, state, rows = stored or (None, None, None)
     view = _view_of(school, state, grant, access, collection)
-    place = requested.place_in(view)
+    position = requested.position_in(view)
     assert rows is not None
-    page = pages.build(view, place, rows, limit)
+    page = pages.build(view, position, rows, limit)
     count(program, access, grant.areas, page.size)
     document: dict[str, Any] = {collection: page.records}
     if page.deleted is not None:
@@ -100,7 +100,7 @@ def list_records(collection: str) -> Response:
         "total": view.total, "next": _address(resource, collection, page.next, limit),
         "delta": _address(resource, collection, page.delta, limit),
     }  # fmt: skip
-    return _with_etag(_encode(document), _etag(view, place.kind, limit, query))
+    return _with_etag(_encode(document), _etag(view, position.kind, limit, query))
 
 
 @bp.get("/<collection>/<record_id>")
@@ -178,34 +178,37 @@ def _limit(parameters: Mapping[str, str]) -> int:
 class _Requested(NamedTuple):
     """Which part of the collection is requested."""
 
-    place: Place
-    """The place of a cursor, which is not checked yet, or the start of a listing, whose version is not known yet."""
+    position: Position
+    """The position of a cursor, which is not checked yet, or the start of a listing, whose version is not known yet."""
     cursor: Cursor | None
 
-    def place_in(self, view: View) -> Place:
-        """The place, checked. Raises `Problem`."""
+    def position_in(self, view: View) -> Position:
+        """The position, checked. Raises `Problem`."""
         if self.cursor is None:
-            return structs.replace(self.place, version=view.school.version)
+            return structs.replace(self.position, version=view.school.version)
         self.cursor.check(view.school, view.bound_to)
-        return self.place
+        return self.position
 
     @property
     def bounds(self) -> dict[str, Any]:
         """The parameters of `storage.page_of_school`."""
-        if self.place.kind == "changes":
-            return {"since": self.place.version}
-        place = self.place
-        return {"after": place.after, "student": place.student, "date_from": place.date_from, "date_to": place.date_to}
+        if self.position.kind == "changes":
+            return {"since": self.position.version}
+        position = self.position
+        return {
+            "after": position.after, "student": position.student, "date_from": position.date_from,
+            "date_to": position.date_to,
+        }  # fmt: skip
 
 
 def _requested(grant: Grant, collection: str, parameters: Mapping[str, str]) -> _Requested:
-    """The place of the cursor, or the beginning, narrowed by `student`, `from` and `to`. Raises `Problem`."""
+    """The position of the cursor, or the beginning, narrowed by `student`, `from` and `to`. Raises `Problem`."""
     given = {name: value for name in ("student", "from", "to") if (value := parameters.get(name))}
     if text := parameters.get("cursor"):
         if given:
             raise Problem("invalid_request", f"{next(iter(given))} cannot be sent with a cursor: it is in the cursor.")
         cursor = cursors.read(text)
-        return _Requested(cursor.place, cursor)
+        return _Requested(cursor.position, cursor)
     for name in given:
         member = "student" if name == "student" else "date"
         if member not in grant.members:
@@ -213,10 +216,10 @@ def _requested(grant: Grant, collection: str, parameters: Mapping[str, str]) -> 
     for name in ("from", "to"):
         if name in given:
             given[name] = _day(name, given[name])
-    place = Place(
+    position = Position(
         collection, "listing", 0, student=given.get("student"), date_from=given.get("from"), date_to=given.get("to")
     )  # fmt: skip
-    return _Requested(place, None)
+    return _Requested(position, None)
 
 
 def _day(name: str, text: str) -> str:
@@ -239,7 +242,7 @@ def _stream(program: Program, access: Access, grant: Grant, collection: str, req
         try:
             with program.database.snapshot() as connection:
                 view = _view(connection, grant, access, collection)
-                start = requested.place_in(view)
+                start = requested.position_in(view)
                 for batch in pages.stream(connection, view, start):
                     sent += len(batch)
                     yield _encode_lines(batch)

@@ -1,6 +1,6 @@
-"""Cursors: places in a collection at which a read continues, valid for one school, client and set of scopes.
+"""Cursors: positions in a collection at which a read continues, valid for one school, client and set of scopes.
 
-A cursor is a place and an authentication code (keyed BLAKE2, RFC 7693), whose key is the school's `epoch`. The key
+A cursor is a position and an authentication code (keyed BLAKE2, RFC 7693), whose key is the school's `epoch`. The key
 never leaves the database, and is replaced when everything of the school is deleted. The code covers the client, the
 scopes and the members that they name, so a cursor expires when these change: a delta has no newly granted members of
 unchanged records, and cannot say which members are to be deleted.
@@ -21,7 +21,7 @@ MAX_CURSOR_LENGTH: Final = 1024
 _CODE_BYTES: Final = 16
 
 
-class Place(msgspec.Struct, frozen=True, omit_defaults=True):
+class Position(msgspec.Struct, frozen=True, omit_defaults=True):
     """Where a read continues: after the id `after` in a listing, or after `version` in the changes."""
 
     collection: str
@@ -35,26 +35,26 @@ class Place(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 _encode: Final = msgspec.json.Encoder().encode
-_decode: Final = msgspec.json.Decoder(Place).decode
+_decode: Final = msgspec.json.Decoder(Position).decode
 
 
-def write(place: Place, school: School, bound_to: bytes) -> str:
-    """The cursor of a place; `bound_to` stands for what it is valid for: client, scopes, members."""
-    content = _encode(place)
+def write(position: Position, school: School, bound_to: bytes) -> str:
+    """The cursor of a position; `bound_to` stands for what it is valid for: client, scopes, members."""
+    content = _encode(position)
     return base64.urlsafe_b64encode(_code(content, school, bound_to) + content).decode().rstrip("=")
 
 
 class Cursor(NamedTuple):
-    """A cursor as it was sent. Its place must not be used for a response before `check`."""
+    """A cursor as it was sent. Its position must not be used for a response before `check`."""
 
-    place: Place
+    position: Position
     code: bytes
     content: bytes
 
     def check(self, school: School, bound_to: bytes) -> None:
         """Raise `Problem` (`cursor_expired`) unless it is valid for this, and not too old."""
         is_ours = hmac.compare_digest(self.code, _code(self.content, school, bound_to))
-        if not is_ours or self.place.version < school.forgotten_version:
+        if not is_ours or self.position.version < school.forgotten_version:
             raise Problem("cursor_expired")
 
 
@@ -65,12 +65,12 @@ def read(text: str) -> Cursor:
     try:
         decoded = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
         code, content = decoded[:_CODE_BYTES], decoded[_CODE_BYTES:]
-        place = _decode(content)
+        position = _decode(content)
     except (ValueError, binascii.Error, msgspec.DecodeError):
         raise Problem("invalid_request", "The cursor is not one of ours.") from None
     if b"\\u0000" in content:  # PostgreSQL has no text with it
         raise Problem("invalid_request", "The cursor is not one of ours.")
-    return Cursor(place, code, content)
+    return Cursor(position, code, content)
 
 
 def _code(content: bytes, school: School, bound_to: bytes) -> bytes:

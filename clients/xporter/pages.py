@@ -7,7 +7,7 @@ import msgspec
 from msgspec import structs
 
 from clients.xporter import cursors, storage
-from clients.xporter.cursors import Place
+from clients.xporter.cursors import Position
 from clients.xporter.fields import Filter, FilteredRecord, Grant
 from clients.xporter.snapshots import Snapshot
 from clients.xporter.storage import Collection, Rows, School
@@ -41,9 +41,9 @@ class View(NamedTuple):
         """What its cursors are bound to: client, scopes, collection and members."""
         return self.client_id.encode() + b"\0" + self.grant.text
 
-    def cursor(self, place: Place) -> str:
-        """The cursor of a place in this view."""
-        return cursors.write(place, self.school, self.bound_to)
+    def cursor(self, position: Position) -> str:
+        """The cursor of a position in this view."""
+        return cursors.write(position, self.school, self.bound_to)
 
 
 class Page(NamedTuple):
@@ -63,14 +63,14 @@ class Page(NamedTuple):
         return len(self.records) + len(self.deleted or ())
 
 
-def build(view: View, place: Place, rows: Rows, limit: int) -> Page:
-    """The page at a place, from its rows: `limit` of them, and one more if there is a next page."""
-    return _changes(view, place, rows, limit) if place.kind == "changes" else _list(view, place, rows, limit)
+def build(view: View, position: Position, rows: Rows, limit: int) -> Page:
+    """The page at a position, from its rows: `limit` of them, and one more if there is a next page."""
+    return _changes(view, position, rows, limit) if position.kind == "changes" else _list(view, position, rows, limit)
 
 
-def stream(connection: Snapshot, view: View, place: Place) -> Iterator[list[FilteredRecord]]:
-    """All records from a place in a listing, in batches, without holding them in memory."""
-    narrowed = {"student": place.student, "date_from": place.date_from, "date_to": place.date_to}
+def stream(connection: Snapshot, view: View, position: Position) -> Iterator[list[FilteredRecord]]:
+    """All records from a position in a listing, in batches, without holding them in memory."""
+    narrowed = {"student": position.student, "date_from": position.date_from, "date_to": position.date_to}
     for rows in storage.pages(connection, view.school.id, view.collection, **narrowed):
         yield view.grant.filter.apply_all(rows)
 
@@ -83,28 +83,28 @@ def stream_all(
         yield from msgspec.to_builtins(member_filter.apply_all(rows))
 
 
-def delta_after(view: View, place: Place) -> str | None:
+def delta_after(view: View, position: Position) -> str | None:
     """The cursor of the changes since a listing began."""
-    if place.student or place.date_from or place.date_to:
+    if position.student or position.date_from or position.date_to:
         return None
-    return view.cursor(Place(view.collection, "changes", place.version))
+    return view.cursor(Position(view.collection, "changes", position.version))
 
 
-def _list(view: View, place: Place, rows: Rows, limit: int) -> Page:
+def _list(view: View, position: Position, rows: Rows, limit: int) -> Page:
     more = None
     if len(rows.ids) > limit:
-        more = view.cursor(structs.replace(place, after=rows.ids[limit - 1]))
-    return Page(view.grant.filter.apply_all(rows)[:limit], more, delta_after(view, place))
+        more = view.cursor(structs.replace(position, after=rows.ids[limit - 1]))
+    return Page(view.grant.filter.apply_all(rows)[:limit], more, delta_after(view, position))
 
 
-def _changes(view: View, place: Place, rows: Rows, limit: int) -> Page:
+def _changes(view: View, position: Position, rows: Rows, limit: int) -> Page:
     """A page of changes: what was added or changed as it is now, and the ids of what is gone.
 
     At its end the next changes are read from the version at which this was read, or from the last one shown.
     """
     is_last = len(rows.ids) <= limit
-    reached = max(view.school.version, place.version) if is_last else rows.versions[limit - 1]
-    cursor = view.cursor(Place(view.collection, "changes", reached))
+    reached = max(view.school.version, position.version) if is_last else rows.versions[limit - 1]
+    cursor = view.cursor(Position(view.collection, "changes", reached))
     shown = view.grant.filter.apply_all(rows)[:limit]
     deleted = [record_id for record_id, record in zip(rows.ids, shown, strict=False) if record is None]
     present = [record for record in shown if record is not None]

@@ -117,9 +117,9 @@ def page_of_school(
     It is one statement, because each takes as long as many records.
     """
     given = {name: value for name, value in filters.items() if value is not None}
-    place = {"since": since} if after is None else {"after": after, **given}
-    make = _changes_of_school_statement if after is None else _page_of_school_statement
-    [row] = _rows(snapshot, make, tuple(given), estab_id=estab_id, collection=collection, limit=limit, **place)
+    bounds = {"since": since} if after is None else {"after": after, **given}
+    build = _changes_of_school_statement if after is None else _page_of_school_statement
+    [row] = _rows(snapshot, build, tuple(given), estab_id=estab_id, collection=collection, limit=limit, **bounds)
     *state, ids, versions, data = row
     if state[0] is None:
         return None

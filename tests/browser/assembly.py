@@ -12,8 +12,7 @@ from clients.assembly import web
 from clients.assembly.app import create_app
 from clients.assembly.applications import ASSEMBLY, SCHOOLBOOKING
 from clients.assembly.settings import Settings
-from clients.mailbox import smtp
-from clients.mailbox.letters import listing as letters_of
+from clients.mailbox import messages, smtp
 from clients.xporter import app as xporter, settings as xporter_settings
 from idp.demo.prepare import manifest_at, second_manifest_at, xporter_manifest_at
 from idp.foundation.database import session
@@ -75,9 +74,9 @@ def newest_mail(folder: Path, to: str, containing: str) -> str:
     """The text of the newest mail to this address that contains `containing`; waits until there is one."""
     deadline = time.monotonic() + MAIL_SECONDS
     while time.monotonic() < deadline:
-        letters = [letter for letter in letters_of(folder) if letter.to == to and containing in letter.text]
-        if letters:
-            return letters[0].text
+        mails = [mail for mail in messages.listing(folder) if mail.to == to and containing in mail.text]
+        if mails:
+            return mails[0].text
         time.sleep(0.1)
     raise AssertionError(f"no mail to {to} with {containing} came in {MAIL_SECONDS} seconds")
 

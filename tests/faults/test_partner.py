@@ -11,7 +11,7 @@ from sqlalchemy import select
 
 from clients.assembly import connections
 from clients.assembly.database import Database
-from clients.mailbox.letters import listing as letters_of
+from clients.mailbox import messages
 from idp.demo.prepare import manifest_at
 from idp.invitations.models import SchoolInvitation
 from idp.keys import ring
@@ -91,8 +91,8 @@ def test_whatever_is_killed_between_two_steps_nothing_is_lost(work, provider, wo
         serving = running.enter_context(provider.serve())
         with receive_mail(tmp_path / "maildir", assembly.smtp_port), assembly.serve() as process:
             _make_all_due(assembly.database)
-            eventually(lambda: letters_of(tmp_path / "maildir"))
-            office.opens(re.findall(r"http://\S+/activate/\S+", letters_of(tmp_path / "maildir")[0].text)[0])
+            eventually(lambda: messages.listing(tmp_path / "maildir"))
+            office.opens(re.findall(r"http://\S+/activate/\S+", messages.listing(tmp_path / "maildir")[0].text)[0])
             office.sends("Activate my account", password=OWN_PASSWORD)
             office.opens(f"{assembly.url}/school?q={urn}")
             office.sends("Continue", urn=urn, mis="sims")

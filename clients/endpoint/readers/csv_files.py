@@ -31,8 +31,8 @@ class CsvFolder:
         try:
             path = _find(self.folder, name)
             before = path.stat()
-            with path.open(encoding=_encoding(path), errors="replace", newline="") as opened:
-                yield from _rows(opened, name, problems)
+            with path.open(encoding=_encoding(path), errors="replace", newline="") as file:
+                yield from _rows(file, name, problems)
             after = path.stat()
         except OSError as error:
             raise UnreadableReport(
@@ -56,24 +56,24 @@ def _find(folder: Path, name: str) -> Path:
 
 def _encoding(path: Path) -> str:
     """The encoding, by the byte order mark. Without one: UTF-8 if the whole file is valid, else Windows-1252."""
-    with path.open("rb") as opened:
-        start = opened.read(4)
+    with path.open("rb") as file:
+        start = file.read(4)
         if start.startswith((b"\xff\xfe", b"\xfe\xff")):
             return "utf-16"
         if start.startswith(b"\xef\xbb\xbf"):
             return "utf-8-sig"
     try:
-        with path.open(encoding="utf-8") as opened:
-            while opened.read(SAMPLE_BYTES):
+        with path.open(encoding="utf-8") as file:
+            while file.read(SAMPLE_BYTES):
                 pass
     except UnicodeDecodeError:
         return "cp1252"
     return "utf-8"
 
 
-def _rows(opened: io.TextIOBase, name: str, problems: Problems) -> Iterator[tuple[int, Row]]:
+def _rows(file: io.TextIOBase, name: str, problems: Problems) -> Iterator[tuple[int, Row]]:
     csv.field_size_limit(MAX_FIELD_BYTES)
-    lines = _Lines(opened)
+    lines = _Lines(file)
     reader = csv.reader(lines, strict=False)
     headings = _headings(reader, name, problems)
     number, cut_off = 1, False
@@ -116,14 +116,14 @@ def _headings(reader: Any, name: str, problems: Problems) -> list[str]:
 class _Lines:
     """The lines of a file without NUL characters; it knows whether the last line is complete."""
 
-    def __init__(self, opened: io.TextIOBase) -> None:
-        self._opened, self.ended_with_newline = opened, True
+    def __init__(self, file: io.TextIOBase) -> None:
+        self._file, self.ended_with_newline = file, True
 
     def __iter__(self) -> "_Lines":
         return self
 
     def __next__(self) -> str:
-        line = self._opened.readline(MAX_FIELD_BYTES)
+        line = self._file.readline(MAX_FIELD_BYTES)
         if not line:
             raise StopIteration
         self.ended_with_newline = line.endswith(("\n", "\r"))

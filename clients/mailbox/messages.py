@@ -17,8 +17,8 @@ _KEY = re.compile(r"[\w.=,-]{1,255}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
-    """One message. `html` is None where it has no such part; `key` names it in addresses."""
+class Message:
+    """One message. `html` is None where it has no such part; `key` names it in URLs."""
 
     key: str
     is_text_message: bool
@@ -35,16 +35,16 @@ class Letter:
         return (self.text.strip().partition("\n")[0] if self.is_text_message else self.subject) or "(no subject)"
 
 
-def listing(folder: Path) -> list[Letter]:
+def listing(folder: Path) -> list[Message]:
     """The newest messages first; none where the folder does not exist yet."""
     if not (folder / "new").is_dir():
         return []
     maildir = _maildir(folder)
-    letters = [_read(key, message) for key, message in maildir.iteritems() if _KEY.fullmatch(key)]
-    return sorted(letters, key=lambda letter: (letter.sent_at, letter.key), reverse=True)[:MAX_LISTED]
+    messages = [_read(key, email_message) for key, email_message in maildir.iteritems() if _KEY.fullmatch(key)]
+    return sorted(messages, key=lambda message: (message.sent_at, message.key), reverse=True)[:MAX_LISTED]
 
 
-def find(folder: Path, key: str) -> Letter | None:
+def find(folder: Path, key: str) -> Message | None:
     """The message called `key`, or None."""
     if not _KEY.fullmatch(key) or not (folder / "new").is_dir():
         return None
@@ -66,17 +66,17 @@ def _parsed(file: IO[bytes]) -> EmailMessage:
     return email.message_from_binary_file(file, policy=default)
 
 
-def _read(key: str, message: Any) -> Letter:
-    """The letter in a message; parts that are missing are left empty."""
-    html = message.get_body(("html",))
-    text = message.get_body(("plain",))
-    return Letter(
+def _read(key: str, email_message: Any) -> Message:
+    """The message as it is shown; parts that are missing are left empty."""
+    html = email_message.get_body(("html",))
+    text = email_message.get_body(("plain",))
+    return Message(
         key=key,
-        is_text_message=str(message.get("X-Channel", "")).strip().lower() == "sms",
-        to=str(message.get("To", "")),
-        sender=str(message.get("From", "")),
-        subject=str(message.get("Subject", "")),
-        sent_at=_sent_at(message),
+        is_text_message=str(email_message.get("X-Channel", "")).strip().lower() == "sms",
+        to=str(email_message.get("To", "")),
+        sender=str(email_message.get("From", "")),
+        subject=str(email_message.get("Subject", "")),
+        sent_at=_sent_at(email_message),
         text=text.get_content() if text is not None else "",
         html=html.get_content() if html is not None else None,
     )
