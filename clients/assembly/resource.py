@@ -1,6 +1,6 @@
-"""Read a school's data from the API of XporterOnDemand with an access token. Only this module has its addresses.
+"""Read a school's data from the API of XporterOnDemand with an access token. Only this module has its URLs.
 
-The first time a collection is read page by page; afterwards only what has changed, from the address `delta` of the last
+The first time a collection is read page by page; afterwards only what has changed, from the URL `delta` of the last
 response. If that has expired, because the school shares more or less than before, it is read anew.
 """
 
@@ -40,7 +40,7 @@ def read(provider: Provider, api: str, access_token: str, before: Mapping[str, A
     """The school's data as it is now; with what was received `before`, only changes are read.
 
     `areas` are the scopes of the token, `totals` the numbers of records of all collections, and `kinds` has for each
-    shared one of `KINDS` the count, a sample, the changes, and the address of the next changes. If the API refuses,
+    shared one of `KINDS` the count, a sample, the changes, and the URL of the next changes. If the API refuses,
     `refusal` is the code of its problem document. Raises `TokenRefused` and `ProviderUnreachable`.
     """
     previous = (before or {}).get("kinds", {})
@@ -72,11 +72,11 @@ def _read_kind(
     return _read_all(provider, f"{api}/v1/{kind}?limit={PAGE_SIZE}", kind, access_token)
 
 
-def _read_all(provider: Provider, address: str, kind: str, access_token: str) -> dict[str, Any]:
-    """Read all records; the address of the next changes is that of the first page, as some may change meanwhile."""
+def _read_all(provider: Provider, url: str, kind: str, access_token: str) -> dict[str, Any]:
+    """Read all records; the URL of the next changes is that of the first page, as some may change meanwhile."""
     count, delta = 0, None
     sample: list[Any] = []
-    for page in _pages(provider, address, access_token):
+    for page in _pages(provider, url, access_token):
         delta = delta or page.get("delta")
         records = page[kind]
         count += len(records)
@@ -104,12 +104,12 @@ def _read_changes(provider: Provider, kind: str, access_token: str, before: Mapp
     return {**last, "sample": list(sample.values()), "changed": changed, "gone": gone}
 
 
-def _pages(provider: Provider, address: str, access_token: str) -> Iterator[dict[str, Any]]:
-    """The pages from an address on, until one has no `next`."""
-    while address:
-        page = _get(provider, address, access_token)
+def _pages(provider: Provider, url: str, access_token: str) -> Iterator[dict[str, Any]]:
+    """The pages from a URL on, until one has no `next`."""
+    while url:
+        page = _get(provider, url, access_token)
         yield page
-        address = page.get("next") or ""
+        url = page.get("next") or ""
 
 
 def rows(sample: list[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
@@ -130,7 +130,7 @@ def _text(value: Any) -> str:
 
 
 def _get(provider: Provider, url: str, access_token: str) -> dict[str, Any]:
-    """The JSON document at an address. Raises `TokenRefused`, `Problem` and `ProviderUnreachable`."""
+    """The JSON document at a URL. Raises `TokenRefused`, `Problem` and `ProviderUnreachable`."""
     response = provider.call("GET", url, access_token, headers={"Accept": "application/json"})
     try:
         document = response.json()

@@ -34,7 +34,7 @@ LEEWAY_SECONDS = 30
 def begin(
     database: Database, provider: Provider, settings: Settings, *, browser: str, login_hint: str | None = None
 ) -> str:
-    """Store a sign-in request of `browser`, push it, and return the address to which to send the browser."""
+    """Store a sign-in request of `browser`, push it, and return the URL to which to send the browser."""
     state, nonce, verifier = (secrets.token_urlsafe(32) for _ in range(3))
     with database.transaction() as connection:
         connection.execute("DELETE FROM pending_sign_ins WHERE expires_at < ?", (time.time(),))
@@ -102,7 +102,7 @@ def finish(
 
 
 def sign_out_url(provider: Provider, settings: Settings, sign_in: SignIn, *, state: str) -> str:
-    """The address at which the browser signs out at the provider, which then sends it back (RP-Initiated Logout §2)."""
+    """The URL at which the browser signs out at the provider, which then sends it back (RP-Initiated Logout §2)."""
     return provider.end_session_url(
         id_token_hint=sign_in.id_token or "", client_id=settings.client_id, state=state,
         post_logout_redirect_uri=f"{settings.url}/signed-out",

@@ -5,7 +5,7 @@ exports. **Record**: one pupil, lesson, mark … in the words that all MIS share
 all records of one moment, sent whole. **Provider**: the identity provider, with which the school registers the agent.
 **Receiver**: XporterOnDemand, which takes extracts. **Home**: the folder with the agent's settings, keys and log.
 
-The program knows its provider and its receiver by address and by protocol alone, and can be given away by itself.
+The program knows its provider and its receiver by URL and by protocol alone, and can be given away by itself.
 """
 
 __version__ = "1.0.0"

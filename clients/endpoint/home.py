@@ -57,7 +57,7 @@ class State:
     access_token: str = ""
     access_until_epoch: float = 0.0
     resource: str = ""
-    """The receiver's address, from the provider."""
+    """The receiver's URL, from the provider."""
     estab_id: str = ""
     estab_status: str = ""
     endpoint_state: str = ""

@@ -61,7 +61,7 @@ class Problem:
     """Something wrong with a value or a row. The text never repeats the value: it may be personal data."""
 
     source: str
-    """The file, sheet or address, by its name at the MIS."""
+    """The file, sheet or path, by its name at the MIS."""
     row: int
     """The row, counted from 1; in a table, row 1 has the headings. 0 if the problem concerns the whole source."""
     column: str

@@ -16,6 +16,6 @@ README.md explains what an API behind these tokens has to check, in the order in
 * `reads`               who read what, counted and reported
 * `extracts`, `extract_file`, `shapes`   receiving an extract, and checking its lines
 * `worker`, `applying`, `retention`       the thread that applies extracts and deletes old rows
-* `problems`, `web`     refusals as documents with challenges, and what all addresses share
-* `*_views`, `app`      the addresses
+* `problems`, `web`     refusals as documents with challenges, and what all routes share
+* `*_views`, `app`      the routes
 """

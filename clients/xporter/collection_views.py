@@ -1,4 +1,4 @@
-"""The addresses that partners read: `/v1/schools/me`, `/v1/{collection}` and `/v1/{collection}/{id}`.
+"""The routes that partners read: `/v1/schools/me`, `/v1/{collection}` and `/v1/{collection}/{id}`.
 
 Each check tells the caller more, so their order matters: the token, the school's status, the scope, and only then
 whether there is data. A member of a record is served only if a granted scope names it (`fields`).
@@ -235,7 +235,7 @@ def _prefers_lines() -> bool:
 
 
 def _stream(program: Program, access: Access, grant: Grant, collection: str, requested: _Requested) -> Response:
-    """All records, one in each line; the last line has their number, and the address of later changes."""
+    """All records, one in each line; the last line has their number, and the URL of later changes."""
 
     def lines() -> Iterator[bytes]:
         sent, until = 0, time.monotonic() + bulk.MAX_SECONDS

@@ -42,17 +42,17 @@ def is_disk_full(error: BaseException) -> bool:
 
 
 class Database:
-    """The database at one of SQLAlchemy's addresses. Missing tables are created."""
+    """The database at a URL of SQLAlchemy. Missing tables are created."""
 
     def __init__(self, url: str) -> None:
-        address = make_url(url)
-        if address.drivername == "postgresql":
-            address = address.set(drivername="postgresql+psycopg")
-        self.is_sqlite = address.get_backend_name() == "sqlite"
+        parsed_url = make_url(url)
+        if parsed_url.drivername == "postgresql":
+            parsed_url = parsed_url.set(drivername="postgresql+psycopg")
+        self.is_sqlite = parsed_url.get_backend_name() == "sqlite"
         if self.is_sqlite:
-            _private_file(Path(str(address.database)))
+            _private_file(Path(str(parsed_url.database)))
         # Parameters are data of people, and errors are logged.
-        self._engine = create_engine(address, hide_parameters=True, **_options(self.is_sqlite))
+        self._engine = create_engine(parsed_url, hide_parameters=True, **_options(self.is_sqlite))
         if self.is_sqlite:
             event.listen(self._engine, "connect", _configure_sqlite)
         self._begin_read, self._begin_write = _BEGIN[self.is_sqlite]

@@ -1,4 +1,4 @@
-"""The addresses to which endpoints send extracts: for a token of the scope `endpoint`, and a verified school."""
+"""The routes to which endpoints send extracts: for a token of the scope `endpoint`, and a verified school."""
 
 from typing import Any
 

@@ -56,10 +56,10 @@ class Roster:
     """The resources of one school, as one partner may see them."""
 
     def __init__(
-        self, estab_id: str, address: str, changed_at: Mapping[str, str], records: Callable[[str], Iterable[Item]]
+        self, estab_id: str, url: str, changed_at: Mapping[str, str], records: Callable[[str], Iterable[Item]]
     ) -> None:
         """`changed_at` says of each collection when it last changed; `records` gives those that the filter passed."""
-        self._estab_id, self._address, self._changed_at, self._records = estab_id, address, changed_at, records
+        self._estab_id, self._url, self._changed_at, self._records = estab_id, url, changed_at, records
 
     def items(self, name: str) -> Iterator[Item]:
         """All items of the resource of that name."""
@@ -92,7 +92,7 @@ class Roster:
         return item | {name: value for name, value in members.items() if value not in (None, "", [])}
 
     def _ref(self, kind: str, path: str, sourced_id: str) -> Item:
-        return {"href": f"{self._address}{BASE}/{path}/{sourced_id}", "sourcedId": sourced_id, "type": kind}
+        return {"href": f"{self._url}{BASE}/{path}/{sourced_id}", "sourcedId": sourced_id, "type": kind}
 
     @property
     def _school(self) -> Item:

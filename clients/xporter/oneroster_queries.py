@@ -72,7 +72,7 @@ def read(arguments: Mapping[str, str], known: tuple[str, ...]) -> Query:
     )
 
 
-def links(address: str, arguments: Mapping[str, str], query: Query, total: int) -> str:
+def links(url: str, arguments: Mapping[str, str], query: Query, total: int) -> str:
     """The `Link` header (RFC 8288): the first, previous, next and last page."""
     last = max(0, (total - 1) // query.limit * query.limit)
     offsets = {"first": 0, "last": last}
@@ -83,7 +83,7 @@ def links(address: str, arguments: Mapping[str, str], query: Query, total: int) 
     others = {name: value for name, value in arguments.items() if name not in {"limit", "offset"}}
 
     def address_at(offset: int) -> str:
-        return f"{address}?{urlencode(others | {'limit': str(query.limit), 'offset': str(offset)})}"
+        return f"{url}?{urlencode(others | {'limit': str(query.limit), 'offset': str(offset)})}"
 
     return ", ".join(f'<{address_at(offset)}>; rel="{name}"' for name, offset in offsets.items())
 

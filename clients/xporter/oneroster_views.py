@@ -1,4 +1,4 @@
-"""The addresses of OneRoster 1.2: REST for rostering, and all of it as CSV."""
+"""The routes of OneRoster 1.2: REST for rostering, and all of it as CSV."""
 
 import tempfile
 from collections.abc import Iterator
@@ -107,8 +107,8 @@ def _list(name: str, parent: str = "", parent_id: str = "") -> Response:
     count(program, access, catalogue.scopes_naming(members), len(page))
     response = Response(msgspec.json.encode({oneroster.PLURALS[resource.singular]: page}), content_type=JSON)
     response.headers["X-Total-Count"] = str(total)
-    address = program.settings.resource + quote(request.path)
-    response.headers["Link"] = oneroster_queries.links(address, request.args, query, total)
+    url = program.settings.resource + quote(request.path)
+    response.headers["Link"] = oneroster_queries.links(url, request.args, query, total)
     return response
 
 

@@ -47,8 +47,8 @@ KINDS: Final = {
         403, "Sharing has ended", "The school has withdrawn its authorisation, or it has expired.",
         "Stop asking, delete the data as your agreement says, and ask the school again if you need it.",
     ),
-    "not_found": Kind(404, "Not found", "The address is wrong, or what was there has been deleted.",
-        "Check the address and the id.",
+    "not_found": Kind(404, "Not found", "The URL is wrong, or what was there has been deleted.",
+        "Check the URL and the id.",
     ),
     "endpoint_not_registered": Kind(
         409, "No data has come from this school", "The school has not sent any data to XporterOnDemand yet.",
@@ -89,7 +89,7 @@ class Problem(Exception):
         self.kind = KINDS[code]
 
     def document(self, resource: str) -> dict[str, Any]:
-        """The problem document (RFC 9457 §3); its type is an address of `resource`."""
+        """The problem document (RFC 9457 §3); its type is a URL at `resource`."""
         return {
             "type": f"{resource}/problems/{self.code}", "title": self.kind.title, "status": self.kind.status,
             "code": self.code, "detail": self.detail or self.kind.meaning, **self.members,

@@ -32,7 +32,7 @@ class _Headers(jws.JWSRegistry):
 class Proofs:
     """Checks proofs, and remembers them for as long as they could be replayed. One object for each process.
 
-    Several processes that serve one address would each accept a proof once: run one, with threads.
+    Several processes that serve one URL would each accept a proof once: run one, with threads.
     """
 
     def __init__(self, now: Callable[[], float]) -> None:
@@ -93,6 +93,6 @@ def _public(jwk: Any) -> RSAKey | ECKey | OKPKey:
 
 
 def _target(url: str) -> tuple[str, str | None, int | None, str]:
-    """The parts of an address that are compared: without query and fragment, the host in lower case."""
+    """The parts of a URL that are compared: without query and fragment, the host in lower case."""
     parts = urlsplit(url)
     return parts.scheme, parts.hostname, parts.port or {"https": 443, "http": 80}.get(parts.scheme), parts.path

@@ -17,7 +17,7 @@ bp = Blueprint("public", __name__)
 
 @bp.get("/")
 def home() -> str:
-    """A description of this API, for people who open the address in a browser."""
+    """A description of this API, for people who open the URL in a browser."""
     issuer = web.current_program().settings.issuer
     return render_template("home.html", issuer=issuer, metadata=web.METADATA, problems=KINDS)
 

@@ -16,17 +16,17 @@ class InvalidSettings(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The provider's address and our id there, our own address, and where and how long data is kept."""
+    """The provider and our id there, our own URL, and where and how long data is kept."""
 
     issuer: str
     client_id: str
     resource: str
-    """Our own address, as it is registered: the `aud` of tokens for us, and the origin of `htu` in proofs."""
+    """Our own URL, as it is registered: the `aud` of tokens for us, and the origin of `htu` in proofs."""
     port: int
     data: Path
     """The folder of our key, of what the provider published last, and of the database where no other is named."""
     database: str = ""
-    """SQLAlchemy's address of the database; empty for a SQLite file in `data`."""
+    """SQLAlchemy's URL of the database; empty for a SQLite file in `data`."""
     forget_days: int = 30
     """How long we remember that a record was deleted: partners that ask for changes less often begin anew."""
     unfinished_hours: int = 24
@@ -36,7 +36,7 @@ class Settings:
 
     @property
     def database_url(self) -> str:
-        """SQLAlchemy's address of the database."""
+        """SQLAlchemy's URL of the database."""
         return self.database or f"sqlite:///{self.data / 'xporter.sqlite3'}"
 
     @property
@@ -65,9 +65,9 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
     port = number("PORT", 5003, 65535)
     issuer = read("ISSUER", "http://localhost:5000").rstrip("/")
     resource = read("RESOURCE", f"http://localhost:{port}").rstrip("/")
-    for name, address in (("ISSUER", issuer), ("RESOURCE", resource)):
-        if urlsplit(address).scheme not in {"http", "https"} or not urlsplit(address).hostname:
-            faults.append(f"XPORTER_{name}: must be an http or https address")
+    for name, url in (("ISSUER", issuer), ("RESOURCE", resource)):
+        if urlsplit(url).scheme not in {"http", "https"} or not urlsplit(url).hostname:
+            faults.append(f"XPORTER_{name}: must be an http or https URL")
     database = read("DATABASE", "")
     if database and not database.startswith(("sqlite:///", "postgresql://", "postgresql+psycopg://")):
         faults.append("XPORTER_DATABASE: must begin with sqlite:/// or postgresql://")

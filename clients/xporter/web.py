@@ -1,4 +1,4 @@
-"""What all addresses share: the parts of the program, refusals as problem documents, and their pages."""
+"""What all routes share: the parts of the program, refusals as problem documents, and their pages."""
 
 import logging
 import sqlite3
@@ -117,7 +117,7 @@ def configure(app: Application, program: Program) -> None:
     @app.before_request
     def refuse_nul() -> None:
         if "\0" in request.path or b"%00" in request.query_string:  # PostgreSQL's text type has no NUL
-            raise Problem("invalid_request", "The address has a character that is not allowed.")
+            raise Problem("invalid_request", "The URL has a character that is not allowed.")
 
 
 def busy() -> Problem:
@@ -155,7 +155,7 @@ def _refused_by_disk(error: Exception) -> Response:
 
 
 def _refused_by_flask(error: HTTPException) -> Response:
-    """Flask's own refusals: unknown addresses, other methods, bodies that are too large."""
+    """Flask's own refusals: unknown URLs, other methods, bodies that are too large."""
     status = error.code or 500
     problem = Problem(_CODE_BY_STATUS.get(status, "invalid_request" if status < 500 else "temporarily_unavailable"))
     response = refused(problem)

@@ -373,8 +373,8 @@ def _pupil_asset_tables(school: School) -> dict[str, Table]:
 
 
 def _write_json(school: School, folder: Path, items: Mapping[str, Callable[[str, Data], Data]]) -> None:
-    for address, convert in items.items():
-        name, _, collection = address.partition(" ")
+    for path, convert in items.items():
+        name, _, collection = path.partition(" ")
         listed = [convert(key, data) for key, data in school[collection or name].items()]
         unfinished = folder / f"{name}.new"
         unfinished.write_text(json.dumps(listed, ensure_ascii=False), "utf-8")

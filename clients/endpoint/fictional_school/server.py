@@ -126,7 +126,7 @@ def make_server(folder: Path, port: int, limits: Limits | None = None) -> Thread
 
 @contextmanager
 def serving(folder: Path, limits: Limits | None = None) -> Iterator[str]:
-    """Serve on a free port until the block ends; yields the address."""
+    """Serve on a free port until the block ends; yields the URL."""
     server = make_server(folder, 0, limits)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()

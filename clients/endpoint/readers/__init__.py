@@ -29,7 +29,7 @@ OVER_HTTP = frozenset({"arbor", "isams"})
 
 
 def make(mis: str, source: str, credentials: Credentials | None, wait: Wait) -> Reader:
-    """The reader for this MIS; `source` is a folder, a file or an address. `wait` sleeps between requests."""
+    """The reader for this MIS; `source` is a folder, a file or a URL. `wait` sleeps between requests."""
     if mis == "arbor":
         return arbor.reader(source, credentials or Credentials("", ""), wait)
     if mis == "isams":

@@ -163,10 +163,10 @@ class _Basic:
         return {"Authorization": f"Basic {b64encode(pair).decode()}"}
 
 
-def reader(address: str, credentials: Credentials, wait: Callable[[float], None]) -> TableReader:
-    """A reader of the school's own address at Arbor."""
+def reader(url: str, credentials: Credentials, wait: Callable[[float], None]) -> TableReader:
+    """A reader of the school's own URL at Arbor."""
     pages = JsonPages(
-        "Arbor", f"{address.rstrip('/')}/rest-v2",
+        "Arbor", f"{url.rstrip('/')}/rest-v2",
         lambda number: {"page": str(number), "page-size": str(PAGE_SIZE)}, _Basic(credentials), wait, PAGE_SIZE,
     )  # fmt: skip
     return TableReader(pages, TABLES)

@@ -154,8 +154,8 @@ TABLES = {
 class _Token:
     """A token for the client id and secret, requested when it is first needed (RFC 6749 §4.4)."""
 
-    def __init__(self, address: str, credentials: Credentials) -> None:
-        self._url, self._credentials, self._token = f"{address}/auth/connect/token", credentials, ""
+    def __init__(self, url: str, credentials: Credentials) -> None:
+        self._url, self._credentials, self._token = f"{url}/auth/connect/token", credentials, ""
 
     def headers(self, *, renew: bool) -> Mapping[str, str]:
         if renew or not self._token:
@@ -185,11 +185,11 @@ class _Token:
         return token
 
 
-def reader(address: str, credentials: Credentials, wait: Callable[[float], None]) -> TableReader:
-    """A reader of the school's own address at iSAMS."""
-    address = address.rstrip("/")
+def reader(url: str, credentials: Credentials, wait: Callable[[float], None]) -> TableReader:
+    """A reader of the school's own URL at iSAMS."""
+    url = url.rstrip("/")
     pages = JsonPages(
-        "iSAMS", f"{address}/api", lambda number: {"page": str(number), "pageSize": str(PAGE_SIZE)},
-        _Token(address, credentials), wait, PAGE_SIZE,
+        "iSAMS", f"{url}/api", lambda number: {"page": str(number), "pageSize": str(PAGE_SIZE)},
+        _Token(url, credentials), wait, PAGE_SIZE,
     )  # fmt: skip
     return TableReader(pages, TABLES)

@@ -34,11 +34,11 @@ class SignIn(Protocol):
 
 @dataclass
 class JsonPages:
-    """The lists of an MIS's API, by the last part of their address."""
+    """The lists of an MIS's API, by the last part of their URL."""
 
     mis: str
-    address: str
-    """The address of the API; the name of a list is added to it."""
+    url: str
+    """The URL of the API; the name of a list is added to it."""
     page_parameters: Callable[[int], Mapping[str, str]]
     sign_in: SignIn
     wait: Callable[[float], None]
@@ -75,7 +75,7 @@ class JsonPages:
         raise UnreadableReport(f"{self.mis} gives pages of {source} without end: tell support.")
 
     def _page(self, source: str, number: int) -> dict[str, Any]:
-        url, renew, message = f"{self.address}/{source}", False, ""
+        url, renew, message = f"{self.url}/{source}", False, ""
         for attempt in range(MAX_TRIES):
             try:
                 response = self.session.get(
