@@ -28,7 +28,7 @@ MAIL_SECONDS = 30.0
 
 @contextmanager
 def serve_partner(issuer: str, work: Work, folder: Path, *, second: bool = False, **overrides: Any) -> Iterator[str]:
-    """Register Assembly, or SchoolBooking, at the provider, and serve it until the block ends; yields its address.
+    """Register Assembly, or SchoolBooking, at the provider, and serve it until the block ends; yields its URL.
 
     `overrides` replaces settings of it.
     """
@@ -83,7 +83,7 @@ def newest_mail(folder: Path, to: str, containing: str) -> str:
 
 @contextmanager
 def serve_xporter(issuer: str, work: Work, folder: Path) -> Iterator[str]:
-    """Register XporterOnDemand, which has data of schools, and serve it until the block ends; yields its address."""
+    """Register XporterOnDemand, which has data of schools, and serve it until the block ends; yields its URL."""
     port = free_port()
     url = f"http://localhost:{port}"
     register(work, xporter_manifest_at(url))

@@ -15,8 +15,8 @@ class Office:
         self.assembly, self.estab_id = assembly, estab_id
         self.browser = requests.Session()
 
-    def opens(self, address):
-        self._shows(self.browser.get(address, timeout=20))
+    def opens(self, url):
+        self._shows(self.browser.get(url, timeout=20))
 
     def sends(self, button, **fields):
         """Send the form with this button, with the values on the page and `fields` in their place."""
@@ -29,8 +29,8 @@ class Office:
             if field.get("type") != "checkbox" and field["name"] not in fields
         ]
         sent += [(pressed["name"], pressed.get("value", ""))] if pressed.get("name") else []
-        address = urljoin(self.address, str(form.get("action") or self.address))
-        self._shows(self.browser.post(address, data=[*sent, *fields.items()], timeout=20))
+        url = urljoin(self.url, str(form.get("action") or self.url))
+        self._shows(self.browser.post(url, data=[*sent, *fields.items()], timeout=20))
 
     def signs_in(self):
         self.opens(f"{self.assembly}/school-account")
@@ -43,4 +43,4 @@ class Office:
         return self.page.get_text(" ", strip=True)
 
     def _shows(self, response):
-        self.address, self.page = response.url, parse(response.text)
+        self.url, self.page = response.url, parse(response.text)

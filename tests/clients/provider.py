@@ -25,7 +25,7 @@ NOW = "2026-03-02T09:30:00Z"
 
 @dataclass
 class Provider:
-    """Its address, its next responses, and the requests that it received."""
+    """Its URL, its next responses, and the requests that it received."""
 
     issuer: str
     client_id: str = "assembly"
@@ -67,7 +67,7 @@ class Provider:
     page_requests: list[dict[str, str]] = field(default_factory=list)
     """The parameters of all requests for a page."""
     data: dict[str, Any] = field(default_factory=dict)
-    """Responses of the API with the data, by the end of the address: `students`, `students?CURSOR`; a number is a
+    """Responses of the API with the data, by the end of the path: `students`, `students?CURSOR`; a number is a
     status.
     """
     delay_seconds: float = 0.0
@@ -254,8 +254,8 @@ def _app(provider: Provider) -> Flask:  # noqa: C901, PLR0915  one function for 
 
     @app.get("/data/v1/<path:kind>")
     def data(kind: str) -> ResponseReturnValue:
-        address = f"{kind}?{request.args['cursor']}" if "cursor" in request.args else kind
-        document = provider.data.get(address, 404)
+        path = f"{kind}?{request.args['cursor']}" if "cursor" in request.args else kind
+        document = provider.data.get(path, 404)
         if isinstance(document, int):
             return "", document
         return jsonify(document), document.get("status", 200)

@@ -32,8 +32,8 @@ def test_the_application_requests_the_scopes_and_serves_the_addresses_of_its_man
     assert {*IDENTITY, *(area.scope for area in application.areas if area.needed)} == set(scopes["required"])
     assert {area.scope for area in application.areas if not area.needed} == set(scopes["optional"])
     assert manifest["client_id"] == application.key
-    addresses = ("initiate_login_uri", "jwks_uri", "backchannel_logout_uri")
-    named = [*manifest["redirect_uris"], *manifest["post_logout_redirect_uris"], *map(manifest.get, addresses)]
+    uris = ("initiate_login_uri", "jwks_uri", "backchannel_logout_uri")
+    named = [*manifest["redirect_uris"], *manifest["post_logout_redirect_uris"], *map(manifest.get, uris)]
     origin = manifest["jwks_uri"].removesuffix("/jwks.json")
     assert set(named) <= {f"{origin}{rule.rule}" for rule in app.url_map.iter_rules()}
     assert set(manifest["grant_types"]) == {"authorization_code", "refresh_token", "client_credentials"}

@@ -237,7 +237,7 @@ def test_a_token_whose_revocation_is_refused_does_not_delay_the_others(program, 
 
 @pytest.fixture
 def connected(provider, settings):
-    """A person of a school that shares, at an application with the address of the data API."""
+    """A person of a school that shares, at an application with the URL of the data API."""
     provider.verification, provider.scope, provider.withheld = "verified", ASSEMBLY.scope, ""
     person = Person(create_app(replace(settings, resource=f"{provider.issuer}/data")), provider)
     person.signs_in()

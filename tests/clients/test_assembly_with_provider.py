@@ -52,7 +52,7 @@ def test_a_school_signs_in_authorises_and_is_verified_without_being_asked_again(
     office.signs_in()
     office.authorises("attendance")
 
-    assert office.address == f"{office.assembly}/connector"
+    assert office.url == f"{office.assembly}/connector"
     assert "Grace Okafor" in office.reads()
     assert office.estab_id in office.reads()
     assert "School not verified yet" in office.reads()
@@ -72,14 +72,14 @@ def test_the_second_sign_in_goes_straight_through(office):
 
     office.signs_in()
 
-    assert office.address == f"{office.assembly}/connector"
+    assert office.url == f"{office.assembly}/connector"
 
 
 def test_a_school_that_does_not_share_is_told_so_at_the_partner(office):
     office.signs_in()
     office.sends("Do not share")
 
-    assert office.address.startswith(f"{office.assembly}/callback")
+    assert office.url.startswith(f"{office.assembly}/callback")
     assert "Nothing was shared" in office.reads()
 
 

@@ -20,44 +20,44 @@ from tests.serving import serving
 
 @pytest.fixture
 def server(tmp_path, monkeypatch):
-    """A server's address, and the `Authorization` header of each request that it received."""
+    """A server's URL, and the `Authorization` header of each request that it received."""
     port, app, received = free_port(), Flask("server"), []
-    address = f"http://localhost:{port}"
+    url = f"http://localhost:{port}"
 
     @app.route("/<path:_path>", methods=["GET", "POST"])
     def record_request(_path):
         received.append(request.headers.get("Authorization", ""))
-        return jsonify(issuer=address, token_endpoint=f"{address}/token", access_token="ours")
+        return jsonify(issuer=url, token_endpoint=f"{url}/token", access_token="ours")
 
     (tmp_path / "netrc").write_text("machine localhost login somebody password else")
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
     with serving(app, port):
-        yield address, received
+        yield url, received
 
 
 def test_xporter_on_demand_sends_its_own_token(server, tmp_path):
-    address, received = server
-    settings = Settings(address, "xporter", "https://api.example", 1, tmp_path)
+    url, received = server
+    settings = Settings(url, "xporter", "https://api.example", 1, tmp_path)
     Provider(settings, Keys(Path(tmp_path) / "keys")).call_as_client("POST", "/api/reads", scope="reads.report")
     assert received == ["", "", "Bearer ours"]
 
 
 def test_the_endpoint_sends_its_own_token(server, tmp_path):
-    address, received = server
+    url, received = server
     connection = Connection(Key(Key.generate()))
-    connection.send("GET", f"{address}/api/endpoint", access_token="bound")
-    connection.send("POST", f"{address}/token", data={"client_id": "xporter-endpoint"})
+    connection.send("GET", f"{url}/api/endpoint", access_token="bound")
+    connection.send("POST", f"{url}/token", data={"client_id": "xporter-endpoint"})
     assert received == ["DPoP bound", ""]
 
 
 def test_the_endpoint_sends_a_mis_the_token_of_its_api(server):
-    address, received = server
-    token = isams._Token(address, Credentials("id", "secret"))
-    new_session().get(f"{address}/students", headers=token.headers(renew=False))
+    url, received = server
+    token = isams._Token(url, Credentials("id", "secret"))
+    new_session().get(f"{url}/students", headers=token.headers(renew=False))
     assert received == ["", "Bearer ours"]
 
 
 def test_assembly_sends_its_own_token(server):
-    address, received = server
-    assembly._send("GET", f"{address}/userinfo", headers={"Authorization": "DPoP bound"})
+    url, received = server
+    assembly._send("GET", f"{url}/userinfo", headers={"Authorization": "DPoP bound"})
     assert received == ["DPoP bound"]

@@ -1,4 +1,4 @@
-"""Clients depend on an address and on standards, and on no code of the provider."""
+"""Clients depend on a URL and on standards, and on no code of the provider."""
 
 import ast
 from pathlib import Path

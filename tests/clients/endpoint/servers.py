@@ -27,7 +27,7 @@ PIECE_BYTES = 2048
 
 @dataclass
 class Servers:
-    """Their address, how they respond to the next requests, and the requests that they received."""
+    """Their URL, how they respond to the next requests, and the requests that they received."""
 
     issuer: str = ""
     clock_ahead: float = 0.0

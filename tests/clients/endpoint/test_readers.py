@@ -28,8 +28,8 @@ def test_all_of_a_school_is_read_from_files(mis, exported, school, read_all):
 
 @pytest.mark.parametrize("mis", ["arbor", "isams"])
 def test_all_of_a_school_is_read_over_http_in_pages(mis, exported, school, read_all):
-    with server.serving(exported) as address:
-        assert read_all(mis, address) == (school.records, [])
+    with server.serving(exported) as url:
+        assert read_all(mis, url) == (school.records, [])
 
 
 @pytest.fixture
@@ -268,8 +268,8 @@ def test_a_busy_mis_is_asked_again_after_its_retry_after(mis, exported, school, 
         waits.append(seconds)
         limits.served_at.clear()
 
-    with server.serving(exported, limits) as address:
-        records, problems = read_all(mis, address, wait)
+    with server.serving(exported, limits) as url:
+        records, problems = read_all(mis, url, wait)
 
     assert (records, problems) == (school.records, [])
     assert waits
@@ -279,8 +279,8 @@ def test_a_busy_mis_is_asked_again_after_its_retry_after(mis, exported, school, 
 @pytest.mark.parametrize(("status", "expected"), [(500, "busy or broken"), (403, "refuses"), (404, "with 404")])
 def test_an_mis_that_keeps_failing_is_reported(status, expected, exported):
     waits: list[float] = []
-    with server.serving(exported, server.Limits(failing={"students": status})) as address:
-        reader = make("arbor", address, CREDENTIALS, waits.append)
+    with server.serving(exported, server.Limits(failing={"students": status})) as url:
+        reader = make("arbor", url, CREDENTIALS, waits.append)
         with pytest.raises(UnreadableReport, match=expected):
             list(reader.read("students", Problems()))
 
@@ -290,14 +290,14 @@ def test_an_mis_that_keeps_failing_is_reported(status, expected, exported):
 def test_an_mis_whose_response_never_ends_is_reported(exported, monkeypatch):
     monkeypatch.setattr(json_pages, "MAX_PAGE_BYTES", 1000)
 
-    with server.serving(exported) as address, pytest.raises(UnreadableReport, match="too much at once"):
-        list(make("arbor", address, CREDENTIALS, time.sleep).read("students", Problems()))
+    with server.serving(exported) as url, pytest.raises(UnreadableReport, match="too much at once"):
+        list(make("arbor", url, CREDENTIALS, time.sleep).read("students", Problems()))
 
 
 @pytest.mark.parametrize("mis", ["arbor", "isams"])
 def test_a_wrong_password_is_reported(mis, exported):
-    with server.serving(exported) as address:
-        reader = make(mis, address, type(CREDENTIALS)("xporter", "wrong"), time.sleep)
+    with server.serving(exported) as url:
+        reader = make(mis, url, type(CREDENTIALS)("xporter", "wrong"), time.sleep)
         with pytest.raises(UnreadableReport, match="Check"):
             list(reader.read("students", Problems()))
 
@@ -323,8 +323,8 @@ def test_json_of_the_wrong_types_is_reported(students, tmp_path):
     (tmp_path / "arbor/students.json").write_text(json.dumps(students))
     problems = Problems()
 
-    with server.serving(tmp_path) as address:
-        records = list(make("arbor", address, CREDENTIALS, time.sleep).read("students", problems))
+    with server.serving(tmp_path) as url:
+        records = list(make("arbor", url, CREDENTIALS, time.sleep).read("students", problems))
     assert [record.data for record in records if record.data is not None] == []
 
     assert len(problems) >= 1

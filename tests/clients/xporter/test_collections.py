@@ -17,8 +17,8 @@ from tests.clients.xporter.school_data import DATA_SCOPES, PUBLISHED, SCOPE_OF, 
 from tests.clients.xporter.support import RESOURCE, call, token
 
 
-def read(api, address, **headers):
-    response = api.get(address.removeprefix(RESOURCE), headers=headers)
+def read(api, url, **headers):
+    response = api.get(url.removeprefix(RESOURCE), headers=headers)
     assert response.status_code == 200, response.text
     return response.json
 
@@ -63,12 +63,12 @@ def test_the_name_of_a_data_area_leads_to_its_collection(api, stored, area, coll
 
 def test_pages_bring_each_record_once(api, app, granted):
     Stored(app, a_school(pupils=7))
-    address, seen = "/v1/students?limit=3", []
-    while address:
-        page = read(api, address)
+    url, seen = "/v1/students?limit=3", []
+    while url:
+        page = read(api, url)
         assert page["total"] == 7
         seen.append([record["id"] for record in page["students"]])
-        address = page["next"]
+        url = page["next"]
     assert [len(ids) for ids in seen] == [3, 3, 1]
     assert list(chain(*seen)) == [f"student-{n:04}" for n in range(7)]
 
@@ -95,13 +95,13 @@ def test_a_long_delta_comes_in_pages(api, stored):
     delta = read(api, "/v1/students?limit=2")["delta"]
     stored.put({"students": {f"new-{n}": {"upn": str(n)} for n in range(5)}})
     stored.remove("students", "student-0000")
-    seen, gone, address, pages = [], [], delta, 0
-    while address:
-        page = read(api, address)
+    seen, gone, url, pages = [], [], delta, 0
+    while url:
+        page = read(api, url)
         pages += 1
         seen += [record["id"] for record in page["students"]]
         gone += page["deleted"]
-        address = page["next"]
+        url = page["next"]
     assert (seen, gone, pages) == ([f"new-{n}" for n in range(5)], ["student-0000"], 3)
     assert read(api, page["delta"])["students"] == []
 
@@ -123,8 +123,8 @@ def test_a_change_elsewhere_is_no_change_here(api, stored):
 def test_a_cursor_is_for_one_client_and_its_scopes(api, stored, granted, overrides):
     page = read(api, "/v1/students?limit=1")
     granted.access = replace(granted.access, **overrides)
-    for address in (page["next"], page["delta"]):
-        refused = api.get(address.removeprefix(RESOURCE))
+    for url in (page["next"], page["delta"]):
+        refused = api.get(url.removeprefix(RESOURCE))
         assert (refused.status_code, refused.json["code"]) == (410, "cursor_expired")
 
 
@@ -172,16 +172,16 @@ def test_one_record_is_read_by_its_id(api, stored, granted):
         assert (refused.status_code, refused.json["code"]) == (404, "not_found")
 
 
-@pytest.mark.parametrize("address", ["/v1/students", "/v1/students/student-0001", "/v1/schools/me"])
-def test_what_has_not_changed_is_not_sent_again(api, stored, granted, address):
-    etag = api.get(address).headers["ETag"]
-    again = api.get(address, headers={"If-None-Match": etag})
+@pytest.mark.parametrize("url", ["/v1/students", "/v1/students/student-0001", "/v1/schools/me"])
+def test_what_has_not_changed_is_not_sent_again(api, stored, granted, url):
+    etag = api.get(url).headers["ETag"]
+    again = api.get(url, headers={"If-None-Match": etag})
     assert (again.status_code, again.data) == (304, b"")
     granted.grant("students")
-    assert api.get(address, headers={"If-None-Match": etag}).status_code == 200
+    assert api.get(url, headers={"If-None-Match": etag}).status_code == 200
     granted.grant(*DATA_SCOPES)
     stored.put({"students": {"student-0001": {"upn": "new"}}})
-    assert api.get(address, headers={"If-None-Match": etag}).status_code == 200
+    assert api.get(url, headers={"If-None-Match": etag}).status_code == 200
 
 
 def test_the_entity_tag_of_one_page_is_not_that_of_another(api, stored):
@@ -219,10 +219,10 @@ def test_attendance_is_narrowed_by_day_and_pupil(api, stored):
 
 
 @pytest.mark.parametrize(
-    "address", ["attendance?from=monday", "attendance?to=2026-13-01", "students?student=x", "houses?from=2026-01-01"]
+    "url", ["attendance?from=monday", "attendance?to=2026-13-01", "students?student=x", "houses?from=2026-01-01"]
 )
-def test_what_cannot_be_narrowed_so_is_refused(api, stored, address):
-    refused = api.get(f"/v1/{address}")
+def test_what_cannot_be_narrowed_so_is_refused(api, stored, url):
+    refused = api.get(f"/v1/{url}")
     assert (refused.status_code, refused.json["code"]) == (400, "invalid_request")
 
 
@@ -266,15 +266,15 @@ def test_filters_cannot_be_put_beside_a_cursor(api, stored):
 
 def test_a_collection_of_which_nothing_is_granted_names_the_scopes(api, stored, granted):
     granted.grant("staff")
-    for address in ("/v1/students", "/v1/students/student-0001"):
-        refused = api.get(address)
+    for url in ("/v1/students", "/v1/students/student-0001"):
+        refused = api.get(url)
         assert (refused.status_code, refused.json["code"]) == (403, "insufficient_scope")
         assert "students students.demographics students.medical students.sen" in refused.headers["WWW-Authenticate"]
 
 
 def test_what_does_not_exist_is_not_found(api, stored):
-    for address in ("/v1/teachers", "/v1/extracts/x/y", "/v1/schools"):
-        assert api.get(address).status_code == 404
+    for url in ("/v1/teachers", "/v1/extracts/x/y", "/v1/schools"):
+        assert api.get(url).status_code == 404
 
 
 def test_a_school_of_which_no_data_came_has_none(api, granted):
@@ -342,9 +342,9 @@ def test_a_stream_is_sent_while_it_is_read_and_counts_what_was_sent(api, app, gr
     assert counted.records == 4
 
 
-@pytest.mark.parametrize("address", ["/v1/students/a%00", "/v1/attendance?student=a%00", "/v1/students?cursor=%00"])
-def test_what_no_database_can_have_is_refused(api, stored, address):
-    refused = api.get(address)
+@pytest.mark.parametrize("url", ["/v1/students/a%00", "/v1/attendance?student=a%00", "/v1/students?cursor=%00"])
+def test_what_no_database_can_have_is_refused(api, stored, url):
+    refused = api.get(url)
     assert (refused.status_code, refused.json["code"]) == (400, "invalid_request")
 
 

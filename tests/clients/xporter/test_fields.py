@@ -37,8 +37,8 @@ def test_every_member_that_is_published_has_its_scope():
 
 def test_without_a_catalogue_no_data_is_given_and_a_later_one_is_fetched(api, stored, provider, monkeypatch):
     published = provider.documents.pop("/api/scopes")
-    for address in ("/v1/students", "/v1/schools/me", "/v1/students/student-0001"):
-        refused = api.get(address)
+    for url in ("/v1/students", "/v1/schools/me", "/v1/students/student-0001"):
+        refused = api.get(url)
         assert (refused.status_code, refused.json["code"]) == (503, "temporarily_unavailable")
         assert refused.headers["Retry-After"] == "5"
     provider.documents["/api/scopes"] = published

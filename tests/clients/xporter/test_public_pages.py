@@ -1,4 +1,4 @@
-"""Pages for people who open an address of XporterOnDemand in a browser."""
+"""Pages for people who open a URL of XporterOnDemand in a browser."""
 
 from clients.xporter.problems import KINDS
 from tests.html import parse
