@@ -55,7 +55,7 @@ class Provider:
         self._jwks_requested_at = 0.0
         self._nonces: dict[str, str] = {}
         self._token: tuple[str, float] = ("", 0)
-        self._lock = threading.Lock()
+        self._token_lock, self._jwks_lock = threading.Lock(), threading.Lock()
 
     def metadata(self) -> dict[str, Any]:
         """Its discovery document (OpenID Connect Discovery §4). Raises `ProviderUnreachable`."""
@@ -156,21 +156,27 @@ class Provider:
             except (JoseError, ValueError):
                 if time.time() - fetched_at < MIN_JWKS_INTERVAL_SECONDS:
                     raise
-        return jwt.decode(token, self._fetch_keys(), registry=registry)
+        return jwt.decode(token, self._newer_keys(keys), registry=registry)
 
-    def _fetch_keys(self) -> KeySet:
-        """Its keys, requested now. Raises `ProviderUnreachable`, also soon after a request for them has failed."""
-        now = time.time()
-        if now - self._jwks_requested_at < MIN_JWKS_INTERVAL_SECONDS:
-            raise ProviderUnreachable("its keys could not be fetched a moment ago")
-        self._jwks_requested_at = now
-        document = _json(_send("GET", self._endpoint("jwks_uri")))
-        try:
-            keys = KeySet.import_key_set(document)  # type: ignore[arg-type]
-        except (JoseError, ValueError, TypeError, KeyError) as error:
-            raise ProviderUnreachable(f"its keys cannot be read: {error}") from error
-        self._jwks = keys, now
-        return keys
+    def _newer_keys(self, known_keys: KeySet) -> KeySet:
+        """Its keys, requested now, unless another thread has just replaced `known_keys`.
+
+        Raises `ProviderUnreachable`, also soon after a request for them has failed.
+        """
+        with self._jwks_lock:
+            if self._jwks[0] is not known_keys:
+                return self._jwks[0]
+            now = time.time()
+            if now - self._jwks_requested_at < MIN_JWKS_INTERVAL_SECONDS:
+                raise ProviderUnreachable("its keys could not be fetched a moment ago")
+            self._jwks_requested_at = now
+            document = _json(_send("GET", self._endpoint("jwks_uri")))
+            try:
+                keys = KeySet.import_key_set(document)  # type: ignore[arg-type]
+            except (JoseError, ValueError, TypeError, KeyError) as error:
+                raise ProviderUnreachable(f"its keys cannot be read: {error}") from error
+            self._jwks = keys, now
+            return keys
 
     # How requests are signed and sent
 
@@ -218,7 +224,7 @@ class Provider:
 
     def _client_token(self, *, renew: bool = False) -> str:
         """An access token by client credentials (RFC 6749 §4.4), requested if there is none that lasts."""
-        with self._lock:  # one thread requests it, the others wait
+        with self._token_lock:  # one thread requests it, the others wait
             token, until = self._token
             if renew or time.time() > until - RENEW_BEFORE_EXPIRY_SECONDS:
                 response = self.token(grant_type="client_credentials", scope="schools.list invitations")

@@ -4,6 +4,7 @@ import json
 import sqlite3
 import time
 import tomllib
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -316,6 +317,21 @@ def test_after_keys_could_not_be_fetched_they_are_not_requested_for_each_token(p
     later = time.time() + provider_module.MIN_JWKS_INTERVAL_SECONDS + 1
     monkeypatch.setattr(time, "time", lambda: later)
     assert program.provider.verify(provider.id_token(), typ="JWT")["iss"] == provider.issuer
+
+
+def test_threads_that_need_keys_at_once_wait_for_one_request(provider, program, monkeypatch):
+    paths, send = [], provider_module._send
+
+    def send_slowly(method, url, **options):
+        paths.append(url.removeprefix(provider.issuer))
+        time.sleep(0.2)
+        return send(method, url, **options)
+
+    monkeypatch.setattr(provider_module, "_send", send_slowly)
+    with ThreadPoolExecutor() as threads:
+        verified = [threads.submit(program.provider.verify, provider.id_token(), typ="JWT") for _ in range(4)]
+    assert [future.result()["iss"] for future in verified] == [provider.issuer] * 4
+    assert paths.count("/jwks") == 1
 
 
 @pytest.mark.parametrize(

@@ -109,7 +109,7 @@ def test_whatever_is_killed_between_two_steps_nothing_is_lost(work, provider, wo
 
         # Killed while the person is away at the provider
         office.opens(f"{assembly.url}/school-account")
-        assert office.address.startswith(provider.url)
+        assert office.url.startswith(provider.url)
         process.kill()
 
     with provider.serve(), assembly.serve() as process:
