@@ -75,6 +75,6 @@ def confirm(secret: str, person: Administrator) -> bool:
     )  # fmt: skip
     post.email(
         "email_changed", to=old_address, estab=person.sole_estab_id, name=person.name_in_mails,
-        at=dates.day_and_time(clock.now()), link=undo_link,
+        at=dates.day_and_time(clock.now()), link=undo_link, days=undo_changes.LIFETIME.days,
     )  # fmt: skip
     return signs_in

@@ -40,7 +40,10 @@ def confirm(person: Administrator, code: str) -> None:
     was_confirmed, now = person.mobile_confirmed_at is not None, clock.now()
     undo_link = undo_changes.issue(person)
     if was_confirmed:
-        post.sms("number_changed", to=old_number, estab=person.sole_estab_id, link=undo_changes.issue(person))
+        post.sms(
+            "number_changed", to=old_number, estab=person.sole_estab_id, link=undo_changes.issue(person),
+            days=undo_changes.LIFETIME.days,
+        )  # fmt: skip
     people.change_mobile(person, number, confirmed_at=now, changed_at=now)
     log.record(
         events.MOBILE_CHANGED, by=person.id, estab=person.sole_estab_id, subject=person.id,
@@ -49,5 +52,5 @@ def confirm(person: Administrator, code: str) -> None:
     post.sms("mobile_is_yours", to=number, estab=person.sole_estab_id)
     post.email(
         "mobile_changed", to=person.email, estab=person.sole_estab_id, name=person.name_in_mails,
-        at=dates.day_and_time(now), link=undo_link,
+        at=dates.day_and_time(now), link=undo_link, days=undo_changes.LIFETIME.days,
     )  # fmt: skip

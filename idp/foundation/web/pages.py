@@ -57,10 +57,15 @@ class CookiesNeeded(Refusal):
     )
 
 
+def greeting(name: str) -> str:
+    """How a mail begins: "Dear Jo Bloggs"; "Hello" to a person whose name it may not say."""
+    return f"Dear {name}" if name else "Hello"
+
+
 def configure(app: Flask, settings: Settings) -> None:
     """Register the template variables and the error handlers."""
     brand = stylesheet(settings.service.colour)
-    app.jinja_env.filters.update(day=dates.day, moment=dates.day_and_time)
+    app.jinja_env.filters.update(day=dates.day, moment=dates.day_and_time, greeting=greeting)
 
     @app.context_processor
     def template_variables() -> dict[str, Any]:
