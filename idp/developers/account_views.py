@@ -6,7 +6,7 @@ from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from idp.developers import applications, sandbox, signed_in
-from idp.developers.forms import Addresses, FailedRequests, Keys
+from idp.developers.forms import AddressesForm, FailedRequestsForm, KeysForm
 from idp.foundation.errors import BadRequest, NotFound, Refusal
 from idp.foundation.web import form_drafts, post_redirect_get, security
 from idp.foundation.web.throttle import at_most, limiter
@@ -14,7 +14,7 @@ from idp.partner_events import streams
 from idp.partners import journal, registry
 from idp.partners.metadata import InvalidMetadata
 from idp.signin import developers
-from idp.signin.forms import DeveloperInvitation
+from idp.signin.forms import DeveloperInvitationForm
 from idp.signin.models import Developer
 
 bp = Blueprint("account", __name__)
@@ -46,7 +46,7 @@ def show_application(client_id: str) -> ResponseReturnValue:
 @limiter.limit(at_most(120, "minute"))
 def list_failures() -> ResponseReturnValue:
     """The log of failed requests of one's own company: of all applications, of one, or of one request."""
-    developer, form = signed_in.developer(), FailedRequests(formdata=request.args, meta={"csrf": False})
+    developer, form = signed_in.developer(), FailedRequestsForm(formdata=request.args, meta={"csrf": False})
     client_id, rows = request.args.get("client_id", ""), []
     client = applications.find(developer, client_id) if client_id else None
     if is_valid := form.validate():
@@ -85,7 +85,7 @@ def rotate_secret(client_id: str) -> ResponseReturnValue:
 def change_addresses(client_id: str) -> ResponseReturnValue:
     """Change the redirect URIs, and the addresses after signing out."""
     developer = signed_in.developer()
-    client, form = applications.find(developer, client_id), Addresses()
+    client, form = applications.find(developer, client_id), AddressesForm()
     if request.method != "POST":
         form.show(client)
     elif form.validate():
@@ -100,7 +100,7 @@ def change_addresses(client_id: str) -> ResponseReturnValue:
             form.form_errors.append(error.message)
             form.version.raw_data, form.version.data = None, client.version
         else:
-            flash("The addresses are changed. They work within a second.", "success")
+            flash("The addresses have been changed. They work within a second.", "success")
             return redirect(url_for(".show_application", client_id=client_id), 303)
     return render_template("developers/addresses.html", client=client, form=form), 422 if form.errors else 200
 
@@ -111,7 +111,7 @@ def change_addresses(client_id: str) -> ResponseReturnValue:
 def change_keys(client_id: str) -> ResponseReturnValue:
     """Change the keys by which the application authenticates."""
     developer = signed_in.developer()
-    client, form = applications.find(developer, client_id), Keys()
+    client, form = applications.find(developer, client_id), KeysForm()
     if request.method != "POST":
         form.show(client)
     elif form.validate():
@@ -125,7 +125,7 @@ def change_keys(client_id: str) -> ResponseReturnValue:
             form.form_errors.append(error.message)
             form.version.raw_data, form.version.data = None, client.version
         else:
-            flash("The keys are changed. They work within a second.", "success")
+            flash("The keys have been changed. They work within a second.", "success")
             return redirect(url_for(".show_application", client_id=client_id), 303)
     return render_template("developers/keys.html", client=client, form=form), 422 if form.errors else 200
 
@@ -149,7 +149,7 @@ def replay(client_id: str, event_id: str) -> ResponseReturnValue:
 @limiter.limit(at_most(30, "minute"), methods=["POST"])
 def people() -> ResponseReturnValue:
     """The people who may manage the company's applications; owners invite others."""
-    developer, form = signed_in.developer(), DeveloperInvitation()
+    developer, form = signed_in.developer(), DeveloperInvitationForm()
     if request.method == "POST":
         _owners_only(developer)
         if form.validate():

@@ -40,7 +40,7 @@ class FillInForm(Form):
     )
 
 
-class FailedRequests(Form):
+class FailedRequestsForm(Form):
     """What to search the log of failed requests for. It is sent by GET and changes nothing."""
 
     reference = StringField("Reference", [Optional(), Length(max=64, message="That is not a reference.")], [visible])
@@ -63,7 +63,7 @@ class RegistrationForm(Form):
                 field.errors = [*field.errors, text]
 
 
-class Addresses(RegistrationForm):
+class AddressesForm(RegistrationForm):
     """The addresses that people are sent to, one on each line."""
 
     redirect_uris = TextAreaField("Redirect URIs", [Length(max=MAX_ADDRESSES_LENGTH, message="That is too long.")])
@@ -97,7 +97,7 @@ def _check_key_set(field: TextAreaField) -> None:
         )
 
 
-class Keys(RegistrationForm):
+class KeysForm(RegistrationForm):
     """Public keys: a key set, or the address of one."""
 
     jwks_uri = StringField("Address of your keys", [Length(max=2048, message="That is too long.")], [visible])
@@ -123,7 +123,7 @@ class Keys(RegistrationForm):
             raise ValidationError("Give the address of your keys or paste them below: one of the two, and not both.")
 
 
-class SandboxApplication(Form):
+class SandboxApplicationForm(Form):
     """The form for a new sandbox application."""
 
     name = StringField(
@@ -141,7 +141,7 @@ class SandboxApplication(Form):
     jwks = TextAreaField("Public keys", [Length(max=MAX_KEY_SET_LENGTH, message="That is too long.")])
 
     def key_set(self) -> dict[str, Any] | None:
-        """As `Keys.key_set`."""
+        """As `KeysForm.key_set`."""
         return jwks.parse(self.jwks.data or "")
 
     def validate_jwks(self, field: TextAreaField) -> None:
@@ -155,7 +155,7 @@ class SandboxApplication(Form):
             raise ValidationError("This software has a secret. Leave this empty, or choose a key above.")
 
 
-class FictionalSchool(Form):
+class FictionalSchoolForm(Form):
     """The form for a new fictional school."""
 
     kind = SelectField("Kind", choices=[SelectChoice(kind, facts[2]) for kind, facts in fictional.KINDS.items()])

@@ -8,7 +8,7 @@ from wtforms import SelectField, StringField, TextAreaField
 from wtforms.fields.choices import SelectChoice
 from wtforms.validators import InputRequired, Length
 
-from idp.developers.forms import MAX_ADDRESSES_LENGTH, Addresses, RegistrationForm
+from idp.developers.forms import MAX_ADDRESSES_LENGTH, AddressesForm, RegistrationForm
 from idp.foundation import scopes
 from idp.foundation.scopes import Scope
 from idp.foundation.web.forms import visible
@@ -42,7 +42,7 @@ def _page(label: str) -> StringField:
     )
 
 
-class GoingLive(RegistrationForm):
+class GoingLiveForm(RegistrationForm):
     """What schools read of an application; `form_class` adds the scopes."""
 
     client_name = _line("Name of the application", "Type the name that schools read.")
@@ -107,7 +107,7 @@ class GoingLive(RegistrationForm):
             "initiate_login_uri",
         )  # fmt: skip
         typed = {name: self[name].data for name in names if name in self._fields}
-        addresses = {name: Addresses.lines(self[name]) for name in _ADDRESSES if name in self._fields}
+        addresses = {name: AddressesForm.lines(self[name]) for name in _ADDRESSES if name in self._fields}
         contacts = [self.contact.data, *list(base.get("contacts") or ())[1:]]
         return {**base, **typed, **addresses, "contacts": contacts, "scopes": chosen, "grant_types": grants}
 
@@ -131,7 +131,7 @@ class GoingLive(RegistrationForm):
 
 
 @cache
-def form_class() -> type[GoingLive]:
+def form_class() -> type[GoingLiveForm]:
     """The form with two fields for each scope of the catalogue."""
     fields: dict[str, Any] = {}
     for name, scope in scopes.for_partners().items():
@@ -144,7 +144,7 @@ def form_class() -> type[GoingLive]:
             [Length(max=MAX_REASON_LENGTH, message="That is too long."), plain_text],
             [_strip],
         )
-    return type("GoingLiveWithScopes", (GoingLive,), fields)
+    return type("GoingLiveFormWithScopes", (GoingLiveForm,), fields)
 
 
 def _field(prefix: str, scope: str) -> str:

@@ -79,7 +79,7 @@ def add_application(
 def remove_application(partner: str, client_id: str) -> None:
     """Remove a sandbox application at once: it cannot be used again, and leaves the partner's pages."""
     client = sandbox.remove_application(_staff(partner), client_id)
-    click.echo(f"{client.client_name} is removed.")
+    click.echo(f"{client.client_name} has been removed.")
 
 
 @commands.command("add-school")
@@ -115,7 +115,7 @@ def school_password(partner: str, estab_id: str, *, as_json: bool) -> None:
 @in_transaction
 def verify_school(partner: str, estab_id: str) -> None:
     """Verify a fictional school that was left unverified."""
-    click.echo(f"{sandbox.verify(_staff(partner), estab_id).name} is verified.")
+    click.echo(f"{sandbox.verify(_staff(partner), estab_id).name} has been verified.")
 
 
 @commands.command("remove-school")
@@ -124,7 +124,7 @@ def verify_school(partner: str, estab_id: str) -> None:
 @in_transaction
 def remove_school(partner: str, estab_id: str) -> None:
     """Remove a fictional school at once: its owner is signed out, and what it shared ends."""
-    click.echo(f"{sandbox.remove_school(_staff(partner), estab_id).name} is removed.")
+    click.echo(f"{sandbox.remove_school(_staff(partner), estab_id).name} has been removed.")
 
 
 def _staff(partner: str) -> Staff:

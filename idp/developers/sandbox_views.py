@@ -5,7 +5,7 @@ from flask.typing import ResponseReturnValue
 from wtforms.fields.choices import SelectChoice
 
 from idp.developers import applications, guide, quick_starts, sandbox, signed_in, unused
-from idp.developers.forms import FictionalSchool, SandboxApplication
+from idp.developers.forms import FictionalSchoolForm, SandboxApplicationForm
 from idp.estabs import accounts, fictional
 from idp.foundation import database, runtime
 from idp.foundation.web import admission, form_drafts, post_redirect_get, security
@@ -23,7 +23,7 @@ bp = Blueprint("sandbox", __name__, url_prefix="/sandbox")
 @admission.hashes_passwords
 def home() -> ResponseReturnValue:
     """The sandbox applications, the fictional schools, and a form to make another school."""
-    person, form = signed_in.developer(), FictionalSchool()
+    person, form = signed_in.developer(), FictionalSchoolForm()
     form.mis.choices = [SelectChoice(system.code, system.name) for system in mis_catalogue.catalogue().values()]
     if request.method == "POST" and form.validate():
         database.end_read_transaction()
@@ -76,7 +76,7 @@ def verify(estab_id: str) -> ResponseReturnValue:
     except accounts.WrongState as error:
         flash(error.message, "problem")
     else:
-        flash(f"{estab.name} is verified. Your application's next refresh brings the data scopes.", "success")
+        flash(f"{estab.name} has been verified. Your application's next refresh brings the data scopes.", "success")
     return redirect(url_for(".home"), 303)
 
 
@@ -88,7 +88,7 @@ def remove_school(estab_id: str) -> ResponseReturnValue:
     developer = signed_in.developer()
     if request.method == "POST":
         estab = sandbox.remove_school(developer, estab_id)
-        flash(f"{estab.name} is removed.", "success")
+        flash(f"{estab.name} has been removed.", "success")
         return redirect(url_for(".home"), 303)
     estab = fictional.find(developer.partner_id, estab_id)
     names = sandbox.names_of_authorised(estab)
@@ -103,7 +103,7 @@ def remove_application(client_id: str) -> ResponseReturnValue:
     developer = signed_in.developer()
     if request.method == "POST":
         client = sandbox.remove_application(developer, client_id)
-        flash(f"{client.client_name} is removed.", "success")
+        flash(f"{client.client_name} has been removed.", "success")
         return redirect(url_for("developers.account.list_applications"), 303)
     client = applications.find(developer, client_id)
     if not client.is_sandbox:
@@ -117,7 +117,7 @@ def remove_application(client_id: str) -> ResponseReturnValue:
 def make_application() -> ResponseReturnValue:
     """Make a sandbox application, and show its secret, once. A quick start's link fills in software and address."""
     given = {name: request.args[name] for name in ("software", "address") if request.args.get(name)}
-    person, form = signed_in.developer(), SandboxApplication(data=given)
+    person, form = signed_in.developer(), SandboxApplicationForm(data=given)
     form.software.choices = [
         SelectChoice("", "Choose"),
         *(SelectChoice(item.id, f"{item.language}: {item.name}") for item in sandbox.software()),
@@ -148,7 +148,7 @@ def make_application() -> ResponseReturnValue:
     return render_template("developers/sandbox_new.html", form=form), 422 if form.errors else 200
 
 
-def _show_field_errors(form: SandboxApplication, field_errors: list[tuple[str, str]]) -> None:
+def _show_field_errors(form: SandboxApplicationForm, field_errors: list[tuple[str, str]]) -> None:
     for name, reason in field_errors:
         if name == "client_name":
             form.name.errors = [*form.name.errors, f"The name {reason}."]

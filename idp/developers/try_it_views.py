@@ -21,7 +21,7 @@ RUN_KEY: Final = "try_it"
 """The name of the run in the browser's store."""
 
 
-class Start(Form):
+class StartForm(Form):
     """What to ask for."""
 
     scope = StringField(
@@ -36,7 +36,7 @@ class Start(Form):
 @limiter.limit(at_most(20, "minute"), methods=["POST"])
 def start(client_id: str) -> ResponseReturnValue:
     """Say what will happen; then send the browser to the authorization endpoint, as the application would."""
-    developer, form = signed_in.developer(), Start()
+    developer, form = signed_in.developer(), StartForm()
     client, developer_id = applications.find(developer, client_id), developer.id
     if request.method == "POST" and form.validate():
         run = try_it.prepare(developer, client_id, form.scope.data)

@@ -83,7 +83,7 @@ class InvitedAlready(Refusal):
     """There is an open invitation to this address."""
 
     code, status, title = "invited_already", 409, "This person has already been invited"
-    message = "This address has already been invited. You can send the link again from the page People."
+    message = "This address has already been invited. You can send the link again from the People page."
 
 
 class TooManyInvitations(TooManyRequests):
@@ -350,7 +350,7 @@ def _check_limits(estab_id: str, others: list[PersonInvitation]) -> None:
     if len(others) >= MAX_OPEN:
         raise TooManyInvitations(
             f"{len(others)} people whom your school invited have not answered yet, and more cannot be invited at the "
-            "same time. On the page People you can cancel an invitation that is no longer needed.",
+            "same time. On the People page you can cancel an invitation that is no longer needed.",
             reason=f"{len(others)} of {estab_id} are open",
         )
     if (session().scalar(count_query) or 0) >= MAX_A_DAY:

@@ -6,7 +6,7 @@ from idp.foundation.web.contact_fields import EmailForm, colleagues_email, colle
 from idp.invitations.mailing import Recipient
 
 
-class SomebodyElse(EmailForm):
+class PassOnForm(EmailForm):
     """Who decides in place of the reader."""
 
     name = StringField("Their name", filters=[one_line], validators=[colleagues_name])

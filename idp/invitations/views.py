@@ -10,7 +10,7 @@ from idp.foundation.web import security
 from idp.foundation.web.throttle import at_most, limiter
 from idp.invitations import answer, mailing
 from idp.invitations.answer import OpenInvitation
-from idp.invitations.forms import SomebodyElse
+from idp.invitations.forms import PassOnForm
 
 bp = Blueprint("invitations", __name__, url_prefix="/invitations")
 
@@ -39,7 +39,7 @@ def show(secret: str) -> ResponseReturnValue:
 @limiter.limit(at_most(60, "minute"))
 def pass_on(secret: str) -> ResponseReturnValue:
     """Name the person who decides, and have us write to them."""
-    current, form = answer.check(secret), SomebodyElse()
+    current, form = answer.check(secret), PassOnForm()
     form.disclose.label.text = f"Tell {current.client.client_name} who it is"
     if current.is_connected:
         return redirect(url_for(".show", secret=secret), 303)
@@ -47,10 +47,10 @@ def pass_on(secret: str) -> ResponseReturnValue:
         try:
             answer.forward(secret, form.recipient(), disclose=bool(form.disclose.data))
         except (answer.SamePerson, answer.PassedOnTooOften, mailing.TooManyMails) as error:
-            form.email.errors = [error.message]
+            form.refuse(error, form.email)
         else:
             return redirect(url_for(".passed_on"), 303)
-    return _page("pass_on", current, secret, form=form), 422 if form.errors else 200
+    return form.response(_page("pass_on", current, secret, form=form))
 
 
 @bp.get("/passed-on")

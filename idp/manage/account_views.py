@@ -19,26 +19,26 @@ from idp.foundation.web.contact_fields import (
 )
 from idp.foundation.web.forms import Form
 from idp.foundation.web.throttle import at_most, limiter
-from idp.signin import email_change, mobile, mobile_change, step_up
-from idp.signin.forms import MobileCode
+from idp.signin import email_change, mobile, mobile_change, step_up, undo_changes
+from idp.signin.forms import MobileCodeForm
 
 bp = Blueprint("account", __name__, url_prefix="/manage/account")
 
 
-class Name(Form):
+class NameForm(Form):
     """The person's name."""
 
     name = StringField("Your name", filters=[one_line], validators=[person_name])
 
 
-class NewAddress(EmailForm):
-    """The address in place of the present one."""
+class NewEmailForm(EmailForm):
+    """The new e-mail address."""
 
     email = EmailField("Your new e-mail address", validators=[email_address])
 
 
-class NewNumber(Form):
-    """The number in place of the present one."""
+class NewMobileForm(Form):
+    """The new mobile number."""
 
     mobile = TelField("Your new mobile number", validators=[mobile_number])
 
@@ -53,13 +53,13 @@ def home() -> ResponseReturnValue:
 
 @bp.route("/name", methods=["GET", "POST"])
 @security.person
-def name() -> ResponseReturnValue:
+def change_name() -> ResponseReturnValue:
     """Change the name."""
     person = current_user.person
-    form = Name(name=person.name)
+    form = NameForm(name=person.name)
     if form.validate_on_submit():
         people.change_name(person, form.name.data)
-        flash("Your name is changed.", "success")
+        flash("Your name has been changed.", "success")
         return redirect(url_for(".home"), 303)
     return render_template("manage/account_name.html", form=form), 422 if form.errors else 200
 
@@ -67,20 +67,20 @@ def name() -> ResponseReturnValue:
 @bp.route("/email", methods=["GET", "POST"])
 @security.person
 @step_up.recent_sign_in_required
-def email() -> ResponseReturnValue:
+def change_email() -> ResponseReturnValue:
     """Send a link to a new address."""
-    person, form = current_user.person, NewAddress()
+    person, form = current_user.person, NewEmailForm()
     if form.validate_on_submit():
         address = parse_email(form.email.data)
         try:
             email_change.begin(person, address)
         except Refusal as error:
-            form.email.errors = [error.message]
+            form.refuse(error, form.email)
         else:
             flash(f"We have sent a link to {address}. Your address changes when you open it.", "info")
             return redirect(url_for(".home"), 303)
-    page = render_template("manage/account_email.html", form=form, person=person)
-    return page, 422 if form.errors else 200
+    page = render_template("manage/account_email.html", form=form, person=person, days=undo_changes.LIFETIME.days)
+    return form.response(page)
 
 
 @bp.route("/email/<secret>", methods=["GET", "POST"])
@@ -95,7 +95,8 @@ def confirm_email(secret: str) -> ResponseReturnValue:
         else:
             username = current_user.person.username
             message = (
-                f"Your e-mail address is now {address}. It signs in to another account, so here sign in as {username}."
+                f"Your e-mail address is now {address}. That address already signs in to another account. "
+                f"Sign in to this one with your username, {username}."
             )
             flash(message, "success")
         return redirect(url_for(".home"), 303)
@@ -107,37 +108,39 @@ def confirm_email(secret: str) -> ResponseReturnValue:
 @step_up.recent_sign_in_required
 def change_mobile() -> ResponseReturnValue:
     """Send a code to a new number."""
-    person, form = current_user.person, NewNumber()
+    person, form = current_user.person, NewMobileForm()
     if form.validate_on_submit():
         try:
             mobile_change.begin(person, parse_mobile(form.mobile.data))
         except Refusal as error:
-            form.mobile.errors = [error.message]
+            form.refuse(error, form.mobile)
         else:
             return redirect(url_for(".confirm_mobile"), 303)
-    page = render_template("manage/account_mobile.html", form=form, number=mobile.readable(person.mobile))
-    return page, 422 if form.errors else 200
+    page = render_template(
+        "manage/account_mobile.html", form=form, number=mobile.readable(person.mobile), days=undo_changes.LIFETIME.days
+    )
+    return form.response(page)
 
 
 @bp.route("/mobile/code", methods=["GET", "POST"])
 @security.person
 def confirm_mobile() -> ResponseReturnValue:
     """The code that was sent to the new number."""
-    person, form = current_user.person, MobileCode()
+    person, form = current_user.person, MobileCodeForm()
     if not mobile_change.is_waiting(person) and not form.is_submitted():
         return redirect(url_for(".home"), 303)
     if form.validate_on_submit():
         try:
             mobile_change.confirm(person, form.code.data)
-        except Refusal as error:  # no rollback: the try is counted
-            form.code.errors = [error.message]
+        except Refusal as error:  # no rollback: the attempt is counted
+            form.refuse(error, form.code)
         else:
             flash(
-                "Your mobile number is changed. From this time tomorrow you can use it to set a new password.",
+                "Your mobile number has been changed. From this time tomorrow you can use it to set a new password.",
                 "success",
             )
             return redirect(url_for(".home"), 303)
-    return render_template("manage/account_mobile_code.html", form=form), 422 if form.errors else 200
+    return form.response(render_template("manage/account_mobile_code.html", form=form))
 
 
 @bp.errorhandler(links.LinkRefused)

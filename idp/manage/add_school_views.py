@@ -84,7 +84,7 @@ def signed_out_meanwhile(_refused: Refusal) -> ResponseReturnValue:
 
 
 def _show_or_add(school: School, return_to: str | None, begun: Registration | None = None) -> ResponseReturnValue:
-    form = forms.AddSchool()
+    form = forms.AddSchoolForm()
     if form.validate_on_submit():
         signed_in = session.current()
         if signed_in is not None and not step_up.is_recent(signed_in):
@@ -92,7 +92,7 @@ def _show_or_add(school: School, return_to: str | None, begun: Registration | No
         try:
             return _add(school, return_to, begun)
         except add_school.TooManySchools as error:
-            form.form_errors.append(error.message)
+            form.refuse(error)
         except signup.CompletedAlready:
             return redirect(form_drafts.request_address(), 303)
     page = render_template(
@@ -100,7 +100,7 @@ def _show_or_add(school: School, return_to: str | None, begun: Registration | No
         partner=origin.find_by_path(return_to),
         mobile=contact_fields.readable_mobile(current_user.person.mobile), return_to=return_to, registration=begun,
     )  # fmt: skip
-    return page, 422 if form.errors else 200
+    return form.response(page)
 
 
 def _add(school: School, return_to: str | None, begun: Registration | None) -> ResponseReturnValue:

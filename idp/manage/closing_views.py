@@ -1,4 +1,4 @@
-"""Pages on which a closed school releases its sharing, and its successor decides whether to continue it."""
+"""Pages on which a closing or closed school releases its sharing, and its successor decides whether to continue it."""
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -9,7 +9,7 @@ from idp.estabs.permissions import Action
 from idp.foundation import scopes
 from idp.foundation.errors import NotFound
 from idp.foundation.web import form_drafts, security
-from idp.manage.sharing_views import Authority, another_school
+from idp.manage.sharing_views import DeclarationForm, another_school
 from idp.sharing import agreements, closures, continuing, protected_data
 from idp.sharing.continuing import Offer
 from idp.signin import step_up
@@ -38,8 +38,8 @@ def home() -> ResponseReturnValue:
 @form_drafts.form_shown_at("manage.closing.home")
 def release(school_id: int) -> ResponseReturnValue:
     """Let a successor continue what this school shares."""
-    continuing.release(school_id, by=current_user.membership)
-    flash("The school that follows can continue with what your school shares. Its owners decide.", "success")
+    successor = continuing.release(school_id, by=current_user.membership)
+    flash(f"{successor.name} can now take over your sharing. Its owners decide about each service.", "success")
     return redirect(url_for(".home"), 303)
 
 
@@ -48,7 +48,8 @@ def release(school_id: int) -> ResponseReturnValue:
 @form_drafts.form_shown_at("manage.closing.home")
 def take_back(school_id: int) -> ResponseReturnValue:
     """Take the release back, while the successor has not decided."""
-    continuing.take_back(school_id, by=current_user.membership)
+    if (successor := continuing.take_back(school_id, by=current_user.membership)) is not None:
+        flash(f"{successor.name} can no longer take over your sharing.", "success")
     return redirect(url_for(".home"), 303)
 
 
@@ -63,28 +64,28 @@ def continue_sharing(release_id: str) -> ResponseReturnValue:
         flash("Your school has already decided about this.", "info")
         return redirect(url_for("manage.home"), 303)
     if offer is None:
-        raise NotFound(reason=f"{release_id} is no release that {member.estab_id} can decide about")
-    form = Authority()
+        raise NotFound(reason=f"{release_id} is not a release that {member.estab_id} can decide about")
+    form = DeclarationForm()
     if "second_step" in request.form:
         form_drafts.save()
         return redirect(url_for("manage.security.second_step", next=form_drafts.form_address(), reason="data"), 303)
     if request.method == "POST" and _record_decision(offer, form):
-        flash(f"Your school continues with the services of {offer.estab.name} that you ticked.", "success")
+        flash("Your school now shares with the services that you ticked.", "success")
         return redirect(url_for("manage.home"), 303)
     fields = request.form if request.method == "POST" else form_drafts.saved_fields()
     if fields is None:
-        services = {service.client.id for service in offer.services if service.obstacle is None}
-        areas = {f"{service.client.id} {name}" for service in offer.services for name in service.ticked}
+        ticked_services = {service.client.id for service in offer.services if service.obstacle is None}
+        ticked_areas = {f"{service.client.id} {name}" for service in offer.services for name in service.ticked}
     else:
-        services, areas = set(fields.getlist("service")), set(fields.getlist("area"))
+        ticked_services, ticked_areas = set(fields.getlist("service")), set(fields.getlist("area"))
     page = render_template(
-        "manage/continue.html", member=member, offer=offer, form=form, services=services, areas_ticked=areas,
-        missing_step=step_up.missing_step(current_user) if _is_protected(offer) else None,
+        "manage/continue.html", member=member, offer=offer, form=form, ticked_services=ticked_services,
+        ticked_areas=ticked_areas, missing_step=step_up.missing_step(current_user) if _is_protected(offer) else None,
     )  # fmt: skip
     return page, 422 if form.errors else 200
 
 
-def _record_decision(offer: Offer, form: Authority) -> bool:
+def _record_decision(offer: Offer, form: DeclarationForm) -> bool:
     """Record the decision; False, with an error in `form`, if it cannot be recorded."""
     member, ticked = current_user.membership, frozenset(request.form.getlist("service"))
     if not form.validate():

@@ -52,7 +52,7 @@ def remove() -> ResponseReturnValue:
     if request.method == "POST":  # a HEAD has no CSRF token, and must not remove anything
         removed = endpoints.remove_for_school(request.form.get("endpoint", ""), by=member)
         if removed:
-            flash("The server is disconnected and removed. It can send nothing more.", "success")
+            flash("The server has been disconnected and removed. It can send nothing more.", "success")
         else:
             flash("That server is no longer connected.", "info")
         return redirect(url_for(".home"), 303)

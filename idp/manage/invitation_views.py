@@ -23,7 +23,7 @@ from idp.signin import session
 bp = Blueprint("invitation", __name__, url_prefix="/invitation")
 
 
-class NewPerson(Form):
+class NewPersonForm(Form):
     """A person without an account."""
 
     name = StringField("Your name", filters=[one_line], validators=[person_name])
@@ -63,7 +63,7 @@ def _accept_as(person: Administrator, invitation: PersonInvitation, secret: str)
 
 
 def _accept_as_new(invitation: PersonInvitation, secret: str) -> ResponseReturnValue:
-    form = NewPerson(name=invitation.name)
+    form = NewPersonForm(name=invitation.name)
     if form.validate_on_submit():
         _, welcome = person_invitations.accept_as_new(
             secret, name=form.name.data, mobile=parse_mobile(form.mobile.data)

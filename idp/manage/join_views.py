@@ -20,7 +20,7 @@ from idp.signin import step_up
 bp = Blueprint("join", __name__, url_prefix="/join")
 
 
-class JoinDecision(Form):
+class JoinDecisionForm(Form):
     """The role for a person who asks to join."""
 
     role = RadioField(
@@ -40,7 +40,7 @@ class JoinDecision(Form):
 @step_up.recent_sign_in_required
 def decide(request_id: str) -> ResponseReturnValue:
     """Show who asks to join; on a button, approve or decline the request."""
-    owner, form = current_user.membership, JoinDecision()
+    owner, form = current_user.membership, JoinDecisionForm()
     try:
         join_request = join.find_for_owner(owner, request_id)
     except NotFound:
@@ -72,7 +72,7 @@ def _choose_other_school(owner: Membership, request_id: str) -> ResponseReturnVa
     return redirect(url_for("signin.schools.choose", next=url_for(".decide", request_id=request_id)), 303)
 
 
-def _page(join_request: JoinRequest, form: JoinDecision) -> ResponseReturnValue:
+def _page(join_request: JoinRequest, form: JoinDecisionForm) -> ResponseReturnValue:
     page = render_template(
         "manage/join.html", join_request=join_request, form=form,
         relation=review.describe_address(join_request.email, join_request.estab.school.website_host),

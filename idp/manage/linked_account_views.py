@@ -1,4 +1,4 @@
-"""On the page Security: link one's own account of Microsoft 365 or Google Workspace, and unlink it."""
+"""On the Security page: link one's own account of Microsoft 365 or Google Workspace, and unlink it."""
 
 from flask import Blueprint, flash, redirect, render_template, request
 from flask.typing import ResponseReturnValue
@@ -39,5 +39,5 @@ def unlink(name: str) -> ResponseReturnValue:
             return redirect(HOME, 303)
         return render_template("manage/unlink_account.html", kind=kind, account=account)
     if linking.unlink(person, name):
-        flash(f"Your {kind.account} is unlinked. It can no longer be used to sign in.", "success")
+        flash(f"Your {kind.account} has been unlinked. It can no longer be used to sign in.", "success")
     return redirect(HOME, 303)

@@ -1,4 +1,4 @@
-"""Below the page Security: a person's own password, and where they are signed in."""
+"""Below the Security page: a person's own password, and where they are signed in."""
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -9,7 +9,7 @@ from idp.foundation.web import admission, form_drafts, security
 from idp.foundation.web.throttle import at_most, limiter
 from idp.manage import second_step_setup
 from idp.signin import devices, factors, own_password, own_sessions, password, session, sign_ins, step_up
-from idp.signin.forms import ChangePassword
+from idp.signin.forms import ChangePasswordForm
 
 MAX_PAGE = 100
 """The last page of the list of sign-ins: no list has more (`signin.retention`)."""
@@ -24,15 +24,14 @@ def change_password() -> ResponseReturnValue:
     """The current password and a new one. A person with a second factor must have signed in with it moments ago."""
     if factors.has_any(current_user.id) and not step_up.is_recent(current_user):
         return step_up.sign_in_again()
-    form = ChangePassword()
+    form = ChangePasswordForm()
     if not form.validate_on_submit() or not _change_password(form):
-        page = render_template("manage/change_password.html", form=form, person=current_user.person)
-        return page, 422 if form.errors else 200
-    flash("Your password is changed. You are signed out everywhere else.", "success")
+        return form.response(render_template("manage/change_password.html", form=form, person=current_user.person))
+    flash("Your password has been changed. You are signed out everywhere else.", "success")
     return redirect(url_for("manage.security.home"), 303)
 
 
-def _change_password(form: ChangePassword) -> bool:
+def _change_password(form: ChangePasswordForm) -> bool:
     """Change the password; False, with errors in the form, if either password is refused."""
     current, chosen, device = form.current_password.data, form.password.data, devices.device_id()
     if reason := password.rejection_reason(chosen, current_user.person):
@@ -41,10 +40,10 @@ def _change_password(form: ChangePassword) -> bool:
     try:
         own_password.change(current_user.id, current, chosen, device=device, sid=current_user.sid)
     except own_password.WrongCurrentPassword as error:  # no rollback: the guess is counted
-        form.current_password.errors = [error.message]
+        form.refuse(error, form.current_password)
         return False
     except TooManyRequests as error:
-        form.form_errors.append(error.message)
+        form.refuse(error)
         return False
     session.renew(current_user.amr)
     return True
@@ -74,7 +73,7 @@ def list_sign_ins() -> ResponseReturnValue:
 @security.own_account
 @step_up.recent_sign_in_required
 def other_sessions() -> ResponseReturnValue:
-    """After a factor was changed: offer to end the person's other sessions (ASVS 7.4.3), and go on."""
+    """After a factor was changed: offer to end the person's other sessions (ASVS 7.4.3), and continue."""
     flow = second_step_setup.current()
     others = own_sessions.others(current_user, request.remote_addr or "")
     if request.method == "POST":

@@ -1,4 +1,4 @@
-"""A person's passkeys on the page Security: add, rename and remove them."""
+"""A person's passkeys on the Security page: add, rename and remove them."""
 
 from contextlib import suppress
 
@@ -10,7 +10,7 @@ from idp.foundation.web import browser_store, form_drafts, security
 from idp.foundation.web.throttle import at_most, limiter
 from idp.manage import second_step_setup
 from idp.signin import devices, factor_removal, factors, passkey_sign_in, passkeys, session, step_up
-from idp.signin.forms import PasskeyName
+from idp.signin.forms import PasskeyNameForm
 
 bp = Blueprint("passkeys", __name__, url_prefix="/passkeys")
 
@@ -20,7 +20,7 @@ bp = Blueprint("passkeys", __name__, url_prefix="/passkeys")
 @step_up.recent_sign_in_required
 def add() -> ResponseReturnValue:
     """Add a passkey of this device, or of another one that the browser reaches."""
-    person, form = current_user.person, PasskeyName()
+    person, form = current_user.person, PasskeyNameForm()
     if form.validate_on_submit():
         try:
             passkey = passkeys.register(
@@ -32,7 +32,7 @@ def add() -> ResponseReturnValue:
         else:
             factors.note_added(person, factors.PASSKEY)
             session.renew(current_user.amr | passkey_sign_in.METHODS)  # they have shown two factors
-            flash(f'Your passkey "{passkey.name}" is added.', "success")
+            flash(f'Your passkey "{passkey.name}" has been added.', "success")
             return redirect(second_step_setup.address_after_adding(person.id), 303)
     is_first, back = not factors.has_any(person.id), second_step_setup.current().back_address
     page = render_template("manage/add_passkey.html", form=form, is_first=is_first, back=back)
@@ -54,7 +54,7 @@ def options() -> ResponseReturnValue:
 def rename(passkey_id: str) -> ResponseReturnValue:
     """Rename a passkey; an empty name changes nothing."""
     passkey = passkeys.get(current_user.id, passkey_id)
-    form = PasskeyName(name=passkey.name)
+    form = PasskeyNameForm(name=passkey.name)
     if form.validate_on_submit():
         if form.name.data:
             passkeys.rename(current_user.id, passkey_id, form.name.data)
@@ -72,7 +72,7 @@ def remove(passkey_id: str) -> ResponseReturnValue:
     if request.method == "POST":
         with suppress(factor_removal.FactorNeeded):  # the page says so
             factor_removal.remove_passkey(person, passkey_id)
-            flash("The passkey is removed. It no longer signs you in.", "success")
+            flash("The passkey has been removed. It no longer signs you in.", "success")
             return redirect(second_step_setup.address_after_change(second_step_setup.current()), 303)
     page = render_template(
         "manage/remove_passkey.html", passkey=passkeys.get(person.id, passkey_id),

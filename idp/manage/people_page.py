@@ -1,4 +1,4 @@
-"""The data of the page People: who acts for the school, who is invited, and who asks to join."""
+"""The data of the People page: who acts for the school, who is invited, and who asks to join."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""The page People: who acts for the school. Owners invite people, change roles, remove people and hand over."""
+"""The People page: who acts for the school. Owners invite people, change roles, remove people and hand over."""
 
 from flask import Blueprint, flash, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
@@ -62,23 +62,24 @@ def home() -> ResponseReturnValue:
 @step_up.recent_sign_in_required
 @limiter.limit(at_most(60, "hour"), methods=["POST"])
 def invite() -> ResponseReturnValue:
-    """Invite a person. Neither the answer nor the mail depends on whether the address has an account."""
+    """Invite a person. Neither the response nor the mail depends on whether the address has an account."""
     owner, form = _require_owner(), InviteForm()
     if form.validate_on_submit():
         try:
             person_invitations.invite(form.name.data, parse_email(form.email.data), form.role.data, by=owner)
         except (person_invitations.MemberAlready, person_invitations.InvitedAlready) as error:
-            form.email.errors = [error.message]
+            form.refuse(error, form.email)
         except person_invitations.TooManyInvitations as error:
-            form.form_errors.append(error.message)
+            form.refuse(error)
         else:
             flash(f"We have sent {form.name.data} an e-mail with a link to accept.", "success")
             return redirect(url_for(".home"), 303)
     days = runtime.settings().onboarding.invitation_lifetime_days
-    page = render_template(
-        "manage/people/invite.html", form=form, school=owner.estab.name, role_details=SUMMARIES, days=days
+    return form.response(
+        render_template(
+            "manage/people/invite.html", form=form, school=owner.estab.name, role_details=SUMMARIES, days=days
+        )
     )
-    return page, 422 if form.errors else 200
 
 
 @bp.post("/invitations/<invitation_id>/resend")
@@ -99,7 +100,7 @@ def resend(invitation_id: str) -> ResponseReturnValue:
 def cancel(invitation_id: str) -> ResponseReturnValue:
     """Take an invitation back."""
     invitation = person_invitations.cancel(invitation_id, by=_require_owner())
-    flash(f"The invitation to {invitation.name} is cancelled. Its link no longer works.", "success")
+    flash(f"The invitation to {invitation.name} has been cancelled. Its link no longer works.", "success")
     return redirect(url_for(".home"), 303)
 
 
@@ -175,7 +176,7 @@ def hand_over() -> ResponseReturnValue:
 
 
 def _require_owner() -> Membership:
-    """The person who is signed in. Raises `authority.NotPermitted` for one who is no owner."""
+    """The person who is signed in. Raises `authority.NotPermitted` for one who is not an owner."""
     member: Membership = current_user.membership
     authority.check(member, Action.MANAGE_PEOPLE)
     return member

@@ -1,4 +1,4 @@
-"""On the page Security, for owners: require a second step of everyone who acts for the school."""
+"""On the Security page, for owners: require a second step of everyone who acts for the school."""
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue

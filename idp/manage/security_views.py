@@ -1,4 +1,4 @@
-"""The page Security of a person's own account: how they sign in, and their second factors."""
+"""The Security page of a person's own account: how they sign in, and their second factors."""
 
 from contextlib import suppress
 
@@ -20,7 +20,7 @@ from idp.signin import (
     session,
     step_up,
 )
-from idp.signin.forms import SecondStep
+from idp.signin.forms import SecondStepForm
 
 bp = Blueprint("security", __name__, url_prefix="/manage/security")
 bp.register_blueprint(passkey_views.bp)
@@ -58,7 +58,7 @@ def second_step() -> ResponseReturnValue:
 @step_up.recent_sign_in_required
 def set_up_app() -> ResponseReturnValue:
     """Set up an authenticator app by a code of it, or replace the one in use."""
-    person, form, flow = current_user.person, SecondStep(), second_step_setup.current()
+    person, form, flow = current_user.person, SecondStepForm(), second_step_setup.current()
     if form.validate_on_submit():
         try:
             replaced = authenticator_app.finish(person.id, current_user.sid, form.code.data)
@@ -88,7 +88,7 @@ def remove_app() -> ResponseReturnValue:
         with suppress(factor_removal.FactorNeeded):  # the page says so
             if not factor_removal.remove_app(person):
                 return redirect(url_for(".home"), 303)
-            flash("Your authenticator app is removed.", "success")
+            flash("Your authenticator app has been removed.", "success")
             return redirect(second_step_setup.address_after_change(second_step_setup.current()), 303)
     page = render_template(
         "manage/remove_app.html", is_held=authenticator_app.is_set_up(person.id),
@@ -120,13 +120,13 @@ def make_recovery_codes() -> ResponseReturnValue:
 def put_off() -> ResponseReturnValue:
     """Do not ask the person to set up a second step for 30 days."""
     second_step_offer.snooze(current_user.id)
-    flash("We will ask you again in 30 days. You can set up a second step on the page Security at any time.", "info")
+    flash("We will ask you again in 30 days. You can set up a second step on the Security page at any time.", "info")
     return redirect(url_for("manage.home"), 303)
 
 
 @bp.errorhandler(authenticator_app.SetUpExpired)
 def set_up_expired(error: authenticator_app.SetUpExpired) -> ResponseReturnValue:
-    """Show a new picture; or the page Security, where a second click finds the app set up."""
+    """Show a new picture; or the Security page, where a second click finds the app set up."""
     flow = second_step_setup.current()
     if authenticator_app.is_set_up(current_user.id):
         return redirect(flow.return_path, 303)

@@ -23,7 +23,7 @@ from idp.signin import step_up
 bp = Blueprint("sharing", __name__, url_prefix="/manage/sharing")
 
 
-class Authority(Form):
+class DeclarationForm(Form):
     """The declaration of a person who agrees to more."""
 
     authority = BooleanField(
@@ -56,7 +56,7 @@ def renew(client_id: str) -> ResponseReturnValue:
         )  # fmt: skip
         until = overview.to_shared(given).until
         subject = "The connection of your school's server" if shared.is_server else f"Sharing with {shared.name}"
-        flash(f"{subject} is renewed until {until}.", "success")
+        flash(f"{subject} has been renewed until {until}.", "success")
         return redirect(url_for("manage.home"), 303)
     missing = step_up.missing_step(current_user) if scopes.specially_protected(agreement.scopes) else None
     return render_template(
@@ -76,7 +76,7 @@ def review(client_id: str) -> ResponseReturnValue:
     if client is None or pending_review is None:
         flash(f"There is nothing to decide about {shared.name} at the moment.", "info")
         return redirect(url_for("manage.home"), 303)
-    form, ticked = Authority(), frozenset(request.form.getlist("area"))
+    form, ticked = DeclarationForm(), frozenset(request.form.getlist("area"))
     if "second_step" in request.form:
         form_drafts.save()
         return redirect(url_for("manage.security.second_step", next=form_drafts.form_address(), reason="data"), 303)
@@ -94,7 +94,7 @@ def review(client_id: str) -> ResponseReturnValue:
     return page, 422 if form.errors else 200
 
 
-def _record_decision(client_id: str, member: Membership, form: "Authority", ticked: frozenset[str]) -> bool:
+def _record_decision(client_id: str, member: Membership, form: "DeclarationForm", ticked: frozenset[str]) -> bool:
     """Record the decision of the button that was pressed; False, with an error in `form`, if it cannot be recorded."""
     replaces, shown = request.form.get("replaces", ""), request.form.get("shown", "")
     if "decline" in request.form:

@@ -16,7 +16,7 @@ from idp.sharing import mis
 bp = Blueprint("system", __name__, url_prefix="/manage")
 
 
-class System(Form):
+class SystemForm(Form):
     """The school's system."""
 
     mis = RadioField(
@@ -30,7 +30,7 @@ class System(Form):
 @security.person
 def change() -> ResponseReturnValue:
     """Name the system. If services do not work with it, the page asks for confirmation."""
-    member, form, stopping = current_user.membership, System(), []
+    member, form, stopping = current_user.membership, SystemForm(), []
     authority.check(member, Action.NAME_MIS)
     form.mis.choices = [(choice.code, choice.name) for choice in mis.choices()]
     if form.validate_on_submit():

@@ -124,7 +124,7 @@ def pause_sharing(client_id: str) -> ResponseReturnValue:
         flash(f"{_subject(shared)} is already {'over' if shared.state == 'expired' else 'paused'}.", "info")
     else:
         verb = "sends" if shared.is_server else "receives"
-        flash(f"{_subject(shared)} is paused. It {verb} nothing until you resume.", "success")
+        flash(f"{_subject(shared)} has been paused. It {verb} nothing until you resume.", "success")
     return redirect(url_for(".home"), 303)
 
 

@@ -86,7 +86,7 @@ def verify(estab_id: str) -> None:
     Partners it has authorised receive data with their next refresh; the school is not asked again.
     """
     review_row = review.verify(estab_id, by=command.acting_operator())
-    click.echo(f"{review_row.estab.name} is verified.")
+    click.echo(f"{review_row.estab.name} has been verified.")
 
 
 @commands.command()
@@ -96,7 +96,7 @@ def verify(estab_id: str) -> None:
 def reject(estab_id: str, reason: str) -> None:
     """Reject the registration, or give up checking it. Its owners are told why, and the school may register again."""
     review_row = review.reject(estab_id, reason, by=command.acting_operator())
-    click.echo(f"{review_row.estab.name} is rejected.")
+    click.echo(f"{review_row.estab.name} has been rejected.")
 
 
 @commands.group("join")
@@ -150,7 +150,7 @@ def decline(request_id: str) -> None:
     """Decline the request, or confirm that an owner declined it. The person is told by e-mail, once."""
     join_request = join.find(request_id)
     join.decline(join_request, by=command.acting_operator())
-    click.echo(f"The request of {join_request.name} to join {join_request.estab.name} is declined.")
+    click.echo(f"The request of {join_request.name} to join {join_request.estab.name} has been declined.")
 
 
 def _account_username(join_request: JoinRequest) -> str | None:

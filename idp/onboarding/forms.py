@@ -22,7 +22,7 @@ def is_declared(_form: Form, field: BooleanField) -> None:
         raise ValidationError("Tick the box to confirm that you are allowed to authorise sharing for this school")
 
 
-class YourDetails(EmailForm):
+class DetailsForm(EmailForm):
     """The registration form, before the address is verified."""
 
     name = StringField("Your name", filters=[one_line], validators=[person_name])
@@ -41,13 +41,13 @@ class YourDetails(EmailForm):
         return Details(name=str(self.name.data), email=email, mobile=parse_mobile(self.mobile.data))
 
 
-class SignUp(YourDetails):
+class SignUpForm(DetailsForm):
     """The same form after verification, without the address, which can no longer change."""
 
-    email = sure = None
+    email = confirmed_email = None
 
 
-class AddSchool(Form):
+class AddSchoolForm(Form):
     """A further school for a person who is signed in: all else is known."""
 
     declaration = BooleanField(
@@ -55,7 +55,7 @@ class AddSchool(Form):
     )
 
 
-class Address(EmailForm):
+class CorrectedEmailForm(EmailForm):
     """A corrected address."""
 
     email = EmailField("The right e-mail address", validators=[email_address])
@@ -65,13 +65,13 @@ class Address(EmailForm):
         return parse_email(self.email.data)
 
 
-class HandoverCode(Form):
+class HandoverCodeForm(Form):
     """The code that the other browser shows."""
 
     code = StringField("Six-digit code", filters=[one_line], validators=[InputRequired("Enter the six-digit code")])
 
 
-class OwnPassword(Form):
+class OwnPasswordForm(Form):
     """A password that the owner chooses in place of the generated one."""
 
     password = PasswordField("Your own password")

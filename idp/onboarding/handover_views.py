@@ -29,7 +29,7 @@ def redirect_to_step(registration: Registration) -> ResponseReturnValue:
 def code(registration_id: str) -> ResponseReturnValue:
     """Show the code in the browser that opened the link; take it in the browser that began."""
     registration = signup.find_in_browser(registration_id, browser.digest())
-    step, form = signup.step(registration, browser.digest()), forms.HandoverCode()
+    step, form = signup.step(registration, browser.digest()), forms.HandoverCodeForm()
     if step == "show_code":
         current_code = handover.code(registration)
         return render_template("onboarding/show_code.html", registration=registration, code=current_code)
@@ -43,7 +43,8 @@ def code(registration_id: str) -> ResponseReturnValue:
         else:
             return redirect_to_step(registration)
     page = render_template(
-        "onboarding/enter_code.html", registration=registration, form=form, address=forms.Address(formdata=None),
+        "onboarding/enter_code.html", registration=registration, form=form,
+        address=forms.CorrectedEmailForm(formdata=None),
         return_link=origin.return_link(registration, browser.digest()),
     )  # fmt: skip
     return page, 422 if form.errors else 200

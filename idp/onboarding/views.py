@@ -70,7 +70,7 @@ def details() -> ResponseReturnValue:
     if (response := _redirect_with_account(add_page)) is not None:
         return response
     registration = signup.find_open(browser.digest())  # perhaps for another school, but by the same person
-    form = forms.YourDetails(data=_form_data(registration) if registration else None)
+    form = forms.DetailsForm(data=_form_data(registration) if registration else None)
     if form.validate_on_submit():
         submitted, browser_digest = form.details(), browser.ensure_cookie()
         registration = _catch_too_many(
@@ -95,7 +95,7 @@ def check_email(registration_id: str) -> ResponseReturnValue:
     registration = signup.find_in_browser(registration_id, browser.digest())
     if signup.step(registration, browser.digest()) != "check_email":
         return redirect_to_step(registration)
-    return _check_email(registration, forms.Address())
+    return _check_email(registration, forms.CorrectedEmailForm())
 
 
 @bp.post("/register/<registration_id>/resend")
@@ -123,7 +123,7 @@ def correct_address(registration_id: str) -> ResponseReturnValue:
     registration = signup.find_in_browser(registration_id, browser.digest())
     if not registration.began_in(browser.digest()):
         return redirect_to_step(registration)
-    form = forms.Address()
+    form = forms.CorrectedEmailForm()
     if not form.validate_on_submit():
         return _check_email(registration, form)
     try:
@@ -203,7 +203,7 @@ def sign_up(registration_id: str) -> ResponseReturnValue:
     add_page = url_for("manage.add_school.add_begun", registration_id=registration.id)
     if (response := _redirect_with_account(add_page, registration.email)) is not None:
         return response
-    form = forms.SignUp(data=_form_data(registration))
+    form = forms.SignUpForm(data=_form_data(registration))
     if not form.validate_on_submit():
         return_to = registration.return_to if registration.began_in(browser.digest()) else None
         other_person = current_user.name if getattr(current_user, "kind", None) == "administrator" else None
@@ -211,7 +211,7 @@ def sign_up(registration_id: str) -> ResponseReturnValue:
             "onboarding/sign_up.html", form=form, registration=registration, return_to=return_to,
             other_person=other_person,
         )  # fmt: skip
-        return page, _status(form)
+        return form.response(page)
     generated = _generate_password()
     try:
         submitted = form.details_with(registration.email)
@@ -249,7 +249,7 @@ def own_password(registration_id: str) -> ResponseReturnValue:
     """
     registration = signup.find_in_browser(registration_id, browser.digest())
     person = first_credentials.require_owner(registration, browser.digest())
-    form = forms.OwnPassword()
+    form = forms.OwnPasswordForm()
     password = form.password.data or ""
     if reason := first_credentials.rejection_reason(person, password):
         form.password.errors = [reason]
@@ -307,7 +307,7 @@ def form_expired(_error: CSRFError) -> ResponseReturnValue:
 
 
 def _details_after_expiry(school_id: int) -> ResponseReturnValue:
-    form = forms.YourDetails()
+    form = forms.DetailsForm()
     form.form_errors.append(pages.form_expired_reason("check it and sign up again"))
     try:
         return _details(signup.school_to_register(school_id, _return_to()), form)
@@ -315,22 +315,22 @@ def _details_after_expiry(school_id: int) -> ResponseReturnValue:
         return pages.refusal(error)
 
 
-def _details(school: School, form: forms.YourDetails) -> ResponseReturnValue:
+def _details(school: School, form: forms.DetailsForm) -> ResponseReturnValue:
     return_to = _return_to()
     browser.ensure_cookie()
     partner = origin.find_by_path(return_to)
     page = render_template("onboarding/details.html", form=form, school=school, partner=partner, return_to=return_to)
-    return page, _status(form)
+    return form.response(page)
 
 
-def _check_email(registration: Registration, form: forms.Address) -> ResponseReturnValue:
+def _check_email(registration: Registration, form: forms.CorrectedEmailForm) -> ResponseReturnValue:
     minutes = runtime.settings().onboarding.proof_lifetime // 60
     page = render_template("onboarding/check_email.html", registration=registration, form=form, minutes=minutes)
-    return page, _status(form)
+    return form.response(page)
 
 
 def _credentials(
-    registration: Registration, password: str, form: forms.OwnPassword | None = None
+    registration: Registration, password: str, form: forms.OwnPasswordForm | None = None
 ) -> ResponseReturnValue:
     """The page of the username and password, rendered only in the response to the POST.
 
@@ -343,12 +343,12 @@ def _credentials(
     post_redirect_get.mark_secret_page(back_to=url_for(".done", registration_id=registration.id))
     if began_here and not _is_signed_in_as(owner):
         runtime.ports().sign_in(owner.id)
-    form = form or forms.OwnPassword(formdata=None)
+    form = form or forms.OwnPasswordForm(formdata=None)
     page = render_template(
         "onboarding/credentials.html", registration=registration, owner=owner, password=password, form=form,
         began_here=began_here, return_link=origin.return_link(registration, browser.digest()), address=runtime.url("/"),
     )  # fmt: skip
-    return page, _status(form)
+    return form.response(page)
 
 
 def _is_signed_in_as(person: Administrator | None) -> bool:
@@ -392,9 +392,5 @@ def _catch_too_many(form: Form, send: Callable[[], Registration]) -> Registratio
         with database.savepoint():
             return send()
     except TooManyRequests as error:
-        form.form_errors.append(error.message)
+        form.refuse(error)
         return None
-
-
-def _status(form: Form) -> int:
-    return 422 if form.errors else 200

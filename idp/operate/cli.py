@@ -70,7 +70,9 @@ def suspend(estab: str, reason: str) -> None:
     Its agreements stand; `restore` undoes it.
     """
     account = standing.suspend(estab, by=acting_operator(), reason=reason)
-    click.echo(f"{account.name} ({account.estab_id}) is suspended; `idp estabs restore {account.estab_id}` undoes it.")
+    click.echo(
+        f"{account.name} ({account.estab_id}) has been suspended; `idp estabs restore {account.estab_id}` undoes it."
+    )
 
 
 @estabs.command("restore")

@@ -70,7 +70,7 @@ def remove(estab: str, reason: str) -> None:
     """Remove a school's server: it can send nothing more until the school connects it again with a new code."""
     account = accounts.look_up(estab)
     endpoint = endpoints.remove_by_staff(account.id, by=acting_operator(), reason=reason)
-    click.echo(f"{endpoint.name} of {account.name} ({account.estab_id}) is removed; it can send nothing more.")
+    click.echo(f"{endpoint.name} of {account.name} ({account.estab_id}) has been removed; it can send nothing more.")
 
 
 def _row(endpoint: Endpoint) -> dict[str, Any]:

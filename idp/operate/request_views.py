@@ -16,7 +16,7 @@ from idp.partners.metadata import InvalidMetadata
 bp = Blueprint("requests", __name__, url_prefix="/requests")
 
 
-class Decision(Form):
+class DecisionForm(Form):
     """Why a request is declined, and the version of the registration that the page compared it with."""
 
     version = IntegerField("Version", [InputRequired("Please load this page again.")], widget=HiddenInput())
@@ -35,7 +35,7 @@ def list_requests() -> ResponseReturnValue:
 @limiter.limit(at_most(60, "minute"), methods=["POST"])
 def show_request(request_id: str) -> ResponseReturnValue:
     """All that schools would read, and what differs from now; approve the request, or decline it with a reason."""
-    case, form = registration_requests.read(registration_requests.find(request_id)), Decision()
+    case, form = registration_requests.read(registration_requests.find(request_id)), DecisionForm()
     if request.method == "POST" and form.validate():
         try:
             if "approve" in request.form:
@@ -43,7 +43,7 @@ def show_request(request_id: str) -> ResponseReturnValue:
                 flash(f"{client.client_name} is registered as the request says: {client.id}.", "success")
             else:
                 registration_requests.decline(request_id, form.reason.data or "", by=current_user.id)
-                flash("The request is declined.", "success")
+                flash("The request has been declined.", "success")
         except registration_requests.ReasonMissing as error:
             form.reason.errors = [error.message]
         except (registration_requests.AlreadyDecided, registration_requests.ChangedMeanwhile) as error:

@@ -9,7 +9,7 @@ from idp.foundation.web.throttle import at_most, limiter
 from idp.operate import request_views
 from idp.partners import companies, registry
 from idp.signin import developers
-from idp.signin.forms import DeveloperInvitation
+from idp.signin.forms import DeveloperInvitationForm
 
 bp = Blueprint("operate", __name__, url_prefix="/operate")
 bp.register_blueprint(request_views.bp)
@@ -27,7 +27,7 @@ def list_partners() -> ResponseReturnValue:
 @limiter.limit(at_most(60, "minute"), methods=["POST"])
 def show_partner(partner_id: str) -> ResponseReturnValue:
     """A partner, its applications and its people, and a form to invite somebody."""
-    partner, form = companies.by_id(partner_id), DeveloperInvitation()
+    partner, form = companies.by_id(partner_id), DeveloperInvitationForm()
     if request.method == "POST" and form.validate():
         try:
             developers.invite(

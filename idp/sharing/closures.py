@@ -51,7 +51,7 @@ def closing_of(school: School) -> Closing | None:
 
 
 def successors(school: School) -> tuple[Successor, ...]:
-    """The schools that follow, as the register links them; also for a school that is about to close."""
+    """The successors of `school`, as the register links them; also for a school that is about to close."""
     if school.register != gias.REGISTER:
         return ()
     successors = succession.successors([school.register_id])[school.register_id]

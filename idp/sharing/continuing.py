@@ -34,14 +34,14 @@ ALREADY_SHARED: Final = "Your school shares with it already."
 
 
 class NotReleasable(Refusal):
-    """The register does not say that this school follows, or the account may not decide about it."""
+    """The register does not name this school as a successor, or the account may not decide about it."""
 
     code, status, title = "not_releasable", 409, "This school cannot continue with it"
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A service that the closed school shares with, as the following school is asked about it."""
+    """A service that the closed school shares with, as its successor is asked about it."""
 
     agreement: Authorisation
     client: AnyClient
@@ -93,34 +93,38 @@ class Offer:
         return crypto.digest("\n".join(parts)).hex()
 
 
-def release(school_id: int, *, by: Membership) -> None:
-    """Release the sharing of the school of `by` to the school with this id, its successor in the register.
+def release(school_id: int, *, by: Membership) -> School:
+    """Release the sharing of the school of `by` to its successor in the register, which is returned.
 
     Doing it again changes nothing. All owners of the closing school get a mail, and those of the successor if it is
     verified. Raises as `authority.check_and_lock`, and `NotReleasable`.
     """
     authority.check_and_lock(by, Action.CONTINUE_SHARING)
-    _release(by.estab, school_id, by=by.person_id, described=by.person.described_in_mails)
+    return _release(by.estab, school_id, by=by.person_id, described=by.person.described_in_mails)
 
 
-def release_by_staff(closed: str, following: str, *, by: str) -> tuple[Estab, School]:
+def release_by_staff(closed: str, successor: str, *, by: str) -> tuple[Estab, School]:
     """As `release`, by our staff, where no one is left at the closing school. Both are named as for `look_up`."""
-    estab, successor = accounts.look_up(closed), accounts.look_up(following)
+    estab, school_id = accounts.look_up(closed), accounts.look_up(successor).school_id
     lock(Estab, estab.id, shared=True)
-    _release(estab, successor.school_id, by=by, described="our staff")
-    return estab, successor.school
+    return estab, _release(estab, school_id, by=by, described="our staff")
 
 
-def take_back(school_id: int, *, by: Membership) -> None:
-    """Undo `release`, unless the following school has decided. Raises as `authority.check_and_lock`."""
+def take_back(school_id: int, *, by: Membership) -> School | None:
+    """Undo `release`, unless the successor has decided. Raises as `authority.check_and_lock`.
+
+    Returns the successor; None if there was nothing to undo.
+    """
     authority.check_and_lock(by, Action.CONTINUE_SHARING)
     unused = Release.estab_id == by.estab_id, Release.school_id == school_id, Release.used_at.is_(None)
-    if session().scalar(delete(Release).where(*unused).returning(Release.id)) is not None:
-        log.record(events.SHARING_RELEASE_TAKEN_BACK, by=by.person_id, estab=by.estab_id, school=school_id)
+    if session().scalar(delete(Release).where(*unused).returning(Release.id)) is None:
+        return None
+    log.record(events.SHARING_RELEASE_TAKEN_BACK, by=by.person_id, estab=by.estab_id, school=school_id)
+    return session().get_one(School, school_id)
 
 
 def releases(estab_id: str) -> dict[int, Release]:
-    """What the estab with this internal id has released, by the following school."""
+    """What the estab with this internal id has released, by the school that is the successor."""
     rows = session().scalars(select(Release).where(Release.estab_id == estab_id))
     return {row.school_id: row for row in rows}
 
@@ -172,7 +176,7 @@ def move(
     return authorisations
 
 
-def _release(estab: Estab, school_id: int, *, by: str, described: str) -> None:
+def _release(estab: Estab, school_id: int, *, by: str, described: str) -> School:
     successors = [step.school for step in closures.successors(estab.school) if step.school is not None]
     school = next((school for school in successors if school.id == school_id), None)
     if closures.closing_of(estab.school) is None or school is None:
@@ -186,25 +190,26 @@ def _release(estab: Estab, school_id: int, *, by: str, described: str) -> None:
         released_by=by,
     )  # fmt: skip
     if not is_new:
-        return
+        return school
     log.record(events.SHARING_RELEASED, by=by, estab=estab.id, subject=estab.id, school=school.id)
     for owner in people.who_may(estab.id, Action.RECEIVE_SHARING_NOTICES):
         post.email(
             "sharing_released", to=owner.email, estab=estab.id, owner=owner.name_in_mails, person=described,
-            school=estab.name, estab_id=estab.estab_id, following=school.name, today=dates.day(clock.now()),
+            school=estab.name, estab_id=estab.estab_id, successor=school.name, today=dates.day(clock.now()),
             link=runtime.url(f"/manage/closing?school={estab.estab_id}"),
         )  # fmt: skip
-    following = accounts.find_by_school(school.id)
-    if following is not None and following.is_verified:
-        for owner in people.who_may(following.id, Action.CONTINUE_SHARING):
+    successor = accounts.find_by_school(school.id)
+    if successor is not None and successor.is_verified:
+        for owner in people.who_may(successor.id, Action.CONTINUE_SHARING):
             post.email(
-                "sharing_offered", to=owner.email, estab=following.id, owner=owner.name_in_mails,
-                school=following.name, estab_id=following.estab_id, closed=estab.name, link=runtime.url("/manage"),
+                "sharing_offered", to=owner.email, estab=successor.id, owner=owner.name_in_mails,
+                school=successor.name, estab_id=successor.estab_id, closed=estab.name, link=runtime.url("/manage"),
             )  # fmt: skip
+    return school
 
 
 def _is_in_effect(estab: Estab, school_id: int) -> bool:
-    """Whether the verified estab is closed in the register, and the school with this id follows it already."""
+    """Whether the verified estab is closed in the register, and the school with this id is its successor already."""
     closing = closures.closing_of(estab.school)
     if closing is None or not closing.is_closed or not estab.is_verified:
         return False
@@ -218,7 +223,7 @@ def _offer(row: Release, member: Membership) -> Offer:
         service
         for agreement in authorise.current(row.estab_id)
         if agreement.state in {"active", "paused"}
-        and not agreement.is_of_server  # a server of the closed school; the following school connects its own
+        and not agreement.is_of_server  # a server of the closed school; the successor connects its own
         and (service := _service(agreement, member)) is not None
     ]
     return Offer(
@@ -287,6 +292,6 @@ def _mail_moved(offer: Offer, services: Sequence[Service], by: Membership) -> No
     for owner in people.who_may(offer.estab.id, Action.RECEIVE_SHARING_NOTICES):
         post.email(
             "sharing_moved", to=owner.email, estab=offer.estab.id, owner=owner.name_in_mails, school=offer.estab.name,
-            estab_id=offer.estab.estab_id, following=by.estab.name, today=dates.day(clock.now()),
+            estab_id=offer.estab.estab_id, successor=by.estab.name, today=dates.day(clock.now()),
             services=[service.client.client_name for service in services], link=runtime.url("/manage"),
         )  # fmt: skip

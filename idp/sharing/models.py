@@ -158,12 +158,12 @@ class Release(Base):
     estab_id: Mapped[str] = mapped_column(ForeignKey("estabs.id"))
     """The internal id of the estab that closes."""
     school_id: Mapped[int] = mapped_column(ForeignKey("schools.id", ondelete="RESTRICT"), index=True)
-    """The school of the register that follows it; it may have no estab yet."""
+    """Its successor in the register; it may have no estab yet."""
     released_at: Mapped[datetime]
     released_by: Mapped[str]
     """The id of an owner, or who of our staff did it."""
     used_at: Mapped[datetime | None]
-    """When the following school decided; it decides once."""
+    """When the successor decided; it decides once."""
     used_by: Mapped[str | None]
 
     estab: Mapped[Estab] = relationship(lazy="joined", viewonly=True)

@@ -23,7 +23,7 @@ from idp.sharing.models import Authorisation
 
 NEEDS_SECOND_STEP: Final = (
     "This school requires a second step when you sign in, and you have signed in without one. You can set one up on "
-    "the page Security."
+    "the Security page."
 )
 
 

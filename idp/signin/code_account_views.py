@@ -1,29 +1,29 @@
 """The two pages that operators and partners' people have in common: the one-time set-up, and signing in with a code."""
 
-from flask import Response, flash, make_response, redirect, render_template, request
+from flask import flash, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 
 from idp.estabs import credentials
 from idp.foundation import database, runtime
-from idp.foundation.errors import Refusal, TooManyRequests
+from idp.foundation.errors import TooManyRequests
 from idp.foundation.web import post_redirect_get, security
 from idp.signin import code_accounts, devices, session
 from idp.signin.code_accounts import Accounts
-from idp.signin.forms import OperatorSetUp, OperatorSignIn
+from idp.signin.forms import CodeAccountSetUpForm, CodeAccountSignInForm
 from idp.signin.models import Developer, Operator
 
 
 def set_up(accounts: Accounts[Operator] | Accounts[Developer], secret: str, *, home: str) -> ResponseReturnValue:
-    """Set up a password and an authenticator app, sign the person in, and redirect to the address `home`.
+    """Set up a password and an authenticator app, sign the person in, and redirect to the path `home`.
 
     A GET changes nothing, because mail scanners follow links.
     """
     account = accounts.find_by_link(secret)
     if request.method != "POST":  # some scanners ask by HEAD
         return render_template("signin/set_up_begin.html", account=account, kind=accounts.name)
-    form, password_hash = OperatorSetUp(), None
+    form, password_hash = CodeAccountSetUpForm(), None
     if "finish" not in request.form:
-        form = OperatorSetUp(formdata=None)
+        form = CodeAccountSetUpForm(formdata=None)
     else:
         form.validate()
         password_hash = _checked_password(secret, account, form)
@@ -34,32 +34,32 @@ def set_up(accounts: Accounts[Operator] | Accounts[Developer], secret: str, *, h
                 "success",
             )
             return redirect(home, 303)
-    form.kept.data = code_accounts.seal_for_set_up(secret, password_hash) if password_hash else ""
+    form.sealed_password.data = code_accounts.seal_for_set_up(secret, password_hash) if password_hash else ""
     post_redirect_get.mark_secret_page(back_to=request.path)  # the seed of the code
     set_up = accounts.begin_set_up(secret)
-    page = render_template("signin/set_up.html", form=form, set_up=set_up, kind=accounts.name)
-    return page, 422 if form.errors else 200
+    return form.response(render_template("signin/set_up.html", form=form, set_up=set_up, kind=accounts.name))
 
 
 def sign_in(accounts: Accounts[Operator] | Accounts[Developer], *, home: str, template: str) -> ResponseReturnValue:
-    """Sign in by e-mail address, password and code, and redirect to `next`, or to the address `home`."""
+    """Sign in by e-mail address, password and code, and redirect to `next`, or to the path `home`."""
     return_path = security.local_path(request.args.get("next"), home)
-    form = OperatorSignIn()
+    form = CodeAccountSignInForm()
     if not form.validate_on_submit():
-        return _sign_in_page(template, form)
+        return form.response(render_template(template, form=form))
     try:
         account = accounts.check(form.email.data, form.password.data, form.code.data, device=devices.device_id())
     except (code_accounts.WrongCredentials, TooManyRequests) as error:
-        form.form_errors.append(error.message)
-        return _sign_in_page(template, form, error)  # no rollback: the guess is counted
+        form.refuse(error)
+        return form.response(render_template(template, form=form))  # no rollback: the guess is counted
     session.begin(account.id, session.PASSWORD_AND_CODE, kind=accounts.name)
     return redirect(return_path, 303)
 
 
-def _checked_password(secret: str, account: Operator | Developer, form: OperatorSetUp) -> str | None:
+def _checked_password(secret: str, account: Operator | Developer, form: CodeAccountSetUpForm) -> str | None:
     """The hash of the password, or of the one accepted earlier; None, with an error in the form, if neither is good."""
     password = form.password.data or ""
-    if not password and form.kept.data and (earlier_hash := code_accounts.unseal_for_set_up(secret, form.kept.data)):
+    sealed = form.sealed_password.data
+    if not password and sealed and (earlier_hash := code_accounts.unseal_for_set_up(secret, sealed)):
         return earlier_hash
     about = credentials.words_of(account.name, account.email)
     if reason := credentials.rejection_reason(password, about) if password else "Choose a password.":
@@ -70,7 +70,7 @@ def _checked_password(secret: str, account: Operator | Developer, form: Operator
 
 
 def _finish(
-    accounts: Accounts[Operator] | Accounts[Developer], secret: str, form: OperatorSetUp, password_hash: str
+    accounts: Accounts[Operator] | Accounts[Developer], secret: str, form: CodeAccountSetUpForm, password_hash: str
 ) -> bool:
     try:
         accounts.finish_set_up(secret, password_hash=password_hash, code=form.code.data)
@@ -78,11 +78,3 @@ def _finish(
         form.code.errors = [error.message]
         return False
     return True
-
-
-def _sign_in_page(template: str, form: OperatorSignIn, refused: Refusal | None = None) -> Response:
-    response = make_response(render_template(template, form=form), 422 if form.errors else 200)
-    if isinstance(refused, TooManyRequests):
-        response.status_code = refused.status
-        response.headers["Retry-After"] = str(refused.retry_after)
-    return response

@@ -37,7 +37,7 @@ class OwnAccount(Refusal):
     """Owners help colleagues, not themselves."""
 
     code, status, title = "own_account", 409, "This is your own account"
-    message = "Your own password and second step are on the page Security."
+    message = "Your own password and second step are on the Security page."
 
 
 class NotVerified(Refusal):

@@ -26,7 +26,7 @@ def invite(partner: str, name: str, email: str, *, owner: bool) -> None:
     """
     company = registry.partner(partner)
     invited = developers.invite(company, name, email, is_owner=owner, by=acting_operator())
-    click.echo(f"{invited.name} of {company.name} is invited by a mail to {invited.email}.")
+    click.echo(f"{invited.name} of {company.name} has been invited by a mail to {invited.email}.")
 
 
 @commands.command("list")

@@ -18,7 +18,7 @@ def plain_text(_form: Form, field: Any) -> None:
         raise StopValidation("There is a character in this that we cannot accept. Please type it again.")
 
 
-class SignIn(Form):
+class SignInForm(Form):
     """The name of the account, and its password."""
 
     username = StringField(
@@ -33,7 +33,7 @@ class SignIn(Form):
     password = PasswordField("Password", [InputRequired("Type your password.")])
 
 
-class SecondStep(Form):
+class SecondStepForm(Form):
     """A code of an authenticator app, to complete a sign-in."""
 
     wrong = "That is not the code that we expect now. Please type the one your app shows at this moment."
@@ -42,7 +42,7 @@ class SecondStep(Form):
     )
 
 
-class RecoveryCode(Form):
+class RecoveryCodeForm(Form):
     """A recovery code, typed instead of a second factor."""
 
     wrong = "That is not one of your recovery codes, or it has been used before. Each works once. Please check it."
@@ -53,7 +53,7 @@ class RecoveryCode(Form):
     )
 
 
-class OperatorSignIn(Form):
+class CodeAccountSignInForm(Form):
     """E-mail address, password and code of operators and of partners' people, always all three."""
 
     email = StringField(
@@ -67,39 +67,39 @@ class OperatorSignIn(Form):
     )
 
 
-class ChangePassword(Form):
+class ChangePasswordForm(Form):
     """The current password, and another one."""
 
     current_password = PasswordField("Current password", [InputRequired("Type your current password.")])
     password = PasswordField("New password", [InputRequired("Choose a new password.")])
 
 
-class OperatorSetUp(Form):
+class CodeAccountSetUpForm(Form):
     """The own password of an operator or of a partner's person, and a code that proves the app is set up.
 
     `kept` is the sealed hash of an accepted password, so that only a wrong code has to be typed again.
     """
 
     password = PasswordField("Choose a password")
-    kept = HiddenField()
+    sealed_password = HiddenField()
     code = StringField(
         "Code from your authenticator app", [InputRequired("Type the six digits your app shows.")], [visible]
     )
 
 
-class OwnPassword(Form):
+class OwnPasswordForm(Form):
     """A chosen password."""
 
     password = PasswordField("Choose a password", [InputRequired("Choose a password, or let us create one for you.")])
 
 
-class MobileCode(Form):
+class MobileCodeForm(Form):
     """The code of a text message."""
 
     code = StringField("Code", [InputRequired("Type the six digits from our message.")], [visible])
 
 
-class ResetName(Form):
+class ResetNameForm(Form):
     """The name of the account whose password is forgotten."""
 
     username = StringField(
@@ -113,19 +113,19 @@ class ResetName(Form):
     )
 
 
-class ResetCode(Form):
+class ResetCodeForm(Form):
     """The code that was texted to the confirmed number."""
 
     code = StringField("Code", [InputRequired("Type the six digits from our message."), plain_text], [visible])
 
 
-class NewPassword(Form):
+class NewPasswordForm(Form):
     """A password in place of the old one."""
 
     password = PasswordField("New password", [InputRequired("Choose a new password.")])
 
 
-class PasskeyName(Form):
+class PasskeyNameForm(Form):
     """What a person calls a passkey. A new one may be left without a name: it is called after its device."""
 
     name = StringField(
@@ -138,7 +138,7 @@ class PasskeyName(Form):
     )
 
 
-class DeveloperInvitation(Form):
+class DeveloperInvitationForm(Form):
     """A person of a partner who is to look after its applications."""
 
     name = StringField(

@@ -54,7 +54,7 @@ class PasskeyCopied(PasskeyRefused):
     code = "passkey_copied"
     message = (
         "That passkey seems to have been copied to another device, so we did not accept it. Sign in another way, "
-        "remove the passkey on the page Security, and add a new one."
+        "remove the passkey on the Security page, and add a new one."
     )
 
 

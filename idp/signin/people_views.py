@@ -11,7 +11,7 @@ from idp.foundation.errors import Refusal
 from idp.foundation.web import admission, form_drafts, post_redirect_get, security
 from idp.foundation.web.throttle import at_most, limiter
 from idp.signin import first_password, mobile, password, session
-from idp.signin.forms import MobileCode, OwnPassword
+from idp.signin.forms import MobileCodeForm, OwnPasswordForm
 
 bp = Blueprint("people", __name__)
 
@@ -29,12 +29,12 @@ def confirm_mobile() -> ResponseReturnValue:
     if "send-code" in request.form:
         mobile.send(person)
         return redirect(url_for(".confirm_mobile", next=return_path), 303)
-    form = MobileCode()
+    form = MobileCodeForm()
     if form.validate_on_submit():
         try:
             mobile.confirm(person, form.code.data)
-        except Refusal as error:  # no rollback: the try is counted
-            form.code.errors = [error.message]
+        except Refusal as error:  # no rollback: the attempt is counted
+            form.refuse(error, form.code)
         else:
             flash("Your mobile number is confirmed.", "success")
             return redirect(return_path, 303)
@@ -42,7 +42,7 @@ def confirm_mobile() -> ResponseReturnValue:
         "signin/mobile.html", form=form, number=mobile.readable(person.mobile), waiting=mobile.is_waiting(person),
         back=return_path,
     )  # fmt: skip
-    return page, 422 if form.errors else 200
+    return form.response(page)
 
 
 @bp.route("/welcome/<secret>", methods=["GET", "POST"])
@@ -53,7 +53,7 @@ def welcome(secret: str) -> ResponseReturnValue:
     """The first password of a person who was added: their own, or a generated one. A GET does not use the link up."""
     if "generate" in request.form:
         return _generate(secret)
-    person, form = _invited_person(secret), OwnPassword()
+    person, form = _invited_person(secret), OwnPasswordForm()
     if form.validate_on_submit():
         if (reason := password.rejection_reason(form.password.data, person)) is None:
             _set_password(secret, person.id, _hash(form.password.data), is_generated=False)

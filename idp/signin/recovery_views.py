@@ -11,7 +11,7 @@ from idp.foundation.web import security
 from idp.foundation.web.forms import Form
 from idp.foundation.web.throttle import at_most, limiter
 from idp.signin import factor_recovery, mobile, second_step
-from idp.signin.forms import MobileCode
+from idp.signin.forms import MobileCodeForm
 
 bp = Blueprint("recovery", __name__)
 
@@ -27,28 +27,28 @@ def lost_factor() -> ResponseReturnValue:
     if person is None:
         flash(second_step.StepExpired.message, "info")
         return redirect(url_for("signin.sign_in", next=return_path), 303)
-    form, number = MobileCode(), mobile.number_for_resets(person)
+    form, number = MobileCodeForm(), mobile.number_for_resets(person)
     if number is not None and factor_recovery.waiting(person.id) is None:
         if "send-code" in request.form:
             mobile.send_code(person, number, mobile.LOST_FACTOR)
             return redirect(url_for(".lost_factor", next=return_path), 303)
         if form.validate_on_submit() and _start_recovery(person, form):
             return redirect(url_for(".lost_factor", next=return_path), 303)
-    return _page(person, form, return_path), 422 if form.errors else 200
+    return form.response(_page(person, form, return_path))
 
 
-def _start_recovery(person: Administrator, form: MobileCode) -> bool:
+def _start_recovery(person: Administrator, form: MobileCodeForm) -> bool:
     """Start the wait if the code is right; returns whether it was."""
     try:
         mobile.check_code(person, form.code.data, mobile.LOST_FACTOR)
-    except Refusal as error:  # no rollback: the try is counted
-        form.code.errors = [error.message]
+    except Refusal as error:  # no rollback: the attempt is counted
+        form.refuse(error, form.code)
         return False
     factor_recovery.start(person, by=person.id)
     return True
 
 
-def _page(person: Administrator, form: MobileCode, return_path: str) -> str:
+def _page(person: Administrator, form: MobileCodeForm, return_path: str) -> str:
     recovery = factor_recovery.waiting(person.id)
     return render_template(
         "signin/lost_factor.html", form=form, due=dates.day_and_time(recovery.due_at) if recovery else None,

@@ -8,7 +8,7 @@ from idp.foundation import database, runtime
 from idp.foundation.web import admission, security
 from idp.foundation.web.throttle import at_most, limiter
 from idp.signin import devices, password, reset_links
-from idp.signin.forms import NewPassword
+from idp.signin.forms import NewPasswordForm
 
 bp = Blueprint("reset_links", __name__, url_prefix="/reset/link")
 
@@ -19,7 +19,7 @@ bp = Blueprint("reset_links", __name__, url_prefix="/reset/link")
 @admission.hashes_passwords
 def choose(secret: str) -> ResponseReturnValue:
     """Choose a new password; the person signs in with it afterwards."""
-    person, form = reset_links.check(secret), NewPassword()
+    person, form = reset_links.check(secret), NewPasswordForm()
     if form.validate_on_submit():
         if (reason := password.rejection_reason(form.password.data, person)) is None:
             database.end_read_transaction()

@@ -10,7 +10,7 @@ from idp.foundation.errors import Refusal
 from idp.foundation.web import admission, security
 from idp.foundation.web.throttle import at_most, limiter
 from idp.signin import devices, password, reset, return_paths
-from idp.signin.forms import NewPassword, ResetCode, ResetName
+from idp.signin.forms import NewPasswordForm, ResetCodeForm, ResetNameForm
 from idp.signin.models import PasswordReset
 
 bp = Blueprint("reset", __name__, url_prefix="/reset")
@@ -28,7 +28,7 @@ def keep_opener() -> None:
 @limiter.limit(at_most(30, "hour"), methods=["POST"])
 def start() -> ResponseReturnValue:
     """Ask for the name of the account. The next pages are the same for unknown names."""
-    form = ResetName()
+    form = ResetNameForm()
     if form.validate_on_submit():
         _set_reset_cookie(reset.begin(form.username.data, device=devices.device_id()))
         return redirect(_address("code"), 303)
@@ -51,17 +51,16 @@ def code() -> ResponseReturnValue:
             "info",
         )
         return redirect(_address("code"), 303)
-    form = ResetCode()
+    form = ResetCodeForm()
     if form.validate_on_submit():
         try:
             secret = reset.prove(current, form.code.data, device=devices.device_id(), address=request.remote_addr)
-        except Refusal as error:  # no rollback: the try is counted
-            form.code.errors = [error.message]
+        except Refusal as error:  # no rollback: the attempt is counted
+            form.refuse(error, form.code)
         else:
             _set_reset_cookie(secret)
             return redirect(_address("choose"), 303)
-    page = render_template("signin/reset_code.html", form=form, start=_address("start"))
-    return page, 422 if form.errors else 200
+    return form.response(render_template("signin/reset_code.html", form=form, start=_address("start")))
 
 
 @bp.route("/password", methods=["GET", "POST"])
@@ -74,7 +73,7 @@ def choose() -> ResponseReturnValue:
     person = _person_of(current)
     if current is None or person is None:
         return _to_step(current)
-    form = NewPassword()
+    form = NewPasswordForm()
     if form.validate_on_submit():
         if (reason := password.rejection_reason(form.password.data, person)) is None:
             return _complete(form.password.data)

@@ -18,7 +18,7 @@ bp = Blueprint("schools", __name__)
 _PEOPLE = ("People", "/manage/people")
 
 
-class WhichSchool(Form):
+class WhichSchoolForm(Form):
     """The school to act for."""
 
     school = RadioField("School", [InputRequired("Choose the school that you want to act for now.")])
@@ -53,7 +53,7 @@ def choose() -> ResponseReturnValue:
         return redirect(url_for("signin.sign_in", next=return_path), 303)
     if signed_in.locked_estab_id is not None and len(schools) == 1:
         return redirect(_second_step(return_path), 303)
-    form = WhichSchool()
+    form = WhichSchoolForm()
     form.school.choices = [(member.estab.estab_id, member.estab.name) for member in schools]
     if form.validate_on_submit():
         chosen = next((member for member in schools if member.estab.estab_id == form.school.data), None)
@@ -84,7 +84,7 @@ def _second_step(return_path: str) -> str:
     return url_for("manage.security.second_step", next=return_path, reason="school")
 
 
-def _page(form: WhichSchool, towns: dict[str, str], return_path: str) -> ResponseReturnValue:
+def _page(form: WhichSchoolForm, towns: dict[str, str], return_path: str) -> ResponseReturnValue:
     partner = runtime.ports().requesting_partner(return_path)
     if partner is not None:
         security.allow_form_redirects()

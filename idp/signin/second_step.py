@@ -62,7 +62,7 @@ def sign_in(
     """
     lost = amr == browser_sessions.PASSWORD and factor_recovery.complete(person_id)
     if lost:
-        flash("Your lost phone or key is removed from your account. Please set up a new one.", "info")
+        flash("Your lost phone or key has been removed from your account. Please set up a new one.", "info")
     if lost or not factors.has_any(person_id):
         begin_session(person_id, amr, provider=provider)
         return True

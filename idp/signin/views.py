@@ -35,7 +35,7 @@ from idp.signin import (
     strength_views,
     undo_views,
 )
-from idp.signin.forms import RecoveryCode, SecondStep, SignIn
+from idp.signin.forms import RecoveryCodeForm, SecondStepForm, SignInForm
 from idp.signin.second_step import HalfSignedIn
 
 bp = Blueprint("signin", __name__)
@@ -74,7 +74,7 @@ def _guess_limit() -> str:
 
 def _is_browser_known_to_named_person() -> bool:
     """Whether the person named in the form has signed in here before: then the address is not rate-limited."""
-    form, device = SignIn(), devices.device_id()
+    form, device = SignInForm(), devices.device_id()
     return device is not None and form.username.validate(form) and password.is_known_browser(form.username.data, device)
 
 
@@ -104,7 +104,7 @@ def sign_in() -> ResponseReturnValue:
         return redirect(return_paths.cancel_target(return_path), 303)
     if request.method == "GET" and return_path == "/" and session.current():
         return redirect("/", 303)
-    form = SignIn(username=request.args.get("login_hint", ""))  # a partner may name the person who is to sign in
+    form = SignInForm(username=request.args.get("login_hint", ""))  # a partner may name the person who is to sign in
     if not form.validate_on_submit():
         return _page(form, return_path)
     try:
@@ -152,7 +152,7 @@ def sign_in_with_passkey() -> ResponseReturnValue:
             request.form.get("passkey", ""), browser=browser_store.browser_id(), device=devices.device_id()
         )
     except passkeys.PasskeyRefused as error:  # no rollback of these: the guess is counted
-        form = SignIn(formdata=None)
+        form = SignInForm(formdata=None)
         form.form_errors.append(error.message)
         return _page(form, return_path)
     except (password.AccountNotOpen, TooManyRequests) as error:
@@ -166,7 +166,7 @@ def sign_in_with_passkey() -> ResponseReturnValue:
 @_limit_guesses(methods=["POST"], exempt_when=_is_browser_known_to_waiting_person)
 def take_second_step() -> ResponseReturnValue:
     """The second step by a code of the authenticator app; redirects to `next`. Cancel is as for `sign_in`."""
-    return _second_step("signin/second_step.html", SecondStep(), authenticator_app.spend_code)
+    return _second_step("signin/second_step.html", SecondStepForm(), authenticator_app.spend_code)
 
 
 @bp.route("/sign-in/recovery-code", methods=["GET", "POST"])
@@ -174,11 +174,11 @@ def take_second_step() -> ResponseReturnValue:
 @_limit_guesses(methods=["POST"], exempt_when=_is_browser_known_to_waiting_person)
 def use_recovery_code() -> ResponseReturnValue:
     """The second step by a recovery code; redirects to `next`."""
-    return _second_step("signin/recovery_code.html", RecoveryCode(), recovery_codes.spend)
+    return _second_step("signin/recovery_code.html", RecoveryCodeForm(), recovery_codes.spend)
 
 
 def _second_step(
-    template: str, form: SecondStep | RecoveryCode, spend: Callable[[str, str], bool]
+    template: str, form: SecondStepForm | RecoveryCodeForm, spend: Callable[[str, str], bool]
 ) -> ResponseReturnValue:
     return_path = security.local_path(request.args.get("next"))
     if return_paths.leads_to_partner(return_path):
@@ -230,7 +230,7 @@ def take_second_step_by_passkey() -> ResponseReturnValue:
     try:
         passkey_sign_in.complete(half_signed_in, answer, browser=browser)
     except passkeys.PasskeyRefused as error:  # no rollback of these: the guess is counted
-        form = SecondStep(formdata=None)
+        form = SecondStepForm(formdata=None)
         form.form_errors.append(error.message)
         return _second_step_page("signin/second_step.html", half_signed_in, form, return_path)
     except second_step.StepExpired:
@@ -241,7 +241,7 @@ def take_second_step_by_passkey() -> ResponseReturnValue:
 
 
 def _second_step_page(
-    template: str, half_signed_in: HalfSignedIn, form: SecondStep | RecoveryCode, return_path: str
+    template: str, half_signed_in: HalfSignedIn, form: SecondStepForm | RecoveryCodeForm, return_path: str
 ) -> ResponseReturnValue:
     page = render_template(
         template, form=form, kinds=factors.kinds(half_signed_in.person_id),
@@ -259,7 +259,7 @@ def _no_sign_in_waits(return_path: str) -> ResponseReturnValue:
     return redirect(url_for(".sign_in", next=return_path), 303)
 
 
-def _page(form: SignIn, return_path: str, *, status: int | None = None) -> Response:
+def _page(form: SignInForm, return_path: str, *, status: int | None = None) -> Response:
     buttons = runtime.ports().sign_in_buttons(return_path)
     if buttons:
         security.allow_form_redirects()
@@ -305,7 +305,7 @@ def form_expired(_error: CSRFError) -> ResponseReturnValue:
     """The page was open too long, or the person signed in in another tab. The name that was typed is kept."""
     if request.endpoint not in {"signin.sign_in", "signin.sign_in_with_passkey"}:
         return pages.form_expired()
-    form, return_path = SignIn(), security.local_path(request.args.get("next"))
+    form, return_path = SignInForm(), security.local_path(request.args.get("next"))
     if _is_signed_in_as(form.username.data or ""):
         return redirect(return_path, 303)
     form.form_errors.append(pages.form_expired_reason("type your password again"))

@@ -32,7 +32,7 @@ def test_a_person_changes_name_address_and_number_and_undoes_it(jo, new_window, 
     check_page(page, "account-name")
     page.fill("#name", "Jo Newname")
     jo.presses("Save")
-    jo.reads("Your name is changed", "Jo Newname")
+    jo.reads("Your name has been changed", "Jo Newname")
 
     page.get_by_role("link", name="Change e-mail address").click()
     jo.sees("Change your e-mail address")
@@ -62,7 +62,7 @@ def test_a_person_changes_name_address_and_number_and_undoes_it(jo, new_window, 
     check_page(page, "account-mobile-code")
     page.fill("#code", outbox.last("mobile_code").code)
     page.keyboard.press("Enter")
-    jo.reads("Your mobile number is changed", "07700 900999")
+    jo.reads("Your mobile number has been changed", "07700 900999")
 
     other = jo.at(new_window("phone"))
     other.page.goto(outbox.last("email_changed").links[0])

@@ -107,7 +107,7 @@ def test_a_person_links_an_account_signs_in_by_it_and_unlinks_it(
     expect(page.get_by_role("heading", level=1)).to_have_text(f"Unlink your {ACCOUNT}?")
     check_page(page, "unlink-account")
     page.click("#unlink")
-    expect(page.get_by_role("status").first).to_contain_text(f"Your {ACCOUNT} is unlinked.")
+    expect(page.get_by_role("status").first).to_contain_text(f"Your {ACCOUNT} has been unlinked.")
     expect(page.get_by_role("button", name=f"Link your {ACCOUNT}")).to_be_visible()
 
 

@@ -1,4 +1,4 @@
-"""A person's own password and sessions at the page Security, in a real browser."""
+"""A person's own password and sessions at the Security page, in a real browser."""
 
 import pytest
 from playwright.sync_api import expect
@@ -22,7 +22,7 @@ def test_a_password_is_changed(a_member, new_window, javascript):
     admin.page.locator("#password").fill(NEW_PASSWORD)
     admin.page.locator("#password").press("Enter")
     admin.sees("Security")
-    admin.reads("Your password is changed.")
+    admin.reads("Your password has been changed.")
     admin.signs_out_here()
     admin.goes_to("/sign-in")
     admin.signs_in(password=NEW_PASSWORD)

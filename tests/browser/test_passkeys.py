@@ -29,7 +29,7 @@ def add_passkey(admin, name="Office computer"):
     admin.sees("Add a passkey")
     admin.page.locator("#name").fill(name)
     admin.page.locator("#add").click()
-    admin.reads(f'Your passkey "{name or "A browser on Linux"}" is added.')
+    admin.reads(f'Your passkey "{name or "A browser on Linux"}" has been added.')
     admin.goes_to("/manage/security")
 
 
@@ -52,7 +52,7 @@ def test_a_passkey_is_added_used_by_itself_renamed_and_removed(a_person):
     admin.page.get_by_role("link", name="Remove Office computer").click()
     admin.sees("Remove this passkey?")
     admin.page.locator("#remove").click()
-    admin.reads("The passkey is removed.")
+    admin.reads("The passkey has been removed.")
     expect(admin.page.locator("#passkeys")).to_have_count(0)
 
 
@@ -105,7 +105,7 @@ def test_a_removed_passkey_is_refused_and_the_password_still_works(a_person):
     add_passkey(admin)
     admin.page.get_by_role("link", name="Remove Office computer").click()
     admin.page.locator("#remove").click()
-    admin.reads("The passkey is removed.")
+    admin.reads("The passkey has been removed.")
     admin.signs_out_here()
     admin.goes_to("/sign-in")  # the authenticator still has it, and accepts the browser's suggestion
     admin.reads("We could not sign you in with that passkey.")
@@ -135,7 +135,7 @@ def test_a_passkey_is_added_and_used_by_keyboard_alone(a_person):
     admin.page.locator("#name").focus()
     admin.page.keyboard.type("Office computer")
     admin.page.keyboard.press("Enter")
-    admin.reads('Your passkey "Office computer" is added.')
+    admin.reads('Your passkey "Office computer" has been added.')
     admin.signs_out_here()
     admin.page.add_init_script(WITHOUT_AUTOFILL)
     admin.goes_to("/sign-in?next=/manage/security")

@@ -1,4 +1,4 @@
-"""The page People and the link of an invitation, in a real browser."""
+"""The People page and the link of an invitation, in a real browser."""
 
 import pytest
 from playwright.sync_api import expect
@@ -10,7 +10,7 @@ OWN_PASSWORD = "wobbly kettle sings at dusk"
 
 @pytest.fixture
 def jo(a_member):
-    """The owner of a school, signed in, on the page People."""
+    """The owner of a school, signed in, on the People page."""
     owner = a_member(name="Jo Bloggs")
     owner.goes_to("/sign-in?next=/manage/people")
     owner.signs_in()

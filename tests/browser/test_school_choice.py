@@ -106,7 +106,7 @@ def test_a_further_school_is_registered_on_the_way_from_a_partner_with_the_accou
     if scripts:
         check_page(jo.page, "add-school")
     jo.presses("Add this school")
-    jo.sees(f"{entry.name} is added to your account")
+    jo.sees(f"{entry.name} has been added to your account")
     if scripts:
         check_page(jo.page, "school-added")
     jo.follows("Continue to Assembly")

@@ -1,4 +1,4 @@
-"""The page Security and the second step, in a real browser, with codes of a real authenticator app."""
+"""The Security page and the second step, in a real browser, with codes of a real authenticator app."""
 
 import pyotp
 import pytest
@@ -12,7 +12,7 @@ def app_of_page(page):
 
 
 def set_up_app(admin):
-    """Set up an app on the page Security; returns the app, whose current code is used up."""
+    """Set up an app on the Security page; returns the app, whose current code is used up."""
     admin.goes_to("/manage/security")
     admin.sees("Security")
     admin.page.locator("#set-up-app").click()

@@ -26,7 +26,7 @@ def test_sharing_is_changed_paused_and_resumed(page, issuer, username, check_pag
     expect(page.get_by_role("status").first).to_contain_text("has been changed")
 
     page.get_by_role("button", name="Pause sharing with Timetabler").click()
-    expect(page.get_by_role("status").first).to_contain_text("is paused")
+    expect(page.get_by_role("status").first).to_contain_text("has been paused")
     check_page(page, "paused")
     page.get_by_role("button", name="Resume sharing with Timetabler").click()
     expect(page.get_by_role("status").first).to_contain_text("shares with Timetabler again")
@@ -44,7 +44,7 @@ def test_sharing_that_ends_soon_is_renewed(page, issuer, username, work, check_p
     page.get_by_role("link", name="Look at it and renew").click()
     check_page(page, "renew-sharing")
     page.get_by_role("button", name="Renew until").click()
-    expect(page.get_by_role("status").first).to_contain_text("is renewed until")
+    expect(page.get_by_role("status").first).to_contain_text("has been renewed until")
 
 
 def test_a_service_that_asks_for_more_data_is_authorised_for_it(page, issuer, username, work, check_page):
@@ -93,7 +93,8 @@ def test_a_school_that_follows_a_closed_one_goes_on_with_what_it_shared(page, ne
     other.get_by_role("checkbox", name="Continue with SchoolBooking").uncheck()
     other.get_by_role("checkbox", name="I have authority").check()
     other.get_by_role("button", name="Continue with the ticked services").click()
-    expect(other.get_by_role("status").first).to_contain_text("Your school continues with the services of")
+    message = "Your school now shares with the services that you ticked."
+    expect(other.get_by_role("status").first).to_contain_text(message)
 
 
 def test_the_schools_system_is_changed(page, issuer, username, work, check_page):

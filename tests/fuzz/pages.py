@@ -347,7 +347,7 @@ def people_invite(target: FuzzTarget) -> FormRequest:
 
 
 def people_resend(target: FuzzTarget) -> FormRequest:
-    """Send a new link; the button is on the page People."""
+    """Send a new link; the button is on the People page."""
     return _button_of_an_invitation(target, "resend")
 
 

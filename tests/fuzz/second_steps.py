@@ -1,4 +1,4 @@
-"""The forms of second steps: at sign-in, and on the page Security."""
+"""The forms of second steps: at sign-in, and on the Security page."""
 
 from collections.abc import Callable
 from typing import Any

@@ -74,7 +74,7 @@ def test_an_invitation_mails_its_contact_who_asks_and_for_what(send, ids, work, 
     letter = outbox.last("partner_invitation")
     assert letter.to == HEAD[1]
     assert letter.subject == "Assembly asks Oakhill School to authorise sharing"
-    for text in (f"Hello {HEAD[0]},", "Assembly", "Showing schools what their data says.", "Begin Authorisation"):
+    for text in (f"Dear {HEAD[0]},", "Assembly", "Showing schools what their data says.", "Begin Authorisation"):
         assert text in letter.text
         assert text in letter.html or text == letter.subject
     assert letter.links[0].startswith("http://localhost:5000/invitations/")

@@ -204,7 +204,7 @@ def test_an_address_that_got_enough_today_is_refused_in_the_form(send, reader, i
     monkeypatch.setattr(mailing, "MAX_MAILS_TO_ADDRESS", 0)
     reader.opens(f"{link}/pass-on")
     page = reader.presses("pass-on", **BO)
-    assert page.status == 422
+    assert page.status == 429
     assert "several invitations to this e-mail address today" in page.text
     assert status(work, ids).state == "sent"
 

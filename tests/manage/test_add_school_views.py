@@ -61,7 +61,7 @@ def test_a_person_who_is_signed_in_adds_a_school_by_one_tick(office, jo, school,
     assert page.soup.find("input", {"type": ["text", "email", "tel", "password"]}) is None
     assert "Tick the box" in office.presses("add-school").text
     page = office.presses("add-school", declaration="y")
-    assert page.title == "Second School is added to your account"
+    assert page.title == "Second School has been added to your account"
     for text in ("Its Estab ID is 3124567", "no new username or password", "jo@trust.example", "You act for Second"):
         assert text in page.text
 
@@ -70,7 +70,7 @@ def test_a_person_who_is_signed_in_adds_a_school_by_one_tick(office, jo, school,
         assert (database.query(Administrator).count(), estab.state) == (1, "unverified")
         assert people.membership(jo.id, estab.id).role == "owner"
     letter = outbox.last("school_added")
-    assert (letter.to, letter.subject) == ("jo@trust.example", "Second School is added to your account")
+    assert (letter.to, letter.subject) == ("jo@trust.example", "Second School has been added to your account")
     assert "You sign in as before" in letter.text
     assert outbox.all("school_registered") == outbox.all("verify_email") == []
 
@@ -146,7 +146,7 @@ def test_after_the_proof_of_the_address_only_its_own_account_gets_the_school(
     page = office.presses("sign-in", username="jo", password=PASSWORD)
     if same_address:
         assert page.title == "Add Second School"
-        assert office.presses("add-school", declaration="y").title == "Second School is added to your account"
+        assert office.presses("add-school", declaration="y").title == "Second School has been added to your account"
     else:
         assert page.title == "Sign up"
         assert "You are signed in as Jo Bloggs, with another e-mail address" in page.text
@@ -165,7 +165,7 @@ def test_a_sign_in_of_long_ago_is_repeated_first_and_the_tick_is_kept(office, jo
     assert "please sign in again before you change this" in page.response.text
     page = office.presses("sign-in", username="jo", password=PASSWORD)
     assert page.soup.find(id="declaration").has_attr("checked")
-    assert office.presses("add-school").title == "Second School is added to your account"
+    assert office.presses("add-school").title == "Second School has been added to your account"
 
 
 def test_a_second_click_shows_the_same_outcome(office, jo, school, work):
@@ -174,7 +174,7 @@ def test_a_second_click_shows_the_same_outcome(office, jo, school, work):
     _, form = before.button_and_form("add-school")
     fields = before.fields("add-school") | {"declaration": "y"}
     first = office.sends(before, form, fields)
-    assert office.sends(before, form, fields).title == first.title == "Second School is added to your account"
+    assert office.sends(before, form, fields).title == first.title == "Second School has been added to your account"
     assert office.opens(f"/register/add?school={school.id}").title == first.title  # the Back button
     with work() as database:
         assert database.query(Registration).count() == 1
@@ -223,7 +223,7 @@ def test_the_number_of_schools_that_one_account_adds_in_an_hour_is_limited(offic
     for school_id in ids:
         office.opens(f"/register/details?school={school_id}")
         titles.append(office.presses("add-school", declaration="y"))
-    assert titles[1].status == 422
+    assert titles[1].status == 429
     assert "You have added many schools in the last hour." in titles[1].text
     with work() as database:
         assert database.query(Estab).count() == 2

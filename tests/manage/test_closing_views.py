@@ -47,6 +47,7 @@ def release_sharing(old):
     old.opens("/manage/closing")
     old.sends_again(f"{old.facts['follows']}/release")
     old.opens("/manage/closing")
+    assert "Oak Hill Academy can now take over your sharing. Its owners decide about each service." in old.page_text
 
 
 def test_sharing_continues_at_the_successor_after_both_schools_decided(schools, work):
@@ -76,6 +77,7 @@ def test_sharing_continues_at_the_successor_after_both_schools_decided(schools, 
         new.sends_again(link, **fields, area=areas, authority="y")
         assert new.response.location == "/manage"
     new.opens("/manage")
+    assert "Your school now shares with the services that you ticked." in new.page_text
     assert "Timetabler Sharing" in new.page_text
     old.opens("/manage")
     assert "Timetabler Sharing" not in old.page_text
@@ -91,6 +93,8 @@ def test_releasing_the_sharing_is_taken_back(schools):
     old, new = schools
     release_sharing(old)
     old.sends_again(f"{old.facts['follows']}/take-back")
+    old.opens("/manage/closing")
+    assert "Oak Hill Academy can no longer take over your sharing." in old.page_text
     new.opens("/manage")
     assert "can continue here" not in new.page_text
 

@@ -174,9 +174,9 @@ class TestBoth:
 
     def test_no_owner_starts_it_for_themselves(self, owner, account, page, outbox):
         owner.opens(page(account.id))
-        assert "Your own password and second step are on the page Security." in owner.page_text
+        assert "Your own password and second step are on the Security page." in owner.page_text
         posts(owner, page(account.id))
-        assert "Your own password and second step are on the page Security." in owner.page_text
+        assert "Your own password and second step are on the Security page." in owner.page_text
         assert outbox.all() == []
 
     @pytest.mark.parametrize("role", ["admin", "viewer"])

@@ -1,4 +1,4 @@
-"""The page Security: an account of another provider is linked and unlinked by its own person, and by no one else."""
+"""The Security page: an account of another provider is linked and unlinked by its own person, and by no one else."""
 
 # ruff: noqa: F811  fixtures of another folder
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""A person's own password and sessions, at the page Security."""
+"""A person's own password and sessions, at the Security page."""
 
 # ruff: noqa: F811  fixtures, imported
 from datetime import timedelta
@@ -47,7 +47,7 @@ class TestChangingThePassword:
 
     def test_the_new_one_works_and_the_old_one_does_not(self, signed_in, account, browser):
         assert change_password(signed_in).location == "/manage/security"
-        assert "Your password is changed." in signed_in.opens("/manage/security").text
+        assert "Your password has been changed." in signed_in.opens("/manage/security").text
         assert browser().signs_in(account.username, PASSWORD).status_code == 422
         assert browser().signs_in(account.username, NEW_PASSWORD).status_code == 303
 
@@ -99,7 +99,7 @@ class TestChangingThePassword:
         for _ in range(5):
             signed_in.signs_in(account.username, "wrong", back=CHANGE)
             change_password(signed_in, current="wrong")
-        assert change_password(signed_in).status_code == 422
+        assert change_password(signed_in).status_code == 429
         assert "no one can sign in to it for" in signed_in.page_text
         assert browser().signs_in(account.username).status_code == 303
 

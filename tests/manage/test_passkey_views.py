@@ -1,4 +1,4 @@
-"""The page Security: passkeys are added, renamed and removed."""
+"""The Security page: passkeys are added, renamed and removed."""
 
 from datetime import timedelta
 
@@ -46,7 +46,7 @@ def test_a_passkey_is_added_and_signs_in(signed_in, account, origin, outbox, wor
     assert response.location == "/manage/security/recovery-codes?next=/manage/security"
     assert signed_in.cookie("session") != before
     signed_in.opens("/manage/security")
-    assert "Your passkey &#34;Office computer&#34; is added." in signed_in.response.text
+    assert "Your passkey &#34;Office computer&#34; has been added." in signed_in.response.text
     assert "Office computer Added on 2 March 2026, not used yet." in signed_in.page_text
     letter = outbox.last("factor_added")
     assert letter.to == account.email

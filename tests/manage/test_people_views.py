@@ -1,4 +1,4 @@
-"""The page People: what each role sees there, and what owners do."""
+"""The People page: what each role sees there, and what owners do."""
 
 from datetime import timedelta
 
@@ -38,7 +38,7 @@ def member(work, new_browser, estab_id):
 
 
 def card_texts(person, part="people"):
-    """The text of each card of a list on the page People."""
+    """The text of each card of a list on the People page."""
     person.opens(PEOPLE)
     return [" ".join(card.get_text(" ").split()) for card in person.page.select(f"#{part} > li")]
 
@@ -84,7 +84,7 @@ def test_a_person_is_invited_and_listed_until_they_answer_and_sent_a_new_link(me
     assert "We have sent Al Bloggs an e-mail" in jo.page_text
     letter = outbox.last("invitation")
     assert letter.to == AL["email"]
-    for text in ("Hello Al Bloggs,", "invited by Jo", "Viewer. Sees everything", "until 9 March 2026 at 09:30"):
+    for text in ("Dear Al Bloggs,", "invited by Jo", "Viewer. Sees everything", "until 9 March 2026 at 09:30"):
         assert text in letter.text
 
     clock.move(timedelta(minutes=1))
@@ -94,7 +94,7 @@ def test_a_person_is_invited_and_listed_until_they_answer_and_sent_a_new_link(me
     jo.opens(PEOPLE)
     jo.sends_again(cancel)
     assert card_texts(jo, "invited") == []
-    assert "The invitation to Al Bloggs is cancelled." in jo.page_text
+    assert "The invitation to Al Bloggs has been cancelled." in jo.page_text
     jo.sends(f"{PEOPLE}/invite", name="")
     jo.sends_again(cancel)  # pressed twice
     jo.opens(jo.response.location)

@@ -1,4 +1,4 @@
-"""The page Security: an authenticator app is set up, replaced and removed."""
+"""The Security page: an authenticator app is set up, replaced and removed."""
 
 import re
 from datetime import timedelta

@@ -48,7 +48,7 @@ def test_sharing_that_ends_soon_is_a_task_and_is_renewed_in_two_clicks(jo, work,
         jo.response = jo.web.post(link, data=fields)
         assert jo.response.location == "/manage"
     jo.opens("/manage")
-    assert "Sharing with Timetabler is renewed until 5 February 2028." in jo.page_text
+    assert "Sharing with Timetabler has been renewed until 5 February 2028." in jo.page_text
     assert jo.page_text.count("Renewed Timetabler Jo Bloggs") == 1
     assert "Look at it and renew" not in jo.page_text
 

@@ -135,7 +135,7 @@ def test_sharing_is_paused_and_resumed_with_one_button_each(jo, shared_client_id
     jo.opens("/manage")
     jo.sends_again(f"/manage/sharing/{shared_client_id}/pause")
     jo.opens("/manage")
-    assert "Sharing with Timetabler is paused" in jo.page_text
+    assert "Sharing with Timetabler has been paused" in jo.page_text
     assert "Timetabler Paused" in jo.page_text
     with work():
         assert authorise.current(jo.facts["estab_id"])[0].state == "paused"

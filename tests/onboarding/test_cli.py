@@ -94,7 +94,7 @@ def test_a_case_shows_the_website_as_a_link_to_follow(idp, work, clock, website,
 
 
 def test_verifying_and_rejecting_are_told_and_cannot_be_done_twice(idp, estab_id, outbox):
-    assert "is verified" in idp("onboarding", "verify", estab_id).output
+    assert "has been verified" in idp("onboarding", "verify", estab_id).output
     second_decision = idp("onboarding", "reject", estab_id, "--reason", "Late.")
 
     assert second_decision.exit_code == 1

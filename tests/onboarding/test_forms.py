@@ -8,6 +8,6 @@ DETAILS = {"name": "Jo Bloggs", "email": "office@oakhill.example", "mobile": "07
 def test_the_declaration_is_required(app):
     for declaration, errors in (("y", []), ("", ["declaration"])):
         with app.test_request_context(method="POST", data=DETAILS | {"declaration": declaration}):
-            form = forms.YourDetails(meta={"csrf": False})
+            form = forms.DetailsForm(meta={"csrf": False})
             form.validate()
             assert list(form.errors) == errors

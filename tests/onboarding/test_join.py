@@ -49,7 +49,7 @@ def test_the_owners_are_asked_and_the_viewers_are_not(work, owner, outbox, setti
     letters = outbox.all("join_request")
     assert {letter.to for letter in letters} == {"owner@oakhill.example", "second@oakhill.example"}
     assert all(letter.links == [f"{settings.server.issuer}/join/{request_id}"] for letter in letters)
-    assert {letter.text.partition(",")[0] for letter in letters} == {"Hello Pat Head", "Hello Jo Bloggs"}
+    assert {letter.text.partition(",")[0] for letter in letters} == {"Dear Pat Head", "Dear Jo Bloggs"}
     assert "Name: Jo Bloggs" in letters[0].text
     assert "answer by Monday 16 March 2026" in letters[0].text
     assert owner.memberships[0].estab.school.name in letters[0].subject
@@ -81,7 +81,7 @@ def test_an_approved_person_gets_a_link_to_choose_a_password_and_no_rights_beyon
 
     letter = outbox.last("join_approved")
     assert letter.to == "sam@oakhill.example"
-    assert "Hello Jo Bloggs," in letter.text
+    assert "Dear Jo Bloggs," in letter.text
     assert owner.memberships[0].estab.school.name in letter.subject
     assert f"Your username: {username}" in letter.text
     assert "for 7 days" in letter.text

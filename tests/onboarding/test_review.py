@@ -138,7 +138,7 @@ def test_what_the_school_is_told_names_it_and_is_kept_under_it(work, estab_id, o
     for letter, school in ((question, "Oak Hill School"), (verified, "Oak Hill School"), (rejected, "Elm School")):
         assert school in letter.subject
         assert f"{school} (Estab ID {'3124568' if school == 'Elm School' else estab_id})" in letter.text
-    assert "Hello Jo Bloggs," in verified.text
+    assert "Dear Jo Bloggs," in verified.text
     assert verified.links[0] == f"{settings.server.issuer}/"
     with work() as database:
         estabs_by_name = {message.name: message.estab for message in database.query(Message)}

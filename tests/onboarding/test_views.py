@@ -305,7 +305,7 @@ def test_too_many_mails_for_an_address_lose_nothing_that_was_typed(office, phone
     clock.move(timedelta(minutes=1))
 
     page = types_details(phone, school, name="Sam Smith")
-    assert page.status == 422
+    assert page.status == 429
     assert "only the newest link works" in page.soup.select_one(".error-summary").text
     assert page.soup.find(id="name")["value"] == "Sam Smith"
     assert page.soup.find(id="email")["value"] == "office@oakhill.example"
@@ -322,7 +322,7 @@ def test_too_many_mails_for_a_corrected_address_change_nothing(office, school, o
         office.presses("correct", email=f"office{attempt}@oakhill.example")
 
     page = office.presses("correct", email="right@oakhill.example")
-    assert page.status == 422
+    assert page.status == 429
     assert "only the newest link works" in page.soup.select_one(".error-summary").text
     assert page.soup.find(id="email")["value"] == "right@oakhill.example"
     assert only_registration(work).email == "office3@oakhill.example"

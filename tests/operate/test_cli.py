@@ -109,7 +109,7 @@ def test_suspending_ends_every_session_at_once_and_restoring_brings_the_school_b
     jo.signs_in(oak_hill)
     assert jo.opens("/manage").status_code == 200
 
-    assert "is suspended" in idp("estabs", "suspend", "312/4567", "--reason", "asked to by the head").stdout
+    assert "has been suspended" in idp("estabs", "suspend", "312/4567", "--reason", "asked to by the head").stdout
     assert jo.opens("/manage").status_code == 303
     assert state(work) == "suspended"
     with work() as session:

@@ -131,10 +131,10 @@ def removes_server(world, _person):
     return connects(world, "/manage/endpoint/remove")
 
 
-def make_successor(world, *, closed, following):
-    """`closed` has closed in the register, and `following` follows it; both are internal ids of estabs."""
+def make_successor(world, *, closed, successor):
+    """`closed` has closed in the register, and `successor` is its successor; both are internal ids of estabs."""
     with world.work() as database:
-        before, after = (database.get_one(Estab, estab_id).school for estab_id in (closed, following))
+        before, after = (database.get_one(Estab, estab_id).school for estab_id in (closed, successor))
         before.status_code, before.closed_on = "2", clocks.today()
         database.execute(delete(SchoolLink))
         link = SchoolLink(from_urn=before.register_id, to_urn=after.register_id, kind="Successor", is_succession=True)
@@ -146,7 +146,7 @@ def make_successor(world, *, closed, following):
 def closes(world, _person, path="/manage/closing"):
     with world.work():
         after = factories.an_estab().id
-    school_id = make_successor(world, closed=world.estab, following=after)
+    school_id = make_successor(world, closed=world.estab, successor=after)
     return path.format(school_id), {}
 
 
@@ -173,7 +173,7 @@ def follows(world, _person):
         )  # fmt: skip
         closed = owner.memberships[0].estab_id
         owner_id = owner.id
-    school_id = make_successor(world, closed=closed, following=world.estab)
+    school_id = make_successor(world, closed=closed, successor=world.estab)
     with world.work() as database:
         continuing.release(school_id, by=database.get_one(Membership, (owner_id, closed)))
         release_id = continuing.releases(closed)[school_id].id
@@ -421,7 +421,7 @@ ACTIONS = {
 
 OWN_ACCOUNT = {
     "manage.account.change_mobile", "manage.account.confirm_email", "manage.account.confirm_mobile",
-    "manage.account.email", "manage.account.home", "manage.account.name", "manage.linked_accounts.link",
+    "manage.account.change_email", "manage.account.change_name", "manage.account.home", "manage.linked_accounts.link",
     "manage.linked_accounts.unlink", "manage.own.change_password", "manage.own.end_other_sessions",
     "manage.own.list_sign_ins", "manage.own.other_sessions",
     "manage.own.sessions", "manage.people.leave", "manage.own.sign_out_everywhere", "manage.security.home",

@@ -442,7 +442,7 @@ def test_for_an_unverified_school_nothing_that_was_typed_is_in_it(work, outbox, 
             assert part
             for word in ("refund", "evil-bank"):
                 assert word not in part, part
-        assert "Hello None" not in letter.text
+        assert "Dear None" not in letter.text
         assert "Hello," in letter.text or name.startswith("sharing")
 
 

@@ -29,11 +29,11 @@ def closes(estab_id, status="2", on=date(2026, 2, 28)):
     school.status_code, school.closed_on = status, on
 
 
-def follows(closed, following, since=date(2026, 3, 1)):
+def follows(closed, successor, since=date(2026, 3, 1)):
     session().add(
         SchoolLink(
-            from_urn=closed.register_id, to_urn=following.register_id, kind="Successor", is_succession=True,
-            name=following.name, since=since,
+            from_urn=closed.register_id, to_urn=successor.register_id, kind="Successor", is_succession=True,
+            name=successor.name, since=since,
         )
     )  # fmt: skip
 
@@ -94,7 +94,7 @@ class TestTelling:
         with work():
             assert {row.state for row in authorise.current(world.estab("old"))} == {"active"}
             assert authorise.current(world.estab("new")) == []
-            assert continuing.offers(world.member("new")) == [], "the following school learns nothing by itself"
+            assert continuing.offers(world.member("new")) == [], "the successor learns nothing by itself"
 
     def test_an_announced_closure_is_mailed_and_the_closure_itself_too(self, work, world, outbox, clock):
         with work():

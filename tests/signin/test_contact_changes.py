@@ -7,7 +7,7 @@ import pytest
 from idp.estabs import links
 from idp.estabs.models import Administrator
 from idp.foundation.database import session as database_session
-from idp.signin import email_change, mobile, mobile_change, reset_links, undo_changes
+from idp.signin import email_change, guesses, mobile, mobile_change, reset_links, undo_changes
 from idp.signin.models import BrowserSession
 from tests.factories import PASSWORD, an_administrator
 
@@ -39,6 +39,20 @@ def changes_email(jo, outbox, address=NEW_EMAIL):
 def changes_mobile(jo, outbox):
     jo.sends(MOBILE, mobile="07700 900999")
     return jo.sends(CODE, code=outbox.last("mobile_code").code)
+
+
+def assert_told_to_wait(person, reason):
+    """The form says why, and a program learns how long to wait."""
+    assert person.response.status_code == 429
+    assert int(person.response.headers["Retry-After"]) > 0
+    assert reason in person.page_text
+
+
+def lock_account(work, account):
+    """Make wrong guesses until the account is locked."""
+    with work():
+        while not guesses.count(guesses.key("account", account.id)):
+            pass
 
 
 def test_the_account_page_shows_name_address_number_and_username(jo_with_mobile, account):
@@ -120,7 +134,7 @@ class TestEmail:
         changes_email(jo_with_mobile, outbox, "taken@oakhill.example")
 
         jo_with_mobile.opens(HOME)
-        assert f"so here sign in as {account.username}" in jo_with_mobile.page_text
+        assert f"Sign in to this one with your username, {account.username}." in jo_with_mobile.page_text
         person = stored_account(work, account)
         assert (person.email, person.sign_in_email) == ("taken@oakhill.example", None)
         with work() as session:
@@ -132,7 +146,7 @@ class TestEmail:
             jo_with_mobile.sends(EMAIL, email=f"new{number}@oakhill.example")
         jo_with_mobile.sends(EMAIL, email="new5@oakhill.example")
 
-        assert "at most five links" in jo_with_mobile.page_text
+        assert_told_to_wait(jo_with_mobile, "at most five links")
         sent = outbox.all("confirm_address")
         assert len(sent) == 5
         assert jo_with_mobile.opens(sent[0].path).status_code == 410
@@ -239,7 +253,15 @@ class TestMobile:
             jo_with_mobile.sends(MOBILE, mobile="07700 900999")
         jo_with_mobile.sends(MOBILE, mobile="07700 900999")
 
-        assert "at most three codes an hour" in jo_with_mobile.page_text
+        assert_told_to_wait(jo_with_mobile, "at most three codes an hour")
+
+    def test_a_code_for_a_locked_account_is_refused_until_the_lock_ends(self, jo_with_mobile, account, work, outbox):
+        jo_with_mobile.sends(MOBILE, mobile="07700 900999")
+        lock_account(work, account)
+        jo_with_mobile.sends(CODE, code=outbox.last("mobile_code").code)
+
+        assert_told_to_wait(jo_with_mobile, "no one can sign in to it for a minute")
+        assert stored_account(work, account).mobile == "+447700900123"
 
     @pytest.mark.parametrize("number", ["", "12", "020 7946 0123", "07700 900123"])
     def test_invalid_values_are_refused_and_kept_in_the_form(self, jo_with_mobile, outbox, number):

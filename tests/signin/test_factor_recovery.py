@@ -64,7 +64,7 @@ def test_password_and_text_message_start_a_wait_and_then_the_password_alone_sign
 
     clock.move(timedelta(minutes=1))
     assert started.signs_in(account.username).location == "/"
-    assert "Your lost phone or key is removed" in started.opens("/manage").text
+    assert "Your lost phone or key has been removed" in started.opens("/manage").text
     assert not has_factor(work, account)
     with work() as session:
         (row,) = session.query(BrowserSession).filter_by(ended_at=None)

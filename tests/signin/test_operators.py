@@ -143,14 +143,14 @@ def test_a_wrong_code_keeps_the_password(jo, link):
     jo.sends(link)
     jo.sends_again(link, finish="yes", password=PASSWORD, code="12345")
     seed = jo.page.find(id="seed").text.replace(" ", "")
-    sealed = jo.page.find(id="kept")["value"]
+    sealed = jo.page.find(id="sealed_password")["value"]
     assert "you do not need to type it again" in jo.page_text
     assert not jo.page.find(id="password")
     assert PASSWORD not in jo.response.text
-    jo.sends_again(link, finish="yes", kept=sealed, code="54321")
-    assert jo.page.find(id="kept")
+    jo.sends_again(link, finish="yes", sealed_password=sealed, code="54321")
+    assert jo.page.find(id="sealed_password")
 
-    jo.sends_again(link, finish="yes", kept=jo.page.find(id="kept")["value"], code=code(seed))
+    jo.sends_again(link, finish="yes", sealed_password=jo.page.find(id="sealed_password")["value"], code=code(seed))
     assert jo.response.location == "/operate"
     clocks.move(timedelta(seconds=30))
     assert signs_in(jo, seed, ahead=0).location == "/operate"
@@ -162,13 +162,13 @@ def test_a_poor_password_is_not_kept_and_nothing_else_passes_for_a_kept_one(jo, 
     assert "at least 12 characters" in jo.page_text
     assert jo.page.find(id="password")
     jo.sends_again(link, finish="yes", password=PASSWORD, code="12345")
-    sealed = jo.page.find(id="kept")["value"]
+    sealed = jo.page.find(id="sealed_password")["value"]
     with work():
         another = operators.add("Al", "al@idaas.example")[1].removeprefix("http://localhost:5000")
     stranger.sends(another)
     seed = stranger.page.find(id="seed").text.replace(" ", "")
     for made_up in (sealed, sealed[:-1], "x", "", "$argon2id$"):
-        stranger.sends_again(another, finish="yes", kept=made_up, code=code(seed))
+        stranger.sends_again(another, finish="yes", sealed_password=made_up, code=code(seed))
         assert stranger.response.status_code == 422
         assert "Choose a password" in stranger.page_text
 

@@ -110,7 +110,7 @@ def test_an_agreement_about_data_is_not_ended_with_the_server(agent, jo, clients
 @pytest.mark.parametrize(
     ("act", "flash", "name", "subject"),
     [
-        ("pause", "is paused. It sends nothing until you resume.", "sharing_paused", "has paused its server"),
+        ("pause", "has been paused. It sends nothing until you resume.", "sharing_paused", "has paused its server"),
         ("resume", "Your school's server sends data again.", "sharing_resumed", "sends data again"),
     ],
 )

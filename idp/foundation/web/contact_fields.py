@@ -149,7 +149,7 @@ def _is_fictional(number: phonenumbers.PhoneNumber) -> bool:
 class EmailForm(Form):
     """A form that asks once about an address that looks mistyped; submitting it again confirms the address."""
 
-    sure = HiddenField()
+    confirmed_email = HiddenField()
     """The address that the person was asked about."""
 
     def validate_email(self, field: EmailField) -> None:
@@ -158,6 +158,6 @@ class EmailForm(Form):
             return
         address = parse_email(field.data)
         suggestion = email_typos.suggest(address)
-        if suggestion and self.sure.data != address:
-            self.sure.data = address
+        if suggestion and self.confirmed_email.data != address:
+            self.confirmed_email.data = address
             raise ValidationError(f"Did you mean {suggestion}? If {address} is right, press the button again.")

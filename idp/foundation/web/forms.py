@@ -3,10 +3,12 @@
 import unicodedata
 from typing import Any
 
-from flask import request
+from flask import Response, make_response, request
 from flask_wtf import FlaskForm
 from flask_wtf.form import SUBMIT_METHODS, _Auto
+from wtforms import Field
 
+from idp.foundation.errors import Refusal, TooManyRequests
 from idp.foundation.web import form_drafts
 
 
@@ -24,6 +26,28 @@ class Form(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
     Flask-WTF would read a JSON body if there is no form, and files as fields: a field could then hold values of any
     type, not only text.
     """
+
+    refusal: Refusal | None = None
+    """The refusal that the form shows, if any."""
+
+    def refuse(self, error: Refusal, field: Field | None = None) -> None:
+        """Show the message of a refusal at `field`, or above the form.
+
+        For a refusal that must not be raised, because that would roll back the count of an attempt.
+        """
+        self.refusal = error
+        if field is None:
+            self.form_errors.append(error.message)
+        else:
+            field.errors = [error.message]
+
+    def response(self, page: str) -> Response:
+        """The form's page: 422 if something in it is wrong, 429 with `Retry-After` after too many requests."""
+        response = make_response(page, 422 if self.errors else 200)
+        if isinstance(self.refusal, TooManyRequests):
+            response.status_code = self.refusal.status
+            response.headers["Retry-After"] = str(self.refusal.retry_after)
+        return response
 
     class Meta(FlaskForm.Meta):  # type: ignore[misc]  # likewise
         """How the form is read."""

@@ -161,9 +161,11 @@ def test_a_likely_typing_error_in_an_address_is_questioned_once(filled_form, typ
     plain = contact_fields.parse_email(typed)
     assert first_form.errors == {"email": [f"Did you mean {suggested}? If {plain} is right, press the button again."]}
 
-    assert not filled_form(email=typed, sure=first_form.sure.data).errors
-    assert filled_form(email="bob@gmial.com", sure=first_form.sure.data).errors, "that was another address"
-    assert not filled_form(email=suggested, sure=first_form.sure.data).errors
+    assert not filled_form(email=typed, confirmed_email=first_form.confirmed_email.data).errors
+    assert filled_form(email="bob@gmial.com", confirmed_email=first_form.confirmed_email.data).errors, (
+        "that was another address"
+    )
+    assert not filled_form(email=suggested, confirmed_email=first_form.confirmed_email.data).errors
 
 
 @pytest.mark.parametrize(
