@@ -110,7 +110,7 @@ def clean(work: Work) -> None:
     cleaning.clean(work, RETENTION)
 
 
-def erase_rejected(work: Work) -> None:
+def erase_personal_data(work: Work) -> None:
     """Erase the personal data of accounts whose registration was rejected long ago."""
     more = True
     while more:
@@ -190,7 +190,7 @@ JOBS: Final = (
     Job("audit checkpoint", every=timedelta(hours=1), lease=timedelta(minutes=10), run=sign_checkpoint),
     Job("audit verification", every=timedelta(days=1), lease=timedelta(hours=2), run=verify_audit),
     Job("cleaning", every=timedelta(minutes=1), lease=timedelta(minutes=5), run=clean),
-    Job("rejected accounts", every=timedelta(hours=1), lease=timedelta(minutes=10), run=erase_rejected),
+    Job("rejected accounts", every=timedelta(hours=1), lease=timedelta(minutes=10), run=erase_personal_data),
     Job("register changes", every=timedelta(minutes=10), lease=timedelta(minutes=10), run=notify_register_changes),
     Job("partners' requests", every=timedelta(minutes=10), lease=timedelta(minutes=10), run=notify_requests),
     Job("unused sandboxes", every=timedelta(hours=6), lease=timedelta(minutes=10), run=remove_unused),

@@ -147,7 +147,7 @@ class SchoolAdmin:
     # Signing in, from a partner or directly
 
     def starts_at(self, partner: Partner) -> None:
-        """Open the partner's first page, and go on to our sign-in page."""
+        """Open the partner's first page, and continue to our sign-in page."""
         self.page.goto(partner.url)
         self.page.get_by_role("link", name="Sign in with your school account").click()
         self.page.wait_for_load_state()
@@ -203,21 +203,21 @@ class SchoolAdmin:
         """Follow the link that proves their address."""
         self.page.goto(self.newest("verify_email").links[0])
 
-    def proves_the_address(self) -> None:
+    def verifies_the_address(self) -> None:
         self.opens_the_mail()
         self.page.locator("#verify").click()
         self.sees("Sign up")
 
-    def proves_the_address_elsewhere(self) -> str:
+    def verifies_the_address_elsewhere(self) -> str:
         """Verify the address in another browser than the one that began; returns the code that is shown there."""
         self.opens_the_mail()
         self.page.locator("#verify").click()
-        self.sees("Where do you want to carry on?")
+        self.sees("Where do you want to continue?")
         return self.page.locator("#code").inner_text()
 
-    def carries_on_here(self) -> None:
+    def continues_here(self) -> None:
         """Continue in this browser, instead of entering the code in the first one."""
-        self.presses("Carry on here instead")
+        self.presses("Continue here instead")
         self.sees("Sign up")
 
     def enters_code(self, code: str) -> None:
@@ -239,7 +239,7 @@ class SchoolAdmin:
         """The whole registration, from the search page on."""
         self.chooses_directly()
         self.gives_details()
-        self.proves_the_address()
+        self.verifies_the_address()
         self.signs_up()
 
     # Deciding

@@ -27,7 +27,7 @@ from idp.foundation.web import transactions
 from idp.jobs import cleaning, heartbeats, lease
 from idp.jobs.models import Heartbeat, Job
 from idp.oidc.models import Code, Revoked, Seen
-from idp.onboarding.models import EmailProof, JoinRequest, Registration
+from idp.onboarding.models import EmailVerification, JoinRequest, Registration
 from idp.outbox import post
 from idp.outbox.models import Message
 from tests.factories import a_school, an_estab
@@ -245,7 +245,7 @@ class TestCleaning:
         worker.clean(open_transaction)
         with work() as session:
             assert session.scalars(select(Registration.id)).all() == ["done"]
-            assert session.scalars(select(EmailProof.registration_id)).all() == []
+            assert session.scalars(select(EmailVerification.registration_id)).all() == []
 
     def test_what_people_typed_to_register_or_to_join_goes_ninety_days_after_it_is_needed(
         self, work, open_transaction, clock
@@ -353,7 +353,7 @@ def a_join_request(estab, registration, **overrides):
 
 def a_proof(registration):
     now = clocks.now() + timedelta(days=6)
-    return EmailProof(
+    return EmailVerification(
         digest=os.urandom(8), purpose="register", registration_id=registration, email="jo@oakhill.example",
         email_folded="jo@oakhill.example", created_at=now, expires_at=now + timedelta(hours=1),
     )  # fmt: skip

@@ -18,7 +18,7 @@ REGISTER_IMPORTED: Final = "register.imported"
 # estabs
 ESTAB_REGISTERED: Final = "estab.registered"
 ESTAB_STATE_CHANGED: Final = "estab.state_changed"
-ESTAB_REDUCED: Final = "estab.reduced"
+PERSONAL_DATA_ERASED: Final = "estab.reduced"
 PERSON_ADDED: Final = "person.added"
 ROLE_CHANGED: Final = "person.role_changed"
 OWNERSHIP_HANDED_OVER: Final = "person.ownership_handed_over"

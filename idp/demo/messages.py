@@ -36,7 +36,7 @@ def ready(settings: Settings, programs: Services, seconds: float, operator_link:
         f"  3. Look for {SCHOOL}, choose SIMS, and continue. (SchoolBooking would refuse SIMS: try it.)",
         '  4. Press "Grant Access"; in the e-mail, press "Begin Authorisation", and say that you have authority.',
         f'  5. Choose "Register your school", {NUMBER}, and give a name and an e-mail address, and verify the address.',
-        "  6. Sign up, keep the Estab ID and password, carry on, and authorise sharing. Back at Assembly, it",
+        "  6. Sign up, keep the Estab ID and password, continue, and authorise sharing. Back at Assembly, it",
         "     knows your school; its data waits until the school is verified.",
         "  7. Verify it, as our staff would, and watch Assembly's page say so by itself:",
         f"       {command} onboarding queue",

@@ -64,7 +64,7 @@ def register(school: School, *, name: str, email: str, mobile: str) -> tuple[Est
 def register_for(person_id: str, school: School) -> Membership:
     """Open the account of `school`, unverified, with a person who has an account as its first owner.
 
-    They go on signing in as before. Raises `SchoolTaken` as `register`, and `people.AccountClosed`.
+    They continue to sign in as before. Raises `SchoolTaken` as `register`, and `people.AccountClosed`.
     """
     estab = _open(school)
     person = people.get_open_locked(person_id)

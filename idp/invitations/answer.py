@@ -133,7 +133,7 @@ def check(secret: str) -> OpenInvitation:
 
 
 def begin(secret: str) -> StartLink:
-    """Use the link up, because its reader may decide; returns where they go on. Raises as `check`."""
+    """Use the link up, because its reader may decide; returns where they continue. Raises as `check`."""
     current = _lock(secret)
     _use_up(current, "begin")
     current.invitation.opened_at = clock.now()

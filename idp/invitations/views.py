@@ -19,7 +19,7 @@ bp = Blueprint("invitations", __name__, url_prefix="/invitations")
 @security.anyone
 @limiter.limit(at_most(60, "minute"))
 def show(secret: str) -> ResponseReturnValue:
-    """Who asks for what, and whether the reader may decide; on a button, go on to the partner, or decline."""
+    """Who asks for what, and whether the reader may decide; on a button, continue to the partner, or decline."""
     security.allow_form_redirects()
     current = answer.check(secret)
     if request.method != "POST":

@@ -25,7 +25,7 @@ class SetupFlow:
     """Why a person sets up a second step and where they continue, from the query of the present page."""
 
     return_path: str
-    """Where they go on afterwards: the Security page, unless they came from elsewhere."""
+    """Where they continue afterwards: the Security page, unless they came from elsewhere."""
     reason: str | None
     """The `school` requires it, or is to require it of `everyone`; specially protected `data`; an `offer`. None where
     it is the person's own wish, or a partner's."""

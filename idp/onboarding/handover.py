@@ -46,7 +46,7 @@ class TooManyCodes(TooManyRequests):
     """The link has shown as many codes as it may."""
 
     code, title = "enough_codes", "No more codes for this link"
-    message = "This link has shown three codes. Carry on here instead, or send the e-mail again from where you began."
+    message = "This link has shown three codes. Continue here instead, or send the e-mail again from where you began."
 
 
 def code(registration: Registration) -> str | None:
@@ -70,7 +70,7 @@ def renew(registration: Registration, browser: bytes | None) -> None:
     """
     now = clock.now()
     renewed = _update(
-        registration, Registration.proved_in == browser, Registration.codes_made < MAX_CODES,
+        registration, Registration.verified_in == browser, Registration.codes_made < MAX_CODES,
         code_made_at=now, code_tries=0, codes_made=Registration.codes_made + 1,
     )  # fmt: skip
     if not renewed and registration.continues_in is None:
@@ -98,7 +98,7 @@ def enter(registration: Registration, browser: bytes | None, typed: str) -> None
 
 def continue_here(registration: Registration, browser: bytes | None) -> bool:
     """Continue in the browser that opened the link; its code stops working. False if it continues elsewhere already."""
-    return _update(registration, Registration.proved_in == browser, continues_in=browser)
+    return _update(registration, Registration.verified_in == browser, continues_in=browser)
 
 
 def _update(registration: Registration, *conditions: ColumnElement[bool], **values: object) -> bool:

@@ -68,7 +68,7 @@ def new_code(registration_id: str) -> ResponseReturnValue:
 @security.anyone
 @form_drafts.form_shown_at("onboarding.handover.code")
 @limiter.limit(at_most(30, "hour"))
-def go_on_here(registration_id: str) -> ResponseReturnValue:
+def continue_here(registration_id: str) -> ResponseReturnValue:
     """Continue in the browser that opened the link, unless the code was used first."""
     registration = signup.find_in_browser(registration_id, browser.digest())
     handover.continue_here(registration, browser.digest())

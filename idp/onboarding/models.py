@@ -1,4 +1,4 @@
-"""Registrations, proofs of e-mail addresses, our staff's reviews, and requests to join."""
+"""Registrations, links that verify e-mail addresses, our staff's reviews, and requests to join."""
 
 from datetime import datetime
 
@@ -36,7 +36,7 @@ class Registration(Base):
     """The address that was verified. It counts only while it equals `email`."""
     email_verified_at: Mapped[datetime | None]
     """When `verified_email` was verified."""
-    proved_in: Mapped[bytes | None]
+    verified_in: Mapped[bytes | None] = mapped_column("proved_in")
     """Digest of the cookie of the browser in which the address was verified."""
     continues_in: Mapped[bytes | None]
     """Digest of the cookie of the one browser that may sign up: the one that began and verified the address, or,
@@ -83,11 +83,11 @@ class Registration(Base):
 
     def is_known_browser(self, browser: bytes | None) -> bool:
         """Whether the browser with this digest began it or verified its address."""
-        return _matches_any(browser, self.browser, self.proved_in)
+        return _matches_any(browser, self.browser, self.verified_in)
 
     def was_verified_elsewhere_than_begun(self, browser: bytes | None) -> bool:
         """Whether the browser with this digest verified the address but did not begin it."""
-        return _matches_any(browser, self.proved_in) and not self.began_in(browser)
+        return _matches_any(browser, self.verified_in) and not self.began_in(browser)
 
     def continues_here(self, browser: bytes | None) -> bool:
         """Whether the browser with this digest is the one that may sign up."""
@@ -102,8 +102,8 @@ def _matches_any(browser: bytes | None, *digests: bytes | None) -> bool:
     return browser is not None and any(crypto.constant_time_compare(browser, digest) for digest in digests if digest)
 
 
-class EmailProof(Base):
-    """A single-use link that proves an address, for one purpose, registration and address."""
+class EmailVerification(Base):
+    """A single-use link that verifies an address, for one purpose, registration and address."""
 
     __tablename__ = "email_proofs"
 

@@ -52,4 +52,4 @@ def _erase(estab_id: str) -> None:
         session().execute(statement.execution_options(synchronize_session=False))
     count = people.erase(estab_id)
     log.erase(estab_id)
-    log.record(events.ESTAB_REDUCED, by="system", estab=estab_id, subject=estab_id, count=count)
+    log.record(events.PERSONAL_DATA_ERASED, by="system", estab=estab_id, subject=estab_id, count=count)

@@ -109,7 +109,7 @@ def begin(school: School, details: Details, *, browser: bytes, return_to: str | 
         corrected.client_id = client_of(corrected.return_to)
         return corrected
     registration = create(school, details, browser=browser, return_to=return_to, by="stranger")
-    verify.send_proof(registration)
+    verify.send_link(registration)
     return registration
 
 
@@ -147,9 +147,9 @@ def change_address(registration: Registration, email: str) -> Registration:
     registration = lock_open(registration.id)
     registration.email = email
     registration.verified_email = registration.email_verified_at = None
-    registration.proved_in = registration.continues_in = registration.code_made_at = None
+    registration.verified_in = registration.continues_in = registration.code_made_at = None
     log.record(events.REGISTRATION_ADDRESS_CHANGED, by="stranger", subject=registration.id)
-    verify.send_proof(registration)
+    verify.send_link(registration)
     return registration
 
 

@@ -1,6 +1,6 @@
 """Verify that the person who registers a school reads the mail at the address they gave.
 
-The proof is a single-use link for one registration and one address. It expires after an hour, and a newer one
+The link is for one registration and one address, and works once. It expires after an hour, and a newer one
 supersedes it. Following it only shows a button, because mail scanners follow links too; pressing the button uses it
 up and stores the address that it verified. A reader who did not ask for it can stop the registration. Every change
 locks the registration first and its links after it.
@@ -17,7 +17,7 @@ from idp.estabs.links import LinkExpired, LinkRefused, LinkSuperseded, LinkUnkno
 from idp.foundation import clock, crypto, runtime
 from idp.foundation.database import advisory_lock, claim, lock, session
 from idp.foundation.errors import TooManyRequests
-from idp.onboarding.models import EmailProof, Registration
+from idp.onboarding.models import EmailVerification, Registration
 from idp.outbox import post
 
 
@@ -32,7 +32,7 @@ class RegistrationStopped(LinkRefused):
 
 
 PURPOSE: Final = "register"
-"""The only purpose so far. A proof is checked for its purpose, so that another purpose can be added safely."""
+"""The only purpose so far. A link is checked for its purpose, so that another purpose can be added safely."""
 
 WINDOW: Final = timedelta(hours=1)
 MAX_LINKS: Final = 5
@@ -42,7 +42,7 @@ MIN_INTERVAL: Final = timedelta(seconds=10)
 """The shortest time between two links of one registration, so that a double click sends one."""
 
 
-def send_proof(registration: Registration) -> None:
+def send_link(registration: Registration) -> None:
     """Send the link to the registration's address; links sent before stop working. Raises `TooManyRequests`.
 
     The caller holds the lock of `registration`.
@@ -53,7 +53,7 @@ def send_proof(registration: Registration) -> None:
     secret, now = crypto.new_secret(), clock.now()
     _supersede(registration)
     session().add(
-        EmailProof(
+        EmailVerification(
             digest=crypto.digest(secret), purpose=PURPOSE, registration_id=registration.id,
             email=registration.email, email_folded=people.fold_email(registration.email), created_at=now,
             expires_at=now + lifetime, used_at=None, superseded_at=None,
@@ -72,52 +72,52 @@ def resend(registration: Registration) -> bool:
     Raises `TooManyRequests`.
     """
     registration = _lock(registration.id)
-    newest = session().scalar(select(func.max(EmailProof.created_at)).where(_current(registration)))
+    newest = session().scalar(select(func.max(EmailVerification.created_at)).where(_current(registration)))
     is_needed = registration.used_at is None and not registration.continues_here(registration.browser)
     if is_needed and (newest is None or newest + MIN_INTERVAL <= clock.now()):
-        send_proof(registration)
+        send_link(registration)
         return True
     return False
 
 
 def check(secret: str) -> Registration:
     """The registration of the link, without using it up. Raises the `LinkRefused` that says what is wrong."""
-    proof = _proof(secret)
-    if proof is None:
-        raise LinkUnknown(reason="no such proof")
-    registration = session().get_one(Registration, proof.registration_id)
+    link = _find(secret)
+    if link is None:
+        raise LinkUnknown(reason="no such link")
+    registration = session().get_one(Registration, link.registration_id)
     if registration.was_stopped:
         raise RegistrationStopped(reason=f"registration {registration.id} was stopped")
-    if proof.used_at or proof.superseded_at or proof.expires_at <= clock.now():
-        raise _refusal_for(proof)
-    return _require_pending(registration, proof.email)
+    if link.used_at or link.superseded_at or link.expires_at <= clock.now():
+        raise _refusal_for(link)
+    return _require_pending(registration, link.email)
 
 
-def accept_proof(secret: str, browser: bytes) -> Registration:
+def accept_link(secret: str, browser: bytes) -> Registration:
     """Use the link up in the browser with this digest; the address is then verified. Returns the registration.
 
     If this browser began the registration, it continues here. If another did, the person chooses (`handover`).
     """
-    proof, now = _proof(secret), clock.now()
-    if proof is None:
-        raise LinkUnknown(reason="no such proof")
-    registration = session().get_one(Registration, proof.registration_id)
+    link, now = _find(secret), clock.now()
+    if link is None:
+        raise LinkUnknown(reason="no such link")
+    registration = session().get_one(Registration, link.registration_id)
     began_here = registration.began_in(browser)  # never changes, so it cannot be out of date
     result = session().execute(
         update(Registration)
         .where(
-            Registration.id == proof.registration_id, Registration.email == proof.email,
+            Registration.id == link.registration_id, Registration.email == link.email,
             Registration.used_at.is_(None), Registration.expires_at > now,
         )
         .values(
-            verified_email=proof.email, email_verified_at=now, proved_in=browser,
+            verified_email=link.email, email_verified_at=now, verified_in=browser,
             continues_in=browser if began_here else None, code_made_at=None if began_here else now, code_tries=0,
             codes_made=0 if began_here else 1,
         )
         .returning(Registration.id)
     )  # fmt: skip
     is_verified = result.one_or_none() is not None
-    if not is_verified or not claim(EmailProof, digest=proof.digest, purpose=PURPOSE, superseded_at=None):
+    if not is_verified or not claim(EmailVerification, digest=link.digest, purpose=PURPOSE, superseded_at=None):
         session().expire_all()  # this transaction may have read the rows before they changed
         check(secret)
         raise LinkSuperseded(reason=f"registration {registration.id} changed at the same moment")
@@ -128,8 +128,8 @@ def accept_proof(secret: str, browser: bytes) -> Registration:
 
 def registration_of(secret: str) -> Registration | None:
     """The registration of a link, valid or not; None for an unknown link."""
-    proof = _proof(secret)
-    return session().get_one(Registration, proof.registration_id) if proof else None
+    link = _find(secret)
+    return session().get_one(Registration, link.registration_id) if link else None
 
 
 def send_another(secret: str) -> None:
@@ -137,13 +137,13 @@ def send_another(secret: str) -> None:
 
     Does not reveal whether it did, so that guessed links learn nothing. Raises `TooManyRequests`.
     """
-    proof = _proof(secret)
-    if proof is None:
+    link = _find(secret)
+    if link is None:
         return
-    registration = _lock(proof.registration_id)
-    same_address = people.fold_email(registration.email) == proof.email_folded
+    registration = _lock(link.registration_id)
+    same_address = people.fold_email(registration.email) == link.email_folded
     if same_address and registration.used_at is None and not registration.has_expired:
-        send_proof(registration)
+        send_link(registration)
 
 
 def stop(secret: str) -> None:
@@ -177,9 +177,9 @@ def _lock(registration_id: str) -> Registration:
     return registration
 
 
-def _proof(secret: str) -> EmailProof | None:
-    proof = session().get(EmailProof, crypto.digest(secret))
-    return proof if proof is not None and proof.purpose == PURPOSE else None
+def _find(secret: str) -> EmailVerification | None:
+    link = session().get(EmailVerification, crypto.digest(secret))
+    return link if link is not None and link.purpose == PURPOSE else None
 
 
 def _require_pending(registration: Registration, email: str) -> Registration:
@@ -193,30 +193,31 @@ def _require_pending(registration: Registration, email: str) -> Registration:
     return registration
 
 
-def _refusal_for(proof: EmailProof) -> LinkRefused:
-    """The refusal that says why `proof` cannot be used; `claim` has already decided."""
-    refusal = LinkUsed if proof.used_at else LinkSuperseded if proof.superseded_at else LinkExpired
-    return refusal(reason=f"registration {proof.registration_id}")
+def _refusal_for(link: EmailVerification) -> LinkRefused:
+    """The refusal that says why `link` cannot be used; `claim` has already decided."""
+    refusal = LinkUsed if link.used_at else LinkSuperseded if link.superseded_at else LinkExpired
+    return refusal(reason=f"registration {link.registration_id}")
 
 
 def _supersede(registration: Registration) -> None:
-    session().execute(update(EmailProof).where(_current(registration)).values(superseded_at=clock.now()))
+    session().execute(update(EmailVerification).where(_current(registration)).values(superseded_at=clock.now()))
 
 
 def _current(registration: Registration) -> ColumnElement[bool]:
     """The links of a registration that were neither used nor superseded."""
     return (
-        (EmailProof.registration_id == registration.id)
-        & EmailProof.used_at.is_(None)
-        & EmailProof.superseded_at.is_(None)
+        (EmailVerification.registration_id == registration.id)
+        & EmailVerification.used_at.is_(None)
+        & EmailVerification.superseded_at.is_(None)
     )
 
 
 def _enforce_limits(registration: Registration) -> None:
     """Limit the links sent for one registration and to one address. Raises `TooManyRequests`."""
-    recent = select(func.count()).select_from(EmailProof).where(EmailProof.created_at > clock.now() - WINDOW)
-    same_address = EmailProof.email_folded == people.fold_email(registration.email)
-    for condition in (EmailProof.registration_id == registration.id, same_address):
+    sent_at = EmailVerification.created_at
+    recent = select(func.count()).select_from(EmailVerification).where(sent_at > clock.now() - WINDOW)
+    same_address = EmailVerification.email_folded == people.fold_email(registration.email)
+    for condition in (EmailVerification.registration_id == registration.id, same_address):
         if (session().scalar(recent.where(condition)) or 0) >= MAX_LINKS:
             raise TooManyRequests(
                 "We have sent several e-mails in the last hour, and only the newest link works. Please look for it, "

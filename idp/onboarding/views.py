@@ -155,7 +155,7 @@ def verify_email(secret: str) -> ResponseReturnValue:
     digest = browser.ensure_cookie()
     if request.method != "POST":  # scanners ask by HEAD too
         return render_template("onboarding/verify.html", registration=verify.check(secret), secret=secret)
-    return redirect_to_step(verify.accept_proof(secret, digest))
+    return redirect_to_step(verify.accept_link(secret, digest))
 
 
 @bp.post("/register/verify/<secret>/new")

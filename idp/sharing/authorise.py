@@ -190,7 +190,7 @@ def pause(estab_id: str, client_id: str, *, by: Membership) -> Authorisation:
 
 
 def resume(estab_id: str, client_id: str, *, by: Membership) -> Authorisation:
-    """Go on sharing after `pause`. Raises `NothingShared`, also of one that is not paused or has expired."""
+    """Continue sharing after `pause`. Raises `NothingShared`, also of one that is not paused or has expired."""
     return _set_paused(estab_id, client_id, events.SHARING_RESUMED, by, paused=False)
 
 

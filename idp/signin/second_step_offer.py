@@ -1,7 +1,7 @@
 """Owners without a second factor are asked to set one up; "not now" hides the offer for 30 days.
 
 They are asked on the school's first page and on a partner's authorisation page, because many come from a partner and
-never see the school's pages. It is no page of its own: nothing has to be answered before they go on.
+never see the school's pages. It is not a page of its own: nothing has to be answered before they continue.
 
 It is hidden by a counter that expires (`guesses.tally`), as those of notices are.
 """

@@ -56,7 +56,7 @@ def recent_sign_in_required(view: View) -> View:
 
 def sign_in_with_second_step(return_path: str) -> ResponseReturnValue:
     """Redirect a person who signed in without their second step to the sign-in page, and then to `return_path`."""
-    flash("Please sign in again, with your second step. Then you carry on where you were.", "info")
+    flash("Please sign in again, with your second step. Then you continue where you were.", "info")
     return _sign_in(return_path)
 
 

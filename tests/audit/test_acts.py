@@ -71,7 +71,7 @@ def test_a_rejected_account_is_reduced_by_the_system(work, clock):
         estab = an_administrator(an_estab(state="rejected")).memberships[0].estab
         rejected.erase_personal_data(MONDAY + timedelta(days=1))
 
-        assert recorded(events.ESTAB_REDUCED) == [("system", estab.id, None, estab.id, {"count": 1}, None)]
+        assert recorded(events.PERSONAL_DATA_ERASED) == [("system", estab.id, None, estab.id, {"count": 1}, None)]
 
 
 def test_what_owners_do_about_people_is_recorded_at_their_school(work, clock, outbox):
@@ -196,7 +196,7 @@ def test_every_step_of_a_registration_is_recorded(work, clock, outbox):
         registration_id = registration.id
     secret = outbox.last("verify_email").links[0].rpartition("/")[2]
     with work():
-        verify.accept_proof(secret, OWN_BROWSER)
+        verify.accept_link(secret, OWN_BROWSER)
         registration = signup.find_in_browser(registration_id, OWN_BROWSER)
         signup.complete(registration, details(email="jo@oakhill.example"), generated_password(), browser=OWN_BROWSER)
         first_credentials.replace(registration, OWN_BROWSER, generated_password())
@@ -219,7 +219,7 @@ def test_continuing_a_registration_in_its_first_browser_is_recorded(work, outbox
         registration_id = a_registration().id
     secret = outbox.last("verify_email").links[0].rpartition("/")[2]
     with work():
-        registration = verify.accept_proof(secret, OTHER_BROWSER)
+        registration = verify.accept_link(secret, OTHER_BROWSER)
         handover.enter(registration, OWN_BROWSER, handover.code(registration))
 
         assert recorded(events.REGISTRATION_HANDED_OVER) == [("stranger", None, None, registration_id, {}, None)]

@@ -129,14 +129,14 @@ def test_an_expired_link_says_so_and_offers_another(registering_person, clock_ah
         registering_person.sees("Check your e-mail")
         check_page(registering_person.page, "link-sent")
         assert registering_person.newest("verify_email").links != old
-        registering_person.proves_the_address()
+        registering_person.verifies_the_address()
         registering_person.signs_up()
 
 
-def test_a_used_link_goes_on_in_the_browser_that_used_it_and_is_refused_in_others(
+def test_a_used_link_continues_in_the_browser_that_used_it_and_is_refused_in_others(
     registering_person, new_window, check_page
 ):
-    registering_person.proves_the_address()
+    registering_person.verifies_the_address()
     registering_person.opens_the_mail()
     registering_person.sees("Sign up")
 
@@ -156,7 +156,7 @@ def test_a_newer_link_supersedes_the_older(registering_person, clock_ahead, chec
     registering_person.page.goto(old)
     registering_person.sees("There is a newer link")
     check_page(registering_person.page, "link-superseded")
-    registering_person.proves_the_address()
+    registering_person.verifies_the_address()
 
 
 def test_an_unknown_link_leads_to_the_start(registering_person, check_page):
@@ -181,7 +181,7 @@ def test_a_mistyped_address_is_corrected_and_its_link_stops_working(registering_
 
     registering_person.page.goto(wrong)
     registering_person.sees("There is a newer link")
-    registering_person.proves_the_address()
+    registering_person.verifies_the_address()
     registering_person.reads(registering_person.email)
 
 
@@ -230,7 +230,7 @@ def test_a_person_joins_a_school_that_is_already_registered(a_member, an_admin, 
     colleague.goes_to("/register")
     colleague.chooses_directly()
     colleague.gives_details()
-    colleague.proves_the_address()
+    colleague.verifies_the_address()
     colleague.presses("Sign up")
     colleague.sees("We have passed on your request")
     assert owner.name not in colleague.page.locator("main").inner_text(), "a stranger learns who runs the account"
@@ -263,7 +263,7 @@ def test_registering_ones_own_school_again_shows_that_there_is_an_account(a_memb
     admin.goes_to("/register")
     admin.chooses_directly()
     admin.gives_details()
-    admin.proves_the_address()
+    admin.verifies_the_address()
     admin.presses("Sign up")
     admin.sees("You already have an account")
     check_page(admin.page, "account-already")
@@ -278,7 +278,7 @@ def test_an_owner_declines_a_stranger_who_is_told_but_not_by_whom(a_member, an_a
     stranger.goes_to("/register")
     stranger.chooses_directly()
     stranger.gives_details()
-    stranger.proves_the_address()
+    stranger.verifies_the_address()
     stranger.presses("Sign up")
     stranger.sees("We have passed on your request")
 

@@ -132,7 +132,7 @@ def test_the_next_steps_lead_to_the_partner(an_admin, partner, check_page):
     admin.registers()
     admin.follows("Next steps")
     admin.sees("Next steps")
-    admin.reads("Carry on with Assembly")
+    admin.reads("Continue with Assembly")
     check_page(admin.page, "next-steps-for-assembly")
     admin.follows("Continue to Assembly")
 

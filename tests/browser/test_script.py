@@ -158,7 +158,7 @@ def test_the_back_button_leads_to_a_form_that_can_be_sent_again(an_admin):
     admin.email = "right." + admin.email
     admin.gives_details()
     admin.reads(admin.email)
-    admin.proves_the_address()
+    admin.verifies_the_address()
     admin.signs_up()
 
 
@@ -273,7 +273,7 @@ def test_a_waiting_page_polls_less_often_while_the_server_does_not_answer(waitin
     assert len(requests) == 3
 
     page.unroute("**/status.json")
-    waiting_person.at(page.context.new_page()).proves_the_address()
+    waiting_person.at(page.context.new_page()).verifies_the_address()
     with page.expect_response("**/status.json"):
         page.clock.run_for(24_000)
     waiting_person.sees("Sign up")

@@ -64,7 +64,7 @@ def test_a_service_that_asks_for_more_data_is_authorised_for_it(page, issuer, us
     expect(page.get_by_role("status").first).to_contain_text("has agreed to it")
 
 
-def test_a_school_that_follows_a_closed_one_goes_on_with_what_it_shared(page, new_window, issuer, work, check_page):
+def test_a_school_that_follows_a_closed_one_continues_with_what_it_shared(page, new_window, issuer, work, check_page):
     with work() as database:
         owners = [make_person(name=name) for name in ("Jo Bloggs", "Al Bloggs")]
         old, new = (owner.memberships[0] for owner in owners)

@@ -18,9 +18,9 @@ def test_the_whole_journey_works_without_scripts(an_admin, new_page_without_scri
     admin.gives_details()
     expect(admin.page.locator("button[hidden]:visible")).to_have_count(0)
     tab = admin.at(admin.page.context.new_page())
-    tab.proves_the_address()
+    tab.verifies_the_address()
     tab.page.close()
-    admin.follows("I have opened the link: carry on")
+    admin.follows("I have opened the link: continue")
     admin.sees("Sign up")
     admin.signs_up()
     for needs_scripts in ("Copy", "Print", "Save as a file"):
@@ -48,10 +48,10 @@ def test_the_code_of_the_other_browser_is_entered_without_scripts_in_either(
     admin.chooses_directly()
     admin.gives_details()
     elsewhere = admin.at(new_page_without_scripts())
-    first = elsewhere.proves_the_address_elsewhere()
+    first = elsewhere.verifies_the_address_elsewhere()
     expect(elsewhere.page.get_by_role("button", name="Copy")).to_have_count(0)
 
-    admin.follows("I have opened the link: carry on")
+    admin.follows("I have opened the link: continue")
     wrong = f"{(int(first.replace(' ', '')) + 1) % 1_000_000:06}"
     admin.enters_code(wrong)
     admin.sees_errors("That is not the code on the other page")
@@ -59,27 +59,27 @@ def test_the_code_of_the_other_browser_is_entered_without_scripts_in_either(
     admin.enters_code(first)
     admin.sees("Sign up")
     elsewhere.page.reload()
-    elsewhere.sees("Carry on in the other browser")
+    elsewhere.sees("Continue in the other browser")
     admin.signs_up()
     admin.follows("Continue to Assembly")
     admin.sees("Authorise sharing with Assembly")
 
 
-def test_a_new_code_is_shown_and_the_other_browser_goes_on_without_scripts(an_admin, new_page_without_scripts):
+def test_a_new_code_is_shown_and_the_other_browser_continues_without_scripts(an_admin, new_page_without_scripts):
     admin = an_admin(page=new_page_without_scripts())
     admin.goes_to("/register")
     admin.chooses_directly()
     admin.gives_details()
     elsewhere = admin.at(new_page_without_scripts())
-    elsewhere.proves_the_address_elsewhere()
-    admin.follows("I have opened the link: carry on")
+    elsewhere.verifies_the_address_elsewhere()
+    admin.follows("I have opened the link: continue")
     for _ in range(5):
         admin.enters_code("000000")
         admin.sees_errors("code")
 
     elsewhere.page.reload()
     elsewhere.presses("Show a new code")
-    elsewhere.sees("Where do you want to carry on?")
+    elsewhere.sees("Where do you want to continue?")
     admin.enters_code(elsewhere.page.locator("#code").inner_text())
     admin.sees("Sign up")
 
@@ -90,7 +90,7 @@ def test_signing_up_twice_without_scripts_registers_once_and_still_leads_on(an_a
     admin.goes_to("/register")
     admin.chooses_directly()
     admin.gives_details()
-    admin.proves_the_address()
+    admin.verifies_the_address()
     second = admin.at(admin.page.context.new_page())
     second.page.goto(admin.page.url)
     admin.signs_up()

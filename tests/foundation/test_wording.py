@@ -16,7 +16,8 @@ HARD_PHRASES = (
     "had:", "may have:", "if none arrives", "keep you signed in until",
     "nothing there?", "where you began you can", "need to do nothing", "invite anew", "so often lately", "had us send",
     "it holds at once", "have still to check",
-    "goes on as", "goes on until", "go on as before", "sends nothing any more", "by a new code", "gets a mail",
+    "goes on as", "goes on until", "go on as before", "carry on", "carries on",
+    "sends nothing any more", "by a new code", "gets a mail",
     "get a mail", "all the same", "failed lately", "scope about data", "shown this once", "have an account already",
 )  # fmt: skip
 """In lower case. A phrase may contain markup, so they are searched for in the text without it."""

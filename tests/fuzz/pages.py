@@ -429,7 +429,7 @@ def _invitation_of_a_school(target: FuzzTarget) -> str:
 
 
 def school_invitation_yes(target: FuzzTarget) -> FormRequest:
-    """The form by which a reader of a partner's invitation goes on to the partner."""
+    """The form by which a reader of a partner's invitation continues to the partner."""
     return form(target.browser(), _invitation_of_a_school(target), "yes")
 
 

@@ -105,7 +105,7 @@ def test_accepting_redirects_to_the_partner_with_iss_only(send, reader, ids, wor
     assert status(work, ids).state == "opened"
     page = reader.opens(link)
     assert (page.status, page.value("error-code"), page.title) == (410, "invitation_begun", "You have already begun")
-    assert page.link("go-on") == response.location
+    assert page.link("continue") == response.location
 
 
 def test_the_form_may_lead_to_the_partner(send, reader):
@@ -119,14 +119,14 @@ def test_without_initiate_login_uri_a_page_links_to_the_partners_site(send, read
     reader.opens(send(client_id))
     page = reader.presses("yes")
     assert "Please continue at Assembly" in page.text
-    assert page.link("go-on") == "https://app.example"
+    assert page.link("continue") == "https://app.example"
 
 
 def test_accepting_twice_redirects_to_the_partner_again(send, reader, ids, work):
     reader.opens(send())
     first = press(reader, "yes")
     page = reader.presses("yes")
-    assert (page.title, page.link("go-on")) == ("You have already begun", first.location)
+    assert (page.title, page.link("continue")) == ("You have already begun", first.location)
 
 
 def test_passing_an_invitation_on_tells_the_partner_its_state_only(send, reader, other_browser, ids, work, outbox):
@@ -245,7 +245,7 @@ def test_a_connected_school_is_told_so_and_nothing_about_its_account(send, reade
     the_school_authorises(work, ids)
     page = reader.opens(link)
     assert page.title == "Oakhill School is already connected"
-    assert page.link("go-on").startswith("https://assembly.example/initiate?iss=")
+    assert page.link("continue").startswith("https://assembly.example/initiate?iss=")
     assert page.soup.find("main").find("form") is None
     assert "Secret Owner" not in page.response.text
     assert "students" not in page.text.casefold()

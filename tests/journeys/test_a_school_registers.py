@@ -62,6 +62,7 @@ def opens_mail(visitor, outbox, to):
     [{"q": "willow bank"}, {"q": "312/4567"}, {"postcode": "ub8 1wb"}, {"dfe_number": "3124567"}, {"urn": "900001"}],
 )
 def test_a_school_registers_directly_however_it_was_found(office, outbox, clock, fields):
+    # the address of the previous product
     assert office.opens("/XodRegister/School").title == "Find your school"
     assert finds(office, **fields).title == "Your details"
     assert "Willow Bank Primary School" in office.page.text
@@ -104,31 +105,31 @@ def test_a_school_registers_from_a_partner_and_returns_in_the_same_browser(offic
 def test_a_link_opened_on_a_telephone_continues_on_the_computer(office, phone, outbox, pending):
     office.opens(f"/register?next={quote(pending)}")
     finds(office, q="312/4567")
-    waiting = office.presses("sign-up", **JO)
+    check_mail_page = office.presses("sign-up", **JO)
     opens_mail(phone, outbox, "office@willowbank.example")
 
-    status = office.client.get(waiting.polls).json
+    status = office.client.get(check_mail_page.polls).json
     assert status["done"] is True
     office.opens(status["next"])
     assert "Somebody opened the link" in office.page.text
     assert office.presses("enter-code", code=phone.page.value("code")).title == "Sign up"
     assert office.presses("sign-up").link("Continue to Assembly") == pending
-    assert phone.opens("/").title == "Sign in", "the telephone proved the address, and that is all"
+    assert phone.opens("/").title == "Sign in", "the telephone verified the address, and that is all"
 
 
 def test_a_link_opened_on_a_telephone_completes_the_registration_there(office, phone, outbox, pending):
     office.opens(f"/register?next={quote(pending)}")
     finds(office, q="312/4567")
-    waiting = office.presses("sign-up", **JO)
+    check_mail_page = office.presses("sign-up", **JO)
     opens_mail(phone, outbox, "office@willowbank.example")
-    phone.presses("go-on-here")
+    phone.presses("continue-here")
     page = phone.presses("sign-up")
 
     restart = urlsplit(page.link("Go back to Assembly"))
     assert (restart.netloc, list(parse_qs(restart.query))) == ("assembly.example", ["iss"])
-    office.opens(office.client.get(waiting.polls).json["next"])
-    onwards = parse_qs(urlsplit(office.page.link("sign-in")).query)
-    assert onwards["next"] == [pending], "one signs in on the computer, and the request goes on"
+    office.opens(office.client.get(check_mail_page.polls).json["next"])
+    sign_in_query = parse_qs(urlsplit(office.page.link("sign-in")).query)
+    assert sign_in_query["next"] == [pending], "after signing in on the computer, the request continues"
 
 
 def test_a_second_person_registers_the_school_and_the_owner_approves(office, phone, outbox, clock, work):
@@ -167,8 +168,8 @@ def test_our_staff_check_the_school_and_it_is_notified(office, outbox, work, clo
     assert "not yet verified" in office.opens("/register/next-steps").text
 
     with work():
-        (waiting,) = review.queue()
-        review.verify(waiting.estab.estab_id, by="cli")
+        (case,) = review.queue()
+        review.verify(case.estab.estab_id, by="cli")
     assert outbox.last("school_verified").to == "office@willowbank.example"
     assert "not yet verified" not in office.opens("/register/next-steps").text
 
@@ -191,8 +192,8 @@ def test_every_path_from_a_closed_school_returns_to_the_partner(office, work, pe
         closed = database.query(School).filter_by(register_id="900109").one().id
     page = office.opens(f"/register/details?school={closed}&next={quote(pending)}")
 
-    ways = [link["href"] for link in page.soup.select("main a") if link["href"].startswith("/register")]
-    assert len(ways) >= 2
-    for way in ways:
-        assert parse_qs(urlsplit(way).query)["next"] == [pending]
-    assert "Assembly" in office.opens(ways[0]).text
+    links = [anchor["href"] for anchor in page.soup.select("main a") if anchor["href"].startswith("/register")]
+    assert len(links) >= 2
+    for link in links:
+        assert parse_qs(urlsplit(link).query)["next"] == [pending]
+    assert "Assembly" in office.opens(links[0]).text

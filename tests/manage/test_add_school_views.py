@@ -93,7 +93,7 @@ def test_a_person_who_is_signed_in_adds_a_school_by_one_tick(office, jo, school,
     ]
 
 
-def test_a_visitor_signs_in_first_within_a_partners_request_and_goes_on_with_the_school(work, web, jo, school):
+def test_a_visitor_signs_in_first_within_a_partners_request_and_continues_with_the_school(work, web, jo, school):
     with work():
         partner = Partner(a_client().id)
     waiting = web.get(partner.link()).location.partition("next=")[2]

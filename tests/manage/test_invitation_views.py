@@ -57,7 +57,7 @@ def test_a_new_person_accepts_chooses_a_password_and_acts(al, invite, jo, work):
     assert "How to install it" in al.page_text  # something that only an administrator may do
 
 
-def test_an_interrupted_person_goes_on_by_the_mail(al, invite, outbox, new_browser):
+def test_an_interrupted_person_continues_by_the_mail(al, invite, outbox, new_browser):
     link = invite()
     al.sends(link, name="Al", mobile="07700 900124")
     later = Person(new_browser())

@@ -51,7 +51,7 @@ class TestChangingThePassword:
         assert browser().signs_in(account.username, PASSWORD).status_code == 422
         assert browser().signs_in(account.username, NEW_PASSWORD).status_code == 303
 
-    def test_other_sessions_end_and_this_one_goes_on_under_a_new_id(self, signed_in, browser, account):
+    def test_other_sessions_end_and_this_one_continues_under_a_new_id(self, signed_in, browser, account):
         elsewhere = browser()
         elsewhere.signs_in(account.username)
         before = signed_in.cookie("session")

@@ -34,11 +34,11 @@ def consent_page(web, world, partner=None, **overrides):
     return authorisation_page(web, partner or world.partner, world.username, **({"scope": ALL_SCOPES} | overrides))
 
 
-def sen(response):
+def sen_checkbox(response):
     return page(response).find(id="area-students.sen")
 
 
-def goes_to_set_up(web, response):
+def press_second_step(web, response):
     """Press the button on a page; returns the page that offers both kinds of second step."""
     response = follow_redirects(web, press(web, response, "second-step"))
     assert page(response).find("h1").text == "Set up a second step"
@@ -54,7 +54,7 @@ def agreed_scopes(world):
 
 def test_without_a_second_step_the_area_cannot_be_ticked_and_the_page_says_why(web, world):
     response = consent_page(web, world)
-    assert sen(response).has_attr("disabled")
+    assert sen_checkbox(response).has_attr("disabled")
     assert not page(response).find(id="area-attendance").has_attr("disabled")
     assert "To share these, you need a second step" in page(response).find("main").get_text(" ")
     params = redirect_parameters(
@@ -69,7 +69,7 @@ def test_a_second_step_is_set_up_during_authorisation_and_the_choices_are_kept(w
 
     assert "Authorise sharing with Assembly" in response.text
     assert page(response).find(id="area-attendance").has_attr("checked")
-    assert not sen(response).has_attr("disabled")
+    assert not sen_checkbox(response).has_attr("disabled")
     response = press(web, response, "allow", authority="y", area=["attendance", "students.sen"])
     granted = (
         world.partner.redeems(web, redirect_parameters(follow_redirects(web, response))["code"]).json["scope"].split()
@@ -78,7 +78,7 @@ def test_a_second_step_is_set_up_during_authorisation_and_the_choices_are_kept(w
 
 
 def test_back_returns_to_the_authorisation_page_without_refusing(web, world):
-    response = goes_to_set_up(web, consent_page(web, world))
+    response = press_second_step(web, consent_page(web, world))
     response = follow_redirects(web, web.get(page(response).find(id="cancel")["href"]))
     assert "Authorise sharing with Assembly" in response.text
 
@@ -102,7 +102,7 @@ def test_where_a_required_area_is_protected_nothing_can_be_agreed_to(web, world)
     assert forged.status_code == 422
     assert agreed_scopes(world) is None
 
-    response = set_up_app(web, goes_to_set_up(web, response))
+    response = set_up_app(web, press_second_step(web, response))
     assert "code" in redirect_parameters(follow_redirects(web, press(web, response, "allow", authority="y")))
 
 
@@ -115,7 +115,7 @@ def test_a_person_who_has_a_second_step_and_did_not_take_it_signs_in_with_it(web
     response = follow_redirects(web, sign_in(web, response, world.username))
     response = follow_redirects(web, press(web, response, "sign-in", code=app.code()))
     assert page(response).find(id="area-attendance").has_attr("checked")
-    assert not sen(response).has_attr("disabled")
+    assert not sen_checkbox(response).has_attr("disabled")
 
 
 def test_giving_protected_data_without_a_second_step_raises(world, work):
@@ -127,7 +127,7 @@ def test_giving_protected_data_without_a_second_step_raises(world, work):
         assert authorise.give(client, client.scopes, by=by, agreement="1", until=until, second_step=True)
 
 
-def with_an_agreement(world, *left_out):
+def give_agreement(world, *left_out):
     """Give an agreement to all scopes of the client except `left_out`, with a second step."""
     with world.work() as session:
         by, client = session.get_one(Administrator, world.person).memberships[0], registry.find(world.partner.id)
@@ -138,23 +138,23 @@ def with_an_agreement(world, *left_out):
 
 
 def test_an_earlier_agreement_to_protected_data_is_not_asked_about_again(web, world):
-    with_an_agreement(world)
+    give_agreement(world)
     params = redirect_parameters(consent_page(web, world))
     assert "students.sen" in world.partner.redeems(web, params["code"]).json["scope"].split()
 
 
 def test_without_a_second_step_a_change_of_sharing_can_remove_protected_data_but_not_add_it(web, world):
-    with_an_agreement(world)
+    give_agreement(world)
     follow_redirects(web, sign_in(web, web.get("/sign-in"), world.username))
     change = f"/manage/sharing/{world.partner.id}/change"
-    assert not sen(web.get(change)).has_attr("disabled")
+    assert not sen_checkbox(web.get(change)).has_attr("disabled")
     press(web, web.get(change), "save", area=["students.sen"])  # removes attendance; the rest of the agreement stays
     assert "students.sen" in agreed_scopes(world)
     press(web, web.get(change), "save", area=[])
     assert "students.sen" not in agreed_scopes(world)
 
     response = web.get(change)
-    assert sen(response).has_attr("disabled")
+    assert sen_checkbox(response).has_attr("disabled")
     assert press(web, response, "save", area=["students.sen"]).status_code == 403
     assert "students.sen" not in agreed_scopes(world)
     response = press(web, response, "second-step", area=["attendance"])
@@ -166,7 +166,7 @@ def test_without_a_second_step_a_change_of_sharing_can_remove_protected_data_but
 
 def test_a_device_that_would_receive_it_is_connected_with_a_second_step_only(web, new_browser, world):
     partner = world.new_partner(grant_types=GRANTS | {"authorization_code"})
-    with_an_agreement(replace(world, partner=partner))
+    give_agreement(replace(world, partner=partner))
     device = Device(new_browser(), partner, scope=ALL_SCOPES)
     device.asks()
     response = enter(web, device.codes["user_code"], world.username)
@@ -176,7 +176,7 @@ def test_a_device_that_would_receive_it_is_connected_with_a_second_step_only(web
     assert page(forged).find(id="allow") is None
     assert device.polls().json["error"] == "authorization_pending"
 
-    response = set_up_app(web, goes_to_set_up(web, response))
+    response = set_up_app(web, press_second_step(web, response))
     assert "is connected" in follow_redirects(web, press(web, response, "allow")).text
 
 

@@ -38,5 +38,5 @@ def complete(registration: Registration) -> str:
 def verify_address(registration: Registration, browser: bytes = OWN_BROWSER) -> None:
     """Verify the address, as by the link in the browser that began the registration."""
     registration.verified_email, registration.email_verified_at = registration.email, registration.created_at
-    registration.proved_in = registration.continues_in = browser
+    registration.verified_in = registration.continues_in = browser
     session().flush()

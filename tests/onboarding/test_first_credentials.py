@@ -54,7 +54,7 @@ def test_the_browser_that_signed_up_may_replace_the_password_for_15_minutes(work
 @pytest.mark.parametrize("browser", [OTHER_BROWSER, None])
 def test_no_other_browser_may_replace_the_password(work, find_with_owner, browser):
     with work():
-        find_with_owner(OWN_BROWSER)[0].proved_in = OTHER_BROWSER
+        find_with_owner(OWN_BROWSER)[0].verified_in = OTHER_BROWSER
     with work():
         assert find_with_owner(browser)[1] is None
 

@@ -20,7 +20,7 @@ def pressed_id(work, outbox, clock):
     with work():
         registration_id = a_registration().id
     with work():
-        verify.accept_proof(outbox.last("verify_email").links[0].rpartition("/")[2], OTHER_BROWSER)
+        verify.accept_link(outbox.last("verify_email").links[0].rpartition("/")[2], OTHER_BROWSER)
     return registration_id
 
 
@@ -55,7 +55,7 @@ def test_a_link_pressed_in_the_first_browser_continues_there_without_a_code(work
     with work():
         registration_id = a_registration().id
     with work():
-        verify.accept_proof(outbox.last("verify_email").links[0].rpartition("/")[2], OWN_BROWSER)
+        verify.accept_link(outbox.last("verify_email").links[0].rpartition("/")[2], OWN_BROWSER)
 
         registration = signup.find_in_browser(registration_id, OWN_BROWSER)
         assert signup.step(registration, OWN_BROWSER) == "sign_up"
@@ -160,7 +160,7 @@ def test_two_codes_made_at_the_same_moment_differ(work, outbox, clock):
             registration_id = a_registration(a_school(), email=email).id
         (link,) = (letter.links[0] for letter in outbox.all("verify_email") if letter.to == email)
         with work():
-            verify.accept_proof(link.rpartition("/")[2], OTHER_BROWSER)
+            verify.accept_link(link.rpartition("/")[2], OTHER_BROWSER)
         codes.append(show_code(work, registration_id))
 
     assert codes[0] != codes[1]
@@ -175,7 +175,7 @@ def test_the_code_of_another_registration_is_wrong_here(work, outbox, pressed_id
             return_to=None,
         ).id  # fmt: skip
     with work():
-        verify.accept_proof(outbox.last("verify_email").links[0].rpartition("/")[2], OWN_BROWSER)
+        verify.accept_link(outbox.last("verify_email").links[0].rpartition("/")[2], OWN_BROWSER)
     with work():
         code = handover.code(signup.find_in_browser(other, OWN_BROWSER))
 
@@ -227,7 +227,7 @@ def test_changing_the_address_invalidates_the_code(work, pressed_id):
 @pytest.mark.parametrize(
     "changed", [{"used_at": MONDAY}, {"expires_at": MONDAY}, {"code_made_at": MONDAY + timedelta(seconds=1)}]
 )
-@pytest.mark.parametrize("verb", ["enter", "go_on_here"])
+@pytest.mark.parametrize("verb", ["enter", "continue_here"])
 def test_a_registration_that_changed_meanwhile_does_not_continue(work, pressed_id, changed, verb):
     code = show_code(work, pressed_id)
     with work():
@@ -240,13 +240,13 @@ def test_a_registration_that_changed_meanwhile_does_not_continue(work, pressed_i
             assert handover.continue_here(registration, OTHER_BROWSER) == ("code_made_at" in changed)
 
 
-def test_choosing_where_one_registration_goes_on_says_nothing_of_another(work, outbox, pressed_id, clock):
+def test_choosing_where_one_registration_continues_says_nothing_of_another(work, outbox, pressed_id, clock):
     """Another registration of the same person, begun and verified in the same browsers."""
     clock.move(timedelta(minutes=1))
     with work():
         registration_id = signup.begin(a_school(), details(), browser=OWN_BROWSER, return_to=None).id
     with work():
-        verify.accept_proof(outbox.last("verify_email").links[0].rpartition("/")[2], OTHER_BROWSER)
+        verify.accept_link(outbox.last("verify_email").links[0].rpartition("/")[2], OTHER_BROWSER)
     before = steps(work, registration_id)
     with work():
         handover.renew(signup.find_in_browser(pressed_id, OTHER_BROWSER), OTHER_BROWSER)
@@ -255,7 +255,7 @@ def test_choosing_where_one_registration_goes_on_says_nothing_of_another(work, o
     assert before == steps(work, registration_id) == ["enter_code", "show_code"]
 
 
-def test_a_newer_link_decides_again_where_it_goes_on(work, outbox, pressed_id, clock):
+def test_a_newer_link_decides_again_where_it_continues(work, outbox, pressed_id, clock):
     with work():
         handover.continue_here(signup.find_in_browser(pressed_id, OTHER_BROWSER), OTHER_BROWSER)
     clock.move(timedelta(minutes=1))
@@ -264,7 +264,7 @@ def test_a_newer_link_decides_again_where_it_goes_on(work, outbox, pressed_id, c
     assert steps(work, pressed_id) == ["enter_code", "sign_up"], "asking for a link changed a step"
 
     with work():
-        verify.accept_proof(outbox.last("verify_email").links[0].rpartition("/")[2], OWN_BROWSER)
+        verify.accept_link(outbox.last("verify_email").links[0].rpartition("/")[2], OWN_BROWSER)
     with work():
         assert signup.step(signup.find_in_browser(pressed_id, OWN_BROWSER), OWN_BROWSER) == "sign_up"
         with pytest.raises(signup.NotInThisBrowser):
@@ -282,7 +282,7 @@ def test_a_newer_link_brings_new_tries_and_new_codes(work, outbox, pressed_id, c
     with work():
         assert verify.resend(signup.find_in_browser(pressed_id, OWN_BROWSER))
     with work():
-        verify.accept_proof(outbox.last("verify_email").links[0].rpartition("/")[2], OTHER_BROWSER)
+        verify.accept_link(outbox.last("verify_email").links[0].rpartition("/")[2], OTHER_BROWSER)
 
     wrong = different_code(show_code(work, pressed_id))
     assert [tries(work, pressed_id, wrong) for _ in range(6)] == [handover.WrongCode] * 5 + [handover.CodeExpired]

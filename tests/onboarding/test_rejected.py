@@ -1,4 +1,4 @@
-"""90 days after an account was rejected, only its Estab ID and the reason are kept."""
+"""90 days after an account was rejected, only its Estab ID, its school and the reason are kept."""
 
 from datetime import timedelta
 
@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import select
 
 from idp import worker
-from idp.audit import chain
+from idp.audit import chain, events
 from idp.audit.models import Details, Entry
 from idp.estabs import accounts
 from idp.estabs.models import Administrator, Estab
@@ -29,20 +29,23 @@ def rejected(work, clock):
 
 
 def tables_with(work, word):
-    """The tables that have the word in any column, except messages, which are deleted by another rule."""
-    elsewhere = {"outbox", "operators", "schools"}
+    """The tables that have the word in any column.
+
+    Except messages, which are deleted by another rule; operators, who are our staff; and the register of schools.
+    """
+    excluded = {"outbox", "operators", "schools"}
     with work() as session:
         return [
             table.name
             for table in db.metadata.sorted_tables
-            if table.name not in elsewhere
+            if table.name not in excluded
             and any(word in str(value) for row in session.execute(select(table)) for value in row)
         ]
 
 
 def test_nothing_is_erased_before_the_retention_period_ends(rejected, work, clock):
     clock.move(timedelta(days=89))
-    worker.erase_rejected(work)
+    worker.erase_personal_data(work)
     assert "administrators" in tables_with(work, "Jo Bloggs")
 
 
@@ -50,7 +53,7 @@ def test_number_and_reason_are_kept_and_personal_data_is_erased(rejected, work, 
     assert "review_notes" in tables_with(work, PERSONAL[3])
     clock.move(timedelta(days=91))
     worker.clean(work)
-    worker.erase_rejected(work)
+    worker.erase_personal_data(work)
     for word in PERSONAL:
         assert tables_with(work, word) == [], word
     with work() as session:
@@ -58,14 +61,14 @@ def test_number_and_reason_are_kept_and_personal_data_is_erased(rejected, work, 
         assert (estab.estab_id, estab.state, estab.school.dfe_number) == ("3124567", "rejected", "3124567")
         assert session.scalars(select(Review)).one().reason == "Your school says that it did not register."
         assert session.scalars(select(Administrator)).one().removed_at is not None
-        assert "estab.reduced" in session.scalars(select(Entry.event)).all()
+        assert events.PERSONAL_DATA_ERASED in session.scalars(select(Entry.event)).all()
 
 
 def test_the_audit_chain_verifies_after_erasure(rejected, work, clock):
     with work():
         chain.seal()
     clock.move(timedelta(days=91))
-    worker.erase_rejected(work)
+    worker.erase_personal_data(work)
     with work() as session:
         while chain.seal():
             pass
@@ -79,25 +82,24 @@ def test_an_account_is_erased_once_even_if_the_school_registered_again(rejected,
     with work() as session:
         school = session.scalars(select(Estab)).one().school
         complete(a_registration(school))
-    worker.erase_rejected(work)
-    worker.erase_rejected(work)
+    worker.erase_personal_data(work)
+    worker.erase_personal_data(work)
     with work() as session:
-        reduced = session.scalars(select(Entry).where(Entry.event == "estab.reduced")).all()
-        assert len(reduced) == 1
-        account = accounts.look_up("3124567")
-        assert account.state in {"rejected", "unverified"}
+        erasures = session.scalars(select(Entry).where(Entry.event == events.PERSONAL_DATA_ERASED)).all()
+        assert len(erasures) == 1
+        assert accounts.look_up("3124567").state == "rejected"
         names = session.scalars(select(Administrator.name).order_by(Administrator.name)).all()
         assert names == ["", "Jo Bloggs"]
 
 
-def test_only_the_rejected_account_is_reduced_where_there_are_others(rejected, work, clock):
+def test_only_the_data_of_the_rejected_account_is_erased_where_there_are_others(rejected, work, clock):
     with work():
         complete(a_registration(a_school(dfe_number="3124568"), email="sam@field.example"))
         review.note("3124568", "Sam Field answered the telephone", by="cli")
     clock.move(timedelta(days=91))
     worker.clean(work)
     before = {word: tables_with(work, word) for word in ("sam@field.example", "Sam Field answered")}
-    worker.erase_rejected(work)
+    worker.erase_personal_data(work)
     assert tables_with(work, "office@oakhill.example") == []
     for word, tables in before.items():
         assert tables, word
@@ -108,5 +110,5 @@ def test_an_account_that_was_not_rejected_is_left_alone(work, clock):
     with work():
         complete(a_registration(a_school(dfe_number="3124567")))
     clock.move(timedelta(days=1000))
-    worker.erase_rejected(work)
+    worker.erase_personal_data(work)
     assert "administrators" in tables_with(work, "Jo Bloggs")

@@ -7,7 +7,7 @@ import pytest
 from idp.estabs import links
 from idp.foundation.errors import TooManyRequests
 from idp.onboarding import signup, verify
-from idp.onboarding.models import EmailProof, Registration
+from idp.onboarding.models import EmailVerification, Registration
 from idp.outbox.models import Message
 from tests.factories import a_school
 from tests.onboarding.registrations import OTHER_BROWSER, OWN_BROWSER, a_registration, details
@@ -18,10 +18,10 @@ def secret(work, outbox, clock):
     """The secret in the link of a registration whose mail has just been sent."""
     with work():
         a_registration()
-    return newest(outbox)
+    return newest_secret(outbox)
 
 
-def newest(outbox):
+def newest_secret(outbox):
     return outbox.last("verify_email").links[0].rpartition("/")[2]
 
 
@@ -31,7 +31,7 @@ def only_registration(database):
 
 def test_pressing_the_button_verifies_the_address(work, secret, clock):
     with work():
-        registration = verify.accept_proof(secret, OTHER_BROWSER)
+        registration = verify.accept_link(secret, OTHER_BROWSER)
 
         assert registration.email_verified_at == clock.now()
         assert (registration.verified_email, registration.is_verified) == ("office@oakhill.example", True)
@@ -45,11 +45,11 @@ def test_opening_the_link_does_not_use_it_up(work, secret):
         with work():
             verify.check(secret)
     with work():
-        verify.accept_proof(secret, OWN_BROWSER)
+        verify.accept_link(secret, OWN_BROWSER)
 
 
 def test_the_link_works_once_however_often_it_is_pressed(run_concurrently, secret):
-    outcomes = run_concurrently(8, lambda: verify.accept_proof(secret, OWN_BROWSER))
+    outcomes = run_concurrently(8, lambda: verify.accept_link(secret, OWN_BROWSER))
 
     assert sum(isinstance(outcome, Registration) for outcome in outcomes) == 1
     assert sum(isinstance(outcome, links.LinkUsed) for outcome in outcomes) == 7
@@ -58,7 +58,7 @@ def test_the_link_works_once_however_often_it_is_pressed(run_concurrently, secre
 def test_the_link_expires(work, secret, clock):
     clock.move(timedelta(hours=1))
 
-    for use in (verify.check, lambda link: verify.accept_proof(link, OWN_BROWSER)):
+    for use in (verify.check, lambda link: verify.accept_link(link, OWN_BROWSER)):
         with pytest.raises(links.LinkExpired), work():
             use(secret)
 
@@ -68,11 +68,11 @@ def test_only_the_newest_link_works(work, secret, outbox, clock):
     with work() as database:
         verify.resend(only_registration(database))
 
-    for use in (verify.check, lambda link: verify.accept_proof(link, OWN_BROWSER)):
+    for use in (verify.check, lambda link: verify.accept_link(link, OWN_BROWSER)):
         with pytest.raises(links.LinkSuperseded), work():
             use(secret)
     with work():
-        verify.accept_proof(newest(outbox), OWN_BROWSER)
+        verify.accept_link(newest_secret(outbox), OWN_BROWSER)
 
 
 def test_a_corrected_address_is_not_verified_by_the_old_link(work, secret, outbox, clock):
@@ -81,7 +81,7 @@ def test_a_corrected_address_is_not_verified_by_the_old_link(work, secret, outbo
         signup.change_address(only_registration(database), "right@oakhill.example")
 
     with pytest.raises(links.LinkSuperseded), work():
-        verify.accept_proof(secret, OWN_BROWSER)
+        verify.accept_link(secret, OWN_BROWSER)
     assert outbox.last("verify_email").to == "right@oakhill.example"
 
 
@@ -90,9 +90,9 @@ def test_a_link_is_refused_if_the_address_changed_without_a_new_link(work, secre
         only_registration(database).email = "right@oakhill.example"
 
     with pytest.raises(links.LinkSuperseded), work():
-        verify.accept_proof(secret, OWN_BROWSER)
+        verify.accept_link(secret, OWN_BROWSER)
     with work() as database:
-        assert database.query(EmailProof).one().used_at is None, "refusing gives the link back"
+        assert database.query(EmailVerification).one().used_at is None, "a refused link is not used up"
 
 
 def test_the_link_of_one_registration_verifies_no_other_of_the_same_address(work, secret, outbox, clock):
@@ -100,7 +100,7 @@ def test_the_link_of_one_registration_verifies_no_other_of_the_same_address(work
     with work():
         other = a_registration(a_school()).id
     with work():
-        registration = verify.accept_proof(secret, OWN_BROWSER)
+        registration = verify.accept_link(secret, OWN_BROWSER)
 
         assert registration.id != other
         assert not signup.find_in_browser(other, OWN_BROWSER).is_verified
@@ -111,9 +111,9 @@ def test_the_link_of_a_registration_that_was_completed_meanwhile_changes_nothing
         registration = only_registration(database)
         registration.used_at, registration.browser = clock.now(), OTHER_BROWSER
     with work(), pytest.raises(links.LinkUsed):
-        verify.accept_proof(secret, OWN_BROWSER)
+        verify.accept_link(secret, OWN_BROWSER)
     with work() as database:
-        assert only_registration(database).proved_in is None
+        assert only_registration(database).verified_in is None
 
 
 def test_links_that_others_were_sent_are_not_counted(work, clock):
@@ -125,16 +125,16 @@ def test_links_that_others_were_sent_are_not_counted(work, clock):
 
 def test_a_link_for_another_purpose_is_unknown_here(work, secret):
     with work() as database:
-        database.query(EmailProof).one().purpose = "invite"
+        database.query(EmailVerification).one().purpose = "invite"
 
-    for use in (verify.check, lambda link: verify.accept_proof(link, OWN_BROWSER)):
+    for use in (verify.check, lambda link: verify.accept_link(link, OWN_BROWSER)):
         with pytest.raises(links.LinkUnknown), work():
             use(secret)
 
 
 def test_a_link_we_never_made_is_unknown(work, app):
     with pytest.raises(links.LinkUnknown), work():
-        verify.accept_proof("never made", OWN_BROWSER)
+        verify.accept_link("never made", OWN_BROWSER)
 
 
 def test_the_link_of_an_expired_registration_has_expired(work, secret):
@@ -143,7 +143,7 @@ def test_the_link_of_an_expired_registration_has_expired(work, secret):
         registration.expires_at = registration.created_at
 
     with pytest.raises(links.LinkExpired), work():
-        verify.accept_proof(secret, OWN_BROWSER)
+        verify.accept_link(secret, OWN_BROWSER)
 
 
 def test_a_person_who_did_not_ask_for_it_stops_the_registration(work, secret):
@@ -151,7 +151,7 @@ def test_a_person_who_did_not_ask_for_it_stops_the_registration(work, secret):
         verify.stop(secret)
 
     with pytest.raises(verify.RegistrationStopped), work():
-        verify.accept_proof(secret, OWN_BROWSER)
+        verify.accept_link(secret, OWN_BROWSER)
     with pytest.raises(verify.RegistrationStopped), work() as database:
         signup.find_in_browser(only_registration(database).id, OWN_BROWSER)
 
@@ -175,7 +175,7 @@ def test_a_link_can_be_sent_again_after_ten_seconds(work, secret, outbox, clock)
     assert sent == [False, True]
 
 
-def test_the_mail_is_not_sent_once_its_link_has_expired(work, secret, outbox, clock):
+def test_the_mail_expires_with_its_link(work, secret, outbox, clock):
     with work() as database:
         assert database.query(Message).one().expires_at == clock.now() + timedelta(hours=1)
     assert "for 60 minutes" in outbox.last("verify_email").text
@@ -183,7 +183,7 @@ def test_the_mail_is_not_sent_once_its_link_has_expired(work, secret, outbox, cl
 
 def test_a_verified_address_is_sent_no_further_link(work, secret, outbox, clock):
     with work():
-        verify.accept_proof(secret, OWN_BROWSER)
+        verify.accept_link(secret, OWN_BROWSER)
     clock.move(timedelta(minutes=1))
     with work() as database:
         verify.resend(only_registration(database))

@@ -213,7 +213,7 @@ def test_the_partner_is_named_on_every_page_of_its_request(office, school, pendi
 def test_another_browser_may_sign_up_and_restarts_at_the_partner(office, phone, school, outbox, pending):
     waiting = types_details(office, school, pending)
     assert "request_uri" not in verifies(phone, outbox).response.text
-    phone.presses("go-on-here")
+    phone.presses("continue-here")
     page = phone.presses("sign-up")
 
     assert page.value("estab-id") == "3124567"
@@ -234,7 +234,7 @@ def test_without_a_place_to_restart_the_partner_is_named_and_linked_to(office, p
         client = a_client(initiate_login_uri=None)
     types_details(office, school, f"/oauth/authorize?client_id={client.id}")
     verifies(phone, outbox)
-    phone.presses("go-on-here")
+    phone.presses("continue-here")
 
     assert phone.presses("sign-up").link("Go to the website of Assembly") == "https://assembly.example"
 
@@ -245,7 +245,7 @@ def test_an_application_without_a_website_is_found_at_its_companys(office, phone
         client = a_client(company, initiate_login_uri=None, client_uri="")
     types_details(office, school, f"/oauth/authorize?client_id={client.id}")
     verifies(phone, outbox)
-    phone.presses("go-on-here")
+    phone.presses("continue-here")
 
     assert phone.presses("sign-up").link("Go to the website of Assembly") == "https://company.example"
 
@@ -255,7 +255,7 @@ def test_without_an_address_of_the_partner_there_is_no_button(office, phone, sch
         client = a_client(a_partner(website=""), initiate_login_uri=None, client_uri="")
     types_details(office, school, f"/oauth/authorize?client_id={client.id}")
     verifies(phone, outbox)
-    phone.presses("go-on-here")
+    phone.presses("continue-here")
     page = phone.presses("sign-up")
 
     assert page.value("passphrase")
@@ -263,7 +263,7 @@ def test_without_an_address_of_the_partner_there_is_no_button(office, phone, sch
     assert not page.soup.select("main a[href='']")
 
 
-def test_the_link_pressed_elsewhere_lets_the_first_browser_go_on_and_resume(office, phone, school, outbox, pending):
+def test_the_link_pressed_elsewhere_lets_the_first_browser_continue_and_resume(office, phone, school, outbox, pending):
     types_details(office, school, pending)
     shown = verifies(phone, outbox).value("code")
     page = office.opens("/" + office.page.path.strip("/").removesuffix("/check-email"))

@@ -62,7 +62,7 @@ EXEMPT_ROUTES = {
     "/oauth/authorize": "keeps the request; who exists is asked at /sign-in only",
     "/oauth/consent": "for a person signed in",
     "/register/add": "for a person signed in",
-    "/register/add/someone-else": "signs out, and goes on to the form for one's details",
+    "/register/add/someone-else": "signs out, and continues to the form for one's details",
     "/oauth/mis": "for a person signed in",
     "/oauth/logout": "of this browser's own session",
     "/oauth/logout/confirm": "of this browser's own session",

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from idp.estabs.models import Estab
-from idp.onboarding.models import EmailProof, Registration
+from idp.onboarding.models import EmailVerification, Registration
 from tests.factories import a_school
 from tests.onboarding.visitor import Visitor
 
@@ -91,7 +91,7 @@ def test_an_expired_link_says_so_and_offers_a_new_one_to_the_same_address(link, 
     letter = outbox.last("verify_email")
     assert letter.to == "office@oakhill.example"
     phone.opens(letter.links[0])
-    assert phone.presses("verify").title == "Where do you want to carry on?"
+    assert phone.presses("verify").title == "Where do you want to continue?"
     assert "password" not in phone.page.text, "a person who joins a school's account is shown no password"
 
 
@@ -121,7 +121,7 @@ def test_a_link_to_an_address_that_was_corrected_verifies_neither(link, office, 
 
 def test_a_link_for_another_purpose_is_unknown(link, phone, work):
     with work() as database:
-        database.query(EmailProof).one().purpose = "invite"
+        database.query(EmailVerification).one().purpose = "invite"
 
     page = phone.opens(link)
     assert (page.status, page.value("error-code")) == (404, "link_unknown")

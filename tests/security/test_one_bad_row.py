@@ -163,7 +163,7 @@ class TestErasure:
 
         monkeypatch.setattr(people, "erase", fail)
         clock.move(timedelta(days=91))
-        worker.erase_rejected(open_transaction)
+        worker.erase_personal_data(open_transaction)
         with work() as session:
             emails = {person.id: person.email for person in session.scalars(select(Administrator))}
         assert (emails[first.id], emails[second.id]) == (first.email, people.ERASED)

@@ -143,7 +143,7 @@ def test_the_browser_that_only_verified_never_becomes_signed_in(office, registra
     phone = Visitor(new_browser())
     phone.opens(outbox.last("verify_email").links[0])
     phone.presses("verify")
-    phone.presses("go-on-here")
+    phone.presses("continue-here")
 
     assert phone.presses("sign-up").value("estab-id") == "3124567"
     assert phone.opens("/register/next-steps").path.startswith("/sign-in")

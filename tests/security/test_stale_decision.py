@@ -15,7 +15,7 @@ from idp.estabs.models import Administrator, Estab, Membership, PersonalSecret
 from idp.foundation.database import connection, session
 from idp.foundation.errors import TooManyRequests
 from idp.onboarding import first_credentials, join, review, signup, verify
-from idp.onboarding.models import EmailProof, JoinRequest, Registration, Review
+from idp.onboarding.models import EmailVerification, JoinRequest, Registration, Review
 from idp.partners import initial_tokens
 from idp.partners.models import Client, InitialAccessToken, Partner
 from idp.sharing import authorise, mis
@@ -67,7 +67,7 @@ def test_an_address_that_was_verified_meanwhile_is_not_when_it_is_changed(work, 
         clock.move(timedelta(minutes=1))
         registration = database.get_one(Registration, registration_id)
         change_in_database(
-            registration, verified_email=registration.email, email_verified_at=clock.now(), proved_in=OWN_BROWSER,
+            registration, verified_email=registration.email, email_verified_at=clock.now(), verified_in=OWN_BROWSER,
             continues_in=OWN_BROWSER,
         )  # fmt: skip
         signup.change_address(registration, VICTIM)
@@ -86,7 +86,7 @@ def test_the_link_to_an_address_that_was_changed_meanwhile_verifies_nothing(work
     with work() as database:
         change_in_database(database.get_one(Registration, registration_id), email=VICTIM)
         with pytest.raises(links.LinkSuperseded):
-            verify.accept_proof(secret, OWN_BROWSER)
+            verify.accept_link(secret, OWN_BROWSER)
 
 
 @pytest.mark.parametrize("changed", [{"email": VICTIM}, {"verified_email": "x@y.example"}, {"verified_email": None}])
@@ -100,7 +100,7 @@ def test_only_the_address_that_was_verified_gets_an_account(work, changed):
             signup.complete(registration, typed, generated_password(), browser=OWN_BROWSER)
 
 
-def test_only_the_browser_in_which_it_goes_on_gets_an_account(work):
+def test_only_the_browser_in_which_it_continues_gets_an_account(work):
     with work():
         registration = a_registration()
         verify_address(registration)
@@ -138,7 +138,7 @@ def test_a_registration_that_was_completed_meanwhile_is_not_changed(work, clock,
                 getattr(signup, verb)(registration, new_details)
     with work() as database:
         assert database.get_one(Registration, registration_id).email == "office@oakhill.example"
-        assert database.query(EmailProof).count() == 1
+        assert database.query(EmailVerification).count() == 1
 
 
 def test_pressing_the_link_and_changing_the_address_at_once_verifies_no_other_address(
@@ -152,7 +152,7 @@ def test_pressing_the_link_and_changing_the_address_at_once_verifies_no_other_ad
 
         def act(link=link, registration_id=registration_id, both=both):
             if both.pop():
-                return verify.accept_proof(link, OWN_BROWSER)
+                return verify.accept_link(link, OWN_BROWSER)
             return signup.change_address(signup.find_in_browser(registration_id, OWN_BROWSER), VICTIM)
 
         outcomes = run_concurrently(2, act)
@@ -175,7 +175,7 @@ def test_everything_at_once_on_one_registration_never_deadlocks(work, run_concur
         link = outbox.last("verify_email").secret
         clock.move(timedelta(minutes=1))
         functions = [
-            lambda: verify.accept_proof(link, OWN_BROWSER),  # noqa: B023  used within the round
+            lambda: verify.accept_link(link, OWN_BROWSER),  # noqa: B023  used within the round
             lambda: signup.change_address(signup.find_in_browser(registration_id, OWN_BROWSER), VICTIM),  # noqa: B023
             lambda: verify.resend(signup.find_in_browser(registration_id, OWN_BROWSER)),  # noqa: B023
             lambda: verify.send_another(link),  # noqa: B023

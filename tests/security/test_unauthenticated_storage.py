@@ -21,7 +21,7 @@ from idp.foundation.web import transactions
 from idp.jobs import cleaning
 from idp.oidc.clients import bounds
 from idp.oidc.models import AuthorizationRequest, DeviceCode, Seen
-from idp.onboarding.models import EmailProof, Registration
+from idp.onboarding.models import EmailVerification, Registration
 from idp.outbox.models import Message
 from idp.partners import journal
 from idp.partners.journal import Failure
@@ -187,7 +187,7 @@ class TestTrimming:
                 session.flush()
                 if number > 2:
                     session.add(
-                        EmailProof(
+                        EmailVerification(
                             digest=secrets.token_bytes(32), purpose="register", registration_id=f"reg-{number}",
                             email="a@b.example", email_folded="a@b.example", created_at=now,
                             expires_at=now + timedelta(seconds=number),
@@ -195,7 +195,7 @@ class TestTrimming:
                     )  # fmt: skip
         worker.clean(open_transaction)
         with work() as session:
-            assert sorted(session.scalars(select(EmailProof.registration_id))) == ["reg-5", "reg-6", "reg-7"]
+            assert sorted(session.scalars(select(EmailVerification.registration_id))) == ["reg-5", "reg-6", "reg-7"]
             assert sorted(session.scalars(select(Registration.id))) == [f"reg-{number}" for number in range(2, 8)]
 
     def test_requests_to_other_providers_are_trimmed(self, work, open_transaction, keep_three):

@@ -265,7 +265,7 @@ class TestMoving:
         with work():
             assert world.move("Assembly", ticked=frozenset({"students.sen"}), second_step=True)
 
-    def test_a_service_that_does_not_work_with_the_system_cannot_go_on(self, work, world):
+    def test_a_service_that_does_not_work_with_the_system_cannot_continue(self, work, world):
         with work():
             world.release()
             client = session().get_one(Client, world.clients[0].id)

@@ -121,7 +121,7 @@ class TestWhatIsReviewed:
 
 
 class TestWhatStands:
-    def test_the_agreement_goes_on_and_a_sign_in_is_asked_only_where_its_request_needs_more(self, work, agreement):
+    def test_the_agreement_continues_and_a_sign_in_is_asked_only_where_its_request_needs_more(self, work, agreement):
         with work():
             registers(agreement, required={"staff"}, agreement_version="2")
             before = frozenset({"openid", "school", "students"})

@@ -64,7 +64,7 @@ def test_the_passkey_script_is_our_own_file_and_the_csp_is_unchanged(jo):
     assert "connect-src 'self'" in jo.response.headers["Content-Security-Policy"]
 
 
-def test_inside_a_partners_request_it_goes_on_to_that(jo, device, change_ports):
+def test_inside_a_partners_request_it_continues_to_that(jo, device, change_ports):
     change_ports(requesting_partner={PENDING_REQUEST: RequestingPartner("Assembly", "Example Ltd")}.get)
     jo.opens(f"/sign-in?next={quote(PENDING_REQUEST, safe='')}")
     action = jo.page.find("form", id="passkey-form")["action"]

@@ -103,7 +103,7 @@ def test_the_person_and_the_other_owners_are_told(after_code, account, work, out
     assert "Jo Bloggs" in mails.text
 
 
-def test_a_guessable_password_is_refused_and_the_reset_goes_on(after_code, account):
+def test_a_guessable_password_is_refused_and_the_reset_continues(after_code, account):
     after_code.sends(CHOOSE, password=account.school)
     assert after_code.response.status_code == 422
     assert after_code.page.find(id="password-error")

@@ -64,7 +64,9 @@ def test_the_chosen_school_is_named_in_the_header_and_can_be_changed(jo, account
     assert account.school in jo.page.find("nav").get_text(" ")
 
 
-def test_a_second_click_goes_on_as_the_first_and_a_form_from_before_another_choice_chooses_nothing(jo, account, second):
+def test_a_second_click_continues_as_the_first_and_a_form_from_before_another_choice_chooses_nothing(
+    jo, account, second
+):
     jo.signs_in(account.username)
     jo.opens(f"{CHOOSE}?next=/manage/people")
     page = jo.response
@@ -97,7 +99,7 @@ def test_a_school_from_which_one_is_removed_at_that_moment_is_not_chosen(jo, acc
     )
 
     assert outcome.status_code in {404, 422}, "refused, or no longer among the choices"
-    assert jo.opens("/manage").status_code == 200, "they go on for the other school"
+    assert jo.opens("/manage").status_code == 200, "they continue for the other school"
 
 
 def test_a_form_without_a_choice_is_an_error(jo, account, second):
@@ -145,7 +147,7 @@ def test_a_form_opened_for_one_school_does_not_change_another(jo, account, secon
         assert session.query(Entry).filter_by(event=events.SCHOOL_CHOSEN).count() == 2
 
 
-def test_signing_in_again_goes_on_for_the_same_school(jo, account, second, work):
+def test_signing_in_again_continues_for_the_same_school(jo, account, second, work):
     jo.signs_in(account.username)
     chooses(jo, second[0])
     jo.sends("/sign-in?next=/manage", username=account.username, password=PASSWORD)

@@ -128,7 +128,7 @@ def test_a_second_step_at_the_moment_of_a_new_password_signs_no_one_in(
     assert not at_second_step.is_signed_in()
 
 
-def test_going_back_after_signing_in_goes_on_to_where_one_was_going(at_second_step, app_of_jo):
+def test_going_back_after_signing_in_continues_to_where_one_was_going(at_second_step, app_of_jo):
     at_second_step.sends_again(PAGE, code=app_of_jo.code())
 
     assert at_second_step.opens(PAGE).location == "/mobile/confirm"

@@ -147,7 +147,7 @@ def test_the_end_of_its_agreement_is_announced_as_that_of_a_server(agent, jo, cl
     assert jo.opens(f"/manage/sharing/{clients[0]}/renew").location == "/manage/endpoint"
 
 
-def test_a_following_school_goes_on_with_services_and_not_with_the_server(agent, jo, work):
+def test_a_following_school_continues_with_services_and_not_with_the_server(agent, jo, work):
     with work() as session:
         member = session.get_one(Administrator, agent.person_id).memberships[0]
         release = Release(estab_id=member.estab_id)
