@@ -127,7 +127,7 @@ class World:
                     client,
                     scopes,
                     by=person.memberships[0],
-                    agreement=client.agreement_version,
+                    agreement_version=client.agreement_version,
                     until=authorise.default_end(client),
                 )
                 self.clients[alg] = client.id

@@ -1,7 +1,7 @@
 """Changes of who acts for a school: another role, handing the ownership over, removal.
 
 The rows of estab, person and membership are locked, in this order. Of two owners who remove each other at the same
-moment, the second is no owner any more when it is their turn, and is refused.
+moment, the second is no longer an owner when it is their turn, and is refused.
 """
 
 from sqlalchemy import select
@@ -51,7 +51,7 @@ def change_role(member: Membership, role: str, *, by: Membership | str, note: st
     Raises `authority.NotPermitted`, `owners.LastOwner`, and `NotFound` for a person who was removed meanwhile.
     """
     if role not in ROLES:
-        raise ValueError(f"{role} is no role")
+        raise ValueError(f"{role} is not a role")
     current = _lock_member(member, by)
     before = current.role
     if before == role:

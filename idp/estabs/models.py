@@ -231,7 +231,7 @@ class PersonalSecret(Base):
     value: Mapped[str | None]
     """The value that it confirms, such as a mobile number; sealed if it is a secret itself."""
     tries: Mapped[int]
-    """How often a code has been tried; after too many tries it no longer works."""
+    """How often a code has been tried; after too many attempts it no longer works."""
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime] = mapped_column(index=True)
     used_at: Mapped[datetime | None]

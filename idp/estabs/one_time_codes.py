@@ -1,6 +1,6 @@
 """Single-use codes that a person types, each for one purpose; a newer one replaces them.
 
-A code expires, and can be tried `MAX_TRIES` times. The caller chooses its form and calculates its digest.
+A code expires, and can be tried `MAX_ATTEMPTS` times. The caller chooses its form and calculates its digest.
 """
 
 from datetime import datetime, timedelta
@@ -13,7 +13,7 @@ from idp.estabs.models import PersonalSecret
 from idp.foundation import clock
 from idp.foundation.database import claim, session
 
-MAX_TRIES = 5
+MAX_ATTEMPTS = 5
 
 
 class PendingCode(NamedTuple):
@@ -44,8 +44,8 @@ def is_waiting(person_id: str, purpose: str) -> bool:
     return session().scalars(select(PersonalSecret.digest).where(*_usable(person_id, purpose))).first() is not None
 
 
-def count_try(person_id: str, purpose: str) -> PendingCode | None:
-    """Count a try at the code that can still be entered, and return it; None if there is none."""
+def count_attempt(person_id: str, purpose: str) -> PendingCode | None:
+    """Count an attempt at the code that can still be entered, and return it; None if there is none."""
     statement = (
         update(PersonalSecret)
         .where(*_usable(person_id, purpose))
@@ -66,7 +66,7 @@ def _usable(person_id: str, purpose: str) -> tuple[ColumnElement[bool], ...]:
     row = PersonalSecret
     return (
         *_conditions(person_id, purpose), row.used_at.is_(None), row.superseded_at.is_(None),
-        row.expires_at > clock.now(), row.tries < MAX_TRIES,
+        row.expires_at > clock.now(), row.tries < MAX_ATTEMPTS,
     )  # fmt: skip
 
 

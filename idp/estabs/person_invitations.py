@@ -112,7 +112,7 @@ def invite(name: str, email: str, role: str, *, by: Membership) -> PersonInvitat
     Raises `authority.NotPermitted`, `MemberAlready`, `InvitedAlready` and `TooManyInvitations`.
     """
     if role not in ROLES:
-        raise ValueError(f"{role} is no role")
+        raise ValueError(f"{role} is not a role")
     lock(Estab, by.estab_id)
     owners.require(by)
     folded, now = people.fold_email(email), clock.now()

@@ -62,7 +62,7 @@ class NotFound(Refusal):
 class TooManyRequests(Refusal):
     """Too many requests. `retry_after` is in seconds."""
 
-    code, status, title = "too_many_requests", 429, "Too many tries"
+    code, status, title = "too_many_requests", 429, "Too many attempts"
     message = "This has been tried too often. Please wait a little and try again."
 
     def __init__(self, message: str | None = None, *, reason: str = "", retry_after: int = 60) -> None:

@@ -106,7 +106,7 @@ class Overview:
     tasks: list[Task] = field(default_factory=list)
     shared: list[Shared] = field(default_factory=list)
     servers: list[Shared] = field(default_factory=list)
-    """The authorisation of the program on the school's server, which is no service that receives data."""
+    """The authorisation of the program on the school's server, which is not a service that receives data."""
     closing: Closing | None = None
     """What the national register says, if the school has closed there or is about to."""
     decisions: list[tuple[str, str, str, str]] = field(default_factory=list)

@@ -2,7 +2,7 @@
 
 Anyone can begin a registration with another person's address and wait for that person to open the link. So verifying
 the address in another browser gives nothing to the browser that began. The page of the link shows a six-digit code:
-entered in the browser that began, within ten minutes and five tries, it lets that browser continue. Or the person
+entered in the browser that began, within ten minutes and five attempts, it lets that browser continue. Or the person
 continues in the browser that opened the link. Either is one conditional UPDATE of `continues_in`, so of two at once
 one succeeds.
 """
@@ -20,7 +20,7 @@ from idp.foundation.errors import Refusal, TooManyRequests
 from idp.onboarding.models import Registration
 
 CODE_LIFETIME: Final = timedelta(minutes=10)
-MAX_TRIES: Final = 5
+MAX_ATTEMPTS: Final = 5
 MAX_CODES: Final = 3
 """Codes for one link, so 15 guesses in a million. For more, the reader of the mail has to open another link."""
 
@@ -37,8 +37,8 @@ class CodeExpired(Refusal):
 
     code, status, title = "code_gone", 410, "That code no longer works"
     message = (
-        "That code no longer works. A code works for 10 minutes and 5 tries. You can get a new code on the page that "
-        "shows it, or send the e-mail again and open the new link."
+        "That code no longer works. A code works for 10 minutes and 5 attempts. You can get a new code on the page "
+        "that shows it, or send the e-mail again and open the new link."
     )
 
 
@@ -57,7 +57,7 @@ def code(registration: Registration) -> str | None:
         not has_choice
         or made_at is None
         or made_at + CODE_LIFETIME <= clock.now()
-        or registration.code_tries >= MAX_TRIES
+        or registration.code_tries >= MAX_ATTEMPTS
     ):
         return None
     return _code(registration.id, made_at)
@@ -80,11 +80,11 @@ def renew(registration: Registration, browser: bytes | None) -> None:
 def enter(registration: Registration, browser: bytes | None, typed: str) -> None:
     """Continue in the browser that began, where the code was entered. Raises `WrongCode`, `CodeExpired`.
 
-    The try is counted only if the caller's transaction commits: catch these errors and render a page.
+    The attempt is counted only if the caller's transaction commits: catch these errors and render a page.
     """
     made_at = registration.code_made_at
     conditions = Registration.browser == browser, Registration.code_made_at == made_at
-    in_time = Registration.code_made_at > clock.now() - CODE_LIFETIME, Registration.code_tries < MAX_TRIES
+    in_time = Registration.code_made_at > clock.now() - CODE_LIFETIME, Registration.code_tries < MAX_ATTEMPTS
     was_counted = _update(registration, *conditions, *in_time, code_tries=Registration.code_tries + 1)
     if not was_counted or made_at is None:
         raise CodeExpired(reason=registration.id)

@@ -38,7 +38,7 @@ def code(registration_id: str) -> ResponseReturnValue:
     if form.validate_on_submit():
         try:
             handover.enter(registration, browser.digest(), form.code.data)
-        except (handover.WrongCode, handover.CodeExpired) as error:  # no rollback: the try is counted
+        except (handover.WrongCode, handover.CodeExpired) as error:  # no rollback: the attempt is counted
             form.code.errors = [error.message]
         else:
             return redirect_to_step(registration)

@@ -92,14 +92,14 @@ def give(
     scopes: frozenset[str],
     *,
     by: Membership,
-    agreement: str,
+    agreement_version: str,
     until: datetime,
     offered: frozenset[str] | None = None,
     second_step: bool = False,
 ) -> Authorisation:
     """Let `client` have exactly `scopes` until `until`; what was agreed before is superseded, not edited.
 
-    `agreement` is the version of the partner's data sharing agreement that `by` was shown, `offered` what they
+    `agreement_version` is that of the partner's data sharing agreement that `by` was shown, `offered` what they
     could choose from (`Proposal.offered`; `scopes` alone if not told), `second_step` whether `by` signed in with
     one. Every owner gets a receipt. Raises `NotPermitted`, `SchoolCannotAct`, `SecondStepNeeded`, `MisUnknown`,
     `MisNotAccepted`, `ChangedMeanwhile`; `BadRequest` for scopes that were not on offer and for required ones left out.
@@ -115,8 +115,9 @@ def give(
         raise BadRequest("This service needs every area that is marked as required.", reason=str(sorted(missing)))
     superseded = agreements.end(by.estab_id, client.id, superseded_at=clock.now())
     authorisation = agreements.insert(
-        client.id, by, superseded, scopes=scopes, offered=offered, agreement=agreement, until=until, paused_at=None,
-        **agreements.considered_columns(client, superseded, offered=offered, version=agreement),
+        client.id, by, superseded, scopes=scopes, offered=offered, agreement=agreement_version, until=until,
+        paused_at=None,
+        **agreements.considered_columns(client, superseded, offered=offered, version=agreement_version),
     )  # fmt: skip
     agreements.record(events.SHARING_CHANGED if superseded else events.SHARING_GIVEN, authorisation, by)
     receipts.send("sharing_receipt", authorisation, client, by, replaces=superseded is not None)

@@ -238,7 +238,7 @@ def _conditions(selection: Selection) -> Sequence[ColumnElement[bool]]:
 
 
 def _has_changed(since: datetime) -> ColumnElement[bool]:
-    """The condition for rows of `_newest` of which anything has changed, as `ClientSchool.changed_at` has it."""
+    """The condition for rows of `_newest` of which anything has changed, as in `ClientSchool.changed_at`."""
     return or_(
         func.coalesce(Authorisation.changed_at, Authorisation.given_at) >= since,
         Authorisation.until.between(since, clock.now()),

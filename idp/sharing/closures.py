@@ -32,7 +32,7 @@ class Closing:
 
     is_closed: bool
     on: date | None
-    """The day, where the register has it."""
+    """The day, if the register names one."""
     successors: Sequence[Successor]
 
     @property

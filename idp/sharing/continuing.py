@@ -263,7 +263,7 @@ def _mark_used(release_id: str, by: Membership) -> bool:
 
 def _move(service: Service, ticked: frozenset[str], by: Membership, *, second_step: bool) -> Authorisation:
     authorisation = authorise.give(
-        service.client, service.chosen(ticked), by=by, agreement=service.client.agreement_version,
+        service.client, service.chosen(ticked), by=by, agreement_version=service.client.agreement_version,
         until=service.until, offered=service.required | service.optional, second_step=second_step,
     )  # fmt: skip
     former = service.agreement

@@ -1,7 +1,7 @@
 """Remind a school's owners, once each, that an agreement ends in 30 and in 7 days, and tell them that it has ended.
 
 An UPDATE that marks what is due decides between two workers. A reminder that cannot be written is logged, and not
-tried again. No mail is sent about a paused agreement, or one of a school or service that cannot be used. A reminder is
+repeated. No mail is sent about a paused agreement, or one of a school or service that cannot be used. A reminder is
 left out where the agreement lasts for less than twice that time.
 """
 

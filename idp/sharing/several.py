@@ -76,7 +76,7 @@ def give(
     by: Membership,
     also: Sequence[Membership],
     offered: frozenset[str],
-    agreement: str,
+    agreement_version: str,
     until: datetime,
     second_step: bool = False,
 ) -> ReviewResult:
@@ -99,7 +99,7 @@ def give(
                 ):
                     raise NotInThisReview(obstacle, reason=f"{member.estab_id} and {client.id}")
                 authorisations[member.estab_id] = authorise.give(
-                    client, scopes, by=member, offered=offered, agreement=agreement, until=until,
+                    client, scopes, by=member, offered=offered, agreement_version=agreement_version, until=until,
                     second_step=second_step,
                 )  # fmt: skip
         except Refusal as error:

@@ -1,7 +1,7 @@
 """Confirm a mobile number by a code in a text message. Only a confirmed number may reset a password.
 
-A code has six digits and works for ten minutes and five tries; at most three are sent an hour. A wrong code is counted
-as a wrong password is.
+A code has six digits and works for ten minutes and five attempts; at most three are sent an hour. A wrong code is
+counted as a wrong password is.
 """
 
 import secrets
@@ -45,7 +45,7 @@ class CodeExpired(Refusal):
     """No code is valid: it is too old, was tried too often, or was never sent."""
 
     code, status, title = "code_gone", 410, "That code no longer works"
-    message = "A code works for ten minutes and five tries. Please ask for a new one."
+    message = "A code works for ten minutes and five attempts. Please ask for a new one."
 
 
 def number_for_resets(person: Administrator) -> str | None:
@@ -86,7 +86,7 @@ def is_waiting(person: Administrator, purpose: str = CONFIRM) -> bool:
 def confirm(person: Administrator, code: str) -> None:
     """Confirm the number by the code that the person received. Raises `WrongCode`, `CodeExpired`, `Locked`.
 
-    The try is counted only if the caller's transaction commits: catch these errors and render a page.
+    The attempt is counted only if the caller's transaction commits: catch these errors and render a page.
     """
     if not people.confirm_mobile(person.id, check_code(person, code, CONFIRM)):
         raise CodeExpired(reason=f"{person.id}: the number is another now")
@@ -98,7 +98,7 @@ def check_code(person: Administrator, code: str, purpose: str) -> str:
     lock(Administrator, person.id)  # before the counter, in the same order as a sign-in
     counter = guesses.key("account", person.id)
     guesses.count(counter)
-    code_row = one_time_codes.count_try(person.id, purpose)
+    code_row = one_time_codes.count_attempt(person.id, purpose)
     if code_row is None or code_row.value is None:
         raise CodeExpired(reason=person.id)
     digest = _digest(purpose, person.id, code_row.created_at.isoformat(), "".join(code.split()))

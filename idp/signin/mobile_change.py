@@ -34,7 +34,7 @@ def is_waiting(person: Administrator) -> bool:
 def confirm(person: Administrator, code: str) -> None:
     """Change to the number that received this code. Raises `mobile.WrongCode`, `mobile.CodeExpired`, `Locked`.
 
-    The try is counted only if the caller's transaction commits: catch these errors and render a page.
+    The attempt is counted only if the caller's transaction commits: catch these errors and render a page.
     """
     number, old_number = mobile.check_code(person, code, mobile.CHANGE), person.mobile
     was_confirmed, now = person.mobile_confirmed_at is not None, clock.now()

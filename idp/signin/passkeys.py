@@ -155,7 +155,7 @@ def get(person_id: str, passkey_id: str) -> Passkey:
     """This person's passkey; raises `NotFound` for those of others."""
     passkey = session().get(Passkey, passkey_id)
     if passkey is None or passkey.person_id != person_id:
-        raise NotFound(reason=f"{passkey_id} is no passkey of {person_id}")
+        raise NotFound(reason=f"{passkey_id} is not a passkey of {person_id}")
     return passkey
 
 
@@ -173,7 +173,7 @@ def remove(person_id: str, passkey_id: str) -> None:
     """Delete the person's passkey; of several requests at once, one does. Raises `NotFound` as `get`."""
     statement = delete(Passkey).where(Passkey.id == passkey_id, Passkey.person_id == person_id)
     if session().execute(statement.returning(Passkey.id)).first() is None:
-        raise NotFound(reason=f"{passkey_id} is no passkey of {person_id}")
+        raise NotFound(reason=f"{passkey_id} is not a passkey of {person_id}")
 
 
 def forget(person_id: str) -> None:

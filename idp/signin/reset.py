@@ -1,8 +1,8 @@
 """Choose a new password in place of a forgotten one, by a code in a text message (security.md §5).
 
-The code goes to the confirmed mobile. It works in the browser that asked, for ten minutes and five tries; at most three
-are sent an hour, whatever the account is called, and a wrong one counts like a wrong password. A reset is no sign-in:
-afterwards the person signs in with the new password, and with the second factor if they have one.
+The code goes to the confirmed mobile. It works in the browser that asked, for ten minutes and five attempts; at most
+three are sent an hour, whatever the account is called, and a wrong one counts like a wrong password. A reset is not a
+sign-in: afterwards the person signs in with the new password, and with the second factor if they have one.
 
 A name that does not exist causes the same steps and the same work, but no code is ever right (S29).
 """
@@ -39,7 +39,7 @@ class WrongCode(Refusal):
     """The code is not the newest one, the account is locked, or there is no account to reset."""
 
     code, status, title = "wrong_code", 400, "That code is not right"
-    message = "That is not the code in our newest message. Please check it. After many wrong tries, wait 15 minutes."
+    message = "That is not the code in our newest message. Please check it. After many wrong attempts, wait 15 minutes."
 
 
 class ResetOver(Refusal):
@@ -90,7 +90,7 @@ def resend(reset: PasswordReset) -> None:
 def prove(reset: PasswordReset, code: str, *, device: str | None, address: str | None) -> str:
     """Accept the code; returns a new secret for the browser, with which a password can be chosen.
 
-    Raises `WrongCode`, `mobile.CodeExpired` and `spraying.NetworkBlocked`. The try is counted only if the caller's
+    Raises `WrongCode`, `mobile.CodeExpired` and `spraying.NetworkBlocked`. The attempt is counted only if the caller's
     transaction commits: catch these errors and render a page.
     """
     in_known_browser = reset.person_id is not None and devices.is_known(reset.person_id, device)
@@ -102,9 +102,14 @@ def prove(reset: PasswordReset, code: str, *, device: str | None, address: str |
         PasswordReset.id == reset.id, PasswordReset.browser == reset.browser, PasswordReset.expires_at > now,
         PasswordReset.proven_at.is_(None), PasswordReset.used_at.is_(None),
     )  # fmt: skip
-    is_fresh = PasswordReset.code_made_at > now - mobile.CODE_LIFETIME, PasswordReset.tries < one_time_codes.MAX_TRIES
-    count_try = update(PasswordReset).where(*is_waiting, *is_fresh).values(tries=PasswordReset.tries + 1)
-    row = session().execute(count_try.returning(PasswordReset.code_digest, PasswordReset.code_made_at)).one_or_none()
+    is_fresh = (
+        PasswordReset.code_made_at > now - mobile.CODE_LIFETIME,
+        PasswordReset.tries < one_time_codes.MAX_ATTEMPTS,
+    )
+    count_attempt = update(PasswordReset).where(*is_waiting, *is_fresh).values(tries=PasswordReset.tries + 1)
+    row = (
+        session().execute(count_attempt.returning(PasswordReset.code_digest, PasswordReset.code_made_at)).one_or_none()
+    )
     if row is None:
         raise mobile.CodeExpired(reason=reset.id)
     digest, made_at = row

@@ -1,8 +1,8 @@
 """Links to choose a new password, for people who have no confirmed mobile number (security.md §5).
 
 Our staff send a link to the verified address after they called the school on the number in the national register, or an
-owner of the school has it sent (`colleagues`). Neither sets or sees a password. A link works once, for a day, and
-only while the address is the one it was sent to.
+owner of the school has it sent (`colleagues`). Neither of them sets or sees a password. A link works once, for a day,
+and only while the address is the one it was sent to.
 """
 
 from datetime import timedelta

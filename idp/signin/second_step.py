@@ -1,7 +1,7 @@
 """The second step of a sign-in: after the right password, for people who have a second factor.
 
 A sign-in that waits for it is a row here and a random secret in a cookie of the browser: it works once, for ten
-minutes, and is no sign-in by itself (security.md S27, S33). A wrong answer counts on the same counters as a wrong
+minutes, and is not a sign-in by itself (security.md S27, S33). A wrong answer counts on the same counters as a wrong
 password (S30).
 """
 
@@ -57,8 +57,9 @@ def sign_in(
 ) -> bool:
     """After a first step by the methods `amr`: sign the person in, or wait for their second step.
 
-    Returns whether they are signed in. `name_counter` counts wrong answers at the second step, beside the account's
-    counter; `provider` is what pages call the account of another provider that took the place of the password.
+    Returns whether they are signed in. `name_counter` counts wrong answers at the second step, in addition to the
+    account's counter; `provider` is what pages call the account of another provider that took the place of the
+    password.
     """
     lost = amr == browser_sessions.PASSWORD and factor_recovery.complete(person_id)
     if lost:

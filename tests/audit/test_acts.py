@@ -291,7 +291,7 @@ def test_each_decision_about_sharing_names_person_school_client_and_agreement(wo
         until = authorise.default_end(client)
         required = frozenset(client.required_scopes)
         authorise.refuse(client, required, by=by)
-        agreement = authorise.give(client, required, by=by, agreement="7", until=until, offered=client.scopes)
+        agreement = authorise.give(client, required, by=by, agreement_version="7", until=until, offered=client.scopes)
         authorise.pause(by.estab_id, client.id, by=by)
         authorise.resume(by.estab_id, client.id, by=by)
         changed = authorise.change(by.estab_id, client.id, required | {"attendance"}, by=by)

@@ -131,7 +131,11 @@ def test_dangerous_buttons_are_red_in_the_dark_scheme(a_member, work, new_window
         client = a_client(a_partner(), client_name="Timetabler")
         person = people.by_name(admin.estab_id)
         authorise.give(
-            client, client.required_scopes, by=person.memberships[0], agreement="1", until=authorise.default_end(client)
+            client,
+            client.required_scopes,
+            by=person.memberships[0],
+            agreement_version="1",
+            until=authorise.default_end(client),
         )
         client_id = client.id
     admin.goes_to("/sign-in")

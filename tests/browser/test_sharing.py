@@ -72,7 +72,7 @@ def test_a_school_that_follows_a_closed_one_continues_with_what_it_shared(page, 
         for name in ("Timetabler", "SchoolBooking"):
             client = a_client(client_name=name, optional_scopes=optional)
             authorise.give(
-                client, client.required_scopes | {"attendance"}, by=old, agreement="1", offered=client.scopes,
+                client, client.required_scopes | {"attendance"}, by=old, agreement_version="1", offered=client.scopes,
                 until=clock.now() + timedelta(days=300),
             )  # fmt: skip
         old.estab.school.status_code, old.estab.school.closed_on = "2", clock.today() - timedelta(days=60)

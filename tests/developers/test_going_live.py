@@ -360,7 +360,7 @@ class TestPrefilled:
             made = sandbox.make_school(person, "primary", mis="sims", password=("x", "x"), is_verified=True)
             client = registry.find(trial)
             authorise.give(
-                client, client.required_scopes, by=people.list_for_estab(made.estab.id)[0], agreement="1",
+                client, client.required_scopes, by=people.list_for_estab(made.estab.id)[0], agreement_version="1",
                 until=clocks.now() + timedelta(days=1), offered=client.required_scopes | {"attendance"},
                 second_step=True,
             )  # fmt: skip

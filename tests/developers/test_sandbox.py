@@ -54,7 +54,7 @@ def sandbox_ids(work, sam):
 def authorise_client(client, estab):
     """The school's owner agrees to what the client requires."""
     authorise.give(
-        client, client.required_scopes, by=people.list_for_estab(estab.id)[0], agreement="1",
+        client, client.required_scopes, by=people.list_for_estab(estab.id)[0], agreement_version="1",
         until=clocks.now() + timedelta(days=1), offered=client.scopes,
     )  # fmt: skip
 

@@ -23,9 +23,9 @@ def codes(work, clock):
 def test_a_try_is_counted_at_the_code_of_this_person_and_purpose(work, codes):
     for _ in range(5):
         with work():
-            assert one_time_codes.count_try("adm_jo", "mobile").digest == b"adm_jo mobile"
+            assert one_time_codes.count_attempt("adm_jo", "mobile").digest == b"adm_jo mobile"
     with work():
-        assert one_time_codes.count_try("adm_jo", "mobile") is None
+        assert one_time_codes.count_attempt("adm_jo", "mobile") is None
         assert not one_time_codes.is_waiting("adm_jo", "mobile")
         for person, purpose in (("adm_jo", "other"), ("adm_al", "mobile")):
             assert one_time_codes.is_waiting(person, purpose)

@@ -67,7 +67,7 @@ class Sharing(RuleBasedStateMachine):
         is_valid = ticked <= offered <= REQUIRED | OPTIONAL and not offered & REQUIRED - ticked
         was_accepted = self.decide(
             lambda client, by: authorise.give(
-                client, ticked, by=by, agreement="1", until=authorise.default_end(client), offered=offered
+                client, ticked, by=by, agreement_version="1", until=authorise.default_end(client), offered=offered
             )
         )
         assert was_accepted == is_valid

@@ -65,7 +65,7 @@ def the_school_authorises(ids):
     estab = estab or an_estab(session().get_one(School, ids[1]))
     owner, client = an_administrator(estab, username=f"u{id(estab)}").memberships[0], registry.client(ids[0])
     return authorise.give(
-        client, frozenset({"openid", "students"}), by=owner, agreement="1", until=authorise.default_end(client)
+        client, frozenset({"openid", "students"}), by=owner, agreement_version="1", until=authorise.default_end(client)
     )
 
 

@@ -66,7 +66,11 @@ def the_school_authorises(work, ids):
         owner = an_administrator(an_estab(session().get_one(School, ids[1])), name="Secret Owner").memberships[0]
         client = registry.client(ids[0])
         authorise.give(
-            client, frozenset({"openid", "students"}), by=owner, agreement="1", until=authorise.default_end(client)
+            client,
+            frozenset({"openid", "students"}),
+            by=owner,
+            agreement_version="1",
+            until=authorise.default_end(client),
         )
 
 

@@ -20,7 +20,7 @@ def schools(work, new_browser, clock):
         old, new = (owner.memberships[0] for owner in owners)
         client = a_client(client_name="Timetabler", optional_scopes=frozenset({"attendance", "staff"}))
         authorise.give(
-            client, client.required_scopes | {"attendance"}, by=old, agreement="1", offered=client.scopes,
+            client, client.required_scopes | {"attendance"}, by=old, agreement_version="1", offered=client.scopes,
             until=clocks.now() + timedelta(days=300),
         )  # fmt: skip
         old.estab.school.status_code, old.estab.school.closed_on = "2", date(2026, 2, 28)

@@ -108,7 +108,7 @@ def test_the_servers_connection_is_no_service_that_receives_data(jo, work, web):
         )  # fmt: skip
         by = session.get_one(Administrator, jo.facts["id"]).memberships[0]
         until = clocks.now() + timedelta(days=365)
-        authorise.give(client, SCOPES, by=by, agreement=client.agreement_version, until=until, second_step=True)
+        authorise.give(client, SCOPES, by=by, agreement_version=client.agreement_version, until=until, second_step=True)
     jo.opens("/manage")
     headings = [heading.text for heading in jo.page.find("main").find_all("h2")]
     shares = headings.index("Who your school shares with")

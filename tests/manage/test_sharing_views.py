@@ -18,7 +18,7 @@ def jo(web, work, clock):
         owner = an_administrator(name="Jo Bloggs")
         member, client = owner.memberships[0], a_client(client_name="Timetabler")
         authorise.give(
-            client, client.required_scopes, by=member, agreement="2026-01", until=authorise.default_end(client),
+            client, client.required_scopes, by=member, agreement_version="2026-01", until=authorise.default_end(client),
             offered=client.scopes,
         )  # fmt: skip
         return Person(

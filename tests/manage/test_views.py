@@ -49,7 +49,7 @@ def shared_client_id(jo, work):
         client = a_client(client_name="Timetabler")
         authorise.give(
             client, client.required_scopes | {"students.sen"}, by=member_of(session, jo),
-            agreement="1", until=clocks.now() + timedelta(days=365), offered=client.scopes, second_step=True,
+            agreement_version="1", until=clocks.now() + timedelta(days=365), offered=client.scopes, second_step=True,
         )  # fmt: skip
         return client.id
 
@@ -209,7 +209,7 @@ def test_a_service_without_a_choice_offers_none(jo, work):
     with work() as session:
         client = a_client(client_name="Plain", optional_scopes=frozenset())
         authorise.give(
-            client, client.required_scopes, by=member_of(session, jo), agreement="1",
+            client, client.required_scopes, by=member_of(session, jo), agreement_version="1",
             until=clocks.now() + timedelta(days=1),
         )  # fmt: skip
     jo.opens("/manage")
@@ -326,7 +326,7 @@ def test_names_with_markup_are_escaped(jo, work):
     with work() as session:
         client = a_client(client_name="<script>alert(1)</script>")
         authorise.give(
-            client, client.required_scopes, by=member_of(session, jo), agreement="1",
+            client, client.required_scopes, by=member_of(session, jo), agreement_version="1",
             until=clocks.now() + timedelta(days=1),
         )  # fmt: skip
     jo.opens("/manage")
@@ -361,8 +361,8 @@ def test_a_service_waits_for_our_check_only_where_it_gets_data(work, clock, scop
         owner = an_administrator(an_estab(state="verified" if verified else "unverified"))
         client = a_client(required_scopes=frozenset(scopes), optional_scopes=frozenset())
         agreement = authorise.give(
-            client, frozenset(scopes), by=owner.memberships[0], agreement="1", until=clocks.now() + timedelta(days=365),
-            offered=client.scopes,
+            client, frozenset(scopes), by=owner.memberships[0], agreement_version="1",
+            until=clocks.now() + timedelta(days=365), offered=client.scopes,
         )  # fmt: skip
         if paused:
             authorise.pause(owner.memberships[0].estab_id, client.id, by=owner.memberships[0])

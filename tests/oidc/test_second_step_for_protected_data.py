@@ -123,8 +123,8 @@ def test_giving_protected_data_without_a_second_step_raises(world, work):
         by, client = session.get_one(Administrator, world.person).memberships[0], registry.find(world.partner.id)
         until = authorise.default_end(client)
         with pytest.raises(protected_data.SecondStepNeeded):
-            authorise.give(client, client.scopes, by=by, agreement="1", until=until)
-        assert authorise.give(client, client.scopes, by=by, agreement="1", until=until, second_step=True)
+            authorise.give(client, client.scopes, by=by, agreement_version="1", until=until)
+        assert authorise.give(client, client.scopes, by=by, agreement_version="1", until=until, second_step=True)
 
 
 def give_agreement(world, *left_out):
@@ -132,7 +132,7 @@ def give_agreement(world, *left_out):
     with world.work() as session:
         by, client = session.get_one(Administrator, world.person).memberships[0], registry.find(world.partner.id)
         authorise.give(
-            client, client.scopes - set(left_out), by=by, agreement=client.agreement_version,
+            client, client.scopes - set(left_out), by=by, agreement_version=client.agreement_version,
             until=authorise.default_end(client), offered=client.scopes, second_step=True,
         )  # fmt: skip
 

@@ -144,7 +144,9 @@ def test_what_was_authorised_meanwhile_is_left_out_and_said_on_the_next_page(web
     with world.work() as session:
         client = session.get_one(Client, world.partner.id)
         by = session.get_one(Membership, (world.person, world.estab))
-        authorise.give(client, client.required_scopes, by=by, agreement="1", until=authorise.default_end(client))
+        authorise.give(
+            client, client.required_scopes, by=by, agreement_version="1", until=authorise.default_end(client)
+        )
     redirect_parameters(follow_redirects(web, press(web, asking, "allow", authority="y", also=[world.estab_id])))
     text = page(web.get("/manage")).find("main").get_text(" ", strip=True)
     assert f"was not authorised for {world.school}. It is authorised already" in text

@@ -33,7 +33,7 @@ def different_code(code):
     return f"{(int(code) + 1) % 1_000_000:06}"
 
 
-def tries(work, registration_id, typed):
+def enter_code(work, registration_id, typed):
     """Enter a code in the browser in which the registration began; returns the outcome."""
     with work():
         try:
@@ -76,7 +76,7 @@ def test_the_code_lets_the_first_browser_continue(work, pressed_id, written):
     code = show_code(work, pressed_id)
     typed = "".join(chr(ord(digit) + 0xFEE0) for digit in code) if written == "wide" else written.format(code)
 
-    assert tries(work, pressed_id, typed) is None
+    assert enter_code(work, pressed_id, typed) is None
     assert steps(work, pressed_id) == ["sign_up", "show_code"]
     assert show_code(work, pressed_id) is None
     with work():
@@ -89,7 +89,7 @@ def test_continuing_in_the_second_browser_invalidates_the_code(work, pressed_id)
     with work():
         assert handover.continue_here(signup.find_in_browser(pressed_id, OTHER_BROWSER), OTHER_BROWSER)
 
-    assert tries(work, pressed_id, code) is handover.CodeExpired
+    assert enter_code(work, pressed_id, code) is handover.CodeExpired
     assert steps(work, pressed_id) == ["enter_code", "sign_up"]
 
 
@@ -109,7 +109,7 @@ def test_the_second_browser_cannot_enter_the_code(work, pressed_id):
         registration = signup.find_in_browser(pressed_id, OTHER_BROWSER)
         with pytest.raises(handover.CodeExpired):
             handover.enter(registration, OTHER_BROWSER, code)
-        assert registration.code_tries == 0, "nor does it use up the other's tries"
+        assert registration.code_tries == 0, "nor does it use up the other's attempts"
 
 
 def test_a_code_works_for_ten_minutes(work, pressed_id, clock):
@@ -117,15 +117,15 @@ def test_a_code_works_for_ten_minutes(work, pressed_id, clock):
     clock.move(timedelta(minutes=10))
 
     assert show_code(work, pressed_id) is None
-    assert tries(work, pressed_id, code) is handover.CodeExpired
+    assert enter_code(work, pressed_id, code) is handover.CodeExpired
 
 
-def test_a_code_works_for_five_tries(work, pressed_id):
+def test_a_code_works_for_five_attempts(work, pressed_id):
     code = show_code(work, pressed_id)
     wrong = different_code(code)
 
-    assert [tries(work, pressed_id, wrong) for _ in range(6)] == [handover.WrongCode] * 5 + [handover.CodeExpired]
-    assert tries(work, pressed_id, code) is handover.CodeExpired
+    assert [enter_code(work, pressed_id, wrong) for _ in range(6)] == [handover.WrongCode] * 5 + [handover.CodeExpired]
+    assert enter_code(work, pressed_id, code) is handover.CodeExpired
     assert show_code(work, pressed_id) is None
 
 
@@ -137,20 +137,20 @@ def test_a_new_code_takes_the_place_of_the_old_one_three_in_all(work, pressed_id
             handover.renew(signup.find_in_browser(pressed_id, OTHER_BROWSER), OTHER_BROWSER)
 
     assert show_code(work, pressed_id) != first
-    assert tries(work, pressed_id, first) is handover.WrongCode
+    assert enter_code(work, pressed_id, first) is handover.WrongCode
     with pytest.raises(handover.TooManyCodes), work():
         handover.renew(signup.find_in_browser(pressed_id, OTHER_BROWSER), OTHER_BROWSER)
-    assert tries(work, pressed_id, show_code(work, pressed_id)) is None
+    assert enter_code(work, pressed_id, show_code(work, pressed_id)) is None
 
 
 def test_a_new_code_can_be_tried_five_times_again(work, pressed_id):
     for _ in range(5):
-        tries(work, pressed_id, different_code(show_code(work, pressed_id)))
+        enter_code(work, pressed_id, different_code(show_code(work, pressed_id)))
     with work():
         handover.renew(signup.find_in_browser(pressed_id, OTHER_BROWSER), OTHER_BROWSER)
 
     wrong = different_code(show_code(work, pressed_id))
-    assert [tries(work, pressed_id, wrong) for _ in range(6)] == [handover.WrongCode] * 5 + [handover.CodeExpired]
+    assert [enter_code(work, pressed_id, wrong) for _ in range(6)] == [handover.WrongCode] * 5 + [handover.CodeExpired]
 
 
 def test_two_codes_made_at_the_same_moment_differ(work, outbox, clock):
@@ -180,7 +180,7 @@ def test_the_code_of_another_registration_is_wrong_here(work, outbox, pressed_id
         code = handover.code(signup.find_in_browser(other, OWN_BROWSER))
 
     assert code != show_code(work, pressed_id)
-    assert tries(work, pressed_id, code) is handover.WrongCode
+    assert enter_code(work, pressed_id, code) is handover.WrongCode
 
 
 def test_of_two_browsers_that_continue_at_once_one_succeeds(work, run_concurrently, pressed_id):
@@ -251,7 +251,7 @@ def test_choosing_where_one_registration_continues_says_nothing_of_another(work,
     with work():
         handover.renew(signup.find_in_browser(pressed_id, OTHER_BROWSER), OTHER_BROWSER)
         assert signup.find_in_browser(registration_id, OWN_BROWSER).codes_made == 1
-    assert tries(work, pressed_id, show_code(work, pressed_id)) is None
+    assert enter_code(work, pressed_id, show_code(work, pressed_id)) is None
     assert before == steps(work, registration_id) == ["enter_code", "show_code"]
 
 
@@ -271,12 +271,12 @@ def test_a_newer_link_decides_again_where_it_continues(work, outbox, pressed_id,
             signup.find_in_browser(pressed_id, OTHER_BROWSER)
 
 
-def test_a_newer_link_brings_new_tries_and_new_codes(work, outbox, pressed_id, clock):
+def test_a_newer_link_brings_new_attempts_and_new_codes(work, outbox, pressed_id, clock):
     for _ in range(2):
         with work():
             handover.renew(signup.find_in_browser(pressed_id, OTHER_BROWSER), OTHER_BROWSER)
     for _ in range(5):
-        tries(work, pressed_id, different_code(show_code(work, pressed_id)))
+        enter_code(work, pressed_id, different_code(show_code(work, pressed_id)))
     assert show_code(work, pressed_id) is None
     clock.move(timedelta(minutes=1))
     with work():
@@ -285,14 +285,14 @@ def test_a_newer_link_brings_new_tries_and_new_codes(work, outbox, pressed_id, c
         verify.accept_link(outbox.last("verify_email").links[0].rpartition("/")[2], OTHER_BROWSER)
 
     wrong = different_code(show_code(work, pressed_id))
-    assert [tries(work, pressed_id, wrong) for _ in range(6)] == [handover.WrongCode] * 5 + [handover.CodeExpired]
+    assert [enter_code(work, pressed_id, wrong) for _ in range(6)] == [handover.WrongCode] * 5 + [handover.CodeExpired]
     for _ in range(2):
         with work():
             handover.renew(signup.find_in_browser(pressed_id, OTHER_BROWSER), OTHER_BROWSER)
     with pytest.raises(handover.TooManyCodes) as refused, work():
         handover.renew(signup.find_in_browser(pressed_id, OTHER_BROWSER), OTHER_BROWSER)
     assert refused.value.retry_after == 600
-    assert tries(work, pressed_id, show_code(work, pressed_id)) is None
+    assert enter_code(work, pressed_id, show_code(work, pressed_id)) is None
 
 
 def test_a_person_who_pressed_by_mistake_stops_it(work, pressed_id):

@@ -134,7 +134,7 @@ def test_partners_of_a_school_that_closes_are_told(sam, work, kind, details, is_
         owner = an_administrator(an_estab(school))
         client = a_client(events_method=event_types.POLL)
         authorise.give(
-            client, client.required_scopes, by=owner.memberships[0], agreement="1",
+            client, client.required_scopes, by=owner.memberships[0], agreement_version="1",
             until=authorise.default_end(client), second_step=True,
         )  # fmt: skip
         session.add(

@@ -72,7 +72,7 @@ def authorised(work, clock):
             assert client
             owner = an_administrator(an_estab(a_school(name=name), **overrides))
             authorise.give(
-                client, agreed, by=owner.memberships[0], agreement=client.agreement_version,
+                client, agreed, by=owner.memberships[0], agreement_version=client.agreement_version,
                 until=clock.now() + timedelta(days=days), second_step=True,
             )  # fmt: skip
             return owner

@@ -77,7 +77,7 @@ def test_a_school_that_authorised_again_stands_once_with_the_newest(program, oak
     with work():
         client = authorise_client(program)
         authorise.give(
-            client, frozenset({"openid", "school"}), by=member, agreement="2026-01",
+            client, frozenset({"openid", "school"}), by=member, agreement_version="2026-01",
             until=clock.now() + timedelta(days=9), second_step=True,
         )  # fmt: skip
     [school] = program.gets("/api/schools").json["schools"]

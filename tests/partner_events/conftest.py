@@ -61,7 +61,7 @@ class School:
             client = session().get_one(Client, client_id or self.client_id)
             scopes = frozenset(scopes) if scopes is not None else client.required_scopes
             return authorise.give(
-                client, scopes, by=self._by(), agreement=client.agreement_version, offered=client.scopes,
+                client, scopes, by=self._by(), agreement_version=client.agreement_version, offered=client.scopes,
                 until=authorise.default_end(client), second_step=True,
             )  # fmt: skip
 

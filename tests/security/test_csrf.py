@@ -108,7 +108,7 @@ def stop_path(jo, work):
     with work() as session:
         client = a_client()
         by, until = session.get_one(Administrator, jo.facts["id"]).memberships[0], clock.now() + timedelta(days=1)
-        authorise.give(client, client.required_scopes, by=by, agreement="1", until=until)
+        authorise.give(client, client.required_scopes, by=by, agreement_version="1", until=until)
         path = f"/manage/sharing/{client.id}/stop"
     jo.signs_in(jo.facts["username"])
     return path

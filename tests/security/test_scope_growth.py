@@ -46,7 +46,7 @@ def test_granted_scopes_are_requested_agreed_and_registered(
                 client,
                 ticked,
                 by=owner.memberships[0],
-                agreement="1",
+                agreement_version="1",
                 until=until,
                 offered=offered,
                 second_step=True,
@@ -73,7 +73,7 @@ def test_an_agreement_never_covers_a_scope_that_was_not_shown_to_the_school(work
         owner, client = session().get_one(Administrator, school[0]), session().get_one(Client, school[1])
         everything = client.scopes
         few = client.required_scopes
-        authorise.give(client, few, by=owner.memberships[0], agreement="1", until=authorise.default_end(client))
+        authorise.give(client, few, by=owner.memberships[0], agreement_version="1", until=authorise.default_end(client))
 
         for more in everything - few:
             assert authorise.standing(owner.memberships[0].estab_id, client.id, few | {more}) is None

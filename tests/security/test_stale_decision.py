@@ -449,7 +449,7 @@ def test_one_person_who_asks_twice_at_once_asks_once(work, run_concurrently, out
 
 def give(client, by):
     scopes = frozenset(client.required_scopes)
-    return authorise.give(client, scopes, by=by, agreement="1", until=authorise.default_end(client))
+    return authorise.give(client, scopes, by=by, agreement_version="1", until=authorise.default_end(client))
 
 
 @pytest.mark.parametrize(

@@ -66,8 +66,8 @@ def share_with_service(world, _person):
     with world.work() as database:
         client = factories.a_client()
         authorise.give(
-            client, client.required_scopes, by=database.get_one(Membership, (world.owner, world.estab)), agreement="1",
-            until=clocks.now() + timedelta(days=30), offered=client.scopes,
+            client, client.required_scopes, by=database.get_one(Membership, (world.owner, world.estab)),
+            agreement_version="1", until=clocks.now() + timedelta(days=30), offered=client.scopes,
         )  # fmt: skip
         return client.id
 
@@ -168,7 +168,7 @@ def follows(world, _person):
         database.get_one(Estab, world.estab).school.status_code = "1"
         owner, client = factories.an_administrator(), factories.a_client()
         authorise.give(
-            client, client.required_scopes, by=owner.memberships[0], agreement="1",
+            client, client.required_scopes, by=owner.memberships[0], agreement_version="1",
             until=clocks.now() + timedelta(days=30), offered=client.required_scopes,
         )  # fmt: skip
         closed = owner.memberships[0].estab_id

@@ -252,7 +252,9 @@ def something_authorised() -> tuple[str, Administrator]:
     owner, client = an_owner(), factories.a_client()
     person = factories.an_administrator(owner.memberships[0].estab, name=HOSTILE, username="second", role="admin")
     until = clock.now() + timedelta(days=365)
-    authorise.give(client, frozenset({"openid", "students"}), by=person.memberships[0], agreement="1", until=until)
+    authorise.give(
+        client, frozenset({"openid", "students"}), by=person.memberships[0], agreement_version="1", until=until
+    )
     return client.id, person
 
 

@@ -47,7 +47,7 @@ class World:
         self.clients = [a_client(client_name=name) for name in ("Assembly", "Timetabler")]
         for client in self.clients:
             authorise.give(
-                client, client.required_scopes | {"attendance"}, by=self.member("old"), agreement="2025-01",
+                client, client.required_scopes | {"attendance"}, by=self.member("old"), agreement_version="2025-01",
                 until=clocks.now() + 100 * DAY, offered=client.scopes,
             )  # fmt: skip
         closes(self.estab("old"))
@@ -279,7 +279,7 @@ class TestMoving:
         with work():
             world.release()
             own = authorise.give(
-                world.clients[0], world.clients[0].required_scopes, by=world.member("new"), agreement="2026-01",
+                world.clients[0], world.clients[0].required_scopes, by=world.member("new"), agreement_version="2026-01",
                 until=clocks.now() + DAY,
             )  # fmt: skip
             assert world.offer().services[0].obstacle == continuing.ALREADY_SHARED

@@ -25,7 +25,7 @@ def give_agreement(days=365, owner=None, **client):
     """An agreement for this number of days."""
     owner, service = owner or an_administrator(), a_client(authorisation_days=days, **client)
     return authorise.give(
-        service, service.required_scopes | {"attendance"}, by=owner.memberships[0], agreement="2026-01",
+        service, service.required_scopes | {"attendance"}, by=owner.memberships[0], agreement_version="2026-01",
         until=authorise.default_end(service), offered=service.scopes,
     )  # fmt: skip
 
@@ -240,7 +240,7 @@ class TestRenewal:
         with work():
             owner, client = an_administrator(), a_client(required_scopes=frozenset({"openid", "students.sen"}))
             protected = authorise.give(
-                client, client.required_scopes, by=owner.memberships[0], agreement="2026-01",
+                client, client.required_scopes, by=owner.memberships[0], agreement_version="2026-01",
                 until=authorise.default_end(client), second_step=True,
             )  # fmt: skip
         clock.move(340 * DAY)

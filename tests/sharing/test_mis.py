@@ -22,7 +22,7 @@ def owner(work, clock):
         for name, accepted in (("SchoolBooking", {"sims", "arbor"}), ("Timetabler", {"sims"}), ("Any", ())):
             client = a_client(client_name=name, accepted_mis=frozenset(accepted), events_method=event_types.POLL)
             authorise.give(
-                client, client.required_scopes, by=person.memberships[0], agreement="1",
+                client, client.required_scopes, by=person.memberships[0], agreement_version="1",
                 until=authorise.default_end(client),
             )  # fmt: skip
         return person.id

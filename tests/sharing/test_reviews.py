@@ -25,7 +25,7 @@ def give_agreement(owner=None, client=None, **overrides):
     """An agreement to all that is required, without the optional areas."""
     owner, client = owner or an_administrator(), client or a_client(optional_scopes=UNPROTECTED_SCOPES, **overrides)
     return authorise.give(
-        client, client.required_scopes, by=owner.memberships[0], agreement=client.agreement_version,
+        client, client.required_scopes, by=owner.memberships[0], agreement_version=client.agreement_version,
         until=authorise.default_end(client), offered=client.scopes - {"assessment"}, second_step=True,
     )  # fmt: skip
 
@@ -152,8 +152,8 @@ class TestWhatStands:
             client = registers(agreement, required={"staff"}, optional={"timetable"})
             proposal = authorise.proposal(agreement.estab_id, client, frozenset({"staff"}))
             again = authorise.give(
-                client, agreement.scopes | {"staff"}, by=giving_member(agreement), agreement=client.agreement_version,
-                until=authorise.default_end(client), offered=proposal.offered,
+                client, agreement.scopes | {"staff"}, by=giving_member(agreement),
+                agreement_version=client.agreement_version, until=authorise.default_end(client), offered=proposal.offered,
             )  # fmt: skip
             review = reviews.find_pending(again)
             assert (review.required, review.optional, review.version) == (frozenset(), {"timetable"}, None)

@@ -32,7 +32,7 @@ def give_several(trust_ids, chosen=0, also=(1, 2)):
     members = [session().get_one(Membership, (person_id, estab_id)) for estab_id in estab_ids]
     return several.give(
         client, client.required_scopes, by=members[chosen], also=[members[other_school] for other_school in also],
-        offered=client.scopes, agreement=client.agreement_version, until=authorise.default_end(client),
+        offered=client.scopes, agreement_version=client.agreement_version, until=authorise.default_end(client),
     )  # fmt: skip
 
 
@@ -76,7 +76,7 @@ def test_a_school_that_cannot_be_authorised_says_why_and_stops_no_other(work, tr
         elif obstacle in {"shares already", "has paused"}:
             client = database.get_one(Client, client_id)
             until = clocks.now() + timedelta(days=30)
-            authorise.give(client, client.required_scopes, by=member, agreement="old", until=until)
+            authorise.give(client, client.required_scopes, by=member, agreement_version="old", until=until)
             if obstacle == "has paused":
                 authorise.pause(member.estab_id, client_id, by=member)
         elif obstacle == "requires a second step":
@@ -115,8 +115,8 @@ def test_agreements_of_other_services_and_stopped_ones_do_not_prevent_authorisin
         members = [database.get_one(Membership, (person_id, estab_id)) for estab_id in estab_ids]
         until = clocks.now() + timedelta(days=30)
         for client, member in ((a_client(), members[1]), (database.get_one(Client, client_id), members[2])):
-            for agreement in ("older", "old"):  # the second replaces the first
-                authorise.give(client, client.required_scopes, by=member, agreement=agreement, until=until)
+            for version in ("older", "old"):  # the second replaces the first
+                authorise.give(client, client.required_scopes, by=member, agreement_version=version, until=until)
         authorise.withdraw(estab_ids[2], client_id, by=members[2])
     with work():
         assert give_several(trust_ids).refused == []
@@ -127,7 +127,7 @@ def test_what_has_expired_is_authorised_anew_and_an_unverified_school_waits_for_
     with work() as database:
         member, client = database.get_one(Membership, (person_id, estab_ids[1])), database.get_one(Client, client_id)
         authorise.give(
-            client, client.required_scopes, by=member, agreement="old", until=clocks.now() + timedelta(days=1)
+            client, client.required_scopes, by=member, agreement_version="old", until=clocks.now() + timedelta(days=1)
         )
         database.get_one(Estab, estab_ids[2]).state = "unverified"
     clock.move(timedelta(days=2))

@@ -55,7 +55,7 @@ def test_a_code_with_a_gap_is_the_same_code(jo_signed_in, outbox):
     assert jo_signed_in.response.status_code == 303
 
 
-def test_five_wrong_tries_invalidate_the_code(jo_signed_in, account, work, outbox):
+def test_five_wrong_attempts_invalidate_the_code(jo_signed_in, account, work, outbox):
     jo_signed_in.sends(PAGE, send_code="yes")
     right = outbox.last("mobile_code").code
     wrong = f"{(int(right) + 1) % 1_000_000:06}"
@@ -65,7 +65,7 @@ def test_five_wrong_tries_invalidate_the_code(jo_signed_in, account, work, outbo
     jo_signed_in.opens(PAGE)
     jo_signed_in.sends_again(PAGE, code=right)
 
-    assert "works for ten minutes and five tries" in jo_signed_in.page_text
+    assert "works for ten minutes and five attempts" in jo_signed_in.page_text
     assert confirmed_at(work, account) is None
 
 

@@ -142,14 +142,14 @@ class TestTheCode:
 
         assert person_with_code.sends(CODE, code=f" {code[:3]} {code[3:]}").location == CHOOSE
 
-    def test_after_five_wrong_tries_a_code_is_invalid_and_a_new_one_works(self, person_with_code, outbox, clock):
+    def test_after_five_wrong_attempts_a_code_is_invalid_and_a_new_one_works(self, person_with_code, outbox, clock):
         right, wrong = outbox.last("reset_code").code, self.wrong(outbox)
         for _ in range(5):
             person_with_code.sends(CODE, code=wrong)
             assert "not the code" in person_with_code.page_text
         assert outbox.all("account_locked") == []
         person_with_code.sends(CODE, code=right)
-        assert "works for ten minutes and five tries" in person_with_code.page_text
+        assert "works for ten minutes and five attempts" in person_with_code.page_text
 
         clock.move(timedelta(seconds=5))
         person_with_code.sends(CODE, send_code="yes")
@@ -159,7 +159,7 @@ class TestTheCode:
         clock.move(timedelta(minutes=10))
         person_with_code.sends(CODE, code=outbox.last("reset_code").code)
 
-        assert "works for ten minutes and five tries" in person_with_code.page_text
+        assert "works for ten minutes and five attempts" in person_with_code.page_text
 
     def test_a_new_code_replaces_the_former_one(self, person_with_code, outbox, clock):
         first = outbox.last("reset_code").code
@@ -202,7 +202,7 @@ class TestTheCode:
         person_with_code.sends(CODE, code=wrong)
         person_with_code.sends(CODE, code=right)
 
-        assert "After many wrong tries" in person_with_code.page_text
+        assert "After many wrong attempts" in person_with_code.page_text
         assert outbox.last("account_locked").to == account.email
 
     def test_the_code_is_not_stored(self, person_with_code, work, outbox):
@@ -271,13 +271,13 @@ def test_of_many_codes_at_once_five_are_compared(run_concurrently, person_with_c
     wrong = f"{(int(outbox.last('reset_code').code) + 1) % 1_000_000:06}"
     secret = person_with_code.cookie("reset")
 
-    def tries():
+    def enter_wrong_code():
         try:
             reset.prove(reset.find_by_browser(secret), wrong, device=None, address=None)
         except (reset.WrongCode, mobile.CodeExpired) as refused:
             return type(refused)
 
-    outcomes = run_concurrently(8, tries)
+    outcomes = run_concurrently(8, enter_wrong_code)
     assert (outcomes.count(reset.WrongCode), outcomes.count(mobile.CodeExpired)) == (5, 3)
 
 

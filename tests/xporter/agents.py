@@ -112,7 +112,7 @@ def give_tokens(work: Any, agent: Agent, person_id: str) -> None:
         assert stored
         if live.current(membership.estab_id, agent.id) is None:
             authorise.give(
-                stored, SCOPES, by=membership, agreement=stored.agreement_version,
+                stored, SCOPES, by=membership, agreement_version=stored.agreement_version,
                 until=clock.now() + timedelta(days=365), second_step=True,
             )  # fmt: skip
         state = live.current(membership.estab_id, agent.id)

@@ -34,7 +34,8 @@ def program(work, web, agent, clock):
         )  # fmt: skip
         by = session.get_one(Administrator, agent.person_id).memberships[0]
         authorise.give(
-            client, AGREED_SCOPES, by=by, agreement="1", until=clock.now() + timedelta(days=365), second_step=True
+            client, AGREED_SCOPES, by=by, agreement_version="1", until=clock.now() + timedelta(days=365),
+            second_step=True,
         )  # fmt: skip
         return Program(Partner(client.id), web).signs_in()
 

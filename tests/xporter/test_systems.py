@@ -34,7 +34,7 @@ def share_with_service(work, agent, accepted):
         by.estab.mis = min(accepted)
         client = factories.a_client(client_name="SchoolBooking", accepted_mis=frozenset(accepted))
         until = authorise.default_end(client)
-        authorise.give(client, client.required_scopes, by=by, agreement="1", until=until)
+        authorise.give(client, client.required_scopes, by=by, agreement_version="1", until=until)
         by.estab.mis = None
 
 

@@ -28,7 +28,7 @@ STATUS_TEXTS = {
     413: ("That is too large", "What was sent is larger than we accept."),
     414: ("That address is too long", "Please go back and follow the link again."),
     415: ("We could not read that request", "It was sent in a form that we do not accept."),
-    429: ("Too many tries", "This has been tried too often. Please wait a little and try again."),
+    429: ("Too many attempts", "This has been tried too often. Please wait a little and try again."),
 }
 
 NO_COOKIES = (

@@ -218,7 +218,7 @@ def agree(
     elif form.validate():
         result = several.give(
             client, chosen, by=member, also=also if question.is_about_data else (), offered=question.proposal.offered,
-            agreement=client.agreement_version, until=question.until, second_step=_signed_in().has_second_step,
+            agreement_version=client.agreement_version, until=question.until, second_step=_signed_in().has_second_step,
         )  # fmt: skip
         other_schools.flash_refusals(client, result.refused)
         return result.authorisation

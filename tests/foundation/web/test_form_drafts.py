@@ -47,7 +47,7 @@ def url_arguments(jo, work):
         client = a_client(client_name="Timetabler")
         owner = session.get_one(Administrator, jo.facts["id"])
         authorise.give(
-            client, client.required_scopes | {"students.sen"}, by=owner.memberships[0], agreement="1",
+            client, client.required_scopes | {"students.sen"}, by=owner.memberships[0], agreement_version="1",
             until=clocks.now() + timedelta(days=365), offered=client.scopes, second_step=True,
         )  # fmt: skip
         complete(a_registration(session.merge(jo.facts["school"]), email="sam@oakhill.example"))
