@@ -1,7 +1,7 @@
 """Requests that we send to a provider: kept as rows, usable once, for ten minutes, in the browser that began them.
 
 The row holds what the response is checked against: nonce and PKCE verifier, sealed; the browser; and, if an account is
-to be linked, the session. The address to which the browser is sent reveals none of this.
+to be linked, the session. The URL to which the browser is sent reveals none of this.
 """
 
 import json
@@ -37,7 +37,7 @@ class Pending:
 def begin(
     provider: Provider, *, browser: str, return_path: str, sid: str | None = None, prompt: str | None = None
 ) -> str:
-    """Store a request of the browser with this id, and return the address to which to send the browser.
+    """Store a request of the browser with this id, and return the URL to which to send the browser.
 
     `sid` is the session whose person links an account. `prompt` says what the provider has to ask (OpenID Connect Core
     1.0 §3.1.2.1). Raises `ProviderUnavailable` and `ResponseRefused`.
@@ -53,7 +53,7 @@ def begin(
             created_at=now, expires_at=now + LIFETIME, used_at=None,
         )
     )  # fmt: skip
-    return client.authorization_address(provider, endpoints, state=state, nonce=nonce, verifier=verifier, prompt=prompt)
+    return client.authorization_url(provider, endpoints, state=state, nonce=nonce, verifier=verifier, prompt=prompt)
 
 
 def spend(provider: Provider, state: str, *, browser: str) -> Pending | None:

@@ -58,14 +58,14 @@ class _Session:
         return _Response(url, answer)
 
 
-def authorization_address(
+def authorization_url(
     provider: Provider, metadata: Metadata, *, state: str, nonce: str, verifier: str, prompt: str | None
 ) -> str:
-    """The address of an authentication request with state, nonce and a PKCE challenge (S256)."""
-    address, _ = _client(provider).create_authorization_url(
+    """The URL of an authentication request with state, nonce and a PKCE challenge (S256)."""
+    url, _ = _client(provider).create_authorization_url(
         metadata.authorization_endpoint, state=state, nonce=nonce, code_verifier=verifier, prompt=prompt
     )
-    return str(address)
+    return str(url)
 
 
 def redeem(provider: Provider, metadata: Metadata, *, code: str, verifier: str) -> tuple[str, str | None]:

@@ -50,7 +50,7 @@ class _Cached:
 
 
 _CACHE: Final = PerApplication[dict[str, _Cached]](dict)
-"""The fetched documents, by address."""
+"""The fetched documents, by URL."""
 
 
 def for_provider(provider: Provider) -> Metadata:
@@ -59,8 +59,8 @@ def for_provider(provider: Provider) -> Metadata:
     if document.get("issuer") != provider.settings.issuer:
         raise ResponseRefused(reason=f"{provider.name}: the metadata are of another issuer than the settings name")
     endpoints = [document.get(name) for name in ("authorization_endpoint", "token_endpoint", "jwks_uri")]
-    if not all(_is_address(endpoint) for endpoint in endpoints):
-        raise ResponseRefused(reason=f"{provider.name}: an endpoint in the metadata is not an https address")
+    if not all(_is_valid_url(endpoint) for endpoint in endpoints):
+        raise ResponseRefused(reason=f"{provider.name}: an endpoint in the metadata is not an https URL")
     authorization_endpoint, token_endpoint, jwks_uri = map(str, endpoints)
     sends_issuer = document.get("authorization_response_iss_parameter_supported") is True
     return Metadata(authorization_endpoint, token_endpoint, jwks_uri, sends_issuer)
@@ -120,8 +120,8 @@ def _keys(document: dict[str, Any]) -> tuple[Key, ...]:
     return tuple(usable)
 
 
-def _is_address(endpoint: object) -> bool:
-    """Whether it is an https address without a fragment; for tests, http on this machine."""
+def _is_valid_url(endpoint: object) -> bool:
+    """Whether it is an https URL without a fragment; for tests, http on this machine."""
     if not isinstance(endpoint, str):
         return False
     try:

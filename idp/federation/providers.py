@@ -48,12 +48,12 @@ class Provider:
 
     @property
     def name(self) -> str:
-        """Its name in addresses and settings."""
+        """Its name in paths and settings."""
         return self.kind.name
 
     @property
     def callback(self) -> str:
-        """The address to which it sends the browser back. Each provider has its own (RFC 9700 §4.4.2.2)."""
+        """The URL to which it sends the browser back. Each provider has its own (RFC 9700 §4.4.2.2)."""
         return runtime.url(f"/sign-in/with/{self.name}/return")
 
     @property

@@ -36,7 +36,7 @@ bp = Blueprint("federation", __name__)
 
 
 def buttons(return_path: str) -> list[SignInButton]:
-    """The buttons of the sign-in page, whose forms are posted to these addresses."""
+    """The buttons of the sign-in page, whose forms are posted to these paths."""
     query = "" if return_path == "/" else f"?{urlencode({'next': return_path})}"
     return [
         SignInButton(f"Sign in with {provider.kind.title}", url_for("federation.begin", name=provider.name) + query)
@@ -58,8 +58,8 @@ def begin(name: str) -> ResponseReturnValue:
     _keep_opener(return_path)
     prompt = provider.kind.prompt_when_signed_in if session.current() else None
     browser = browser_store.ensure_browser_id()
-    address = authentication_requests.begin(provider, browser=browser, return_path=return_path, prompt=prompt)
-    return redirect(address, 303)
+    url = authentication_requests.begin(provider, browser=browser, return_path=return_path, prompt=prompt)
+    return redirect(url, 303)
 
 
 @bp.get("/sign-in/with/<name>/return")

@@ -37,7 +37,7 @@ class InvitationUnknown(LinkUnknown):
 
 
 class InvitationBegun(LinkUsed):
-    """The reader has gone on to the partner; `start` is the address they went to."""
+    """The reader has continued at the partner; `start` is the link that they followed."""
 
     code, title = "invitation_begun", "You have already begun"
 
@@ -119,7 +119,7 @@ class OpenInvitation:
     link: InvitationLink
     client: Snapshot
     start: StartLink
-    """The address at the partner where the person continues."""
+    """The link to the partner where the person continues."""
     is_connected: bool
     """Whether the school has authorised sharing with the client already."""
 

@@ -23,8 +23,8 @@ def link(name: str) -> ResponseReturnValue:
     provider, sid = providers.find(name), current_user.sid
     browser = browser_store.ensure_browser_id()
     prompt = "select_account"  # or they would link the account that a colleague left signed in there
-    address = authentication_requests.begin(provider, browser=browser, return_path=HOME, sid=sid, prompt=prompt)
-    return redirect(address, 303)
+    url = authentication_requests.begin(provider, browser=browser, return_path=HOME, sid=sid, prompt=prompt)
+    return redirect(url, 303)
 
 
 @bp.route("/<name>/unlink", methods=["GET", "POST"])

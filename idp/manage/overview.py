@@ -189,8 +189,8 @@ def _tasks(member: Membership, shared: list[Shared]) -> list[Task]:
         reason = (
             "With a second step, somebody who learns your password still cannot sign in as you. It takes two minutes."
         )
-        address = "/manage/security"
-        tasks.append(Task("Set up a second step", reason, "Set it up", f"{address}/app", not_now=f"{address}/not-now"))
+        path = "/manage/security"
+        tasks.append(Task("Set up a second step", reason, "Set it up", f"{path}/app", not_now=f"{path}/not-now"))
     if member.may(Action.AUTHORISE) and endpoint is None:
         reason = "Services receive nothing until it is running on your school's server."
         tasks.append(Task("Install XporterOnDemand", reason, "How to install it", "/register/next-steps"))

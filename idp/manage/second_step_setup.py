@@ -32,8 +32,8 @@ class SetupFlow:
     partner: RequestingPartner | None
     """Whose request continues afterwards."""
 
-    def address(self, endpoint: str) -> str:
-        """The address of another of these pages, with the same reason and return path."""
+    def path(self, endpoint: str) -> str:
+        """The path of another of these pages, with the same reason and return path."""
         return url_for(endpoint, next=self.return_path, reason=self.reason)
 
     @property
@@ -46,7 +46,7 @@ class SetupFlow:
     @property
     def back_address(self) -> str:
         """Where Cancel leads from the page of one kind: to the page that offers both, if they came by that."""
-        return self.address("manage.security.second_step") if self.reason or self.partner else url_for(HOME)
+        return self.path("manage.security.second_step") if self.reason or self.partner else url_for(HOME)
 
 
 def current() -> SetupFlow:
@@ -66,11 +66,11 @@ def address_after_adding(person_id: str) -> str:
     flow = current()
     if recovery_codes.count_unused(person_id):
         return address_after_change(flow)
-    return flow.address("manage.security.make_recovery_codes")
+    return flow.path("manage.security.make_recovery_codes")
 
 
 def address_after_change(flow: SetupFlow) -> str:
     """Where a person goes whose factors have changed: to the page that offers to end other sessions, if any, or on."""
     if own_sessions.others(current_user, request.remote_addr or ""):
-        return flow.address("manage.own.other_sessions")
+        return flow.path("manage.own.other_sessions")
     return flow.return_path

@@ -70,7 +70,7 @@ def set_up_app() -> ResponseReturnValue:
             flash(f"Your authenticator app is {'replaced' if replaced else 'set up'}.", "success")
             return redirect(second_step_setup.address_after_adding(person.id), 303)
     new_app = authenticator_app.begin(person.id, person.email, current_user.sid)
-    post_redirect_get.mark_secret_page(back_to=flow.address(".set_up_app"))
+    post_redirect_get.mark_secret_page(back_to=flow.path(".set_up_app"))
     page = render_template(
         "manage/set_up_app.html", form=form, new_app=new_app, replaces=authenticator_app.is_set_up(person.id),
         back=flow.back_address,
@@ -131,4 +131,4 @@ def set_up_expired(error: authenticator_app.SetUpExpired) -> ResponseReturnValue
     if authenticator_app.is_set_up(current_user.id):
         return redirect(flow.return_path, 303)
     flash(error.message, "info")
-    return redirect(flow.address(".set_up_app"), 303)
+    return redirect(flow.path(".set_up_app"), 303)

@@ -19,7 +19,7 @@ class ReturnLink:
     """The link by which the person returns to the partner from this browser."""
 
     name: str
-    address: str
+    url: str
     kind: str
     """`resume` (the pending request), `restart` (at the partner) or `website`."""
 
@@ -31,7 +31,7 @@ def find_by_path(path: str | None) -> StartLink | None:
 
 
 def return_link(registration: Registration, browser: bytes | None) -> ReturnLink | None:
-    """The link from `registration` back to its partner; None if it has no partner, or the partner has no address.
+    """The link from `registration` back to its partner; None if it has no partner, or the partner has no URL.
 
     The request is resumed only in the browser that began the registration, and only while it can still be valid.
     """

@@ -24,7 +24,7 @@ from idp.onboarding import (
     first_credentials,
     forms,
     handover_views,
-    old_address_views,
+    old_path_views,
     origin,
     signed_in,
     signup,
@@ -40,7 +40,7 @@ bp = Blueprint("onboarding", __name__)
 bp.before_request(security.keep_opener)  # a partner's request may be waiting behind any of these pages
 bp.register_blueprint(signed_in.bp)
 bp.register_blueprint(handover_views.bp)
-bp.register_blueprint(old_address_views.bp)
+bp.register_blueprint(old_path_views.bp)
 
 log = structlog.get_logger(__name__)
 
@@ -346,7 +346,7 @@ def _credentials(
     form = form or forms.OwnPasswordForm(formdata=None)
     page = render_template(
         "onboarding/credentials.html", registration=registration, owner=owner, password=password, form=form,
-        began_here=began_here, return_link=origin.return_link(registration, browser.digest()), address=runtime.url("/"),
+        began_here=began_here, return_link=origin.return_link(registration, browser.digest()), site_url=runtime.url("/"),
     )  # fmt: skip
     return form.response(page)
 

@@ -34,7 +34,7 @@ def remind_due() -> bool:
 
 
 def link(estab_id: str, client_id: str) -> str:
-    """The address at which the school with this Estab ID renews its agreement with the client."""
+    """The URL at which the school with this Estab ID renews its agreement with the client."""
     return runtime.url(f"/manage/sharing/{client_id}/renew?school={estab_id}")
 
 

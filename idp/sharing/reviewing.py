@@ -102,7 +102,7 @@ def mail_due() -> bool:
 
 
 def link(estab_id: str, client_id: str) -> str:
-    """The address at which the school with this Estab ID looks at the review."""
+    """The URL at which the school with this Estab ID looks at the review."""
     return runtime.url(f"/manage/sharing/{client_id}/review?school={estab_id}")
 
 

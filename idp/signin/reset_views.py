@@ -31,8 +31,8 @@ def start() -> ResponseReturnValue:
     form = ResetNameForm()
     if form.validate_on_submit():
         _set_reset_cookie(reset.begin(form.username.data, device=devices.device_id()))
-        return redirect(_address("code"), 303)
-    page = render_template("signin/reset.html", form=form, sign_in=_address("sign_in"))
+        return redirect(_step_path("code"), 303)
+    page = render_template("signin/reset.html", form=form, sign_in=_step_path("sign_in"))
     return page, 422 if form.errors else 200
 
 
@@ -50,7 +50,7 @@ def code() -> ResponseReturnValue:
             "If that account has a confirmed number, and has had fewer than three codes, a new one is on its way.",
             "info",
         )
-        return redirect(_address("code"), 303)
+        return redirect(_step_path("code"), 303)
     form = ResetCodeForm()
     if form.validate_on_submit():
         try:
@@ -59,8 +59,8 @@ def code() -> ResponseReturnValue:
             form.refuse(error, form.code)
         else:
             _set_reset_cookie(secret)
-            return redirect(_address("choose"), 303)
-    return form.response(render_template("signin/reset_code.html", form=form, start=_address("start")))
+            return redirect(_step_path("choose"), 303)
+    return form.response(render_template("signin/reset_code.html", form=form, start=_step_path("start")))
 
 
 @bp.route("/password", methods=["GET", "POST"])
@@ -90,7 +90,7 @@ def _complete(password_text: str) -> ResponseReturnValue:
     except reset.ResetOver:
         return _to_step(_current())
     flash("Your new password is set. Sign in with it now.", "success")
-    return redirect(_address("sign_in"), 303)
+    return redirect(_step_path("sign_in"), 303)
 
 
 def _to_step(current: PasswordReset | None) -> ResponseReturnValue:
@@ -98,13 +98,13 @@ def _to_step(current: PasswordReset | None) -> ResponseReturnValue:
     step = reset.step(current) if current is not None else None
     if step == "done":
         flash("Your new password is set already. Sign in with it.", "info")
-        return redirect(_address("sign_in"), 303)
+        return redirect(_step_path("sign_in"), 303)
     if current is not None and step == "code":
-        return redirect(_address("code"), 303)
+        return redirect(_step_path("code"), 303)
     if current is not None and _person_of(current) is not None and request.endpoint != "signin.reset.choose":
-        return redirect(_address("choose"), 303)
+        return redirect(_step_path("choose"), 303)
     flash(reset.ResetOver.message if _secret() else "A code works only in the browser that asked for it.", "info")
-    return redirect(_address("start"), 303)
+    return redirect(_step_path("start"), 303)
 
 
 def _current() -> PasswordReset | None:
@@ -122,8 +122,8 @@ def _return_path() -> str:
     return security.local_path(request.args.get("next"))
 
 
-def _address(endpoint: str) -> str:
-    """The address of a step, or of the sign-in page, that keeps where the person was going."""
+def _step_path(endpoint: str) -> str:
+    """The path of a step, or of the sign-in page, that keeps where the person was going."""
     route = "signin.sign_in" if endpoint == "sign_in" else f".{endpoint}"
     return url_for(route, next=_return_path() if _return_path() != "/" else None)
 

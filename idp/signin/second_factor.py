@@ -22,12 +22,12 @@ class NewApp:
 
     @property
     def link(self) -> str:
-        """The `otpauth:` address that adds the account to an app on the same device."""
+        """The `otpauth:` URI that adds the account to an app on the same device."""
         return link(self.seed, self.account)
 
     @property
     def picture(self) -> Markup:
-        """The address as a QR code, for an app on a phone."""
+        """The URI as a QR code, for an app on a phone."""
         return picture(self.link)
 
     @property
@@ -42,16 +42,16 @@ def new_seed() -> str:
 
 
 def link(seed: str, account: str) -> str:
-    """The `otpauth:` address that adds `account` to the app on this device."""
+    """The `otpauth:` URI that adds `account` to the app on this device."""
     return pyotp.TOTP(seed).provisioning_uri(name=account, issuer_name=runtime.settings().service.name)
 
 
-def picture(address: str) -> Markup:
-    """`address` as a QR code, drawn in the page itself: no other service sees the seed.
+def picture(uri: str) -> Markup:
+    """`uri` as a QR code, drawn in the page itself: no other service sees the seed.
 
     Dark on light in either colour scheme, with the quiet zone of four modules that readers need.
     """
-    code = segno.make(address, error="m", micro=False)
+    code = segno.make(uri, error="m", micro=False)
     return Markup(code.svg_inline(scale=5, border=4, dark="#000", light="#fff", svgclass="qr", lineclass=None))  # noqa: S704
 
 

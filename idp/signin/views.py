@@ -125,7 +125,7 @@ def _sign_in(name: str, password_text: str) -> bool:
 
 
 def after_first_step(return_path: str, *, is_complete: bool) -> str:
-    """The address after the first step: `return_path`, or the page of the second step."""
+    """The path after the first step: `return_path`, or the page of the second step."""
     return return_path if is_complete else url_for("signin.take_second_step", next=return_path)
 
 

@@ -77,7 +77,7 @@ def _rules(target: FuzzTarget) -> list[Any]:
 
 def _path(target: FuzzTarget, rule: Any) -> str:
     """An address that the rule matches, with the id of a row where it takes one."""
-    if rule.endpoint == "onboarding.old_address.redirect_to_registration":
+    if rule.endpoint == "onboarding.old_path.redirect_to_registration":
         return "/XodRegister/School"
     values = {"client_id": target.partner.id}
     return re.sub(r"<(int:)?(\w+)>", lambda part: values.get(part[2], "1" if part[1] else "x"), rule.rule)

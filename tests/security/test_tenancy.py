@@ -435,7 +435,7 @@ FOR_ALL = {
     "brand_css", "federation.begin", "federation.come_back", "health.healthz", "health.readyz",
     "invitations.declined", "invitations.passed_on", "manage.front",
     "oidc.authorization", "oidc.confirm_logout", "oidc.jwks", "oidc.logout", "oidc.metadata", "onboarding.details",
-    "onboarding.find", "onboarding.link_sent", "onboarding.old_address.redirect_to_registration", "onboarding.stopped",
+    "onboarding.find", "onboarding.link_sent", "onboarding.old_path.redirect_to_registration", "onboarding.stopped",
     "manage.add_school.add", "manage.add_school.someone_else", "schools.search_json",
     "signin.operators.sign_in", "signin.developers.sign_in", "developers.home", "developers.list_quick_starts",
     "developers.show_quick_start", "developers.show_guide", "developers.try_it.callback",

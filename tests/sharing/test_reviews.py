@@ -153,7 +153,8 @@ class TestWhatStands:
             proposal = authorise.proposal(agreement.estab_id, client, frozenset({"staff"}))
             again = authorise.give(
                 client, agreement.scopes | {"staff"}, by=giving_member(agreement),
-                agreement_version=client.agreement_version, until=authorise.default_end(client), offered=proposal.offered,
+                agreement_version=client.agreement_version, until=authorise.default_end(client),
+                offered=proposal.offered,
             )  # fmt: skip
             review = reviews.find_pending(again)
             assert (review.required, review.optional, review.version) == (frozenset(), {"timetable"}, None)

@@ -1,4 +1,4 @@
-"""Redirect from the former address of registration, to which other sites still link."""
+"""Redirect from the former path of registration, to which other sites still link."""
 
 from flask import Blueprint, redirect, url_for
 from flask.blueprints import BlueprintSetupState
@@ -7,11 +7,11 @@ from werkzeug.routing import BaseConverter
 
 from idp.foundation.web import security
 
-bp = Blueprint("old_address", __name__)
+bp = Blueprint("old_path", __name__)
 
 
-class OldAddress(BaseConverter):
-    """The former address, in any case, with or without a slash at its end."""
+class OldPath(BaseConverter):
+    """The former path, in any case, with or without a slash at its end."""
 
     regex = "(?i:xodregister/school)/?"
     part_isolating = False
@@ -19,10 +19,10 @@ class OldAddress(BaseConverter):
 
 @bp.record_once
 def _register_converter(state: BlueprintSetupState) -> None:
-    state.app.url_map.converters["old_address"] = OldAddress
+    state.app.url_map.converters["old_path"] = OldPath
 
 
-@bp.get("/<old_address:_path>")
+@bp.get("/<old_path:_path>")
 @security.anyone
 def redirect_to_registration(_path: str) -> ResponseReturnValue:
     """Redirect to the search that begins a registration."""
