@@ -98,7 +98,7 @@ class ProcessGroup:
             self._check_all_running()
             pending = {program for program in pending if not _responds(program.ready_url)}
             if pending and time.monotonic() > deadline:
-                raise ProgramFailed(pending.pop(), f"did not answer within {START_TIMEOUT_SECONDS:.0f} seconds")
+                raise ProgramFailed(pending.pop(), f"did not respond within {START_TIMEOUT_SECONDS:.0f} seconds")
             time.sleep(POLL_SECONDS)
 
     def watch(self) -> None:

@@ -42,7 +42,7 @@ class Action(StrEnum):
 class Right:
     """An action in the words of a school's page, and the roles that have it."""
 
-    words: str
+    description: str
     roles: frozenset[str]
 
 
@@ -97,5 +97,7 @@ def who(action: Action) -> str:
 
 def rights_table() -> list[tuple[str, ...]]:
     """The head, with the titles of `ROLES`; then a row for each action: its words, and "Yes" or "No" for each role."""
-    rows = [(right.words, *("Yes" if role in right.roles else "No" for role in ROLES)) for right in RIGHTS.values()]
+    rows = [
+        (right.description, *("Yes" if role in right.roles else "No" for role in ROLES)) for right in RIGHTS.values()
+    ]
     return [("What", *(TITLES[role] for role in ROLES)), *rows]

@@ -26,7 +26,7 @@ MAX_CODE_LENGTH: Final = 4096
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """A request that was answered. `sid` is the session whose person links an account; None for a sign-in."""
+    """A request that has got its response. `sid` is the session whose person links an account; None for a sign-in."""
 
     nonce: str
     verifier: str

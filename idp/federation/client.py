@@ -25,8 +25,8 @@ class _Authentication(Protocol):
 class _Response:
     """A response as Authlib reads it."""
 
-    def __init__(self, url: str, answer: fetch.FetchResponse) -> None:
-        self.url, self.status_code, self._body = url, answer.status, answer.body
+    def __init__(self, url: str, response: fetch.FetchResponse) -> None:
+        self.url, self.status_code, self._body = url, response.status, response.body
 
     def json(self) -> Any:
         """Its JSON. Raises `ValueError`, and `RecursionError` for what is nested too deeply."""
@@ -35,9 +35,9 @@ class _Response:
     def raise_for_status(self) -> None:
         """Raise for an error status. Authlib calls this where the response has no OAuth error."""
         if self.status_code >= 500:
-            raise ProviderUnavailable(reason=f"{self.url} answered {self.status_code}")
+            raise ProviderUnavailable(reason=f"{self.url} responded with {self.status_code}")
         if self.status_code >= 400:
-            raise ResponseRefused(reason=f"{self.url} answered {self.status_code}")
+            raise ResponseRefused(reason=f"{self.url} responded with {self.status_code}")
 
 
 class _Session:
@@ -52,10 +52,10 @@ class _Session:
         rules = fetch.for_operator(runtime.settings().fetch)
         database.end_read_transaction()  # a fetch must not hold a transaction open
         try:
-            answer = fetch.post(url, rules, body=body.encode(), content_type=content_type, headers=all_headers)
+            response = fetch.post(url, rules, body=body.encode(), content_type=content_type, headers=all_headers)
         except fetch.FetchFailed as error:
             raise ProviderUnavailable(reason=str(error)) from error
-        return _Response(url, answer)
+        return _Response(url, response)
 
 
 def authorization_url(
@@ -78,12 +78,12 @@ def redeem(provider: Provider, metadata: Metadata, *, code: str, verifier: str) 
             metadata.token_endpoint, grant_type="authorization_code", code=code, code_verifier=verifier
         )
     except AuthlibBaseError as error:
-        raise ResponseRefused(reason=f"{provider.name}: the code was answered by {str(error.error)[:40]}") from None
+        raise ResponseRefused(reason=f"{provider.name}: the response to the code was {str(error.error)[:40]}") from None
     except (ValueError, TypeError, RecursionError) as error:
-        raise ResponseRefused(reason=f"{provider.name}: the answer to the code cannot be read") from error
+        raise ResponseRefused(reason=f"{provider.name}: the response to the code cannot be read") from error
     id_token, access_token = token.get("id_token"), token.get("access_token")
     if not isinstance(id_token, str):
-        raise ResponseRefused(reason=f"{provider.name}: the answer to the code has no ID token")
+        raise ResponseRefused(reason=f"{provider.name}: the response to the code has no ID token")
     return id_token, access_token if isinstance(access_token, str) else None
 
 

@@ -1,4 +1,4 @@
-"""Checks of `idp doctor` for other identity providers: whether those that are switched on answer."""
+"""Checks of `idp doctor` for other identity providers: whether those that are switched on respond."""
 
 from collections.abc import Iterator
 from typing import Final

@@ -10,7 +10,7 @@ class ProviderUnavailable(Refusal):
 
     code, status, title = "provider_unavailable", 503, "Your school's account cannot be checked just now"
     message = (
-        "The service that your school's account is with did not answer us. Nothing was changed. You can try again in a "
+        "The service that your school's account is with did not respond. Nothing was changed. You can try again in a "
         "minute, or sign in with your password."
     )
 
@@ -18,10 +18,10 @@ class ProviderUnavailable(Refusal):
 class ResponseRefused(Refusal):
     """The provider's response is invalid: wrong key, issuer, audience, nonce or time, or not a response at all."""
 
-    code, status, title = "provider_response", 400, "We could not accept the answer from that account"
+    code, status, title = "provider_response", 400, "We could not accept the response from that account"
     message = (
-        "The answer that we received about your school's account is not one that we can rely on, so we did not use it. "
-        "Nothing was changed. Please try again, or sign in with your password."
+        "The response that we received about your school's account is not one that we can rely on, so we did not use "
+        "it. Nothing was changed. Please try again, or sign in with your password."
     )
 
 
@@ -36,7 +36,7 @@ class SignInRefused(Refusal):
 
 
 class RequestStale(Refusal):
-    """No request of this browser fits the response: it took too long, was answered already, or began elsewhere."""
+    """No request of this browser fits the response: it took too long, has its response already, or began elsewhere."""
 
     code, status, title = "provider_request_stale", 410, "Please start again"
     message = (

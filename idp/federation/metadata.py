@@ -94,13 +94,13 @@ def _document(url: str, seconds: float) -> dict[str, Any]:
 def _fetch(url: str) -> dict[str, Any]:
     database.end_read_transaction()  # a fetch must not hold a transaction open
     try:
-        answer = fetch.get(url, fetch.for_operator(runtime.settings().fetch))
+        response = fetch.get(url, fetch.for_operator(runtime.settings().fetch))
     except fetch.FetchFailed as error:
         raise ProviderUnavailable(reason=str(error)) from error
-    if answer.status != 200:
-        raise ProviderUnavailable(reason=f"{url} answered {answer.status}")
+    if response.status != 200:
+        raise ProviderUnavailable(reason=f"{url} responded with {response.status}")
     try:
-        document = json.loads(answer.body)
+        document = json.loads(response.body)
     except (ValueError, RecursionError) as error:
         raise ResponseRefused(reason=f"{url}: not JSON") from error
     if not isinstance(document, dict):

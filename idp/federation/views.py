@@ -79,7 +79,7 @@ def come_back(name: str) -> ResponseReturnValue:
 
 
 def _spend(provider: Provider) -> Pending:
-    """The request that is answered. It is used up in a transaction of its own, which no later failure undoes."""
+    """The request that this responds to. It is used up in a transaction of its own, which no later failure undoes."""
     state = _single("state")
     pending = None
     if state is not None and len(state) <= MAX_STATE_LENGTH:

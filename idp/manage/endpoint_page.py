@@ -54,7 +54,7 @@ class EndpointPage:
 
     id: str
     state: str
-    words: str
+    state_text: str
     kind: str
     """The kind of badge in which `words` are shown."""
     name: str
@@ -79,11 +79,11 @@ def build_page(endpoint: Endpoint | None) -> EndpointPage | None:
     """The endpoint as pages show it."""
     if endpoint is None:
         return None
-    words, kind = STATES[endpoint.state]
+    state_text, kind = STATES[endpoint.state]
     school_system = endpoint.estab.mis
     extract, error = endpoint.last_extract or {}, endpoint.last_error
     return EndpointPage(
-        id=endpoint.id, state=endpoint.state, words=words, kind=kind, name=endpoint.name,
+        id=endpoint.id, state=endpoint.state, state_text=state_text, kind=kind, name=endpoint.name,
         system=mis_catalogue.name(endpoint.mis),
         other_system="" if school_system in {None, endpoint.mis} else mis_catalogue.name(school_system),
         version=endpoint.agent_version, platform=endpoint.platform,

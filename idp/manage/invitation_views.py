@@ -94,7 +94,7 @@ def sign_out(secret: str) -> ResponseReturnValue:
 @form_drafts.form_shown_at("manage.invitation.answer")
 @limiter.limit(at_most(10, "minute"))
 def send_password_link(secret: str) -> ResponseReturnValue:
-    """Mail a link to choose a password to a person who accepted and has none; the answer is the same for all."""
+    """Mail a link to choose a password to a person who accepted and has none; the response is the same for all."""
     if (person := person_invitations.find_without_password(secret)) is not None:
         links.send_welcome(person.id)
     return redirect(url_for("signin.people.link_sent"), 303)

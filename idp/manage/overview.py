@@ -136,7 +136,7 @@ def build_overview(member: Membership) -> Overview:
 def _server_text(estab_id: str) -> str:
     """The name of the school's server and its state."""
     page = endpoint_page.build_page(endpoints.current(estab_id))
-    return "Not connected yet" if page is None else f"{page.name}: {page.words.lower()}"
+    return "Not connected yet" if page is None else f"{page.name}: {page.state_text.lower()}"
 
 
 def shared_with(member: Membership, client_id: str) -> Shared | None:
@@ -274,10 +274,10 @@ def _decisions(estab_id: str) -> list[tuple[str, str, str, str]]:
 
 
 def _decision_row(decision: Decision, person: str) -> tuple[str, str, str, str]:
-    words, name = DECISIONS[decision.what], decision.client.client_name
+    text, name = DECISIONS[decision.what], decision.client.client_name
     if decision.is_of_server:
-        words, name = DECISIONS_ABOUT_SERVER.get(decision.what, words), "Your school's server"
-    return dates.day(decision.at), words, name, person
+        text, name = DECISIONS_ABOUT_SERVER.get(decision.what, text), "Your school's server"
+    return dates.day(decision.at), text, name, person
 
 
 def _names(ids: set[str]) -> dict[str, str]:

@@ -101,7 +101,7 @@ def remove_app() -> ResponseReturnValue:
 @security.own_account
 @step_up.recent_sign_in_required
 def make_recovery_codes() -> ResponseReturnValue:
-    """Offer a new set of recovery codes, and show it, once, in the answer to the POST."""
+    """Offer a new set of recovery codes, and show it, once, in the response to the POST."""
     person, flow = current_user.person, second_step_setup.current()
     has_factor = factors.has_any(person.id)
     if request.method != "POST" or not has_factor:

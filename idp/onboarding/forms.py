@@ -56,7 +56,7 @@ class AddSchoolForm(Form):
 
 
 class CorrectedEmailForm(EmailForm):
-    """A corrected address."""
+    """A corrected e-mail address."""
 
     email = EmailField("The right e-mail address", validators=[email_address])
 

@@ -346,7 +346,8 @@ def _credentials(
     form = form or forms.OwnPasswordForm(formdata=None)
     page = render_template(
         "onboarding/credentials.html", registration=registration, owner=owner, password=password, form=form,
-        began_here=began_here, return_link=origin.return_link(registration, browser.digest()), site_url=runtime.url("/"),
+        began_here=began_here, return_link=origin.return_link(registration, browser.digest()),
+        site_url=runtime.url("/"),
     )  # fmt: skip
     return form.response(page)
 

@@ -20,8 +20,8 @@ def scopes() -> Iterator[Finding]:
     }
     current = Authorisation.withdrawn_at.is_(None), Authorisation.superseded_at.is_(None)
     statement = select(Authorisation.scopes, func.count()).where(*current).group_by(Authorisation.scopes)
-    asking = {client: unknown for client, words in registered.items() if (unknown := words - known(words))}
-    agreed = [(unknown, number) for words, number in session().execute(statement) if (unknown := words - known(words))]
+    asking = {client: unknown for client, names in registered.items() if (unknown := names - known(names))}
+    agreed = [(unknown, number) for names, number in session().execute(statement) if (unknown := names - known(names))]
     for client, unknown in asking.items():
         do = "update its manifest, or restore the scope in config/scopes.toml"
         yield Finding("scopes", "warning", f"{client} is registered for {_listed(unknown)}, which is not known", do)

@@ -18,7 +18,7 @@ def leads_to_registration(path: str) -> bool:
 
 
 def cancel_target(path: str, otherwise: str = "/") -> str:
-    """The target of Cancel: the partner's request, which then answers `access_denied`, or a page of ours."""
+    """The target of Cancel: the partner's request, which then gets `access_denied`, or a page of ours."""
     if leads_to_registration(path):
         return path
     return f"{path}&cancel=1" if leads_to_partner(path) else otherwise

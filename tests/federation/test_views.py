@@ -348,7 +348,7 @@ class TestInvalidResponsesOfProviders:
             linked_provider.error_responses[path] = Response("", 503)
         monkeypatch.setattr(metadata, "CACHE_SECONDS", 0.0)
         assert stranger.signs_in_with("microsoft", linked_provider).status_code == 303
-        assert any("answered 503" in str(line) for line in log_records())
+        assert any("responded with 503" in str(line) for line in log_records())
         monkeypatch.setattr(metadata, "MAX_STALE_SECONDS", 0.0)
         jo.web.delete_cookie("idaas-session")
         jo.starts_sign_in("microsoft")

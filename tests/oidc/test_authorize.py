@@ -56,7 +56,7 @@ def test_state_nonce_and_challenge_never_pass_through_our_pages(web, world):
     assert "a-secret" not in response.text
 
 
-def leads_to_the_partner(response):
+def expect_partner_named(response):
     """Chromium applies `form-action` to every address that a form's response redirects to, and the partner's next ones
     too.
     """
@@ -66,8 +66,8 @@ def leads_to_the_partner(response):
 
 def test_the_partner_is_named_on_the_sign_in_page_whose_form_may_lead_to_it(web, world):
     response = follow_redirects(web, web.get(world.partner.link()))
-    leads_to_the_partner(response)
-    leads_to_the_partner(sign_in(web, response, world.username, "not the password"))
+    expect_partner_named(response)
+    expect_partner_named(sign_in(web, response, world.username, "not the password"))
 
 
 def test_a_request_that_cannot_continue_here_does_not_name_its_partner(web, new_browser, world, clock):
@@ -125,7 +125,7 @@ def test_tabs_opened_at_the_same_time_in_a_new_browser_all_continue(web, new_bro
             name, value = cookie.split(";")[0].split("=", 1)
             web.set_cookie(name, value, domain="localhost")
     for tab in tabs:
-        leads_to_the_partner(follow_redirects(web, tab))
+        expect_partner_named(follow_redirects(web, tab))
     first = follow_redirects(web, sign_in(web, follow_redirects(web, tabs[0]), world.username))
     assert redirect_parameters(follow_redirects(web, press(web, first, "allow", authority="y")))["state"] == "one"
     back = query_of(tabs[1].location)["next"]

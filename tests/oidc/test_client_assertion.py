@@ -202,7 +202,7 @@ def test_the_assertion_type_is_required(web, partner):
     assert check_refusal(web.post("/oauth/token", data={**form, "client_assertion_type": "other"}))
 
 
-def with_secret(world, make):
+def give_secret(world, make):
     partner = make(token_endpoint_auth_method="client_secret_jwt", jwks=None)
     secret = "a-secret-of-at-least-thirty-two-characters"
     with world.work() as session:
@@ -215,7 +215,7 @@ def with_secret(world, make):
 
 
 def test_a_client_secret_jwt_is_accepted(web, world, make):
-    partner, secret = with_secret(world, make)
+    partner, secret = give_secret(world, make)
     assert is_authenticated(authenticate(web, partner, alg="HS256", key=secret))
     assert check_refusal(authenticate(web, partner, alg="HS256", key=OctKey.import_key("another" * 6)))
     assert check_refusal(authenticate(web, partner))  # signed by a key, which is not its method

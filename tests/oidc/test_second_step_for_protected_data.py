@@ -182,8 +182,14 @@ def test_a_device_that_would_receive_it_is_connected_with_a_second_step_only(web
 
 def test_a_device_is_not_approved_without_a_second_step_whatever_its_page_decided(world):
     some = frozenset({"students.sen"})
-    request = DeviceRequest(b"", b"", world.partner.id, some, None, None, clocks.now(), is_open=True)
-    person = SignedIn("administrator", world.person, "Jo", None, "ses_1", clocks.now(), frozenset({"pwd"}), SINGLE)
+    request = DeviceRequest(
+        digest=b"", browser=b"", client_id=world.partner.id, scopes=some, approved=None, network=None,
+        created_at=clocks.now(), is_open=True,
+    )  # fmt: skip
+    person = SignedIn(
+        kind="administrator", id=world.person, name="Jo", estab_id=None, sid="ses_1", auth_time=clocks.now(),
+        amr=frozenset({"pwd"}), acr=SINGLE,
+    )  # fmt: skip
     with world.work(), pytest.raises(protected_data.SecondStepNeeded):
         device_codes.approve(request, person, Authorisation(scopes=some))
 

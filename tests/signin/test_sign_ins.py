@@ -20,7 +20,10 @@ def session_of(account):
 
     def make(sid="ses_1", amr=("pwd",), estab_id=None, locked_estab_id=None):
         now = clocks.now()
-        return SignedIn("administrator", account.id, "Jo", estab_id, sid, now, frozenset(amr), SINGLE, locked_estab_id)
+        return SignedIn(
+            kind="administrator", id=account.id, name="Jo", estab_id=estab_id, sid=sid, auth_time=now,
+            amr=frozenset(amr), acr=SINGLE, locked_estab_id=locked_estab_id,
+        )  # fmt: skip
 
     return make
 
