@@ -2,7 +2,7 @@
 
 People copy them from paper with spaces for the hyphens, with the capital letter that a phone puts first, or with a
 space at an end. The secret is the choice of words, so `normalise` converts what was typed to the form that was hashed.
-A person's own password is hashed exactly as typed: `Administrator.password_is_ours` tells the two apart, and one hash
+A person's own password is hashed exactly as typed: `Administrator.password_is_ours` distinguishes the two, and one hash
 is compared either way.
 """
 

@@ -70,7 +70,7 @@ def remove(passkey_id: str) -> ResponseReturnValue:
     """Ask for confirmation, and remove a passkey."""
     person = current_user.person
     if request.method == "POST":
-        with suppress(factor_removal.FactorNeeded):  # the page says so
+        with suppress(factor_removal.FactorNeeded):  # the page explains why not
             factor_removal.remove_passkey(person, passkey_id)
             flash("The passkey has been removed. It no longer signs you in.", "success")
             return redirect(second_step_setup.address_after_change(second_step_setup.current()), 303)

@@ -85,7 +85,7 @@ def remove_app() -> ResponseReturnValue:
     """Ask for confirmation, and remove the authenticator app."""
     person = current_user.person
     if request.method == "POST":
-        with suppress(factor_removal.FactorNeeded):  # the page says so
+        with suppress(factor_removal.FactorNeeded):  # the page explains why not
             if not factor_removal.remove_app(person):
                 return redirect(url_for(".home"), 303)
             flash("Your authenticator app has been removed.", "success")

@@ -22,7 +22,7 @@ class SystemForm(Form):
     mis = RadioField(
         "Which management information system (MIS) does your school use?",
         [InputRequired("Choose the system that your school uses.")],
-        validate_choice=False,  # `mis.set_by_school` knows them
+        validate_choice=False,  # `mis.set_by_school` checks it
     )
 
 

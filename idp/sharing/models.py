@@ -44,7 +44,7 @@ class Authorisation(Base):
     client_id: Mapped[str] = mapped_column(ForeignKey("clients.id"))
     line: Mapped[str]
     """The id of the first agreement of an unbroken series. A change continues the line, and what was issued under
-    its older agreements lives on within the newest; withdrawing ends the line for good."""
+    its older agreements stays valid under the newest; withdrawing ends the line for good."""
     scopes: Mapped[frozenset[str]]
     """The scopes that the school agreed to."""
     offered: Mapped[frozenset[str]]

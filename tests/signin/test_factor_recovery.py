@@ -123,7 +123,7 @@ def test_the_link_in_each_notice_stops_it_and_opening_it_does_not(
     with work():
         assert factor_recovery.waiting(account.id)
 
-    assert "stays as it is" in stranger.sends(link).text
+    assert "was not removed" in stranger.sends(link).text
     assert outbox.last("recovery_stopped").to == account.email
     for letter in (outbox.last("recovery_notice"), outbox.last("lost_factor")):
         assert stranger.opens(letter.path).status_code == 410
