@@ -1,7 +1,7 @@
 """Sign in with a passkey: by itself, or as the second step after a password.
 
 By itself it is subject to the checks that a password is: counters and locks, the limit of sign-ins, the school's state.
-The answer does not show whether we know the credential, and no password is hashed.
+The response does not show whether we know the credential, and no password is hashed.
 """
 
 from typing import Final
@@ -18,13 +18,13 @@ METHODS: Final = frozenset({"user", "mfa"})
 knows."""
 
 
-def sign_in(answer: str, *, browser: str, device: str | None) -> Administrator:
-    """The administrator whose passkey made `answer`, the JSON form of the browser's `PublicKeyCredential`.
+def sign_in(response: str, *, browser: str, device: str | None) -> Administrator:
+    """The administrator whose passkey made `response`, the JSON form of the browser's `PublicKeyCredential`.
 
     Raises `PasskeyRefused`, `guesses.Locked`, `guesses.TooManySignIns` and `password.AccountNotOpen`. The challenge is
     spent and the guess counted only if the caller's transaction commits: catch these errors and render a page.
     """
-    authentication = passkeys.read(answer)
+    authentication = passkeys.read(response)
     passkey = passkeys.by_credential(authentication.credential_id)
     person_id = passkey.person_id if passkey else None
     person = people.get_locked(person_id) if person_id else None
@@ -44,7 +44,7 @@ def sign_in(answer: str, *, browser: str, device: str | None) -> Administrator:
     return person
 
 
-def complete(half_signed_in: HalfSignedIn, answer: str, *, browser: str) -> None:
+def complete(half_signed_in: HalfSignedIn, response: str, *, browser: str) -> None:
     """Sign in a person whose password was right by a passkey of theirs.
 
     Raises `PasskeyRefused`, and as `second_step.complete` does `guesses.Locked` and `second_step.StepExpired`; the
@@ -55,7 +55,7 @@ def complete(half_signed_in: HalfSignedIn, answer: str, *, browser: str) -> None
     def prove() -> bool:
         try:
             passkeys.verify_use(
-                passkeys.read(answer), passkeys.SECOND_STEP, browser=browser, person_id=half_signed_in.person_id
+                passkeys.read(response), passkeys.SECOND_STEP, browser=browser, person_id=half_signed_in.person_id
             )
         except PasskeyRefused as error:
             refusals.append(error)

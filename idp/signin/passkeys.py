@@ -1,6 +1,6 @@
 """A person's passkeys: make one, use it, rename it, remove it.
 
-Each ceremony answers a challenge of 256 bits that is stored here, bound to its purpose, browser and (except for
+Each ceremony responds to a challenge of 256 bits that is stored here, bound to its purpose, browser and (except for
 signing in) person, and spent by one conditional UPDATE before anything else is looked at. The signature counter is
 compared and raised by one as well: of two uses of a copied key at once, one is refused.
 """
@@ -78,13 +78,13 @@ def second_step_options(person_id: str, *, browser: str) -> dict[str, Any]:
     )
 
 
-def register(person: Administrator, answer: str, *, name: str, device: str, browser: str) -> Passkey:
-    """Add the passkey of `answer`; without a `name` it is called after its kind, or `device`, the browser in words.
+def register(person: Administrator, response: str, *, name: str, device: str, browser: str) -> Passkey:
+    """Add the passkey of `response`; without a `name` it is called after its kind, or `device`, the browser in words.
 
     Raises `PasskeyNotAdded`; the challenge is spent either way, if the caller's transaction commits.
     """
     try:
-        registration = webauthn_ceremonies.read_registration(answer)
+        registration = webauthn_ceremonies.read_registration(response)
         _spend(registration.challenge, REGISTER, browser, person.id)
         new = registration.verify()
     except InvalidAuthenticatorResponse as error:
@@ -103,26 +103,26 @@ def register(person: Administrator, answer: str, *, name: str, device: str, brow
     return session().get_one(Passkey, passkey_id)
 
 
-def read(answer: str) -> Authentication:
+def read(response: str) -> Authentication:
     """The browser's `PublicKeyCredential` in its JSON form, read but not verified; raises `PasskeyRefused`."""
     try:
-        return webauthn_ceremonies.read_authentication(answer)
+        return webauthn_ceremonies.read_authentication(response)
     except InvalidAuthenticatorResponse as error:
         raise PasskeyRefused(reason=str(error)) from error
 
 
-def verify_use(answer: Authentication, purpose: str, *, browser: str, person_id: str | None = None) -> Passkey:
-    """The passkey that signed `answer`, once its challenge is spent and its counter is raised.
+def verify_use(response: Authentication, purpose: str, *, browser: str, person_id: str | None = None) -> Passkey:
+    """The passkey that signed `response`, once its challenge is spent and its counter is raised.
 
-    With `person_id` it must be theirs; without, the answer itself must name the person, as that of a discoverable
+    With `person_id` it must be theirs; without, the response itself must name the person, as that of a discoverable
     credential does (W3C Web Authentication §7.2, step 6). Raises `PasskeyRefused`; the caller must commit all the same.
     """
     try:
-        _spend(answer.challenge, purpose, browser, person_id)
-        passkey = by_credential(answer.credential_id)
-        if passkey is None or not _belongs_to(passkey, answer.user_handle, person_id):
+        _spend(response.challenge, purpose, browser, person_id)
+        passkey = by_credential(response.credential_id)
+        if passkey is None or not _belongs_to(passkey, response.user_handle, person_id):
             raise InvalidAuthenticatorResponse("not a credential of that person")  # noqa: TRY301  one way out for all of them
-        used = answer.verify(passkey.public_key)
+        used = response.verify(passkey.public_key)
     except InvalidAuthenticatorResponse as error:
         raise PasskeyRefused(reason=str(error)) from error
     is_later = Passkey.sign_count < used.sign_count

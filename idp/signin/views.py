@@ -226,9 +226,9 @@ def take_second_step_by_passkey() -> ResponseReturnValue:
         security.keep_opener()
     if (half_signed_in := second_step.waiting()) is None:
         return _no_sign_in_waits(return_path)
-    answer, browser = request.form.get("passkey", ""), browser_store.browser_id()
+    response, browser = request.form.get("passkey", ""), browser_store.browser_id()
     try:
-        passkey_sign_in.complete(half_signed_in, answer, browser=browser)
+        passkey_sign_in.complete(half_signed_in, response, browser=browser)
     except passkeys.PasskeyRefused as error:  # no rollback of these: the guess is counted
         form = SecondStepForm(formdata=None)
         form.form_errors.append(error.message)

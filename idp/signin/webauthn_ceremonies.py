@@ -1,4 +1,4 @@
-"""Registration and authentication by WebAuthn: what an authenticator is asked for, and the check of its answer.
+"""Registration and authentication by WebAuthn: what an authenticator is asked for, and the check of its response.
 
 `webauthn` (py_webauthn) does what W3C Web Authentication Level 3 §7.1 and §7.2 describe; this module says what we ask
 for. The authenticator must verify its user (a fingerprint, a face, a PIN), so that one passkey is two factors. The
@@ -37,12 +37,12 @@ from idp.foundation import runtime
 
 TIMEOUT_MILLISECONDS: Final = 300_000
 """How long a browser is asked to wait for the person; W3C recommends this where a user is verified."""
-MAX_ANSWER_LENGTH: Final = 16_384
-"""Characters of an answer, as JSON. Those of today's authenticators have fewer than 4,000."""
+MAX_RESPONSE_LENGTH: Final = 16_384
+"""Characters of a response, as JSON. Those of today's authenticators have fewer than 4,000."""
 
 
 class InvalidAuthenticatorResponse(Exception):
-    """The answer cannot be read, or is not the one that was asked for. The text is for our log."""
+    """The response cannot be read, or is not the one that was asked for. The text is for our log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ class NewCredential:
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """An answer to `creation_options`, read but not verified."""
+    """A response to `creation_options`, read but not verified."""
 
     credential: RegistrationCredential
     challenge: str
@@ -107,7 +107,7 @@ class VerifiedUse:
 
 @dataclass(frozen=True, slots=True)
 class Authentication:
-    """An answer to `request_options`, read but not verified."""
+    """A response to `request_options`, read but not verified."""
 
     credential: AuthenticationCredential
     challenge: str
@@ -172,19 +172,19 @@ def request_options(challenge: str, allowed: Iterable[KnownCredential] = ()) -> 
     return options_to_json_dict(options)
 
 
-def read_registration(answer: str) -> Registration:
+def read_registration(response: str) -> Registration:
     """Parse the JSON form of a new credential, without verifying it. Raises `InvalidAuthenticatorResponse`."""
     try:
-        credential = parse_registration_credential_json(_check_size(answer))
+        credential = parse_registration_credential_json(_check_size(response))
         return Registration(credential, _challenge(parse_client_data_json(credential.response.client_data_json)))
     except Exception as error:  # the library lets through what json, base64 and its enumerations raise
         raise InvalidAuthenticatorResponse(_describe(error)) from error
 
 
-def read_authentication(answer: str) -> Authentication:
+def read_authentication(response: str) -> Authentication:
     """Parse the JSON form of an assertion, without verifying it. Raises `InvalidAuthenticatorResponse`."""
     try:
-        credential = parse_authentication_credential_json(_check_size(answer))
+        credential = parse_authentication_credential_json(_check_size(response))
         return Authentication(credential, _challenge(parse_client_data_json(credential.response.client_data_json)))
     except Exception as error:  # the library lets through what json, base64 and its enumerations raise
         raise InvalidAuthenticatorResponse(_describe(error)) from error
@@ -199,10 +199,10 @@ def _origin() -> str:
     return runtime.settings().server.issuer
 
 
-def _check_size(answer: str) -> str:
-    if len(answer) > MAX_ANSWER_LENGTH:
-        raise InvalidAuthenticatorResponse(f"{len(answer)} characters")
-    return answer
+def _check_size(response: str) -> str:
+    if len(response) > MAX_RESPONSE_LENGTH:
+        raise InvalidAuthenticatorResponse(f"{len(response)} characters")
+    return response
 
 
 def _challenge(client_data: CollectedClientData) -> str:

@@ -499,8 +499,8 @@ class TestResponses:
     @pytest.mark.parametrize("name", ["code", "state", "iss", "error"])
     def test_a_repeated_parameter_is_refused(self, jo, linked_provider, name, work):
         response = linked_provider.authorizes(jo.starts_sign_in("microsoft"))
-        answer = jo.opens(f"{callback('microsoft', response)}&{name}=a&{name}=b")
-        assert answer.status_code == 400
+        shown_page = jo.opens(f"{callback('microsoft', response)}&{name}=a&{name}=b")
+        assert shown_page.status_code == 400
         assert sessions(work) == []
 
     @pytest.mark.parametrize("code", ["", "x" * 5000])
@@ -543,10 +543,10 @@ def test_a_partners_request_continues_after_the_sign_in(jo, enabled_providers, a
 
     response = enabled_providers["microsoft"].authorizes(jo.starts_sign_in("microsoft", back=quote(pending, safe="")))
     assert jo.response.headers["Cross-Origin-Opener-Policy"] == "unsafe-none"
-    answer = jo.returns_with("microsoft", response)
+    shown_page = jo.returns_with("microsoft", response)
 
-    assert answer.location == pending
-    assert answer.headers["Cross-Origin-Opener-Policy"] == "unsafe-none"
+    assert shown_page.location == pending
+    assert shown_page.headers["Cross-Origin-Opener-Policy"] == "unsafe-none"
 
 
 def test_without_a_partner_the_window_is_isolated(jo, enabled_providers, account, link):

@@ -280,7 +280,7 @@ class TestLimits:
         with work() as session:
             estab = session.get_one(Estab, account.estab_id)
             ids = [an_administrator(estab, username=f"p{number}").id for number in range(11)]
-        answers = [owner.sends(reset_of(person_id)).status_code for person_id in ids]
+        statuses = [owner.sends(reset_of(person_id)).status_code for person_id in ids]
 
-        assert answers == [303] * 10 + [429]
+        assert statuses == [303] * 10 + [429]
         assert len(outbox.all("reset_link")) == 10

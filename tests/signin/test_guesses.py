@@ -14,15 +14,15 @@ def counter():
 
 def count_checked(work, counter, times=1):
     """How many of this number of guesses were checked."""
-    answered = 0
+    checked = 0
     for _ in range(times):
         with work():
             try:
                 guesses.count(counter)
-                answered += 1
+                checked += 1
             except guesses.Locked:
                 pass
-    return answered
+    return checked
 
 
 def test_ten_guesses_are_answered_and_the_tenth_locks(work, counter, clock):
@@ -68,12 +68,12 @@ def test_a_lock_says_how_long_it_lasts_and_ends_on_time(work, counter, clock):
 
 
 def test_hammering_for_an_hour_gets_sixteen_answers(work, counter, clock):
-    answered = 0
+    checked = 0
     for _ in range(360):
-        answered += count_checked(work, counter)
+        checked += count_checked(work, counter)
         clock.move(timedelta(seconds=10))
 
-    assert answered == 16  # ten, and one after each lock: 1, 2, 4, 8, 15, 15 minutes
+    assert checked == 16  # ten, and one after each lock: 1, 2, 4, 8, 15, 15 minutes
 
 
 def test_the_count_is_reset_after_five_minutes_without_guesses(work, counter, clock):

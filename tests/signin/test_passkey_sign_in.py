@@ -28,14 +28,14 @@ def device(work, account, settings, clock):
         return a_passkey(account.id, settings.server.issuer)
 
 
-def answers(person, device, **wrong):
+def sends_passkey(person, device, **wrong):
     """Open the sign-in page and press the passkey's button."""
     person.opens(PAGE)
     return person.sends_again(PASSKEY_FORM, passkey=device.get(options_for(person), **wrong))
 
 
 def test_a_passkey_alone_signs_in_and_its_methods_are_recorded(jo, device, account, work):
-    response = answers(jo, device)
+    response = sends_passkey(jo, device)
 
     assert (response.status_code, response.location) == (303, "/mobile/confirm")
     assert jo.is_signed_in()
@@ -87,7 +87,7 @@ def test_inside_a_partners_request_it_continues_to_that(jo, device, change_ports
     ],
 )
 def test_an_answer_that_is_not_as_asked_is_refused_in_plain_words(jo, device, wrong):
-    response = answers(jo, device, **wrong)
+    response = sends_passkey(jo, device, **wrong)
 
     assert response.status_code == 422
     assert REFUSED in jo.page_text
@@ -97,7 +97,7 @@ def test_an_answer_that_is_not_as_asked_is_refused_in_plain_words(jo, device, wr
 def test_a_known_and_an_unknown_credential_get_the_same_answer(jo, stranger, device, settings, new_browser):
     unknown = Authenticator(settings.server.issuer)
     unknown.create({"rp": {"id": "localhost"}, "user": {"id": b64(b"adm_x")}, "challenge": "x"})
-    pages = [answers(jo, unknown), answers(stranger, device, origin="https://evil.example")]
+    pages = [sends_passkey(jo, unknown), sends_passkey(stranger, device, origin="https://evil.example")]
 
     assert {page.status_code for page in pages} == {422}
     assert {frozenset(page.headers.keys()) for page in pages} == {frozenset(pages[0].headers.keys())}
@@ -109,8 +109,8 @@ def test_neither_of_them_costs_a_password_hash(jo, stranger, device, settings, a
     monkeypatch.setattr("idp.foundation.crypto.Passwords.matches", lambda *given: hashed.append(given))
     unknown = Authenticator(settings.server.issuer)
     unknown.create({"rp": {"id": "localhost"}, "user": {"id": b64(b"adm_x")}, "challenge": "x"})
-    answers(jo, unknown)
-    answers(stranger, device, verified=False)
+    sends_passkey(jo, unknown)
+    sends_passkey(stranger, device, verified=False)
 
     assert hashed == []
 
@@ -163,10 +163,10 @@ def test_without_a_token_nothing_happens(jo, device, work):
 
 
 def test_a_copied_passkey_is_refused_and_its_person_told(jo, device, account, outbox, work):
-    answers(jo, device)
+    sends_passkey(jo, device)
     jo.sends("/sign-out")
     device.credentials[0].sign_count = 0
-    response = answers(jo, device)
+    response = sends_passkey(jo, device)
 
     assert response.status_code == 422
     assert "That passkey seems to have been copied to another device" in jo.page_text
@@ -175,33 +175,33 @@ def test_a_copied_passkey_is_refused_and_its_person_told(jo, device, account, ou
 
 
 def test_a_locked_account_is_locked_for_passkeys_too_but_not_in_a_known_browser(jo, stranger, device, account):
-    answers(jo, device)
+    sends_passkey(jo, device)
     jo.sends("/sign-out")
     for _ in range(10):
         stranger.signs_in(account.username, "not the password")
 
-    assert answers(stranger, device).status_code == 429
+    assert sends_passkey(stranger, device).status_code == 429
     assert int(stranger.response.headers["Retry-After"]) > 0
-    assert answers(jo, device).status_code == 303
+    assert sends_passkey(jo, device).status_code == 303
 
 
 def test_wrong_answers_and_wrong_passwords_are_counted_together(stranger, device, account, outbox):
     for _ in range(5):
         stranger.signs_in(account.username, "not the password")
-        answers(stranger, device, verified=False)
+        sends_passkey(stranger, device, verified=False)
 
     assert stranger.signs_in(account.username).status_code in {422, 429}
-    assert answers(stranger, device).status_code == 429
+    assert sends_passkey(stranger, device).status_code == 429
     assert len(outbox.all("account_locked")) == 1
 
 
 def test_a_successful_sign_in_resets_the_count_of_guesses(jo, device, account):
     for _ in range(9):
-        answers(jo, device, verified=False)
-    assert answers(jo, device).status_code == 303
+        sends_passkey(jo, device, verified=False)
+    assert sends_passkey(jo, device).status_code == 303
     jo.sends("/sign-out")
 
-    assert answers(jo, device, verified=False).status_code == 422
+    assert sends_passkey(jo, device, verified=False).status_code == 422
     assert jo.signs_in(account.username).status_code == 303
 
 
@@ -209,7 +209,7 @@ def test_a_successful_sign_in_resets_the_count_of_guesses(jo, device, account):
 def test_a_school_that_is_not_open_is_told_so(jo, device, account, work, state):
     with work() as session:
         session.get_one(Estab, account.estab_id).state = state
-    response = answers(jo, device)
+    response = sends_passkey(jo, device)
 
     assert response.status_code == 403
     assert "What you signed in with is right, but" in jo.page_text
@@ -220,22 +220,22 @@ def test_a_removed_person_is_not_signed_in(jo, device, account, work):
     with work() as session:
         session.get_one(Administrator, account.id).removed_at = clocks.now()
 
-    assert answers(jo, device).status_code == 422
+    assert sends_passkey(jo, device).status_code == 422
     assert REFUSED in jo.page_text
 
 
 def test_signing_in_in_a_new_browser_is_told_by_mail(jo, stranger, device, outbox):
-    answers(jo, device)
+    sends_passkey(jo, device)
     assert outbox.all("new_device") == []
-    answers(stranger, device)
+    sends_passkey(stranger, device)
 
     assert len(outbox.all("new_device")) == 1
 
 
 def test_signing_in_starts_a_new_session_and_ends_the_former_one(jo, device, account):
-    answers(jo, device)
+    sends_passkey(jo, device)
     before = jo.cookie("session")
-    answers(jo, device)
+    sends_passkey(jo, device)
 
     assert jo.cookie("session") != before
     jo.web.set_cookie("idaas-session", before)

@@ -240,9 +240,9 @@ def test_of_two_copies_with_one_counter_one_is_accepted(work, account, device, r
         first = device.get(passkeys.sign_in_options(browser=BROWSER))
         device.credentials[0].sign_count = 0
         second = device.get(passkeys.sign_in_options(browser=BROWSER))
-    answers = [first, second]
+    credentials = [first, second]
 
-    outcomes = run_concurrently(2, lambda: uses(answers.pop()).id)
+    outcomes = run_concurrently(2, lambda: uses(credentials.pop()).id)
     assert sum(isinstance(outcome, str) for outcome in outcomes) == 1
     assert sum(isinstance(outcome, passkeys.PasskeyCopied) for outcome in outcomes) == 1
 

@@ -278,9 +278,9 @@ def test_signing_in_twice_at_once_in_one_browser_succeeds(new_browser, account, 
         tab.web.set_cookie("idaas-device", "the-same-browser", domain="localhost")
 
     with ThreadPoolExecutor(4) as pool:
-        answers = list(pool.map(lambda tab: tab.signs_in(account.username).status_code, tabs))
+        statuses = list(pool.map(lambda tab: tab.signs_in(account.username).status_code, tabs))
 
-    assert answers == [303] * 4
+    assert statuses == [303] * 4
     assert len(rows(work, account.id)) == 4
 
 
