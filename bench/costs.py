@@ -187,7 +187,7 @@ class World:
         return self.post("/oauth/token", form, self.clients[alg])
 
     def tokens(self, alg: str) -> dict[str, str]:
-        """The tokens that a client has after signing somebody in."""
+        """The tokens that a client has after signing someone in."""
         _, body = _call(self.app, self.exchange(alg), "200")
         response: dict[str, str] = json.loads(body)
         return response

@@ -41,9 +41,9 @@ class TooManySecrets(Refusal):
 class ChangedMeanwhile(Refusal):
     """The registration is not the one that the form showed."""
 
-    code, status, title = "changed_meanwhile", 409, "Somebody else has changed this application"
+    code, status, title = "changed_meanwhile", 409, "Someone else has changed this application"
     message = (
-        "Somebody else has changed this application in the meantime, so your change was not saved. "
+        "Someone else has changed this application in the meantime, so your change was not saved. "
         "Check it and send it again."
     )
 

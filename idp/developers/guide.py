@@ -95,7 +95,7 @@ AT_TOKEN: Final = (
     ),
     Refused(
         "The same code a second time", "invalid_grant",
-        "All tokens that came from it end, because somebody else may have used it. Begin the sign-in again.",
+        "All tokens that came from it end, because someone else may have used it. Begin the sign-in again.",
     ),
     Refused("A code_verifier or redirect_uri other than that of the request", "invalid_grant", "Begin again."),
     Refused(

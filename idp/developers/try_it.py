@@ -15,7 +15,7 @@ from idp.signin.models import Developer
 
 CLAIM_MEANINGS: Final[Mapping[str, str]] = {
     "iss": "Who issued it: us. Compare it, character by character.",
-    "sub": "The person. It never changes and is never used for somebody else.",
+    "sub": "The person. It never changes and is never used for someone else.",
     "aud": "Who it is for: your client id in an ID Token, the address of an API in an access token.",
     "exp": "When it ends, in seconds since 1970.",
     "iat": "When it was issued.",
@@ -126,7 +126,7 @@ def explain_response(run: Run, response: Mapping[str, str]) -> tuple[list[Step],
         explanation = (
             "It carries an error. error_description says what to change."
             if has_state
-            else "Its state is not the one that was sent. Somebody else may have begun this: an application must stop."
+            else "Its state is not the one that was sent. Someone else may have begun this: an application must stop."
         )
         return [
             *steps,

@@ -22,7 +22,7 @@ SUMMARIES: Final[Mapping[str, str]] = {
 
 
 class Action(StrEnum):
-    """What somebody does in a school's name."""
+    """What someone does in a school's name."""
 
     SEE_SHARING = "see_sharing"
     SEE_PEOPLE = "see_people"

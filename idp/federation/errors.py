@@ -58,7 +58,7 @@ class SchoolAccountNeeded(Refusal):
 class AccountTaken(Refusal):
     """The account is linked to another person."""
 
-    code, status, title = "account_taken", 409, "That account is linked to somebody else"
+    code, status, title = "account_taken", 409, "That account is linked to someone else"
     message = (
         "Each school account can be linked to one person here, and this one is linked to another. Please choose your "
         "own account. If this is your own, please contact us."

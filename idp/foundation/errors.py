@@ -53,7 +53,7 @@ class BadRequest(Refusal):
 
 
 class NotFound(Refusal):
-    """The resource does not exist, or belongs to somebody else: the response is the same."""
+    """The resource does not exist, or belongs to someone else: the response is the same."""
 
     code, status, title = "not_found", 404, "Page not found"
     message = "If you typed the address, please check it. If you followed a link, it may be out of date."

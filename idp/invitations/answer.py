@@ -49,7 +49,7 @@ class InvitationBegun(LinkUsed):
 
 
 class InvitationForwarded(LinkUsed):
-    """The reader passed the invitation on to somebody else."""
+    """The reader passed the invitation on to someone else."""
 
     code, title = "invitation_forwarded", "This invitation has been passed on"
     message = (
@@ -63,7 +63,7 @@ class InvitationDeclined(LinkRefused):
 
     code, title = "invitation_declined", "This invitation has been declined"
     message = (
-        "Somebody has told us that it is not for them. Nothing is shared. If that was a mistake, please ask the "
+        "Someone has told us that it is not for them. Nothing is shared. If that was a mistake, please ask the "
         "service to invite your school again."
     )
 
@@ -108,7 +108,7 @@ class SamePerson(Refusal):
     """The invitation would be passed on to the address that it was sent to."""
 
     code, status, title = "same_person", 422, "This is the address that we wrote to"
-    message = "Enter the address of somebody else: this is the one that we wrote to"
+    message = "Enter the address of someone else: this is the one that we wrote to"
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,7 +43,7 @@ class SchoolInvitation(Base):
     sent: Mapped[int]
     """How many mails the partner has had us send."""
     forwards: Mapped[int]
-    """How often it was passed on to somebody else."""
+    """How often it was passed on to someone else."""
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime] = mapped_column(index=True)
     """When the newest link stops working."""
@@ -77,7 +77,7 @@ class InvitationLink(Base):
     email: Mapped[str]
     email_folded: Mapped[str]
     is_forwarded: Mapped[bool]
-    """Whether it was sent to somebody whom an earlier recipient named."""
+    """Whether it was sent to someone whom an earlier recipient named."""
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime] = mapped_column(index=True)
     used_at: Mapped[datetime | None]

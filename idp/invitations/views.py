@@ -56,7 +56,7 @@ def pass_on(secret: str) -> ResponseReturnValue:
 @bp.get("/passed-on")
 @security.anyone
 def passed_on() -> ResponseReturnValue:
-    """The invitation is with somebody else now."""
+    """The invitation is with someone else now."""
     return render_template("school_invitation/passed_on.html")
 
 

@@ -187,7 +187,7 @@ def _tasks(member: Membership, shared: list[Shared]) -> list[Task]:
         tasks.append(Task("Confirm your mobile number", reason, "Confirm", "/mobile/confirm?next=/manage"))
     if second_step_offer.is_due(person):
         reason = (
-            "With a second step, somebody who learns your password still cannot sign in as you. It takes two minutes."
+            "With a second step, someone who learns your password still cannot sign in as you. It takes two minutes."
         )
         path = "/manage/security"
         tasks.append(Task("Set up a second step", reason, "Set it up", f"{path}/app", not_now=f"{path}/not-now"))

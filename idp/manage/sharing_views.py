@@ -28,7 +28,7 @@ class DeclarationForm(Form):
 
     authority = BooleanField(
         "I have authority to agree to this for the school",
-        [InputRequired("Tick the box if you have authority to agree. If not, please ask somebody who does.")],
+        [InputRequired("Tick the box if you have authority to agree. If not, please ask someone who does.")],
     )
 
 

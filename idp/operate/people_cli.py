@@ -37,7 +37,7 @@ def reset(name: str, note: str) -> None:
 def locked(*, as_json: bool) -> None:
     """List the accounts that cannot be signed in to now, after too many wrong passwords or codes, and until when.
 
-    Many at once mean that somebody is trying passwords for many accounts: see the audit log for sign_in.locked. Then
+    Many at once mean that someone is trying passwords for many accounts: see the audit log for sign_in.locked. Then
     it also says how many networks have to wait because they failed at many names.
     """
     accounts, others = locks.current()
@@ -113,7 +113,7 @@ def remove(name: str, estab: str, note: str) -> None:
 def change_role(name: str, estab: str, role: str, note: str) -> None:
     """Give the person another role at the school ESTAB (an Estab ID, a DfE number, a URN).
 
-    First call the school on the number in the national register, above all before you make somebody an owner. The
+    First call the school on the number in the national register, above all before you make someone an owner. The
     person and the school's owners are told by e-mail.
     """
     member = school_people.change_role(name, estab, role, by=acting_operator(), note=note)

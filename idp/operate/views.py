@@ -26,7 +26,7 @@ def list_partners() -> ResponseReturnValue:
 @security.operator
 @limiter.limit(at_most(60, "minute"), methods=["POST"])
 def show_partner(partner_id: str) -> ResponseReturnValue:
-    """A partner, its applications and its people, and a form to invite somebody."""
+    """A partner, its applications and its people, and a form to invite someone."""
     partner, form = companies.by_id(partner_id), DeveloperInvitationForm()
     if request.method == "POST" and form.validate():
         try:
@@ -49,7 +49,7 @@ def show_partner(partner_id: str) -> ResponseReturnValue:
 @security.operator
 @form_drafts.form_shown_at("operate.show_partner")
 def remove_person(partner_id: str, developer_id: str) -> ResponseReturnValue:
-    """Remove somebody, whose sessions end. Unlike an owner, our staff may remove the last owner too."""
+    """Remove someone, whose sessions end. Unlike an owner, our staff may remove the last owner too."""
     removed = developers.remove(partner_id, developer_id, by=current_user.id)
     flash(f"{removed.name} can no longer sign in.", "success")
     return redirect(url_for(".show_partner", partner_id=partner_id), 303)

@@ -213,7 +213,7 @@ class Invitation(Answer, frozen=True, kw_only=True):
     state: Annotated[
         State,
         Meta(
-            description="`opened` when the person has continued to your application; `forwarded` to somebody "
+            description="`opened` when the person has continued to your application; `forwarded` to someone "
             "else; `accepted` when the school has authorised your application since it was made."
         ),
     ]

@@ -71,7 +71,7 @@ class InvitationsQuery(Struct, frozen=True, kw_only=True):
 def invite_school(access: Access, _query: NoQuery, body: NewInvitation, headers: Mapping[str, str]) -> Invitation:
     """We write to the contact, with a link to a page that says who you are and what you ask for.
 
-    There the person continues to your `initiate_login_uri`, passes it on to somebody else, or declines. Whether
+    There the person continues to your `initiate_login_uri`, passes it on to someone else, or declines. Whether
     the school or the person is known to us makes no difference to the response.
     """
     scope, scope_error = frozenset[str](), ""

@@ -20,7 +20,7 @@ CHANGES: Final = {
     "redirect_uris": "The addresses that people are sent back to were changed.",
     "post_logout_redirect_uris": "The addresses after signing out were changed.",
     "initiate_login_uri": "The address where a sign-in begins was changed.",
-    "backchannel_logout_uri": "The address that is told when somebody signs out was changed.",
+    "backchannel_logout_uri": "The address that is told when someone signs out was changed.",
     "events_endpoint_url": "The address that events are pushed to was changed.",
     "sector_identifier_uri": "The address of its sector identifier was changed.",
 }
@@ -49,7 +49,7 @@ def mail(partner: Partner, name: str, *, client: str | None = None, **context: A
 
 
 def _describe_actor(by: str, client: Client) -> str:
-    """Who made the change. A mail names no person: their names were typed by somebody else."""
+    """Who made the change. A mail names no person: their names were typed by someone else."""
     if by == client.id:
         return "the application itself"
-    return f"somebody at {client.partner.name}" if by.startswith("dev_") else "our staff"
+    return f"someone at {client.partner.name}" if by.startswith("dev_") else "our staff"

@@ -26,7 +26,7 @@ from idp.sharing.models import Authorisation, Decision
 class ChangedMeanwhile(Refusal):
     """Two people of one school decided about the same client at the same moment."""
 
-    code, status, title = "changed_meanwhile", 409, "Somebody has just changed this"
+    code, status, title = "changed_meanwhile", 409, "Someone has just changed this"
     message = "Someone at your school has just changed this. Please look at it again."
 
 
@@ -39,7 +39,7 @@ class NothingShared(Refusal):
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Somebody who decides and is not one of the school's people: our staff, or the program on the school's server."""
+    """Someone who decides and is not one of the school's people: our staff, or the program on the school's server."""
 
     person_id: str
     """Their id in the audit log."""

@@ -152,7 +152,7 @@ def move(
 
     Decided once for all: services that are left out stay with the closed school. The agreements are of the school of
     `by`; those of the closed school end. Owners of both schools get mails. Raises as `authorise.give`, `NotFound`, and
-    `ChangedMeanwhile` where the page showed something else, or somebody has decided.
+    `ChangedMeanwhile` where the page showed something else, or someone has decided.
     """
     row = session().get(Release, release_id)
     if row is None or row.school_id != by.estab.school_id:

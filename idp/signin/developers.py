@@ -46,7 +46,7 @@ class LastOwner(Refusal):
     """The partner would have no owner left to invite and remove people."""
 
     code, status, title = "last_developer_owner", 409, "This is the account's only owner"
-    message = "This is the only owner of the account. Let somebody else be an owner first."
+    message = "This is the only owner of the account. Let someone else be an owner first."
 
 
 def invite(partner: Partner, name: str, email: str, *, is_owner: bool, by: str) -> Developer:

@@ -25,22 +25,22 @@ def operators() -> Iterator[Finding]:
 
 
 def locked_accounts() -> Iterator[Finding]:
-    """Check that few accounts are locked: many at once mean that somebody tries passwords."""
+    """Check that few accounts are locked: many at once mean that someone tries passwords."""
     accounts, others = locks.current()
     if len(accounts) + others >= MANY_LOCKED_ACCOUNTS:
         message = f"{len(accounts)} accounts and {others} other names or browsers are locked by wrong passwords"
-        yield Finding("locks", "warning", message, "somebody may be trying passwords; see: idp people locked")
+        yield Finding("locks", "warning", message, "someone may be trying passwords; see: idp people locked")
     else:
         yield Finding("locks", "ok", f"{len(accounts)} accounts are locked by wrong passwords")
 
 
 def password_spraying() -> Iterator[Finding]:
-    """Check that few accounts get wrong passwords from unknown browsers: many mean that somebody sprays passwords."""
+    """Check that few accounts get wrong passwords from unknown browsers: many mean that someone sprays passwords."""
     figures = spraying.figures()
     message = f"names with wrong passwords this hour, typed in browsers new to them: {figures.names}"
     if figures.is_widespread or figures.networks:
         message = f"{message}; networks that have to wait: {figures.networks}"
-        yield Finding("spraying", "warning", message, "somebody may be trying passwords; the log names the networks")
+        yield Finding("spraying", "warning", message, "someone may be trying passwords; the log names the networks")
     else:
         yield Finding("spraying", "ok", message)
 

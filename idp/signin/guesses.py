@@ -44,7 +44,7 @@ class TooManySignIns(TooManyRequests):
 
     code, title = "too_many_sign_ins", "Signed in too often"
     message = (
-        "Somebody has signed in to this account very many times within an hour, so no one can sign in to it until the "
+        "Someone has signed in to this account very many times within an hour, so no one can sign in to it until the "
         "hour is over. If you are signed in in another window, you can continue there."
     )
 

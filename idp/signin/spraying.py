@@ -44,7 +44,7 @@ class NetworkBlocked(TooManyRequests):
         wait = until - clock.now()
         minutes = max(1, ceil(wait / timedelta(minutes=1)))
         super().__init__(
-            "Somebody on your internet connection, or near it, has typed wrong passwords for many accounts. So a "
+            "Someone on your internet connection, or near it, has typed wrong passwords for many accounts. So a "
             "browser in which you have not signed in before has to wait for "
             f"{minutes} minute{'' if minutes == 1 else 's'}. A browser in which you have signed in before works now.",
             reason="wrong passwords at many names from this network",

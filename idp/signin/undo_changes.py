@@ -1,6 +1,6 @@
 """Undo changes of e-mail address and mobile number, by a link that was sent to the old ones (security.md §5).
 
-A link restores everything as it was before its change, whatever was changed since: somebody who took over an account
+A link restores everything as it was before its change, whatever was changed since: someone who took over an account
 can change it several times. It works for seven days; using it ends all sessions and every later link, not earlier ones.
 """
 

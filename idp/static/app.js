@@ -185,7 +185,7 @@ function poll(element) {
     else loadPageItself();
   };
   const ask = async () => {
-    if (document.hidden || isRequesting) return; // asked again as soon as somebody looks
+    if (document.hidden || isRequesting) return; // asked again as soon as someone looks
     isRequesting = true;
     try {
       const answer = await fetch(element.dataset.pollUrl, { headers: { Accept: "application/json" }, cache: "no-store" });

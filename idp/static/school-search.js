@@ -1,5 +1,5 @@
 /*
- * A list of schools while somebody types, as the WAI-ARIA combobox pattern describes it (editable, list
+ * A list of schools while someone types, as the WAI-ARIA combobox pattern describes it (editable, list
  * autocomplete, nothing selected until chosen). Without this file the Search button does the same.
  *
  *   <div class="search-row"><div class="combobox" data-school-search="<address of the JSON>"><input id="q" …></div>

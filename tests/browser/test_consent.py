@@ -69,7 +69,7 @@ def test_a_person_sends_the_page_to_a_colleague_who_decides(open_consent_page, o
     admin = open_consent_page(java_script_enabled=scripts)
     page = admin.page
     page.get_by_role("checkbox", name="Attendance", exact=True).check()
-    page.get_by_text("Somebody else decides this").click()
+    page.get_by_text("Someone else decides this").click()
     field = page.get_by_label("Your colleague's work e-mail address")
     field.fill("head")
     field.press("Enter")  # the first button of the form would be the one that authorises

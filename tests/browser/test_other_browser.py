@@ -35,7 +35,7 @@ def test_the_first_browser_notices_by_itself_and_continues_with_the_code(admin, 
 
     admin.page.clock.run_for(POLL_MS + 100)
     admin.sees("Enter the code")
-    admin.reads("Somebody opened the link")
+    admin.reads("Someone opened the link")
     admin.page.clock.resume()
     check_page(admin.page, "enter-code")
     admin.enters_code("12")

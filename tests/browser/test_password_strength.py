@@ -11,7 +11,7 @@ GOOD_PASSWORD = "wobbly kettle sings at dusk"
 
 @pytest.fixture
 def welcome(work):
-    """The link of somebody at St Cuthbert's School who chooses a password."""
+    """The link of someone at St Cuthbert's School who chooses a password."""
     with work():
         return links.issue_welcome_url(make_person(name="Al Bloggs", password_hash=None))
 

@@ -20,7 +20,7 @@ def jo(a_member):
 
 def invite(owner, name, email, role):
     owner.page.locator("#invite").click()
-    owner.sees("Invite somebody")
+    owner.sees("Invite someone")
     owner.page.locator("#name").fill(name)
     owner.page.locator("#email").fill(email)
     owner.page.get_by_role("radio", name=role).check()

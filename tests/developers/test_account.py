@@ -214,7 +214,7 @@ class TestAddresses:
         with work():
             registry.bump_version(registry.find("assembly"))
         sam.sends_again(path, **ADDRESSES)
-        assert "Somebody else has changed this application" in sam.page_text
+        assert "Someone else has changed this application" in sam.page_text
         with work():
             assert "https://assembly.example/new" not in registry.find("assembly").redirect_uris
 
@@ -287,7 +287,7 @@ class TestKeys:
         with work():
             registry.bump_version(registry.find("signer"))
         sam.sends_again(self.PATH, version=1, jwks=json.dumps({"keys": [a_key("2026-02")]}))
-        assert "Somebody else has changed this application" in sam.page_text
+        assert "Someone else has changed this application" in sam.page_text
 
 
 def test_the_manifest_of_a_client_is_the_one_it_was_registered_from(work, partner):

@@ -168,7 +168,7 @@ class TestInABrowser:
         assert urlsplit(response.location).path == "/oauth/consent"
         page = stranger.opens(response.location)
         assert "Fictional Primary School 1" in stranger.page_text
-        assert "Somebody else decides" not in stranger.page_text
+        assert "Someone else decides" not in stranger.page_text
         assert page.status_code == 200
 
     def test_an_application_may_have_a_key_instead_of_a_secret(self, developer, work):

@@ -121,7 +121,7 @@ class TestSigningIn:
             people_before = session.query(Administrator).count()
         pages = {jo.signs_in_with("microsoft", enabled_providers["microsoft"]).text}  # its e-mail address is Jo's
         link(account.id)
-        enabled_providers["microsoft"].overrides |= {"sub": "another", "email": "somebody@elsewhere.example"}
+        enabled_providers["microsoft"].overrides |= {"sub": "another", "email": "someone@elsewhere.example"}
         pages.add(stranger.signs_in_with("microsoft", enabled_providers["microsoft"]).text)
 
         assert stranger.response.status_code == 403

@@ -185,7 +185,7 @@ class TestAddresses:
             ("service", "accessibility_url", "schools.example/accessibility"),
             ("service", "installer_url", "file:///setup.exe"),
             ("service", "remote_support_url", "https://"),
-            ("service", "support_email", "somebody"),
+            ("service", "support_email", "someone"),
             ("service", "support_email", "a@b@c"),
             ("mail", "sender", "IDaaS"),
             ("mail", "sender", "IDaaS <unknown>"),

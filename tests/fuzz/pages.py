@@ -51,7 +51,7 @@ def local_path(address: str) -> str:
 
 def an_email() -> str:
     """An e-mail address without an account."""
-    return f"somebody{next(_numbers)}@oakhill.example"
+    return f"someone{next(_numbers)}@oakhill.example"
 
 
 def _client(target: FuzzTarget, **overrides: Any) -> Partner:

@@ -111,7 +111,7 @@ def test_a_link_opened_on_a_telephone_continues_on_the_computer(office, phone, o
     status = office.client.get(check_mail_page.polls).json
     assert status["done"] is True
     office.opens(status["next"])
-    assert "Somebody opened the link" in office.page.text
+    assert "Someone opened the link" in office.page.text
     assert office.presses("enter-code", code=phone.page.value("code")).title == "Sign up"
     assert office.presses("sign-up").link("Continue to Assembly") == pending
     assert phone.opens("/").title == "Sign in", "the telephone verified the address, and that is all"

@@ -151,7 +151,7 @@ def test_an_account_is_linked_to_one_person(signed_in, provider, account, link, 
     response = complete_linking(signed_in, provider)
 
     assert response.status_code == 409
-    assert "linked to somebody else" in signed_in.page.find("h1").text
+    assert "linked to someone else" in signed_in.page.find("h1").text
     assert [row[0] for row in accounts(work)] == [other]
 
 

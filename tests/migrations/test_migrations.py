@@ -48,7 +48,7 @@ def test_a_migrated_database_works(app_on_empty_database):
         assert a_client().scopes
 
 
-@pytest.mark.parametrize("statement", ["UPDATE audit_entries SET actor = 'somebody'", "DELETE FROM audit_entries"])
+@pytest.mark.parametrize("statement", ["UPDATE audit_entries SET actor = 'someone'", "DELETE FROM audit_entries"])
 def test_a_migrated_audit_log_is_append_only(app_on_empty_database, statement):
     migrations.upgrade(app_on_empty_database)
     with transaction(app_on_empty_database):

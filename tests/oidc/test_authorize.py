@@ -456,7 +456,7 @@ def test_a_hint_of_the_signed_in_person_is_answered_silently(web, world):
     hint = world.partner.redeems(web, params["code"]).json["id_token"]
     assert "code" in redirect_parameters(web.get(world.partner.link(prompt="none", id_token_hint=hint)))
     sub = world.claims(hint, "JWT")["sub"]
-    for named, parameter in ((sub, "code"), ("somebody-else", "error")):
+    for named, parameter in ((sub, "code"), ("someone-else", "error")):
         claims = json.dumps({"id_token": {"sub": {"value": named}}})
         assert parameter in redirect_parameters(
             web.get(world.partner.link(prompt="none", id_token_hint=hint, claims=claims))

@@ -128,7 +128,7 @@ def test_an_empty_parameter_counts_as_absent(web, world):
     [
         {"display": "page"}, {"display": "popup"}, {"ui_locales": "cy en"}, {"claims_locales": "se"},
         {"acr_values": "urn:idaas:acr:single urn:idaas:acr:multi phr"}, {"extra": "foobar"},
-        {"login_hint": "somebody@example"}, {"nonce": None}, {"state": None}, {"resource": ISSUER},
+        {"login_hint": "someone@example"}, {"nonce": None}, {"state": None}, {"resource": ISSUER},
         {"scope": "students openid offline_access school"}, {"state": "x" * 4096}, {"nonce": "y" * 512},
         {"max_age": "9" * 10},
     ],

@@ -123,7 +123,7 @@ def test_eddsa_and_ed25519_name_the_same_algorithm(web, make, registered, named)
 @pytest.mark.parametrize(
     "overrides",
     [
-        {"iss": "somebody"}, {"sub": "somebody"}, {"sub": None}, {"iss": None}, {"sub": 7}, {"aud": None},
+        {"iss": "someone"}, {"sub": "someone"}, {"sub": None}, {"iss": None}, {"sub": 7}, {"aud": None},
         {"aud": "https://other.example"}, {"aud": ["https://other.example"]}, {"aud": {"x": 1}}, {"aud": [1, None]},
         {"exp": None}, {"exp": 0}, {"exp": "soon"}, {"exp": 10**12}, {"jti": None}, {"jti": 7}, {"jti": ""},
         {"key": ECKey.generate_key("P-256")}, {"nbf": "x"}, {"header": {"kid": "unknown"}}, {"iat": True},

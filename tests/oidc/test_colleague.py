@@ -90,7 +90,7 @@ def test_a_wrong_address_is_explained_and_nothing_is_lost(web, asking, outbox, t
     assert response.status_code == 422
     assert message in page(response).find(class_="error-summary").text
     assert page(response).find("title").text.startswith("Error: ")
-    soup = page(response).find(id="somebody-else")
+    soup = page(response).find(id="someone-else")
     assert soup.has_attr("open")
     assert soup.find(id="email")["value"] == typed
     assert page(response).find(id="area-attendance").has_attr("checked")
@@ -125,7 +125,7 @@ def test_enter_in_the_address_field_sends_the_mail_and_elsewhere_does_nothing(we
 def test_an_unverified_school_is_told_what_to_do_and_sends_nothing(web, world, outbox):
     world.change(Estab, world.estab, state="unverified")
     asking = consent_page(web, world)
-    soup = page(asking).find(id="somebody-else")
+    soup = page(asking).find(id="someone-else")
     assert "ask your colleague to start from Assembly" in " ".join(soup.text.split())
     assert soup.find("input") is None
     assert soup.find("button") is None
@@ -191,7 +191,7 @@ def test_an_address_typed_while_signed_out_is_kept_and_nothing_is_sent(web, aski
         session.execute(update(BrowserSession).values(ended_at=clocks.now()))
     response = follow_redirects(web, sign_in(web, follow_redirects(web, hand_over(web, asking)), world.username))
     assert outbox.all("decide_sharing") == []
-    assert page(response).find(id="somebody-else").has_attr("open")
+    assert page(response).find(id="someone-else").has_attr("open")
     assert page(response).find(id="email")["value"] == COLLEAGUE_EMAIL
     assert "has not been sent yet" in response.text
 
@@ -200,6 +200,6 @@ def test_a_device_is_connected_by_the_colleague_with_a_code_of_its_own(new_brows
     device = Device(new_browser(), world.new_partner(grant_types=GRANTS))
     device.asks()
     asking = enter(web, device.codes["user_code"], world.username)
-    soup = page(asking).find(id="somebody-else")
+    soup = page(asking).find(id="someone-else")
     assert "with a new code from it" in " ".join(soup.text.split())
     assert soup.find("input") is None

@@ -55,7 +55,7 @@ def test_the_response_is_201_and_has_the_lifetime(web, world):
         ({"code_challenge_method": "plain"}, "invalid_request"),
         ({"dpop_jkt": "short"}, "invalid_request"),
         ({"authorization_details": "[]"}, "invalid_authorization_details"),
-        ({"client_id": "somebody-else"}, "invalid_client"),
+        ({"client_id": "someone-else"}, "invalid_client"),
     ],
 )
 def test_a_pushed_request_is_checked_as_at_authorize(web, world, overrides, error):

@@ -74,8 +74,8 @@ def test_unsigned_parameters_sent_with_a_request_object_are_ignored(web, partner
 @pytest.mark.parametrize(
     "overrides",
     [
-        {"iss": None}, {"iss": "somebody"}, {"aud": None}, {"aud": "https://other.example"}, {"aud": 7},
-        {"client_id": None}, {"client_id": "somebody"}, {"client_id": 7}, {"exp": 0}, {"exp": "soon"},
+        {"iss": None}, {"iss": "someone"}, {"aud": None}, {"aud": "https://other.example"}, {"aud": 7},
+        {"client_id": None}, {"client_id": "someone"}, {"client_id": 7}, {"exp": 0}, {"exp": "soon"},
         {"nbf": 10**11}, {"request": "x"}, {"request_uri": "x"}, {"scope": ["openid"]}, {"state": 7},
         {"redirect_uri": {}}, {"max_age": "x" * 3, "nonce": 1.5}, {"claims": []}, {"prompt": True},
         {"key": key("ES256", 2)}, {"header": {"jku": "https://evil.example"}}, {"header": {"kid": "unknown"}},

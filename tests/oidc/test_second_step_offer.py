@@ -33,7 +33,7 @@ def test_the_offered_second_step_is_set_up_and_the_choices_are_kept(web, world):
 
 def test_back_returns_to_the_authorisation_page(web, world):
     response = follow_redirects(web, press(web, consent_page(web, world), "second-step"))
-    assert "With a second step, somebody who learns your password" in response.text
+    assert "With a second step, someone who learns your password" in response.text
     assert is_offered(follow_redirects(web, web.get(page(response).find(id="cancel")["href"])))
 
 

@@ -110,7 +110,7 @@ def test_doctor_tells_a_dead_endpoint_from_a_stopped_worker(work, findings, reco
     assert "are not tried" in message
     assert "idp worker" in do
     with work():
-        heartbeats.beat("somebody")
+        heartbeats.beat("someone")
     assert "worker's log" in findings()[0][2]
     endpoint.respond = lambda _claims: 503
     push()

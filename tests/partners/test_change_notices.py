@@ -37,7 +37,7 @@ def test_a_new_secret_is_announced_to_the_contact_and_to_developers(work, outbox
     notices = letters(outbox)
     assert notices.keys() == {CONTACT, SAM}
     assert "It has a new secret." in notices[SAM]
-    assert "by somebody at Assembly" in notices[SAM]
+    assert "by someone at Assembly" in notices[SAM]
     assert secret not in notices[SAM]
 
 

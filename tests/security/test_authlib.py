@@ -138,10 +138,10 @@ def test_10_two_authentication_methods_are_refused(web, world):
 def test_11_an_assertion_is_for_us_for_minutes_and_for_the_client_named(web, signer):
     now = int(clock.now().timestamp())
     form = {"grant_type": "refresh_token", "refresh_token": "x"}
-    for overrides in ({"aud": "https://other.example"}, {"exp": now + 86_400}, {"iss": "somebody"}):
+    for overrides in ({"aud": "https://other.example"}, {"exp": now + 86_400}, {"iss": "someone"}):
         response = signer.posts(web, "/oauth/token", form, signer.assertion(**overrides))
         assert (response.status_code, response.json["error"]) == (401, "invalid_client")
-    other = signer.posts(web, "/oauth/token", {**form, "client_id": "somebody"})
+    other = signer.posts(web, "/oauth/token", {**form, "client_id": "someone"})
     assert other.json["error"] == "invalid_client"
     assert signer.posts(web, "/oauth/token", form).json["error"] == "invalid_grant"
 

@@ -87,7 +87,7 @@ def test_a_viewer_cannot_approve_where_the_school_agreed_before(web, new_browser
     consent_page = enter(web, device.codes["user_code"], "viewer")
     assert consent_page.status_code == 403
     assert page(consent_page).find(id="allow") is None
-    assert "works for you too" not in consent_page.text, "each device is connected by somebody who may decide"
+    assert "works for you too" not in consent_page.text, "each device is connected by someone who may decide"
     token = page(consent_page).find(attrs={"name": "csrf_token"})["value"]
     assert web.post(device.link, data={"csrf_token": token, "allow": "yes"}).status_code == 403
     assert device.polls().json["error"] == "authorization_pending"

@@ -1,4 +1,4 @@
-"""The first password of somebody who was added to a school."""
+"""The first password of someone who was added to a school."""
 
 from datetime import timedelta
 

@@ -20,7 +20,7 @@ GOOD_PASSWORD = "wobbly kettle sings at dusk"
 
 @pytest.fixture
 def colleague_without_password(work):
-    """Somebody who was added to a school and has a link to choose a password."""
+    """Someone who was added to a school and has a link to choose a password."""
     with work():
         school = a_school(name="St Mary's School", town="Uxbridge")
         person = an_administrator(an_estab(school), name="Jo Bloggs", password_hash=None)

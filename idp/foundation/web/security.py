@@ -88,7 +88,7 @@ def operator(view: View) -> View:
 def developer(view: View) -> View:
     """For a signed-in person of a partner; others sign in first.
 
-    So does somebody who is signed in as another kind of person: developers try schools' sign-ins in the same browser.
+    So does someone who is signed in as another kind of person: developers try schools' sign-ins in the same browser.
     """
     return _open_to(view, "developer", _require("developer"))
 
@@ -129,7 +129,7 @@ def _require(kind: str, *, needs_school: bool = True) -> Callable[[], ResponseRe
 def _is_open_to_fictional(endpoint: str) -> bool:
     """Whether people of fictional schools may use this page: those on which they decide about sharing.
 
-    Closed are all those that write to somebody, or lead to another school or account.
+    Closed are all those that write to someone, or lead to another school or account.
     """
     return endpoint in OPEN_TO_FICTIONAL or endpoint.startswith(("manage.sharing.", "manage.security."))
 

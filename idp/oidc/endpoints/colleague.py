@@ -1,4 +1,4 @@
-"""The form "Somebody else decides this" on the page that asks a school: we send a mail to the colleague who does.
+"""The form "Someone else decides this" on the page that asks a school: we send a mail to the colleague who does.
 
 Only people of a verified school can send it. It decides nothing: the page stays as it was, ticks included.
 """

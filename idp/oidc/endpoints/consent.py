@@ -214,7 +214,7 @@ def agree(
             "You can agree to share specially protected data only with a second step. Set one up, or leave it unticked."
         )
     elif question.is_about_data and not form.authority.data:
-        form.authority.errors = ["Tick the box if you have authority to agree. If not, please ask somebody who does."]
+        form.authority.errors = ["Tick the box if you have authority to agree. If not, please ask someone who does."]
     elif form.validate():
         result = several.give(
             client, chosen, by=member, also=also if question.is_about_data else (), offered=question.proposal.offered,

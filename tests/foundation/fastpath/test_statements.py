@@ -156,8 +156,8 @@ def test_its_errors_are_sqlalchemys_and_quote_no_value(work):
     with work():
         add()
     with pytest.raises(IntegrityError) as refused, work():
-        add(person_id="somebody's name")
-    assert "somebody" not in str(refused.value)
+        add(person_id="someone's name")
+    assert "someone" not in str(refused.value)
     with pytest.raises(DBAPIError), work():
         Statement(Name, select(Revoked.name).where(func.no_such_function() == 1)).one()
 

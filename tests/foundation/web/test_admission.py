@@ -107,7 +107,7 @@ def test_a_sign_in_beyond_the_limit_is_refused_at_once_and_other_requests_are_se
     for path in ("/healthz", "/readyz", "/sign-in", "/oauth/jwks", "/register?q=oakhill"):
         assert a_browser(app, settings).get(path).status_code == 200, path
     assert set(crowd()) == {422}  # there is no such user name
-    assert signs_in(web, username="somebody else").status_code == 422
+    assert signs_in(web, username="someone else").status_code == 422
 
 
 def test_the_page_keeps_what_was_typed_but_the_password(web, crowd):
@@ -160,11 +160,11 @@ def test_refusals_are_logged_with_their_number_and_nothing_typed(app, web, crowd
         admission.ADMISSION.for_app(app).busy_page._refusals, "_logged_at", float("-inf")
     )  # the test before has just logged this
     for _ in range(3):
-        signs_in(web, username="somebody@oakhill.example")
+        signs_in(web, username="someone@oakhill.example")
     logged = str([record.msg for record in caplog.records])
 
     assert "too many are waiting to hash" in logged
-    assert "somebody@oakhill.example" not in logged
+    assert "someone@oakhill.example" not in logged
 
 
 def test_a_view_that_hashes_without_the_mark_raises(app, settings):
