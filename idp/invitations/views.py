@@ -47,7 +47,7 @@ def pass_on(secret: str) -> ResponseReturnValue:
         try:
             answer.forward(secret, form.recipient(), disclose=bool(form.disclose.data))
         except (answer.SamePerson, answer.PassedOnTooOften, mailing.TooManyMails) as error:
-            form.refuse(error, form.email)
+            form.show_refusal(error, form.email)
         else:
             return redirect(url_for(".passed_on"), 303)
     return form.response(_page("pass_on", current, secret, form=form))

@@ -75,7 +75,7 @@ def change_email() -> ResponseReturnValue:
         try:
             email_change.begin(person, address)
         except Refusal as error:
-            form.refuse(error, form.email)
+            form.show_refusal(error, form.email)
         else:
             flash(f"We have sent a link to {address}. Your address changes when you open it.", "info")
             return redirect(url_for(".home"), 303)
@@ -113,7 +113,7 @@ def change_mobile() -> ResponseReturnValue:
         try:
             mobile_change.begin(person, parse_mobile(form.mobile.data))
         except Refusal as error:
-            form.refuse(error, form.mobile)
+            form.show_refusal(error, form.mobile)
         else:
             return redirect(url_for(".confirm_mobile"), 303)
     page = render_template(
@@ -133,7 +133,7 @@ def confirm_mobile() -> ResponseReturnValue:
         try:
             mobile_change.confirm(person, form.code.data)
         except Refusal as error:  # no rollback: the attempt is counted
-            form.refuse(error, form.code)
+            form.show_refusal(error, form.code)
         else:
             flash(
                 "Your mobile number has been changed. From this time tomorrow you can use it to set a new password.",

@@ -92,7 +92,7 @@ def _show_or_add(school: School, return_to: str | None, begun: Registration | No
         try:
             return _add(school, return_to, begun)
         except add_school.TooManySchools as error:
-            form.refuse(error)
+            form.show_refusal(error)
         except signup.CompletedAlready:
             return redirect(form_drafts.request_address(), 303)
     page = render_template(

@@ -40,10 +40,10 @@ def _change_password(form: ChangePasswordForm) -> bool:
     try:
         own_password.change(current_user.id, current, chosen, device=device, sid=current_user.sid)
     except own_password.WrongCurrentPassword as error:  # no rollback: the guess is counted
-        form.refuse(error, form.current_password)
+        form.show_refusal(error, form.current_password)
         return False
     except TooManyRequests as error:
-        form.refuse(error)
+        form.show_refusal(error)
         return False
     session.renew(current_user.amr)
     return True

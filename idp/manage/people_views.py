@@ -68,9 +68,9 @@ def invite() -> ResponseReturnValue:
         try:
             person_invitations.invite(form.name.data, parse_email(form.email.data), form.role.data, by=owner)
         except (person_invitations.MemberAlready, person_invitations.InvitedAlready) as error:
-            form.refuse(error, form.email)
+            form.show_refusal(error, form.email)
         except person_invitations.TooManyInvitations as error:
-            form.refuse(error)
+            form.show_refusal(error)
         else:
             flash(f"We have sent {form.name.data} an e-mail with a link to accept.", "success")
             return redirect(url_for(".home"), 303)

@@ -393,5 +393,5 @@ def _catch_too_many(form: Form, send: Callable[[], Registration]) -> Registratio
         with database.savepoint():
             return send()
     except TooManyRequests as error:
-        form.refuse(error)
+        form.show_refusal(error)
         return None

@@ -49,7 +49,7 @@ def sign_in(accounts: Accounts[Operator] | Accounts[Developer], *, home: str, te
     try:
         account = accounts.check(form.email.data, form.password.data, form.code.data, device=devices.device_id())
     except (code_accounts.WrongCredentials, TooManyRequests) as error:
-        form.refuse(error)
+        form.show_refusal(error)
         return form.response(render_template(template, form=form))  # no rollback: the guess is counted
     session.begin(account.id, session.PASSWORD_AND_CODE, kind=accounts.name)
     return redirect(return_path, 303)

@@ -34,7 +34,7 @@ def confirm_mobile() -> ResponseReturnValue:
         try:
             mobile.confirm(person, form.code.data)
         except Refusal as error:  # no rollback: the attempt is counted
-            form.refuse(error, form.code)
+            form.show_refusal(error, form.code)
         else:
             flash("Your mobile number is confirmed.", "success")
             return redirect(return_path, 303)

@@ -42,7 +42,7 @@ def _start_recovery(person: Administrator, form: MobileCodeForm) -> bool:
     try:
         mobile.check_code(person, form.code.data, mobile.LOST_FACTOR)
     except Refusal as error:  # no rollback: the attempt is counted
-        form.refuse(error, form.code)
+        form.show_refusal(error, form.code)
         return False
     factor_recovery.start(person, by=person.id)
     return True

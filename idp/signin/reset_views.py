@@ -56,7 +56,7 @@ def code() -> ResponseReturnValue:
         try:
             secret = reset.prove(current, form.code.data, device=devices.device_id(), address=request.remote_addr)
         except Refusal as error:  # no rollback: the attempt is counted
-            form.refuse(error, form.code)
+            form.show_refusal(error, form.code)
         else:
             _set_reset_cookie(secret)
             return redirect(_step_path("choose"), 303)

@@ -1,6 +1,7 @@
 """Finding a school: the search box and the labelled fields, suggestions while typing, and no results."""
 
 import re
+from typing import Any
 
 import pytest
 from playwright.sync_api import expect
@@ -246,7 +247,7 @@ def test_a_click_right_after_the_list_appeared_chooses_nothing(page, box, sugges
 
 
 def test_a_slow_response_never_replaces_a_newer_one(page, box, suggestions):
-    held_requests = []
+    held_requests: list[Any] = []
     page.route("**/search.json?q=st+jo", held_requests.append)
     with page.expect_request("**/search.json?q=st+jo"):
         box.press_sequentially("st jo")

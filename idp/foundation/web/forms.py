@@ -30,7 +30,7 @@ class Form(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
     refusal: Refusal | None = None
     """The refusal that the form shows, if any."""
 
-    def refuse(self, error: Refusal, field: Field | None = None) -> None:
+    def show_refusal(self, error: Refusal, field: Field | None = None) -> None:
         """Show the message of a refusal at `field`, or above the form.
 
         For a refusal that must not be raised, because that would roll back the count of an attempt.
