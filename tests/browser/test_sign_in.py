@@ -35,7 +35,7 @@ def username(work):
         client = a_client(client_name="Timetabler")
         scopes = client.required_scopes | {"students.sen"}
         until = clock.now() + timedelta(days=365)
-        details = {"agreement": "1", "until": until, "offered": client.scopes, "second_step": True}
+        details = {"agreement_version": "1", "until": until, "offered": client.scopes, "second_step": True}
         authorise.give(client, scopes, by=person.memberships[0], **details)
         return person.username
 

@@ -179,7 +179,7 @@ def _shared(target: FuzzTarget) -> str:
         client = factories.a_client()
         owner = session.query(Administrator).filter_by(username=target.username).one()
         until = authorise.default_end(client)
-        how = {"agreement": client.agreement_version, "until": until, "second_step": True}
+        how = {"agreement_version": client.agreement_version, "until": until, "second_step": True}
         authorise.give(client, client.scopes, by=owner.memberships[0], **how)
         return client.id
 

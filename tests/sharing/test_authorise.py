@@ -35,7 +35,11 @@ def agreed(work, clock):
 
 
 def give(client, by, scopes, **overrides):
-    values = {"by": by.memberships[0], "agreement": client.agreement_version, "until": authorise.default_end(client)}
+    values = {
+        "by": by.memberships[0],
+        "agreement_version": client.agreement_version,
+        "until": authorise.default_end(client),
+    }
     values |= {"second_step": True}
     return authorise.give(client, frozenset(scopes), **(values | overrides))
 

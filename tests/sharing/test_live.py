@@ -25,7 +25,7 @@ def agreed(work, clock):
 
 def give_agreement(client, by, what=IDENTITY | DATA):
     until = authorise.default_end(client)
-    how = {"agreement": client.agreement_version, "until": until, "second_step": True}
+    how = {"agreement_version": client.agreement_version, "until": until, "second_step": True}
     return authorise.give(client, what, by=by.memberships[0], **how)
 
 

@@ -14,7 +14,7 @@ SCOPES = frozenset({"openid", "students", "students.sen"})
 def agree(owner, **overrides):
     client = a_client(a_partner(**overrides.pop("partner", {})), **overrides)
     until = authorise.default_end(client)
-    how = {"agreement": client.agreement_version, "until": until, "second_step": True}
+    how = {"agreement_version": client.agreement_version, "until": until, "second_step": True}
     return authorise.give(client, SCOPES, by=owner.memberships[0], **how)
 
 
