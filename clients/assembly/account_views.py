@@ -10,9 +10,9 @@ from clients.assembly.sign_ins import SignIn
 from clients.assembly.web import (
     browser,
     csrf,
-    current,
     current_account,
     current_program,
+    current_sign_in,
     end_sign_in,
     sign_in_by_password,
     sign_in_by_school_account,
@@ -24,7 +24,7 @@ bp = Blueprint("people", __name__)
 @bp.get("/")
 def home() -> ResponseReturnValue:
     """Describe the application; a person who is signed in is redirected to the connector page."""
-    if current():
+    if current_sign_in():
         return redirect(url_for("connector.connector"), 303)
     return render_template("home.html")
 
@@ -182,7 +182,7 @@ def callback() -> ResponseReturnValue:
 @bp.post("/sign-out")
 def sign_out() -> ResponseReturnValue:
     """Sign out here, then at the provider, if the browser is signed in there."""
-    before = current()
+    before = current_sign_in()
     end_sign_in()
     if before and before.id_token:
         session["signing_out"] = state = browser()

@@ -10,7 +10,7 @@ from flask.typing import ResponseReturnValue
 from clients.assembly import accounts, connections, invitations, resource
 from clients.assembly.connections import Connection, NoAccessToken
 from clients.assembly.errors import ProviderUnreachable, RequestRefused
-from clients.assembly.web import current, current_account, current_program
+from clients.assembly.web import current_account, current_program, current_sign_in
 
 bp = Blueprint("connector", __name__)
 
@@ -23,7 +23,7 @@ RECEIVE_SECONDS = 60.0
 @bp.get("/connector")
 def connector() -> ResponseReturnValue:
     """The page of the connection. A person who has not chosen a school yet is asked to choose one first."""
-    sign_in, account = current(), current_account()
+    sign_in, account = current_sign_in(), current_account()
     if sign_in is None:
         return redirect(url_for("people.sign_in"), 303)
     if sign_in.estab_id is None and account is not None and account.urn is None:
@@ -34,7 +34,7 @@ def connector() -> ResponseReturnValue:
 @bp.get("/connector/status")
 def status() -> ResponseReturnValue:
     """The part of the page that changes, which a script loads again."""
-    return render_template("status.html", **_state(refresh=True)) if current() else ("", 401)
+    return render_template("status.html", **_state(refresh=True)) if current_sign_in() else ("", 401)
 
 
 @bp.post("/connector/grant-access")
@@ -52,7 +52,7 @@ def grant_access() -> ResponseReturnValue:
     try:
         invitations.send(program.database, program.provider, key)
     except ProviderUnreachable:
-        flash("The school sign-in service cannot be reached at the moment. Your request is kept, and sent by itself.")
+        flash("The school sign-in service cannot be reached at the moment. We will send your request later.")
     return redirect(url_for("connector.connector"), 303)
 
 
@@ -111,7 +111,7 @@ def _state(*, refresh: bool) -> dict[str, Any]:
     areas = list(
         application.area_states(connection.granted, connection.held_back, paused=connection.is_paused)
     ) if connection else []  # fmt: skip
-    sign_in = current()
+    sign_in = current_sign_in()
     return {
         "connection": connection, "invitation": invitation, "reachable": reachable, "area_states": areas,
         "field_errors": {},
@@ -171,7 +171,7 @@ def _reads_every(connection: Connection) -> float:
 
 def _connection() -> Connection | None:
     """The connection of the school that this browser is signed in for; else of the one its account has chosen."""
-    sign_in, account, database = current(), current_account(), current_program().database
+    sign_in, account, database = current_sign_in(), current_account(), current_program().database
     if sign_in is not None and sign_in.estab_id is not None:
         return connections.find(database, estab_id=sign_in.estab_id)
     return connections.find(database, urn=account.urn) if account is not None and account.urn is not None else None
@@ -191,7 +191,7 @@ def _acts_for(connection: Connection) -> bool:
     Choosing a school when signing up shows nothing: without this, anyone with an invite code could read the names of
     the pupils of any school that shares with us.
     """
-    sign_in, account = current(), current_account()
+    sign_in, account = current_sign_in(), current_account()
     return connection.estab_id in {sign_in.estab_id if sign_in else None, account.estab_id if account else None}
 
 

@@ -50,7 +50,7 @@ def current_program() -> Program:
     return cast("Program", current_app.extensions["assembly"])
 
 
-def current() -> SignIn | None:
+def current_sign_in() -> SignIn | None:
     """The sign-in of this browser, queried once per request."""
     if "sign_in" not in g:
         g.sign_in = sign_ins.find(current_program().database, session.get("handle"))
@@ -59,7 +59,7 @@ def current() -> SignIn | None:
 
 def current_account() -> Account | None:
     """The account of this browser, if it is signed in by password."""
-    sign_in = current()
+    sign_in = current_sign_in()
     return accounts.find(current_program().database, sign_in.account_id) if sign_in and sign_in.account_id else None
 
 
@@ -113,7 +113,8 @@ def configure(app: Flask, program: Program) -> None:
     app.add_template_filter(_clock, "clock")
     support = {"telephone": mail.SUPPORT_TELEPHONE, "email": mail.SUPPORT_EMAIL}
     app.context_processor(lambda: {
-        "application": settings.application, "support": support, "sign_in": current(), "account": current_account(),
+        "application": settings.application, "support": support, "sign_in": current_sign_in(),
+        "account": current_account(),
     })  # fmt: skip
     host = settings.url.partition("://")[2]
 
@@ -151,11 +152,11 @@ def _cookie_key(file: Path) -> bytes:
 
 
 def _clock(moment: float | str) -> str:
-    """A moment as British date and time: "2 March 2026 at 09:30". Seconds since 1970, or as RFC 3339 has it."""
+    """A moment as British date and time: "2 March 2026 at 09:30". It is in seconds since 1970, or a text (RFC 3339)."""
     zone = ZoneInfo("Europe/London")
-    at = (
+    local_time = (
         datetime.fromisoformat(moment).astimezone(zone)
         if isinstance(moment, str)
         else datetime.fromtimestamp(moment, zone)
     )
-    return f"{at.day} {at:%B %Y at %H:%M}"
+    return f"{local_time.day} {local_time:%B %Y at %H:%M}"

@@ -20,8 +20,7 @@ log = logging.getLogger(__name__)
 
 INTERRUPTED: Final = "interrupted"
 """The state of an endpoint whose tokens do not work for now; the next accepted report replaces it."""
-EARLY_SECONDS: Final = 60
-"""How long before it expires an access token is replaced."""
+RENEW_BEFORE_EXPIRY_SECONDS: Final = 60
 ResultT = TypeVar("ResultT")
 
 
@@ -77,7 +76,7 @@ class Session:
             raise NotRegistered
         remaining = self.state.access_until_epoch - self._now()
         # More than a day left means that the clock was set back.
-        if not self.state.access_token or not EARLY_SECONDS < remaining < 86_400:
+        if not self.state.access_token or not RENEW_BEFORE_EXPIRY_SECONDS < remaining < 86_400:
             self._refresh()
         return self.state.access_token
 

@@ -196,8 +196,8 @@ def file_of(database: Database, extract: Extract) -> Iterator[tuple[IO[bytes], s
 def parse_time(text: object) -> float:
     """A time in ISO 8601 with its offset from UTC, in seconds since 1970. Raises `Problem`."""
     try:
-        at = datetime.fromisoformat(text if isinstance(text, str) else "")
-        seconds = at.timestamp() if at.tzinfo is not None else None
+        moment = datetime.fromisoformat(text if isinstance(text, str) else "")
+        seconds = moment.timestamp() if moment.tzinfo is not None else None
     except (ValueError, OverflowError):
         seconds = None
     if seconds is None:

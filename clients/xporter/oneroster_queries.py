@@ -116,20 +116,20 @@ def _filter(text: str, known: tuple[str, ...]) -> Callable[[Item], bool]:
         raise Problem("invalid_request", detail, code_minor="invalid_filter_field")
     predicates: list[Callable[[Item], bool]] = []
     joined: set[str] = set()
-    at = 0
-    while at < len(text):
+    offset = 0
+    while offset < len(text):
         if predicates:
-            logical = _LOGICAL.match(text, at)
+            logical = _LOGICAL.match(text, offset)
             if logical is None:
                 break
             joined.add(logical[1])
-            at = logical.end()
-        match = _PREDICATE.match(text, at)
+            offset = logical.end()
+        match = _PREDICATE.match(text, offset)
         if match is None or match[1].partition(".")[0] not in known:
             break
         predicates.append(_predicate(*match.groups()))
-        at = match.end()
-    if text[at:].strip() or len(joined) > 1:
+        offset = match.end()
+    if text[offset:].strip() or len(joined) > 1:
         detail = "filter must be predicates such as familyName='Smith', joined by AND or by OR."
         raise Problem("invalid_request", detail, code_minor="invalid_filter_field")
     combine = any if "OR" in joined else all

@@ -150,17 +150,17 @@ def _app(provider: Provider) -> Flask:  # noqa: C901, PLR0915  one function for 
 
     @app.get("/.well-known/openid-configuration")
     def discovery() -> ResponseReturnValue:
-        at = provider.issuer
+        issuer = provider.issuer
         return jsonify(
             {
-                "issuer": at,
-                "authorization_endpoint": f"{at}/authorize",
-                "pushed_authorization_request_endpoint": f"{at}/par",
-                "token_endpoint": f"{at}/token",
-                "revocation_endpoint": f"{at}/revoke",
-                "userinfo_endpoint": f"{at}/userinfo",
-                "jwks_uri": f"{at}/jwks",
-                "end_session_endpoint": f"{at}/logout",
+                "issuer": issuer,
+                "authorization_endpoint": f"{issuer}/authorize",
+                "pushed_authorization_request_endpoint": f"{issuer}/par",
+                "token_endpoint": f"{issuer}/token",
+                "revocation_endpoint": f"{issuer}/revoke",
+                "userinfo_endpoint": f"{issuer}/userinfo",
+                "jwks_uri": f"{issuer}/jwks",
+                "end_session_endpoint": f"{issuer}/logout",
             }
             | provider.discovery
         )

@@ -34,8 +34,9 @@ def main(folder: Path, pupils: int, seed: int, mis: tuple[str, ...], change: str
         click.echo(_write(folder, settings))
     if port is not None:
         with server.make_server(folder, port) as serving:
-            at = f"http://127.0.0.1:{serving.server_port}"
-            click.echo(f"Arbor and iSAMS at {at}, username {server.USERNAME}, password {server.PASSWORD}. Ctrl-C ends.")
+            url = f"http://127.0.0.1:{serving.server_port}"
+            sign_in = f"username {server.USERNAME}, password {server.PASSWORD}"
+            click.echo(f"Arbor and iSAMS at {url}, {sign_in}. Ctrl-C ends.")
             serving.serve_forever()
 
 

@@ -149,10 +149,10 @@ def _app(servers: Servers) -> Flask:  # noqa: C901, PLR0915  one function for ea
 
     @app.get("/.well-known/openid-configuration")
     def discovery() -> ResponseReturnValue:
-        at = servers.issuer
+        issuer = servers.issuer
         return jsonify(
-            issuer=at, token_endpoint=f"{at}/token", device_authorization_endpoint=f"{at}/device_authorization",
-            revocation_endpoint=f"{at}/revoke",
+            issuer=issuer, token_endpoint=f"{issuer}/token",
+            device_authorization_endpoint=f"{issuer}/device_authorization", revocation_endpoint=f"{issuer}/revoke",
         )  # fmt: skip
 
     @app.post("/device_authorization")
