@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from dataclasses import replace
 from datetime import datetime
@@ -534,11 +535,16 @@ class Killed(BaseException):
 
 
 def _kill_at(monkeypatch, number, moment):
-    """Raise `Killed` at request `number`, before it is sent or before its response is read."""
+    """Raise `Killed` at request `number`, before it is sent or before its response is read.
+
+    Requests of other threads are not counted: a partner's program of another test may still run in this process.
+    """
     counter = iter(range(1, 1000))
-    send = requests.Session.send
+    send, thread = requests.Session.send, threading.get_ident()
 
     def killed(self, prepared, **options):
+        if threading.get_ident() != thread:
+            return send(self, prepared, **options)
         is_last = next(counter) == number
         if is_last and moment == "before":
             raise Killed
