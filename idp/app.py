@@ -22,7 +22,7 @@ from idp.foundation.web import (
 from idp.foundation.web.transactions import Application
 from idp.invitations import views as invitations
 from idp.manage import views as manage
-from idp.oidc import server as protocol, views as oidc
+from idp.oidc import authorization_server, views as oidc
 from idp.oidc.authorization import pending_requests
 from idp.oidc.tokens import families, logout_token
 from idp.onboarding import views as onboarding
@@ -66,7 +66,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     throttle.configure(app, settings)
     session.configure(app)
     pages.configure(app, settings)
-    protocol.configure(app)
+    authorization_server.configure(app)
 
     for views in (
         health, well_known, outbox, schools, onboarding, signin, federation, invitations, manage, oidc, partner_api,

@@ -35,10 +35,10 @@ HELP_TEXTS = {
     "config": "Check the settings, show them, or make secrets.",
     "db": "Bring the database to the newest schema.",
     "developers": "Invite partners' people, who sign in at /developers, or remove them.",
-    "doctor": "Check the installation, and say what to do about each finding.",
+    "doctor": "Check the installation, and show what to do about each finding.",
     "estabs": "Find schools' accounts, suspend and restore them, end their sessions.",
     "endpoints": "List the agents on schools' servers with their state, and remove one.",
-    "events": "See what partners are told and what waits, and deliver events again.",
+    "events": "See the events for partners and what waits, and deliver events again.",
     "keys": "List, rotate and retire the signing keys.",
     "onboarding": "Check new schools: the queue, a case, the decision.",
     "operators": "Add our own staff by a one-time set-up link.",
@@ -154,7 +154,7 @@ def config_generate_secrets() -> None:
 
 
 def _masked(table: dict[str, Any]) -> dict[str, Any]:
-    """The table with secrets masked, also the passwords in addresses."""
+    """The table with secrets masked, also the passwords in URLs."""
     from sqlalchemy import make_url
 
     for name in ("session", "tokens"):

@@ -40,7 +40,7 @@ CHECKS: Final[tuple[Check, ...]] = (
 @json_option
 @click.pass_context
 def doctor(context: click.Context, *, as_json: bool) -> None:
-    """Check the installation, and say what to do about each finding. Exit code 0: all well, 1: warnings, 2: faults."""
+    """Check the installation, and show what to do about each finding. Exit code 0: all well, 1: warnings, 2: faults."""
     app = application(context)
     findings: list[Finding] = []
     for check in CHECKS:
@@ -49,7 +49,7 @@ def doctor(context: click.Context, *, as_json: bool) -> None:
                 findings += check()
         except SQLAlchemyError as error:
             findings.append(
-                Finding(check.__name__, "fault", f"the database does not answer: {one_line_summary(error)}")
+                Finding(check.__name__, "fault", f"the database does not respond: {one_line_summary(error)}")
             )
     if as_json:
         show_json([asdict(finding) for finding in findings])

@@ -71,7 +71,7 @@ def _check_port_is_free(host: str, port: int) -> None:
 
 
 @click.command()
-@click.option("--host", help="Address to listen on; the setting server.host otherwise.")
+@click.option("--host", help="IP address to listen on; the setting server.host otherwise.")
 @click.option("--port", type=int, help="Port to listen on; the setting server.port otherwise.")
 @click.option("--workers", type=click.IntRange(min=1), help="Processes; the setting server.workers otherwise.")
 def serve(host: str | None, port: int | None, workers: int | None) -> None:

@@ -51,9 +51,9 @@ HEARTBEAT_SECONDS: Final = 10.0
 `idp doctor` reports a worker whose last heartbeat is a minute old.
 """
 THREADS: Final = {"event": 3}
-"""How many threads send each kind of message, if not one: an address of a client may take seconds to respond."""
-EVENT_THREADS: Final[dict[partner_events.Lane, int]] = {"prompt": 8, "troubled": 2}
-"""The threads that push events to partners: a slow or unreachable address occupies only those of its own lane."""
+"""How many threads send each kind of message, if not one: a client's URL may take seconds to respond."""
+EVENT_THREADS: Final[dict[partner_events.Lane, int]] = {"prompt": 8, "slow": 2}
+"""The threads that push events to partners: a slow or unreachable endpoint occupies only those of its own lane."""
 SEAL_SECONDS: Final = 1.0
 """The time between two checks for audit entries to seal."""
 MAX_RETRY_SECONDS: Final = 30.0

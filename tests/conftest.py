@@ -32,7 +32,7 @@ from idp.foundation.fastpath import compact_jws, response_cache
 from idp.foundation.load_settings import load
 from idp.foundation.settings import Settings
 from idp.foundation.web.transactions import transaction
-from idp.oidc import server
+from idp.oidc import authorization_server
 from idp.partners import registry
 from tests import everything
 from tests.databases import DATABASE_SETTINGS, Databases, open_databases
@@ -75,7 +75,7 @@ def pytest_collection_finish() -> None:
 def _only_values_of_json() -> Iterator[None]:
     """Have tests fail where a token or a response has bytes, a set or a time, which only msgspec writes."""
     with pytest.MonkeyPatch.context() as patch:
-        for module in (compact_jws, server):
+        for module in (compact_jws, authorization_server):
             patch.setattr(module, "_to_json", lambda value: json.dumps(value, allow_nan=False).encode())
         yield
 

@@ -46,7 +46,7 @@ PACKAGES = {path.name for path in (ROOT / "idp").iterdir() if (path / "__init__.
 
 
 def resolves(dotted):
-    """Whether `onboarding.verify` or `oidc.server.build` is a module below idp, or a name in one."""
+    """Whether `onboarding.verify` or `oidc.authorization_server.build` is a module below idp, or a name in one."""
     parts = ["idp", *dotted.split(".")]
     for length in range(len(parts), 1, -1):
         try:

@@ -207,7 +207,7 @@ def verify(
         Discrepancy(
             position,
             None,
-            f"cut off: the checkpoint of {dates.day_and_time(checkpoint.at)} knows it, the chain does not have it",
+            f"cut off: the checkpoint of {dates.day_and_time(checkpoint.at)} contains it, the chain does not",
         )
         for position, checkpoint in sorted(signed.items())
         if position > report.ends

@@ -31,7 +31,7 @@ def record(
 
     `by` is the id of an administrator, operator or client, or `cli`, `system`, `stranger`; `subject` the id
     of what it was done to. `facts` are ids, codes, numbers, times and sets of them, for ever. Personal
-    data (a name, an address) goes into `details`, which can be erased without breaking the chain.
+    data (a name, an e-mail address) goes into `details`, which can be erased without breaking the chain.
     """
     salt = secrets.token_bytes(_SALT_BYTES)
     plain_details = _to_json_types(details) if details else None

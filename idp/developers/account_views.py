@@ -6,7 +6,7 @@ from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from idp.developers import applications, sandbox, signed_in
-from idp.developers.forms import AddressesForm, FailedRequestsForm, KeysForm
+from idp.developers.forms import FailedRequestsForm, KeysForm, UrisForm
 from idp.foundation.errors import BadRequest, NotFound, Refusal
 from idp.foundation.web import form_drafts, post_redirect_get, security
 from idp.foundation.web.throttle import at_most, limiter
@@ -37,7 +37,7 @@ def show_application(client_id: str) -> ResponseReturnValue:
     application = applications.read(signed_in.developer(), client_id)
     return render_template(
         "developers/application.html", application=application, overlaps=applications.OVERLAPS,
-        try_it_address=sandbox.try_it_address(),
+        try_it_url=sandbox.try_it_url(),
     )  # fmt: skip
 
 
@@ -83,9 +83,9 @@ def rotate_secret(client_id: str) -> ResponseReturnValue:
 @security.developer
 @limiter.limit(at_most(30, "minute"), methods=["POST"])
 def change_addresses(client_id: str) -> ResponseReturnValue:
-    """Change the redirect URIs, and the addresses after signing out."""
+    """Change the redirect URIs, and the URIs after signing out."""
     developer = signed_in.developer()
-    client, form = applications.find(developer, client_id), AddressesForm()
+    client, form = applications.find(developer, client_id), UrisForm()
     if request.method != "POST":
         form.show(client)
     elif form.validate():
@@ -100,7 +100,7 @@ def change_addresses(client_id: str) -> ResponseReturnValue:
             form.form_errors.append(error.message)
             form.version.raw_data, form.version.data = None, client.version
         else:
-            flash("The addresses have been changed. They work within a second.", "success")
+            flash("The URIs have been changed. They work within a second.", "success")
             return redirect(url_for(".show_application", client_id=client_id), 303)
     return render_template("developers/addresses.html", client=client, form=form), 422 if form.errors else 200
 
@@ -190,7 +190,7 @@ def remove(developer_id: str) -> ResponseReturnValue:
 
 def _owners_only(developer: Developer) -> None:
     if not developer.is_owner:
-        raise NotFound(reason=f"{developer.id} is no owner")
+        raise NotFound(reason=f"{developer.id} is not an owner")
 
 
 def _back_to_application(client_id: str, error: Refusal) -> ResponseReturnValue:

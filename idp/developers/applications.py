@@ -153,19 +153,19 @@ def rotate_secret(developer: Developer, client_id: str, overlap: timedelta) -> s
 def change_addresses(
     developer: Developer, client_id: str, *, version: int, redirect_uris: Sequence[str], after_logout: Sequence[str]
 ) -> Client:
-    """Replace the redirect URIs and the addresses to go to after signing out.
+    """Replace the redirect URIs and the URIs to go to after signing out.
 
     `version` is that of the registration which the form showed. Raises `UnknownApplication`, `ManagesItself`,
     `ChangedMeanwhile`, and `InvalidRedirectUri` or `InvalidClientMetadata` naming every error.
     """
-    addresses = {"redirect_uris": list(redirect_uris), "post_logout_redirect_uris": list(after_logout)}
-    return _change(developer, client_id, version, addresses)
+    uris = {"redirect_uris": list(redirect_uris), "post_logout_redirect_uris": list(after_logout)}
+    return _change(developer, client_id, version, uris)
 
 
 def change_keys(
     developer: Developer, client_id: str, *, version: int, jwks: dict[str, Any] | None, jwks_uri: str
 ) -> Client:
-    """Replace the application's public keys by a key set or by the address of one. Raises as `change_addresses`."""
+    """Replace the application's public keys by a key set or by the URL of one. Raises as `change_addresses`."""
     return _change(developer, client_id, version, {"jwks": jwks, "jwks_uri": jwks_uri or None})
 
 

@@ -1,4 +1,4 @@
-"""The forms of developers: what is filled into a quick start, addresses and keys of an application."""
+"""The forms of developers: what is filled into a quick start, URIs and keys of an application."""
 
 import json
 import re
@@ -16,8 +16,8 @@ from idp.partners.models import Client
 from idp.schools import fictional
 from idp.signin.forms import plain_text
 
-MAX_ADDRESSES_LENGTH: Final = 50 * 2050
-"""Characters of a list of addresses: as many as may be registered, as long as they may be."""
+MAX_URIS_LENGTH: Final = 50 * 2050
+"""Characters of a list of URIs: as many as may be registered, as long as they may be."""
 MAX_KEY_SET_LENGTH: Final = 50_000
 """Characters of a key set."""
 SECURITY: Final = {
@@ -30,13 +30,13 @@ _INDEX: Final = re.compile(r"\[([0-9]+)\]")
 
 
 class FillInForm(Form):
-    """A client id and an address to fill in. The form is sent by GET and changes nothing."""
+    """A client id and a URL to fill in. The form is sent by GET and changes nothing."""
 
     client_id = StringField(
         "Client id", [Optional(), Length(max=255, message="That is longer than any id.")], [visible]
     )
     address = StringField(
-        "Address of your application", [Optional(), Length(max=300, message="That is too long.")], [visible]
+        "URL of your application", [Optional(), Length(max=300, message="That is too long.")], [visible]
     )
 
 
@@ -52,23 +52,23 @@ class RegistrationForm(Form):
     version = IntegerField("Version", [InputRequired()], widget=HiddenInput())
 
     def refuse(self, field_errors: list[tuple[str, str]]) -> None:
-        """Put each error beside its field; `[0]` in a reason is the first line."""
+        """Put each error next to its field; `[0]` in a reason is the first line."""
         for name, reason in field_errors:
             field = self._fields.get(name.partition("[")[0])
-            words = _INDEX.sub(lambda match: f"Line {int(match[1]) + 1}", reason)
-            text = f"{words[0].upper()}{words[1:]}."
+            message = _INDEX.sub(lambda match: f"Line {int(match[1]) + 1}", reason)
+            text = f"{message[0].upper()}{message[1:]}."
             if field is None:
                 self.form_errors.append(f"{name}: {reason}.")
             else:
                 field.errors = [*field.errors, text]
 
 
-class AddressesForm(RegistrationForm):
-    """The addresses that people are sent to, one on each line."""
+class UrisForm(RegistrationForm):
+    """The URIs that people are sent to, one on each line."""
 
-    redirect_uris = TextAreaField("Redirect URIs", [Length(max=MAX_ADDRESSES_LENGTH, message="That is too long.")])
+    redirect_uris = TextAreaField("Redirect URIs", [Length(max=MAX_URIS_LENGTH, message="That is too long.")])
     post_logout_redirect_uris = TextAreaField(
-        "Addresses after signing out", [Length(max=MAX_ADDRESSES_LENGTH, message="That is too long.")]
+        "URIs after signing out", [Length(max=MAX_URIS_LENGTH, message="That is too long.")]
     )
 
     def show(self, client: Client) -> None:
@@ -79,12 +79,12 @@ class AddressesForm(RegistrationForm):
 
     @staticmethod
     def lines(field: TextAreaField) -> list[str]:
-        """The addresses in a field."""
+        """The URIs in a field."""
         return [visible(line) for line in (field.data or "").splitlines() if visible(line)]
 
 
 def _check_key_set(field: TextAreaField) -> None:
-    """Refuse what is no key set, or has a private key, which is not shown again. Raises `ValidationError`."""
+    """Refuse what is not a key set, or has a private key, which is not shown again. Raises `ValidationError`."""
     try:
         document = jwks.parse(field.data or "")
     except ValueError as error:
@@ -98,9 +98,9 @@ def _check_key_set(field: TextAreaField) -> None:
 
 
 class KeysForm(RegistrationForm):
-    """Public keys: a key set, or the address of one."""
+    """Public keys: a key set, or the URL of one."""
 
-    jwks_uri = StringField("Address of your keys", [Length(max=2048, message="That is too long.")], [visible])
+    jwks_uri = StringField("URL of your keys", [Length(max=2048, message="That is too long.")], [visible])
     jwks = TextAreaField("Public keys", [Length(max=MAX_KEY_SET_LENGTH, message="That is too long.")])
 
     def show(self, client: Client) -> None:
@@ -109,7 +109,7 @@ class KeysForm(RegistrationForm):
         self.jwks.data = json.dumps(client.jwks, indent=2) if client.jwks else ""
 
     def key_set(self) -> dict[str, Any] | None:
-        """The key set; a single key is put into one. Raises `ValueError` if the text is no JSON object."""
+        """The key set; a single key is put into one. Raises `ValueError` if the text is not a JSON object."""
         return jwks.parse(self.jwks.data or "")
 
     def validate_jwks(self, field: TextAreaField) -> None:
@@ -117,10 +117,10 @@ class KeysForm(RegistrationForm):
         _check_key_set(field)
 
     def validate_jwks_uri(self, field: StringField) -> None:
-        """Either an address or keys are given, not both."""
+        """Either a URL or keys are given, not both."""
         has_keys = bool((self.jwks.data or "").strip())
         if bool(field.data) == has_keys:
-            raise ValidationError("Give the address of your keys or paste them below: one of the two, and not both.")
+            raise ValidationError("Give the URL of your keys or paste them below: one of the two, and not both.")
 
 
 class SandboxApplicationForm(Form):
@@ -132,7 +132,7 @@ class SandboxApplicationForm(Form):
     )  # fmt: skip
     software = SelectField("Software", [InputRequired("Choose the software that it uses.")])
     address = StringField(
-        "Address of your application", [Length(max=300, message="That is too long.")], [visible],
+        "URL of your application", [Length(max=300, message="That is too long.")], [visible],
         default=quick_starts.ADDRESS,
     )  # fmt: skip
     security = SelectField(

@@ -30,7 +30,7 @@ def base_manifest(client: Client) -> dict[str, Any]:
         return document
     del document["client_id"]
     for name in ("redirect_uris", "post_logout_redirect_uris"):
-        document[name] = [uri for uri in document[name] if uri.startswith("https:") and uri != sandbox.try_it_address()]
+        document[name] = [uri for uri in document[name] if uri.startswith("https:") and uri != sandbox.try_it_url()]
     document["client_name"] = client.client_name.removesuffix(sandbox.NAME_SUFFIX)
     empty = ("purpose", "policy_uri", "agreement_uri", "agreement_version", "client_uri")
     required = frozenset(document["scopes"]["required"])
@@ -74,9 +74,9 @@ def prefill(developer: Developer, client: Client) -> tuple[dict[str, Any], dict[
     return {**document, **typed}, dict(former.reasons)
 
 
-def sandbox_addresses(client: Client) -> list[str]:
+def sandbox_redirect_uris(client: Client) -> list[str]:
     """The redirect URIs of a sandbox application that a live one cannot have, as they are not https."""
-    return [uri for uri in client.redirect_uris if not uri.startswith("https:") and uri != sandbox.try_it_address()]
+    return [uri for uri in client.redirect_uris if not uri.startswith("https:") and uri != sandbox.try_it_url()]
 
 
 def _newest_live(partner_id: str) -> Client | None:

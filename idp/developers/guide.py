@@ -7,7 +7,7 @@ from typing import Any, Final
 from idp.developers import applications
 from idp.foundation import runtime, scopes
 from idp.keys import jwts
-from idp.oidc.clients import client as clients, client_assertion, dpop, failures, keys
+from idp.oidc.clients import client_assertion, client_keys, dpop, failures, oauth_client
 from idp.oidc.endpoints import discovery
 from idp.oidc.tokens import families
 from idp.partners import journal, jwks, reminders
@@ -20,7 +20,7 @@ _UNITS: Final = (("day", 86400), ("hour", 3600), ("minute", 60), ("second", 1))
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A request that is refused: what was sent, the error that answers it, and what to do."""
+    """A request that is refused: what was sent, the error that is returned, and what to do."""
 
     sent: str
     error: str
@@ -32,7 +32,7 @@ class Refused:
 AT_AUTHORIZE: Final = (
     Refused(
         "A client id that we do not know, or of a client that is disabled", "a page",
-        "The person sees a page, and nothing is sent to your application: we cannot know whose address it is.",
+        "The person sees a page, and nothing is sent to your application: we cannot know whose URI it is.",
         (("client_id", "nobody"),),
     ),
     Refused(
@@ -64,8 +64,8 @@ AT_AUTHORIZE: Final = (
         (("resource", "https://elsewhere.example"),),
     ),
     Refused(
-        "A request_uri that is an address", "request_uri_not_supported",
-        "We fetch no addresses. Push the request to us instead (PAR).",
+        "A request_uri that is a URL", "request_uri_not_supported",
+        "We fetch no URLs. Push the request to us instead (PAR).",
         (("request_uri", "https://assembly.example/request"),),
     ),
     Refused(
@@ -116,7 +116,7 @@ AT_DPOP: Final = (
         "Push it first (PAR). Only a fapi2 application has to.",
     ),
     Refused(
-        "A request_uri of ours that has expired, was answered, or is open in another browser", "a page",
+        "A request_uri of ours that has expired, was used, or is open in another browser", "a page",
         "The person sees a page, and nothing is sent to your application. Begin again with a new one.",
     ),
     Refused(
@@ -124,8 +124,8 @@ AT_DPOP: Final = (
         "Send one with each request. fapi2 applications need it, and those with dpop_bound_access_tokens.",
     ),
     Refused(
-        "A proof for another method or address, an old one, or one that was used", "invalid_dpop_proof",
-        "error_description says what it is. htu is the address in our metadata, even if you call us through a proxy.",
+        "A proof for another method or URL, an old one, or one that was used", "invalid_dpop_proof",
+        "error_description says what it is. htu is the URL in our metadata, even if you call us through a proxy.",
     ),
     Refused(
         "A proof without our nonce, where we ask for it", "use_dpop_nonce", "Repeat it with the nonce in DPoP-Nonce.",
@@ -150,7 +150,7 @@ AT_USERINFO: Final = (
     Refused(
         "At introspection, a token of another application", '"active": false',
         "No error, and not in the log. Only the application that a token was issued to, and the API that it is for, "
-        "get more: ask us to register your API with its address (resource).",
+        "get more: ask us to register your API with its URL (resource).",
     ),
 )  # fmt: skip
 
@@ -165,7 +165,7 @@ AT_LOGOUT: Final = (
     ),
     Refused(
         "No id_token_hint", "a question",
-        "The person is asked, and stays here: with client_id a link leads to your address. Send id_token_hint.",
+        "The person is asked, and stays here: with client_id a link leads to your URI. Send id_token_hint.",
     ),
 )  # fmt: skip
 
@@ -219,7 +219,7 @@ class Figures:
     max_references: int
     """References that an entry of the log has."""
     parts: list[str]
-    """The parts of an address that the log compares."""
+    """The parts of a URI that the log compares."""
     log_kept: str
     """How long an entry of the log is kept after its last failure."""
     pushed_request: str
@@ -236,7 +236,7 @@ class Figures:
     secret_reminder: str
     """How long before a former secret ends its partner is reminded."""
     secret_overlap: str
-    """The longest time for which a former secret works beside a new one that is made in the console."""
+    """The longest time for which a former secret works in parallel with a new one that is made in the console."""
     assertion: str
     """How long a client assertion may last."""
     rsa_bits: int = jwks.MIN_RSA_BITS
@@ -279,12 +279,12 @@ def figures() -> Figures:
             if scope.kind == "data"
         ],
         expected_errors=sorted(failures.EXPECTED), logged_problems=sorted(failures.MISTAKES_AT_THE_API),
-        max_events=journal.MAX_EVENTS, max_references=journal.MAX_REQUEST_IDS, parts=list(clients.URI_PARTS),
+        max_events=journal.MAX_EVENTS, max_references=journal.MAX_REQUEST_IDS, parts=list(oauth_client.URI_PARTS),
         log_kept=duration(runtime.settings().retention.client_events * 86400),
         pushed_request=duration(tokens.pushed_request), has_nonces=tokens.dpop_nonces,
         cache=duration(discovery.CACHE_SECONDS),
-        keys_cached=duration(keys.CACHE_SECONDS), keys_interval=duration(keys.MIN_FETCH_INTERVAL_SECONDS),
-        keys_stale=duration(keys.MAX_STALE_SECONDS), secret_reminder=duration(reminders.LEAD_TIME),
+        keys_cached=duration(client_keys.CACHE_SECONDS), keys_interval=duration(client_keys.MIN_FETCH_INTERVAL_SECONDS),
+        keys_stale=duration(client_keys.MAX_STALE_SECONDS), secret_reminder=duration(reminders.LEAD_TIME),
         assertion=duration(client_assertion.MAX_LIFETIME_SECONDS),
         secret_overlap=duration(max(applications.OVERLAPS.values())),
     )  # fmt: skip

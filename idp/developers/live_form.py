@@ -8,7 +8,7 @@ from wtforms import SelectField, StringField, TextAreaField
 from wtforms.fields.choices import SelectChoice
 from wtforms.validators import InputRequired, Length
 
-from idp.developers.forms import MAX_ADDRESSES_LENGTH, AddressesForm, RegistrationForm
+from idp.developers.forms import MAX_URIS_LENGTH, RegistrationForm, UrisForm
 from idp.foundation import scopes
 from idp.foundation.scopes import Scope
 from idp.foundation.web.forms import visible
@@ -19,7 +19,7 @@ MAX_REASON_LENGTH: Final = 300
 _FOR_SCHOOLS: Final = (("", "No"), ("required", "Required"), ("optional", "The school's choice"))
 _FOR_ITSELF: Final = (("", "No"), ("client", "Yes"))
 _CREDENTIALS: Final = "client_credentials"
-_ADDRESSES: Final = ("redirect_uris", "post_logout_redirect_uris")
+_URI_FIELDS: Final = ("redirect_uris", "post_logout_redirect_uris")
 
 
 def _strip(text: str | None) -> str:
@@ -38,7 +38,7 @@ def _line(label: str, message: str, *, max_length: int = 100) -> StringField:
 
 def _page(label: str) -> StringField:
     return StringField(
-        label, [InputRequired("Type the address."), Length(max=2048, message="That is too long.")], [visible]
+        label, [InputRequired("Type the URL."), Length(max=2048, message="That is too long.")], [visible]
     )
 
 
@@ -60,9 +60,9 @@ class GoingLiveForm(RegistrationForm):
     agreement_uri = _page("Data sharing agreement")
     agreement_version = _line("Version of the agreement", "Type its version, such as 2026-01.")
     contact = StringField("Contact e-mail", [InputRequired("Type an e-mail address."), Length(max=254)], [visible])
-    redirect_uris = TextAreaField("Redirect URIs", [Length(max=MAX_ADDRESSES_LENGTH, message="That is too long.")])
+    redirect_uris = TextAreaField("Redirect URIs", [Length(max=MAX_URIS_LENGTH, message="That is too long.")])
     post_logout_redirect_uris = TextAreaField(
-        "Addresses after signing out", [Length(max=MAX_ADDRESSES_LENGTH, message="That is too long.")]
+        "URIs after signing out", [Length(max=MAX_URIS_LENGTH, message="That is too long.")]
     )
     initiate_login_uri = StringField(
         "Where a sign-in begins", [Length(max=2048, message="That is too long.")], [visible]
@@ -107,9 +107,9 @@ class GoingLiveForm(RegistrationForm):
             "initiate_login_uri",
         )  # fmt: skip
         typed = {name: self[name].data for name in names if name in self._fields}
-        addresses = {name: AddressesForm.lines(self[name]) for name in _ADDRESSES if name in self._fields}
+        uris = {name: UrisForm.lines(self[name]) for name in _URI_FIELDS if name in self._fields}
         contacts = [self.contact.data, *list(base.get("contacts") or ())[1:]]
-        return {**base, **typed, **addresses, "contacts": contacts, "scopes": chosen, "grant_types": grants}
+        return {**base, **typed, **uris, "contacts": contacts, "scopes": chosen, "grant_types": grants}
 
     def validate(self, extra_validators: Mapping[str, Any] | None = None) -> bool:
         """Every scope about data that is asked for has a reason."""
@@ -120,13 +120,13 @@ class GoingLiveForm(RegistrationForm):
                 is_valid = False
         return is_valid
 
-    def leave_out_addresses(self) -> None:
-        """Remove the fields of addresses: those of a live application are changed at once, on another page."""
-        for name in (*_ADDRESSES, "initiate_login_uri"):
+    def leave_out_uris(self) -> None:
+        """Remove the fields of URIs: those of a live application are changed at once, on another page."""
+        for name in (*_URI_FIELDS, "initiate_login_uri"):
             del self[name]
 
     def refuse_all(self, field_errors: list[tuple[str, str]]) -> None:
-        """Put each error beside its field; `contacts` is shown as one address."""
+        """Put each error next to its field; `contacts` is shown as one e-mail address."""
         self.refuse([("contact" if name.startswith("contacts") else name, reason) for name, reason in field_errors])
 
 

@@ -21,7 +21,7 @@ def ask(client_id: str) -> ResponseReturnValue:
     client, form = applications.find(developer, client_id), live_form.form_class()()
     base = going_live.base_manifest(client)
     if not client.is_sandbox:
-        form.leave_out_addresses()
+        form.leave_out_uris()
     if request.method != "POST":
         if form_drafts.saved_fields() is None:
             document, reasons = going_live.prefill(developer, client)
@@ -43,7 +43,7 @@ def ask(client_id: str) -> ResponseReturnValue:
             flash("We have your request. We will e-mail you when we have decided.", "success")
             return redirect(url_for(".show_request", request_id=registration_request.id), 303)
     page = render_template(
-        "developers/ask.html", client=client, form=form, sandbox_addresses=going_live.sandbox_addresses(client)
+        "developers/ask.html", client=client, form=form, sandbox_redirect_uris=going_live.sandbox_redirect_uris(client)
     )
     return page, 422 if form.errors else 200
 

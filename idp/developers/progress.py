@@ -54,7 +54,7 @@ def for_partner(developer: Developer) -> Progress:
     has_asked = any(request.state not in _DECLINED for request in requests)
     steps = (
         Step("application", "Make a sandbox application", application is not None),
-        Step("address", "Register its address", "address" in reached),
+        Step("address", "Register its URI", "address" in reached),
         Step("sign-in", "Sign in to it with a fictional school", "sign-in" in reached),
         Step("token", "Get a first token", "token" in reached),
         Step("data", "Read data with it", "data" in reached),
@@ -65,6 +65,6 @@ def for_partner(developer: Developer) -> Progress:
 
 def _reached_milestones(client: Client) -> frozenset[str]:
     reached = frozenset(milestones.list_for_client(client.id))
-    if any(uri != sandbox.try_it_address() for uri in client.redirect_uris):
+    if any(uri != sandbox.try_it_url() for uri in client.redirect_uris):
         reached |= {"address"}
     return reached | {"data"} if reads.has_any(client.id) else reached

@@ -1,7 +1,7 @@
 """Quick starts: for each piece of client software, the registration that suits it, and its exact settings or code.
 
 A folder of `software/` has `quick_start.toml`, which `QuickStart` describes, and the files that it names, as templates
-with the suffix `.jinja`. `render` fills in an issuer, a client id and an address. A secret is never filled in: every
+with the suffix `.jinja`. `render` fills in an issuer, a client id and a URL. A secret is never filled in: every
 file reads it from the environment.
 """
 
@@ -28,7 +28,7 @@ CLIENT_ID: Final = "YOUR_CLIENT_ID"
 """The placeholder for a client id, until one is given."""
 DEFAULT_PORT: Final = 3000
 ADDRESS: Final = f"http://localhost:{DEFAULT_PORT}"
-"""The address of the application, until one is given."""
+"""The URL of the application, until one is given."""
 _VALUES: Final = {"CLIENT_SECRET": "'the secret from the registration'", "SESSION_SECRET": '"$(openssl rand -hex 16)"'}
 """What a shell sets variables of `QuickStart.environment` to."""
 _PLAIN_ID: Final = re.compile(r"[A-Za-z0-9._~-]+")
@@ -44,7 +44,7 @@ class UnknownQuickStart(NotFound):
 
 
 class InvalidValue(Refusal):
-    """A client id or an address cannot be filled in; `field` is `client_id` or `address`."""
+    """A client id or a URL cannot be filled in; `field` is `client_id` or `address`."""
 
     code, status, title = "invalid_value", 422, "This cannot be filled in"
 
@@ -107,7 +107,7 @@ class QuickStart(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Values:
-    """The values to fill in: our issuer, the client id, and the address of the application without a path."""
+    """The values to fill in: our issuer, the client id, and the URL of the application without a path."""
 
     issuer: str
     client_id: str = CLIENT_ID
@@ -115,7 +115,7 @@ class Values:
 
     @property
     def is_behind_proxy(self) -> bool:
-        """Whether a proxy that does TLS stands at the address, so that the application listens elsewhere."""
+        """Whether a TLS-terminating proxy is at the URL, so that the application listens elsewhere."""
         return self.address.startswith("https:")
 
     @property
@@ -186,7 +186,7 @@ def render(quick_start: QuickStart, values: Values) -> Rendered:
         "assertion_minutes": client_assertion.MAX_LIFETIME_SECONDS // 60,
         "behind_proxy": values.is_behind_proxy,
     }  # fmt: skip
-    # What depends on the address is empty where it does not suit it.
+    # What depends on the URL is empty where it does not suit it.
     registration = {name: value for name, value in _fill_in(quick_start.registration, context).items() if value != ""}
     folder = FOLDER / quick_start.id
 
@@ -205,8 +205,8 @@ def render(quick_start: QuickStart, values: Values) -> Rendered:
     )
 
 
-def missing_addresses(quick_start: QuickStart, values: Values, client: Client) -> list[str]:
-    """The redirect URIs that the software uses at this address and that `client` does not have registered."""
+def missing_redirect_uris(quick_start: QuickStart, values: Values, client: Client) -> list[str]:
+    """The redirect URIs that the software uses at this URL and that `client` does not have registered."""
     uris_of_software = render(quick_start, values).registration.get("redirect_uris", [])
     return [uri for uri in uris_of_software if not registry.matches_any(uri, client.redirect_uris)]
 
@@ -244,14 +244,12 @@ def _text(template: str, context: dict[str, Any]) -> str:
 
 
 def _origin(address: str) -> str:
-    """The address without a path. Raises `InvalidValue`."""
+    """The URL without a path. Raises `InvalidValue`."""
     try:
         uris.web(address.rstrip("/") + "/", local=True)
     except ValueError as error:
-        raise InvalidValue("address", f"The address {error}.") from None
+        raise InvalidValue("address", f"The URL {error}.") from None
     parts = urlsplit(address)
     if parts.path not in {"", "/"} or parts.query or "'" in parts.netloc:
-        raise InvalidValue(
-            "address", "The address must end after the host and port: https://app.example, for instance."
-        )
+        raise InvalidValue("address", "The URL must end after the host and port: https://app.example, for instance.")
     return f"{parts.scheme}://{parts.netloc}"

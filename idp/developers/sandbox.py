@@ -77,7 +77,7 @@ def make_application(
 
     `security` is `private_key_jwt` or `fapi2` where it signs by one of the keys of `jwks` instead of having a secret;
     if it is empty, what the software's quick start registers. It may ask fictional schools for every scope. Raises
-    `TooManyApplications`, `UnknownQuickStart`, `InvalidValue` for the address, and `InvalidClientMetadata` for the
+    `TooManyApplications`, `UnknownQuickStart`, `InvalidValue` for the URL, and `InvalidClientMetadata` for the
     name and the keys.
     """
     advisory_lock("sandbox of a partner", actor.partner_id)
@@ -123,10 +123,10 @@ def names_of_authorised(estab: Estab) -> list[str]:
 
 def has_try_it(client: Client) -> bool:
     """Whether the console can walk through a sign-in with this application: it may receive people back for it."""
-    return client.is_sandbox and client.enabled and try_it_address() in client.redirect_uris
+    return client.is_sandbox and client.enabled and try_it_url() in client.redirect_uris
 
 
-def try_it_address() -> str:
+def try_it_url() -> str:
     """The redirect URI of the console itself."""
     return runtime.url(trial_secrets.CALLBACK)
 
@@ -169,7 +169,7 @@ def _manifest(actor: Actor, name: str, registration: dict[str, Any]) -> dict[str
         optional -= {"offline_access"}
     return {
         **registration,
-        "redirect_uris": [*registration["redirect_uris"], try_it_address()],
+        "redirect_uris": [*registration["redirect_uris"], try_it_url()],
         "partner": partner.name, "client_name": f"{name}{NAME_SUFFIX}", "client_uri": partner.website,
         "purpose": PURPOSE, "policy_uri": partner.website,
         "agreement_uri": partner.website, "agreement_version": AGREEMENT_VERSION,

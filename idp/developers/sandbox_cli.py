@@ -8,7 +8,7 @@ from idp.developers import quick_starts, sandbox
 from idp.developers.sandbox import Staff
 from idp.estabs import fictional
 from idp.foundation.command import acting_operator, in_transaction, json_option, show, show_json
-from idp.partners import jwks as key_sets, mis_catalogue, registry, sandbox_clients
+from idp.partners import jwks, mis_catalogue, registry, sandbox_clients
 from idp.schools.fictional import KINDS
 
 partner_argument = click.argument("partner")
@@ -48,17 +48,18 @@ def list_command(partner: str, *, as_json: bool) -> None:
     type=click.Choice(["private_key_jwt", "fapi2"]),
     help="How it signs, if not as its quick start does.",
 )
-@click.option("--jwks", type=click.File(), help="The public half of its key, as a JWK or a key set.")
+@click.option("--jwks", "jwks_file", type=click.File(), help="The public half of its key, as a JWK or a key set.")
 @json_option
 @in_transaction
 def add_application(
-    partner: str, name: str, software: str, address: str, security: str | None, jwks: TextIO | None, *, as_json: bool
-) -> None:
+    partner: str, name: str, software: str, address: str, security: str | None, jwks_file: TextIO | None,
+    *, as_json: bool,
+) -> None:  # fmt: skip
     """Make a sandbox application NAME of the company PARTNER. Its secret, if it has one, is shown once."""
-    if (bool(security) or quick_starts.find(software).has_key) != bool(jwks):
+    if (bool(security) or quick_starts.find(software).has_key) != bool(jwks_file):
         raise click.BadParameter("is for software that signs with a key, and needed by it", param_hint="--jwks")
     try:
-        keys = key_sets.parse(jwks.read()) if jwks else None
+        keys = jwks.parse(jwks_file.read()) if jwks_file else None
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--jwks") from None
     client, secret = sandbox.make_application(

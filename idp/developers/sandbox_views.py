@@ -154,8 +154,8 @@ def _show_field_errors(form: SandboxApplicationForm, field_errors: list[tuple[st
             form.name.errors = [*form.name.errors, f"The name {reason}."]
         elif name == "jwks":
             form.jwks.errors = [*form.jwks.errors, f"It {reason}."]
-        elif name in {"redirect_uris", "post_logout_redirect_uris"}:  # both are made from the one address
-            form.address.errors = list(dict.fromkeys([*form.address.errors, f"The address {reason.split('] ')[-1]}."]))
+        elif name in {"redirect_uris", "post_logout_redirect_uris"}:  # both are made from the one URL
+            form.address.errors = list(dict.fromkeys([*form.address.errors, f"The URL {reason.split('] ')[-1]}."]))
         else:
             form.address.errors = [*form.address.errors, f"{name}: {reason}."]
 

@@ -80,25 +80,25 @@ class Run:
         """The parameters of the authorization request, before they are signed or pushed."""
         digest = crypto.digest(self.verifier)
         return {
-            "response_type": "code", "client_id": self.client_id, "redirect_uri": sandbox.try_it_address(),
+            "response_type": "code", "client_id": self.client_id, "redirect_uri": sandbox.try_it_url(),
             "scope": self.scope, "state": self.state, "nonce": self.nonce,
             "code_challenge": base64.urlsafe_b64encode(digest).rstrip(b"=").decode(), "code_challenge_method": "S256",
         }  # fmt: skip
 
     def sent_parameters(self) -> dict[str, str]:
-        """The parameters as they are pushed or put into the address: in a request object, if it signs its requests."""
+        """The parameters as they are pushed or put into the query: in a request object, if it signs its requests."""
         if self.request_key is None:
             return self.parameters
         claims = {**self.parameters, "iss": self.client_id, "aud": _issuer(), **_times()}
         return {"client_id": self.client_id, "request": _sign(self.request_key, claims)}
 
     @property
-    def address(self) -> str:
+    def authorization_url(self) -> str:
         """Where the browser is sent."""
         return f"/oauth/authorize?{urlencode(self.browser_parameters())}"
 
     def browser_parameters(self) -> dict[str, str]:
-        """The parameters in the address to which the browser is sent."""
+        """The parameters in the URL to which the browser is sent."""
         if self.is_pushed:
             return {"client_id": self.client_id, "request_uri": self.request_uri}
         return self.sent_parameters()

@@ -16,7 +16,7 @@ from idp.signin.models import Developer
 CLAIM_MEANINGS: Final[Mapping[str, str]] = {
     "iss": "Who issued it: us. Compare it, character by character.",
     "sub": "The person. It never changes and is never used for someone else.",
-    "aud": "Who it is for: your client id in an ID Token, the address of an API in an access token.",
+    "aud": "Who it is for: your client id in an ID Token, the URL of an API in an access token.",
     "exp": "When it ends, in seconds since 1970.",
     "iat": "When it was issued.",
     "jti": "Its unique id.",
@@ -136,7 +136,7 @@ def explain_response(run: Run, response: Mapping[str, str]) -> tuple[list[Step],
         "The browser returns with a code",
         "state is the one that was sent, and iss is our issuer (RFC 9207): your application compares both. The code "
         "works once, and for a short time.",
-        received=f"GET {sandbox.try_it_address()}?\n{format_parameters(response)}",
+        received=f"GET {sandbox.try_it_url()}?\n{format_parameters(response)}",
     )
     return [*steps, came_back], True
 
@@ -144,7 +144,7 @@ def explain_response(run: Run, response: Mapping[str, str]) -> tuple[list[Step],
 def exchange(run: Run, code: str, send: Send) -> list[Step]:
     """Exchange the code, decode the tokens, ask userinfo, and revoke what was issued."""
     form = {
-        "grant_type": "authorization_code", "code": code, "redirect_uri": sandbox.try_it_address(),
+        "grant_type": "authorization_code", "code": code, "redirect_uri": sandbox.try_it_url(),
         "code_verifier": run.verifier,
     }  # fmt: skip
     exchange = run.post("/oauth/token", form, send)
@@ -166,7 +166,7 @@ def exchange(run: Run, code: str, send: Send) -> list[Step]:
 
 def _explain_request(run: Run, issuer: str) -> Step:
     explanation = (
-        "The address has only a reference to the request that was pushed."
+        "The URL has only a reference to the request that was pushed."
         if run.is_pushed
         else "It makes a state, a nonce and a code verifier for this sign-in, and stores them. The code challenge is "
         "the SHA-256 of the verifier (PKCE, RFC 7636)."

@@ -46,12 +46,12 @@ def start(client_id: str) -> ResponseReturnValue:
         run = try_it.push(run, own_requests.send)
         if not browser_store.put(RUN_KEY, run.to_json(), browser=browser_store.ensure_browser_id()):
             raise Busy(reason="the run could not be stored")
-        return redirect(trial_secrets.CALLBACK if try_it.has_failed(run) else run.address, 303)
+        return redirect(trial_secrets.CALLBACK if try_it.has_failed(run) else run.authorization_url, 303)
     if request.method != "POST" and form_drafts.saved_fields() is None:
         form.scope.data = try_it.suggested_scope(client)
     page = render_template(
         "developers/try_it.html", client=client, form=form, can_be_tried=sandbox.has_try_it(client),
-        address=sandbox.try_it_address(),
+        try_it_url=sandbox.try_it_url(),
     )  # fmt: skip
     return page, 422 if form.errors else 200
 

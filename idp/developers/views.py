@@ -1,4 +1,4 @@
-"""The addresses below `/developers`."""
+"""The routes below `/developers`."""
 
 from typing import Any
 
@@ -55,7 +55,7 @@ def list_quick_starts() -> ResponseReturnValue:
 @security.anyone
 @rate_limit(600)
 def show_quick_start(quick_start_id: str) -> ResponseReturnValue:
-    """A quick start, with the client id and the address of the query filled in."""
+    """A quick start, with the client id and the URL of the query filled in."""
     quick_start = quick_starts.find(quick_start_id)
     form = FillInForm(formdata=request.args, meta={"csrf": False})
     values = quick_starts.fill_values()
@@ -69,8 +69,8 @@ def show_quick_start(quick_start_id: str) -> ResponseReturnValue:
     page = render_template(
         "developers/quick_start.html", form=form, values=values, registered=registered,
         forwarded_parameters=_forwarded_parameters(),
-        try_it_address=sandbox.try_it_address(),
-        missing=quick_starts.missing_addresses(quick_start, values, registered) if registered else [],
+        try_it_url=sandbox.try_it_url(),
+        missing=quick_starts.missing_redirect_uris(quick_start, values, registered) if registered else [],
         rendered=quick_starts.render(quick_start, values), is_filled_in=values.client_id != quick_starts.CLIENT_ID,
     )  # fmt: skip
     return page, 422 if form.errors else 200

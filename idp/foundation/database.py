@@ -262,7 +262,7 @@ def _tune_sqlite(engine: Engine) -> None:
 
 
 def _begin_transactions(engine: Engine, begin: str, execute: Callable[[Connection, str], object]) -> None:
-    """Send `begin` where a transaction begins, unless the connection's option `autocommit` says that there is none.
+    """Send `begin` where a transaction begins, unless the connection's option `autocommit` is set.
 
     The drivers begin none by themselves. SQLAlchemy's own isolation level AUTOCOMMIT would change the connection for
     each such request, and change it back.
@@ -335,7 +335,7 @@ def savepoint() -> Iterator[SessionTransaction]:
 
 @contextmanager
 def row_isolated(kind: str, row_id: str) -> Iterator[None]:
-    """Run the block for one row of a loop in a savepoint: if it raises, it is undone and logged, and the loop goes on.
+    """Run the block for one row of a loop in a savepoint: if it raises, it is undone and logged; the loop continues.
 
     One row that cannot be processed must not keep the others waiting (security.md S51).
     """

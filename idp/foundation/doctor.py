@@ -48,7 +48,7 @@ def limits() -> Iterator[Finding]:
     if limiter.storage.check():
         yield Finding("limits", "ok", "are counted where throttle.storage says")
     else:
-        yield Finding("limits", "warning", "Redis does not answer: each process counts alone", "see: throttle.storage")
+        yield Finding("limits", "warning", "Redis does not respond: each process counts alone", "see: throttle.storage")
 
 
 def contact() -> Iterator[Finding]:

@@ -71,7 +71,7 @@ class TooManyRequests(Refusal):
 
 
 class Busy(Refusal):
-    """We cannot answer now and will soon. `retry_after` is in seconds."""
+    """The request cannot be processed now, but soon. `retry_after` is in seconds."""
 
     code, status, title = "busy", 503, "We are very busy"
     message = "Many people are using the service just now. Please try again in a few seconds."

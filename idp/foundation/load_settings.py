@@ -48,11 +48,11 @@ def _replace_invalid(error: ValidationError, overrides: dict[str, Any]) -> Setti
     repaired, defaults = copy.deepcopy(overrides), read_file(ROOT / "config" / "default.toml")
     for details in error.errors():
         *tables, name = [str(part) for part in takewhile(lambda part: isinstance(part, str), details["loc"])]
-        place, usual = repaired, defaults
+        table_values, table_defaults = repaired, defaults
         for table in tables:
-            place, usual = place.setdefault(table, {}), usual.get(table, {})
+            table_values, table_defaults = table_values.setdefault(table, {}), table_defaults.get(table, {})
         stand_in: Any = secrets.token_bytes(32)
-        place[name] = usual.get(name, {"stand-in": stand_in} if name == "sealing" else stand_in)
+        table_values[name] = table_defaults.get(name, {"stand-in": stand_in} if name == "sealing" else stand_in)
     try:
         return Settings(**repaired)
     except ValidationError:

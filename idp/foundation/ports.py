@@ -27,7 +27,7 @@ class LastPerson(NamedTuple):
 
 
 class SignInButton(NamedTuple):
-    """A way to sign in by another provider's account: a button whose form is posted to this local address."""
+    """A way to sign in by another provider's account: a button whose form is posted to this local path."""
 
     label: str
     action: str
@@ -37,7 +37,7 @@ class EventBody(Protocol):
     """Makes the body of an event when it is sent: a signed token lives for minutes, a queue may hold it for a day."""
 
     def __call__(self, message_id: str, facts: Mapping[str, Any], /) -> tuple[str, str]:
-        """Body and content type for the facts that were posted; raises `outbox.letter.NotSent` for none."""
+        """Body and content type for the facts that were posted; raises `outbox.outgoing.NotSent` for none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,6 +18,7 @@ MIN_DISTINCT_BYTES: Final = 16
 NOTIFY_KEY: Final = re.compile(r"-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}" * 2 + "$")
 """The end of an API key of GOV.UK Notify: the ids of the service and the key."""
 MIN_RECEIPT_TOKEN_LENGTH: Final = 24
+"""Characters of the token by which a provider's receipts are recognised."""
 
 
 def inconsistencies(settings: "Settings") -> list[str]:
@@ -89,9 +90,9 @@ def production_problems(settings: "Settings") -> list[str]:
             settings.keys.publish_before <= settings.keys.reread,
     }  # fmt: skip
     checks |= {
-        f"federation.{name}.{setting}: must be https": not address.startswith("https://")
+        f"federation.{name}.{setting}: must be https": not url.startswith("https://")
         for name, provider in settings.federation.providers.items()
-        for setting, address in (("authority", provider.authority), ("issuer", provider.issuer))
+        for setting, url in (("authority", provider.authority), ("issuer", provider.issuer))
     }
     return [problem for problem, applies in checks.items() if applies] + list(_bad_keys(settings))
 
@@ -126,7 +127,7 @@ def warnings(settings: "Settings") -> list[str]:
         return []
     server, service = settings.server, settings.service
     checks = {
-        "server.trusted_proxies is 0: behind a proxy, all callers would count as one address":
+        "server.trusted_proxies is 0: behind a proxy, all callers would count as one IP address":
             server.trusted_proxies == 0,
         "server.log_level is DEBUG: it is for a short time": server.log_level == "DEBUG",
         "mail.security is none: mail can be read on its way": settings.mail.security == "none",

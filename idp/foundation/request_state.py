@@ -25,7 +25,7 @@ class RequestState:
     has_session: bool = False
     """Whether the ORM's session was used."""
     autocommit: bool = False
-    """Whether each statement runs in a transaction of its own, as `@autocommit` on the route says."""
+    """Whether each statement runs in a transaction of its own, as declared by `@autocommit` on the route."""
     before_commit: Callable[[], object] | None = None
     """A statement that locks a row which other transactions lock last; it runs at the end of the request."""
     csp_nonce: str | None = None
@@ -35,7 +35,7 @@ class RequestState:
     keeps_opener: bool = False
     """Whether this response keeps its `window.opener`."""
     secret_page_back_to: str | None = None
-    """The address that the browser's history gets for a page that shows a secret; None for every other page."""
+    """The URL that the browser's history gets for a page that shows a secret; None for every other page."""
     draft_is_loaded: bool = False
     """Whether `draft` was loaded."""
     draft: MultiDict[str, str] | None = None

@@ -1,6 +1,6 @@
 """How long rows are kept. A package declares it for each of its tables in its `retention` module; the worker deletes.
 
-`idp/worker.py` collects the declarations, `jobs/cleaning` carries them out, and a test asks for one for every table.
+`idp/worker.py` collects the declarations, `jobs/cleaning` carries them out, and a test requires one for every table.
 """
 
 from dataclasses import dataclass

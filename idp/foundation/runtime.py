@@ -108,14 +108,14 @@ def passwords() -> Passwords:
 
 
 def url(path: str) -> str:
-    """The full address of a local path, built from the issuer and never from the request."""
+    """The absolute URL of a local path, built from the issuer and never from the request."""
     return settings().server.issuer + path
 
 
 def render_text(template: str, /, **context: object) -> str:
     """A template as text, with the service's name and contacts in it: for mails and messages.
 
-    What pages are given besides (who is signed in, navigation) is left out: a mail has no request.
+    What pages are given in addition (who is signed in, navigation) is left out: a mail has no request.
     """
     return current_app.jinja_env.get_template(template).render(_template_context(), **context)
 

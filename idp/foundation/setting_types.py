@@ -46,18 +46,18 @@ def host_name(text: str) -> str:
 
 
 def _parts(url: str) -> SplitResult:
-    """The parts of an http or https address without credentials, whose host and port can be used."""
+    """The parts of an http or https URL without credentials, whose host and port can be used."""
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:
-        raise ValueError("cannot be read as an address") from None
+        raise ValueError("cannot be read as a URL") from None
     if parts.scheme not in DEFAULT_PORTS or not parts.hostname:
-        raise ValueError("must be an http or https address")
+        raise ValueError("must be an http or https URL")
     if parts.username is not None or parts.password is not None:
         raise ValueError("must not have a user name or password in it")
     if port == 0 or not url.isprintable() or " " in url:
-        raise ValueError("has a port or a character that no address has")
+        raise ValueError("has a port or a character that is not allowed in a URL")
     host_name(parts.hostname)
     return parts
 
@@ -82,14 +82,14 @@ def _issuer(url: str) -> str:
 
 
 def _base(url: str) -> str:
-    """An address to which paths are appended."""
+    """A URL to which paths are appended."""
     parts = _parts(url)
     if parts.query or parts.fragment:
-        raise ValueError("must be an http or https address without query or fragment")
+        raise ValueError("must be an http or https URL without query or fragment")
     return url.rstrip("/")
 
 
-def _address_or_empty(url: str) -> str:
+def _url_or_empty(url: str) -> str:
     if url:
         _parts(url)
     return url
@@ -121,7 +121,7 @@ def _database(url: str) -> str:
     try:
         driver = make_url(url).drivername
     except (ArgumentError, ValueError):
-        raise ValueError("cannot be read as a database address") from None
+        raise ValueError("cannot be read as a database URL") from None
     if driver not in DATABASES:
         raise ValueError("must begin with sqlite:/// or postgresql+psycopg://")
     return url
@@ -153,7 +153,7 @@ FilePath = Annotated[Path, AfterValidator(absolute)]
 Issuer = Annotated[str, AfterValidator(_issuer)]
 BaseUrl = Annotated[str, AfterValidator(_base)]
 ProviderIssuer = Annotated[str, AfterValidator(_provider_issuer)]
-UrlOrEmpty = Annotated[str, AfterValidator(_address_or_empty)]
+UrlOrEmpty = Annotated[str, AfterValidator(_url_or_empty)]
 HostName = Annotated[str, AfterValidator(host_name)]
 ListenOn = Annotated[str, AfterValidator(_listening)]
 EmailAddress = Annotated[str, AfterValidator(_email)]

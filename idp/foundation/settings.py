@@ -57,7 +57,7 @@ class Service(Section):
 
 
 class Server(Section):
-    """The address of the service, and how it is served."""
+    """The URL of the service, and how it is served."""
 
     issuer: Issuer
     host: ListenOn
@@ -72,7 +72,7 @@ class Server(Section):
 
     @property
     def host_name(self) -> str:
-        """The one host we answer for, with its port where it has one."""
+        """The one host whose requests are accepted, with its port if it has one."""
         return urlsplit(self.issuer).netloc
 
     @property
@@ -87,7 +87,7 @@ class Server(Section):
 
 
 class Database(Section):
-    """SQLite by default; PostgreSQL by its address, `postgresql+psycopg://…`."""
+    """SQLite by default; PostgreSQL by its URL, `postgresql+psycopg://…`."""
 
     url: DatabaseUrl
     pool_size: Annotated[int, Field(ge=1, le=100)]
@@ -176,7 +176,7 @@ class Session(Section):
 
 
 class Passwords(Section):
-    """What a chosen password is compared with besides our own rules: a file of breached ones; empty for none."""
+    """What a chosen password is compared with in addition to our own rules: a file of breached ones; empty for none."""
 
     breached_file: str
 
@@ -240,7 +240,7 @@ class Invitations(Section):
 
 
 class Sharing(Section):
-    """How long an authorisation lasts, in days, unless the client asks for less."""
+    """How long an authorisation lasts, in days, unless the client requests less."""
 
     default_days: Annotated[int, Field(ge=1, le=3650)]
 
@@ -248,8 +248,8 @@ class Sharing(Section):
 class Fetch(Section):
     """Outbound HTTP requests. The switches are for tests; production refuses them.
 
-    Which hosts may have a private address depends on who named them: `operator_private_hosts` for what these settings
-    or an operator's command name, `partner_private_hosts` for what a client registered.
+    Which hosts may have a private IP address depends on who named them: `operator_private_hosts` for what these
+    settings or an operator's command name, `partner_private_hosts` for what a client registered.
     """
 
     timeout: Annotated[float, Field(gt=0, le=60)]
@@ -260,7 +260,7 @@ class Fetch(Section):
 
 
 class Audit(Section):
-    """Where checkpoints of the audit chain are written besides the database; empty: to the log alone."""
+    """Where checkpoints of the audit chain are written in addition to the database; empty: to the log alone."""
 
     checkpoints: str
 

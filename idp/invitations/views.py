@@ -27,7 +27,7 @@ def show(secret: str) -> ResponseReturnValue:
     pressed = request.form.get("answer")
     if pressed == "yes":
         start = answer.begin(secret)
-        return redirect(start.address if start.restarts else url_for(".show", secret=secret), 303)
+        return redirect(start.url if start.restarts else url_for(".show", secret=secret), 303)
     if pressed == "not_for_us":
         answer.decline(secret)
         return redirect(url_for(".declined"), 303)

@@ -64,8 +64,8 @@ class Key:
 
     def private(self) -> Jwk:
         """The private key. Raises `UnsealError`."""
-        opened = runtime.sealer().unseal(self.sealed, where=_sealing_context(self.kid))
-        return _load(self.alg, json.loads(opened))
+        private_jwk = runtime.sealer().unseal(self.sealed, where=_sealing_context(self.kid))
+        return _load(self.alg, json.loads(private_jwk))
 
 
 def generate(alg: str, signs_from: datetime) -> SigningKey:

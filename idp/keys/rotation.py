@@ -1,6 +1,6 @@
 """Create, rotate and retire keys. Timestamps decide what a key does, so no job has to run at a certain time.
 
-`rotate` publishes a successor and says when it takes over; until then the old key signs, and after that it
+`rotate` publishes a successor and sets the time at which it takes over; until then the old key signs, and after that it
 verifies until its last token has expired. All in one transaction: a crash leaves the ring as it was.
 """
 

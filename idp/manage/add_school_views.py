@@ -94,7 +94,7 @@ def _show_or_add(school: School, return_to: str | None, begun: Registration | No
         except add_school.TooManySchools as error:
             form.show_refusal(error)
         except signup.CompletedAlready:
-            return redirect(form_drafts.request_address(), 303)
+            return redirect(form_drafts.request_url(), 303)
     page = render_template(
         "onboarding/add.html", form=form, school=school, person=current_user.person,
         partner=origin.find_by_path(return_to),

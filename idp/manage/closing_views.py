@@ -68,7 +68,7 @@ def continue_sharing(release_id: str) -> ResponseReturnValue:
     form = DeclarationForm()
     if "second_step" in request.form:
         form_drafts.save()
-        return redirect(url_for("manage.security.second_step", next=form_drafts.form_address(), reason="data"), 303)
+        return redirect(url_for("manage.security.second_step", next=form_drafts.form_url(), reason="data"), 303)
     if request.method == "POST" and _record_decision(offer, form):
         flash("Your school now shares with the services that you ticked.", "success")
         return redirect(url_for("manage.home"), 303)

@@ -48,7 +48,7 @@ def renew(client_id: str) -> ResponseReturnValue:
         flash(f"There is nothing to renew: your school{lasts} until {shared.until}.", "info")
         return redirect(url_for("manage.home"), 303)
     if "second_step" in request.form:
-        return redirect(url_for("manage.security.second_step", next=form_drafts.form_address(), reason="data"), 303)
+        return redirect(url_for("manage.security.second_step", next=form_drafts.form_url(), reason="data"), 303)
     if request.method == "POST":
         given = renewal.renew(
             member.estab_id, client_id, replaces=request.form.get("replaces", ""), by=member,
@@ -79,7 +79,7 @@ def review(client_id: str) -> ResponseReturnValue:
     form, ticked = DeclarationForm(), frozenset(request.form.getlist("area"))
     if "second_step" in request.form:
         form_drafts.save()
-        return redirect(url_for("manage.security.second_step", next=form_drafts.form_address(), reason="data"), 303)
+        return redirect(url_for("manage.security.second_step", next=form_drafts.form_url(), reason="data"), 303)
     if request.method == "POST" and _record_decision(client_id, member, form, ticked):
         message = "does not agree to more than before" if "decline" in request.form else "has agreed to it"
         flash(f"Your school {message}: {shared.name}.", "success")
@@ -156,4 +156,4 @@ def another_school() -> ResponseReturnValue | None:
         return None
     if all(own.estab.estab_id != school for own in people.active_memberships(current_user.person)):
         raise NotFound(reason="a school that the person does not act for")
-    return redirect(url_for("signin.schools.choose", next=form_drafts.form_address()), 303)
+    return redirect(url_for("signin.schools.choose", next=form_drafts.form_url()), 303)

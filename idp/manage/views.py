@@ -104,7 +104,7 @@ def change_sharing(client_id: str) -> ResponseReturnValue:
     ticked_now, second_step = choice.chosen(request.form.getlist("area")), current_user.has_second_step
     if "second_step" in request.form:
         form_drafts.save()
-        return redirect(url_for(".security.second_step", next=form_drafts.form_address(), reason="data"), 303)
+        return redirect(url_for(".security.second_step", next=form_drafts.form_url(), reason="data"), 303)
     if ticked_now != choice.ticked:
         new_scopes = choice.required | ticked_now
         authorise.change(member.estab_id, client_id, new_scopes, by=member, second_step=second_step)

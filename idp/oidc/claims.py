@@ -11,14 +11,15 @@ from typing import Any, Final, Literal, NamedTuple
 from idp.foundation import crypto, runtime
 from idp.foundation.scopes import CLAIMS, SCOPE_OF
 from idp.keys import ring
-from idp.oidc.clients.client import OAuthClient
+from idp.oidc.clients.oauth_client import OAuthClient
 from idp.oidc.errors import InvalidTarget
-from idp.partners import resources as apis
+from idp.partners import resources
 from idp.sharing.live import State
 
 Place = Literal["id_token", "access_token", "userinfo", "introspection"]
 
 PROTOCOL_CLAIMS: Final = ("iss", "sub", "aud", "exp", "iat", "auth_time", "acr", "amr", "sid")
+"""Claims of tokens that depend on no scope, as discovery lists them."""
 
 ESTABLISHMENT: Final = {"id": "001", "name": "Establishment"}
 """DfE Sign-in's category of every organisation that is a school."""
@@ -130,16 +131,16 @@ def _pseudonym(kind: str, client: OAuthClient, name: str) -> str:
 
 def check_resources(requested: Iterable[str], client: OAuthClient) -> frozenset[str]:
     """The resources of a request: ours, and those that serve a scope of the client's (RFC 8707 §2)."""
-    resources = frozenset(requested)
-    others = resources - {runtime.settings().server.issuer}
-    if others and not others <= apis.serving(client.registered.scopes | client.registered.client_scopes):
+    requested_resources = frozenset(requested)
+    others = requested_resources - {runtime.settings().server.issuer}
+    if others and not others <= resources.serving(client.registered.scopes | client.registered.client_scopes):
         raise InvalidTarget
-    return resources
+    return requested_resources
 
 
 def audience(resource: frozenset[str], granted: frozenset[str]) -> str | list[str]:
     """The audience of an access token for `granted`: us and the APIs of its scopes, or the requested resources."""
-    audiences = sorted(resource or {runtime.settings().server.issuer} | apis.serving(granted))
+    audiences = sorted(resource or {runtime.settings().server.issuer} | resources.serving(granted))
     return audiences[0] if len(audiences) == 1 else audiences
 
 

@@ -2,10 +2,10 @@
 
 Authlib raises an uncaught `ValueError` for a description with characters outside RFC 6749's set, and its own
 descriptions quote what was sent (protocol.md §4.2, 1). Ours name a known parameter and what is wrong with it. They
-quote what was sent only where it helps and is no secret (names of scopes, `aud`, `htu`), through
+quote what was sent only where it helps and is not a secret (names of scopes, `aud`, `htu`), through
 `descriptions.sanitise`.
 
-* OAuthError                 answered to the client, in JSON or at its redirect URI
+* OAuthError                 returned to the client, in JSON or at its redirect URI
 * NotToBeRedirected          a page: client or redirect URI are not proven
 * ServiceSwitchedOff         a page: the client is known, and disabled
 * StaleRequest               a page: the pending request is expired, spent, or of another browser
@@ -152,7 +152,7 @@ class TemporarilyUnavailable(OAuth2Error):  # type: ignore[misc]  # Authlib has 
 
 
 class NotToBeRedirected(Refusal):
-    """The client or its redirect URI is not proven, so the answer is a page for its developer.
+    """The client or its redirect URI is not proven, so the response is a page for its developer.
 
     `parameter` is the wrong one; `detail` says what is wrong with it.
     """
@@ -170,7 +170,7 @@ class NotToBeRedirected(Refusal):
 
 
 class ServiceSwitchedOff(NotToBeRedirected):
-    """The client or its company is disabled, which is no mistake in a link."""
+    """The client or its company is disabled, which is not a mistake in a link."""
 
     code, title = "service_switched_off", "This service is switched off at the moment"
     message = (
@@ -188,7 +188,7 @@ class ServiceSwitchedOff(NotToBeRedirected):
 class StaleRequest(Refusal):
     """A pending request that cannot be continued; `detail` tells the person what became of it.
 
-    `partner` is the name of the service that made it, and `way_back` an address there; None where unknown.
+    `partner` is the name of the service that made it, and `way_back` a URL there; None if unknown.
     """
 
     code, status, title = "request_expired", 400, "This sign-in cannot be continued"

@@ -22,7 +22,7 @@ from idp.sharing.live import State
 if TYPE_CHECKING:
     from flask import Request as FlaskRequest
 
-    from idp.oidc.clients.client import OAuthClient
+    from idp.oidc.clients.oauth_client import OAuthClient
 
 MAX_LENGTHS: Final = {
     "client_id": 255, "redirect_uri": 2048, "scope": 2048, "state": 4096, "claims": 4096, "nonce": 512,
@@ -160,7 +160,7 @@ class SentRequest:
     is_signed: bool
     """Whether the parameters came in a request object of the client."""
     proven_jkt: str | None
-    """The thumbprint of the key in the DPoP proof beside a pushed request."""
+    """The thumbprint of the key in the DPoP proof sent with a pushed request."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from idp.foundation.database import Base
 
 
 class AuthorizationRequest(Base):
-    """A pending request: pushed (RFC 9126) or stored on arrival. Spent when it is answered."""
+    """A pending request: pushed (RFC 9126) or stored on arrival. Used up by its response."""
 
     __tablename__ = "authorization_requests"
     __table_args__ = (
@@ -26,7 +26,7 @@ class AuthorizationRequest(Base):
     """The digest of the id in `urn:ietf:params:oauth:request_uri:<id>`."""
     client_id: Mapped[str] = mapped_column(ForeignKey("clients.id"))
     network: Mapped[str | None]
-    """The address it is counted under; None where the client authenticated and pushed it."""
+    """The network it is counted under (`bounds.network_of`); None if the client authenticated and pushed it."""
     params: Mapped[dict[str, Any]]
     """The authorization request's parameters, by name."""
     pushed: Mapped[bool]
@@ -83,7 +83,7 @@ class DeviceCode(Base):
     """A keyed digest (HMAC) of the user code, because all combinations of eight letters can be tried."""
     client_id: Mapped[str] = mapped_column(ForeignKey("clients.id"))
     network: Mapped[str | None]
-    """The address it is counted under; None where the client authenticated."""
+    """The network it is counted under (`bounds.network_of`); None if the client authenticated."""
     scopes: Mapped[frozenset[str]]
     resource: Mapped[frozenset[str]]
     interval: Mapped[int]

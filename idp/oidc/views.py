@@ -118,7 +118,7 @@ def logout() -> ResponseReturnValue:
 
 @bp.post("/oauth/logout/confirm")
 @security.anyone
-@form_drafts.form_shown_at(logout_endpoint.question_address)
+@form_drafts.form_shown_at(logout_endpoint.question_url)
 def confirm_logout() -> ResponseReturnValue:
     """The person's decision whether to sign out."""
     return logout_endpoint.confirm()
@@ -128,7 +128,7 @@ def confirm_logout() -> ResponseReturnValue:
 @security.client
 @limiter.limit(at_most(120, "minute"))
 def authorize_device() -> ResponseReturnValue:
-    """A device asks for a pair of codes (RFC 8628 §3.1)."""
+    """The device authorization endpoint (RFC 8628 §3.1)."""
     return device_endpoint.authorize(request)
 
 

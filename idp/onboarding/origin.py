@@ -41,6 +41,6 @@ def return_link(registration: Registration, browser: bytes | None) -> ReturnLink
     is_fresh = registration.created_at + timedelta(seconds=runtime.settings().tokens.interaction) > clock.now()
     if registration.return_to and is_fresh and registration.began_in(browser):
         return ReturnLink(partner.name, registration.return_to, "resume")
-    if not partner.address:
+    if not partner.url:
         return None
-    return ReturnLink(partner.name, partner.address, "restart" if partner.restarts else "website")
+    return ReturnLink(partner.name, partner.url, "restart" if partner.restarts else "website")

@@ -363,7 +363,7 @@ def _redirect_with_account(add_page: str, email: str | None = None) -> ResponseR
     """
     if "sign_in" in request.form:
         form_drafts.save()
-        return redirect(url_for("signin.sign_in", next=form_drafts.request_address()), 303)
+        return redirect(url_for("signin.sign_in", next=form_drafts.request_url()), 303)
     if request.method != "GET" or getattr(current_user, "kind", None) != "administrator":
         return None
     has_address = email is None or current_user.person.email_folded == people.fold_email(email)

@@ -23,7 +23,7 @@ _TEXT_COLUMNS = (
 def commands() -> None:
     """List messages that were not sent, and retry those that failed.
 
-    `idp worker` delivers; it retries by itself for as long as the setting outbox.give_up_hours says.
+    `idp worker` delivers; it retries by itself for as long as the setting outbox.give_up_hours allows.
     """
 
 
@@ -67,4 +67,4 @@ def retry(ids: tuple[str, ...]) -> None:
     """Send failed messages again: all that are named, or none if the link in one of them has expired."""
     for message_id in ids:
         deliver.retry(message_id)
-    click.echo(f"{len(ids)} will be tried again.")
+    click.echo(f"{len(ids)} message{'' if len(ids) == 1 else 's'} will be retried.")

@@ -22,8 +22,8 @@ from idp.foundation import clock, runtime
 from idp.foundation.database import lock, session
 from idp.foundation.errors import NotFound, Refusal
 from idp.outbox import channels, events, post
-from idp.outbox.letter import Letter, NotSent, PermanentFailure, ServerUnreachable, TemporaryFailure
 from idp.outbox.models import Message
+from idp.outbox.outgoing import NotSent, OutgoingMessage, PermanentFailure, ServerUnreachable, TemporaryFailure
 
 Work = Callable[[], AbstractContextManager[Any]]
 """Opens one transaction: `partial(transactions.transaction, app)`."""
@@ -36,8 +36,9 @@ LEASE: Final = timedelta(minutes=5)
 MAX_ROUND_SECONDS: Final = 120.0
 """A round stops after this, well before the lease ends, so that no other worker leases its messages."""
 FIRST_WAIT_SECONDS: Final = 5.0
+"""Seconds between the first failure and the second attempt."""
 MAX_WAIT_SECONDS: Final = 600.0
-"""The longest time between two tries, which doubles from `FIRST_WAIT_SECONDS` on."""
+"""The longest time between two attempts, which doubles from `FIRST_WAIT_SECONDS` on."""
 
 _log = structlog.get_logger("idp.outbox")
 
@@ -69,24 +70,24 @@ def run_once(work: Work, kind: str, *, stopping: Callable[[], bool] = lambda: Fa
     Ends early, and releases messages that were not tried, when it takes too long or `stopping` returns true.
     """
     with work():
-        letters = deque(_lease(kind))
+        batch = deque(_lease(kind))
         settings = runtime.settings()
-    due = len(letters)
+    due = len(batch)
     if not due:
         return 0
     stop_at = time.monotonic() + MAX_ROUND_SECONDS
     try:
         with channels.open_channel(kind, settings) as send:
-            while letters and time.monotonic() < stop_at and not stopping():
-                outcome = _try_to_send(work, send, letters[0])
+            while batch and time.monotonic() < stop_at and not stopping():
+                outcome = _try_to_send(work, send, batch[0])
                 if isinstance(outcome, ServerUnreachable):
                     raise outcome
-                _settle(work, letters.popleft(), outcome)
+                _settle(work, batch.popleft(), outcome)
     except ServerUnreachable as error:
-        while letters:
-            _settle(work, letters.popleft(), error)
-    for letter in letters:
-        _release(work, letter)
+        while batch:
+            _settle(work, batch.popleft(), error)
+    for outgoing in batch:
+        _release(work, outgoing)
     return due
 
 
@@ -105,7 +106,7 @@ def retry(message_id: str) -> None:
     message.give_up_at = now + timedelta(hours=runtime.settings().outbox.give_up_hours)
 
 
-def _lease(kind: str) -> Sequence[Letter]:
+def _lease(kind: str) -> Sequence[OutgoingMessage]:
     """Lease due messages for `LEASE`. PostgreSQL skips rows that another worker is leasing; SQLite has one writer."""
     now = clock.now()
     statement = (
@@ -120,13 +121,13 @@ def _lease(kind: str) -> Sequence[Letter]:
         statement = statement.where(~_is_being_delivered(now))
     leased = []
     for message in session().scalars(statement):
-        if letter := _open(message, now):
+        if outgoing := _open(message, now):
             message.leased_until, message.attempts = now + LEASE, message.attempts + 1
-            leased.append(letter)
+            leased.append(outgoing)
     return leased
 
 
-def _open(message: Message, now: datetime) -> Letter | None:
+def _open(message: Message, now: datetime) -> OutgoingMessage | None:
     """The decrypted message; None if it has expired or cannot be read, and so has failed.
 
     A row that is broken does not keep the following ones from being sent.
@@ -156,24 +157,24 @@ def _is_being_delivered(now: datetime) -> Exists:
     return exists().where(*conditions, other_event.leased_until >= now)
 
 
-def _try_to_send(work: Work, send: channels.Send, letter: Letter) -> Sent | NotSent:
-    """Send `letter`; returns the error where it was not sent. An unexpected one must not delay the other messages."""
+def _try_to_send(work: Work, send: channels.Send, outgoing: OutgoingMessage) -> Sent | NotSent:
+    """Send `outgoing`; returns the error where it was not sent. An unexpected one must not delay the other messages."""
     try:
-        if letter.kind == EVENT:
+        if outgoing.kind == EVENT:
             with work():
-                letter = events.render(letter)
-        return Sent(send(letter))
+                outgoing = events.render(outgoing)
+        return Sent(send(outgoing))
     except NotSent as error:
         return error
     except Exception as error:  # noqa: BLE001  logged with its trace; the row says so too
-        _log.exception("could not be sent", kind=letter.kind, name=letter.name, row=letter.id)
+        _log.exception("could not be sent", kind=outgoing.kind, name=outgoing.name, row=outgoing.id)
         return TemporaryFailure(f"an internal error: {type(error).__name__}")
 
 
-def _settle(work: Work, letter: Letter, outcome: Sent | NotSent) -> None:
+def _settle(work: Work, outgoing: OutgoingMessage, outcome: Sent | NotSent) -> None:
     """Record the result of one message. A receipt that has come already takes precedence."""
     with work():
-        message = lock(Message, letter.id)
+        message = lock(Message, outgoing.id)
         if message is None:
             return
         if isinstance(outcome, Sent):
@@ -187,10 +188,10 @@ def _settle(work: Work, letter: Letter, outcome: Sent | NotSent) -> None:
             _mark_not_sent(message, outcome)
 
 
-def _release(work: Work, letter: Letter) -> None:
+def _release(work: Work, outgoing: OutgoingMessage) -> None:
     """Release a message that was leased and not tried."""
     with work():
-        message = session().get(Message, letter.id)
+        message = session().get(Message, outgoing.id)
         if message is not None:
             message.leased_until, message.attempts = None, message.attempts - 1
 
@@ -225,7 +226,7 @@ def _most_attempts(message: Message) -> int:
 
 
 def _postpone(message: Message, until: datetime) -> None:
-    """Postpone the other events of a client that does not answer."""
+    """Postpone the other events of a client that does not respond."""
     statement = update(Message).where(*_undelivered(message), Message.due_at < until).values(due_at=until)
     session().execute(statement.execution_options(synchronize_session=False))
 
@@ -237,6 +238,6 @@ def _undelivered(message: Message) -> tuple[ColumnElement[bool], ...]:
 
 
 def seconds_until_retry(attempts: int) -> float:
-    """Seconds until the next try: doubling, with random jitter in the upper half, so that retries spread out."""
+    """Seconds until the next attempt: doubling, with random jitter in the upper half, so that retries spread out."""
     max_wait = min(FIRST_WAIT_SECONDS * float(2 ** (attempts - 1)), MAX_WAIT_SECONDS)
     return max_wait * (0.5 + secrets.randbelow(1000) / 2000)

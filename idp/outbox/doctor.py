@@ -28,7 +28,7 @@ ADVICE: Final = {
 
 
 def outbox() -> Iterator[Finding]:
-    """Check that no message has failed or waits long, and find why: no worker, or a receiver that does not answer."""
+    """Check that no message has failed or waits long, and find why: no worker, or a receiver that does not respond."""
     before = clock.now() - timedelta(minutes=5)
     is_late = or_(Message.due_at < before, and_(Message.attempts > 0, Message.created_at < before))
     waiting = select(Message).where(Message.sent_at.is_(None), Message.failed_at.is_(None), is_late)

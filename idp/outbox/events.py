@@ -7,10 +7,10 @@ import json
 from dataclasses import replace
 
 from idp.foundation import runtime
-from idp.outbox.letter import Letter
+from idp.outbox.outgoing import OutgoingMessage
 
 
-def render(letter: Letter) -> Letter:
-    """`letter`, ready to be sent; call it in a transaction. Raises `NotSent`."""
-    body, content_type = runtime.ports().event_bodies[letter.name](letter.id, json.loads(letter.text))
-    return replace(letter, text=body, content_type=content_type)
+def render(outgoing: OutgoingMessage) -> OutgoingMessage:
+    """`outgoing`, ready to be sent; call it in a transaction. Raises `NotSent`."""
+    body, content_type = runtime.ports().event_bodies[outgoing.name](outgoing.id, json.loads(outgoing.text))
+    return replace(outgoing, text=body, content_type=content_type)

@@ -5,34 +5,34 @@ from email.policy import SMTP
 from urllib.parse import urlsplit
 
 from idp.foundation.settings import Settings
-from idp.outbox.letter import Letter
+from idp.outbox.outgoing import OutgoingMessage
 
 
-def mail(letter: Letter, settings: Settings) -> EmailMessage:
+def mail(outgoing: OutgoingMessage, settings: Settings) -> EmailMessage:
     """The message. Its `Message-ID` and `Date` are those of the row, so that a message sent twice is recognised.
 
     `Auto-Submitted` (RFC 3834) keeps out-of-office replies away. A line break in a header is a `ValueError`.
     """
-    message = _with_headers(letter, settings.mail.sender, settings)
-    message["Subject"] = letter.subject
+    message = _with_headers(outgoing, settings.mail.sender, settings)
+    message["Subject"] = outgoing.subject
     message["Auto-Submitted"] = "auto-generated"
-    message.set_content(letter.text)
-    message.add_alternative(letter.html, subtype="html")
+    message.set_content(outgoing.text)
+    message.add_alternative(outgoing.html, subtype="html")
     return message
 
 
-def text_message(letter: Letter, settings: Settings) -> EmailMessage:
+def text_message(outgoing: OutgoingMessage, settings: Settings) -> EmailMessage:
     """A text message for the demonstration's mailbox, marked by `X-Channel: sms`."""
-    message = _with_headers(letter, settings.sms.sender, settings)
+    message = _with_headers(outgoing, settings.sms.sender, settings)
     message["X-Channel"] = "sms"
-    message.set_content(letter.text)
+    message.set_content(outgoing.text)
     return message
 
 
-def _with_headers(letter: Letter, sender: str, settings: Settings) -> EmailMessage:
+def _with_headers(outgoing: OutgoingMessage, sender: str, settings: Settings) -> EmailMessage:
     message = EmailMessage(policy=SMTP)
     message["From"] = sender
-    message["To"] = letter.to
-    message["Date"] = letter.created_at
-    message["Message-ID"] = f"<{letter.id}@{urlsplit(settings.server.issuer).hostname}>"
+    message["To"] = outgoing.to
+    message["Date"] = outgoing.created_at
+    message["Message-ID"] = f"<{outgoing.id}@{urlsplit(settings.server.issuer).hostname}>"
     return message

@@ -11,7 +11,7 @@ _DUE = text("sent_at IS NULL AND failed_at IS NULL")
 
 
 class Message(Base):
-    """An e-mail, text message or event, written in the transaction of what it tells about."""
+    """An e-mail, text message or event, stored in the transaction of the change that it reports."""
 
     __tablename__ = "outbox"
     __table_args__ = (
@@ -26,7 +26,7 @@ class Message(Base):
     name: Mapped[str]
     """The template: `verify_email`, `sharing_receipt`, …"""
     recipient: Mapped[str | None]
-    """Address, number or URL; wiped with the body."""
+    """E-mail address, number or URL; wiped with the body."""
     sealed: Mapped[str | None]
     """The rendered message, sealed; wiped once sent."""
     estab: Mapped[str | None]

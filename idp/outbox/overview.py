@@ -7,7 +7,7 @@ from idp.outbox.models import Message
 
 
 def waiting(limit: int = 100) -> list[Message]:
-    """Messages that are due or will be tried again, the oldest `limit`."""
+    """Messages that are due or will be retried, the oldest `limit`."""
     statement = select(Message).where(Message.sent_at.is_(None), Message.failed_at.is_(None))
     return list(session().scalars(statement.order_by(Message.created_at, Message.id).limit(limit)))
 

@@ -14,8 +14,8 @@ from sqlalchemy import update
 
 from idp.foundation import clock, crypto, runtime
 from idp.foundation.database import session
-from idp.outbox.letter import Letter
 from idp.outbox.models import Message
+from idp.outbox.outgoing import OutgoingMessage
 
 RESERVED_DOMAIN: Final = ".invalid"
 """Mail to a host below this name, which no one can have (RFC 6761 §6.4), is never sent: fictional people have it."""
@@ -34,7 +34,7 @@ def email(
     discard: bool = False,
     **context: object,
 ) -> str:
-    """Post `mail/<name>` (.txt with a `subject` block, and .html) to one address; returns the message's id.
+    """Post `mail/<name>` (.txt with a `subject` block, and .html) to one e-mail address; returns the message's id.
 
     After `expires` it is not sent, and not before `held_until`. A message that was posted before with the same
     `deduplicate_as` and is not sent yet gets this content instead. With `discard` it costs the same work and is never
@@ -79,7 +79,7 @@ def sms(
 ) -> str:
     """Post the text message `sms/<name>.txt` to one number (E.164); returns the message's id.
 
-    After `expires` it is not sent; with `discard` never, as in `email`. Raises `ValueError` if `to` is no such number.
+    After `expires` it is not sent; with `discard` never, as in `email`. Raises `ValueError` if `to` has another form.
     """
     if not fullmatch(r"\+[1-9][0-9]{6,14}", to):
         raise ValueError("not a phone number in E.164")
@@ -88,23 +88,23 @@ def sms(
 
 
 def event(name: str, /, *, to: str, client: str, estab: str | None = None, **facts: str) -> str:
-    """Post the event `name` for a client to its address, an http or https URL; returns the message's id.
+    """Post the event `name` for a client to its http or https URL; returns the message's id.
 
     Only `facts` are stored: the body is rendered from them when it is sent (`events`), because it is signed and valid
-    for minutes only. Raises `ValueError` if `to` is not such an address.
+    for minutes only. Raises `ValueError` if `to` is not such a URL.
     """
     if not to.startswith(("https://", "http://")):
-        raise ValueError("not an address on the web")
+        raise ValueError("not a URL on the web")
     content = {"subject": "", "text": json.dumps(facts), "html": ""}
     return _store("event", name, to, content, expires=None, estab=estab, client=client)
 
 
-def unseal(message: Message) -> Letter:
+def unseal(message: Message) -> OutgoingMessage:
     """Decrypt `message`. Raises `UnsealError`, and `ValueError` if its content was deleted after it was sent."""
     if message.sealed is None or message.recipient is None:
         raise ValueError(f"{message.id} was wiped")
     content = json.loads(runtime.sealer().unseal(message.sealed, where=_sealing_context(message.id)))
-    return Letter(
+    return OutgoingMessage(
         message.id, message.kind, message.name, message.recipient, message.created_at,
         content["subject"], content["text"], content["html"],
     )  # fmt: skip

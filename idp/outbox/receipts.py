@@ -14,8 +14,8 @@ from idp.foundation.database import session
 from idp.foundation.errors import NotFound
 from idp.outbox.channels import RECEIPTS
 from idp.outbox.channels.callback import Callback, Receipt
-from idp.outbox.letter import NotSent
 from idp.outbox.models import Message
+from idp.outbox.outgoing import NotSent
 
 NOT_DELIVERED: Final = "not delivered"
 

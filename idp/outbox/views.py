@@ -1,4 +1,4 @@
-"""The callback address to which providers of text messages send delivery receipts (`outbox.receipts`)."""
+"""The callback URL to which providers of text messages send delivery receipts (`outbox.receipts`)."""
 
 from typing import Final
 

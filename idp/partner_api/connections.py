@@ -8,7 +8,7 @@ from typing import Final
 from sqlalchemy import ColumnElement, and_, not_, or_, true
 
 from idp.estabs.models import Estab
-from idp.partner_api.answers import Connection
+from idp.partner_api.responses import Connection
 from idp.partners.snapshots import Snapshot
 from idp.sharing.client_schools import ClientSchool, has_status
 from idp.xporter import endpoints

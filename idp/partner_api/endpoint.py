@@ -7,8 +7,8 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from idp.foundation import clock
 from idp.oidc.tokens.access_tokens import Access
-from idp.partner_api.answers import Answer, Verification
-from idp.partner_api.operations import InvalidParameter, NoQuery, operation
+from idp.partner_api.operations import InvalidRequest, NoQuery, operation
+from idp.partner_api.responses import ResponseBody, Verification
 from idp.partners import resources
 from idp.xporter import endpoints
 from idp.xporter.endpoints import SCOPE, Agent, Report
@@ -56,7 +56,7 @@ class EndpointReport(Struct, frozen=True, kw_only=True):
     ] = False
 
 
-class EndpointStatus(Answer, frozen=True, kw_only=True):
+class EndpointStatus(ResponseBody, frozen=True, kw_only=True):
     """How the school and its endpoint stand."""
 
     estab_id: str
@@ -73,7 +73,7 @@ class EndpointStatus(Answer, frozen=True, kw_only=True):
         bool, Meta(description="Whether the school has asked for an extract since the last one was reported.")
     ]
     resource: Annotated[
-        str | UnsetType, Meta(description="The address of XporterOnDemand; left out where there is none.")
+        str | UnsetType, Meta(description="The URL of XporterOnDemand; left out where there is none.")
     ] = UNSET
     connected_until: Annotated[
         datetime, Meta(description="When the school's agreement with the program ends, unless the school renews it.")
@@ -83,8 +83,8 @@ class EndpointStatus(Answer, frozen=True, kw_only=True):
 
 @operation(
     summary="Register the school's endpoint, or report in", method="PUT", query=NoQuery, body=EndpointReport,
-    answer=EndpointStatus, scope=SCOPE, for_endpoints=True, per_minute=REQUESTS_PER_MINUTE,
-    problems_of=("endpoint_exists", "endpoint_ended"),
+    response_body=EndpointStatus, scope=SCOPE, for_endpoints=True, per_minute=REQUESTS_PER_MINUTE,
+    problem_codes=("endpoint_exists", "endpoint_ended"),
 )  # fmt: skip
 def report_endpoint(access: Access, _query: NoQuery, body: EndpointReport) -> EndpointStatus:
     """For the program on a school's server, with a token from device authorization (RFC 8628) bound to its key.
@@ -100,7 +100,7 @@ def report_endpoint(access: Access, _query: NoQuery, body: EndpointReport) -> En
 
 
 @operation(
-    summary="Read the state of the school's endpoint", query=NoQuery, answer=EndpointStatus, scope=SCOPE,
+    summary="Read the state of the school's endpoint", query=NoQuery, response_body=EndpointStatus, scope=SCOPE,
     for_endpoints=True, per_minute=REQUESTS_PER_MINUTE,
 )  # fmt: skip
 def read_endpoint(access: Access, _query: NoQuery) -> EndpointStatus:
@@ -109,7 +109,7 @@ def read_endpoint(access: Access, _query: NoQuery) -> EndpointStatus:
 
 
 @operation(
-    summary="Remove the school's endpoint", method="DELETE", query=NoQuery, answer=None, status=204, scope=SCOPE,
+    summary="Remove the school's endpoint", method="DELETE", query=NoQuery, response_body=None, status=204, scope=SCOPE,
     for_endpoints=True, per_minute=REQUESTS_PER_MINUTE,
 )  # fmt: skip
 def remove_endpoint(access: Access, _query: NoQuery) -> None:
@@ -146,4 +146,4 @@ def _stored(value: Struct | None, moment: str) -> dict[str, Any] | None:
     try:
         return members | {moment: members[moment].astimezone(UTC).isoformat()}
     except OverflowError as error:
-        raise InvalidParameter(f"{moment}: is too early or too late", reason=moment) from error
+        raise InvalidRequest(f"{moment}: is too early or too late", reason=moment) from error

@@ -5,8 +5,8 @@ from typing import Annotated, Final
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from idp.oidc.tokens.access_tokens import Access
-from idp.partner_api.answers import Answer
 from idp.partner_api.operations import NoQuery, operation
+from idp.partner_api.responses import ResponseBody
 from idp.partner_events import poll, streams
 
 SCOPE: Final = "events"
@@ -30,7 +30,8 @@ class PollRequest(Struct, frozen=True, kw_only=True):
         Annotated[int, Meta(ge=0, description="The most events to send, 100 if left out; 0 for none.")] | UnsetType
     ) = field(name="maxEvents", default=UNSET)
     return_immediately: Annotated[
-        bool, Meta(description="We always answer at once, with no events if there are none: ask again after a while.")
+        bool,
+        Meta(description="We always respond at once, with no events if there are none: ask again after a while."),
     ] = field(name="returnImmediately", default=True)
     ack: Annotated[
         tuple[Jti, ...], Meta(max_length=MAX_JTIS, description="The `jti` of each event that you have stored.")
@@ -41,7 +42,7 @@ class PollRequest(Struct, frozen=True, kw_only=True):
     ] = field(name="setErrs", default_factory=dict)
 
 
-class Polled(Answer, frozen=True, kw_only=True):
+class Polled(ResponseBody, frozen=True, kw_only=True):
     """The next events (RFC 8936 section 2.3)."""
 
     sets: Annotated[
@@ -54,20 +55,20 @@ class Polled(Answer, frozen=True, kw_only=True):
 
 
 class VerificationRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What the event will say."""
+    """What the event will contain."""
 
     state: Annotated[str, Meta(max_length=255, description="Returned as `state` of the event.")] = ""
 
 
-class Verification(Answer, frozen=True, kw_only=True):
+class Verification(ResponseBody, frozen=True, kw_only=True):
     """The event that is on its way."""
 
     jti: str
 
 
 @operation(
-    summary="Fetch events", method="POST", query=NoQuery, body=PollRequest, answer=Polled, scope=SCOPE, per_minute=600,
-    problems_of=("no_event_stream",),
+    summary="Fetch events", method="POST", query=NoQuery, body=PollRequest, response_body=Polled, scope=SCOPE,
+    per_minute=600, problem_codes=("no_event_stream",),
 )  # fmt: skip
 def poll_events(access: Access, _query: NoQuery, body: PollRequest) -> Polled:
     """For an application that is registered for `urn:ietf:rfc:8936`; `/events` explains each kind of event.
@@ -82,8 +83,8 @@ def poll_events(access: Access, _query: NoQuery, body: PollRequest) -> Polled:
 
 
 @operation(
-    summary="Have an event sent to you", method="POST", query=NoQuery, body=VerificationRequest, answer=Verification,
-    status=202, scope=SCOPE, per_minute=10, problems_of=("no_event_stream",),
+    summary="Have an event sent to you", method="POST", query=NoQuery, body=VerificationRequest,
+    response_body=Verification, status=202, scope=SCOPE, per_minute=10, problem_codes=("no_event_stream",),
 )  # fmt: skip
 def verify_events(access: Access, _query: NoQuery, body: VerificationRequest) -> Verification:
     """It has only your `state`, and arrives as all others do: pushed to you, or when you ask for events."""

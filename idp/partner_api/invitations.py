@@ -10,15 +10,19 @@ from idp.foundation import scopes
 from idp.invitations import invite, states, targets
 from idp.invitations.states import Status
 from idp.oidc.tokens.access_tokens import Access
-from idp.partner_api.answers import Contact, Invitation, Invitations, State
-from idp.partner_api.operations import InvalidParameter, NoQuery, operation
+from idp.partner_api.operations import InvalidRequest, NoQuery, operation
+from idp.partner_api.responses import Contact, Invitation, Invitations, State
 from idp.schools.models import School
 
 SCOPE: Final = "invitations"
 IDEMPOTENCY_KEY: Final = "Idempotency-Key"
+"""The header that makes a repeated request harmless."""
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+"""The start of the times in cursors."""
 ENDED_PROBLEMS: Final = ("invitation_over",)
+"""Problem codes of operations on an invitation that has ended."""
 SENDING_PROBLEMS: Final = ("school_not_open", "too_many_invitations", "too_many_mails")
+"""Problem codes of operations that send an invitation."""
 
 
 class NewInvitation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -60,13 +64,13 @@ class InvitationsQuery(Struct, frozen=True, kw_only=True):
 
 
 @operation(
-    summary="Invite a school", method="POST", query=NoQuery, body=NewInvitation, answer=Invitation, status=201,
+    summary="Invite a school", method="POST", query=NoQuery, body=NewInvitation, response_body=Invitation, status=201,
     scope=SCOPE, per_minute=120,
     headers={
         IDEMPOTENCY_KEY: "Your key for this invitation, 1 to 255 characters. "
         "The same request with the same key makes one."
     },
-    problems_of=("invalid_invitation", "school_unknown", *SENDING_PROBLEMS, "idempotency_key_reused"),
+    problem_codes=("invalid_invitation", "school_unknown", *SENDING_PROBLEMS, "idempotency_key_reused"),
 )  # fmt: skip
 def invite_school(access: Access, _query: NoQuery, body: NewInvitation, headers: Mapping[str, str]) -> Invitation:
     """We write to the contact, with a link to a page that says who you are and what you ask for.
@@ -97,7 +101,7 @@ def invite_school(access: Access, _query: NoQuery, body: NewInvitation, headers:
 
 
 @operation(
-    summary="List your invitations", query=InvitationsQuery, answer=Invitations, scope=SCOPE, per_minute=600,
+    summary="List your invitations", query=InvitationsQuery, response_body=Invitations, scope=SCOPE, per_minute=600,
 )  # fmt: skip
 def list_invitations(access: Access, query: InvitationsQuery) -> Invitations:
     """In the order in which they were made, a page at a time. We delete them some weeks after they expired."""
@@ -107,15 +111,15 @@ def list_invitations(access: Access, query: InvitationsQuery) -> Invitations:
     return Invitations(invitations=tuple(map(to_invitation, shown)), next=_cursor(shown[-1]) if has_more else UNSET)
 
 
-@operation(summary="Read an invitation", query=NoQuery, answer=Invitation, scope=SCOPE, per_minute=1200)
+@operation(summary="Read an invitation", query=NoQuery, response_body=Invitation, scope=SCOPE, per_minute=1200)
 def read_invitation(access: Access, _query: NoQuery, invitation_id: str) -> Invitation:
     """One of your invitations; 404 for every other."""
     return to_invitation(states.find(access.client.id, invitation_id))
 
 
 @operation(
-    summary="Send an invitation again", method="POST", query=NoQuery, answer=Invitation, scope=SCOPE, per_minute=120,
-    problems_of=(*ENDED_PROBLEMS, *SENDING_PROBLEMS),
+    summary="Send an invitation again", method="POST", query=NoQuery, response_body=Invitation, scope=SCOPE,
+    per_minute=120, problem_codes=(*ENDED_PROBLEMS, *SENDING_PROBLEMS),
 )  # fmt: skip
 def resend_invitation(access: Access, _query: NoQuery, invitation_id: str) -> Invitation:
     """To the person who has it now, with a new link that works for the full time; the old one stops working.
@@ -126,8 +130,8 @@ def resend_invitation(access: Access, _query: NoQuery, invitation_id: str) -> In
 
 
 @operation(
-    summary="Cancel an invitation", method="POST", query=NoQuery, answer=Invitation, scope=SCOPE, per_minute=600,
-    problems_of=ENDED_PROBLEMS,
+    summary="Cancel an invitation", method="POST", query=NoQuery, response_body=Invitation, scope=SCOPE, per_minute=600,
+    problem_codes=ENDED_PROBLEMS,
 )  # fmt: skip
 def cancel_invitation(access: Access, _query: NoQuery, invitation_id: str) -> Invitation:
     """Its link stops working, and its page says that you have cancelled it. Repeating this changes nothing."""
@@ -135,7 +139,7 @@ def cancel_invitation(access: Access, _query: NoQuery, invitation_id: str) -> In
 
 
 def to_invitation(status: Status) -> Invitation:
-    """The invitation as it is answered."""
+    """The invitation as responses contain it."""
     row, forwarded_to = status.invitation, None
     if row.disclosed_name is not None and row.disclosed_email is not None:
         forwarded_to = Contact(name=row.disclosed_name, email=row.disclosed_email)
@@ -166,5 +170,5 @@ def _read_cursor(text: str) -> states.Cursor:
     try:
         made_at = EPOCH + timedelta(microseconds=int(number))
     except OverflowError as error:
-        raise InvalidParameter("cursor: is none of ours", reason="cursor") from error
+        raise InvalidRequest("cursor: was not issued by us", reason="cursor") from error
     return made_at, last

@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 description of the API, made from the types of its answers and parameters."""
+"""The OpenAPI 3.1 description of the API, made from the types of its responses and parameters."""
 
 import re
 from collections import defaultdict
@@ -11,8 +11,8 @@ from flask import current_app
 
 from idp.foundation import runtime, scopes
 from idp.partner_api import problems
-from idp.partner_api.answers import Problem
 from idp.partner_api.operations import JSON, OPERATIONS, Operation
+from idp.partner_api.responses import Problem
 
 SCHEMAS: Final = "#/components/schemas/{name}"
 DESCRIPTION: Final = (
@@ -26,9 +26,9 @@ _PATH_PARAMETER: Final = re.compile(r"<(\w+)>")
 def document() -> dict[str, Any]:
     """The whole description."""
     settings, declared, catalogue = runtime.settings(), _paths(), scopes.catalogue()
-    answers = [operation.answer for _, operation in declared if operation.answer is not None]
+    response_bodies = [operation.response_body for _, operation in declared if operation.response_body is not None]
     bodies = [operation.body for _, operation in declared if operation.body is not None]
-    _, schemas = msgspec.json.schema_components([*answers, *bodies, Problem], ref_template=SCHEMAS)
+    _, schemas = msgspec.json.schema_components([*response_bodies, *bodies, Problem], ref_template=SCHEMAS)
     paths: dict[str, dict[str, Any]] = defaultdict(dict)
     for path, operation in declared:
         paths[_PATH_PARAMETER.sub(r"{\1}", path)][operation.method.lower()] = _describe(path, operation)
@@ -73,8 +73,9 @@ def _describe(path: str, operation: Operation) -> dict[str, Any]:
         statuses = ["invalid_request", "invalid_token", "insufficient_scope", *statuses]
     if in_path := _PATH_PARAMETER.findall(path):
         statuses.append("not_found")
-    statuses += operation.problems
-    answer = {} if operation.answer is None else {"content": {JSON: {"schema": _reference(operation.answer)}}}
+    statuses += operation.problem_codes
+    body = operation.response_body
+    content = {} if body is None else {"content": {JSON: {"schema": _reference(body)}}}
     described: dict[str, Any] = {
         "operationId": operation.name,
         "summary": operation.summary,
@@ -82,13 +83,13 @@ def _describe(path: str, operation: Operation) -> dict[str, Any]:
         "security": _security(operation),
         "parameters": [*_in_path(in_path), *_in_query(operation.query), *_in_headers(operation.headers)],
         "responses": {
-            str(operation.status): {"description": operation.summary, **answer},
+            str(operation.status): {"description": operation.summary, **content},
             **_problems(statuses),
         },
     }
     if operation.method == "GET":
         described["responses"]["304"] = {
-            "description": "Not changed since the answer whose `ETag` was sent in `If-None-Match`."
+            "description": "Not changed since the response whose `ETag` was sent in `If-None-Match`."
         }
     if operation.body is not None:
         described["requestBody"] = {"required": True, "content": {JSON: {"schema": _reference(operation.body)}}}

@@ -1,4 +1,4 @@
-"""What an operation of the API is: declared at its view, enforced at each request, and described by `openapi`."""
+"""Operations of the API: declared at their views, enforced at each request, and described by `openapi`."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,30 +13,31 @@ from idp.foundation.errors import BadRequest
 from idp.foundation.web import security, throttle
 from idp.foundation.web.transactions import autocommit
 from idp.oidc import errors
+from idp.oidc.authorization_server import MAX_BODY_BYTES
 from idp.oidc.clients import dpop
 from idp.oidc.endpoints import presented_token
-from idp.oidc.server import MAX_BODY_BYTES
 from idp.oidc.tokens.access_tokens import Access
 from idp.partner_api import problems, validation_errors
-from idp.partner_api.answers import Answer
+from idp.partner_api.responses import ResponseBody
 
-QueryT = TypeVar("QueryT", bound=Struct)
+StructT = TypeVar("StructT", bound=Struct)
 JSON: Final = "application/json"
+"""The media type of bodies and responses."""
 NO_HEADERS: Final[Mapping[str, str]] = {}
 CACHE_SECONDS: Final = 300
 """How long documents that are the same for all callers may be stored."""
-Handler = Callable[..., Answer | None]
+Handler = Callable[..., ResponseBody | None]
 
 
-class InvalidParameter(BadRequest):
-    """A parameter that cannot be read."""
+class InvalidRequest(BadRequest):
+    """A parameter, header or body that cannot be read."""
 
     code = "invalid_request"
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One method of one address."""
+    """One HTTP method of one path."""
 
     name: str
     summary: str
@@ -44,23 +45,23 @@ class Operation:
     method: str
     """`GET`, or another method if the operation changes something."""
     query: type[Struct]
-    """The parameters of the query; those that it does not name are ignored."""
+    """The parameters of the query; unknown ones are ignored."""
     body: type[Struct] | None
-    """The JSON document that comes with it."""
+    """The JSON document of the request; None if it has no body."""
     status: int
-    """The status of the answer."""
+    """The status of a successful response."""
     headers: Mapping[str, str]
-    """Headers that it reads, and their meaning."""
-    problems: tuple[str, ...]
-    """Kinds of problems of its own."""
-    answer: type[Answer] | None
-    """None where it has no body (RFC 9110 §15.3.5)."""
+    """Request headers that it reads, and their meaning."""
+    problem_codes: tuple[str, ...]
+    """Problem codes that only this operation returns."""
+    response_body: type[ResponseBody] | None
+    """None if the response has no body (RFC 9110 §15.3.5)."""
     scope: str
-    """What the client's own token has to cover; empty where any of its own scopes is enough."""
+    """The scope that the client's own token must cover; empty if a token of the client with any scope is accepted."""
     for_schools: bool
     """Whether a token that was issued under a school's authorisation may be used too."""
     per_minute: int
-    """Requests a minute that one client may send; one school's endpoint; or one address where no token is needed."""
+    """Requests a minute for each client; each school if `for_endpoints`; each IP address if `public`."""
     public: bool = False
     """Whether it needs no token."""
     for_endpoints: bool = False
@@ -76,39 +77,40 @@ OPERATIONS: Final[dict[str, Operation]] = {}
 
 
 def operation(
-    *, summary: str, query: type[Struct], answer: type[Answer] | None, scope: str, per_minute: int,
+    *, summary: str, query: type[Struct], response_body: type[ResponseBody] | None, scope: str, per_minute: int,
     for_schools: bool = False, for_endpoints: bool = False, method: str = "GET", body: type[Struct] | None = None,
-    status: int = 200, headers: Mapping[str, str] = NO_HEADERS, problems_of: tuple[str, ...] = (),
+    status: int = 200, headers: Mapping[str, str] = NO_HEADERS, problem_codes: tuple[str, ...] = (),
     max_body_bytes: int = MAX_BODY_BYTES,
 ) -> Callable[[Handler], security.View]:  # fmt: skip
-    """Make a view of a function `handler(access, query, **path) -> answer`, and declare its operation.
+    """Make a view of a function `handler(access, query, **path) -> response body`, and declare its operation.
 
-    With a `body`, or `headers`, `handler` gets an argument of that name. An answer to a GET has an `ETag`, and is 304
-    where the caller has it already (RFC 9110 §13.1.2).
+    With a `body`, or `headers`, `handler` gets an argument of that name. A response to a GET has an `ETag`, and is 304
+    if the caller has it already (RFC 9110 §13.1.2).
     """
 
     def decorator(handler: Handler) -> security.View:
-        description = (handler.__doc__ or "").strip()
         declared = Operation(
-            handler.__name__, summary, description, method, query, body, status, headers, problems_of, answer, scope,
-            for_schools, per_minute, for_endpoints=for_endpoints,
+            name=handler.__name__, summary=summary, description=(handler.__doc__ or "").strip(), method=method,
+            query=query, body=body, status=status, headers=headers, problem_codes=problem_codes,
+            response_body=response_body, scope=scope, for_schools=for_schools, for_endpoints=for_endpoints,
+            per_minute=per_minute,
         )  # fmt: skip
         OPERATIONS[declared.name] = declared
 
         @wraps(handler)
         def view(**path: str) -> Response:
             try:
-                access = _access(declared)
+                access = _authenticate(declared)
             except errors.OAuthError as error:
                 return problems.from_token_error(error, scope)
-            throttle.count(per_minute, declared.name, _counted_as(access, declared))
+            throttle.count(per_minute, declared.name, _throttle_key(access, declared))
             arguments: dict[str, object] = {} if body is None else {"body": _read_body(body, max_body_bytes)}
             if headers:
                 arguments["headers"] = {name: request.headers[name] for name in headers if name in request.headers}
-            answered = handler(access, read(query, request.args), **arguments, **path)
-            if answered is None:
+            content = handler(access, parse_query(query, request.args), **arguments, **path)
+            if content is None:
                 return dpop.with_nonce(Response(status=status))
-            response = Response(msgspec.json.encode(answered), status, content_type=JSON)
+            response = Response(msgspec.json.encode(content), status, content_type=JSON)
             return _conditional(response) if method == "GET" else dpop.with_nonce(response)
 
         security.csrf_exempt(guarded := security.client(autocommit(view) if method == "GET" else view))
@@ -118,18 +120,18 @@ def operation(
 
 
 def public_document(
-    *, summary: str, answer: type[Answer], per_minute: int
-) -> Callable[[Callable[[], Answer]], security.View]:
+    *, summary: str, response_body: type[ResponseBody], per_minute: int
+) -> Callable[[Callable[[], ResponseBody]], security.View]:
     """Make a view of a function that returns the same for all callers, and declare its operation.
 
-    Any cache may store the answer, and pages of any origin may read it.
+    Any cache may store the response, and pages of any origin may read it.
     """
 
-    def decorator(handler: Callable[[], Answer]) -> security.View:
+    def decorator(handler: Callable[[], ResponseBody]) -> security.View:
         declared = Operation(
-            handler.__name__, summary, (handler.__doc__ or "").strip(), "GET", NoQuery, None, 200, NO_HEADERS, (),
-            answer,
-            "", False, per_minute, public=True,
+            name=handler.__name__, summary=summary, description=(handler.__doc__ or "").strip(), method="GET",
+            query=NoQuery, body=None, status=200, headers=NO_HEADERS, problem_codes=(), response_body=response_body,
+            scope="", for_schools=False, per_minute=per_minute, public=True,
         )  # fmt: skip
         OPERATIONS[declared.name] = declared
 
@@ -146,44 +148,45 @@ def public_document(
     return decorator
 
 
-def read(kind: type[QueryT], values: Mapping[str, str]) -> QueryT:
-    """The parameters of a query, by their type. Raises `InvalidParameter` naming the first that is wrong or missing."""
+def parse_query(kind: type[StructT], values: Mapping[str, str]) -> StructT:
+    """The query's parameters as a `kind`. Raises `InvalidRequest` naming the first that is wrong or missing."""
     fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
     known = {name: value for name, value in values.items() if name in fields}
     for name, value in known.items():
         try:
             msgspec.convert(value, fields[name].type, strict=False)
         except msgspec.ValidationError as error:
-            _, words = validation_errors.explain(error, fields[name].type, is_parameter=True)
-            raise InvalidParameter(f"{name}: {words}", reason=name) from error
+            _, message = validation_errors.explain(error, fields[name].type, is_parameter=True)
+            raise InvalidRequest(f"{name}: {message}", reason=name) from error
     for name, field in fields.items():
         if field.required and name not in known:
-            raise InvalidParameter(f"{name}: is missing from the query", reason=name)
+            raise InvalidRequest(f"{name}: is missing from the query", reason=name)
     return msgspec.convert(known, kind, strict=False)
 
 
-def _read_body(kind: type[QueryT], max_bytes: int) -> QueryT:
-    """The JSON document of the request. Raises `InvalidParameter` naming what is wrong with it."""
+def _read_body(kind: type[StructT], max_bytes: int) -> StructT:
+    """The JSON document of the request as a `kind`. Raises `InvalidRequest` naming what is wrong with it."""
     request.max_content_length = max_bytes
     if request.mimetype != JSON:
-        raise InvalidParameter(f"Content-Type: must be {JSON}", reason=request.mimetype[:80])
+        raise InvalidRequest(f"Content-Type: must be {JSON}", reason=request.mimetype[:80])
     try:
         return msgspec.json.decode(request.get_data(), type=kind)
     except msgspec.ValidationError as error:
-        place, words = validation_errors.explain(error, kind)
-        raise InvalidParameter(f"{place or 'body'}: {words}", reason=place) from error
+        path, message = validation_errors.explain(error, kind)
+        raise InvalidRequest(f"{path or 'body'}: {message}", reason=path) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise InvalidParameter("body: is not JSON", reason="") from error
+        raise InvalidRequest("body: is not JSON", reason="") from error
 
 
-def _access(declared: Operation) -> Access:
+def _authenticate(declared: Operation) -> Access:
+    """The access token of this request. Raises `OAuthError` if it is not valid or does not cover the operation."""
     access, scheme = presented_token.read(request)
     if declared.for_endpoints:
         if access.state is None or declared.scope not in access.scopes:
             detail = f"does not cover the scope {declared.scope}, for which a school connects a program"
             raise errors.InsufficientScope(detail, scheme)
         if "cnf" not in access.payload:
-            raise errors.InvalidToken("is bound to no key; an endpoint needs DPoP", scheme)
+            raise errors.InvalidToken("is not bound to a key; an endpoint must use DPoP", scheme)
     elif access.state is not None:
         if not declared.for_schools:
             raise errors.InsufficientScope("was issued for a school; this needs a token of the client's own", scheme)
@@ -192,8 +195,8 @@ def _access(declared: Operation) -> Access:
     return access
 
 
-def _counted_as(access: Access, declared: Operation) -> str:
-    """What requests are counted by: the client, or for endpoints, which are all of one client, the school."""
+def _throttle_key(access: Access, declared: Operation) -> str:
+    """The id by which requests are counted: of the client, or of the school for endpoints, which share one client."""
     return access.state.estab_id if declared.for_endpoints and access.state else access.client.id
 
 

@@ -1,4 +1,4 @@
-"""Problem documents (RFC 9457): every error of the API for partners, with an address that explains it."""
+"""Problem documents (RFC 9457): every error of the API for partners, with the URL of its explanation."""
 
 from collections.abc import Sequence
 from http import HTTPStatus
@@ -17,7 +17,7 @@ from idp.invitations.targets import SchoolNotOpen
 from idp.oidc.clients import dpop, failures
 from idp.oidc.endpoints import presented_token
 from idp.oidc.errors import OAuthError
-from idp.partner_api.answers import FieldError, OtherEndpoint, Problem, Successor
+from idp.partner_api.responses import FieldError, OtherEndpoint, Problem, Successor
 from idp.xporter.endpoints import EndpointExists
 
 MEDIA_TYPE: Final = "application/problem+json"
@@ -39,7 +39,7 @@ KINDS: Final = {
         403, "The access token does not cover this",
         "Ask for the scope that `WWW-Authenticate` names; our staff register clients for it.",
     ),
-    "not_found": (404, "There is nothing at this address", "Also where it belongs to another client."),
+    "not_found": (404, "There is nothing at this URL", "Also where it belongs to another client."),
     "method_not_allowed": (405, "This method is not used here", "`Allow` names those that are."),
     "too_many_requests": (
         429, "Too many requests", "Wait for as many seconds as `Retry-After` says, and then ask less often.",
@@ -112,7 +112,7 @@ def from_refusal(error: Refusal) -> Response:
         for parameter, detail in error.field_errors or [_parameter(error.message)]:
             failures.note(code, parameter, detail)
     after = error.successors if isinstance(error, SchoolNotOpen) else ()
-    answer = response(
+    problem_response = response(
         code, error.message, status=error.status, field_errors=error.field_errors,
         successors=tuple(
             Successor(
@@ -125,8 +125,8 @@ def from_refusal(error: Refusal) -> Response:
         endpoint=_other(error) if isinstance(error, EndpointExists) else UNSET,
     )  # fmt: skip
     if (seconds := getattr(error, "retry_after", None)) is not None:
-        answer.headers["Retry-After"] = str(seconds)
-    return answer
+        problem_response.headers["Retry-After"] = str(seconds)
+    return problem_response
 
 
 def _parameter(message: str) -> tuple[str, str]:
@@ -143,13 +143,13 @@ def from_http_error(error: HTTPException) -> Response:
     """The problem document for a request that Flask refuses."""
     status = error.code or HTTPStatus.INTERNAL_SERVER_ERROR
     code = _code_of(status)
-    answer = response(code, KINDS[code][1], status=status)
+    problem_response = response(code, KINDS[code][1], status=status)
     for name, value in error.get_headers():
         if name in {"Allow", "Retry-After"}:
-            answer.headers[name] = str(value)
+            problem_response.headers[name] = str(value)
     if status == HTTPStatus.TOO_MANY_REQUESTS:
-        answer.headers.setdefault("Retry-After", "60")
-    return answer
+        problem_response.headers.setdefault("Retry-After", "60")
+    return problem_response
 
 
 def unavailable(error: Exception) -> Response:

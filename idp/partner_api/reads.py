@@ -6,11 +6,12 @@ from typing import Annotated, Final
 from msgspec import Meta, Struct
 
 from idp.oidc.tokens.access_tokens import Access
-from idp.partner_api.operations import InvalidParameter, NoQuery, operation
+from idp.partner_api.operations import InvalidRequest, NoQuery, operation
 from idp.xporter import reads
 from idp.xporter.reads import MAX_ROWS, SCOPE, Total
 
 MAX_BODY_BYTES: Final = 524_288
+"""Bytes of a report: as many rows as `MAX_ROWS`."""
 Count = Annotated[int, Meta(ge=0, le=1_000_000_000_000)]
 Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,100}(?![\s\S])")]
 
@@ -34,8 +35,8 @@ class ReadReport(Struct, frozen=True, kw_only=True):
 
 
 @operation(
-    summary="Report who read what", method="POST", query=NoQuery, body=ReadReport, answer=None, status=204, scope=SCOPE,
-    per_minute=600, max_body_bytes=MAX_BODY_BYTES,
+    summary="Report who read what", method="POST", query=NoQuery, body=ReadReport, response_body=None, status=204,
+    scope=SCOPE, per_minute=600, max_body_bytes=MAX_BODY_BYTES,
 )  # fmt: skip
 def report_reads(access: Access, _query: NoQuery, body: ReadReport) -> None:
     """For the API that serves schools' data, about the scopes that it serves. The report contains no school data.
@@ -53,4 +54,4 @@ def _in_utc(moment: datetime) -> datetime:
     try:
         return moment.astimezone(UTC)
     except OverflowError as error:
-        raise InvalidParameter("last_at: is too early or too late", reason="last_at") from error
+        raise InvalidRequest("last_at: is too early or too late", reason="last_at") from error

@@ -10,7 +10,8 @@ from idp.foundation import scopes
 from idp.foundation.errors import NotFound
 from idp.oidc.tokens.access_tokens import Access
 from idp.partner_api import connections, register
-from idp.partner_api.answers import (
+from idp.partner_api.operations import InvalidRequest, NoQuery, operation
+from idp.partner_api.responses import (
     Connection,
     RegisterEntry,
     Review,
@@ -20,7 +21,6 @@ from idp.partner_api.answers import (
     Status,
     Verification,
 )
-from idp.partner_api.operations import InvalidParameter, NoQuery, operation
 from idp.schools import codes
 from idp.sharing import client_schools, reviews
 from idp.sharing.client_schools import ClientSchool, Selection
@@ -52,7 +52,7 @@ class SchoolsQuery(Struct, frozen=True, kw_only=True):
 
 
 @operation(
-    summary="List the schools that authorised your application", query=SchoolsQuery, answer=Schools, scope=SCOPE,
+    summary="List the schools that authorised your application", query=SchoolsQuery, response_body=Schools, scope=SCOPE,
     for_schools=True, per_minute=600,
 )  # fmt: skip
 def list_schools(access: Access, query: SchoolsQuery) -> Schools:
@@ -73,11 +73,13 @@ def list_schools(access: Access, query: SchoolsQuery) -> Schools:
     schools = page.schools
     connected = endpoints.find_by_estabs([school.estab.id for school in schools])
     entries = register.to_entries([school.entry for school in schools])
-    answers = tuple(to_school(school, connected.get(school.estab.id), entries[school.entry.id]) for school in schools)
-    return Schools(schools=answers, next=page.continues_after or UNSET)
+    listed = tuple(to_school(school, connected.get(school.estab.id), entries[school.entry.id]) for school in schools)
+    return Schools(schools=listed, next=page.continues_after or UNSET)
 
 
-@operation(summary="Read one school", query=NoQuery, answer=School, scope=SCOPE, for_schools=True, per_minute=1200)
+@operation(
+    summary="Read one school", query=NoQuery, response_body=School, scope=SCOPE, for_schools=True, per_minute=1200
+)
 def read_school(access: Access, _query: NoQuery, estab_id: str) -> School:
     """One of the schools that `GET /api/schools` lists, by its Estab ID; 404 for every other."""
     allowed = _estab_of(access)
@@ -93,7 +95,7 @@ def read_school(access: Access, _query: NoQuery, estab_id: str) -> School:
 
 
 def to_school(client_school: ClientSchool, endpoint: Endpoint | CurrentEndpoint | None, entry: RegisterEntry) -> School:
-    """The school as it is answered, with its endpoint and its entry in the national register."""
+    """The school as responses contain it, with its endpoint and its entry in the national register."""
     agreement, estab = client_school.agreement, client_school.estab
     return School(
         estab_id=estab.estab_id, status=client_school.status, verification=estab.state,  # type: ignore[arg-type]
@@ -128,11 +130,11 @@ def _review(review: reviews.Review | None) -> Review | UnsetType:
 
 
 def _in_utc(since: datetime) -> datetime:
-    """The same moment in UTC. Raises `InvalidParameter` where its offset leads outside the years 1 to 9999."""
+    """The same moment in UTC. Raises `InvalidRequest` where its offset leads outside the years 1 to 9999."""
     try:
         return since.astimezone(UTC)
     except OverflowError as error:
-        raise InvalidParameter("changed_since: is too early or too late", reason="changed_since") from error
+        raise InvalidRequest("changed_since: is too early or too late", reason="changed_since") from error
 
 
 def _estab_of(access: Access) -> str | None:

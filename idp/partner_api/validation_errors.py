@@ -1,6 +1,6 @@
-"""What is wrong with a parameter or a document, in words for the developer who sent it.
+"""Messages about invalid parameters and documents, for the developer who sent them.
 
-They say which member is wrong, and what it must be. msgspec finds the errors; its messages name types of Python.
+They name the member that is wrong, and what it must be. msgspec finds the errors; its messages name types of Python.
 """
 
 import re
@@ -19,32 +19,33 @@ _TYPES: Final = {
 }  # fmt: skip
 _PATH: Final = re.compile(r" - at `\$\.?(.*)`$", re.DOTALL)
 EXAMPLE: Final = "2026-03-01T09:30:00Z"
+"""A date and time as messages show it."""
 
 
 def explain(error: msgspec.ValidationError, kind: Any, *, is_parameter: bool = False) -> tuple[str, str]:
-    """The place in a value of type `kind`, empty for the whole, and what is wrong there.
+    """The path of a member in a value of type `kind`, empty for the whole value, and what is wrong with it.
 
     The value of a parameter is always text, so what was sent instead is left out.
     """
     text = str(error)
-    place = path[1] if (path := _PATH.search(text)) else ""
+    path = match[1] if (match := _PATH.search(text)) else ""
     text = _PATH.sub("", text)
     if missing := re.fullmatch(r"Object missing required field `(.*)`", text):
-        return _joined(place, missing[1]), "is missing"
+        return _joined(path, missing[1]), "is missing"
     if unknown := re.fullmatch(r"Object contains unknown field `(.*)`", text, re.DOTALL):
-        members = ", ".join(field.encode_name for field in getattr(_type_at(kind, place), "fields", ()))
-        return _joined(place, descriptions.sanitise(unknown[1])), f"is not known; there are {members}"
+        members = ", ".join(field.encode_name for field in getattr(_type_at(kind, path), "fields", ()))
+        return _joined(path, descriptions.sanitise(unknown[1])), f"is not known; there are {members}"
     if wrong := re.fullmatch(r"Invalid enum value '?(.*?)'?", text, re.DOTALL):
-        values = ", ".join(str(value) for value in getattr(_type_at(kind, place), "values", ()))
-        return place, f"must be one of {values}, not {descriptions.sanitise(wrong[1])[:40]}"
-    for pattern, words in _MESSAGES:
-        if match := re.fullmatch(pattern, text, re.DOTALL):
-            return place, words(match, is_parameter)
-    return place, descriptions.sanitise(text.replace("`", ""))
+        values = ", ".join(str(value) for value in getattr(_type_at(kind, path), "values", ()))
+        return path, f"must be one of {values}, not {descriptions.sanitise(wrong[1])[:40]}"
+    for pattern, describe in _MESSAGES:
+        if fitting := re.fullmatch(pattern, text, re.DOTALL):
+            return path, describe(fitting, is_parameter)
+    return path, descriptions.sanitise(text.replace("`", ""))
 
 
-def _joined(place: str, member: str) -> str:
-    return f"{place}.{member}" if place else member
+def _joined(path: str, member: str) -> str:
+    return f"{path}.{member}" if path else member
 
 
 def _expected(match: Match[str], is_parameter: bool) -> str:
@@ -72,10 +73,10 @@ _MESSAGES: Final[tuple[tuple[str, Callable[[Match[str], bool], str]], ...]] = (
 )
 
 
-def _type_at(kind: Any, place: str) -> Any:
-    """The type at this place of a value of type `kind`; None where it is not known."""
+def _type_at(kind: Any, path: str) -> Any:
+    """The type at this path in a value of type `kind`; None if it is not known."""
     part: Any = inspect.type_info(kind)
-    for name in [*re.split(r"\.|(?=\[)", place)] if place else []:
+    for name in [*re.split(r"\.|(?=\[)", path)] if path else []:
         part = _single(part)
         if name.startswith("["):
             part = getattr(part, "item_type", None)

@@ -1,4 +1,4 @@
-"""The addresses below `/api`. What each does is in the module of its name."""
+"""The routes below `/api`. What each does is in the module of its name."""
 
 from flask import Blueprint, Response, current_app, jsonify, render_template, request
 from flask.typing import ResponseReturnValue
@@ -34,6 +34,7 @@ bp.register_error_handler(Exception, problems.unexpected)
 bp.after_request(failures.write_notes)
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+"""The methods for which an unknown path gets a problem document."""
 bp.add_url_rule("/api/schools", view_func=schools.list_schools)
 bp.add_url_rule("/api/schools/<estab_id>", view_func=schools.read_school)
 bp.add_url_rule("/api/register/schools", view_func=register.search_register)
@@ -94,14 +95,14 @@ def event_type(name: str) -> ResponseReturnValue:
 @security.client
 @rate_limit(6000)
 def anything_else(_path: str) -> ResponseReturnValue:
-    """An address that does not exist, or a method that it does not have: a problem document, as for all of `/api`."""
+    """A path that does not exist, or a method that it does not have: a problem document, as for all of `/api`."""
     if allowed := [method for method in METHODS if _leads_elsewhere(method)]:
         raise MethodNotAllowed(allowed)
     raise NotFound
 
 
 def _leads_elsewhere(method: str) -> bool:
-    """Whether the address of this request has a view of its own for another method."""
+    """Whether the path of this request has a view of its own for another method."""
     adapter = current_app.create_url_adapter(request)
     assert adapter is not None  # there is a request
     rule, _ = adapter.match(method=method, return_rule=True)

@@ -1,4 +1,4 @@
-"""`idp events`: what partners are told, how far the delivery is, and delivering events again."""
+"""`idp events`: the events for partners, how far the delivery is, and delivering events again."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -21,7 +21,7 @@ _EVENT_COLUMNS = ("jti", "event", "about", "happened_at", "state", "attempts", "
 
 @click.group("events")
 def commands() -> None:
-    """See what partners are told and what waits, and deliver events again.
+    """See the events for partners and what waits, and deliver events again.
 
     Which application gets which events is in its manifest, under [events]. `idp worker` delivers.
     """
@@ -72,7 +72,7 @@ def replay(*, client_id: str, jtis: tuple[str, ...], since: datetime | None) -> 
 
 @commands.command("verify")
 @click.argument("client_id")
-@click.option("--state", default="", help="What the event says.")
+@click.option("--state", default="", help="What the event contains.")
 @in_transaction
 def verify(*, client_id: str, state: str) -> None:
     """Send an application a test event, to see that it arrives: `idp events list CLIENT_ID`."""

@@ -1,4 +1,4 @@
-"""Push waiting events: lease one client's stream, send its events in order, record what came of them.
+"""Push waiting events: lease one client's stream, send its events in order, record the outcomes.
 
 A stream has one worker at a time. If that dies, its lease ends, and another sends again what was not recorded, with the
 same `jti`. An event that is not taken keeps later ones of its subject waiting; an endpoint that takes nothing keeps all
@@ -24,7 +24,7 @@ from idp.foundation.fastpath.statements import WriteStatement
 from idp.foundation.queries import Query
 from idp.foundation.web import fetch
 from idp.outbox.deliver import seconds_until_retry
-from idp.outbox.letter import NotSent
+from idp.outbox.outgoing import NotSent
 from idp.partner_events import push, tokens
 from idp.partner_events.models import EventStream, PartnerEvent
 from idp.partner_events.push import Outcome
@@ -34,8 +34,8 @@ from idp.partners import event_streams, event_types
 from idp.partners.models import Client, Partner
 
 Work = Callable[[], AbstractContextManager[Any]]
-Lane = Literal["prompt", "troubled"]
-"""Streams that took their last event promptly, and the others: those that are slow, or take nothing."""
+Lane = Literal["prompt", "slow"]
+"""Streams whose endpoint accepted the last event promptly; and those whose endpoint is slow or unreachable."""
 
 BATCH_SIZE: Final = 50
 """Events that are sent under one lease: at most this number is delivered twice if a worker dies."""
@@ -44,7 +44,7 @@ MAX_ROUND_SECONDS: Final = 5.0
 LEASE_MARGIN_SECONDS: Final = 20.0
 """How much longer a lease lasts than a round can."""
 SLOW_SECONDS: Final = 1.0
-"""An endpoint that takes this long for an event is slow."""
+"""An endpoint that needs longer than this for a response is slow."""
 PAUSE: Final = timedelta(seconds=0.2)
 """How long a worker leaves a stream after a round that took all that was due, so that the next has more than a few
 events: a round costs as much as twenty of them."""
@@ -86,12 +86,12 @@ class Round:
 
     @property
     def accepted(self) -> list[int]:
-        """The numbers of the events that the client took."""
+        """The numbers of the events that the client accepted."""
         return [event.number for event, outcome in self.outcomes if outcome.kind == "accepted"]
 
     @property
     def last_error(self) -> str | None:
-        """Why the last event was not sent or not taken; None if it was taken."""
+        """Why the last event was not sent or not accepted; None if it was accepted."""
         return (self.outcomes[-1][1].reason or None) if self.outcomes else self.fault
 
 
@@ -137,7 +137,7 @@ def _lease(lane: Lane) -> Round | None:
     )  # fmt: skip
     try:
         leased.authorization = event_streams.authorization(stream.client_id, stream.events_authorization)
-    except Exception as error:  # noqa: BLE001  a removed key; other clients' events go on
+    except Exception as error:  # noqa: BLE001  a removed key; other clients' events are sent
         _log.error("cannot be unsealed", client=stream.client_id, reason=type(error).__name__)
         leased.is_unreachable, leased.fault = (
             True,
@@ -240,7 +240,7 @@ class _Stream(NamedTuple):
 def _next_stream(lane: Lane) -> Select[Any]:
     """The stream of a lane that has waited longest of those with events that are due, locked."""
     now = bindparam("now", type_=Instant())
-    is_troubled = or_(EventStream.failures > 0, EventStream.is_slow)
+    is_slow = or_(EventStream.failures > 0, EventStream.is_slow)
     columns: tuple[Any, ...] = (
         EventStream.client_id, EventStream.failures, Client.events_endpoint_url, Client.id_token_signed_response_alg,
         Client.events_authorization,
@@ -251,7 +251,7 @@ def _next_stream(lane: Lane) -> Select[Any]:
         .join(Partner, Partner.id == Client.partner_id)
         .where(
             Client.events_method == event_types.PUSH, Client.enabled, Partner.disabled_at.is_(None),
-            EventStream.due_at <= now, is_troubled if lane == "troubled" else ~is_troubled,
+            EventStream.due_at <= now, is_slow if lane == "slow" else ~is_slow,
             or_(EventStream.leased_until.is_(None), EventStream.leased_until < now),
             exists().where(PartnerEvent.client_id == EventStream.client_id, waiting(), PartnerEvent.due_at <= now),
         )

@@ -20,13 +20,13 @@ from idp.partners import event_types
 MAX_PUSH_DELAY: Final = timedelta(minutes=5)
 """How long a pushed event may wait."""
 RETRY_WINDOW: Final = timedelta(minutes=15)
-"""Within this time a worker tries again what was not taken (`outbox.deliver.MAX_WAIT_SECONDS`)."""
+"""Within this time a worker sends again what was not accepted (`outbox.deliver.MAX_WAIT_SECONDS`)."""
 MAX_POLL_DELAY: Final = timedelta(days=1)
 """How long an event may wait for a client that polls."""
 
 
 def events() -> Iterator[Finding]:
-    """Check that no event waits long, and find why: no worker, or a partner that does not take or fetch them."""
+    """Check that no event waits long, and find why: no worker, or a partner that does not accept or fetch them."""
     healthy, now = True, clock.now()
     for stream in streams.all_streams():
         if stream.waiting_since is None or not (stream.client.enabled and stream.client.partner.disabled_at is None):
@@ -57,7 +57,7 @@ def _late(stream: Stream, since: datetime) -> Finding:
         do = "our worker works; if the partner's server does not accept them, write to its contact"
         return Finding("events", "warning", f"{waits}: {host}: {delivery.last_error}", do)
     advice = "see the worker's log: it is behind" if heartbeats.is_beating() else "run it as a service: idp worker"
-    return Finding("events", "warning", f"{waits} and are not tried", advice)
+    return Finding("events", "warning", f"{waits} and are not being sent", advice)
 
 
 CHECKS: Final[tuple[Check, ...]] = (events,)

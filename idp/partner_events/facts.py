@@ -1,4 +1,4 @@
-"""What an event says, as types: never anything about people."""
+"""The content of events, as types: never anything about people."""
 
 from datetime import date, datetime
 from typing import Annotated, Literal

@@ -57,7 +57,7 @@ class EventStream(Base):
     failures: Mapped[int]
     """How many rounds in a row have found the endpoint unreachable since it last took an event."""
     is_slow: Mapped[bool]
-    """Whether it took long to answer: then it waits for the threads of those that do not answer."""
+    """Whether its last response was slow: its events are then pushed in the lane `slow`."""
     leased_until: Mapped[datetime | None]
     leased_by: Mapped[str | None]
     """A random number of the round that has the lease."""

@@ -1,4 +1,4 @@
-"""Events for clients that ask for them (RFC 8936): handed out until they are acknowledged, oldest first."""
+"""Events for clients that poll (RFC 8936): returned until they are acknowledged, oldest first."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from sqlalchemy import select, update
 
 from idp.foundation import clock
 from idp.foundation.database import session
-from idp.outbox.letter import NotSent
+from idp.outbox.outgoing import NotSent
 from idp.partner_events import tokens
 from idp.partner_events.models import EventStream, PartnerEvent
 from idp.partner_events.queue import waiting
@@ -30,7 +30,7 @@ class Polled:
 
 
 def poll(client_id: str, *, most: int, acknowledged: Collection[str], errors: Mapping[str, tuple[str, str]]) -> Polled:
-    """Take what the client says about earlier events, and hand out the next.
+    """Record what the client acknowledges and refuses, and return the next events.
 
     `errors` has the code and description of each event that it refuses, which is set aside. An event that is neither
     acknowledged nor refused comes again. Raises `NoEventStream`.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from idp.foundation.web import fetch
-from idp.outbox.letter import NotSent
+from idp.outbox.outgoing import NotSent
 from idp.partner_events.tokens import MEDIA_TYPE
 
 RETRIED_ERRORS: Final = frozenset({"invalid_key", "authentication_failed", "access_denied"})
@@ -19,7 +19,7 @@ BUSY: Final = frozenset({429, 503})
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one try."""
+    """The outcome of one attempt."""
 
     kind: str
     """`accepted`; `later`, this event alone; `unreachable`, the endpoint takes nothing now; `refused`, for good."""
@@ -28,6 +28,7 @@ class Outcome:
 
 
 ACCEPTED: Final = Outcome("accepted")
+"""The outcome of a delivery."""
 
 
 class Post(Protocol):
@@ -38,7 +39,7 @@ class Post(Protocol):
 
 
 def push(post: Post, token: str, *, authorization: str | None) -> Outcome:
-    """Send a token, and say what came of it. Only 202 means that it was taken (RFC 8935 §2.2)."""
+    """Send a token; returns the outcome. Only 202 means that it was accepted (RFC 8935 §2.2)."""
     headers = {"Accept": "application/json"}
     if authorization is not None:
         headers["Authorization"] = authorization
@@ -50,14 +51,14 @@ def push(post: Post, token: str, *, authorization: str | None) -> Outcome:
         return ACCEPTED
     if response.status == 400:
         return _refusal(response.body)
-    expected = f"the endpoint answered {response.status}, and 202 means that an event was taken"
+    expected = f"the endpoint returned {response.status}, and 202 means that an event was accepted"
     return _outcome("unreachable" if response.status in BUSY else "later", expected)
 
 
 def _refusal(body: bytes) -> Outcome:
     """What a 400 with `err` and `description` means (RFC 8935 §2.3)."""
     error, description = read_error(body)
-    reason = f"the endpoint answered 400 {error or 'without a code'}" + (f": {description}" if description else "")
+    reason = f"the endpoint returned 400 {error or 'without a code'}" + (f": {description}" if description else "")
     if error in ABOUT_THE_ENDPOINT:
         return _outcome("unreachable", reason)
     return _outcome("later" if error in RETRIED_ERRORS else "refused", reason)

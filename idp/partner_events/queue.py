@@ -1,4 +1,4 @@
-"""Record what a client is told, in the transaction of what happened: if that is rolled back, no event is sent."""
+"""Record an event for a client in the transaction of the change that it reports, so a rollback removes both."""
 
 from collections.abc import Callable
 from typing import Final, NamedTuple, cast

@@ -71,7 +71,7 @@ def all_streams() -> list[Stream]:
 def newest(
     client_id: str, *, only: State | None = None, before: int | None = None, limit: int = 50
 ) -> list[PartnerEvent]:
-    """The events of a client, the newest first; a page goes on `before` the number of the last one."""
+    """The events of a client, the newest first; a page continues `before` the number of the last one."""
     statement = select(PartnerEvent).where(PartnerEvent.client_id == client_id)
     if only is not None:
         statement = statement.where(_CONDITIONS[only])
@@ -88,7 +88,7 @@ def state_of(event: PartnerEvent) -> State:
 
 
 def verify(client_id: str, state: str = "") -> str:
-    """Tell a client an event that says nothing but `state`; returns its `jti`.
+    """Record an event that contains only `state` for a client; returns its `jti`.
 
     Raises `UnknownClient` and `NoEventStream`.
     """

@@ -1,4 +1,4 @@
-"""Mail a partner's contact and people when a secret, a key or an address of an application changes.
+"""Mail a partner's contact and people when a secret, a key or a URI of an application changes.
 
 Every such change is made through `registry`, so all are reported: those of the partner's people, of our staff, and of
 an application that manages its own registration.

@@ -90,7 +90,7 @@ def clients_register(*, file: Path, secret_file: Path | None, as_json: bool) -> 
     in TOML or JSON, and these, which schools are shown: partner, purpose, agreement_uri, agreement_version. In JSON,
     scope may be used instead of scopes.
 
-    A client that proves itself by private_key_jwt gives its public keys as jwks, or their address as jwks_uri. In
+    A client that proves itself by private_key_jwt gives its public keys as jwks, or their URL as jwks_uri. In
     TOML:
 
     \b
@@ -219,7 +219,7 @@ def clients_rotate_secret(*, client_id: str, overlap: str, secret_file: Path | N
 def clients_event_header(*, client_id: str, file: Path | None, remove: bool) -> None:
     """Set the Authorization header with which events are pushed to an application, such as: Bearer 8Zb...
 
-    It is stored encrypted and never shown. It is removed when the address for events changes.
+    It is stored encrypted and never shown. It is removed when the URL for events changes.
     """
     event_streams.check_pushed(client_id)  # before it is typed
     header = None

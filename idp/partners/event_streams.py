@@ -1,4 +1,4 @@
-"""How a client gets events: the part of its registration that no manifest has, and which events it wants."""
+"""How a client gets events: the part of its registration that no manifest has, and which events it receives."""
 
 import string
 from typing import Final

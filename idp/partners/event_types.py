@@ -1,6 +1,6 @@
 """The types of events that a client can receive, and the two ways to deliver them (RFC 8935, RFC 8936).
 
-Our types have addresses of our own, at which a page explains them (`partner_api`). Where a type of OpenID's RISC
+Our types have URIs of our own, at which a page explains them (`partner_api`). Where a type of OpenID's RISC
 Profile 1.0 or Shared Signals Framework 1.0 says the same, that one is used.
 """
 
@@ -10,7 +10,9 @@ from typing import Final, Literal
 from idp.foundation import runtime
 
 PUSH: Final = "urn:ietf:rfc:8935"
+"""Delivery by push (RFC 8935)."""
 POLL: Final = "urn:ietf:rfc:8936"
+"""Delivery by polling (RFC 8936)."""
 METHODS: Final = (PUSH, POLL)
 
 _RISC = "https://schemas.openid.net/secevent/risc/event-type/"

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 from sqlalchemy import select, update
 
 from idp.audit import events, log
-from idp.foundation import clock, crypto, scopes as scope
+from idp.foundation import clock, crypto, scopes
 from idp.foundation.database import session
 from idp.foundation.errors import NotFound
 from idp.partners import registry
@@ -44,7 +44,7 @@ class Limits(BaseModel):
     def _check_scopes(cls, value: Scopes) -> Scopes:
         if not value.required | value.optional | value.client:
             raise ValueError("needs one at least")
-        if reserved := scope.operators_only(value.required | value.optional | value.client):
+        if reserved := scopes.operators_only(value.required | value.optional | value.client):
             raise ValueError(f"cannot have {', '.join(sorted(reserved))}: only our staff register clients for that")
         return value
 

@@ -1,6 +1,6 @@
 """A log of a client's failed requests for its developer: which parameter was wrong, and how; never a secret.
 
-A failure that repeats is counted in its row, where the latest address and numbers are stored. For each client the
+A failure that repeats is counted in its row, where the latest URI and numbers are stored. For each client the
 newest `MAX_EVENTS` rows are kept, and of those with the same endpoint, error and parameter the newest
 `MAX_SIMILAR_EVENTS`: neither a loop nor an attacker who uses the client's id can fill the table or displace others.
 """

@@ -12,6 +12,7 @@ from idp.keys import jwts
 MAX_KEYS = 20
 """How many keys one set may have."""
 MIN_RSA_BITS = 2048
+"""The shortest RSA key that is accepted."""
 CURVES = frozenset({"P-256", "P-384", "P-521", "Ed25519"})
 """The curves of the elliptic keys that a key set may have."""
 SIGNING_CURVES = frozenset(jwts.CURVES.values())
@@ -31,7 +32,7 @@ def parse(text: str) -> dict[str, Any] | None:
     except (ValueError, RecursionError):
         raise ValueError("This is not JSON. Paste a key set, as RFC 7517 describes it.") from None
     if not isinstance(document, dict):
-        raise ValueError("This is no JSON object. Paste a key set, as RFC 7517 describes it.")  # noqa: TRY004
+        raise ValueError("This is not a JSON object. Paste a key set, as RFC 7517 describes it.")  # noqa: TRY004
     return {"keys": document["keys"]} if "keys" in document else {"keys": [document]}
 
 

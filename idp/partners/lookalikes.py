@@ -57,7 +57,7 @@ def check_sector(host: str | None, partner_id: str) -> None:
     )
     for redirects, page, sector, website in rows:
         if host in {sector, *(uris.host_of(uri) for uri in (*redirects, page, website) if uri)}:
-            raise InvalidClientMetadata([("subject_type", "pairwise needs a host that is no other partner's")])
+            raise InvalidClientMetadata([("subject_type", "pairwise needs a host that no other partner has")])
 
 
 def _latin_lookalike(letter: str) -> str:

@@ -18,7 +18,7 @@ from idp.partners.metadata import (
     CODE,
     REFRESH,
     SENT_SECRETS,
-    Address,
+    EmailAddress,
     Grant,
     InvalidClientMetadata,
     MaybePage,
@@ -202,7 +202,7 @@ class Manifest(Metadata):
         if value is not None and info.data.get("token_endpoint_auth_method") == "none":
             raise ValueError("is for clients that authenticate")
         if value == runtime.settings().server.issuer:
-            raise ValueError("is our own address")
+            raise ValueError("is our own URL")
         return value
 
     @field_validator("resource_scopes")
@@ -245,7 +245,7 @@ class Company(BaseModel):
 
     name: ShortText
     website: Page
-    contact_email: Address
+    contact_email: EmailAddress
 
 
 def read_file(file: Path) -> dict[str, Any]:
@@ -285,7 +285,7 @@ def _from_json(document: dict[str, Any]) -> dict[str, Any]:
 def parse_manifest(document: Mapping[str, Any], *, is_sandbox: bool = False, for_schools: bool = False) -> Manifest:
     """`document` as a manifest; raises `InvalidRedirectUri` or `InvalidClientMetadata` naming every error.
 
-    A sandbox application may use addresses on the developer's own machine. It does nothing in its own name and is no
+    A sandbox application may use URIs on the developer's own machine. It does nothing in its own name and is no
     API, so that it never meets a real school. An application that is requested `for_schools` may never use them.
     """
     parsed = parse(Manifest, document, local=True if is_sandbox else False if for_schools else None)

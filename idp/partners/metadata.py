@@ -5,7 +5,7 @@ and its profile, are not the client's choice: the manifest or the initial access
 """
 
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Literal, TypeVar, get_args
+from typing import Annotated, Any, Final, Literal, TypeVar, get_args
 
 from pydantic import (
     AfterValidator,
@@ -25,7 +25,6 @@ from idp.foundation.errors import Refusal
 from idp.keys import jwts
 from idp.partners import jwks, uris
 
-CODE, REFRESH = "authorization_code", "refresh_token"
 SENT_SECRETS = frozenset({"client_secret_basic", "client_secret_post"})
 """Methods that send the secret itself. A client of one may use the other, unless `pin_token_endpoint_auth_method`."""
 UNSUPPORTED = (
@@ -93,12 +92,18 @@ ShortText = Annotated[str, StringConstraints(min_length=1, max_length=100), Afte
 Page = Annotated[str, AfterValidator(_web)]
 Login = Annotated[str, AfterValidator(_login)]
 MaybePage = Annotated[Page | None, BeforeValidator(_empty_is_absent)]
-Address = Annotated[str, StringConstraints(pattern=r"^[^@\s]+@[^@\s]+$", max_length=254), AfterValidator(printable)]
+EmailAddress = Annotated[
+    str, StringConstraints(pattern=r"^[^@\s]+@[^@\s]+$", max_length=254), AfterValidator(printable)
+]
 SetOf = Strict(False)
 """Accept a list for a set, which strict validation would refuse."""
 Grant = Literal[
     "authorization_code", "refresh_token", "client_credentials", "urn:ietf:params:oauth:grant-type:device_code"
 ]
+CODE: Final[Grant] = "authorization_code"
+REFRESH: Final[Grant] = "refresh_token"
+CLIENT_CREDENTIALS: Final[Grant] = "client_credentials"
+DEVICE_CODE: Final[Grant] = "urn:ietf:params:oauth:grant-type:device_code"
 Alg = Literal["RS256", "PS256", "ES256", "EdDSA", "Ed25519"]
 """Algorithms that clients may sign with; `Ed25519` is RFC 9864's name for `EdDSA` on that curve."""
 Method = Literal["private_key_jwt", "client_secret_jwt", "client_secret_basic", "client_secret_post", "none"]
@@ -119,7 +124,7 @@ class Metadata(BaseModel):
     client_uri: Page | Literal[""] = ""
     policy_uri: Page | Literal[""] = ""
     tos_uri: Page | Literal[""] = ""
-    contacts: Annotated[list[Address], Field(max_length=10)] = []
+    contacts: Annotated[list[EmailAddress], Field(max_length=10)] = []
     token_endpoint_auth_method: Method = Field(default=None, validate_default=True)
     token_endpoint_auth_signing_alg: Alg | Literal["HS256"] | None = None
     grant_types: Annotated[frozenset[Grant], SetOf, Field(min_length=1)] = frozenset({"authorization_code"})
@@ -305,7 +310,7 @@ def to_columns(metadata: Mapping[str, Any], *, profile: str = "oidc") -> dict[st
 def parse(model: type[ModelT], metadata: object, *, local: bool | None = None, **fixed: object) -> ModelT:
     """`metadata` and the caller's `fixed` values as a `model`; raises `InvalidMetadata` naming every error.
 
-    `local` says whether addresses on the developer's own machine are allowed; None means in development alone.
+    `local` says whether URIs on the developer's own machine are allowed; None means in development alone.
     """
     if not isinstance(metadata, Mapping):
         raise InvalidClientMetadata([("registration", "must be an object of names and values")])
@@ -323,7 +328,7 @@ def parse(model: type[ModelT], metadata: object, *, local: bool | None = None, *
 
 
 def _check_each(rule: Callable[..., str], value: list[str], info: ValidationInfo) -> None:
-    """Raise if an address breaks `rule` for this kind of client, naming the index of each that does."""
+    """Raise if a URI breaks `rule` for this kind of client, naming the index of each that does."""
     options = {
         "profile": info.data.get("profile", "oidc"),
         "public": info.data.get("token_endpoint_auth_method") == "none",

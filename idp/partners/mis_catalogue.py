@@ -10,7 +10,7 @@ from idp.foundation.setting_types import ROOT
 
 @dataclass(frozen=True, slots=True)
 class Mis:
-    """A management information system; `endpoint` says whether our agent in schools reads it."""
+    """A management information system; `endpoint` is true if our agent in schools reads it."""
 
     code: str
     name: str

@@ -41,7 +41,7 @@ class Client(Base):
     tos_uri: Mapped[str] = mapped_column(default="", server_default="")
     """The terms of service, where the partner names them."""
     agreement_uri: Mapped[str]
-    """The address of the data sharing agreement."""
+    """The URL of the data sharing agreement."""
     agreement_version: Mapped[str]
     """The version of the data sharing agreement."""
     profile: Mapped[str]
@@ -87,13 +87,13 @@ class Client(Base):
     jwks_uri: Mapped[str | None]
     contacts: Mapped[list[str]]
     resource: Mapped[str | None]
-    """If this client is a protected API: its address, which is the `aud` of tokens for it (RFC 8707)."""
+    """If this client is a protected API: its URL, which is the `aud` of tokens for it (RFC 8707)."""
     resource_scopes: Mapped[frozenset[str]] = mapped_column(default=frozenset(), server_default="")
     """The scopes that this API serves."""
     events_method: Mapped[str | None]
     """How the client gets events (`event_types.METHODS`); None if it gets none."""
     events_endpoint_url: Mapped[str | None]
-    """The address that events are pushed to."""
+    """The URL that events are pushed to."""
     events_authorization: Mapped[str | None]
     """The `Authorization` header to push them with, sealed (`event_streams`)."""
     events_types: Mapped[frozenset[str]] = mapped_column(default=frozenset(), server_default="")
@@ -222,7 +222,7 @@ class ClientEvent(Base):
     fact: Mapped[str]
     """What is wrong with it; never its value."""
     comparison: Mapped[list[dict[str, Any]] | None] = mapped_column(JSON)
-    """For a wrong address (the latest, if they were several): how it differs from each registered one."""
+    """For a wrong URI (the latest, if there were several): how it differs from each registered one."""
     request_ids: Mapped[str] = mapped_column(default="", server_default="")
     """The `X-Request-ID` of the newest such requests, which error pages call the reference; each ends with a blank."""
 

@@ -1,7 +1,7 @@
 """Requests of partners: to register an application for schools, or to let one ask for more or for another purpose.
 
 A partner's people make them in the console; our staff approve or decline them. What a new application is registered
-from is the manifest that our staff have read. A change holds only the names that differ, so that addresses and keys
+from is the manifest that our staff have read. A change holds only the names that differ, so that URIs and keys
 that the partner changed meanwhile stay.
 """
 
@@ -23,7 +23,7 @@ from idp.partners.models import Client, Partner, RegistrationRequest
 SHOWN_TO_SCHOOLS: Final = (
     "client_name", "client_uri", "purpose", "policy_uri", "tos_uri", "agreement_uri", "agreement_version", "scopes",
 )  # fmt: skip
-"""What a request about a live application can change, beside its contacts and the grants that its scopes need."""
+"""What a request about a live application can change, apart from its contacts and the grants that its scopes need."""
 MAX_WAITING: Final = 5
 """How many requests of one partner may wait for our decision."""
 MAX_PER_DAY: Final = 20
@@ -275,7 +275,7 @@ def _refuse_too_many(partner: Partner) -> None:
 
 
 def _to_json(value: Any) -> Any:
-    """The manifest as JSON has it, with lists in one order."""
+    """The manifest as JSON contains it, with lists in one order."""
     if isinstance(value, Mapping):
         return {name: _to_json(item) for name, item in value.items() if item not in (None, "")}
     if isinstance(value, frozenset | set):

@@ -28,7 +28,7 @@ CACHE_SECONDS = 1.0
 MAX_ID_LENGTH = 255
 """Characters of a client id that is looked up."""
 LOOPBACK_ORIGINS = ("http://127.0.0.1", "http://[::1]")
-"""Redirect addresses of native apps on the person's machine; any port is allowed (RFC 8252 §7.3)."""
+"""Redirect URIs of native apps on the person's machine; any port is allowed (RFC 8252 §7.3)."""
 
 
 class UnknownClient(NotFound):
@@ -148,7 +148,7 @@ def allows_redirect(client: AnyClient, uri: str) -> bool:
 
 
 def matches_any(uri: str, registered: Iterable[str]) -> bool:
-    """Whether `uri` equals one of these addresses, character by character, except for a loopback address's port."""
+    """Whether `uri` equals one of these URIs, character by character, except for the port of a loopback URI."""
     portless = without_port(uri)
     return any(
         uri == candidate or (portless is not None and without_port(candidate) == portless) for candidate in registered
@@ -156,7 +156,7 @@ def matches_any(uri: str, registered: Iterable[str]) -> bool:
 
 
 def without_port(uri: str) -> str | None:
-    """A loopback address without its port; None for any other address, or if its port is invalid."""
+    """A loopback URI without its port; None for any other URI, or if its port is invalid."""
     for origin in LOOPBACK_ORIGINS:
         rest = uri.removeprefix(origin)
         if rest == uri:
@@ -270,12 +270,12 @@ def change(manifest: Mapping[str, Any], *, by: str = "cli", makes_secret: bool =
 def apply(client: Client, columns: Mapping[str, Any], *, by: str, makes_secret: bool = True) -> str | None:
     """Write `columns`, already checked, to the client's row; returns the secret if one had to be made.
 
-    With another address for events, the `Authorization` header for the old one is removed. The partner is told by
-    mail of another secret, key or address.
+    With another URL for events, the `Authorization` header for the old one is removed. The partner is told by
+    mail of another secret, key or URI.
     """
     changes = {name: value for name, value in columns.items() if getattr(client, name) != value}
     if "events_endpoint_url" in changes:
-        changes["events_authorization"] = None  # a secret for the old address
+        changes["events_authorization"] = None  # a secret for the old URL
     if not changes:
         return None
     for name, value in changes.items():

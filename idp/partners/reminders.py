@@ -1,7 +1,7 @@
 """Remind a partner, once each, that a client's former secret or an initial access token expires soon.
 
 The mail goes to the company's contact, who is named by our staff. A conditional UPDATE decides between two workers. A
-reminder that cannot be written is logged, and not tried again.
+reminder that cannot be written is logged, and not retried.
 """
 
 from datetime import timedelta
@@ -41,7 +41,7 @@ def _remind_of_secrets() -> None:
     columns = ClientSecret.client_id, ClientSecret.created_at, ClientSecret.expires_at
     reminded = session().execute(statement.returning(*columns).execution_options(synchronize_session=False))
     for client_id, created_at, expires_at in reminded.all():
-        assert expires_at is not None  # the statement asks for it
+        assert expires_at is not None  # a condition of the statement
         with row_isolated("client secret", client_id):
             client = session().get_one(Client, client_id)
             post.email(

@@ -20,7 +20,7 @@ CACHE_SECONDS = 1.0
 """How long the list is cached."""
 
 Served = Mapping[str, frozenset[str]]
-"""Scopes by the address of the API that serves them."""
+"""Scopes by the URL of the API that serves them."""
 
 
 @dataclass(slots=True)
@@ -44,9 +44,9 @@ def served_scopes() -> Served:
 
 
 def serving(scope_names: Iterable[str]) -> frozenset[str]:
-    """The addresses of the APIs that serve any of these scopes."""
+    """The URLs of the APIs that serve any of these scopes."""
     requested = frozenset(scope_names)
-    return frozenset(address for address, served in served_scopes().items() if served & requested)
+    return frozenset(url for url, served in served_scopes().items() if served & requested)
 
 
 def forget() -> None:
@@ -58,6 +58,6 @@ def _load() -> Served:
     enabled = Client.enabled.is_(True), Partner.disabled_at.is_(None), Client.resource.is_not(None)
     statement = select(Client.resource, Client.resource_scopes).join(Partner, Partner.id == Client.partner_id)
     result: dict[str, frozenset[str]] = {}
-    for address, served in session().execute(statement.where(*enabled)):
-        result[str(address)] = result.get(str(address), frozenset()) | scopes.known(served)
+    for url, served in session().execute(statement.where(*enabled)):
+        result[str(url)] = result.get(str(url), frozenset()) | scopes.known(served)
     return result

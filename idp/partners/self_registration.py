@@ -16,11 +16,9 @@ from idp.foundation import clock, crypto, database, scopes
 from idp.foundation.database import session
 from idp.partners import initial_tokens, lookalikes, registry, sector
 from idp.partners.initial_tokens import Policy
-from idp.partners.metadata import CODE, REFRESH, InvalidClientMetadata, Metadata, parse
+from idp.partners.metadata import CLIENT_CREDENTIALS, CODE, DEVICE_CODE, REFRESH, InvalidClientMetadata, Metadata, parse
 from idp.partners.models import Client, ClientSecret, InitialAccessToken, RegistrationToken
 
-DEVICE_CODE: Final = "urn:ietf:params:oauth:grant-type:device_code"
-CLIENT_CREDENTIALS: Final = "client_credentials"
 SERVER_ISSUED: Final = (
     "registration_access_token", "registration_client_uri", "client_secret_expires_at", "client_id_issued_at",
 )  # fmt: skip

@@ -13,11 +13,11 @@ class StartLink:
 
     client_id: str
     name: str
-    address: str
+    url: str
     """`initiate_login_uri`, or the application's or company's website. Empty if there is none: an application that
     registered itself need not have one."""
     restarts: bool
-    """Whether `address` starts a new authorization request (OpenID Connect Core §4)."""
+    """Whether `url` starts a new authorization request (OpenID Connect Core §4)."""
 
 
 def for_client(client_id: str | None) -> StartLink | None:
@@ -26,8 +26,8 @@ def for_client(client_id: str | None) -> StartLink | None:
     if client is None:
         return None
     if client.initiate_login_uri:
-        address = _add_parameters(client.initiate_login_uri, iss=runtime.settings().server.issuer)
-        return StartLink(client.id, client.client_name, address, restarts=True)
+        url = _add_parameters(client.initiate_login_uri, iss=runtime.settings().server.issuer)
+        return StartLink(client.id, client.client_name, url, restarts=True)
     return StartLink(client.id, client.client_name, client.client_uri or client.partner_website, restarts=False)
 
 

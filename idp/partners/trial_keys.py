@@ -1,6 +1,6 @@
-"""Keys with which the console signs in at a sandbox application, for minutes, beside the application's own.
+"""Keys with which the console signs in at a sandbox application, for minutes, next to the application's own.
 
-The private halves are in the store of the browser that tries a sign-in, sealed, and nowhere else.
+The private halves are in the store of the browser that runs the trial sign-in, sealed, and nowhere else.
 """
 
 from collections.abc import Collection
@@ -45,7 +45,7 @@ def add(client_id: str, jwks: Collection[dict[str, Any]], *, by: str) -> None:
     """Let a sandbox application sign by these keys too, for `LIFETIME`. Raises `NotFound` for live ones."""
     client, now = registry.find(client_id), clock.now()
     if not client.is_sandbox:
-        raise NotFound(reason=f"{client_id} is no sandbox application")
+        raise NotFound(reason=f"{client_id} is not a sandbox application")
     same_client = TrialKey.client_id == client_id
     newest_first = TrialKey.expires_at.desc(), TrialKey.kid
     newest = select(TrialKey.kid).where(same_client).order_by(*newest_first).limit(MAX_KEYS - len(jwks))

@@ -1,4 +1,4 @@
-"""Secrets with which the console signs in at a sandbox application, for minutes, beside the application's own."""
+"""Secrets with which the console signs in at a sandbox application, for minutes, next to the application's own."""
 
 from datetime import timedelta
 from typing import Final
@@ -22,7 +22,7 @@ def add(client_id: str, secret: str, *, by: str) -> None:
     """Let a sandbox application use this secret too, for `LIFETIME`. Raises `NotFound` for live ones."""
     client, now = registry.find(client_id), clock.now()
     if not client.is_sandbox:
-        raise NotFound(reason=f"{client_id} is no sandbox application")
+        raise NotFound(reason=f"{client_id} is not a sandbox application")
     for row in registry.secrets_of(client_id):
         if row.expires_at is not None and row.expires_at <= min(now, row.created_at + LIFETIME):
             session().delete(row)  # of a sign-in that was not finished

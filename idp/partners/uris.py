@@ -1,7 +1,7 @@
-"""Validate the addresses that a client may register: redirects, login and logout, pages and documents.
+"""Validate the URIs that a client may register: redirects, login and logout, pages and documents.
 
 Strict at registration, so that everything later can compare character by character. The functions return
-the address or raise `ValueError` with a reason that never quotes it.
+the URI or raise `ValueError` with a reason that never quotes it.
 """
 
 import string
@@ -10,6 +10,7 @@ from urllib.parse import SplitResult, parse_qsl, urlsplit
 MAX_LENGTH = 2048
 """In characters."""
 LOOPBACK = frozenset({"127.0.0.1", "[::1]"})
+"""Hosts of the person's own machine (RFC 8252 §7.3)."""
 RESPONSE_PARAMETERS = frozenset(
     {"code", "state", "iss", "error", "error_description", "error_uri", "response", "session_state"}
 )
@@ -42,7 +43,7 @@ def redirect(uri: str, *, profile: str, public: bool, local: bool) -> str:
 
 
 def after_logout(uri: str, *, profile: str, public: bool, local: bool) -> str:
-    """An address to go to after signing out: a page, or an app by its scheme or on the person's own machine.
+    """A URI to go to after signing out: a page, or an app by its scheme or on the person's own machine.
 
     RP-Initiated Logout 1.0 §3, RFC 8252 §7.
     """
@@ -63,7 +64,7 @@ def login(uri: str, *, local: bool) -> str:
 
 
 def web(uri: str, *, local: bool) -> str:
-    """The address of a page or document: https; `local` also allows http on the machine itself."""
+    """The URL of a page or document: https; `local` also allows http on the machine itself."""
     parts = _split(uri)
     host = _host(parts)
     if parts.scheme != "https" and not (local and parts.scheme == "http" and host in LOOPBACK | {"localhost"}):
@@ -77,23 +78,23 @@ def is_port(text: str) -> bool:
 
 
 def host_of(uri: str) -> str:
-    """The host of a registered address, without its port; empty for an app's own scheme."""
+    """The host of a registered URI, without its port; empty for an app's own scheme."""
     return urlsplit(uri).hostname or ""
 
 
 def _split(uri: str) -> SplitResult:
-    """Parse the address, after refusing everything that parsers are known to disagree about."""
+    """Parse the URI, after refusing everything that parsers are known to disagree about."""
     if not 0 < len(uri) <= MAX_LENGTH:
         raise ValueError(f"must have 1 to {MAX_LENGTH} characters")
     if "#" in uri:
         raise ValueError("must not have a fragment")
     if not _ALLOWED.issuperset(uri):
-        raise ValueError("has a character that may not stand in an address (no blanks, quotes, backslashes or *)")
+        raise ValueError("has a character that is not allowed in a URI (no blanks, quotes, backslashes or *)")
     if not all(_is_hex(escape[:2]) for escape in uri.split("%")[1:]):
         raise ValueError("has a % that is not followed by two hexadecimal digits")
     try:
         parts = urlsplit(uri)
-    except ValueError:  # its message would quote the address
+    except ValueError:  # its message would quote the URI
         raise ValueError("has a host that cannot be read") from None
     if not parts.scheme or not uri.startswith(f"{parts.scheme}:"):
         raise ValueError("must begin with a scheme in small letters, such as https:")
@@ -111,7 +112,7 @@ def _refuse_parameters(parts: SplitResult, reserved: frozenset[str]) -> None:
 
 
 def _host(parts: SplitResult) -> str:
-    """The host of an http or https address, as written."""
+    """The host of an http or https URI, as written."""
     if parts.scheme not in {"http", "https"}:
         raise ValueError("must be https")
     if "@" in parts.netloc:

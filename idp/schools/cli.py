@@ -14,6 +14,7 @@ from idp.schools import download, files, refresh, search
 from idp.schools.refresh import Progress, Summary
 
 ROWS_PER_LINE = 10_000
+"""Rows between two lines of progress."""
 COLUMNS = ("urn", "dfe_number", "name", "town", "postcode", "phase", "status")
 
 
@@ -80,8 +81,8 @@ def _source_files(file: Path | None, links: Path | None, url: str | None) -> Ite
     if file:
         yield file, links
         return
-    with download.from_address(url) if url else download.newest() as downloaded:
-        progress(f"Fetched {downloaded.address}")
+    with download.from_url(url) if url else download.newest() as downloaded:
+        progress(f"Fetched {downloaded.url}")
         yield downloaded.register, links or downloaded.links
 
 

@@ -10,6 +10,7 @@ CLOSING = "3"
 PROPOSED = "4"
 
 OPEN_STATUSES = frozenset({OPEN, CLOSING})
+"""Statuses of schools that are open."""
 
 STATUSES = {OPEN: "Open", CLOSED: "Closed", CLOSING: "Open, but proposed to close", PROPOSED: "Proposed to open"}
 
@@ -85,6 +86,7 @@ NOT_SCHOOLS = frozenset({"29", "47", "48"})
 """Types that are in the register and can be found, but cannot register with us."""
 
 WELSH = "30"
+"""The type of schools in Wales."""
 
 
 def status_rank(status: str) -> int:

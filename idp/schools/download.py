@@ -1,4 +1,4 @@
-"""Download the register from its public address: today's file, or the newest of the three days before."""
+"""Download the register from its public URL: today's file, or the newest of the three days before."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,15 +15,16 @@ from idp.schools.files import MAX_FILE_BYTES
 from idp.schools.gias import FileRefused
 
 DAYS_BACK: Final = 3
+"""How many days back a file is looked for: there is none on some days."""
 TIMEOUT_SECONDS: Final = 600.0
 """How long the download of one file may take."""
 
 
 @dataclass(frozen=True, slots=True)
 class Downloaded:
-    """Downloaded files, which are deleted after the `with` block, and the address that the register came from."""
+    """Downloaded files, which are deleted after the `with` block, and the URL that the register came from."""
 
-    address: str
+    url: str
     register: Path
     links: Path | None
 
@@ -41,17 +42,17 @@ def newest() -> Iterator[Downloaded]:
                 return
     raise FileRefused(
         f"There is no register of the last {DAYS_BACK + 1} days at {base}. The site may be late, or the files may have "
-        "moved: look there, and give the file's address with --url, or download it and give it with --from."
+        "moved: look there, and give the file's URL with --url, or download it and give it with --from."
     )
 
 
 @contextmanager
-def from_address(url: str) -> Iterator[Downloaded]:
-    """The register at exactly this address. Raises `FileRefused`."""
+def from_url(url: str) -> Iterator[Downloaded]:
+    """The register at exactly this URL. Raises `FileRefused`."""
     with TemporaryDirectory() as folder:
         register = _download(url, Path(folder) / (Path(urlsplit(url).path).name or "register"))
         if register is None:
-            raise FileRefused(f"There is nothing at {url}. Please check the address.")
+            raise FileRefused(f"There is nothing at {url}. Please check the URL.")
         yield Downloaded(url, register, None)
 
 
@@ -71,8 +72,8 @@ def _download(url: str, path: Path) -> Path | None:
             "or download the file yourself and give it with --from.",
             reason=str(error),
         ) from error
-    if response.status in {403, 404}:  # the site's storage answers 403 for missing files
+    if response.status in {403, 404}:  # the site's storage returns 403 for missing files
         return None
     if response.status != 200:
-        raise FileRefused(f"The register's site answered {response.status} for {url}. Please try again later.")
+        raise FileRefused(f"The register's site returned {response.status} for {url}. Please try again later.")
     return path

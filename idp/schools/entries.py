@@ -1,4 +1,4 @@
-"""The public data of schools in the national register, as rows that are read quickly: one response has many."""
+"""Public data of schools in the national register. Rows instead of ORM objects, because a response contains many."""
 
 from datetime import date
 from typing import Any, Final, NamedTuple
@@ -24,6 +24,7 @@ class Entry(NamedTuple):
     street: str
     locality: str
     address3: str
+    """GIAS's Address3: a further line of the postal address."""
     town: str
     county: str
     postcode: str

@@ -31,7 +31,9 @@ OPTIONAL: Final = (
     "PreviousLA (code)", "PreviousEstablishmentNumber", "Country (name)",
 )  # fmt: skip
 LABELS: Final = REQUIRED + OPTIONAL
+"""The columns that we read; a file without one of `REQUIRED` is refused."""
 LINK_LABELS: Final = ("URN", "LinkURN", "LinkName", "LinkType", "LinkEstablishedDate")
+"""The columns of the file of links."""
 
 _PARSER_VERSION = b"1"
 """Part of every digest. Raise it when `school` reads a line differently, so that the next import writes all rows."""

@@ -114,11 +114,11 @@ class School(Base):
 
     @property
     def website_link(self) -> str:
-        """The website as an http or https address that is safe to link to; empty if there is none."""
+        """The website as an http or https URL that is safe to link to; empty if there is none."""
         if not self.website_host:
             return ""
-        address = self.website if self.website.lower().startswith(("http://", "https://")) else ""
-        return address if f"//{self.website_host}" in address.lower() else f"http://{self.website_host}"
+        url = self.website if self.website.lower().startswith(("http://", "https://")) else ""
+        return url if f"//{self.website_host}" in url.lower() else f"http://{self.website_host}"
 
     @property
     def is_open(self) -> bool:

@@ -1,6 +1,6 @@
 """Find schools by words of their name and town: all words, in any order; the last may be unfinished.
 
-A word that no school has is replaced by the nearest one, or else left out; the result says so.
+A word that no school has is replaced by the nearest one, or else left out; the result contains what was changed.
 """
 
 from collections.abc import Iterable, Sequence

@@ -23,6 +23,7 @@ from idp.schools.gias import FileRefused, Line, Oddity
 from idp.schools.models import RegisterImport, School, SchoolChange
 
 CHUNK_SIZE: Final = 1000
+"""Rows that are read and written together."""
 MAX_LISTED_ODDITIES: Final = 1000
 """Oddities that are listed; all are counted. Bounded, because a bad file could have very many."""
 MAX_MISSING_SHARE: Final = 0.02

@@ -21,6 +21,7 @@ from idp.schools.status import ListedSchool
 from idp.schools.succession import Successor
 
 PAGE_SIZE: Final = 20
+"""Schools of a page of results."""
 MAX_RESULTS: Final = 200
 """The most results that are shown; to see others, the person has to add a word."""
 
@@ -103,7 +104,7 @@ def _with_successors(schools: Sequence[School]) -> tuple[FoundSchool, ...]:
 
 
 def parse_id(text: str) -> int:
-    """The internal id of a school in an address. Raises `ValueError` for other text and for numbers out of range."""
+    """The internal id of a school in a URL. Raises `ValueError` for other text and for numbers out of range."""
     id_ = int(text)
     if not _may_be_an_id(id_):
         raise ValueError(f"{id_} is outside the range of the column")
@@ -172,8 +173,8 @@ def _by_postcode(reading: Reading) -> Select[School]:
 def _postcode_begins(value: str) -> ColumnElement[bool]:
     """Whether the postcode begins with `value`. If `value` has a space, the outward part must be equal (except BFPO).
 
-    Postcodes are stored without a space. As the inward part always has three characters, the length tells where the
-    outward part ends.
+    Postcodes are stored without a space. As the inward part always has three characters, the length determines where
+    the outward part ends.
     """
     key = value.replace(" ", "")
     begins = begins_with(School.postcode_key, key)

@@ -20,7 +20,7 @@ CACHE_SECONDS = 300
 
 @bp.get("/schools/search.json")
 @security.anyone
-@limiter.limit(at_most(1200, "minute"))  # a whole local authority may share one address
+@limiter.limit(at_most(1200, "minute"))  # a whole local authority may share one IP address
 def search_json() -> ResponseReturnValue:
     """Schools that match the text typed so far."""
     result = search.find(request.args.get("q", ""), show=MAX_SUGGESTIONS)

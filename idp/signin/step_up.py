@@ -69,7 +69,7 @@ def sign_in_again() -> ResponseReturnValue:
         form_drafts.save()
         message = f"{message} What you typed has been kept, except passwords and codes. Nothing was changed yet."
     flash(message, "info")
-    return _sign_in(form_drafts.form_address())
+    return _sign_in(form_drafts.form_url())
 
 
 def _sign_in(return_path: str) -> ResponseReturnValue:

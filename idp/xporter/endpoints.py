@@ -25,6 +25,7 @@ from idp.xporter.models import LOSS_DELAY, Endpoint, state_of_current
 
 SCOPE: Final = "endpoint"
 REPORT_EVERY_SECONDS: Final = 900
+"""Seconds between two reports of an endpoint."""
 
 
 class EndpointExists(Refusal):
@@ -249,7 +250,7 @@ def find_by_estabs(estab_ids: Collection[str]) -> dict[str, CurrentEndpoint]:
 
 
 def is_connected() -> ColumnElement[bool]:
-    """The condition for rows of `Estab` whose endpoint is connected, as `Endpoint.state` has it."""
+    """The condition for rows of `Estab` whose endpoint is connected, as `Endpoint.state` defines it."""
     return (
         select(Endpoint.id)
         .where(

@@ -16,6 +16,7 @@ from idp.partners.models import Client
 from idp.xporter.models import Read
 
 SCOPE: Final = "reads.report"
+"""The scope of the client that reports reads."""
 MAX_ROWS: Final = 1000
 """How many totals one request may report."""
 MAX_AGE: Final = timedelta(days=31)
@@ -23,6 +24,7 @@ MAX_AGE: Final = timedelta(days=31)
 SHOWN_DAYS: Final = 30
 """How many days back `recent` goes."""
 COLUMNS: Final = ("Day", "Recipient", "Service", "Category of data", "Requests", "Records", "Last read")
+"""The header of the CSV file."""
 
 
 class Total(NamedTuple):
@@ -114,7 +116,7 @@ def _find_fault(total: Total, estabs: dict[str, str], clients: set[str], served:
     if total.client_id not in clients:
         return "client_id: is not known"
     if total.scope not in scopes.filter_by_kind("data", served):
-        return "scope: is no data scope that this API serves"
+        return "scope: is not a data scope that this API serves"
     today = clock.now().date()
     if not today - MAX_AGE <= total.day <= today + timedelta(days=1):
         return "day: is too long ago, or lies ahead"

@@ -85,7 +85,7 @@ def test_what_owners_do_about_people_is_recorded_at_their_school(work, clock, ou
         person_invitations.cancel(invited.id, by=owner)
         by, estab_id, cancelled = owner.person_id, owner.estab_id, invited.id
         accepted = person_invitations.waiting(estab_id)[0].id
-    secret = next(letter for letter in reversed(outbox.all("invitation")) if letter.to.startswith("al@")).links[0]
+    secret = next(mail for mail in reversed(outbox.all("invitation")) if mail.to.startswith("al@")).links[0]
     with work():
         al, _ = person_invitations.accept_as_new(secret.rpartition("/")[2], name="Al", mobile="+447700900124")
         owner = session().get_one(Membership, (by, estab_id))

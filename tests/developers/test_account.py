@@ -24,7 +24,7 @@ from tests import factories
 
 PASSWORD = "wobbly kettle sings at dusk"
 EMAIL = "sam@assembly.example"
-ADDRESSES = {"version": "1", "redirect_uris": "https://assembly.example/new", "post_logout_redirect_uris": ""}
+URIS = {"version": "1", "redirect_uris": "https://assembly.example/new", "post_logout_redirect_uris": ""}
 
 
 def a_key(kid):
@@ -98,7 +98,7 @@ class TestAuthorisation:
     @pytest.mark.parametrize("path", POSTS)
     def test_another_companys_application_cannot_be_changed(self, al, work, path):
         al.opens("/developers/people")
-        form = {"csrf_token": al.token, "overlap": "0", **ADDRESSES}
+        form = {"csrf_token": al.token, "overlap": "0", **URIS}
         assert al.web.post(f"/developers/applications/assembly{path}", data=form).status_code == 404
         with work():
             assert session().get_one(Client, "assembly").version == 1
@@ -152,7 +152,7 @@ class TestAuthorisation:
         assert sam.opens("/developers/applications").status_code == 303
 
 
-def test_a_new_secret_is_shown_once_and_the_former_goes_on_for_the_time_chosen(sam, work):
+def test_a_new_secret_is_shown_once_and_the_former_works_for_the_time_chosen(sam, work):
     sam.opens("/developers/applications/assembly")
     sam.sends_again("/developers/applications/assembly/secret", overlap="7")
     secret = sam.page.find(id="client-secret").text
@@ -187,11 +187,11 @@ def test_the_number_of_new_secrets_is_limited(sam, work):
         assert len(registry.secrets_of("assembly")) <= 11
 
 
-class TestAddresses:
+class TestUris:
     def test_redirect_uris_are_changed_and_nothing_else_is(self, sam, work):
         with work():
             before = manifest.from_client(registry.find("assembly"))
-        sam.sends("/developers/applications/assembly/addresses", **ADDRESSES)
+        sam.sends("/developers/applications/assembly/addresses", **URIS)
         assert sam.response.status_code == 303
         with work():
             after = manifest.from_client(registry.find("assembly"))
@@ -199,7 +199,7 @@ class TestAddresses:
         changed = {name for name in before | after if before.get(name) != after.get(name)}
         assert changed <= {"redirect_uris", "post_logout_redirect_uris"}
 
-    def test_the_error_of_a_wrong_address_names_its_line_and_keeps_what_was_typed(self, sam, work):
+    def test_the_error_of_a_wrong_uri_names_its_line_and_keeps_what_was_typed(self, sam, work):
         typed = "https://assembly.example/a\nhttp://assembly.example/b"
         sam.sends("/developers/applications/assembly/addresses", version="1", redirect_uris=typed)
         assert sam.response.status_code == 422
@@ -213,7 +213,7 @@ class TestAddresses:
         sam.opens(path)
         with work():
             registry.bump_version(registry.find("assembly"))
-        sam.sends_again(path, **ADDRESSES)
+        sam.sends_again(path, **URIS)
         assert "Someone else has changed this application" in sam.page_text
         with work():
             assert "https://assembly.example/new" not in registry.find("assembly").redirect_uris
@@ -266,7 +266,7 @@ class TestKeys:
         [
             ({"jwks": "not JSON"}, "not JSON"),
             ({"jwks": "[" * 40_000}, "not JSON"),
-            ({"jwks": "[]"}, "no JSON object"),
+            ({"jwks": "[]"}, "not a JSON object"),
             ({"jwks": '{"keys": []}'}, "1 to 20 keys"),
             ({"jwks": '{"keys": [{"kty": "EC", "kid": "\\u0000"}]}'}, "cannot be read"),
             ({"jwks": '{"keys": 5}'}, "1 to 20 keys"),
@@ -376,7 +376,7 @@ def test_of_two_owners_who_remove_each_other_at_once_one_stays(work, partner, ru
         assert len(left) == 1
 
 
-def test_of_two_who_change_addresses_at_once_one_is_told(work, partner, run_concurrently):
+def test_of_two_who_change_uris_at_once_one_is_told(work, partner, run_concurrently):
     with work():
         person = developers.invite(registry.partner("Assembly"), "a", "a@assembly.example", is_owner=True, by="cli")
         person_id = person.id
@@ -422,8 +422,8 @@ class TestEvents:
         with work():
             assert session().scalars(select(PartnerEvent)).one().delivered_at is not None
 
-    def test_a_changed_address_leaves_the_registration_for_events_as_it_is(self, sam, event_id, work):
-        sam.sends("/developers/applications/assembly/addresses", **ADDRESSES)
+    def test_a_changed_uri_leaves_the_registration_for_events_as_it_is(self, sam, event_id, work):
+        sam.sends("/developers/applications/assembly/addresses", **URIS)
         with work():
             client = registry.find("assembly")
             assert client.redirect_uris == ["https://assembly.example/new"]

@@ -81,7 +81,7 @@ class TestFailedRequests:
         begin_failing_sign_in(stranger, "client_that_is_not_there")
         assert stranger.page.find(id="other-client")
 
-    def test_the_log_has_no_address_of_the_console_among_those_that_differ(self, developer, trial, stranger):
+    def test_the_log_has_no_uri_of_the_console_among_those_that_differ(self, developer, trial, stranger):
         developer.opens(f"/developers/failed-requests?reference={begin_failing_sign_in(stranger, trial)}")
         assert "/developers/try-it/callback" not in developer.page_text
 
@@ -99,7 +99,7 @@ class TestFailedRequests:
             developer.opens(f"/developers/failed-requests?reference={reference}")
             assert ("12 times since" in developer.page_text) is is_there
 
-    def test_what_failed_just_now_stands_before_the_addresses(self, developer, trial, stranger):
+    def test_what_failed_just_now_stands_before_the_uris(self, developer, trial, stranger):
         begin_failing_sign_in(stranger, trial)
         developer.opens(f"/developers/applications/{trial}")
         headings = [heading.get("id") for heading in developer.page.select("h2[id]")]
@@ -170,20 +170,20 @@ class TestQuickStart:
         assert [item.text for item in developer.page.select("#registered code")] == [CALLBACK]
         assert "Not registered yet" not in developer.page_text
 
-    def test_an_address_that_it_uses_and_is_not_registered_is_named(self, developer, trial):
+    def test_a_uri_that_it_uses_and_is_not_registered_is_named(self, developer, trial):
         developer.opens(f"/developers/quick-starts/oidc-client-ts?client_id={trial}&address=https://app.example")
         assert "Not registered yet" in developer.page_text
         assert "https://app.example/" in developer.page.select_one(".message.warning").get_text()
 
-    def test_other_partners_do_not_learn_that_the_address_is_registered(self, stranger, trial):
+    def test_other_partners_do_not_learn_that_the_uri_is_registered(self, stranger, trial):
         stranger.opens(f"/developers/quick-starts/oidc-client-ts?client_id={trial}")
         assert "Already done" not in stranger.page_text
 
 
-def test_our_own_callback_address_is_explained(developer, trial, work):
+def test_our_own_callback_uri_is_explained(developer, trial, work):
     developer.opens(f"/developers/applications/{trial}")
     with work():
-        address = sandbox.try_it_address()
+        address = sandbox.try_it_url()
         assert address in registry.find(trial).redirect_uris
     item = developer.page.find("code", string=address).parent
     assert "Try a sign-in, step by step" in item.get_text()

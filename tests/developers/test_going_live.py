@@ -93,7 +93,7 @@ def test_a_sandbox_application_goes_live(developer, operator, trial, work, outbo
         assert registered.grant_types == {"authorization_code"}
         assert registered.contacts == ["help@assembly.example"]
         new_id = registered.id
-    mails = {letter.to: letter.text for letter in outbox.all("registration_approved")}
+    mails = {mail.to: mail.text for mail in outbox.all("registration_approved")}
     assert mails.keys() == {"developers@assembly.example", "bo@assembly.example", "sam@assembly.example"}
     assert new_id in mails["sam@assembly.example"]
     developer.opens(f"/developers/applications/{new_id}")
@@ -391,7 +391,7 @@ class TestFirstSecret:
         changed = {"version": "1", "redirect_uris": "https://assembly.example/new", "post_logout_redirect_uris": ""}
         developer.sends(f"/developers/applications/{new_id}/addresses", **changed)
         with work():
-            assert registry.secrets_of(new_id) == [], "a change of addresses makes none that is never shown"
+            assert registry.secrets_of(new_id) == [], "a change of URIs makes none that is never shown"
         developer.opens(f"/developers/applications/{new_id}")
         assert "It has no secret yet" in developer.page_text
         developer.sends_again(f"/developers/applications/{new_id}/secret", overlap="0")
@@ -413,11 +413,11 @@ class TestMailToOurStaff:
         )
         for _ in range(2):
             worker.notify_requests(work)
-        (letter,) = outbox.all("registration_requested")
-        assert letter.to == "ops@idaas.example"
-        assert "Assembly asks to go live with Assembly Connector" in letter.text
-        assert "Assembly asks to change Assembly Live" in letter.text
-        assert "/operate/requests" in letter.text
+        (mail,) = outbox.all("registration_requested")
+        assert mail.to == "ops@idaas.example"
+        assert "Assembly asks to go live with Assembly Connector" in mail.text
+        assert "Assembly asks to change Assembly Live" in mail.text
+        assert "/operate/requests" in mail.text
 
     def test_a_withdrawn_request_is_not_mailed_to_our_staff(self, developer, operator, trial, work, outbox):
         request_id = ask_to_go_live(developer, trial)

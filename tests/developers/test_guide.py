@@ -100,10 +100,10 @@ def test_every_refusal_in_the_guide_happens_with_its_error_code(web, world, refu
         assert response.status_code == 400
         assert page(response).find(id="error-code")
     else:
-        answer = redirect_parameters(response)
-        assert answer["error"] == refused.error
-        assert answer["iss"] == ISSUER
-        names_a_parameter = answer["error_description"].partition(": ")[0] in KNOWN_PARAMETERS
+        parameters = redirect_parameters(response)
+        assert parameters["error"] == refused.error
+        assert parameters["iss"] == ISSUER
+        names_a_parameter = parameters["error_description"].partition(": ")[0] in KNOWN_PARAMETERS
         assert names_a_parameter or refused.error in failures.EXPECTED
 
 
@@ -147,7 +147,7 @@ def strict(world):
 
 
 def push(web, client):
-    """The address to which a browser is sent once the request is pushed."""
+    """The URL to which a browser is sent once the request is pushed."""
     pushed = client.posts(web, "/oauth/par", client.parameters()).json
     return f"/oauth/authorize?{urlencode({'client_id': client.id, 'request_uri': pushed['request_uri']})}"
 
@@ -168,8 +168,10 @@ class TestProfile:
         assert page(response).find(id="error-code")
 
     def test_proofs_are_refused_as_it_says(self, web, world, strict, text, change_settings):
-        answer = follow_redirects(web, sign_in(web, follow_redirects(web, web.get(push(web, strict))), world.username))
-        code = redirect_parameters(follow_redirects(web, press(web, answer, "allow", authority="y")))["code"]
+        response = follow_redirects(
+            web, sign_in(web, follow_redirects(web, web.get(push(web, strict))), world.username)
+        )
+        code = redirect_parameters(follow_redirects(web, press(web, response, "allow", authority="y")))["code"]
         own_key = strict.dpop_key
 
         def refused(beginning, status=400, *, at=None, **overrides):
@@ -236,20 +238,20 @@ def test_codes_that_cannot_be_redeemed_are_refused_as_it_says(web, world, clock)
     clock.move(timedelta(minutes=3))
     error = token_error("A code that has expired")
     assert world.partner.redeems(web, "unknown").json["error"] == error
-    answer = world.partner.redeems(web, expired).json
-    assert answer["error"] == error
-    assert re.search(r"expired \d+ seconds ago", answer["error_description"])
+    response = world.partner.redeems(web, expired).json
+    assert response["error"] == error
+    assert re.search(r"expired \d+ seconds ago", response["error_description"])
 
 
 def test_a_grant_type_without_registration_is_refused_as_it_says(web, world):
-    answer = world.partner.posts(web, "/oauth/token", {"grant_type": "client_credentials"}).json
-    assert answer["error"] == token_error("A grant_type that")
+    response = world.partner.posts(web, "/oauth/token", {"grant_type": "client_credentials"}).json
+    assert response["error"] == token_error("A grant_type that")
 
 
 def test_json_is_refused_as_it_says(web):
-    answer = web.post("/oauth/token", json={"grant_type": "authorization_code"}).json
-    assert answer["error"] == token_error("JSON")
-    assert "application/x-www-form-urlencoded" in answer["error_description"]
+    response = web.post("/oauth/token", json={"grant_type": "authorization_code"}).json
+    assert response["error"] == token_error("JSON")
+    assert "application/x-www-form-urlencoded" in response["error_description"]
 
 
 def test_userinfo_and_introspection_refuse_as_it_says(web, world):
@@ -272,7 +274,7 @@ def test_userinfo_and_introspection_refuse_as_it_says(web, world):
     assert other.posts(web, "/oauth/introspect", {"token": whole}).json == {"active": False}
 
 
-def test_signing_out_is_answered_as_it_says(web, world):
+def test_signing_out_does_as_it_says(web, world):
     hint = world.partner.redeems(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json[
         "id_token"
     ]

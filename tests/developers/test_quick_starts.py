@@ -62,7 +62,7 @@ def test_the_software_that_partners_use_has_one():
 
 @pytest.mark.parametrize("quick_start_id", QUICK_START_IDS)
 class TestEach:
-    def test_has_the_issuer_the_client_id_and_the_address_in_it(self, app, read, quick_start_id):
+    def test_has_the_issuer_the_client_id_and_the_url_in_it(self, app, read, quick_start_id):
         with app.app_context():
             issuer = runtime.settings().server.issuer
         text = text_of(read(f"/quick-starts/{quick_start_id}", **QUERY))
@@ -146,7 +146,7 @@ def test_the_command_that_installs_names_every_package(quick_start_id):
         ("https://assembly.example/" + "x" * 400, "That is too long"),
     ],
 )
-def test_an_address_that_cannot_be_filled_in_is_refused_and_nothing_typed_is_lost(read, address, reason):
+def test_a_url_that_cannot_be_filled_in_is_refused_and_nothing_typed_is_lost(read, address, reason):
     page = read("/quick-starts/openid-client", status=422, client_id="assembly", address=address)
     assert reason in page.find(class_="error-summary").get_text()
     assert page.find(id="address")["value"] == address
@@ -163,7 +163,7 @@ def test_a_client_id_that_needs_escaping_somewhere_is_refused(read, client_id):
     assert page.find("script", string=lambda text: bool(text) and "alert" in text) is None
 
 
-def test_a_slash_after_the_address_does_not_matter(read):
+def test_a_slash_after_the_url_does_not_matter(read):
     with_slash = text_of(read("/quick-starts/openid-client", address="https://assembly.example/"))
     assert with_slash == text_of(read("/quick-starts/openid-client", address="https://assembly.example"))
 
@@ -191,7 +191,7 @@ def test_behind_a_proxy_that_does_tls_it_listens_on_this_machine(read):
     assert "127.0.0.1:3000" in page.find("main").get_text()
 
 
-def test_on_ones_own_machine_it_listens_at_its_address(read):
+def test_on_ones_own_machine_it_listens_at_its_url(read):
     text = text_of(read("/quick-starts/openid-client", address="http://127.0.0.1:4000"))
     assert "app.listen(4000, '127.0.0.1')" in text
     assert "'trust proxy'" not in text

@@ -138,7 +138,7 @@ class TestIsolation:
 
 class TestInABrowser:
     def signs_in_at(self, person, client_id, username, password):
-        """Begin a sign-in at the application, and sign in; returns the address that the browser is then sent to."""
+        """Begin a sign-in at the application, and sign in; returns the URL that the browser is then sent to."""
         query = {
             "response_type": "code", "client_id": client_id, "redirect_uri": CALLBACK, "scope": "openid profile email",
             "code_challenge": "A" * 43, "code_challenge_method": "S256", "state": "s",
@@ -354,7 +354,7 @@ class TestConsole:
             ({"jwks": '{"kty": "EC"}'}, "Leave this empty"),
             (
                 {"security": "fapi2", "jwks": PUBLIC_KEY, "address": "http://127.0.0.1:3000"},
-                "The address must be https, or http://localhost with a port, for the profile fapi2.",
+                "The URL must be https, or http://localhost with a port, for the profile fapi2.",
             ),
         ],
     )
@@ -506,9 +506,9 @@ class TestUnused:
         clock.move(timedelta(days=167))
         for _ in range(2):
             worker.remove_unused(work)
-        (letter,) = [letter for letter in outbox.all("sandbox_unused") if letter.to == "bo@assembly.example"]
-        assert "Trial (sandbox)" in letter.text
-        assert "Fictional Primary School 1" in letter.text
+        (mail,) = [mail for mail in outbox.all("sandbox_unused") if mail.to == "bo@assembly.example"]
+        assert "Trial (sandbox)" in mail.text
+        assert "Fictional Primary School 1" in mail.text
         with work():
             assert registry.find(sandbox_ids[0]).enabled
         clock.move(timedelta(days=15))
@@ -540,7 +540,7 @@ class TestUnused:
         for days in (17, 13):
             clock.move(timedelta(days=days))
             worker.remove_unused(work)
-            assert len([letter for letter in outbox.all("sandbox_unused") if letter.to == "bo@assembly.example"]) == 2
+            assert len([mail for mail in outbox.all("sandbox_unused") if mail.to == "bo@assembly.example"]) == 2
             with work():
                 assert registry.find(sandbox_ids[0]).removed_at is None
                 assert session().get_one(Estab, sandbox_ids[1]).state == "verified"
@@ -610,7 +610,7 @@ class TestUnused:
     def test_of_several_workers_one_mails(self, sandbox_ids, work, outbox, clock, run_concurrently):
         clock.move(timedelta(days=167))
         assert run_concurrently(4, unused.mail_due) == [None] * 4
-        assert sorted(letter.to for letter in outbox.all("sandbox_unused")) == [
+        assert sorted(mail.to for mail in outbox.all("sandbox_unused")) == [
             "bo@assembly.example", "developers@assembly.example",
         ]  # fmt: skip
 

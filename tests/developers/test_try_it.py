@@ -13,8 +13,8 @@ from idp.estabs import fictional
 from idp.foundation import runtime
 from idp.foundation.database import session
 from idp.foundation.errors import NotFound
-from idp.oidc.clients import keys as client_keys
-from idp.oidc.clients.client import OAuthClient
+from idp.oidc.clients import client_keys
+from idp.oidc.clients.oauth_client import OAuthClient
 from idp.partners import companies, manifest, registry, trial_keys, trial_secrets
 from idp.partners.models import ClientSecret, TrialKey
 from idp.signin.models import Developer
@@ -175,7 +175,7 @@ def test_a_school_that_refuses_is_explained(developer, trial):
     assert "Something went wrong" in developer.page_text
 
 
-def test_another_browser_learns_nothing_from_the_address(developer, trial, stranger):
+def test_another_browser_learns_nothing_from_the_url(developer, trial, stranger):
     path = run_trial(developer, trial[0][0], trial[1])
     assert stranger.opens(path).status_code == 410
 

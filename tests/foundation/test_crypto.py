@@ -1,3 +1,5 @@
+"""Sealing, HMACs and password hashes."""
+
 import threading
 import time
 

@@ -1,3 +1,5 @@
+"""Transactions, savepoints, claims and locks of the database layer."""
+
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
@@ -150,7 +152,7 @@ def test_a_connection_whose_driver_has_a_transaction_that_sqlalchemy_does_not_kn
 def test_after_begin_has_failed_the_request_continues_on_another_connection_and_in_a_transaction(app, monkeypatch):
     with app.app_context():
         first = database.connection()
-        monkeypatch.setattr(libpq, "_SUCCEEDED", frozenset())  # any answer to BEGIN is an error
+        monkeypatch.setattr(libpq, "_SUCCEEDED", frozenset())  # any result of BEGIN is an error
         with pytest.raises(DBAPIError):
             first.begin()
         monkeypatch.undo()

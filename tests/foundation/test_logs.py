@@ -1,3 +1,5 @@
+"""The log: a JSON line for each request, without credentials."""
+
 import errno
 import json
 import threading
@@ -69,7 +71,7 @@ def test_fields_that_are_not_allowed_are_dropped_and_named():
     assert event == {"event": "x", "status": 200, "dropped": ["password"]}
 
 
-def test_every_answer_carries_its_request_id(web):
+def test_every_response_carries_its_request_id(web):
     first, second = web.get("/healthz"), web.get("/healthz")
 
     assert first.headers["X-Request-ID"] != second.headers["X-Request-ID"]

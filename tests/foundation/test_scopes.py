@@ -1,3 +1,5 @@
+"""Scopes: parsing and formatting of the `scope` parameter, and the catalogue."""
+
 import pytest
 from hypothesis import given, strategies as st
 

@@ -1,3 +1,5 @@
+"""Loading and validating the settings."""
+
 import base64
 import os
 import tomllib
@@ -135,7 +137,7 @@ def base_settings(key):
     return base64.b64encode(key).decode()
 
 
-class TestAddresses:
+class TestUrls:
     @pytest.mark.parametrize(
         ("issuer", "message"),
         [
@@ -155,9 +157,9 @@ class TestAddresses:
             ("https://id_.schools.example", "host name"),
             ("https://id schools.example", "character"),
             ("https://schulen\u00e4mter.example", "host name"),
-            ("https://", "http or https address"),
-            ("//id.schools.example", "http or https address"),
-            ("ftp://id.schools.example", "http or https address"),
+            ("https://", "http or https URL"),
+            ("//id.schools.example", "http or https URL"),
+            ("ftp://id.schools.example", "http or https URL"),
             ("https://[::1", "cannot be read"),
         ],
     )
@@ -203,7 +205,7 @@ class TestAddresses:
             ("fetch", "partner_private_hosts", ["10.0.0.0/8"]),
         ],
     )
-    def test_an_invalid_address_is_refused(self, section, name, value):
+    def test_an_invalid_url_is_refused(self, section, name, value):
         problems = problems_of(**{section: {name: value}})
         assert problems
         assert all(problem.startswith(f"{section}.{name}") for problem in problems)

@@ -10,8 +10,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from idp.foundation import clock
 from idp.foundation.errors import Refusal
 from idp.outbox import channels, deliver, post
-from idp.outbox.letter import PermanentFailure, ServerUnreachable, TemporaryFailure
 from idp.outbox.models import Message
+from idp.outbox.outgoing import PermanentFailure, ServerUnreachable, TemporaryFailure
 from tests.fuzz.profiles import fuzz_settings
 
 OUTCOMES = (

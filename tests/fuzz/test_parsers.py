@@ -19,7 +19,7 @@ from idp.foundation.web import contact_fields, security
 from idp.keys import jwts
 from idp.oidc import incoming
 from idp.oidc.clients import authentication
-from idp.oidc.clients.client import differing_parts
+from idp.oidc.clients.oauth_client import differing_parts
 from idp.partners import manifest, uris
 from idp.partners.metadata import InvalidMetadata, to_columns
 from idp.schools import files, gias, query_parser, search

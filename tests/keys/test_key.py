@@ -47,7 +47,7 @@ def test_a_number_is_written_with_its_leading_zeros(work):
         assert not is_verified(signing_input, good[:32] + good[33:])
 
 
-def test_a_token_in_characters_beside_the_alphabet_is_refused(work):
+def test_a_token_in_characters_outside_the_alphabet_is_refused(work):
     """Python's decoder skips them, so that one token could be written in many ways."""
     with work():
         token = ring.sign({"exp": clocks.timestamp() + 600})

@@ -95,7 +95,7 @@ class TestChangingThePassword:
         assert runtime.for_app(app).passwords.hashed == hashed
 
     def test_guesses_at_it_count_with_those_at_the_sign_in_page(self, signed_in, account, browser):
-        """S30: guesses in a known browser are counted apart from those in others, on both pages together."""
+        """security.md S30: guesses in a known browser and those in others are counted apart, on both pages together."""
         for _ in range(5):
             signed_in.signs_in(account.username, "wrong", back=CHANGE)
             change_password(signed_in, current="wrong")
@@ -268,7 +268,7 @@ class TestSessions:
         assert elsewhere.opens("/manage").status_code == 200
 
     def test_another_persons_session_is_not_found(self, signed_in, browser, work):
-        """S37."""
+        """security.md S37."""
         with work():
             other = an_administrator()
             name, person_id = other.username, other.id

@@ -31,7 +31,7 @@ class Device:
 
     @property
     def link(self) -> str:
-        """The local path of the address with the code in it."""
+        """The local path of the URL with the code in it."""
         return "/device?user_code=" + self.codes["user_code"]
 
 

@@ -14,11 +14,11 @@ from tests.serving import serving
 
 @dataclass
 class Receiver:
-    """The requests received. `answers` are the next statuses; then it responds with 200."""
+    """The requests received. `statuses` are the next ones; then it responds with 200."""
 
     uri: str
     requests: list[dict[str, Any]] = field(default_factory=list)
-    answers: list[int] = field(default_factory=list)
+    statuses: list[int] = field(default_factory=list)
     everything: list[dict[str, str]] = field(default_factory=list)
     """Method and path of all requests, whatever they were for."""
 
@@ -44,7 +44,7 @@ def a_receiver(path: str = "/backchannel", tls: ssl.SSLContext | None = None) ->
             {"form": request.form.to_dict(), "type": request.mimetype, "query": request.query_string,
              "headers": dict(request.headers), "tls": _spoken(request.environ.get("werkzeug.socket"))}
         )  # fmt: skip
-        return Response(status=receiver.answers.pop(0) if receiver.answers else 200)
+        return Response(status=receiver.statuses.pop(0) if receiver.statuses else 200)
 
     with serving(app, port, tls):
         yield receiver

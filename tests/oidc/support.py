@@ -42,7 +42,7 @@ class Partner:
         return {name: value for name, value in {**defaults, **overrides}.items() if value is not None}
 
     def link(self, **overrides: str | None) -> str:
-        """The address to which it sends the browser."""
+        """The URL to which it sends the browser."""
         return "/oauth/authorize?" + urlencode(self.parameters(**overrides))
 
     @property
@@ -127,7 +127,7 @@ def redirect_parameters(response: TestResponse) -> dict[str, str]:
 
 
 def query_of(location: str) -> dict[str, str]:
-    """The query of an address."""
+    """The query of a URL."""
     return {name: values[0] for name, values in parse_qs(urlsplit(location).query).items()}
 
 

@@ -24,6 +24,34 @@ from tests.oidc.support import (
 from tests.signin.apps import App, an_app
 from tests.signin.authenticator import Authenticator
 
+SINGLE_ACR, MULTI_ACR = "urn:idaas:acr:single", "urn:idaas:acr:multi"
+
+
+def essential_acr_claim(**acr):
+    return json.dumps({"id_token": {"acr": {"essential": True, **acr}}})
+
+
+ESSENTIAL_MULTI_CLAIM = essential_acr_claim(values=["phr", MULTI_ACR])
+ACR_REQUESTS = [
+    {"acr_values": MULTI_ACR},
+    {"acr_values": f"phr {MULTI_ACR} {SINGLE_ACR}"},
+    {"claims": json.dumps({"id_token": {"acr": {"values": [MULTI_ACR]}}})},
+    {"claims": json.dumps({"id_token": {"acr": {"value": MULTI_ACR}}})},
+    {"claims": essential_acr_claim(), "acr_values": MULTI_ACR},
+    {
+        "claims": json.dumps({"id_token": {"acr": {"values": MULTI_ACR}}}),
+        "acr_values": MULTI_ACR,
+    },  # not a list, so it is ignored
+]
+"""Voluntary requests for a second step (OpenID Connect Core §3.1.2.1 and §5.5.1.1)."""
+OTHER_REQUESTS = [
+    {"acr_values": f"{SINGLE_ACR} {MULTI_ACR}"},
+    {"acr_values": "phr"},
+    {"acr_values": MULTI_ACR, "claims": json.dumps({"id_token": {"acr": {"values": [SINGLE_ACR]}}})},
+    {"acr_values": MULTI_ACR, "prompt": "none"},
+    {"claims": essential_acr_claim(values=[MULTI_ACR, SINGLE_ACR])},
+]
+
 
 def test_a_new_school_signs_in_authorises_and_lands_at_the_partner_with_a_code(web, world):
     response = follow_redirects(web, web.get(world.partner.link()))
@@ -56,9 +84,10 @@ def test_state_nonce_and_challenge_never_pass_through_our_pages(web, world):
     assert "a-secret" not in response.text
 
 
-def expect_partner_named(response):
-    """Chromium applies `form-action` to every address that a form's response redirects to, and the partner's next ones
-    too.
+def expect_form_may_redirect_to_partner(response):
+    """Assert that the page names the partner and has no `form-action`.
+
+    Chromium applies that directive to every URL that a form's response redirects to, those at the partner included.
     """
     assert "Assembly wants to connect to your school" in response.text
     assert "form-action" not in response.headers["Content-Security-Policy"]
@@ -66,21 +95,21 @@ def expect_partner_named(response):
 
 def test_the_partner_is_named_on_the_sign_in_page_whose_form_may_lead_to_it(web, world):
     response = follow_redirects(web, web.get(world.partner.link()))
-    expect_partner_named(response)
-    expect_partner_named(sign_in(web, response, world.username, "not the password"))
+    expect_form_may_redirect_to_partner(response)
+    expect_form_may_redirect_to_partner(sign_in(web, response, world.username, "not the password"))
 
 
 def test_a_request_that_cannot_continue_here_does_not_name_its_partner(web, new_browser, world, clock):
     response = follow_redirects(web, web.get(world.partner.link()))
     path = response.request.full_path
     wrong = path.replace(world.partner.id, world.new_partner().id), path.replace("request_uri", "x"), path + "x"
-    changed = [*map(web.get, wrong), new_browser().get(path)]
+    responses = [*map(web.get, wrong), new_browser().get(path)]
     clock.move(timedelta(hours=2))
-    changed.append(web.get(path))
-    for page_without in changed:
-        assert page_without.status_code == 200
-        assert "Assembly wants" not in page_without.text
-        assert "form-action 'self';" in page_without.headers["Content-Security-Policy"]
+    responses.append(web.get(path))
+    for response in responses:
+        assert response.status_code == 200
+        assert "Assembly wants" not in response.text
+        assert "form-action 'self';" in response.headers["Content-Security-Policy"]
 
 
 def test_cancel_on_the_sign_in_page_is_access_denied(web, world):
@@ -89,7 +118,7 @@ def test_cancel_on_the_sign_in_page_is_access_denied(web, world):
     assert (params["error"], params["state"], params["iss"]) == ("access_denied", "a-state", ISSUER)
 
 
-def test_a_request_that_was_answered_cannot_be_answered_again(web, world):
+def test_a_request_that_was_used_cannot_be_used_again(web, world):
     response = follow_redirects(web, web.get(world.partner.link()))
     pending = query_of(response.request.url)["next"]
     redirect_parameters(follow_redirects(web, press(web, response, "cancel")))
@@ -99,7 +128,7 @@ def test_a_request_that_was_answered_cannot_be_answered_again(web, world):
     assert page(response).find(id="error-code").text == "request_expired"
 
 
-def test_several_tabs_wait_at_once_and_each_gets_its_own_answer(web, world):
+def test_several_tabs_wait_at_once_and_each_gets_its_own_response(web, world):
     first = follow_redirects(web, web.get(world.partner.link(state="first")))
     second = follow_redirects(web, web.get(world.partner.link(state="second")))
     response = follow_redirects(web, sign_in(web, second, world.username))
@@ -125,7 +154,7 @@ def test_tabs_opened_at_the_same_time_in_a_new_browser_all_continue(web, new_bro
             name, value = cookie.split(";")[0].split("=", 1)
             web.set_cookie(name, value, domain="localhost")
     for tab in tabs:
-        expect_partner_named(follow_redirects(web, tab))
+        expect_form_may_redirect_to_partner(follow_redirects(web, tab))
     first = follow_redirects(web, sign_in(web, follow_redirects(web, tabs[0]), world.username))
     assert redirect_parameters(follow_redirects(web, press(web, first, "allow", authority="y")))["state"] == "one"
     back = query_of(tabs[1].location)["next"]
@@ -156,7 +185,6 @@ def test_a_request_continues_only_in_the_browser_that_began_it(web, new_browser,
 
 def test_a_browser_whose_cookies_were_deleted_gets_that_as_the_reason(web, world):
     asking = follow_redirects(web, web.get(world.partner.link()))
-    back = query_of(asking.request.url)["next"]
     for cookie in list(web._cookies):
         del web._cookies[cookie]
     refused = sign_in(web, asking, world.username)
@@ -168,7 +196,6 @@ def test_a_browser_whose_cookies_were_deleted_gets_that_as_the_reason(web, world
     assert "another browser" not in response.text
     assert page(response).find(id="way-back")
     assert "code" in sign_in_and_authorise(web, world.partner, world.username)
-    assert back
 
 
 def test_a_browser_without_cookies_gets_an_error_before_the_password_page(web, new_browser, world):
@@ -224,7 +251,7 @@ def test_a_posted_request_uri_redirects_to_get(web, world):
     assert response.location == location
 
 
-def test_an_invalid_post_is_answered_like_an_invalid_get(web, world):
+def test_the_response_to_an_invalid_post_is_that_to_an_invalid_get(web, world):
     params = redirect_parameters(web.post("/oauth/authorize", data=world.partner.parameters(scope="openid nonsense")))
     assert params["error"] == "invalid_scope"
 
@@ -262,7 +289,8 @@ def test_prompt_login_asks_again_and_cannot_loop(web, world, clock):
     clock.move(timedelta(minutes=1))
     response = follow_redirects(web, web.get(world.partner.link(prompt="login")))
     assert page(response).find(id="sign-in")
-    response = follow_redirects(web, web.get(query_of(response.request.url)["next"]))  # nor by leaving the page out
+    # nor by skipping the sign-in page
+    response = follow_redirects(web, web.get(query_of(response.request.url)["next"]))
     assert page(response).find(id="sign-in")
     assert "code" in redirect_parameters(follow_redirects(web, sign_in(web, response, world.username)))
 
@@ -289,27 +317,20 @@ def test_max_age_asks_again_when_the_sign_in_is_older(web, world, clock):
     assert claims["auth_time"] == int(clock.now().timestamp())
 
 
-def test_max_age_is_refused_under_prompt_none(web, world, clock):
+def test_prompt_none_with_a_sign_in_older_than_max_age_is_login_required(web, world, clock):
     sign_in_and_authorise(web, world.partner, world.username)
     clock.move(timedelta(seconds=10))
     assert redirect_parameters(web.get(world.partner.link(max_age="1", prompt="none")))["error"] == "login_required"
 
 
-def essential_acr_claim(**on):
-    return json.dumps({"id_token": {"acr": {"essential": True, **on}}})
-
-
-@pytest.mark.parametrize("on", [{"values": ["phr", "urn:example:other"]}, {"value": "phr"}])
-def test_a_class_of_sign_in_that_is_essential_and_not_reached_fails_the_sign_in(web, world, on):
+@pytest.mark.parametrize("acr", [{"values": ["phr", "urn:example:other"]}, {"value": "phr"}])
+def test_an_acr_that_is_essential_and_not_reached_fails_the_sign_in(web, world, acr):
     """OpenID Connect Core §5.5.1.1."""
-    response = follow_redirects(web, web.get(world.partner.link(claims=essential_acr_claim(**on))))
+    response = follow_redirects(web, web.get(world.partner.link(claims=essential_acr_claim(**acr))))
     params = redirect_parameters(follow_redirects(web, sign_in(web, response, world.username)))
     assert (params["error"], params["state"]) == ("unmet_authentication_requirements", "a-state")
-    silent = redirect_parameters(web.get(world.partner.link(claims=essential_acr_claim(**on), prompt="none")))
+    silent = redirect_parameters(web.get(world.partner.link(claims=essential_acr_claim(**acr), prompt="none")))
     assert silent["error"] == "unmet_authentication_requirements"
-
-
-MULTI = essential_acr_claim(values=["phr", "urn:idaas:acr:multi"])
 
 
 def id_token_claims(world, web, response_parameters):
@@ -319,7 +340,7 @@ def id_token_claims(world, web, response_parameters):
 
 @pytest.mark.usefixtures("clock")
 def test_a_person_without_a_second_step_sets_one_up_where_it_is_essential_and_comes_back(web, world):
-    response = follow_redirects(web, web.get(world.partner.link(claims=MULTI)))
+    response = follow_redirects(web, web.get(world.partner.link(claims=ESSENTIAL_MULTI_CLAIM)))
     response = follow_redirects(web, sign_in(web, response, world.username))
     assert page(response).find("h1").text.strip() == "Set up a second step"
     assert "You can sign in to Assembly only with a second step." in response.text
@@ -330,12 +351,12 @@ def test_a_person_without_a_second_step_sets_one_up_where_it_is_essential_and_co
     response = follow_redirects(web, web.get(page(response).find(id="not-now")["href"]))
     params = redirect_parameters(follow_redirects(web, press(web, response, "allow", authority="y")))
 
-    assert id_token_claims(world, web, params) == ("urn:idaas:acr:multi", ["mfa", "otp", "pwd"])
+    assert id_token_claims(world, web, params) == (MULTI_ACR, ["mfa", "otp", "pwd"])
 
 
 @pytest.mark.usefixtures("clock")
 def test_a_passkey_is_offered_where_a_second_step_is_essential_and_leads_back(web, world, settings):
-    response = follow_redirects(web, web.get(world.partner.link(claims=MULTI)))
+    response = follow_redirects(web, web.get(world.partner.link(claims=ESSENTIAL_MULTI_CLAIM)))
     response = follow_redirects(web, sign_in(web, response, world.username))
     add = page(response).find(id="add-passkey")["href"]
     response = web.get(add)
@@ -347,11 +368,11 @@ def test_a_passkey_is_offered_where_a_second_step_is_essential_and_leads_back(we
     response = follow_redirects(web, web.get(page(response).find(id="not-now")["href"]))
     params = redirect_parameters(follow_redirects(web, press(web, response, "allow", authority="y")))
 
-    assert id_token_claims(world, web, params) == ("urn:idaas:acr:multi", ["mfa", "pwd", "user"])
+    assert id_token_claims(world, web, params) == (MULTI_ACR, ["mfa", "pwd", "user"])
 
 
 def test_cancelling_the_set_up_tells_the_partner(web, world):
-    response = follow_redirects(web, web.get(world.partner.link(claims=MULTI)))
+    response = follow_redirects(web, web.get(world.partner.link(claims=ESSENTIAL_MULTI_CLAIM)))
     response = follow_redirects(web, sign_in(web, response, world.username))
     params = redirect_parameters(follow_redirects(web, web.get(page(response).find(id="cancel")["href"])))
 
@@ -364,36 +385,14 @@ def test_a_person_who_has_a_second_step_takes_it_where_it_is_essential(web, worl
     with work():
         app = an_app(people.by_name(world.username).id)
     clock.move(timedelta(seconds=30))
-    silent = redirect_parameters(web.get(world.partner.link(claims=MULTI, prompt="none")))
+    silent = redirect_parameters(web.get(world.partner.link(claims=ESSENTIAL_MULTI_CLAIM, prompt="none")))
     assert silent["error"] == "unmet_authentication_requirements"
-    response = follow_redirects(web, web.get(world.partner.link(claims=MULTI)))
+    response = follow_redirects(web, web.get(world.partner.link(claims=ESSENTIAL_MULTI_CLAIM)))
     response = follow_redirects(web, sign_in(web, response, world.username))
     params = redirect_parameters(follow_redirects(web, press(web, response, "sign-in", code=app.code())))
 
-    assert id_token_claims(world, web, params) == ("urn:idaas:acr:multi", ["mfa", "otp", "pwd"])
-    assert "code" in redirect_parameters(web.get(world.partner.link(claims=MULTI, prompt="none")))
-
-
-SINGLE_ACR, MULTI_ACR = "urn:idaas:acr:single", "urn:idaas:acr:multi"
-ACR_REQUESTS = [
-    {"acr_values": MULTI_ACR},
-    {"acr_values": f"phr {MULTI_ACR} {SINGLE_ACR}"},
-    {"claims": json.dumps({"id_token": {"acr": {"values": [MULTI_ACR]}}})},
-    {"claims": json.dumps({"id_token": {"acr": {"value": MULTI_ACR}}})},
-    {"claims": essential_acr_claim(), "acr_values": MULTI_ACR},
-    {
-        "claims": json.dumps({"id_token": {"acr": {"values": MULTI_ACR}}}),
-        "acr_values": MULTI_ACR,
-    },  # not a list, so it is ignored
-]
-"""Voluntary requests for a second step (OpenID Connect Core §3.1.2.1 and §5.5.1.1)."""
-OTHER_REQUESTS = [
-    {"acr_values": f"{SINGLE_ACR} {MULTI_ACR}"},
-    {"acr_values": "phr"},
-    {"acr_values": MULTI_ACR, "claims": json.dumps({"id_token": {"acr": {"values": [SINGLE_ACR]}}})},
-    {"acr_values": MULTI_ACR, "prompt": "none"},
-    {"claims": essential_acr_claim(values=[MULTI_ACR, SINGLE_ACR])},
-]
+    assert id_token_claims(world, web, params) == (MULTI_ACR, ["mfa", "otp", "pwd"])
+    assert "code" in redirect_parameters(web.get(world.partner.link(claims=ESSENTIAL_MULTI_CLAIM, prompt="none")))
 
 
 @pytest.mark.usefixtures("clock")
@@ -435,10 +434,8 @@ def test_a_person_without_a_second_step_is_not_asked_to_set_one_up_for_acr_value
     assert (claims["acr"], claims["auth_time"]) == (SINGLE_ACR, int(clock.now().timestamp()))
 
 
-def test_a_class_of_sign_in_that_is_reached_or_voluntary_does_not_fail(web, world):
-    sign_in_and_authorise(
-        web, world.partner, world.username, claims=essential_acr_claim(values=["phr", "urn:idaas:acr:single"])
-    )
+def test_an_acr_that_is_reached_or_voluntary_does_not_fail(web, world):
+    sign_in_and_authorise(web, world.partner, world.username, claims=essential_acr_claim(values=["phr", SINGLE_ACR]))
     sign_in_and_authorise(web, world.partner, world.username, claims=essential_acr_claim())
     sign_in_and_authorise(
         web, world.partner, world.username, claims=json.dumps({"id_token": {"acr": {"values": ["phr"]}}})
@@ -451,7 +448,7 @@ def test_the_login_hint_is_filled_in(web, world):
     assert page(response).find(id="username")["value"] == "office@oakhill.example"
 
 
-def test_a_hint_of_the_signed_in_person_is_answered_silently(web, world):
+def test_a_hint_of_the_signed_in_person_needs_no_page(web, world):
     params = sign_in_and_authorise(web, world.partner, world.username)
     hint = world.partner.redeems(web, params["code"]).json["id_token"]
     assert "code" in redirect_parameters(web.get(world.partner.link(prompt="none", id_token_hint=hint)))
@@ -463,7 +460,7 @@ def test_a_hint_of_the_signed_in_person_is_answered_silently(web, world):
         ), named
 
 
-def test_a_hint_of_another_person_is_never_answered_for_the_signed_in_one(web, new_browser, world):
+def test_a_hint_of_another_person_never_succeeds_for_the_signed_in_one(web, new_browser, world):
     params = sign_in_and_authorise(web, world.partner, world.username)
     hint = world.partner.redeems(web, params["code"]).json["id_token"]
     with world.work() as session:

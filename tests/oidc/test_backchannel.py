@@ -140,7 +140,7 @@ def test_signing_out_revokes_no_refresh_token(web, world, partner, receiver):
 
 @pytest.mark.parametrize("status", [200, 204, 202])
 def test_any_2xx_response_completes_the_delivery(web, world, partner, receiver, status):
-    receiver.answers = [status]
+    receiver.statuses = [status]
     signed_in(web, partner, world)
     sign_out(web)
     assert deliver_all(world.work) == 1
@@ -150,7 +150,7 @@ def test_any_2xx_response_completes_the_delivery(web, world, partner, receiver, 
 
 
 def test_a_400_response_is_not_retried(web, world, partner, receiver, clock):
-    receiver.answers = [400]
+    receiver.statuses = [400]
     signed_in(web, partner, world)
     sign_out(web)
     deliver_all(world.work)
@@ -163,7 +163,7 @@ def test_a_400_response_is_not_retried(web, world, partner, receiver, clock):
 def test_any_other_response_is_retried_with_the_same_jti_and_a_new_token(
     web, world, partner, receiver, clock, status
 ):  # fmt: skip
-    receiver.answers = [status]
+    receiver.statuses = [status]
     signed_in(web, partner, world)
     sign_out(web)
     deliver_all(world.work)

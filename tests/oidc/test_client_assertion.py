@@ -11,7 +11,7 @@ from joserfc.jwk import ECKey, OctKey
 from sqlalchemy import select
 
 from idp.foundation import clock as clocks, crypto, runtime
-from idp.oidc.clients import keys as client_keys
+from idp.oidc.clients import client_keys
 from idp.oidc.clients.client_assertion import MAX_LIFETIME_SECONDS
 from idp.oidc.models import Seen
 from idp.partners.models import ClientSecret
@@ -52,7 +52,7 @@ def is_authenticated(response):
     return response.status_code == 200 or response.json["error"] != "invalid_client"
 
 
-def check_refusal(response):
+def is_refused(response):
     return (response.status_code, response.json["error"]) == (401, "invalid_client")
 
 
@@ -61,7 +61,7 @@ def test_an_assertion_that_came_with_a_refused_token_request_is_used_up(web, par
     wrong_grant = partner.posts(web, "/oauth/token", {"grant_type": "refresh_token", "refresh_token": "x"}, sent)
     assert (wrong_grant.status_code, wrong_grant.json["error"]) == (400, "unauthorized_client")
 
-    assert check_refusal(partner.posts(web, "/oauth/token", {"grant_type": "client_credentials"}, sent))
+    assert is_refused(partner.posts(web, "/oauth/token", {"grant_type": "client_credentials"}, sent))
 
 
 @pytest.mark.parametrize("alg", ["RS256", "PS256", "ES256", "EdDSA", "Ed25519"])
@@ -82,7 +82,7 @@ def test_a_jti_is_stored_until_its_assertion_would_expire(web, world, make, cloc
     """The latest `exp` that is accepted, by a clock with the greatest difference that is accepted."""
     partner = make(profile=profile, dpop_bound_access_tokens=profile == "fapi2")
     exp = int(clock.now().timestamp()) + MAX_LIFETIME_SECONDS + ahead
-    assert check_refusal(authenticate(web, partner, exp=exp + 1))
+    assert is_refused(authenticate(web, partner, exp=exp + 1))
     assert is_authenticated(authenticate(web, partner, exp=exp))
     with world.work() as session:
         (kept_until,) = session.scalars(select(Seen.expires_at))
@@ -106,7 +106,7 @@ def test_an_assertion_may_be_off_by_the_allowed_clock_skew(web, make, clock, pro
 def test_a_registered_algorithm_is_the_only_one(web, make):
     partner = make(token_endpoint_auth_signing_alg="ES256")
     assert is_authenticated(authenticate(web, partner))
-    assert check_refusal(authenticate(web, partner, alg="PS256", key=key("PS256")))
+    assert is_refused(authenticate(web, partner, alg="PS256", key=key("PS256")))
 
 
 @pytest.mark.parametrize("registered", ["EdDSA", "Ed25519"])
@@ -117,7 +117,7 @@ def test_eddsa_and_ed25519_name_the_same_algorithm(web, make, registered, named)
     partner = make(token_endpoint_auth_signing_alg=registered, jwks={"keys": [public]})
     for alg in ("EdDSA", "Ed25519"):
         assert is_authenticated(authenticate(web, partner, alg=alg, key=key("EdDSA"))), alg
-    assert check_refusal(authenticate(web, partner))
+    assert is_refused(authenticate(web, partner))
 
 
 @pytest.mark.parametrize(
@@ -132,18 +132,18 @@ def test_eddsa_and_ed25519_name_the_same_algorithm(web, make, registered, named)
     ],
 )  # fmt: skip
 def test_the_reason_of_a_failed_authentication_is_not_in_the_response(web, partner, overrides):
-    assert check_refusal(authenticate(web, partner, **overrides))
+    assert is_refused(authenticate(web, partner, **overrides))
 
 
 @pytest.mark.parametrize("assertion", ["x", "a.b.c", "é.é.é", "x" * 8000, "eyJhbGciOiJub25lIn0.e30."])
 def test_a_text_that_is_not_a_jwt_is_refused(web, partner, assertion):
-    assert check_refusal(partner.posts(web, "/oauth/token", {"grant_type": "client_credentials"}, assertion))
+    assert is_refused(partner.posts(web, "/oauth/token", {"grant_type": "client_credentials"}, assertion))
 
 
 @pytest.mark.parametrize("name", ["\ud800", "a\0b", "x" * 2000, "😀"])
 def test_an_invalid_client_id_in_an_assertion_is_unknown(web, partner, name):
     """JSON can contain a lone surrogate, which the log of failures must be able to handle."""
-    assert check_refusal(authenticate(web, partner, iss=name, sub=name))
+    assert is_refused(authenticate(web, partner, iss=name, sub=name))
 
 
 def test_fapi2_limits_the_times_of_an_assertion(web, strict, clock):
@@ -163,7 +163,7 @@ def test_a_time_out_of_range_is_refused(web, partner, overrides):
     """NaN is neither in the past nor in the future: such an assertion would be valid for ever, but its jti is kept for
     minutes.
     """
-    assert check_refusal(authenticate(web, partner, **overrides))
+    assert is_refused(authenticate(web, partner, **overrides))
 
 
 @pytest.mark.parametrize(
@@ -181,28 +181,28 @@ def test_the_audience_must_be_ours(web, partner, strict, aud, loose, fapi2):
 
 def test_a_jti_is_accepted_once(web, partner):
     assert is_authenticated(authenticate(web, partner, jti="the-same"))
-    assert check_refusal(authenticate(web, partner, jti="the-same"))
+    assert is_refused(authenticate(web, partner, jti="the-same"))
     assert is_authenticated(authenticate(web, partner, jti="another"))
 
 
-def test_a_client_id_beside_the_assertion_must_match(web, partner, make):
+def test_a_client_id_next_to_the_assertion_must_match(web, partner, make):
     other = make()
     form = {"grant_type": "client_credentials", "client_id": other.id}
-    assert check_refusal(partner.posts(web, "/oauth/token", form))
+    assert is_refused(partner.posts(web, "/oauth/token", form))
     assert is_authenticated(partner.posts(web, "/oauth/token", {**form, "client_id": partner.id}))
 
 
 def test_a_client_registered_for_another_method_cannot_use_assertions(web, world):
-    assert check_refusal(authenticate(web, Signer(world.partner.id)))
+    assert is_refused(authenticate(web, Signer(world.partner.id)))
 
 
 def test_the_assertion_type_is_required(web, partner):
     form = {"grant_type": "client_credentials", "client_assertion": partner.assertion()}
-    assert check_refusal(web.post("/oauth/token", data=form))
-    assert check_refusal(web.post("/oauth/token", data={**form, "client_assertion_type": "other"}))
+    assert is_refused(web.post("/oauth/token", data=form))
+    assert is_refused(web.post("/oauth/token", data={**form, "client_assertion_type": "other"}))
 
 
-def give_secret(world, make):
+def make_with_secret(world, make):
     partner = make(token_endpoint_auth_method="client_secret_jwt", jwks=None)
     secret = "a-secret-of-at-least-thirty-two-characters"
     with world.work() as session:
@@ -215,29 +215,29 @@ def give_secret(world, make):
 
 
 def test_a_client_secret_jwt_is_accepted(web, world, make):
-    partner, secret = give_secret(world, make)
+    partner, secret = make_with_secret(world, make)
     assert is_authenticated(authenticate(web, partner, alg="HS256", key=secret))
-    assert check_refusal(authenticate(web, partner, alg="HS256", key=OctKey.import_key("another" * 6)))
-    assert check_refusal(authenticate(web, partner))  # signed by a key, which is not its method
+    assert is_refused(authenticate(web, partner, alg="HS256", key=OctKey.import_key("another" * 6)))
+    assert is_refused(authenticate(web, partner))  # signed by a key, which is not its method
 
 
 def test_hs256_with_a_public_key_is_refused(web, partner):
     public = OctKey.import_key(json.dumps(KEYS["keys"][0]))
-    assert check_refusal(authenticate(web, partner, alg="HS256", key=public, header={"kid": "ec-1"}))
+    assert is_refused(authenticate(web, partner, alg="HS256", key=public, header={"kid": "ec-1"}))
 
 
 class KeyServer:
     """A server of a partner's `jwks_uri`, which counts its requests."""
 
     def __init__(self):
-        self.body, self.fetches, self.answers = json.dumps(KEYS).encode(), 0, threading.Event()
-        self.answers.set()
+        self.body, self.fetches, self.released = json.dumps(KEYS).encode(), 0, threading.Event()
+        self.released.set()
         served = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self):
                 served.fetches += 1
-                served.answers.wait(10)
+                served.released.wait(10)
                 self.send_response(200)
                 self.end_headers()
                 self.wfile.write(served.body)
@@ -265,7 +265,7 @@ def test_keys_are_fetched_once_and_again_for_an_unknown_kid(web, make, keys, mon
     assert keys.fetches == 1
 
     keys.body = json.dumps(jwks(key("ES256", 2))).encode()
-    assert check_refusal(authenticate(web, partner, key=key("ES256", 2)))  # fetched a moment ago
+    assert is_refused(authenticate(web, partner, key=key("ES256", 2)))  # fetched a moment ago
     assert keys.fetches == 1
     monkeypatch.setattr(client_keys, "MIN_FETCH_INTERVAL_SECONDS", 0.0)
     assert is_authenticated(authenticate(web, partner, key=key("ES256", 2)))
@@ -297,14 +297,14 @@ class TestKeysThatEnd:
         later(client_keys.CACHE_SECONDS - 60)
         assert is_authenticated(authenticate(web, partner))
         later(61)
-        assert check_refusal(authenticate(web, partner))
+        assert is_refused(authenticate(web, partner))
         assert keys.fetches == 2
 
     def test_an_empty_set_ends_every_key(self, web, partner, keys, later):
         keys.body = b'{"keys": []}'
         later(client_keys.CACHE_SECONDS + 1)
-        assert check_refusal(authenticate(web, partner))
-        assert check_refusal(authenticate(web, partner))
+        assert is_refused(authenticate(web, partner))
+        assert is_refused(authenticate(web, partner))
         assert keys.fetches == 2
 
     @pytest.mark.parametrize("body", [b"", b"[]", b"<html>", b'{"keys": 1}', b"x" * 70_000])
@@ -315,7 +315,7 @@ class TestKeysThatEnd:
         later(client_keys.MAX_STALE_SECONDS - client_keys.CACHE_SECONDS - 61)
         assert is_authenticated(authenticate(web, partner))
         later(61)
-        assert check_refusal(authenticate(web, partner))
+        assert is_refused(authenticate(web, partner))
         keys.body = good
         later(client_keys.MIN_FETCH_INTERVAL_SECONDS)
         assert is_authenticated(authenticate(web, partner))
@@ -326,7 +326,7 @@ class TestKeysThatEnd:
         assert is_authenticated(authenticate(web, partner))
         keys.body = json.dumps(jwks(key("ES256", 2))).encode()
         later(client_keys.MIN_FETCH_INTERVAL_SECONDS)
-        assert check_refusal(authenticate(web, partner))
+        assert is_refused(authenticate(web, partner))
         assert keys.fetches == 3
 
     def test_keys_of_an_unreachable_host_are_refused_after_a_day(self, web, partner, keys, later):
@@ -335,7 +335,7 @@ class TestKeysThatEnd:
         later(client_keys.MAX_STALE_SECONDS - 60)
         assert is_authenticated(authenticate(web, partner))
         later(61)
-        assert check_refusal(authenticate(web, partner))
+        assert is_refused(authenticate(web, partner))
 
 
 def authenticate_at_once(new_browser, partner, times, **overrides):
@@ -347,9 +347,9 @@ def authenticate_at_once(new_browser, partner, times, **overrides):
 
 def test_concurrent_requests_fetch_keys_once(new_browser, make, keys):
     """Many requests at once do not cause many requests to a partner's server."""
-    keys.answers.clear()
+    keys.released.clear()
     partner = make(jwks=None, jwks_uri=keys.uri)
-    threading.Timer(0.5, keys.answers.set).start()
+    threading.Timer(0.5, keys.released.set).start()
     assert all(map(is_authenticated, authenticate_at_once(new_browser, partner, 8)))
     assert keys.fetches == 1
 
@@ -359,28 +359,28 @@ def test_a_slow_key_server_delays_one_request_and_not_all(new_browser, make, key
     partner = make(jwks=None, jwks_uri=keys.uri)
     assert is_authenticated(authenticate(new_browser(), partner))
     monkeypatch.setattr(client_keys, "MIN_FETCH_INTERVAL_SECONDS", 0.0)
-    keys.answers.clear()
+    keys.released.clear()
     with ThreadPoolExecutor(1) as pool:
         waits = pool.submit(authenticate, new_browser(), partner, key=key("ES256", 2))
         while keys.fetches < 2:
             time.sleep(0.01)
-        assert all(map(check_refusal, authenticate_at_once(new_browser, partner, 6, key=key("ES256", 2))))
+        assert all(map(is_refused, authenticate_at_once(new_browser, partner, 6, key=key("ES256", 2))))
         assert is_authenticated(authenticate(new_browser(), partner))
         assert not waits.done()
-        keys.answers.set()
-        assert check_refusal(waits.result())
+        keys.released.set()
+        assert is_refused(waits.result())
     assert keys.fetches == 2
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"keys": [{"kty": "oct", "k": "AAAA"}]}', b"x" * 70_000])
 def test_an_invalid_key_set_refuses_the_assertion(web, make, keys, body):
     keys.body = body
-    assert check_refusal(authenticate(web, make(jwks=None, jwks_uri=keys.uri)))
+    assert is_refused(authenticate(web, make(jwks=None, jwks_uri=keys.uri)))
 
 
 def test_a_missing_assertion_is_refused(web, partner):
-    assert check_refusal(web.post("/oauth/token", data={"grant_type": "client_credentials", "client_id": partner.id}))
+    assert is_refused(web.post("/oauth/token", data={"grant_type": "client_credentials", "client_id": partner.id}))
     only_type = {"grant_type": "client_credentials", "client_id": partner.id, "client_assertion_type": ASSERTION}
-    assert check_refusal(web.post("/oauth/token", data=only_type))
+    assert is_refused(web.post("/oauth/token", data=only_type))
     two = {"client_assertion_type": ASSERTION, "client_assertion": partner.assertion(), "client_secret": "x"}
     assert web.post("/oauth/token", data=two).json["error"] == "invalid_request"

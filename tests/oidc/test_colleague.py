@@ -43,11 +43,11 @@ def test_the_colleague_gets_a_mail_of_ours_with_the_way_to_the_service(web, worl
     assert response.status_code == 303
     assert response.location == address(asking)
     assert "We have written to h…@oakhill.sch.uk" in shown_messages(follow_redirects(web, response))
-    letter = outbox.last("decide_sharing")
-    assert letter.to == COLLEAGUE_EMAIL
+    mail = outbox.last("decide_sharing")
+    assert mail.to == COLLEAGUE_EMAIL
     for words in ("Jo Bloggs", world.school, "Assembly"):
-        assert words in letter.text
-    assert letter.links == ["https://assembly.example/initiate?iss=http%3A%2F%2Flocalhost%3A5000"]
+        assert words in mail.text
+    assert mail.links == ["https://assembly.example/initiate?iss=http%3A%2F%2Flocalhost%3A5000"]
 
 
 def test_ticks_are_kept_and_nothing_is_decided(web, world, asking):
@@ -166,14 +166,14 @@ def test_the_limit_is_counted_per_person(web, new_browser, world, asking, outbox
     assert hand_over(browser, consent_page(browser, world, username="second")).status_code == 303
 
 
-def test_the_answer_is_the_same_for_a_colleague_who_has_an_account(web, world, asking, outbox):
+def test_the_response_is_the_same_for_a_colleague_who_has_an_account(web, world, asking, outbox):
     with world.work() as session:
         address = session.get_one(Administrator, world.person).email
-    answers = []
+    responses = []
     for to in (address, f"un{address}"):
         response = hand_over(web, asking, to)
-        answers.append((response.status_code, response.location, len(response.data)))
-    assert answers[0] == answers[1]
+        responses.append((response.status_code, response.location, len(response.data)))
+    assert responses[0] == responses[1]
     known_letter, unknown_letter = outbox.all("decide_sharing")
     assert (known_letter.subject, known_letter.text) == (unknown_letter.subject, unknown_letter.text)
 

@@ -179,8 +179,8 @@ def test_what_was_ticked_on_a_page_that_is_no_longer_ours_is_kept_and_no_other_s
     web, world, site, kept
 ):
     response = consent_page(web, world)
-    address, headers = response.request.full_path, {"Sec-Fetch-Site": site} if site else {}
-    expired = web.post(address, data={"csrf_token": "of before", "area": ["attendance"]}, headers=headers)
+    path, headers = response.request.full_path, {"Sec-Fetch-Site": site} if site else {}
+    expired = web.post(path, data={"csrf_token": "of before", "area": ["attendance"]}, headers=headers)
     assert expired.status_code == (303 if kept else 400)
 
-    assert page(web.get(address)).find(id="area-attendance").has_attr("checked") is kept
+    assert page(web.get(path)).find(id="area-attendance").has_attr("checked") is kept

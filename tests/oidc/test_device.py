@@ -186,12 +186,12 @@ def test_a_used_code_is_reported_as_used_even_after_it_expired(clock, web, devic
 
 
 def test_of_many_polls_at_once_one_gets_the_tokens(web, device, world, run_concurrently):
-    from idp.oidc.clients import client as clients
+    from idp.oidc.clients import oauth_client
     from idp.oidc.tokens import device_codes
 
     decide(web, enter(web, device.codes["user_code"], world.username))
     outcomes = run_concurrently(
-        8, lambda: device_codes.redeem(device.codes["device_code"], clients.find(device.partner.id))
+        8, lambda: device_codes.redeem(device.codes["device_code"], oauth_client.find(device.partner.id))
     )
     assert sum(isinstance(outcome, tuple) for outcome in outcomes) == 1, outcomes
 

@@ -21,24 +21,24 @@ from tests.oidc.support import (
 )
 from tests.signin.apps import an_app
 
-ADDRESSES = ("/.well-known/openid-configuration", "/.well-known/oauth-authorization-server")
+PATHS = ("/.well-known/openid-configuration", "/.well-known/oauth-authorization-server")
 
 
 @pytest.fixture
 def metadata(web):
-    return web.get(ADDRESSES[0]).json
+    return web.get(PATHS[0]).json
 
 
-def test_both_addresses_serve_the_document_of_the_configured_issuer(web, metadata):
-    assert web.get(ADDRESSES[1]).json == metadata
+def test_both_paths_serve_the_document_of_the_configured_issuer(web, metadata):
+    assert web.get(PATHS[1]).json == metadata
     assert metadata["issuer"] == ISSUER
-    assert web.get(ADDRESSES[0], headers={"Host": "evil.example"}).status_code == 400
+    assert web.get(PATHS[0], headers={"Host": "evil.example"}).status_code == 400
 
 
-def test_every_advertised_endpoint_answers(web, metadata):
-    for name, address in metadata.items():
+def test_every_advertised_endpoint_responds(web, metadata):
+    for name, url in metadata.items():
         if name.endswith("_endpoint") or name == "jwks_uri":
-            path = address.removeprefix(ISSUER)
+            path = url.removeprefix(ISSUER)
             assert {web.get(path).status_code, web.post(path).status_code} != {404}, name
             assert web.get(path).status_code != 404, name
 
@@ -131,7 +131,7 @@ def test_every_advertised_algorithm_has_a_key_and_rs256_is_among_them(web, metad
     assert not any("d" in jwk for jwk in keys)
 
 
-@pytest.mark.parametrize("path", [*ADDRESSES, "/oauth/jwks"])
+@pytest.mark.parametrize("path", [*PATHS, "/oauth/jwks"])
 def test_the_document_may_be_cached_and_read_from_any_origin(web, path):
     response = web.get(path)
     assert response.headers["Cache-Control"] == "public, max-age=300"

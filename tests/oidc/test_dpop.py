@@ -123,7 +123,7 @@ def test_htu_is_compared_normalised_without_query_and_fragment(web, world, partn
 @pytest.mark.parametrize(
     "other", ["/oauth%2Ftoken", "//oauth/token", "/oauth/token/", "/oauth/token/..", "/../../token"]
 )
-def test_normalising_htu_does_not_accept_another_address(web, partner, other):
+def test_normalising_htu_does_not_accept_another_url(web, partner, other):
     partner.proofs = {"htu": ISSUER + other}
     failed(partner.refreshes(web, "x"), "invalid_dpop_proof")
 
@@ -150,10 +150,10 @@ def test_fapi2_limits_the_age_of_a_proof(web, bound, clock, seconds, good):
 
 @pytest.mark.parametrize("seconds", [-120, 0, 60])
 def test_a_proof_dated_in_the_future_is_accepted_once(web, world, partner, tokens, clock, seconds):
-    token, made = tokens["access_token"], int(clock.now().timestamp()) + seconds
-    assert partner.reads(web, token, jti="once", iat=made).status_code == 200
+    token, made_at = tokens["access_token"], int(clock.now().timestamp()) + seconds
+    assert partner.reads(web, token, jti="once", iat=made_at).status_code == 200
     clock.move(timedelta(seconds=120 + seconds))
-    failed(partner.reads(web, token, jti="once", iat=made), "invalid_dpop_proof", 401)
+    failed(partner.reads(web, token, jti="once", iat=made_at), "invalid_dpop_proof", 401)
     with world.work() as session:
         row = session.get_one(Seen, crypto.hmac_sha256(b"proof", thumbprint(FIRST_KEY), "once"))
         assert row.expires_at >= clock.now(), "its name could be forgotten while the proof is good"
@@ -259,7 +259,7 @@ def test_dpop_jkt_binds_the_code(web, world, partner):
     assert partner.redeems(web, code).status_code == 200
 
 
-def test_dpop_jkt_beside_another_proof_is_refused_at_par(web, partner):
+def test_dpop_jkt_with_another_proof_is_refused_at_par(web, partner):
     failed(partner.posts(web, "/oauth/par", partner.parameters(dpop_jkt=thumbprint(SECOND_KEY))), "invalid_dpop_proof")
     assert partner.posts(web, "/oauth/par", partner.parameters(dpop_jkt=thumbprint(FIRST_KEY))).status_code == 201
 
@@ -271,13 +271,13 @@ def test_a_nonce_is_required_where_it_is_configured(web, world, partner, tokens,
     response = partner.reads(web, token)
     failed(response, "use_dpop_nonce", 401)
     nonce = response.headers["DPoP-Nonce"]
-    answer = partner.reads(web, token, nonce=nonce)
-    assert answer.status_code == 200
-    assert answer.headers["DPoP-Nonce"]
+    response = partner.reads(web, token, nonce=nonce)
+    assert response.status_code == 200
+    assert response.headers["DPoP-Nonce"]
     clock.move(timedelta(minutes=5))
-    answer = partner.reads(web, token, nonce=nonce)  # the nonce of the window before
-    assert answer.status_code == 200
-    assert answer.headers["DPoP-Nonce"] != nonce
+    response = partner.reads(web, token, nonce=nonce)  # the nonce of the window before
+    assert response.status_code == 200
+    assert response.headers["DPoP-Nonce"] != nonce
     clock.move(timedelta(minutes=5))
     at_token = partner.refreshes(web, tokens["refresh_token"])
     failed(at_token, "use_dpop_nonce")

@@ -42,7 +42,7 @@ def test_a_redirect_uri_is_compared_with_each_that_is_registered(web, world, cli
     web.get(partner.link(redirect_uri="https://assembly.example/callbak"))
     event = single(client_log(partner))
     assert (event.endpoint, event.error, event.parameter) == ("GET /oauth/authorize", "invalid_request", "redirect_uri")
-    assert "its path is not that of any address" in event.fact
+    assert "its path is not that of any URI" in event.fact
     assert event.comparison == [
         {"sent": "https://assembly.example/callbak", "registered": CALLBACK, "differs_in": ["path"]},
         {
@@ -53,9 +53,9 @@ def test_a_redirect_uri_is_compared_with_each_that_is_registered(web, world, cli
 
 
 @pytest.mark.parametrize("sent", ["http://127.0.0.1:49152/callbak", "http://127.0.0.1/callbak"])
-def test_the_port_of_a_loopback_address_is_not_reported_as_different(web, world, client_log, sent):
+def test_the_port_of_a_loopback_uri_is_not_reported_as_different(web, world, client_log, sent):
     partner = world.new_partner(token_endpoint_auth_method="none", redirect_uris=["http://127.0.0.1:8000/callback"])
-    assert "its path is not that of any address" in web.get(partner.link(redirect_uri=sent)).text
+    assert "its path is not that of any URI" in web.get(partner.link(redirect_uri=sent)).text
     assert single(client_log(partner)).comparison[0]["differs_in"] == ["path"]
 
 
@@ -224,7 +224,7 @@ def test_repeated_failures_are_counted(web, world, client_log, clock):
     assert event.last_at - event.first_at == timedelta(minutes=2)
 
 
-def test_of_many_wrong_addresses_the_last_is_shown_and_the_others_counted(web, world, client_log):
+def test_of_many_wrong_uris_the_last_is_shown_and_the_others_counted(web, world, client_log):
     web.get(world.partner.link(max_age="soon"))
     for number in range(5):
         web.get(world.partner.link(redirect_uri=f"https://assembly.example/{number}"))
@@ -302,7 +302,7 @@ def test_no_secret_and_no_value_is_stored(web, world, work):
     assert CANARY not in repr(rows)
 
 
-def test_an_address_is_shown_without_what_could_be_secret(web, world, client_log):
+def test_a_uri_is_shown_without_what_could_be_secret(web, world, client_log):
     web.get(world.partner.link(redirect_uri="https://me:pw@assembly.example/callback?a=1&b=#c"))
     assert (
         single(client_log(world.partner)).comparison[0]["sent"]
@@ -339,8 +339,10 @@ def test_requests_that_fail_in_the_same_ways_at_once_are_all_counted(web, work, 
 
     wrong = [{"contacts": ["x"], "grant_types": 5}, {"grant_types": 5, "contacts": ["x"]}]
     bodies = iter([metadata(client_id=registration["client_id"]) | item for item in wrong * 4])
-    answers = call_concurrently(8, lambda: Registrar(new_browser(), "").manages(registration, "PUT", json=next(bodies)))
-    assert {response.status_code for response in answers} == {400}
+    responses = call_concurrently(
+        8, lambda: Registrar(new_browser(), "").manages(registration, "PUT", json=next(bodies))
+    )
+    assert {response.status_code for response in responses} == {400}
     assert {entry.count for entry in client_log(Partner)} == {8}
 
 
@@ -378,7 +380,7 @@ def test_the_command_lists_failures_as_text(web, world, idp, clock):
         web.get(world.partner.link(redirect_uri="https://assembly.example/callbak"))
     output = idp(world.partner.id).output
     assert "2026-03-02 09:30 UTC (09:30 GMT)  GET /oauth/authorize  invalid_request  2 times since 2026-03-02" in output
-    assert "redirect_uri: its path is not that of any address" in output
+    assert "redirect_uri: its path is not that of any URI" in output
     assert "sent        https://assembly.example/callbak" in output
     assert f"registered  {CALLBACK}  (differs in path)" in output
 

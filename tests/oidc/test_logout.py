@@ -78,7 +78,7 @@ def check_error_page(response, parameter):
 @pytest.mark.parametrize(
     "uri", [POST_LOGOUT_URI + "?a=b", "https://evil.example/", "javascript:alert(1)", POST_LOGOUT_URI + "/"]
 )
-def test_an_unregistered_address_is_an_error_page_and_ends_no_session(web, world, id_token_hint, uri):
+def test_an_unregistered_uri_is_an_error_page_and_ends_no_session(web, world, id_token_hint, uri):
     response = out(web, id_token_hint=id_token_hint, post_logout_redirect_uri=uri)
     assert check_error_page(response, "post_logout_redirect_uri")
     reference = response.headers["X-Request-ID"]
@@ -144,7 +144,7 @@ def test_the_link_is_also_shown_to_a_person_who_was_not_signed_in(web, world):
     assert page(response).find(id="back")["href"] == POST_LOGOUT_URI
 
 
-def test_an_address_of_another_client_is_not_linked(web, world):
+def test_a_uri_of_another_client_is_not_linked(web, world):
     other = world.new_partner(post_logout_redirect_uris=["https://other.example/out"])
     assert check_error_page(
         out(web, client_id=world.partner.id, post_logout_redirect_uri="https://other.example/out"),
@@ -222,9 +222,9 @@ def test_a_popups_opener_is_kept_and_only_a_way_to_the_client_lifts_the_policy_o
 
 @pytest.mark.parametrize(
     "params", [{"post_logout_redirect_uri": "https://evil.example/", "state": "x"}, {"client_id": None, "state": "x"}],
-    ids=["an address without a client", "a client without an address"],
+    ids=["a URI without a client", "a client without a URI"],
 )  # fmt: skip
-def test_only_an_address_with_its_client_is_linked(web, world, params):
+def test_only_a_uri_with_its_client_is_linked(web, world, params):
     parameters = {name: value or world.partner.id for name, value in params.items()}
     response = follow_redirects(web, out(web, **parameters))
     assert page(response).find(id="signed-out")
@@ -232,7 +232,7 @@ def test_only_an_address_with_its_client_is_linked(web, world, params):
     assert "evil.example" not in response.text
 
 
-def test_state_is_added_to_the_query_that_an_address_has(web, world):
+def test_state_is_added_to_the_query_that_a_uri_has(web, world):
     partner = world.new_partner(post_logout_redirect_uris=[POST_LOGOUT_URI + "?from=idp"])
     shown = out(web, client_id=partner.id, post_logout_redirect_uri=POST_LOGOUT_URI + "?from=idp", state="x")
     assert page(shown).find(id="back")["href"] == POST_LOGOUT_URI + "?from=idp&state=x"

@@ -47,7 +47,7 @@ def test_too_many_requests_say_when_to_retry(web, world, monkeypatch, module, pa
         ("/oauth/jwks", "POST", "GET"), ("/.well-known/openid-configuration", "POST", "GET"),
     ],
 )  # fmt: skip
-def test_a_wrong_method_is_answered_in_json_with_the_allowed_ones(web, path, method, works):
+def test_a_wrong_method_gets_json_with_the_allowed_ones(web, path, method, works):
     response = web.open(path, method=method)
     assert (response.status_code, response.mimetype) == (405, "application/json")
     assert works in response.headers["Allow"]
@@ -55,7 +55,7 @@ def test_a_wrong_method_is_answered_in_json_with_the_allowed_ones(web, path, met
     assert response.json["error"] == "invalid_request"
 
 
-def test_a_refusal_before_the_endpoint_is_answered_in_json(web):
+def test_a_refusal_before_the_endpoint_is_json(web):
     for refused in (
         web.get("/oauth/userinfo", data={"access_token": "x"}),
         web.post("/oauth/token", data={"a": "b"}, headers={"Host": "elsewhere.example"}),

@@ -1,6 +1,7 @@
 """Pushed authorization requests (RFC 9126)."""
 
 from datetime import timedelta
+from urllib.parse import urlencode
 
 import pytest
 
@@ -13,8 +14,6 @@ def push(web, partner, **overrides):
 
 
 def link(partner, urn):
-    from urllib.parse import urlencode
-
     return "/oauth/authorize?" + urlencode({"client_id": partner.id, "request_uri": urn})
 
 
@@ -28,7 +27,7 @@ def finish(web, world, response):
     return redirect_parameters(follow_redirects(web, press(web, response, "allow", authority="y")))
 
 
-def test_a_pushed_request_is_answered(web, world, urn):
+def test_a_pushed_request_gets_a_code(web, world, urn):
     params = finish(web, world, follow_redirects(web, web.get(link(world.partner, urn))))
     assert params["state"] == "a-state"
     assert world.partner.redeems(web, params["code"]).status_code == 200
@@ -73,7 +72,7 @@ def test_credentials_are_not_stored(web, world):
         assert partner.secret not in str(session.query(AuthorizationRequest.params).all())
 
 
-def test_other_parameters_beside_a_request_uri_are_ignored(web, world, urn):
+def test_other_parameters_next_to_a_request_uri_are_ignored(web, world, urn):
     response = follow_redirects(
         web, web.get(link(world.partner, urn) + "&state=other&scope=nonsense&redirect_uri=https://evil")
     )
@@ -85,18 +84,26 @@ def test_a_pushed_request_can_be_opened_again(web, world, urn):
     assert "code" in finish(web, world, follow_redirects(web, web.get(link(world.partner, urn))))
 
 
-def test_a_pushed_request_is_answered_once(web, world, urn):
+def test_a_pushed_request_is_used_once(web, world, urn):
     finish(web, world, follow_redirects(web, web.get(link(world.partner, urn))))
     response = web.get(link(world.partner, urn))
     assert response.status_code == 400
     assert "answered already" in response.text
 
 
-def test_a_pushed_request_expires_after_90_seconds_and_once_opened_after_two_hours(web, world, urn, clock):
+def test_a_pushed_request_expires_after_90_seconds_and_once_opened_after_two_hours(web, new_browser, world, urn, clock):
     clock.move(timedelta(seconds=89))
     response = follow_redirects(web, web.get(link(world.partner, urn)))
     clock.move(timedelta(minutes=100))
     assert "code" in finish(web, world, response)
+
+    opened_urn = push(web, world.partner).json["request_uri"]
+    other = new_browser()
+    follow_redirects(other, other.get(link(world.partner, opened_urn)))
+    clock.move(timedelta(hours=2, seconds=1))
+    response = other.get(link(world.partner, opened_urn))
+    assert response.status_code == 400
+    assert "left open for too long" in response.text
 
     late = push(web, world.partner).json["request_uri"]
     clock.move(timedelta(seconds=90))
@@ -128,5 +135,6 @@ def test_a_stored_request_of_a_fapi2_client_does_not_count_as_pushed(web, world)
     assert "error=invalid_request" in location
 
 
-def test_other_methods_are_405(web):
-    assert web.put("/oauth/par").status_code == 405
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
+def test_other_methods_are_405(web, method):
+    assert web.open("/oauth/par", method=method).status_code == 405

@@ -148,7 +148,7 @@ def test_the_page_says_that_agreeing_resumes_what_is_paused(web, world, tokens, 
     assert world.partner.refreshes(web, tokens["refresh_token"]).status_code == 200
 
 
-def test_withheld_scopes_are_named_beside_the_granted_ones(web, world):
+def test_withheld_scopes_are_named_next_to_the_granted_ones(web, world):
     world.change(Estab, world.estab, state="unverified")
     params = sign_in_and_authorise(
         web, world.partner, world.username, "attendance", scope=f"{world.partner.scope} attendance"

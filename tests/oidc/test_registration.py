@@ -350,7 +350,7 @@ def test_a_token_ends_when_it_expires_or_is_revoked(web, work, clock):
         for row in session.scalars(select(InitialAccessToken)):
             initial_tokens.revoke(row.id, by="cli")
     assert register_once.registers().status_code == 401
-    assert other.manages(registration).status_code == 200, "what was registered goes on looking after itself"
+    assert other.manages(registration).status_code == 200, "what was registered continues to manage itself"
 
 
 def test_a_disabled_partner_registers_nothing(registrar, work):
@@ -434,7 +434,7 @@ def test_a_put_replaces_all_metadata(registrar, work):
     assert (body["client_name"], body["redirect_uris"]) == ("New", ["https://reports.example/new"])
     assert "client_uri" not in body
     assert "post_logout_redirect_uris" not in body
-    assert "client_secret" not in body, "the one it has goes on working"
+    assert "client_secret" not in body, "the one it has continues to work"
     assert body["registration_access_token"] == registration["registration_access_token"]
     client = registry_client(work, registration)
     assert client.redirect_uris == ("https://reports.example/new",)
@@ -547,7 +547,7 @@ def test_secrets_and_tokens_are_stored_only_as_digests(registrar, work):
                 assert secret not in text, table.name
 
 
-def test_the_sector_document_is_fetched_and_must_list_every_address(registrar, sector_document):
+def test_the_sector_document_is_fetched_and_must_list_every_redirect_uri(registrar, sector_document):
     uris = ["https://a.example/cb", "https://b.example/cb"]
     document = {"redirect_uris": uris, "subject_type": "pairwise"}
     registration = registrar.registered(**document, sector_identifier_uri=sector_document.serve(uris))

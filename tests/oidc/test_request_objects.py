@@ -37,7 +37,7 @@ def authorize_link(partner, **overrides):
 
 
 @pytest.mark.parametrize("alg", ["ES256", "PS256", "RS256"])
-def test_a_signed_request_is_answered(web, world, partner, alg):
+def test_a_signed_request_gets_a_code(web, world, partner, alg):
     partner.link = lambda **_: authorize_link(
         partner, request=request_object(partner, alg=alg, key=key("PS256" if alg == "RS256" else alg))
     )

@@ -59,7 +59,7 @@ def test_refusing_under_form_post_is_posted(web, world):
     assert posted(follow_redirects(web, press(web, response, "deny")))["error"] == "access_denied"
 
 
-def test_an_unknown_mode_is_answered_in_the_query(web, world):
+def test_an_unknown_mode_gets_its_response_in_the_query(web, world):
     assert redirect_parameters(web.get(world.partner.link(response_mode="fragment")))["error"] == "invalid_request"
 
 
@@ -70,7 +70,7 @@ def test_the_query_of_the_redirect_uri_is_kept_unchanged(web, world):
     assert response.location.startswith(uri + "&error=login_required")
 
 
-def test_an_app_of_its_own_scheme_is_answered_in_the_query(web, world):
+def test_an_app_of_its_own_scheme_gets_its_response_in_the_query(web, world):
     partner = world.new_partner(redirect_uris=["com.example.app:/cb"], token_endpoint_auth_method="none")
     response = web.get(partner.link(prompt="none"))
     assert response.location.startswith("com.example.app:/cb?error=login_required")

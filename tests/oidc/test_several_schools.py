@@ -124,7 +124,7 @@ def test_a_school_of_others_is_not_authorised_by_its_id(web, world, second):
         assert [agreed.estab_id for agreed in session.query(Authorisation)] == [second.id]
 
 
-def test_what_cannot_be_authorised_says_so_beside_its_name_and_a_failure_keeps_the_ticks(web, world, second):
+def test_what_cannot_be_authorised_says_so_next_to_its_name_and_a_failure_keeps_the_ticks(web, world, second):
     with world.work() as session:
         viewed = factories.an_estab()
         factories.a_membership(session.get_one(Administrator, world.person), viewed, role="viewer")

@@ -64,7 +64,7 @@ def test_errors_are_signed(web, world, mode, overrides, error):
     assert (parameters["error"], parameters["state"]) == (error, "a-state")
 
 
-def test_a_refusal_is_answered_in_a_jwt(web, world):
+def test_a_refusal_is_sent_in_a_jwt(web, world):
     response = follow_redirects(web, web.get(world.partner.link(response_mode="jwt")))
     response = follow_redirects(web, sign_in(web, response, world.username))
     response = follow_redirects(web, press(web, response, "deny"))
@@ -110,7 +110,7 @@ def test_the_query_of_the_redirect_uri_stays_before_the_jwt(web, world):
     assert web.get(partner.link(response_mode="jwt", prompt="none")).location.startswith(uri + "&response=ey")
 
 
-def test_an_app_of_its_own_scheme_is_answered_in_the_query(web, world):
+def test_an_app_of_its_own_scheme_gets_its_response_in_the_query(web, world):
     partner = world.new_partner(redirect_uris=["com.example.app:/cb"], token_endpoint_auth_method="none")
     assert (
         parameters_of(world, web.get(partner.link(response_mode="jwt", prompt="none")), partner, "jwt")["error"]

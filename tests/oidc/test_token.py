@@ -411,7 +411,7 @@ def test_a_forged_generation_ends_the_family_and_reveals_nothing(web, public_par
 def test_a_truncated_form_is_refused(web, world, tokens):
     form = {"grant_type": "refresh_token", "refresh_token": tokens["refresh_token"], "scope": "openid"}
     sent = urlencode(form)
-    answers = [
+    responses = [
         web.post(
             "/oauth/token", data=sent, content_type="application/x-www-form-urlencoded",
             auth=(world.partner.id, world.partner.secret),
@@ -419,8 +419,8 @@ def test_a_truncated_form_is_refused(web, world, tokens):
         )
         for missing in (0, 7)
     ]  # fmt: skip
-    assert answers[0].status_code == 200
-    check_error(answers[1], "invalid_request")
+    assert responses[0].status_code == 200
+    check_error(responses[1], "invalid_request")
 
 
 @pytest.mark.parametrize("use", ["userinfo", "refresh"])

@@ -14,11 +14,11 @@ from tests.ports import free_port
 
 
 class Server:
-    """Accepts mail, or gives responses that a test sets: `answers[address]` to RCPT, `after_data` to the message."""
+    """Accepts mail, or gives responses that a test sets: `replies[address]` to RCPT, `after_data` to the message."""
 
     def __init__(self):
         self.taken = []
-        self.answers = {}
+        self.replies = {}
         self.after_data = None
         self.hangs_up_after = None
         self.connections = 0
@@ -29,7 +29,7 @@ class Server:
         return responses
 
     async def handle_RCPT(self, server, session, envelope, address, options):  # noqa: N802
-        if response := self.answers.get(address):
+        if response := self.replies.get(address):
             return response
         envelope.rcpt_tos.append(address)
         return "250 OK"

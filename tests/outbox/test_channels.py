@@ -40,7 +40,7 @@ class TestSmtp:
         assert "Zoë &lt;Al&gt;" in html.get_content()
         assert row(sent).sent_at
 
-    def test_it_says_that_no_answer_is_wanted_and_which_message_it_is(self, server, posted, deliver_all, clock):
+    def test_it_says_that_no_reply_is_wanted_and_which_message_it_is(self, server, posted, deliver_all, clock):
         sent = posted()
         deliver_all()
         message = server.taken[0].message
@@ -77,7 +77,7 @@ class TestSmtp:
         assert server.connections == 1
 
     def test_an_address_that_does_not_exist_fails_alone_and_for_good(self, server, posted, row, deliver_all):
-        server.answers["al@gone.example"] = "550 5.1.1 no such user"
+        server.replies["al@gone.example"] = "550 5.1.1 no such user"
         before, gone, after = posted(), posted("al@gone.example"), posted()
         deliver_all()
         assert len(server.taken) == 2
@@ -87,12 +87,12 @@ class TestSmtp:
         assert "no such user" in row(gone).last_error
 
     def test_an_address_that_is_busy_is_tried_again(self, server, posted, row, deliver_all, clock):
-        server.answers["al@busy.example"] = "451 4.7.1 greylisted, try later"
+        server.replies["al@busy.example"] = "451 4.7.1 greylisted, try later"
         message = posted("al@busy.example")
         deliver_all()
         assert row(message).failed_at is None
         assert "greylisted" in row(message).last_error
-        server.answers.clear()
+        server.replies.clear()
         clock.move(row(message).due_at - clock.now())
         deliver_all()
         assert row(message).sent_at
@@ -110,7 +110,7 @@ class TestSmtp:
     def test_what_the_server_says_is_kept_as_a_line_that_any_database_and_terminal_can_have(
         self, server, posted, row, deliver_all
     ):
-        server.answers["al@gone.example"] = "550 no\0 such \x1b[31muser"
+        server.replies["al@gone.example"] = "550 no\0 such \x1b[31muser"
         message = posted("al@gone.example")
         deliver_all()
         assert row(message).failed_at
@@ -136,7 +136,7 @@ class TestSmtp:
             assert "no connection to the mail server" in row(message).last_error
             assert row(message).failed_at is row(message).leased_until is None
 
-    def test_a_server_that_never_answers_costs_one_timeout_and_not_one_a_letter(
+    def test_a_server_that_never_responds_costs_one_timeout_and_not_one_a_letter(
         self, change_settings, posted, row, deliver_all
     ):
         with socket.create_server(("127.0.0.1", 0)) as silent:
@@ -304,12 +304,12 @@ class TestSmsGateway:
         message = posted("+447700900123")
         deliver_all()
         assert bool(row(message).failed_at) is fails
-        assert f"answered {response}" in row(message).last_error
+        assert f"returned {response}" in row(message).last_error
 
     def test_a_gateway_that_is_not_there_keeps_every_message(self, change_settings, posted, row, deliver_all):
         change_settings(sms={"channel": "http", "gateway_url": f"http://127.0.0.1:{free_port()}/"})
         messages = [posted("+447700900123") for _ in range(3)]
         deliver_all()
         for message in messages:
-            assert row(message).last_error == "the gateway does not answer"
+            assert row(message).last_error == "the gateway does not respond"
             assert row(message).failed_at is None

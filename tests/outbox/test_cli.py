@@ -17,10 +17,10 @@ def idp(app):
 
 @pytest.fixture
 def failed_message(server, posted, deliver_all):
-    server.answers["al@gone.example"] = "550 no such user"
+    server.replies["al@gone.example"] = "550 no such user"
     message = posted("al@gone.example")
     deliver_all()
-    server.answers.clear()
+    server.replies.clear()
     return message
 
 

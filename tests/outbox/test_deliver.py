@@ -10,8 +10,8 @@ from sqlalchemy import event
 from idp.foundation import clock as clocks
 from idp.foundation.database import db
 from idp.outbox import channels, deliver
-from idp.outbox.letter import PermanentFailure, ServerUnreachable, TemporaryFailure
 from idp.outbox.models import Message
+from idp.outbox.outgoing import PermanentFailure, ServerUnreachable, TemporaryFailure
 
 pytestmark = pytest.mark.usefixtures("clock")  # it is stopped, and moved on by `clocks.move`
 
@@ -28,12 +28,12 @@ class FakeChannel:
         self.opened += 1
         yield self.send
 
-    def send(self, letter):
+    def send(self, outgoing):
         with self.lock:
             outcome = self.outcomes.pop(0) if self.outcomes else None
             if outcome is not None:
                 raise outcome
-            self.sent.append(letter)
+            self.sent.append(outgoing)
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def test_a_message_leaves_and_its_words_and_its_recipient_are_wiped(posted, row,
     message_row = row(sent)
     assert message_row.sent_at == clocks.now()
     assert message_row.sealed is message_row.recipient is message_row.last_error is message_row.leased_until is None
-    assert [letter.id for letter in channel.sent] == [sent]
+    assert [outgoing.id for outgoing in channel.sent] == [sent]
     assert deliver_all() == 0
     assert len(channel.sent) == 1
 
@@ -135,7 +135,7 @@ def test_a_message_that_outlived_its_link_is_not_sent_and_says_nothing_any_more(
 def test_one_bad_address_fails_alone_and_delays_no_one(posted, row, channel, deliver_all):
     before, bad, after = posted(), posted(), posted()
     outcomes = {before: None, bad: PermanentFailure("unknown user", code=550), after: None}
-    channel.send = lambda letter: raise_outcome(outcomes[letter.id])
+    channel.send = lambda outgoing: raise_outcome(outcomes[outgoing.id])
     deliver_all()
     assert row(before).sent_at
     assert row(after).sent_at
@@ -150,7 +150,7 @@ def raise_outcome(outcome):
 
 def test_a_fault_of_our_own_in_one_letter_delays_no_one(posted, row, channel, deliver_all):
     bad, good = posted(), posted()
-    channel.send = lambda letter: raise_outcome(ZeroDivisionError("oops") if letter.id == bad else None)
+    channel.send = lambda outgoing: raise_outcome(ZeroDivisionError("oops") if outgoing.id == bad else None)
     deliver_all()
     assert row(good).sent_at
     assert "ZeroDivisionError" in row(bad).last_error
@@ -181,7 +181,7 @@ def test_a_message_sealed_with_a_key_we_lost_fails_and_the_others_leave(posted, 
 def test_what_a_worker_leased_and_died_with_is_delivered_when_the_lease_ends(posted, row, channel, deliver_all, work):
     message = posted()
     with work():
-        assert [letter.id for letter in deliver._lease("email")] == [message]
+        assert [outgoing.id for outgoing in deliver._lease("email")] == [message]
     assert deliver_all() == 0
     clocks.move(deliver.LEASE + timedelta(seconds=1))
     assert deliver_all() == 1
@@ -202,7 +202,7 @@ def test_several_workers_send_each_message_once(posted, channel, work):
         worker.start()
     for worker in workers:
         worker.join(300)
-    ids = [letter.id for letter in channel.sent]
+    ids = [outgoing.id for outgoing in channel.sent]
     assert sorted(ids) == sorted(messages)
 
 
@@ -229,7 +229,7 @@ def test_no_transaction_is_open_while_a_letter_is_on_its_way(posted, channel, wo
 
     for name, hears in (("begin", begun), ("commit", ended), ("rollback", ended)):
         event.listen(engine, name, hears)
-    channel.send = lambda letter: channel.sent.append(len(open_now))
+    channel.send = lambda outgoing: channel.sent.append(len(open_now))
     deliver.run_once(work, "email")
     for name, hears in (("begin", begun), ("commit", ended), ("rollback", ended)):
         event.remove(engine, name, hears)
@@ -239,6 +239,6 @@ def test_no_transaction_is_open_while_a_letter_is_on_its_way(posted, channel, wo
 def test_mail_and_text_messages_are_delivered_apart(posted, channel, work):
     mail, text = posted(), posted("+447700900123")
     deliver.run_once(work, "sms")
-    assert [letter.id for letter in channel.sent] == [text]
+    assert [outgoing.id for outgoing in channel.sent] == [text]
     deliver.run_once(work, "email")
-    assert [letter.id for letter in channel.sent] == [text, mail]
+    assert [outgoing.id for outgoing in channel.sent] == [text, mail]

@@ -6,8 +6,8 @@ import pytest
 from sqlalchemy import select
 
 from idp.outbox import deliver, post
-from idp.outbox.letter import PermanentFailure
 from idp.outbox.models import Message
+from idp.outbox.outgoing import PermanentFailure
 from tests.oidc.receiving import a_receiver
 
 
@@ -51,7 +51,7 @@ def test_an_event_leaves_as_its_maker_says_and_is_wiped(push, receiver, work, ro
     assert row(message_id).recipient is None
 
 
-def test_only_addresses_on_the_web_are_taken(push):
+def test_only_urls_on_the_web_are_taken(push):
     with pytest.raises(ValueError, match="web"):
         push("mailto:me@example")
 
@@ -84,7 +84,7 @@ def test_one_client_is_told_one_thing_at_a_time(push, receiver, work, clock):
     assert receiver.tokens == [other, first, second]
 
 
-def test_a_client_that_does_not_answer_keeps_its_own_events_waiting_and_no_one_elses(
+def test_a_client_that_does_not_respond_keeps_its_own_events_waiting_and_no_one_elses(
     push, receiver, work, row, clock
 ):  # fmt: skip
     dead = [push("http://127.0.0.1:1/unreachable") for _ in range(5)]

@@ -10,21 +10,21 @@ from idp.outbox.models import Message
 
 def test_a_mail_is_rendered_at_once_with_its_subject_and_both_texts(posted, row, work):
     with work() as session:
-        letter = post.unseal(session.get(Message, posted(name="Jo & <Al>")))
-    assert letter.to == "jo@oakhill.example"
-    assert letter.subject == "Hello Jo & <Al>"
-    assert "Dear Jo & <Al>, see https://us.example/v/x" in letter.text
-    assert "Hello Jo" not in letter.text
-    assert "support@idaas.example" in letter.text
-    assert "Jo &amp; &lt;Al&gt;" in letter.html
-    assert "Jo & <Al>" not in letter.html
+        outgoing = post.unseal(session.get(Message, posted(name="Jo & <Al>")))
+    assert outgoing.to == "jo@oakhill.example"
+    assert outgoing.subject == "Hello Jo & <Al>"
+    assert "Dear Jo & <Al>, see https://us.example/v/x" in outgoing.text
+    assert "Hello Jo" not in outgoing.text
+    assert "support@idaas.example" in outgoing.text
+    assert "Jo &amp; &lt;Al&gt;" in outgoing.html
+    assert "Jo & <Al>" not in outgoing.html
 
 
 def test_a_text_message_is_one_line_with_our_name_first(posted, work):
     with work() as session:
-        letter = post.unseal(session.get(Message, posted("+447700900123")))
-    assert (letter.subject, letter.html) == ("", "")
-    assert letter.text == "IDaaS: your code is 123456"
+        outgoing = post.unseal(session.get(Message, posted("+447700900123")))
+    assert (outgoing.subject, outgoing.html) == ("", "")
+    assert outgoing.text == "IDaaS: your code is 123456"
 
 
 def test_nothing_is_sent_about_a_change_that_was_rolled_back(work, outbox):
@@ -73,5 +73,5 @@ def test_a_text_message_goes_to_exactly_one_number(work, to):
 
 def test_a_line_break_in_a_name_cannot_end_the_subject(posted, work):
     with work() as session:
-        letter = post.unseal(session.get(Message, posted(name="Jo\r\nBcc: al@evil.example")))
-    assert letter.subject == "Hello Jo Bcc: al@evil.example"
+        outgoing = post.unseal(session.get(Message, posted(name="Jo\r\nBcc: al@evil.example")))
+    assert outgoing.subject == "Hello Jo Bcc: al@evil.example"

@@ -131,7 +131,7 @@ class TestTwilio:
         message = posted(NUMBER)
         deliver_all()
         assert bool(row(message).failed_at) is fails
-        assert f"Twilio answered {status}" in row(message).last_error
+        assert f"Twilio returned {status}" in row(message).last_error
         assert NUMBER not in row(message).last_error
         assert (str(code) in row(message).last_error) is (code is not None)
 
@@ -178,7 +178,7 @@ class TestNotify:
         message = posted(NUMBER)
         deliver_all()
         assert bool(row(message).failed_at) is fails
-        assert f"GOV.UK Notify answered {status} {error}" in row(message).last_error
+        assert f"GOV.UK Notify returned {status} {error}" in row(message).last_error
 
 
 class TestEveryProvider:
@@ -187,7 +187,7 @@ class TestEveryProvider:
         message = posted(NUMBER)
         deliver_all()
         assert row(message).failed_at is row(message).sent_at is None
-        assert "does not answer" in row(message).last_error
+        assert "does not respond" in row(message).last_error
         any_provider.hangs_up = False
         clock.move(row(message).due_at - clock.now())
         deliver_all()
@@ -207,11 +207,11 @@ class TestEveryProvider:
         change_settings(sms={"gateway_url": f"http://127.0.0.1:{free_port()}"})
         messages = [posted(NUMBER) for _ in range(3)]
         deliver_all()
-        assert all("does not answer" in row(message).last_error for message in messages)
+        assert all("does not respond" in row(message).last_error for message in messages)
         assert all(row(message).failed_at is None for message in messages)
 
     @pytest.mark.parametrize("body", [b"", b"not JSON", b"[]", b'{"sid": 7, "id": []}', b"[" * 60_000])
-    def test_an_answer_that_cannot_be_read_is_still_a_yes(self, any_provider, posted, row, deliver_all, body):
+    def test_a_response_that_cannot_be_read_still_counts_as_sent(self, any_provider, posted, row, deliver_all, body):
         any_provider.body = body
         message = posted(NUMBER)
         deliver_all()
@@ -312,7 +312,7 @@ class TestReceipts:
         assert by_notify(web, message, status).status_code == 204
         assert row(message).delivered_at is row(message).failed_at is None
 
-    def test_a_message_that_is_not_ours_is_answered_alike(self, receipt, row):
+    def test_a_message_that_is_not_ours_gets_the_same_response(self, receipt, row):
         assert receipt.sends("msg_unknown", receipt.words[0]).status_code == 204
         assert receipt.sends("x" * 500, receipt.words[0]).status_code == 204
 
@@ -373,7 +373,7 @@ class TestForgeries:
         assert {changed.status_code, added.status_code} == {401}
         assert row(message).delivered_at is None
 
-    def test_the_address_that_is_signed_is_the_settings_and_not_the_requests(self, twilio, web, posted, deliver_all):
+    def test_the_url_that_is_signed_is_the_settings_and_not_the_requests(self, twilio, web, posted, deliver_all):
         message = posted(NUMBER)
         deliver_all()
         fields = {"MessageSid": "SM123", "MessageStatus": "delivered", "To": NUMBER}
@@ -392,7 +392,7 @@ class TestForgeries:
         headers = {"Authorization": f"Bearer {RECEIPT_TOKEN}", "Content-Type": "application/json"}
         assert web.post("/receipts/sms", data=body, headers=headers).status_code == 400
 
-    def test_a_channel_without_receipts_has_no_such_address(self, web, change_settings):
+    def test_a_channel_without_receipts_has_no_such_url(self, web, change_settings):
         for channel in ("console", "mailbox"):
             change_settings(sms={"channel": channel, "receipt_token": SecretStr(RECEIPT_TOKEN)})
             assert by_gateway(web, "msg_x", "delivered").status_code == 404

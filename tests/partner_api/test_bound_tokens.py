@@ -34,7 +34,7 @@ def call_api(web, bound_token):
     return ask
 
 
-def test_with_its_proof_it_is_answered_once(web, bound_token, call_api):
+def test_with_its_proof_it_is_accepted_once(web, bound_token, call_api):
     assert call_api().json == {"schools": []}
     signer, token = bound_token
     headers = {"Authorization": f"DPoP {token}", "DPoP": signer.proof("GET", "/api/schools", token)}

@@ -49,7 +49,7 @@ def invites(posts):
     return invite
 
 
-def test_a_school_is_invited_and_the_answer_says_how_it_stands(invites, program, outbox, clock):
+def test_a_school_is_invited_and_the_response_has_its_state(invites, program, outbox, clock):
     invitation = invites(mis="sims", reference="crm-17")
     assert outbox.last("partner_invitation").to == HEAD["email"]
     known = {name: invitation.pop(name) for name in ("id", "created_at", "expires_at")}

@@ -35,7 +35,7 @@ def api(databases):
         yield schemathesis.openapi.from_url(f"{issuer}/api/openapi.json"), token
 
 
-def test_every_operation_answers_generated_requests_as_it_is_described(api):
+def test_every_operation_responds_to_generated_requests_as_described(api):
     schema, token = api
     seen = set()
     for result in schema.get_all_operations():
@@ -58,7 +58,7 @@ def test_every_operation_answers_generated_requests_as_it_is_described(api):
     assert seen == set(OPERATIONS)
 
 
-def test_every_address_of_the_api_is_described(app):
+def test_every_path_of_the_api_is_described(app):
     paths = {rule.rule for rule in app.url_map.iter_rules() if rule.rule.startswith("/api/")}
     not_described = {"/api/openapi.json", "/api/<path:_path>"}
     described = app.test_client().get("/api/openapi.json", base_url="http://localhost:5000").json["paths"]
@@ -66,8 +66,8 @@ def test_every_address_of_the_api_is_described(app):
 
 
 def test_discovery_names_the_page_for_people(web):
-    address = web.get("/.well-known/openid-configuration").json["service_documentation"]
-    assert parse(web.get(address).text).find("h1").text == "API for partners"
+    url = web.get("/.well-known/openid-configuration").json["service_documentation"]
+    assert parse(web.get(url).text).find("h1").text == "API for partners"
 
 
 def test_the_page_for_people_names_every_operation_field_and_parameter(web):

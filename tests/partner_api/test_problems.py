@@ -1,4 +1,4 @@
-"""Every error of the API is a problem document (RFC 9457) that says what is wrong, and its address explains it."""
+"""Every error of the API is a problem document (RFC 9457): what is wrong, and the URL of its explanation."""
 
 from datetime import timedelta
 
@@ -114,7 +114,7 @@ def test_an_expired_or_revoked_token_is_refused_with_the_reason(program, check_p
     assert "expired" in check_problem(program.gets(SCHOOLS, status=401), "invalid_token")
 
 
-def test_a_token_in_the_address_or_in_a_form_is_none(program, check_problem):
+def test_a_token_in_the_query_or_in_a_form_is_none(program, check_problem):
     in_address = program.web.get(f"{SCHOOLS}?access_token={program.token}")
     assert in_address.status_code == 400
     check_problem(in_address, "invalid_request")
@@ -135,7 +135,7 @@ def test_a_token_in_the_address_or_in_a_form_is_none(program, check_problem):
         ("GET", "/api/schools/31%0024", 404, "not_found"),
     ],
 )
-def test_addresses_and_methods_that_do_not_exist(program, check_problem, method, path, status, code):
+def test_paths_and_methods_that_do_not_exist(program, check_problem, method, path, status, code):
     refused = program.web.open(path, method=method, headers={"Authorization": f"Bearer {program.token}"})
     assert refused.status_code == status
     check_problem(refused, code)

@@ -29,12 +29,12 @@ def test_schools_are_found_while_one_types(program):
     }  # fmt: skip
 
 
-def test_no_more_schools_are_answered_than_wanted(program):
+def test_no_more_schools_are_returned_than_wanted(program):
     response = program.gets("/api/register/schools?q=willow&limit=1").json
     assert (len(response["schools"]), response["more"]) == (1, True)
 
 
-def test_nothing_found_is_an_answer_too(program):
+def test_nothing_found_is_a_response_too(program):
     assert program.gets("/api/register/schools?q=zzzzzz").json == {
         "schools": [], "more": False, "searched_as": "name",
     }  # fmt: skip

@@ -12,7 +12,7 @@ from idp.estabs.models import Estab, Membership
 from idp.foundation import crypto
 from idp.foundation.database import db
 from idp.oidc.tokens import access_tokens
-from idp.partner_api import answers
+from idp.partner_api import responses
 from idp.partners import registry
 from idp.schools.models import School, SchoolLink
 from idp.sharing import authorise, continuing, mis, reviewing, reviews
@@ -183,7 +183,7 @@ def test_a_page_of_many_closed_schools_takes_as_many_statements_as_one(program, 
     assert numbers[0] == numbers[1] > 0
 
 
-def test_the_same_answer_is_not_sent_twice(program, oakhill, work):
+def test_the_same_response_is_not_sent_twice(program, oakhill, work):
     first = program.gets("/api/schools")
     assert program.gets("/api/schools", status=304, **{"If-None-Match": first.headers["ETag"]}).data == b""
     member = oakhill.memberships[0]
@@ -222,13 +222,13 @@ def test_a_token_that_a_school_brought_reads_that_school_alone(program, oakhill,
 def world_token(app, work):
     """An access token under a school's authorisation, as the token endpoint issues it."""
     from idp.oidc.basis import Basis
-    from idp.oidc.clients import client as clients
+    from idp.oidc.clients import oauth_client
     from idp.sharing import live
 
     def make(program, owner):
         with work():
             state = live.current(owner.memberships[0].estab_id, program.partner.id)
-            client = clients.find(program.partner.id)
+            client = oauth_client.find(program.partner.id)
             basis = Basis(
                 client_id=client.id, person_id=owner.id, estab_id=state.estab_id, authorisation_id=state.id,
                 lineage="lin_1", scopes=state.scopes, resource=frozenset(), dpop_jkt=None, claims=None,
@@ -275,7 +275,7 @@ def test_what_a_school_has_to_review_is_said_until_it_has_decided(program, oakhi
     assert school["review_declined_at"] == school["changed_at"] == clock.now().isoformat().replace("+00:00", "Z")
 
 
-def test_a_school_that_closes_says_so_and_who_goes_on(program, oakhill, authorised, work, clock):
+def test_a_school_that_closes_shows_that_and_its_successor(program, oakhill, authorised, work, clock):
     old = oakhill.memberships[0]
     with work() as database:
         new = an_administrator(an_estab(a_school(name="Oakhill Academy"))).memberships[0]
@@ -312,7 +312,7 @@ def test_a_system_that_the_application_does_not_accept_is_said(program, oakhill,
     assert (school["mis"], school["mis_accepted"], school["scope"]) == ("sims", False, "")
 
 
-CONNECTIONS = get_args(answers.Connection)
+CONNECTIONS = get_args(responses.Connection)
 AGREEMENTS = {
     "active": {}, "paused": {"paused_at": timedelta(0)}, "expired": {"until": timedelta(0)},
     "withdrawn": {"withdrawn_at": timedelta(0)},
@@ -325,7 +325,7 @@ ENDPOINTS = {
 
 
 def test_the_schools_of_each_connection_are_those_that_say_so(program, authorised, work, clock):
-    states = get_args(answers.Verification)
+    states = get_args(responses.Verification)
     pairs = list(product(states, ENDPOINTS))
     estab_ids = [authorised(program, f"School {state} {kind}").memberships[0].estab_id for state, kind in pairs]
     now = clock.now()

@@ -106,7 +106,7 @@ def push(work):
     """`push()` delivers the events that are due, in both lanes; returns how many there were."""
 
     def run(*lanes):
-        return sum(deliver.run_once(work, lane) for lane in lanes or ("prompt", "troubled"))
+        return sum(deliver.run_once(work, lane) for lane in lanes or ("prompt", "slow"))
 
     return run
 
@@ -128,8 +128,8 @@ def row(work):
     """`row(jti)` is the row of an event."""
 
     def read(event_id):
-        with work() as opened:
-            return opened.scalars(select(PartnerEvent).where(PartnerEvent.id == event_id)).one()
+        with work() as database:
+            return database.scalars(select(PartnerEvent).where(PartnerEvent.id == event_id)).one()
 
     return read
 
@@ -139,7 +139,7 @@ def stream(work, client_id):
     """`stream()` is the row with the state of the client's delivery."""
 
     def read(client=client_id):
-        with work() as opened:
-            return opened.get_one(EventStream, client)
+        with work() as database:
+            return database.get_one(EventStream, client)
 
     return read

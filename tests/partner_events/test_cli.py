@@ -107,7 +107,7 @@ def test_doctor_tells_a_dead_endpoint_from_a_stopped_worker(work, findings, reco
     clock.move(timedelta(minutes=6))
     [(level, message, do)] = findings()
     assert level == "warning"
-    assert "are not tried" in message
+    assert "are not being sent" in message
     assert "idp worker" in do
     with work():
         heartbeats.beat("someone")
@@ -118,7 +118,7 @@ def test_doctor_tells_a_dead_endpoint_from_a_stopped_worker(work, findings, reco
     assert "503" in message
     assert "partner's server" in do
     clock.move(timedelta(minutes=20))
-    assert "are not tried" in findings()[0][1]
+    assert "are not being sent" in findings()[0][1]
 
 
 def test_doctor_names_refusals_and_clients_that_do_not_ask(

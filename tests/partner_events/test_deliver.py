@@ -47,7 +47,7 @@ def test_any_status_but_202_is_not_a_delivery_and_is_tried_again(record_event, p
 
 
 @pytest.mark.parametrize("error", ["invalid_request", "invalid_issuer", "invalid_audience", "of its own"])
-def test_what_the_client_refuses_for_good_is_set_aside_and_later_ones_go_on(record_event, push, endpoint, row, error):
+def test_what_the_client_refuses_for_good_is_set_aside_and_later_ones_sent(record_event, push, endpoint, row, error):
     endpoint.respond = lambda claims: (400, {"err": error, "description": "no\nthanks"}) if not endpoint.taken else 202
     refused = record_event("school", "first")
     endpoint.respond = lambda claims: (
@@ -56,7 +56,7 @@ def test_what_the_client_refuses_for_good_is_set_aside_and_later_ones_go_on(reco
     record_event("school", "second")
     push()
     assert row(refused).failed_at is not None
-    assert row(refused).last_error == f"the endpoint answered 400 {error}: no thanks"
+    assert row(refused).last_error == f"the endpoint returned 400 {error}: no thanks"
     assert states(endpoint) == ["second"]
 
 
@@ -205,7 +205,7 @@ def test_a_disabled_client_is_told_nothing_and_everything_once_it_is_enabled(
     assert push() == 1
 
 
-def test_waiting_events_go_to_the_new_address(work, record_event, push, endpoint, other_endpoint, client_id):
+def test_waiting_events_go_to_the_new_url(work, record_event, push, endpoint, other_endpoint, client_id):
     record_event()
     with work():
         session().get_one(Client, client_id).events_endpoint_url = other_endpoint.url
@@ -213,7 +213,7 @@ def test_waiting_events_go_to_the_new_address(work, record_event, push, endpoint
     assert (len(endpoint.taken), len(other_endpoint.taken)) == (0, 1)
 
 
-def test_the_authorization_header_is_sent_stored_sealed_and_never_goes_to_another_address(
+def test_the_authorization_header_is_sent_stored_sealed_and_never_goes_to_another_url(
     work, record_event, push, endpoint, other_endpoint, client_id
 ):
     with work():
@@ -230,7 +230,7 @@ def test_the_authorization_header_is_sent_stored_sealed_and_never_goes_to_anothe
     assert "Authorization" not in other_endpoint.requests[0]["headers"]
 
 
-def test_an_address_that_is_not_public_gets_nothing(change_settings, record_event, push, endpoint, stream):
+def test_a_url_that_is_not_public_gets_nothing(change_settings, record_event, push, endpoint, stream):
     change_settings(fetch={"allow_loopback": False})
     record_event()
     push()
@@ -254,8 +254,8 @@ def test_a_header_that_cannot_be_unsealed_keeps_no_one_else_waiting(
 
 def test_an_event_that_cannot_be_signed_keeps_only_its_own_subject_waiting(work, record_event, push, endpoint, row):
     broken, good = record_event("one"), record_event("two", "good")
-    with work() as opened:
-        opened.query(PartnerEvent).filter_by(id=broken).one().name = "a type that was removed"
+    with work() as database:
+        database.query(PartnerEvent).filter_by(id=broken).one().name = "a type that was removed"
     push()
     assert states(endpoint) == ["good"]
     assert row(broken).failed_at is None
@@ -263,7 +263,7 @@ def test_an_event_that_cannot_be_signed_keeps_only_its_own_subject_waiting(work,
     assert row(good).delivered_at is not None
 
 
-def test_an_endpoint_that_is_slow_waits_beside_those_that_are_away_until_it_is_prompt_again(
+def test_an_endpoint_that_is_slow_is_in_the_lane_of_the_unreachable_until_it_is_prompt_again(
     record_event, push, endpoint, stream, monkeypatch
 ):
     monkeypatch.setattr(deliver, "SLOW_SECONDS", 0.0)
@@ -273,13 +273,13 @@ def test_an_endpoint_that_is_slow_waits_beside_those_that_are_away_until_it_is_p
     record_event("one", "2")
     assert push("prompt") == 0
     monkeypatch.undo()
-    assert push("troubled") == 1
+    assert push("slow") == 1
     record_event("one", "3")
     assert push("prompt") == 1
     assert states(endpoint) == ["1", "2", "3"]
 
 
-def test_the_rules_are_those_for_addresses_of_partners(change_settings, record_event, push, monkeypatch):
+def test_the_rules_are_those_for_urls_of_partners(change_settings, record_event, push, monkeypatch):
     change_settings(fetch={"operator_private_hosts": ("gateway.internal",), "partner_private_hosts": ("own.internal",)})
     hosts = []
 

@@ -66,7 +66,7 @@ def test_a_declined_review_is_told_with_what_was_declined(school, push, endpoint
     (fact,) = endpoint.taken[1]["events"].values()
     assert (fact["declined_scope"], fact["declined_agreement_version"]) == ("attendance", "2027")
     assert fact["status"] == "active"
-    assert "attendance" not in fact["scope"], "what stands goes on"
+    assert "attendance" not in fact["scope"], "what was agreed continues"
     (first,) = endpoint.taken[0]["events"].values()
     assert "declined_scope" not in first
 
@@ -136,8 +136,8 @@ def test_only_the_events_that_a_client_wants_are_recorded(work, a_school, make_s
     school.client_id = picky
     school.give()
     school.decide(authorise.withdraw)
-    with work() as opened:
-        assert [event.name for event in opened.query(PartnerEvent)] == ["sharing-withdrawn"]
+    with work() as database:
+        assert [event.name for event in database.query(PartnerEvent)] == ["sharing-withdrawn"]
 
 
 def test_a_verification_at_the_moment_of_an_authorisation_is_told_or_in_its_facts(

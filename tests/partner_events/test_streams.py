@@ -42,8 +42,8 @@ def test_an_event_that_was_refused_is_delivered_again_with_its_jti(work, record_
         assert streams.replay(client_id, [jti], by="cli") == 1
     push()
     assert [claims["jti"] for claims in endpoint.taken] == [jti]
-    with work() as opened:
-        entry = opened.scalars(select(Entry).where(Entry.event == "client.events_replayed")).one()
+    with work() as database:
+        entry = database.scalars(select(Entry).where(Entry.event == "client.events_replayed")).one()
         assert (entry.client, entry.facts["count"]) == (client_id, 1)
 
 
@@ -75,11 +75,11 @@ def test_events_of_another_client_are_not_replayed(work, record_event, make_stre
 
 
 def test_a_replay_while_a_round_is_under_way_is_not_lost(work, record_event, push, endpoint, client_id, row):
-    jti, began, goes_on = record_event(), threading.Event(), threading.Event()
+    jti, began, released = record_event(), threading.Event(), threading.Event()
 
     def respond(_claims):
         began.set()
-        goes_on.wait(20)
+        released.wait(20)
         return 202
 
     endpoint.respond = respond
@@ -88,7 +88,7 @@ def test_a_replay_while_a_round_is_under_way_is_not_lost(work, record_event, pus
     assert began.wait(20)
     with work():
         assert streams.replay(client_id, [jti], by="cli") == 1
-    goes_on.set()
+    released.set()
     first.join()
     assert row(jti).delivered_at is not None
 
@@ -113,10 +113,10 @@ def test_events_are_kept_for_two_weeks_and_a_bounded_number_of_a_client(work, re
     bound = KeepNewest(PartnerEvent.number, 3, per=PartnerEvent.client_id)
     clock.move(timedelta(days=1, seconds=1))
     cleaning.clean(work, retention.RETENTION)
-    with work() as opened:
-        kept = [event.id for event in opened.query(PartnerEvent)]
+    with work() as database:
+        kept = [event.id for event in database.query(PartnerEvent)]
     assert len(kept) == 5
     assert old not in kept
     cleaning.clean(work, [bound])
-    with work() as opened:
-        assert opened.query(PartnerEvent).count() == 3
+    with work() as database:
+        assert database.query(PartnerEvent).count() == 3

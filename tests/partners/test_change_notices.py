@@ -1,4 +1,4 @@
-"""A partner's contact and developers are told of each change of a secret, a key or an address, also by our staff."""
+"""A partner's contact and developers are told of each change of a secret, a key or a URI, also by our staff."""
 
 from datetime import timedelta
 
@@ -22,8 +22,8 @@ def sam(work, clock):
         return a_developer(partner, SAM)[0].id
 
 
-def letters(outbox):
-    return {letter.to: letter.text for letter in outbox.all("client_changed")}
+def mails(outbox):
+    return {mail.to: mail.text for mail in outbox.all("client_changed")}
 
 
 def changes(work, by="cli", **names):
@@ -34,7 +34,7 @@ def changes(work, by="cli", **names):
 def test_a_new_secret_is_announced_to_the_contact_and_to_developers(work, outbox, sam):
     with work():
         secret = registry.rotate_secret("assembly", overlap=timedelta(0), by=sam)
-    notices = letters(outbox)
+    notices = mails(outbox)
     assert notices.keys() == {CONTACT, SAM}
     assert "It has a new secret." in notices[SAM]
     assert "by someone at Assembly" in notices[SAM]
@@ -51,18 +51,18 @@ def test_a_new_secret_is_announced_to_the_contact_and_to_developers(work, outbox
 )
 def test_changes_by_our_staff_are_mailed_to_developers(work, outbox, sam, names, sentence):
     changes(work, **names)
-    assert sentence in letters(outbox)[CONTACT]
-    assert "by our staff" in letters(outbox)[CONTACT]
-    assert not any(value in letters(outbox)[CONTACT] for value in names.values() if isinstance(value, str))
+    assert sentence in mails(outbox)[CONTACT]
+    assert "by our staff" in mails(outbox)[CONTACT]
+    assert not any(value in mails(outbox)[CONTACT] for value in names.values() if isinstance(value, str))
 
 
 def test_other_changes_are_not_mailed(work, outbox, sam):
     changes(work, purpose="Showing schools something else of what their data says.")
-    assert letters(outbox) == {}
+    assert mails(outbox) == {}
 
 
 def test_a_removed_developer_gets_no_mail(work, outbox, sam):
     with work() as session:
         session.get_one(Developer, sam).disabled_at = session.get_one(Developer, sam).created_at
     changes(work, redirect_uris=["https://assembly.example/new"])
-    assert letters(outbox).keys() == {CONTACT}
+    assert mails(outbox).keys() == {CONTACT}

@@ -55,7 +55,7 @@ def test_push_and_poll_are_registered_changed_and_removed(work):
         assert not event_streams.receives(client, "verification")
 
 
-def test_the_header_survives_the_same_manifest_and_not_another_address(work):
+def test_the_header_survives_the_same_manifest_and_not_another_url(work):
     with work():
         a_partner(name="Assembly")
         manifest = a_manifest(client_id="assembly", events={"method": PUSH, "endpoint_url": URL})
@@ -67,7 +67,7 @@ def test_the_header_survives_the_same_manifest_and_not_another_address(work):
         assert event_streams.authorization(client.id, client.events_authorization) is None
 
 
-def test_without_an_address_there_is_nothing_to_send_a_header_with(work):
+def test_without_a_url_there_is_nothing_to_send_a_header_with(work):
     with work():
         a_partner(name="Assembly")
         registry.register(a_manifest(client_id="assembly"))

@@ -36,10 +36,10 @@ def test_a_former_secret_is_reminded_of_once_two_days_before_its_end(work, clien
     clock.move(5 * DAY - timedelta(seconds=1))
     assert send_reminders(work, outbox, "client_secret_expires") == []
     clock.move(timedelta(seconds=1))
-    [letter] = send_reminders(work, outbox, "client_secret_expires")
-    assert letter.to == "developers@assembly.example"
-    assert f"({client}), made on 2 March 2026, works until 9 March 2026 at 09:30" in letter.text
-    assert send_reminders(work, outbox, "client_secret_expires") == [letter]
+    [mail] = send_reminders(work, outbox, "client_secret_expires")
+    assert mail.to == "developers@assembly.example"
+    assert f"({client}), made on 2 March 2026, works until 9 March 2026 at 09:30" in mail.text
+    assert send_reminders(work, outbox, "client_secret_expires") == [mail]
 
 
 def test_a_secret_that_ends_sooner_than_was_said_is_reminded_of_again(work, client, clock, outbox):
@@ -47,7 +47,7 @@ def test_a_secret_that_ends_sooner_than_was_said_is_reminded_of_again(work, clie
     assert len(send_reminders(work, outbox, "client_secret_expires")) == 1
     with work():
         registry.rotate_secret(client, overlap=DAY, by="cli")
-    texts = [letter.text for letter in send_reminders(work, outbox, "client_secret_expires")]
+    texts = [mail.text for mail in send_reminders(work, outbox, "client_secret_expires")]
     assert [text.count("until 8 March 2026 at 09:30") for text in texts].count(1) == 2  # of both former secrets
 
 
@@ -71,10 +71,10 @@ def test_an_initial_token_is_reminded_of_once_two_days_before_its_end(work, cloc
     clock.move(5 * DAY - timedelta(seconds=1))
     assert send_reminders(work, outbox, "initial_token_expires") == []
     clock.move(timedelta(seconds=1))
-    [letter] = send_reminders(work, outbox, "initial_token_expires")
-    assert letter.to == "developers@assembly.example"
-    assert f"{token} of Assembly can be used until 9 March 2026 at 09:30. 2 clients" in letter.text
-    assert send_reminders(work, outbox, "initial_token_expires") == [letter]
+    [mail] = send_reminders(work, outbox, "initial_token_expires")
+    assert mail.to == "developers@assembly.example"
+    assert f"{token} of Assembly can be used until 9 March 2026 at 09:30. 2 clients" in mail.text
+    assert send_reminders(work, outbox, "initial_token_expires") == [mail]
 
 
 def test_a_token_that_lasts_a_day_is_reminded_of_after_half_a_day(work, clock, outbox):

@@ -14,7 +14,7 @@ URIS = ["https://a.example/cb", "https://b.example/cb"]
 
 @pytest.fixture
 def served(app):
-    """`served(body)` is the address of a document on this machine."""
+    """`served(body)` is the URL of a document on this machine."""
     servers = []
 
     def serve(body, status=200):
@@ -44,7 +44,7 @@ def test_a_document_that_lists_them_all_is_taken(served):
     sector.check(served(json.dumps([*URIS, "https://c.example/cb"]).encode()), URIS)
 
 
-def test_without_an_address_nothing_is_downloaded(served):
+def test_without_a_url_nothing_is_downloaded(served):
     sector.check(None, URIS)
 
 
@@ -63,6 +63,6 @@ def test_any_other_document_is_refused(served, body, status):
         sector.check(served(body, status), URIS)
 
 
-def test_an_unreachable_address_is_refused(served):
+def test_an_unreachable_url_is_refused(served):
     with pytest.raises(InvalidClientMetadata, match="sector_identifier_uri"):
         sector.check("http://127.0.0.1:1/sector.json", URIS)

@@ -1,4 +1,4 @@
-"""Which addresses may be registered."""
+"""Which URIs may be registered."""
 
 from typing import Any
 
@@ -108,8 +108,8 @@ def test_a_post_logout_uri_may_have_an_apps_own_scheme():
 
 
 @pytest.mark.parametrize("uri", ["http://127.0.0.1/out", "http://127.0.0.1:8000/out", "http://[::1]/out"])
-def test_a_post_logout_uri_may_be_a_loopback_address(uri):
-    """As for redirect URIs, a loopback address may be http (RFC 8252 §7.3)."""
+def test_a_post_logout_uri_may_be_a_loopback_uri(uri):
+    """As for redirect URIs, a loopback URI may be http (RFC 8252 §7.3)."""
     production = {"local": False}
     assert uris.after_logout(uri, **APP | production)
     for kind in (WEB, APP | {"profile": "fapi2"}):

@@ -1,3 +1,5 @@
+"""`idp schools`: refreshing and searching the register on the command line."""
+
 import json
 
 import pytest
@@ -94,7 +96,7 @@ def test_a_download_names_its_file(idp, site, schools):
     assert schools() == 300
 
 
-def test_a_download_of_a_given_address(idp, site, schools):
+def test_a_download_of_a_given_url(idp, site, schools):
     site.has["edubasealldata20240404.csv"] = 200, SAMPLE.read_bytes()
 
     idp("schools", "refresh", "--download", "--url", f"{site.url}/edubasealldata20240404.csv")

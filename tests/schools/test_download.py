@@ -1,3 +1,5 @@
+"""Downloading the register's files."""
+
 import threading
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -64,7 +66,7 @@ def fetch_register(app, site, clock):
             download.newest() as downloaded,
             files.open_sources(downloaded.register, downloaded.links) as sources,
         ):
-            return downloaded.address, sources.schools.size, sources.links is not None
+            return downloaded.url, sources.schools.size, sources.links is not None
 
     return import_register
 
@@ -103,7 +105,7 @@ def test_without_a_file_for_four_days_the_error_says_what_to_do(site, fetch_regi
 def test_an_error_of_the_site_is_reported_with_its_status(site, fetch_register):
     site.has["edubasealldata20260302.csv"] = 503, b"busy"
 
-    with refused("answered 503"):
+    with refused("returned 503"):
         fetch_register()
 
 
@@ -115,16 +117,16 @@ def test_a_file_shorter_than_announced_is_refused(site, fetch_register):
         fetch_register()
 
 
-def test_an_address_that_leads_nowhere_is_refused(app, site):
-    with refused("nothing at .*/other.csv"), app.app_context(), download.from_address(f"{site.url}/other.csv"):
+def test_a_url_that_leads_nowhere_is_refused(app, site):
+    with refused("nothing at .*/other.csv"), app.app_context(), download.from_url(f"{site.url}/other.csv"):
         pass
 
 
-def test_an_address_inside_our_network_is_not_fetched(app):
+def test_a_url_inside_our_network_is_not_fetched(app):
     with (
         refused("could not be reached"),
         app.app_context(),
-        download.from_address("http://169.254.169.254/latest/meta-data"),
+        download.from_url("http://169.254.169.254/latest/meta-data"),
     ):
         pass
 
@@ -132,6 +134,6 @@ def test_an_address_inside_our_network_is_not_fetched(app):
 def test_downloaded_files_are_deleted_afterwards(app, site):
     site.has["register.csv"] = 200, SAMPLE.read_bytes()
 
-    with app.app_context(), download.from_address(f"{site.url}/register.csv") as sources:
+    with app.app_context(), download.from_url(f"{site.url}/register.csv") as sources:
         assert sources.register.exists()
     assert not sources.register.exists()

@@ -1,3 +1,5 @@
+"""Reading the register's files: encodings, zips, dates."""
+
 import zipfile
 from datetime import date
 
@@ -87,7 +89,7 @@ def test_a_file_that_is_not_there_is_refused_by_name(tmp_path):
         pass
 
 
-def test_a_zip_is_opened_with_the_links_beside_it(a_zip):
+def test_a_zip_is_opened_with_the_links_next_to_it(a_zip):
     path = a_zip(
         edubasealldata20250422_csv=SAMPLE.read_bytes(),
         links_edubasealldata20250422_csv=SAMPLE_LINKS.read_bytes(),

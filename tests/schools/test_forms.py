@@ -148,7 +148,7 @@ def test_a_closed_school_without_successor_explains_and_helps(page):
         ({"postcode": "SW1P 4AU", "urn": "900001"}, "postcode", "different school"),
     ],
 )
-def test_a_wrong_field_beside_a_good_number_is_reported(page, query, wrong, message):
+def test_a_wrong_field_next_to_a_good_number_is_reported(page, query, wrong, message):
     soup = page(**query)
 
     assert message in soup.html.find(id=f"{wrong}-error").get_text()

@@ -1,3 +1,5 @@
+"""Reading the extracts of GIAS."""
+
 from datetime import date
 
 import pytest

@@ -1,3 +1,5 @@
+"""Recognising numbers and postcodes in what was typed."""
+
 import pytest
 from hypothesis import given, strategies as st
 

@@ -1,3 +1,5 @@
+"""Importing the register: new, changed and missing schools."""
+
 from datetime import UTC, date, datetime
 
 import pytest

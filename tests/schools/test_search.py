@@ -1,3 +1,5 @@
+"""Searching the register by name, town, postcode and number."""
+
 import pytest
 from sqlalchemy import event, select
 
@@ -175,7 +177,7 @@ def test_equal_names_have_a_fixed_order(find):
         ("brambeltye", ("brambeltye", "brambletye")),
     ],
 )
-def test_a_misspelt_word_becomes_its_nearest_and_the_answer_says_so(register, work, typed, repaired):
+def test_a_misspelt_word_becomes_its_nearest_and_the_result_says_so(register, work, typed, repaired):
     with work():
         result = search.find(typed)
 
@@ -252,7 +254,7 @@ def test_common_words_are_found_alike_by_walking_and_by_sorting(register, work, 
     assert by_walking == by_sorting
 
 
-def are_words(database, schools_of):
+def add_words(database, schools_of):
     for word, schools in schools_of.items():
         row = SearchWord(word=word, schools=schools)
         database.add(row)
@@ -264,7 +266,7 @@ def are_words(database, schools_of):
 def test_of_equally_similar_words_the_most_common_is_taken(register, work):
     """Although the other name shares more trigrams with what was typed."""
     with work() as database:
-        are_words(database, {"oakhullq": 1, "oazhullw": 3})
+        add_words(database, {"oakhullq": 1, "oazhullw": 3})
         assert len(words.trigrams("oakhullw") & words.trigrams("oakhullq")) > len(
             words.trigrams("oakhullw") & words.trigrams("oazhullw")
         )
@@ -275,7 +277,7 @@ def test_of_equally_similar_words_the_most_common_is_taken(register, work):
 
 def test_a_more_similar_word_is_preferred_to_a_more_common_one(register, work):
     with work() as database:
-        are_words(database, {"oakhullq": 1, "oakhuqqw": 3})
+        add_words(database, {"oakhullq": 1, "oakhuqqw": 3})
         nearest = name_search._nearest("oakhullw")
         assert nearest is not None
         assert nearest.word == "oakhullq"

@@ -1,3 +1,5 @@
+"""Successors of closed schools."""
+
 from datetime import UTC, date, datetime, timedelta
 
 import pytest

@@ -63,7 +63,7 @@ def test_the_list_does_not_name_head_teachers(type_ahead, sample):
     assert not [row["HeadLastName"] for row in sample if f"{row['HeadFirstName']} {row['HeadLastName']}" in text]
 
 
-def test_one_address_is_limited_after_1200_searches(web, register, change_settings):
+def test_one_ip_address_is_limited_after_1200_searches(web, register, change_settings):
     from idp.foundation.web.throttle import limiter
 
     change_settings(throttle={"factor": 1})

@@ -1,3 +1,5 @@
+"""Words of names and towns: folding, permitted edits and trigrams."""
+
 import pytest
 from hypothesis import given, strategies as st
 
@@ -41,7 +43,7 @@ PARTS = (
         ("(", ""),
     ],
 )
-def test_different_spellings_normalise_to_one(typed, folded):
+def test_fold_makes_different_spellings_equal(typed, folded):
     assert words.fold(typed) == folded
 
 

@@ -16,7 +16,7 @@ from sqlalchemy import event
 
 from idp.foundation import clock, logs
 from idp.foundation.database import db
-from idp.oidc import server as protocol
+from idp.oidc import authorization_server
 from idp.partners import registry, resources
 from tests import factories
 from tests.oidc.signing import ASSERTION, Signer, jwks, key, sign_jws
@@ -158,7 +158,7 @@ def unsigned(signer):
 
 def test_13_our_hook_is_the_only_one_on_its_event(app):
     with app.app_context():
-        hooks = protocol.current()._hooks
+        hooks = authorization_server.current()._hooks
         assert len(hooks["before_get_authorization_grant"]) == 1
 
 
@@ -293,7 +293,7 @@ def test_31_warnings_of_joserfc_about_algorithms_are_silenced(settings):
 
 def test_32_validating_a_request_twice_changes_nothing(web, world, app):
     from idp.oidc.authorization.request_sources import RequestSources
-    from idp.oidc.clients.client import OAuthClient
+    from idp.oidc.clients.oauth_client import OAuthClient
     from idp.oidc.incoming import PAR, Request, parameters
 
     with world.work(), app.test_request_context("/"):
@@ -303,9 +303,9 @@ def test_32_validating_a_request_twice_changes_nothing(web, world, app):
         registered = registry.client(world.partner.id)
         assert registered is not None
         request.client = OAuthClient(registered)
-        RequestSources().parse_authorization_request(protocol.current(), request)
+        RequestSources().parse_authorization_request(authorization_server.current(), request)
         before = (request.checked, request.reply_to, request.sent)
-        RequestSources().parse_authorization_request(protocol.current(), request)
+        RequestSources().parse_authorization_request(authorization_server.current(), request)
         assert before == (request.checked, request.reply_to, request.sent)
 
 

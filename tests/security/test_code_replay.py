@@ -1,4 +1,4 @@
-"""S14: fifty redemptions at once, a replay, and secrets of one purpose used for another (CVE-2026-4282)."""
+"""security.md S14: fifty redemptions at once, a replay, and secrets of one purpose used for another (CVE-2026-4282)."""
 
 import threading
 

@@ -1,4 +1,4 @@
-"""S38: no page may be read from another origin; token and userinfo only from the origins of public clients
+"""security.md S38: no page may be read from another origin; token and userinfo only from the origins of public clients
 (CVE-2026-37977).
 """
 

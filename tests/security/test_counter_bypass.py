@@ -1,4 +1,4 @@
-"""S30: guesses at one account count together, for all spellings of its names and all ways to sign in."""
+"""security.md S30: guesses at one account count together, for all spellings of its names and all ways to sign in."""
 
 from concurrent.futures import ThreadPoolExecutor
 

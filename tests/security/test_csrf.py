@@ -1,4 +1,4 @@
-"""S34: another site cannot send our forms, nor sign a person in as someone else."""
+"""security.md S34: another site cannot send our forms, nor sign a person in as someone else."""
 
 from datetime import timedelta
 

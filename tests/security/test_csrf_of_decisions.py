@@ -1,4 +1,4 @@
-"""S34: without a token, or with another session's, nothing is decided (CVE-2020-10734, CVE-2023-6787)."""
+"""security.md S34: without a token, or with another session's, nothing is decided (CVE-2020-10734, CVE-2023-6787)."""
 
 from idp.sharing.models import Authorisation, Decision
 from tests.oidc.support import address, follow_redirects, page, sign_in, sign_in_and_authorise

@@ -1,4 +1,4 @@
-"""S35: a device gets no more than a person with the right to decide has seen and agreed to (CVE-2024-52287,
+"""security.md S35: a device gets no more than a person with the right to decide has seen and agreed to (CVE-2024-52287,
 CVE-2024-38371).
 """
 

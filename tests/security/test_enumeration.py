@@ -1,4 +1,4 @@
-"""S29: an outsider cannot find out whether a person has an account."""
+"""security.md S29: an outsider cannot find out whether a person has an account."""
 
 import re
 

@@ -1,4 +1,5 @@
-"""S29: each form that is open to strangers shows, costs and sends the same, whether an account exists or not.
+"""security.md S29: each form that is open to strangers shows, costs and sends the same, whether an account exists or
+not.
 
 Each such route has its line here, or this fails: it is measured below, in another test, or depends on no account.
 """

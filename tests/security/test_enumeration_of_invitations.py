@@ -1,4 +1,6 @@
-"""S29: an owner who invites an address learns nothing about whether it has an account, nor does a bystander."""
+"""security.md S29: an owner who invites an address learns nothing about whether it has an account, nor does a
+bystander.
+"""
 
 import re
 

@@ -1,4 +1,4 @@
-"""S29: registering does not show whether a school or an address is known, until the address is verified.
+"""security.md S29: registering does not show whether a school or an address is known, until the address is verified.
 
 Known against unknown: equal pages, headers, mails, and number of hashes.
 """

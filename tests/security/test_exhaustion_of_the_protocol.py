@@ -1,4 +1,6 @@
-"""S43: a megabyte of anything, ten thousand of anything, NUL, lone surrogates: 4xx before a hash or a query."""
+"""security.md S43: a megabyte of anything, ten thousand of anything, NUL, lone surrogates: 4xx before a hash or a
+query.
+"""
 
 import pytest
 

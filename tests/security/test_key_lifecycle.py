@@ -1,4 +1,5 @@
-"""S42: a key is published before it signs, stays until its last token has expired, and verifies nothing afterwards.
+"""security.md S42: a key is published before it signs, stays until its last token has expired, and verifies nothing
+afterwards.
 
 tests/keys/test_rotation.py tests the rotation; here it is tested together with partners' caches.
 """

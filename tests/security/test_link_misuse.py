@@ -1,4 +1,6 @@
-"""S28: the link of a registration replayed, expired, superseded, for another purpose, or fetched by a scanner."""
+"""security.md S28: the link of a registration replayed, expired, superseded, for another purpose, or fetched by a
+scanner.
+"""
 
 from datetime import timedelta
 

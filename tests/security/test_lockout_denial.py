@@ -1,4 +1,4 @@
-"""S31: a stranger's many guesses do not lock an owner out of a browser in which they have signed in before."""
+"""security.md S31: a stranger's many guesses do not lock an owner out of a browser in which they have signed in."""
 
 from datetime import timedelta
 

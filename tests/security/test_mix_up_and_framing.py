@@ -1,4 +1,6 @@
-"""S45: `iss` in every response, errors and form_post too; no page of ours in a frame (RFC 9700 §4.4, §4.16)."""
+"""security.md S45: `iss` in every response, errors and form_post too; no page of ours in a frame (RFC 9700 §4.4,
+§4.16).
+"""
 
 import pytest
 

@@ -1,4 +1,6 @@
-"""S51: a row that cannot be read or deleted is skipped, counted and reported; the rows after it are processed."""
+"""security.md S51: a row that cannot be read or deleted is skipped, counted and reported; the rows after it are
+processed.
+"""
 
 from contextlib import nullcontext
 from datetime import timedelta

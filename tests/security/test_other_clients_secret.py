@@ -1,4 +1,6 @@
-"""S13: B presents A's code, refresh token or request URI (CVE-2026-28513): refused, logged, and still valid for A."""
+"""security.md S13: B presents A's code, refresh token or request URI (CVE-2026-28513): refused, logged, and still valid
+for A.
+"""
 
 from sqlalchemy import select
 

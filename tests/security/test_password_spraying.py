@@ -1,4 +1,6 @@
-"""S52: few passwords tried at many accounts, from one network or from many; known browsers are not affected."""
+"""security.md S52: few passwords tried at many accounts, from one network or from many; known browsers are not
+affected.
+"""
 
 import logging
 from datetime import timedelta

@@ -1,4 +1,6 @@
-"""S12: a challenge without verifier, a verifier without challenge, plain, no method, empty (CVE-2023-48228)."""
+"""security.md S12: a challenge without verifier, a verifier without challenge, plain, no method, empty
+(CVE-2023-48228).
+"""
 
 import pytest
 

@@ -1,4 +1,6 @@
-"""S6: every error branch with a bad client or URI is a page, never a redirect (CVE-2026-44681, CVE-2026-41479)."""
+"""security.md S6: every error branch with a bad client or URI is a page, never a redirect (CVE-2026-44681,
+CVE-2026-41479).
+"""
 
 import pytest
 

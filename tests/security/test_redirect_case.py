@@ -1,4 +1,4 @@
-"""S5: case, additions, and the one part that may differ. CVE-2020-15233, CVE-2020-15234 (Fosite)."""
+"""security.md S5: case, additions, and the one part that may differ. CVE-2020-15233, CVE-2020-15234 (Fosite)."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""S2: user names, ports and look-alikes. CVE-2026-7504 (Keycloak), CVE-2026-28512 (Pocket ID)."""
+"""security.md S2: user names, ports and look-alikes. CVE-2026-7504 (Keycloak), CVE-2026-28512 (Pocket ID)."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""S1: a redirect URI is matched whole. CVE-2023-6291, CVE-2024-8883 (Keycloak)."""
+"""security.md S1: a redirect URI is matched whole. CVE-2023-6291, CVE-2024-8883 (Keycloak)."""
 
 import pytest
 

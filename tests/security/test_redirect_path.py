@@ -1,4 +1,4 @@
-"""S3: traversal and double encoding. CVE-2026-3872, CVE-2024-1132, CVE-2022-3782 (Keycloak)."""
+"""security.md S3: traversal and double encoding. CVE-2026-3872, CVE-2024-1132, CVE-2022-3782 (Keycloak)."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""S4: patterns, and first use that registers. CVE-2024-52289 (authentik)."""
+"""security.md S4: patterns, and first use that registers. CVE-2024-52289 (authentik)."""
 
 import ast
 import inspect

@@ -1,4 +1,6 @@
-"""S15: refreshes at once, reuse, refresh against revocation and withdrawal (CVE-2026-1035): one live family or none."""
+"""security.md S15: refreshes at once, reuse, refresh against revocation and withdrawal (CVE-2026-1035): one live family
+or none.
+"""
 
 from datetime import timedelta
 

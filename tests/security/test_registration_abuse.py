@@ -1,4 +1,4 @@
-"""S11: a registration reaches no further than its policy (CVE-2026-22752, CVE-2026-9705, CVE-2026-116672)."""
+"""security.md S11: a registration cannot exceed its policy (CVE-2026-22752, CVE-2026-9705, CVE-2026-116672)."""
 
 import pytest
 from joserfc.jwk import ECKey

@@ -1,4 +1,6 @@
-"""S36: a scope that was removed from the catalogue is never granted again, and what still has it works without it."""
+"""security.md S36: a scope that was removed from the catalogue is never granted again, and what still has it works
+without it.
+"""
 
 import json
 

@@ -1,4 +1,6 @@
-"""S8: each parameter twice, or in query and body, on each endpoint (CVE-2026-9689): only `resource` may repeat."""
+"""security.md S8: each parameter twice, or in query and body, on each endpoint (CVE-2026-9689): only `resource` may
+repeat.
+"""
 
 import pytest
 

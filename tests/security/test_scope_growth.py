@@ -1,4 +1,4 @@
-"""S36: granted scopes never exceed those that were agreed to and registered.
+"""security.md S36: granted scopes never exceed those that were agreed to and registered.
 
 CVE-2026-9704 (Keycloak), GHSA-7qjx-gp9h-65qj (Dex), CVE-2024-29892, CVE-2026-33132 (Zitadel).
 """

@@ -1,4 +1,6 @@
-"""S9: URIs that a browser runs as a script. CVE-2024-21637, CVE-2026-42849 (authentik), CVE-2026-9086 (Keycloak)."""
+"""security.md S9: URIs that a browser runs as a script. CVE-2024-21637, CVE-2026-42849 (authentik), CVE-2026-9086
+(Keycloak).
+"""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""S33: a session that an attacker planted is not adopted, and every sign-in begins a new one."""
+"""security.md S33: a session that an attacker planted is not adopted, and every sign-in begins a new one."""
 
 import pytest
 

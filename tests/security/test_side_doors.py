@@ -1,4 +1,6 @@
-"""S41: a grant, response type or method the client lacks; `password`, `token`; paths not listed (CVE-2026-9792)."""
+"""security.md S41: a grant, response type or method the client lacks; `password`, `token`; paths not listed
+(CVE-2026-9792).
+"""
 
 import ast
 

@@ -1,4 +1,4 @@
-"""S34: a form that another site posts to our logout endpoint signs out only people whom a link would."""
+"""security.md S34: a form that another site posts to our logout endpoint signs out only people whom a link would."""
 
 from urllib.parse import parse_qsl, urlsplit
 

@@ -1,4 +1,5 @@
-"""S27: every step first, twice, empty, with an earlier step's state, or in another browser: registering, a reset.
+"""security.md S27: every step first, twice, empty, with an earlier step's state, or in another browser: registering, a
+reset.
 
 After any request, the person is at the same step; nothing is made without a verified address.
 """

@@ -13,9 +13,9 @@ import pytest
 from idp.foundation.errors import Refusal
 from idp.foundation.settings import Fetch
 from idp.foundation.web import fetch
-from idp.oidc.clients import client as clients, keys as client_keys
+from idp.oidc.clients import client_keys, oauth_client
 from idp.outbox.channels import http_push, sms_http
-from idp.outbox.letter import Letter, NotSent
+from idp.outbox.outgoing import NotSent, OutgoingMessage
 from idp.partners import sector
 from idp.partners.metadata import InvalidClientMetadata
 from idp.schools import download
@@ -81,7 +81,7 @@ def server():
     ],
 )  # fmt: skip
 def test_no_connection_is_made_to_an_address_that_is_not_public(address):
-    with pytest.raises(fetch.FetchFailed, match="leads to an address that is not public"):
+    with pytest.raises(fetch.FetchFailed, match="leads to an IP address that is not public"):
         fetch.get(f"https://{address}/", PUBLIC_ONLY)
 
 
@@ -256,15 +256,15 @@ class TestPrivateHosts:
 
             monkeypatch.setattr(fetch, name, record)
         settings = change_settings(fetch=dict(self.HOSTS), sms={"gateway_url": "https://sms"})
-        letter = Letter("m", "event", "x", "https://push", datetime.now(UTC), "", "{}", "")
+        outgoing = OutgoingMessage("m", "event", "x", "https://push", datetime.now(UTC), "", "{}", "")
         for channel in (sms_http, http_push):
             with channel.sender(settings) as send, contextlib.suppress(NotSent):
-                send(letter)
+                send(outgoing)
         with work():
-            client = clients.find(a_client(jwks_uri="https://jwks").id)
+            client = oauth_client.find(a_client(jwks_uri="https://jwks").id)
             assert client is not None
             client_keys.for_client(client, "x")
-            with contextlib.suppress(Refusal), download.from_address("https://register"):
+            with contextlib.suppress(Refusal), download.from_url("https://register"):
                 pass
             with contextlib.suppress(InvalidClientMetadata):
                 sector.check("https://sector", ["https://a.example/cb"])

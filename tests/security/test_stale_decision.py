@@ -1,4 +1,4 @@
-"""S46: a decision read from an object that was loaded earlier, or a write that the ORM leaves out.
+"""security.md S46: a decision read from an object that was loaded earlier, or a write that the ORM leaves out.
 
 First each function is given an object that is out of date, as when another transaction committed in between: it has to
 decide by the row. Then pairs of functions run at the same time; on PostgreSQL their transactions overlap.

@@ -9,7 +9,7 @@ from authlib.oauth2 import OAuth2Error
 from idp.foundation import crypto
 from idp.foundation.database import session
 from idp.oidc.authorization import pending_requests
-from idp.oidc.clients import client as clients
+from idp.oidc.clients import oauth_client
 from idp.oidc.errors import StaleRequest
 from idp.oidc.models import AuthorizationRequest, RefreshFamily
 from idp.oidc.tokens import access_tokens, families
@@ -31,7 +31,7 @@ def partner_and_token(web, world):
 def test_a_family_that_was_revoked_meanwhile_has_no_successor(work, partner_and_token):
     partner, token = partner_and_token
     with work():
-        client = clients.find(partner.id)
+        client = oauth_client.find(partner.id)
         presented = families.present(token, client, None)
         access_tokens.revoke_lineage(presented.family.basis.lineage)
 
@@ -42,7 +42,7 @@ def test_a_family_that_was_revoked_meanwhile_has_no_successor(work, partner_and_
 def test_a_token_that_was_rotated_twice_meanwhile_does_not_reset_the_sequence(work, partner_and_token):
     partner, token = partner_and_token
     with work():
-        client = clients.find(partner.id)
+        client = oauth_client.find(partner.id)
         presented = families.present(token, client, None)
         second = families.use(token, families.present(token, client, None))
         families.use(second, families.present(second, client, None))
@@ -56,8 +56,8 @@ def test_a_pushed_request_that_another_browser_opened_meanwhile_is_refused(app, 
     urn = world.partner.posts(web, "/oauth/par", world.partner.parameters()).json["request_uri"]
     digest = crypto.digest(urn.removeprefix(pending_requests.URN_PREFIX))
     with app.test_request_context("/oauth/authorize"), work():
-        first, _ = pending_requests._bind(digest, clients.find(world.partner.id))
+        first, _ = pending_requests._bind(digest, oauth_client.find(world.partner.id))
     with app.test_request_context("/oauth/authorize"), pytest.raises(StaleRequest), work():
-        pending_requests._bind(digest, clients.find(world.partner.id))
+        pending_requests._bind(digest, oauth_client.find(world.partner.id))
     with work() as database:
         assert database.get_one(AuthorizationRequest, digest).browser == first

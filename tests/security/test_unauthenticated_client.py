@@ -1,4 +1,4 @@
-"""S16: a confidential client with no, wrong, two, or another registered method (CVE-2026-53512)."""
+"""security.md S16: a confidential client with no, wrong, two, or another registered method (CVE-2026-53512)."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""S49: rows that a caller can make without being signed in: each has a size, a count and a rate."""
+"""security.md S49: rows that a caller can make without being signed in: each has a size, a count and a rate."""
 
 import re
 import secrets

@@ -1,4 +1,4 @@
-"""S34: a HEAD or a GET is not asked for a token against forgery, so a form in its body is not read."""
+"""security.md S34: a HEAD or a GET is not asked for a token against forgery, so a form in its body is not read."""
 
 import pytest
 

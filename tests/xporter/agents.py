@@ -100,7 +100,7 @@ def give_tokens(work: Any, agent: Agent, person_id: str) -> None:
     from idp.estabs.models import Administrator
     from idp.foundation import crypto
     from idp.oidc.basis import Basis
-    from idp.oidc.clients import client as clients
+    from idp.oidc.clients import oauth_client
     from idp.oidc.tokens import access_tokens, families
     from idp.sharing import live
     from tests.oidc.signing import thumbprint
@@ -122,7 +122,7 @@ def give_tokens(work: Any, agent: Agent, person_id: str) -> None:
             lineage=crypto.new_id("lin"), scopes=SCOPES, resource=frozenset(), dpop_jkt=thumbprint(agent.dpop_key),
             claims=None, auth_time=clock.now(), acr="1", amr=frozenset({"pwd"}), sid="",
         )  # fmt: skip
-        client, jkt = clients.find(agent.id), thumbprint(agent.dpop_key)
+        client, jkt = oauth_client.find(agent.id), thumbprint(agent.dpop_key)
         assert client
         agent.token = access_tokens.access_token(basis, state, client, SCOPES, jkt)
         agent.refresh_token = families.begin(basis, client, jkt)

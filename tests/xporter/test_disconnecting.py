@@ -47,11 +47,11 @@ def test_when_a_person_removes_it_its_tokens_and_the_agreement_end_at_once(agent
     assert is_in_force(work, jo) == []
     assert "What your school's server sends" not in jo.page_text
     assert "Disconnected Your school's server" in " ".join(jo.page.find("table").get_text(" ").split())
-    letter = outbox.last("sharing_stopped")
-    assert "has disconnected its server" in letter.subject
+    mail = outbox.last("sharing_stopped")
+    assert "has disconnected its server" in mail.subject
     for words in ("the server can send nothing more", "stays as it is", "connects it again, with a new code"):
-        assert words in letter.text
-    assert "keeps what it has already received" not in letter.text
+        assert words in mail.text
+    assert "keeps what it has already received" not in mail.text
 
 
 def test_disconnect_among_what_is_shared_leads_to_the_same_question(agent, jo, clients, work):
@@ -87,7 +87,7 @@ def test_removed_by_our_staff_or_by_itself_the_agreement_ends_too(agent, new_age
     assert is_in_force(work, jo) == ["active"], "another server, which is connected already, takes its place"
     third.leaves()
     assert is_in_force(work, jo) == []
-    texts = " ".join(letter.text for letter in outbox.all("sharing_stopped"))
+    texts = " ".join(mail.text for mail in outbox.all("sharing_stopped"))
     assert "the program on your school's server disconnected" in texts
 
 
@@ -130,16 +130,16 @@ def test_the_end_of_its_agreement_is_announced_as_that_of_a_server(agent, jo, cl
     clock.move(timedelta(days=336))
     with work():
         expiry.remind_due()
-    letter = outbox.last("sharing_expires")
-    assert "'s server ends on" in letter.subject
-    assert "then has to be connected again, with a new code" in letter.text
+    mail = outbox.last("sharing_expires")
+    assert "'s server ends on" in mail.subject
+    assert "then has to be connected again, with a new code" in mail.text
     clock.move(timedelta(days=30))
     with work():
         expiry.remind_due()
-    letter = outbox.last("sharing_expired")
-    assert "no longer sends data" in letter.subject
-    assert "run the command xporter-endpoint register on the server" in letter.text
-    assert "renew" not in letter.text
+    mail = outbox.last("sharing_expired")
+    assert "no longer sends data" in mail.subject
+    assert "run the command xporter-endpoint register on the server" in mail.text
+    assert "renew" not in mail.text
     jo.signs_in(jo.facts["username"])
     jo.opens("/manage")
     assert "It no longer sends data." in jo.page_text

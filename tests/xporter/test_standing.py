@@ -111,8 +111,8 @@ def test_partners_are_told_once_when_it_connects_is_lost_and_comes_back(program,
 def test_a_partner_that_lost_events_finds_each_change_of_the_endpoint_by_its_moment(
     program, agent, new_agent, work, app, clock
 ):
-    def is_found_as(expected, expected_connection):
-        """Whether the change of this moment is found, and nothing changes later."""
+    def expect_found_as(expected, expected_connection):
+        """Assert that the change of this moment is found, and that nothing changes later."""
         now = clock.now()
         assert (row := school(program))["endpoint"]["state"] == expected
         assert row["connection"] == expected_connection
@@ -122,24 +122,24 @@ def test_a_partner_that_lost_events_finds_each_change_of_the_endpoint_by_its_mom
         assert changed_since(program, now + timedelta(seconds=1)) == {}
 
     agent.reports()
-    is_found_as("registered", "awaiting_endpoint")
+    expect_found_as("registered", "awaiting_endpoint")
     agent.reports(last_extract=EXTRACT)
-    is_found_as("connected", "connected")
+    expect_found_as("connected", "connected")
     before = clock.now()
     agent.reports(last_extract=EXTRACT)
     assert changed_since(program, before) == {}, "a report that changes no state"
     clock.move(timedelta(hours=24))
     program.signs_in()
     run_loss_job(app)
-    is_found_as("lost", "awaiting_endpoint")
+    expect_found_as("lost", "awaiting_endpoint")
     agent.refreshes_token()
     agent.reports(last_extract=EXTRACT)
-    is_found_as("connected", "connected")
+    expect_found_as("connected", "connected")
     second = new_agent(agent.person_id)
     second.reports(replaces=True)
-    is_found_as("registered", "awaiting_endpoint")
+    expect_found_as("registered", "awaiting_endpoint")
     second.leaves()
-    is_found_as("none", "awaiting_endpoint")
+    expect_found_as("none", "awaiting_endpoint")
 
 
 def test_a_server_that_comes_back_before_its_loss_was_recorded_is_found_too(program, agent, clock):

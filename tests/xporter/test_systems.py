@@ -49,16 +49,16 @@ def test_a_school_without_a_chosen_system_has_that_of_its_endpoint(agent, school
         assert len(recorded(events.ESTAB_MIS_TOLD)) == 1
 
 
-@pytest.mark.parametrize(("mis", "goes_on"), [("arbor", True), ("sims", False)])
-def test_services_that_accept_the_system_continue_and_others_pause(mis, goes_on, agent, school, work, outbox):
+@pytest.mark.parametrize(("mis", "continues"), [("arbor", True), ("sims", False)])
+def test_services_that_accept_the_system_continue_and_others_pause(mis, continues, agent, school, work, outbox):
     share_with_service(work, agent, {"arbor", "isams"})
     jo = school(None)
     agent.reports(mis=mis)
     jo.opens("/manage")
-    assert ("it does not work with your school's system" in jo.page_text) is not goes_on
-    letters = outbox.all("system_changed")
-    assert len(letters) == goes_on
-    assert all("the program on your school's server recorded that" in letter.text for letter in letters)
+    assert ("it does not work with your school's system" in jo.page_text) is not continues
+    mails = outbox.all("system_changed")
+    assert len(mails) == continues
+    assert all("the program on your school's server recorded that" in mail.text for mail in mails)
 
 
 def test_a_school_that_has_named_another_is_shown_both_and_asked(agent, school, work):

@@ -68,7 +68,7 @@ class KeptConnections(PooledConnections):
     def release(self, connection: Connection) -> None:
         """Keep a connection for the next request, after rolling back what was not committed.
 
-        One in which the driver still has a transaction is closed: SQLAlchemy may not know of it after an error.
+        One in which the driver still has a transaction is closed: SQLAlchemy may not have noticed it after an error.
         """
         is_kept, taken_at = False, self._taken_at.pop(connection)
         try:

@@ -1,6 +1,6 @@
 """Statements run by PostgreSQL's own client library, prepared once for each connection.
 
-psycopg's cursor converts a statement's text, looks for its plan and waits for the answer in Python, each time that it
+psycopg's cursor converts a statement's text, looks for its plan and waits for the result in Python, each time that it
 runs; for the short statements of busy paths that takes longer than all the rest. Values are written and read by
 psycopg's adapters. What is used here is documented: `psycopg.pq`, which mirrors libpq, and `psycopg.adapt`.
 """

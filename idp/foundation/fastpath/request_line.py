@@ -17,6 +17,7 @@ from typing import Final, TextIO
 
 _LOGGER: Final = logging.getLogger("idp.request")
 WRITE_INTERVAL_SECONDS: Final = 0.05
+"""How long lines are collected before they are written together."""
 MAX_WAITING_LINES: Final = 10_000
 """How many lines may wait. A request that reaches the limit waits for the program that reads the log."""
 

@@ -1,6 +1,6 @@
 """A response cache for public documents, such as our keys, which every host of every partner fetches.
 
-A view stores its response (`store`). Until it is too old, the same path is answered from the cache without Flask, with
+A view stores its response (`store`). Until it is too old, the same path is served from the cache without Flask, with
 304 where `If-None-Match` names it. Only responses that are the same for all clients may be stored.
 """
 
@@ -47,7 +47,7 @@ def configure(app: Flask, settings: Settings) -> None:
     """Put the cache in front of `app`."""
     cache, host, application = CACHE.for_app(app), settings.server.host_name, app.wsgi_app
 
-    def answer(environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+    def serve_cached(environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         cached = cache.get(environ["PATH_INFO"])
         if (
             cached is None
@@ -62,4 +62,4 @@ def configure(app: Flask, settings: Settings) -> None:
         start_response("200 OK", [*cached.headers, ("Content-Length", str(len(cached.body)))])
         return [cached.body]
 
-    app.wsgi_app = answer  # type: ignore[method-assign]
+    app.wsgi_app = serve_cached  # type: ignore[method-assign]

@@ -44,18 +44,20 @@ def check(row: type[RowT], columns: Sequence[ColumnElement[Any]], not_null: froz
 def maker(row: type[RowT]) -> Callable[[Sequence[Any]], RowT]:
     """A function that makes a row from the values of its columns."""
     make: Callable[[Sequence[Any]], RowT] = cast("Any", row)._make
-    places, start = list[tuple[int | slice, Callable[[Sequence[Any]], Any] | None]](), 0
+    positions, start = list[tuple[int | slice, Callable[[Sequence[Any]], Any] | None]](), 0
     for _, kind, is_optional in _annotated(row):
         if _is_part(kind):
             end = start + len(list(_fields(kind)))
-            places.append((slice(start, end), _optional(maker(kind)) if is_optional else maker(kind)))
+            positions.append((slice(start, end), _optional(maker(kind)) if is_optional else maker(kind)))
             start = end
         else:
-            places.append((start, None))
+            positions.append((start, None))
             start += 1
-    if all(part is None for _, part in places):
+    if all(part is None for _, part in positions):
         return make
-    return lambda values: make([values[place] if part is None else part(values[place]) for place, part in places])
+    return lambda values: make(
+        [values[position] if part is None else part(values[position]) for position, part in positions]
+    )
 
 
 def _optional(make: Callable[[Sequence[Any]], Any]) -> Callable[[Sequence[Any]], Any]:
@@ -89,6 +91,6 @@ def _python_type(column: ColumnElement[Any]) -> type | None:
 
 
 def _is_nullable(column: ColumnElement[Any]) -> bool:
-    """Whether a column, under whatever label, may be NULL in its own table; expressions do not say."""
+    """Whether a column, under whatever label, may be NULL in its own table; this is not known of expressions."""
     base = next(iter(column.base_columns))
     return isinstance(base, Column) and bool(base.nullable)

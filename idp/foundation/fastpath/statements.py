@@ -1,6 +1,6 @@
 """Statements on busy paths: compiled once, then handed straight to the database's driver.
 
-SQLAlchemy says what a statement is and how its values are written and read; running one through it takes three
+SQLAlchemy defines what a statement is and how its values are written and read; running one through it takes three
 times as long as the driver does (docs/figures.md). The connection and its transaction are the request's own. A SELECT
 is part of a transaction that has begun, and begins none: under READ COMMITTED each statement sees what is committed
 when it starts, in a transaction or not. Where anything listens to SQLAlchemy's cursor events or errors, SQLAlchemy runs

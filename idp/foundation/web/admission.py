@@ -3,7 +3,7 @@
 Each request takes one place. The server has a thread for each place, and for each request that waits to hash
 (`threads`):
 
-* quick: as many at once as `server.threads` says; more than that only contend for the interpreter lock.
+* quick: as many at once as `server.threads` allows; more than that only contend for the interpreter lock.
 * hashing: views that hash a password. `HASHING_PLACES` run at once, one hashing while the other reads the database or
   renders its page, and `MAX_HASHING_QUEUE` more wait for at most `MAX_HASHING_WAIT_SECONDS`. Further requests are
   refused at once with a page rendered beforehand (`foundation/web/busy_page`): under a flood of sign-ins most
@@ -87,7 +87,7 @@ class FairSemaphore:
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """What limits the requests of one application, besides the semaphore of quick requests."""
+    """What limits the requests of one application, in addition to the semaphore of quick requests."""
 
     hashing: FairSemaphore
     outbound: FairSemaphore

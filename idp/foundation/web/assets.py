@@ -1,7 +1,7 @@
-"""Static files (styles, scripts, fonts, images), under addresses that contain their version.
+"""Static files (styles, scripts, fonts, images), at URLs that contain their version.
 
-WhiteNoise serves them. Browsers cache them without revalidation, because a changed file has another address. The
-version is a directory in the path, so that relative addresses in a style sheet have the same version.
+WhiteNoise serves them. Browsers cache them without revalidation, because a changed file has another URL. The
+version is a directory in the path, so that relative URLs in a style sheet have the same version.
 """
 
 import hashlib

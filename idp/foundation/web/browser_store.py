@@ -22,10 +22,11 @@ from idp.foundation.retention import DeleteAfter
 from idp.foundation.web import throttle, transactions
 
 LIFETIME: Final = timedelta(minutes=30)
+"""How long an item is kept."""
 MAX_ITEM_BYTES: Final = 32_768
 """The largest content of an item, compressed; our pages take 3 to 6 kB."""
 MAX_ROWS_PER_NETWORK: Final = 100
-"""Unexpired rows from one network address, which all computers of a school's office may share."""
+"""Unexpired rows from one network, which all computers of a school's office may share."""
 MAX_ROWS: Final = 4_000
 """Unexpired rows altogether."""
 

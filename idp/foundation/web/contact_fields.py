@@ -22,6 +22,7 @@ NOT_IN_NAMES = re.compile(
 )
 """Domains, digits and punctuation of sentences: our mails contain names, and must not carry an attacker's message."""
 MAX_NAME_WORDS = 8
+"""Words of a person's name: more are a sentence."""
 SENTENCE_WORDS = frozenset(
     ["are", "call", "claim", "click", "free", "has", "have", "is", "our", "please", "refund", "this", "urgent",
      "visit", "waiting", "was", "we", "will", "with", "you", "your"]

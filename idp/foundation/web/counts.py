@@ -27,7 +27,7 @@ class InMemoryCounts(Storage):
 
     @property
     def base_exceptions(self) -> type[Exception]:
-        """The type of this storage's errors, which `limits` asks for; it raises none."""
+        """The type of this storage's errors, which `limits` requires; it raises none."""
         return ValueError
 
     def incr(self, key: str, expiry: int, amount: int = 1) -> int:

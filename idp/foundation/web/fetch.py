@@ -1,6 +1,6 @@
 """Every outbound HTTP request of the service is made here (security.md rule 6).
 
-https only; the name is resolved once, every address that is not public is refused, and connections are made to the
+https only; the name is resolved once, every IP address that is not public is refused, and connections are made to the
 address that was checked; no redirects, no cookies, no credentials; size and total time capped. Within a
 request it raises `Busy` if too many requests wait for other servers already.
 """
@@ -48,19 +48,19 @@ class FetchResponse:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """The settings for a request, and the hosts that may have a private address."""
+    """The settings for a request, and the hosts that may have a private IP address."""
 
     fetch: Fetch
     private_hosts: frozenset[str]
 
 
 def for_operator(settings: Fetch) -> Rules:
-    """The rules for addresses that the settings or an operator name."""
+    """The rules for URLs that the settings or an operator name."""
     return Rules(settings, frozenset(settings.operator_private_hosts))
 
 
 def for_partner(settings: Fetch) -> Rules:
-    """The rules for addresses that a partner's client registered."""
+    """The rules for URLs that a partner's client registered."""
     return Rules(settings, frozenset(settings.partner_private_hosts))
 
 
@@ -83,9 +83,9 @@ def post(
 
 @contextmanager
 def keep_open(url: str, rules: Rules) -> Iterator["Connection"]:
-    """A connection over which several bodies are posted to one address, for as long as the server keeps it open.
+    """A connection over which several bodies are posted to one URL, for as long as the server keeps it open.
 
-    The name is resolved, and its address checked, when the first body is posted. Only for background work: unlike
+    The name is resolved, and its IP address checked, when the first body is posted. Only for background work: unlike
     `post`, it does not release the place of a request that waits for the response.
     """
     connection = Connection(url, rules)
@@ -187,7 +187,7 @@ def _open(
                 preload_content=False,
                 decode_content=True,
             )
-            with closing(response):  # it has the socket, once the server says that it will close it
+            with closing(response):  # it has the socket, once the server has announced that it will close it
                 yield response, until
     except (HTTPError, OSError) as error:
         raise FetchFailed(f"{url}: {type(error).__name__}") from error
@@ -200,7 +200,7 @@ def _target(url: str) -> tuple[str, str]:
 
 
 def _pool(url: str, rules: Rules, deadline: "_Deadline") -> urllib3.HTTPConnectionPool:
-    """A pool that connects to the checked address of `url`. Raises `FetchFailed` if the rules forbid it."""
+    """A pool that connects to the checked IP address of `url`. Raises `FetchFailed` if the rules forbid it."""
     address, parts = _checked_address(url, rules), urlsplit(url)
     host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
     timeout = urllib3.Timeout(total=rules.fetch.timeout)
@@ -280,7 +280,7 @@ class _Deadline:
 
 
 def _connection(url: str, rules: Rules, deadline: "_Deadline") -> "_DeadlineHTTPConnection":
-    """A connection to the checked address of `url`. Raises `FetchFailed` if the rules forbid it."""
+    """A connection to the checked IP address of `url`. Raises `FetchFailed` if the rules forbid it."""
     address, parts = _checked_address(url, rules), urlsplit(url)
     host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
     if parts.scheme != "https":
@@ -326,15 +326,15 @@ class _SecurePool(urllib3.HTTPSConnectionPool):
 
 
 def _checked_address(url: str, rules: Rules) -> str:
-    """The address to connect to. Raises `FetchFailed` if the rules forbid it."""
+    """The IP address to connect to. Raises `FetchFailed` if the rules forbid it."""
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError as error:
-        raise FetchFailed("the address cannot be read") from error
+        raise FetchFailed("the URL cannot be read") from error
     host = parts.hostname or ""
     if parts.username is not None or parts.password is not None or not host:
-        raise FetchFailed(f"{url}: no host, or credentials in the address")
+        raise FetchFailed(f"{url}: no host, or credentials in the URL")
     try:
         entries = socket.getaddrinfo(host, port or 443, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
@@ -344,12 +344,12 @@ def _checked_address(url: str, rules: Rules) -> str:
     if parts.scheme != "https" and not (loopback and parts.scheme == "http"):
         raise FetchFailed(f"{url}: not https")
     if not (loopback or host.rstrip(".") in rules.private_hosts or all(_is_public(address) for address in addresses)):
-        raise FetchFailed(f"{url}: leads to an address that is not public")
+        raise FetchFailed(f"{url}: leads to an IP address that is not public")
     return addresses[0]
 
 
 def _is_public(text: str) -> bool:
-    """Whether it is a public address: an IPv6 address that embeds an IPv4 address is judged by that."""
+    """Whether it is a public IP address: an IPv6 address that embeds an IPv4 address is judged by that."""
     address = ipaddress.ip_address(text)
     if isinstance(address, ipaddress.IPv6Address):
         if address in NAT64:

@@ -29,9 +29,9 @@ Fields = MultiDict[str, str]
 
 
 def form_shown_at(page: str | Callable[[], str]) -> Callable[[View], View]:
-    """Declare the page that shows the form which a view processes: an endpoint, or a function returning the address.
+    """Declare the page that shows the form which a view processes: an endpoint, or a function returning the URL.
 
-    Required for every view that processes a form and serves no page at its own address; a test walks the URL map.
+    Required for every view that processes a form and serves no page at its own URL; a test walks the URL map.
     """
 
     def marked(view: View) -> View:
@@ -53,7 +53,7 @@ def save(fields: list[tuple[str, str]] | None = None) -> bool:
     person = runtime.ports().last_signed_in()
     owner = None if person is None else person.id
     browser = browser_store.ensure_browser_id()
-    if not browser_store.put(_name(form_address()), json.dumps(fields).encode(), browser=browser, owner=owner):
+    if not browser_store.put(_name(form_url()), json.dumps(fields).encode(), browser=browser, owner=owner):
         return False
     form_cookie[_COOKIE_FIELD] = int((clock.now() + browser_store.LIFETIME).timestamp())
     return True
@@ -71,15 +71,15 @@ def saved_fields() -> Fields | None:
 def discard() -> None:
     """Delete the draft of the form that this request posts, because the form has arrived."""
     if _may_have_draft():
-        browser_store.remove(_name(form_address()), browser=browser_store.browser_id())
+        browser_store.remove(_name(form_url()), browser=browser_store.browser_id())
 
 
-def form_address() -> str:
-    """The address of the page that shows the form which this request posts."""
+def form_url() -> str:
+    """The URL of the page that shows the form which this request posts."""
     view = current_app.view_functions[request.url_rule.endpoint] if request.url_rule else None
     form_page: Any = getattr(view, "form_page", None)
     if form_page is None:
-        return "/" if view is None else request_address()
+        return "/" if view is None else request_url()
     if callable(form_page):
         return str(form_page())
     routes = current_app.url_map
@@ -91,7 +91,7 @@ def form_address() -> str:
     return url_for(form_page, **arguments)
 
 
-def request_address() -> str:
+def request_url() -> str:
     """The path and query of this request, without `RESPONSE_PARAMETER`."""
     if RESPONSE_PARAMETER not in request.args:
         return request.full_path.rstrip("?")
@@ -110,7 +110,7 @@ def save_and_redirect() -> ResponseReturnValue | None:
     if not is_same_origin or not browser_store.has_form_cookie() or not save():
         return None
     flash("This page had been open for a long time, so nothing was sent.", "info")
-    return redirect(form_address(), 303)
+    return redirect(form_url(), 303)
 
 
 def _may_have_draft() -> bool:
@@ -118,7 +118,7 @@ def _may_have_draft() -> bool:
 
 
 def _load() -> Fields | None:
-    item = browser_store.get(_name(request_address()), browser=browser_store.browser_id())
+    item = browser_store.get(_name(request_url()), browser=browser_store.browser_id())
     if item is None or item.owner not in {None, getattr(current_user, "id", None)}:
         return None  # another person has signed in at this browser
     return MultiDict((name, value) for name, value in json.loads(item.content))

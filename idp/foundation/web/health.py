@@ -20,6 +20,7 @@ SCHEMA_HEAD: Final = (Path(__file__).parents[2] / "migrations" / "head.txt").rea
 CACHE_SECONDS: Final = 1.0
 """How long a result is reused, so that frequent checks do not cause frequent writes."""
 READ_VERSION: Final = text("SELECT version_num FROM alembic_version")
+"""Reads the revision of the database's schema."""
 TEST_WRITE: Final = {
     "sqlite": text("UPDATE alembic_version SET version_num = version_num"),
     # Does not wait for another writer of the row (a migration, another probe).

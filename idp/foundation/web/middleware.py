@@ -1,4 +1,4 @@
-"""The outermost WSGI middleware: scheme, host, address and id of a request; default headers of a response.
+"""The outermost WSGI middleware: scheme, host, IP address and id of a request; default headers of a response.
 
 The default headers are the same in nearly every response, so they are added here, once.
 """
@@ -36,7 +36,7 @@ def request_id() -> str:
 
 
 def address_in(entry: str) -> str | None:
-    """The address in an entry of `X-Forwarded-For`, or in `for=` of `Forwarded`; None if there is none.
+    """The IP address in an entry of `X-Forwarded-For`, or in `for=` of `Forwarded`; None if there is none.
 
     `192.0.2.1:4711` and `[2001:db8::1]:4711` are addresses with the client's port, which is dropped.
     """
@@ -74,7 +74,7 @@ def _normalise_host(host: str) -> str:
 
 
 def configure(app: Flask, settings: Settings) -> None:
-    """Wrap `app`: scheme and address as the settings say, a request id, and the default headers."""
+    """Wrap `app`: scheme and IP address as the settings define them, a request id, and the default headers."""
     wrapped: Any = app.wsgi_app
     if hops := settings.server.trusted_proxies:
         wrapped = _behind_proxies(wrapped, hops, settings.server.proxy_header)

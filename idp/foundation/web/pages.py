@@ -107,8 +107,8 @@ def form_expired() -> ResponseReturnValue:
     if (redirection := form_drafts.save_and_redirect()) is not None:
         return redirection
     rule = request.url_rule
-    address = form_drafts.request_address() if rule and "GET" in (rule.methods or ()) else None
-    steps = (("Open the page again", address),) if address else ()
+    url = form_drafts.request_url() if rule and "GET" in (rule.methods or ()) else None
+    steps = (("Open the page again", url),) if url else ()
     if security.sent_no_cookies():
         return refusal(CookiesNeeded(reason="no cookies", next_steps=steps))
     return refusal(FormExpired(reason="CSRF token missing or not ours", next_steps=steps))

@@ -1,4 +1,4 @@
-"""Post/Redirect/Get: every form is answered by a redirect (303), errors included.
+"""Post/Redirect/Get: the response to every form is a redirect (303), errors included.
 
 A page that responds to a POST is in the browser's history as that POST: going back to it, or reloading it, makes the
 browser ask whether to submit the form again. So if a browser navigates by POST, the page is stored and the browser is
@@ -28,19 +28,19 @@ def configure(app: Flask) -> None:
 def mark_secret_page(*, back_to: str) -> None:
     """Never store the page of this response, because it shows a secret once; it is the response to the POST itself.
 
-    Its script replaces its address in the browser's history by `back_to`, which can be reloaded and gone back to.
+    Its script replaces its URL in the browser's history by `back_to`, which can be reloaded and gone back to.
     """
     request_state.current().secret_page_back_to = back_to
 
 
 def _stored_response() -> ResponseReturnValue | None:
-    """The stored response that the request's address names, or None if it names none.
+    """The stored response that the request's URL names, or None if it names none.
 
     If it has expired, the browser is redirected to the page itself.
     """
     if RESPONSE_PARAMETER not in request.environ.get("QUERY_STRING", "") or RESPONSE_PARAMETER not in request.args:
         return None
-    if request.method not in {"GET", "HEAD"}:  # the form of such a page is sent from its address
+    if request.method not in {"GET", "HEAD"}:  # the form of such a page is sent from its URL
         return None
     name = _name(request.args[RESPONSE_PARAMETER])
     browsers = dict.fromkeys((browser_store.browser_id(), ""))
@@ -48,7 +48,7 @@ def _stored_response() -> ResponseReturnValue | None:
     item = next((item for item in items if item is not None), None)
     database.end_read_transaction()
     if item is None:
-        return redirect(form_drafts.form_address(), 303)
+        return redirect(form_drafts.form_url(), 303)
     stored = json.loads(item.content)
     if stored["status"] >= 500 or "Retry-After" in dict(stored["headers"]):  # reloading such a page means trying again
         for browser in browsers:
@@ -74,17 +74,17 @@ def _store_and_redirect(response: Response) -> Response:
     browser = browser_store.ensure_browser_id() if browser_store.has_form_cookie() else ""
     if not browser_store.put(_name(name), json.dumps(stored).encode(), browser=browser):
         return response
-    redirection = redirect(_address(name), 303)
+    redirection = redirect(_response_url(name), 303)
     for header, value in response.headers.items():
         if header in {"Set-Cookie", "Cross-Origin-Opener-Policy"}:
             redirection.headers.add(header, value)
     return redirection  # type: ignore[return-value]  # Flask's own, which werkzeug types as its parent
 
 
-def _address(name: str) -> str:
-    """The page's address with the name of the stored response."""
-    address = form_drafts.form_address()
-    return f"{address}{'&' if '?' in address else '?'}{RESPONSE_PARAMETER}={name}"
+def _response_url(name: str) -> str:
+    """The page's URL with the name of the stored response."""
+    url = form_drafts.form_url()
+    return f"{url}{'&' if '?' in url else '?'}{RESPONSE_PARAMETER}={name}"
 
 
 def _name(name: str) -> str:

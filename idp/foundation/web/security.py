@@ -1,7 +1,7 @@
 """Content security policy, host check, cookies, CSRF, access to routes, and safe redirects.
 
 Routes are closed by default: a route without one of `anyone`, `person`, `own_account`, `operator`, `developer` or
-`client` answers 404, and a test walks the URL map for such routes.
+`client` returns 404, and a test walks the URL map for such routes.
 """
 
 import secrets
@@ -48,7 +48,7 @@ OPEN_TO_FICTIONAL: Final = frozenset(
         "manage.download_record", "manage.system.change", "signin.schools.choose",
     }
 )  # fmt: skip
-"""Pages for people of fictional schools, beside those below `manage.sharing` and `manage.security`."""
+"""Pages for people of fictional schools, in addition to those below `manage.sharing` and `manage.security`."""
 
 View = Callable[..., ResponseReturnValue]
 
@@ -112,7 +112,7 @@ def _require(kind: str, *, needs_school: bool = True) -> Callable[[], ResponseRe
                 raise NotFound(reason="operators only, and none is or was signed in here")
             if request.method == "POST":
                 flash(SIGNED_OUT + (DRAFT_SAVED if form_drafts.save() else DRAFT_NOT_SAVED), "info")
-            return redirect(url_for(_SIGN_IN[kind], next=form_drafts.form_address()), 303)
+            return redirect(url_for(_SIGN_IN[kind], next=form_drafts.form_url()), 303)
         if getattr(current_user, "kind", None) != kind:
             raise NotFound(reason=f"for {kind}s only")
         if getattr(current_user, "is_fictional", False) and not _is_open_to_fictional(request.endpoint or ""):
@@ -120,7 +120,7 @@ def _require(kind: str, *, needs_school: bool = True) -> Callable[[], ResponseRe
         if needs_school and kind == "administrator" and current_user.estab_id is None:
             if request.method == "POST":
                 form_drafts.save()
-            return redirect(url_for("signin.schools.choose", next=form_drafts.form_address()), 303)
+            return redirect(url_for("signin.schools.choose", next=form_drafts.form_url()), 303)
         return None
 
     return check
@@ -155,7 +155,7 @@ def local_path(path: str | None, otherwise: str = "/") -> str:
 def allow_form_redirects() -> None:
     """Leave `form-action` out of the policy of this page, because its form can redirect to a partner.
 
-    Chromium applies `form-action` to every redirect after a submission. We know a partner's first address only: its
+    Chromium applies `form-action` to every redirect after a submission. We know a partner's first URL only: its
     callback may redirect to another host or to an app's own scheme, which no list of ours can name, and the person
     would be stuck there (security.md S50). Injected forms are still prevented: pages are escaped throughout, scripts
     need a nonce, and `base-uri` is 'none'.
@@ -191,7 +191,7 @@ def cookie_name(settings: Settings, name: str) -> str:
 
 
 def set_cookie(name: str, value: str, *, lifetime: timedelta | None = None) -> None:
-    """Set the cookie of this full name with the answer to the request, for `lifetime` or until the browser is closed.
+    """Set the cookie of this full name with the response to the request, for `lifetime` or until the browser is closed.
 
     An empty value deletes it. Scripts cannot read it, and other sites' forms do not send it (security.md rule 7).
     """
@@ -250,7 +250,7 @@ def _guard_request() -> None:
     if view is None or current.url_rule.endpoint == "static":
         return
     if not hasattr(view, "open_to"):
-        raise NotFound(reason=f"{current.endpoint} does not say who may call it")
+        raise NotFound(reason=f"{current.endpoint} does not declare who may call it")
     if not is_safe and view not in _csrf_exempt_views:
         csrf.protect()
         form_drafts.discard()

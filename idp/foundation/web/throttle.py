@@ -1,7 +1,7 @@
-"""Rate limits per network address, by Flask-Limiter: in memory on one process, in Redis on several.
+"""Rate limits per IP address, by Flask-Limiter: in memory on one process, in Redis on several.
 
 Attempts at a password or code are counted per account in the database, by `signin`, because they must count in every
-process and survive a restart. The limits here only keep one address from crowding out others.
+process and survive a restart. The limits here only keep one IP address from crowding out others.
 """
 
 import logging
@@ -53,7 +53,7 @@ def network_of(text: str, *, ipv4_prefix: int = 32, ipv6_prefix: int = IPV6_PREF
 
 
 REDIS_TIMEOUT_SECONDS: Final = 0.5
-"""Redis usually answers within a millisecond; if it hangs, requests must not wait for it. Tried twice."""
+"""Redis usually responds within a millisecond; if it hangs, requests must not wait for it. Tried twice."""
 
 limiter = Limiter(key_func=caller_key, headers_enabled=False)
 """`@limiter.limit(at_most(60, "minute"))` on a view; beyond the limit the response is a 429 with `Retry-After`."""
@@ -124,7 +124,7 @@ def _per_minute(times: int) -> RateLimitItemPerMinute:
 
 
 def rate_limit(times: int) -> Callable[[View], View]:
-    """Limit an endpoint for programs to `times` a minute from one address, counted in this process.
+    """Limit an endpoint for programs to `times` a minute from one IP address, counted in this process.
 
     It uses `limits`, the library below Flask-Limiter: that took at most 6 % of such a request, and Flask-Limiter 15 to
     30 %. Beyond the limit the response is a 429 with a random `Retry-After`, so that clients do not retry at the same

@@ -1,4 +1,4 @@
-"""Well-known addresses: where a password is changed, and the contact for security reports."""
+"""Well-known URIs (RFC 8615): where a password is changed, and the contact for security reports."""
 
 from datetime import UTC, datetime, time, timedelta
 from typing import Final

@@ -14,18 +14,19 @@ from typing import Any, Final
 from authlib.oauth2.rfc6749 import UnauthorizedClientError
 from authlib.oidc.core.errors import RequestURINotSupportedError
 
-from idp.foundation import scopes as scope
+from idp.foundation import scopes
 from idp.keys import ring
 from idp.oidc import claims, errors, incoming
 from idp.oidc.authorization import pending_requests, responses
-from idp.oidc.clients import bounds, client as clients, dpop
-from idp.oidc.clients.client import OAuthClient
+from idp.oidc.clients import bounds, dpop, oauth_client
+from idp.oidc.clients.oauth_client import OAuthClient
 from idp.oidc.incoming import AUTHORIZE, CheckedRequest, Parameters, ReplyTo, SentRequest
 from idp.partners import registry
 
 Rule = Callable[[SentRequest], None]
 
 PROMPTS: Final = ("none", "login", "consent", "select_account", "create")
+"""The values of `prompt` that we support."""
 SHA256_BASE64URL: Final = re.compile(r"[A-Za-z0-9_-]{43}")
 """A SHA-256 hash in base64url (RFC 7636 §4.2)."""
 
@@ -75,7 +76,7 @@ def find_client(sent: Parameters) -> OAuthClient:
         raise errors.NotToBeRedirected("client_id", fault)
     if (client_id := sent.get("client_id")) is None:
         raise errors.NotToBeRedirected("client_id", "missing")
-    if (client := clients.find(client_id)) is None:
+    if (client := oauth_client.find(client_id)) is None:
         if registry.is_disabled(client_id):
             raise errors.ServiceSwitchedOff(client_id)
         raise errors.NotToBeRedirected("client_id", "no client with this id is registered", error="unauthorized_client")
@@ -89,9 +90,9 @@ def read_redirect_uri(client: OAuthClient, sent: Parameters) -> str:
     if (uri := sent.get("redirect_uri")) is None:
         raise errors.NotToBeRedirected("redirect_uri", "missing")
     if not client.check_redirect_uri(uri):
-        part = clients.first_differing_part(client, uri)
+        part = oauth_client.first_differing_part(client, uri)
         raise errors.NotToBeRedirected(
-            "redirect_uri", f"its {part} is not that of any address registered for this client",
+            "redirect_uri", f"its {part} is not that of any URI registered for this client",
             reason=f"redirect_uri of {client.id} differs in its {part}",
         )  # fmt: skip
     return uri
@@ -119,7 +120,7 @@ def check_total_size(sent: SentRequest) -> None:
 
 
 def check_request_uri(sent: SentRequest) -> None:
-    """Raise unless `request_uri` is a URN that PAR issued: we fetch no address that was sent to us (RFC 9101 §10.4)."""
+    """Raise unless `request_uri` is a URN that PAR issued: we fetch no URL that was sent to us (RFC 9101 §10.4)."""
     if "request" in sent.parameters and "request_uri" in sent.parameters:
         raise errors.invalid("request_uri", "must not be sent together with request")
     if "request_uri" in sent.parameters:
@@ -166,14 +167,14 @@ def refuse_authorization_details(sent: Parameters) -> None:
 def read_scopes(client: OAuthClient, sent: Parameters) -> frozenset[str]:
     """The requested scopes. Raises unless the client is registered for all of them: none is dropped silently."""
     try:
-        scopes = scope.parse(sent.get("scope"))
-    except scope.UnknownScope as error:
+        requested = scopes.parse(sent.get("scope"))
+    except scopes.UnknownScope as error:
         raise errors.unknown_scope(error) from None
-    if not scopes:
+    if not requested:
         raise errors.invalid_scope("missing")
-    if others := scopes - client.registered.scopes:
+    if others := requested - client.registered.scopes:
         raise errors.invalid_scope("this client is not registered for", others)
-    return scopes
+    return requested
 
 
 def read_resource(client: OAuthClient, sent: Parameters) -> frozenset[str]:

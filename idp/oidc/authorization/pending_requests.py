@@ -1,6 +1,6 @@
-"""Pending requests: pushed by a client or stored on arrival, bound to one browser, used up when answered.
+"""Pending requests: pushed by a client or stored on arrival, bound to one browser, used up by their response.
 
-The addresses of our pages carry only the id of the pending request, so `state`, `nonce` and the PKCE challenge never
+The URLs of our pages carry only the id of the pending request, so `state`, `nonce` and the PKCE challenge never
 pass through them. The id is a secret of which we store the digest, and it works only in the browser that the request
 was first shown in.
 """
@@ -19,14 +19,15 @@ from idp.foundation.database import Instant
 from idp.foundation.fastpath.statements import Statement, WriteStatement
 from idp.foundation.ports import RequestingPartner
 from idp.foundation.web import security
-from idp.oidc.clients import bounds, client as clients
-from idp.oidc.clients.client import OAuthClient
+from idp.oidc.clients import bounds, oauth_client
+from idp.oidc.clients.oauth_client import OAuthClient
 from idp.oidc.errors import StaleRequest
 from idp.oidc.incoming import AUTHORIZATION, CheckedRequest, Parameters, PendingRequest
 from idp.oidc.models import AuthorizationRequest
 from idp.partners import start_link
 
 URN_PREFIX: Final = "urn:ietf:params:oauth:request_uri:"
+"""How the `request_uri` of a stored request begins (RFC 9126 §2.2)."""
 COOKIE: Final = "browser"
 AUTHORIZE_PATH: Final = "/oauth/authorize"
 STORED_PARAMETERS: Final = AUTHORIZATION - {"request", "request_uri"}
@@ -40,6 +41,7 @@ STALE_REASONS: Final = {
     "no cookies": "Your browser sent us no cookies. They may have been deleted since you began, or be switched off for "
     "this site; or you opened the link in a different browser.",
 }
+"""Why a pending request cannot be continued, as the person reads it."""
 
 _table = cast("Table", AuthorizationRequest.__table__)
 
@@ -84,7 +86,7 @@ def is_ours(request_uri: str | None) -> bool:
 def store(sent: Parameters, client: OAuthClient, *, pushed: bool, shown: bool, dpop_jkt: str | None = None) -> str:
     """Store a request and return its URN. `shown` binds it to this browser at once.
 
-    Only the parameters of an authorization request are stored. The oldest requests of the same network address and of
+    Only the parameters of an authorization request are stored. The oldest requests of the same network and of
     the same client are deleted where there are too many (`bounds`).
     """
     secret, now, tokens = crypto.new_secret(), clock.now(), runtime.settings().tokens
@@ -115,7 +117,7 @@ def load(client: OAuthClient, urn: str) -> tuple[PendingRequest, Parameters]:
     digest = crypto.digest(urn.removeprefix(URN_PREFIX))
     row = _load_row(digest)
     if row is None or row.client_id != client.id:
-        raise _stale_request_error("unknown", client)  # the same answer for another client's request
+        raise _stale_request_error("unknown", client)  # the same error for another client's request
     if row.used_at is not None:
         raise _stale_request_error("used", client)
     if row.expires_at <= clock.now():
@@ -146,12 +148,12 @@ def spend(request: CheckedRequest) -> None:
         raise _stale_request_error("used", request.client)
 
 
-def address(pending: PendingRequest, path: str = AUTHORIZE_PATH, **options: str) -> str:
+def url(pending: PendingRequest, path: str = AUTHORIZE_PATH, **options: str) -> str:
     """The local path at which the pending request continues; our pages hold nothing else of it."""
-    return address_of(pending.client_id, pending.urn, path, **options)
+    return url_by_urn(pending.client_id, pending.urn, path, **options)
 
 
-def address_of(client_id: str, urn: str, path: str = AUTHORIZE_PATH, **options: str) -> str:
+def url_by_urn(client_id: str, urn: str, path: str = AUTHORIZE_PATH, **options: str) -> str:
     """The local path for the pending request with this URN, which is not checked here."""
     return f"{path}?{urlencode({'client_id': client_id, 'request_uri': urn, **options})}"
 
@@ -160,7 +162,7 @@ def requesting_partner(path: str) -> RequestingPartner | None:
     """The partner whose pending request a local path continues, if this browser may continue it; else None."""
     parts = urlsplit(path)
     query = dict(parse_qsl(parts.query))
-    client, urn = clients.find(query.get("client_id")), query.get("request_uri", "")
+    client, urn = oauth_client.find(query.get("client_id")), query.get("request_uri", "")
     if parts.path != AUTHORIZE_PATH or client is None or not is_ours(urn):
         return None
     row = _load_row(crypto.digest(urn.removeprefix(URN_PREFIX)))
@@ -181,7 +183,7 @@ def _stale_request_error(cause: str, client: OAuthClient) -> StaleRequest:
     start = start_link.for_client(client.id)
     return StaleRequest(
         STALE_REASONS[cause], reason=f"pending request of {client.id}: {cause}", partner=client.registered.client_name,
-        way_back=start.address if start else None,
+        way_back=start.url if start else None,
     )  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from idp.oidc import errors
 from idp.oidc.authorization import checks
 
 VERIFIER: Final = re.compile(r"[A-Za-z0-9._~-]{43,128}")
+"""The form of a `code_verifier` (RFC 7636 §4.1)."""
 
 
 def challenge_of(verifier: str) -> str:

@@ -11,11 +11,12 @@ from idp.foundation import clock, descriptions, runtime
 from idp.keys import jwts
 from idp.keys.jwts import InvalidJwt
 from idp.oidc import incoming
-from idp.oidc.clients import keys as client_keys
-from idp.oidc.clients.client import OAuthClient
+from idp.oidc.clients import client_keys
+from idp.oidc.clients.oauth_client import OAuthClient
 from idp.oidc.incoming import Parameters
 
 MAX_LENGTH: Final = incoming.MAX_LENGTHS["request"]
+"""Characters of a request object."""
 MAX_WINDOW_SECONDS: Final = 3600
 """For `fapi2`: how old `nbf` may be, and how long after `nbf` `exp` may be (FAPI 2.0 Message Signing §5.3.1)."""
 JSON_PARAMETERS: Final[dict[str, type]] = {"claims": dict, "authorization_details": list}

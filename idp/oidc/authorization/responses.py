@@ -1,10 +1,10 @@
 """Send authorization responses to a client's redirect URI; no other module does (security.md rule 4).
 
 Every response carries `iss`, errors too: as a parameter (RFC 9207), or with all parameters in one signed JWT (JARM)
-where the request asks for that. `checks.read_redirect_uri` has made sure that the URI is a registered one.
+where the request requires that. `checks.read_redirect_uri` has made sure that the URI is a registered one.
 
 `fragment` and `fragment.jwt` are not supported: only scripts can read a code in the fragment, and a client that wants
-no parameters in the address can use `form_post`.
+no parameters in the URL can use `form_post`.
 """
 
 from collections.abc import Iterable
@@ -18,7 +18,7 @@ from idp.foundation import clock, runtime
 from idp.foundation.web import security
 from idp.keys import ring
 from idp.oidc import errors
-from idp.oidc.clients.client import OAuthClient
+from idp.oidc.clients.oauth_client import OAuthClient
 from idp.oidc.incoming import ReplyTo
 
 ResponseParts = tuple[int, str, list[tuple[str, str]]]
@@ -27,6 +27,7 @@ MODES: Final = ("query", "form_post", "jwt", "query.jwt", "form_post.jwt")
 """What `response_mode` may be; `jwt` means `query.jwt` for the code flow (JARM §2.3.4)."""
 FORM_POST_MODES: Final = frozenset({"form_post", "form_post.jwt"})
 SIGNED_MODES: Final = frozenset({"jwt", "query.jwt", "form_post.jwt"})
+"""Response modes that sign the response (JARM §2.3)."""
 SIGNED_RESPONSE_SECONDS: Final = 600
 """How long a signed response is valid: the longest that JARM §2.1 recommends. The code in it expires earlier."""
 

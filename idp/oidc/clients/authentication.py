@@ -15,9 +15,9 @@ from flask import Request as FlaskRequest
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from idp.oidc import errors
-from idp.oidc.clients import client as clients, client_assertion
-from idp.oidc.clients.client import OAuthClient
+from idp.oidc.clients import client_assertion, oauth_client
 from idp.oidc.clients.client_assertion import FindClient
+from idp.oidc.clients.oauth_client import OAuthClient
 from idp.oidc.incoming import Parameters, Request
 
 ASSERTION: Final = "client_assertion"
@@ -55,7 +55,7 @@ def named_client_id(flask_request: FlaskRequest) -> str | None:
 
 def failure_reason(request: Request, method: str) -> tuple[str, str]:
     """Which parameter was wrong, and how: for the client's own log, and never for the response."""
-    client = clients.find(_named_client_id(request.authorization, request.sent))
+    client = oauth_client.find(_named_client_id(request.authorization, request.sent))
     if client is None:
         return "client_id", "this client, or its partner, is disabled"
     registered, pinned = client.registered.token_endpoint_auth_method, client.registered.pin_token_endpoint_auth_method

@@ -1,8 +1,9 @@
 """Bounds on the rows that callers make without being signed in: pending requests and device codes.
 
-Only the newest rows of each network address and of each client are kept. All rows count, spent and expired ones too.
-Rows made by a client that authenticated have no address and are counted
-separately: a stranger who makes thousands of requests in a client's name deletes none that the client pushed itself.
+Only the newest rows of each network and of each client are kept. A network is an IPv4 address or the /64 prefix of an
+IPv6 address. All rows count, used and expired ones too. Rows made by a client that authenticated have no network and
+are counted separately: a stranger who makes thousands of requests in a client's name deletes none that the client
+pushed itself.
 """
 
 import secrets
@@ -12,12 +13,12 @@ from sqlalchemy import ColumnElement, Table, delete, select
 
 from idp.foundation.database import Base, connection
 from idp.foundation.web import throttle
-from idp.oidc.clients.client import OAuthClient
+from idp.oidc.clients.oauth_client import OAuthClient
 
 MAX_PARAMETERS_BYTES: Final = 16_384
 """Bytes of all parameters of one authorization request, as they are stored."""
 MAX_PER_NETWORK: Final = 200
-"""Rows of one network address, which everybody in a school's office may share."""
+"""Rows of one network, which everybody in a school's office may share."""
 MAX_PER_CLIENT: Final = 20_000
 """Rows of one client. Those that it made itself, and those that others made in its name, are counted separately."""
 ROWS_PER_COUNT: Final = 100
@@ -25,12 +26,12 @@ ROWS_PER_COUNT: Final = 100
 
 
 def network_of(client: OAuthClient, *, proven: bool) -> str | None:
-    """The network address that a new row is counted under; None if `client` authenticated (`proven`)."""
+    """The network that a new row is counted under; None if `client` authenticated (`proven`)."""
     return None if proven and not client.registered.is_public else throttle.caller_key()
 
 
 def trim(model: type[Base], client_id: str, network: str | None) -> None:
-    """Delete the oldest rows beyond the limits, after one was inserted for this client and address."""
+    """Delete the oldest rows beyond the limits, after one was inserted for this client and network."""
     table = cast("Table", model.__table__)
     if network is not None:
         _delete_beyond(MAX_PER_NETWORK, table, table.c.network == network)

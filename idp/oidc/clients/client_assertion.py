@@ -13,8 +13,8 @@ from idp.foundation import clock, crypto, descriptions, inserts, runtime
 from idp.keys import jwts
 from idp.keys.jwts import InvalidJwt, Presented
 from idp.oidc import errors
-from idp.oidc.clients import failures, keys as client_keys
-from idp.oidc.clients.client import OAuthClient
+from idp.oidc.clients import client_keys, failures
+from idp.oidc.clients.oauth_client import OAuthClient
 from idp.oidc.incoming import Request
 from idp.oidc.models import Seen
 from idp.partners import registry
@@ -22,6 +22,7 @@ from idp.partners import registry
 FindClient = Callable[[str | None], OAuthClient | None]
 
 TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+"""The only `client_assertion_type` that we accept (RFC 7523 §2.2)."""
 MAX_LIFETIME_SECONDS: Final = 600
 """The longest time from now until `exp`."""
 

@@ -17,13 +17,14 @@ from flask import Request as FlaskRequest, Response
 from idp.foundation import clock, crypto, descriptions, inserts, runtime
 from idp.keys import jwts
 from idp.keys.jwts import InvalidJwt
-from idp.oidc.clients.client import OAuthClient
+from idp.oidc.clients.oauth_client import OAuthClient
 from idp.oidc.models import Seen
 from idp.partners import jwks
 
 MAX_AGE_SECONDS: Final = 60
 """How old a proof may be."""
 NONCE_WINDOW_SECONDS: Final = 300
+"""How long a nonce is given out; it is accepted for one more window after that."""
 ALGS: Final = jwts.STRICT_ALGS
 UNRESERVED_ESCAPES: Final = re.compile(r"%(2D|2E|3[0-9]|[46][1-9A-F]|[57][0-9A]|5F|7E)", re.IGNORECASE)
 """Letters, digits and four marks: equivalent whether encoded or not (RFC 3986 §2.3)."""
@@ -104,9 +105,9 @@ def _proof_key(head: bytes) -> tuple[jwts.Key, str]:
 
 
 def _is_request_url(htu: object, flask_request: FlaskRequest) -> bool:
-    """Whether `htu` is the address of the request without query and fragment, both normalised (RFC 9449 §4.3).
+    """Whether `htu` is the URL of the request without query and fragment, both normalised (RFC 9449 §4.3).
 
-    Our own address is taken from the settings.
+    Our own origin is taken from the settings.
     """
     if not isinstance(htu, str):
         return False

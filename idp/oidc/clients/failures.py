@@ -1,6 +1,6 @@
 """Record why a client's request failed, for its developers: noted with the error, written after the response.
 
-The response may have to say less (all failed authentications look alike), so reasons are collected here beside the
+The response may have to contain less (all failed authentications look alike), so reasons are collected here next to the
 errors. They are written in a transaction of their own, because a refusal often rolls back that of the request.
 """
 
@@ -15,8 +15,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from idp.foundation import database, request_state
 from idp.foundation.web import middleware, transactions
-from idp.oidc.clients import client as clients
-from idp.oidc.clients.client import OAuthClient
+from idp.oidc.clients import oauth_client
+from idp.oidc.clients.oauth_client import OAuthClient
 from idp.oidc.errors import NotToBeRedirected, SharingInterrupted
 from idp.oidc.incoming import KNOWN_PARAMETERS, Request
 from idp.partners import journal, registry
@@ -31,12 +31,12 @@ MISTAKES_AT_THE_API: Final = frozenset(
     {"invalid_request", "invalid_invitation", "school_unknown", "idempotency_key_reused"}
 )
 """Problems of the API for partners that are mistakes of the client's developers."""
-ADDRESSES: Final = {"redirect_uri": "redirect_uris", "post_logout_redirect_uri": "post_logout_redirect_uris"}
-"""Parameters that are compared with registered addresses, and the field of those."""
+REGISTERED_URIS: Final = {"redirect_uri": "redirect_uris", "post_logout_redirect_uri": "post_logout_redirect_uris"}
+"""Parameters that are compared with registered URIs, and the field of those."""
 HEADERS: Final = frozenset({"DPoP", "Content-Type", "Content-Length", "Host"})
 """Headers that our error descriptions begin with instead of a parameter."""
-MAX_ADDRESS_LENGTH: Final = 2048
-"""Characters of an address that are stored."""
+MAX_URI_LENGTH: Final = 2048
+"""Characters of a URI that are stored."""
 
 log = structlog.get_logger(__name__)
 
@@ -130,20 +130,20 @@ def _write(client_id: str, noted_failures: list[tuple[str, str, str]]) -> None:
 
 
 def _comparison(client_id: str, parameter: str) -> tuple[dict[str, Any], ...] | None:
-    """How the sent address differs from each registered one; None if the address is not what is wrong."""
-    client = clients.find(client_id) if parameter in ADDRESSES else None
+    """How the sent URI differs from each registered one; None if the URI is not what is wrong."""
+    client = oauth_client.find(client_id) if parameter in REGISTERED_URIS else None
     oauth_request = request_state.part(_RequestNotes).request
     uri = (request.values if oauth_request is None else oauth_request.sent).get(parameter) or ""
     if client is None or not uri:
         return None
-    registered = getattr(client.registered, ADDRESSES[parameter])
+    registered = getattr(client.registered, REGISTERED_URIS[parameter])
     if registry.matches_any(uri, registered):
         return None
     differences: list[dict[str, Any]] = [
         {
             "sent": without_values(uri, client),
             "registered": registered_uri,
-            "differs_in": clients.differing_parts(uri, registered_uri),
+            "differs_in": oauth_client.differing_parts(uri, registered_uri),
         }
         for registered_uri in registered
     ]
@@ -151,15 +151,15 @@ def _comparison(client_id: str, parameter: str) -> tuple[dict[str, Any], ...] | 
 
 
 def without_values(uri: str, client: OAuthClient) -> str:
-    """The sent address without possible secrets: credentials, and values of an unregistered query."""
+    """The sent URI without possible secrets: credentials, and values of an unregistered query."""
     try:
         parts = urlsplit(uri)
     except ValueError:
         return "(cannot be read)"
-    registered = [uri for name in ADDRESSES.values() for uri in getattr(client.registered, name)]
+    registered = [uri for name in REGISTERED_URIS.values() for uri in getattr(client.registered, name)]
     query = parts.query
     if query not in {urlsplit(registered_uri).query for registered_uri in registered}:
         query = "&".join(f"{name}=..." for name, _ in parse_qsl(query, keep_blank_values=True, max_num_fields=None))
     host = ("...@" if "@" in parts.netloc else "") + parts.netloc.rpartition("@")[2]
     safe = parts._replace(netloc=host, query=query, fragment="..." if parts.fragment else "").geturl()
-    return "".join(char for char in safe if char.isprintable())[:MAX_ADDRESS_LENGTH]
+    return "".join(char for char in safe if char.isprintable())[:MAX_URI_LENGTH]

@@ -1,7 +1,7 @@
 """Note what a sandbox application reaches by requests of its own (`partners.milestones`)."""
 
 from idp.foundation import request_state
-from idp.oidc.clients.client import OAuthClient
+from idp.oidc.clients.oauth_client import OAuthClient
 from idp.partners import milestones
 from idp.partners.milestones import Milestone
 

@@ -23,10 +23,10 @@ from werkzeug import Response
 
 from idp.foundation import clock
 from idp.foundation.web import security
-from idp.oidc import claims, errors, server as protocol
+from idp.oidc import authorization_server, claims, errors
 from idp.oidc.authorization import pending_requests
+from idp.oidc.authorization_server import Server
 from idp.oidc.incoming import CheckedRequest, PendingRequest, Request
-from idp.oidc.server import Server
 from idp.oidc.tokens.grants.authorization_code import Approval
 from idp.partners import registry
 from idp.sharing import authorise, live, sandbox
@@ -42,33 +42,33 @@ REAUTHENTICATION_PROMPTS: Final = frozenset({"login", "select_account", "create"
 class Step:
     """A page to send the person to, and the error for `prompt=none` instead."""
 
-    address: Callable[[CheckedRequest, PendingRequest], str]
-    """The page's address, for a stored request; the page redirects back to that."""
+    page_url: Callable[[CheckedRequest, PendingRequest], str]
+    """The page's URL, for a stored request; the page redirects back to that."""
     error: type[OAuth2Error]
 
 
 def _sign_in(request: CheckedRequest, pending: PendingRequest) -> str:
-    return url_for("signin.sign_in", next=pending_requests.address(pending), login_hint=request.login_hint)
+    return url_for("signin.sign_in", next=pending_requests.url(pending), login_hint=request.login_hint)
 
 
 def _choose_school(_request: CheckedRequest, pending: PendingRequest) -> str:
-    return url_for("signin.schools.choose", next=pending_requests.address(pending))
+    return url_for("signin.schools.choose", next=pending_requests.url(pending))
 
 
 def _register(_request: CheckedRequest, pending: PendingRequest) -> str:
-    return url_for("onboarding.find", next=pending_requests.address(pending))
+    return url_for("onboarding.find", next=pending_requests.url(pending))
 
 
 def _enrol(_request: CheckedRequest, pending: PendingRequest) -> str:
-    return url_for("manage.security.second_step", next=pending_requests.address(pending))
+    return url_for("manage.security.second_step", next=pending_requests.url(pending))
 
 
 def _tell_mis(_request: CheckedRequest, pending: PendingRequest) -> str:
-    return pending_requests.address(pending, url_for("oidc.tell_mis"))
+    return pending_requests.url(pending, url_for("oidc.tell_mis"))
 
 
 def _ask_consent(_request: CheckedRequest, pending: PendingRequest) -> str:
-    return pending_requests.address(pending, url_for("oidc.ask_consent"))
+    return pending_requests.url(pending, url_for("oidc.ask_consent"))
 
 
 SIGN_IN: Final = Step(_sign_in, LoginRequiredError)
@@ -85,9 +85,9 @@ CONSENT: Final = Step(_ask_consent, ConsentRequiredError)
 def respond() -> Response:
     """The response to a browser at the authorization endpoint."""
     security.keep_opener()
-    server = protocol.current()
+    server = authorization_server.current()
     if browser_request.method == "POST" and pending_requests.is_ours(urn := browser_request.form.get("request_uri")):
-        return redirect(pending_requests.address_of(browser_request.form.get("client_id", ""), str(urn)), 303)
+        return redirect(pending_requests.url_by_urn(browser_request.form.get("client_id", ""), str(urn)), 303)
     try:
         grant = server.get_consent_grant()
     except OAuth2Error as error:
@@ -96,7 +96,7 @@ def respond() -> Response:
     if browser_request.method == "POST":
         # A browser sends no cookies with another site's POST: store the request, and redirect to repeat it with them.
         urn = pending_requests.store(request.sent, request.client, pushed=False, shown=False)
-        return redirect(pending_requests.address_of(request.client.id, urn), 303)
+        return redirect(pending_requests.url_by_urn(request.client.id, urn), 303)
     try:
         response = _next_response(request)
     except OAuth2Error as error:
@@ -147,7 +147,7 @@ def _step_up(signed_in: SignedIn, request: CheckedRequest) -> Step:
 def _prefers_second_step(signed_in: SignedIn, request: CheckedRequest) -> bool:
     """Whether the client prefers a class that the person reaches by the second step that they have.
 
-    A voluntary class is no reason to set one up, nor to refuse: the ID Token says which was reached (§5.5.1.1).
+    A voluntary class is not a reason to set one up, nor to refuse: the ID Token contains the one reached (§5.5.1.1).
     """
     preferred = next((acr for acr in request.voluntary_acr if acr in {session.SINGLE, session.MULTI}), None)
     if preferred != session.MULTI or signed_in.has_second_step or "none" in request.prompt:
@@ -170,7 +170,7 @@ def _send_to(next_step: Step, request: CheckedRequest) -> Response:
     if "none" in request.prompt:
         detail = "the school has paused sharing; " if next_step is CONSENT and _is_paused(request) else ""
         raise next_step.error(description=f"{detail}prompt is none, and the person would have to be asked")
-    return redirect(next_step.address(request, pending_requests.ensure_stored(request)), 303)
+    return redirect(next_step.page_url(request, pending_requests.ensure_stored(request)), 303)
 
 
 def _is_paused(request: CheckedRequest) -> bool:

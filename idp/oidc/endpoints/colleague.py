@@ -32,7 +32,7 @@ PAGE_STAYS: Final = "page_stays"
 
 
 class Colleague(contact_fields.EmailForm):
-    """The colleague's address."""
+    """The colleague's e-mail address."""
 
     email = EmailField(
         "Your colleague's work e-mail address",
@@ -48,15 +48,15 @@ class Colleague(contact_fields.EmailForm):
 
 
 def may_be_asked(client: AnyClient, by: Membership) -> bool:
-    """Whether a colleague of `by` can be asked: the school is verified, and the client has an address to start at."""
+    """Whether a colleague of `by` can be asked: the school is verified, and the client has a URL to start at."""
     start = start_link.for_client(client.id)
-    return by.estab.is_verified and not by.estab.is_fictional and start is not None and bool(start.address)
+    return by.estab.is_verified and not by.estab.is_fictional and start is not None and bool(start.url)
 
 
 def ask(client: AnyClient, form: Colleague, *, by: Membership) -> Response | None:
     """Write to the colleague and show the page unchanged; None, with the reason in `form`, if that is not possible.
 
-    The Enter key presses the form's first button, which is this one; nothing is sent if the address is empty then.
+    The Enter key presses the form's first button, which is this one; nothing is sent if the field is empty then.
     """
     start = start_link.for_client(client.id)
     if start is None or not may_be_asked(client, by):
@@ -71,7 +71,7 @@ def ask(client: AnyClient, form: Colleague, *, by: Membership) -> Response | Non
     if not _is_within_limit(form, by):
         return None
     address = contact_fields.parse_email(form.email.data)
-    hand_over.ask_colleague(client, address, begin=start.address, by=by)
+    hand_over.ask_colleague(client, address, begin=start.url, by=by)
     flash(
         f"We have written to {people.mask_email(address)}. Nothing has been decided: you can close this page, "
         "or still decide here yourself.",
@@ -89,7 +89,7 @@ def redirect_unchanged() -> Response:
     """The response to a button that decides nothing: a redirect to the same page, unchanged."""
     ticked = [(name, value) for name in ("area", "also") for value in request.form.getlist(name)]
     form_drafts.save([(PAGE_STAYS, "yes"), *ticked])
-    return redirect(form_drafts.request_address(), 303)
+    return redirect(form_drafts.request_url(), 303)
 
 
 def _is_within_limit(form: Colleague, by: Membership) -> bool:

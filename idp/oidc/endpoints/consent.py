@@ -23,7 +23,7 @@ from idp.foundation.errors import Refusal
 from idp.foundation.scopes import Scope
 from idp.foundation.web import form_drafts, security
 from idp.foundation.web.forms import Form
-from idp.oidc import incoming, server as protocol
+from idp.oidc import authorization_server, incoming
 from idp.oidc.authorization import pending_requests
 from idp.oidc.endpoints import authorize, colleague, other_schools
 from idp.oidc.endpoints.authorize import Step
@@ -42,8 +42,8 @@ SECOND_STEP: Final = "second_step"
 """The name of the button that leads to a second step (to set one up, or to sign in with it), and back to the page."""
 NOT_NOW: Final = "not_now"
 """The name of the button that dismisses the offer to set up a second step."""
-ADDRESS_PARAMETERS: Final = frozenset({"client_id", "request_uri"})
-"""The parameters in the address of these pages; those of the authorization request are never there."""
+QUERY_PARAMETERS: Final = frozenset({"client_id", "request_uri"})
+"""The parameters in the URL of these pages; those of the authorization request are never there."""
 
 
 class Decision(Form):
@@ -149,7 +149,7 @@ def _handle_button(waiting: Waiting, member: Membership) -> Response:
         authorise.refuse(client, requested, by=member)
         return _redirect_cancelled(waiting)
     if SECOND_STEP in browser_request.form:
-        return redirect_to_second_step(pending_requests.address(waiting.pending))
+        return redirect_to_second_step(pending_requests.url(waiting.pending))
     if NOT_NOW in browser_request.form:
         response = colleague.redirect_unchanged()  # before anything is written, as in `colleague.ask`
         second_step_offer.snooze(member.person_id)
@@ -160,7 +160,7 @@ def _handle_button(waiting: Waiting, member: Membership) -> Response:
     other_members = other_schools.ticked(client, member, second_step=_signed_in().has_second_step)
     if agree(client, requested, member, form, also=other_members) is None:
         return _page(waiting, member, form)
-    return redirect(pending_requests.address(waiting.pending), 303)
+    return redirect(pending_requests.url(waiting.pending), 303)
 
 
 def tell_mis() -> Response:
@@ -175,7 +175,7 @@ def tell_mis() -> Response:
         return _viewer_response(waiting, member, Action.NAME_MIS)
     security.allow_form_redirects()
     client = waiting.request.client.registered
-    return which_mis(client, member) or redirect(pending_requests.address(waiting.pending), 303)
+    return which_mis(client, member) or redirect(pending_requests.url(waiting.pending), 303)
 
 
 def which_mis(client: AnyClient, member: Membership) -> Response | None:
@@ -299,7 +299,7 @@ def question_of(client: AnyClient, requested: frozenset[str], member: Membership
 def _page(waiting: Waiting, member: Membership, form: Decision, colleague_form: Colleague | None = None) -> Response:
     security.allow_form_redirects()
     client, requested = waiting.request.client.registered, authorize.requested_scopes(waiting.request)
-    back = pending_requests.address(waiting.pending)
+    back = pending_requests.url(waiting.pending)
     return question_page(client, requested, member, form, back=back, colleague_form=colleague_form or Colleague())
 
 
@@ -311,21 +311,21 @@ def _viewer_response(waiting: Waiting, member: Membership, action: Action) -> Re
     if browser_request.method == "POST":
         return _redirect_cancelled(waiting)
     security.allow_form_redirects()
-    client, back = waiting.request.client.registered, pending_requests.address(waiting.pending)
+    client, back = waiting.request.client.registered, pending_requests.url(waiting.pending)
     return viewer_page(client, member, action, back=back, decline_label=f"Back to {client.client_name}")
 
 
 def _load_waiting(step: Step) -> Waiting | Response:
-    """The pending request of this address, if its next step is this page; otherwise a redirect to the dispatcher."""
+    """The pending request of this URL, if its next step is this page; otherwise a redirect to the dispatcher."""
     security.keep_opener()
     oauth_request = Request(
-        browser_request, incoming.parameters(browser_request.args.items(multi=True), ADDRESS_PARAMETERS), AUTHORIZE
+        browser_request, incoming.parameters(browser_request.args.items(multi=True), QUERY_PARAMETERS), AUTHORIZE
     )
-    back = pending_requests.address_of(
+    back = pending_requests.url_by_urn(
         browser_request.args.get("client_id", ""), browser_request.args.get("request_uri", "")
     )
     try:
-        request: CheckedRequest = protocol.current().get_consent_grant(oauth_request).request.checked
+        request: CheckedRequest = authorization_server.current().get_consent_grant(oauth_request).request.checked
         next_step = authorize.step(request)
     except OAuth2Error:
         return redirect(back, 303)
@@ -337,7 +337,7 @@ def _load_waiting(step: Step) -> Waiting | Response:
 
 
 def _redirect_cancelled(waiting: Waiting) -> Response:
-    return redirect(pending_requests.address(waiting.pending, cancel="1"), 303)
+    return redirect(pending_requests.url(waiting.pending, cancel="1"), 303)
 
 
 def _member() -> Membership:

@@ -19,7 +19,9 @@ from idp.partners import registry, uris
 from idp.partners.models import Client, Partner
 
 ENDPOINTS: Final = frozenset({"oidc.token", "oidc.push", "oidc.userinfo", "oidc.revoke"})
+"""Endpoints that apps in a browser call."""
 DOCUMENTS: Final = frozenset({"oidc.metadata", "oidc.jwks"})
+"""Documents that pages of any origin may read."""
 ANY_ORIGIN_HEADERS: Final = {
     "Access-Control-Allow-Origin": "*",
     "Access-Control-Allow-Methods": "GET",

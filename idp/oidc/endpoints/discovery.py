@@ -1,6 +1,6 @@
-"""The metadata document, under two addresses, and the published keys.
+"""The metadata document, at two paths, and the published keys.
 
-The document is made from what is registered: an address is advertised if its route exists, a grant if the server has
+The document is made from what is registered: an endpoint is advertised if its route exists, a grant if the server has
 it, a method if it is registered (protocol.md §5).
 """
 
@@ -13,7 +13,7 @@ from idp.foundation import runtime, scopes
 from idp.foundation.fastpath import response_cache
 from idp.foundation.runtime import PerApplication
 from idp.keys import jwts, key, ring
-from idp.oidc import claims, server as protocol
+from idp.oidc import authorization_server, claims
 from idp.oidc.authorization import checks, responses
 from idp.oidc.clients import dpop
 from idp.signin import session
@@ -54,7 +54,7 @@ def keys() -> Response:
 
 def metadata() -> dict[str, Any]:
     """The metadata; tests compare each value with the server's behaviour."""
-    server = protocol.current()
+    server = authorization_server.current()
     endpoints = _endpoints()
     methods = [method for method in server.client_auth_methods if method != "none"]
     client_authentication = {
@@ -101,7 +101,7 @@ def metadata() -> dict[str, Any]:
 
 
 def _endpoints() -> dict[str, str]:
-    """The address of every endpoint whose route exists."""
+    """The URL of every endpoint whose route exists."""
     routes = {rule.endpoint: rule.rule for rule in current_app.url_map.iter_rules()}
     return {name: runtime.url(routes[route]) for name, route in ENDPOINTS.items() if route in routes}
 

@@ -1,6 +1,6 @@
-"""Introspection (RFC 7662): a token's client, and the API that it is for, ask whether it is valid now.
+"""Introspection (RFC 7662): a token's client, and the API that it is for, check whether it is valid now.
 
-A caller that asks for a JWT by `Accept` gets the same response signed (RFC 9701), as evidence for others or for later.
+A caller that requests a JWT by `Accept` gets the same response signed (RFC 9701), as evidence for others or for later.
 """
 
 from typing import Any, Final
@@ -9,10 +9,10 @@ from flask import Request as FlaskRequest, Response, request as caller
 
 from idp.foundation import clock, runtime, scopes
 from idp.keys import ring
-from idp.oidc import errors, server as protocol
-from idp.oidc.clients.client import OAuthClient
+from idp.oidc import authorization_server, errors
+from idp.oidc.authorization_server import Server
+from idp.oidc.clients.oauth_client import OAuthClient
 from idp.oidc.incoming import Request
-from idp.oidc.server import Server
 from idp.oidc.tokens import access_tokens, families
 from idp.oidc.tokens.access_tokens import Access
 
@@ -24,7 +24,7 @@ INACTIVE = {"active": False}
 
 def respond(flask_request: FlaskRequest) -> Response:
     """The state of the token, as JSON or as a JWT. `token_type_hint` is not needed."""
-    return protocol.respond_to_client(flask_request, _introspect)
+    return authorization_server.respond_to_client(flask_request, _introspect)
 
 
 def _introspect(_server: Server, request: Request) -> Response:
@@ -33,7 +33,7 @@ def _introspect(_server: Server, request: Request) -> Response:
     if (token := request.sent.get("token")) is None:
         raise errors.invalid("token", "missing")
     body = visible_claims(token, request.client)
-    return _signed(body, request.client) if _wants_jwt(caller) else protocol.json_response(body)
+    return _signed(body, request.client) if _wants_jwt(caller) else authorization_server.json_response(body)
 
 
 def _wants_jwt(flask_request: FlaskRequest) -> bool:

@@ -1,8 +1,8 @@
 """Signing out at a client's request (OpenID Connect RP-Initiated Logout 1.0).
 
-Signs out at once if the hint names this browser's session; otherwise asks the person. The browser is redirected
-only with a valid hint, and only to an address registered for its client. Where a client names itself without a hint,
-the page that says "signed out" has a link to that address: any request can name a client, so the person decides.
+Signs out at once if the hint names this browser's session; otherwise the person is asked. The browser is redirected
+only with a valid hint, and only to a URI registered for its client. Where a client names itself without a hint,
+the page that says "signed out" has a link to that URI: any request can name a client, so the person decides.
 """
 
 from dataclasses import dataclass
@@ -14,8 +14,8 @@ from werkzeug import Response
 from idp.foundation.web import middleware, security
 from idp.keys import ring
 from idp.oidc import claims, incoming
-from idp.oidc.clients import client as clients, failures
-from idp.oidc.clients.client import OAuthClient
+from idp.oidc.clients import failures, oauth_client
+from idp.oidc.clients.oauth_client import OAuthClient
 from idp.oidc.incoming import Parameters
 from idp.partners import registry
 from idp.signin import session
@@ -39,7 +39,7 @@ class LogoutRequest:
     client: OAuthClient | None
     sid: str | None
     to: str | None
-    """The registered address with `state`, to be redirected to; None without a valid hint."""
+    """The registered URI with `state`, to be redirected to; None without a valid hint."""
     link: str | None
     """The same, to be offered as a link; None with a valid hint."""
     sent: Parameters
@@ -54,7 +54,7 @@ def respond() -> Response:
     sent = incoming.parameters(pairs, incoming.LOGOUT)
     if browser_request.method == "POST" and not sent.wrong:
         # A browser sends no cookies with another site's POST, but it does when it follows this redirect.
-        return redirect(_address(sent), 303)
+        return redirect(_page_url(sent), 303)
     try:
         logout_request = _read(sent)
     except InvalidLogoutRequest as error:
@@ -83,12 +83,13 @@ def confirm() -> Response:
     return _sign_out(logout_request)
 
 
-def question_address() -> str:
-    """The address of the page that asked the question, with the client's request, which was sent along."""
-    return _address(incoming.parameters(browser_request.form.items(multi=True)))
+def question_url() -> str:
+    """The URL of the page that asked the question, with the client's request, which was sent along."""
+    return _page_url(incoming.parameters(browser_request.form.items(multi=True)))
 
 
 FORWARDED_PARAMETERS = ("id_token_hint", "client_id", "post_logout_redirect_uri", "state")
+"""The parameters of a client's request that the confirmation page sends along."""
 
 
 def _read(sent: Parameters) -> LogoutRequest:
@@ -100,7 +101,7 @@ def _read(sent: Parameters) -> LogoutRequest:
     hint = _read_hint(sent.get("id_token_hint"))
     if hint and client_id not in {None, hint["aud"]}:
         raise InvalidLogoutRequest("client_id", "is not the client that id_token_hint was issued to")
-    client = clients.find(hint["aud"] if hint else client_id)
+    client = oauth_client.find(hint["aud"] if hint else client_id)
     failures.set_client(client.id if client else client_id)
     if client is None and (client_id_or_audience := hint["aud"] if hint else client_id):
         parameter, is_off = "client_id" if client_id else "id_token_hint", registry.is_disabled(client_id_or_audience)
@@ -116,10 +117,10 @@ def _read(sent: Parameters) -> LogoutRequest:
     if to is None or client is None:
         return LogoutRequest(client, hint.get("sid") if hint else None, None, None, sent)
     state = sent.get("state")
-    address = to if state is None else _with_state(to, state)
+    uri = to if state is None else _with_state(to, state)
     if hint:
-        return LogoutRequest(client, hint.get("sid"), address, None, sent)
-    return LogoutRequest(client, None, None, address, sent)
+        return LogoutRequest(client, hint.get("sid"), uri, None, sent)
+    return LogoutRequest(client, None, None, uri, sent)
 
 
 def _is_this_session(sid: str, logout_request: LogoutRequest) -> bool:
@@ -144,19 +145,19 @@ def _sign_out(logout_request: LogoutRequest) -> Response:
     """End this browser's session, and redirect."""
     session.end_here()
     return (
-        redirect(_address(logout_request.sent), 303) if logout_request.link else _redirect_after_logout(logout_request)
+        redirect(_page_url(logout_request.sent), 303) if logout_request.link else _redirect_after_logout(logout_request)
     )
 
 
 def _redirect_after_logout(logout_request: LogoutRequest) -> Response:
-    """Redirect to the client's address, if the hint is valid; else to our page "signed out", which may link to it."""
+    """Redirect to the client's URI, if the hint is valid; else to our page "signed out", which may link to it."""
     if logout_request.link:
         back, partner = logout_request.link, _client_name(logout_request.client)
         return make_response(render_template("signin/signed_out.html", back=back, partner=partner))
     return redirect(logout_request.to or url_for("signin.signed_out"), 303)
 
 
-def _address(sent: Parameters) -> str:
+def _page_url(sent: Parameters) -> str:
     """The same request as a link; how long it may be is bounded in `incoming`."""
     parameters = {name: value for name, value in sent.values.items() if name in FORWARDED_PARAMETERS}
     return f"{url_for('oidc.logout')}?{urlencode(parameters)}"

@@ -12,7 +12,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from idp.foundation import runtime
 from idp.foundation.errors import Busy, Refusal
 from idp.foundation.web import middleware, pages, security
-from idp.oidc import errors, server as protocol
+from idp.oidc import authorization_server, errors
 from idp.oidc.clients import failures
 
 log = structlog.get_logger(__name__)
@@ -45,7 +45,7 @@ def unavailable(error: Exception) -> ResponseReturnValue:
     """The database is unreachable: a client gets an OAuth error, a person a page."""
     log.error("database", error=type(error).__name__, exc_info=error)
     if is_for_clients():
-        return protocol.error_response(errors.TemporarilyUnavailable())
+        return authorization_server.error_response(errors.TemporarilyUnavailable())
     return pages.refusal(Busy("We cannot reach our records just now. Nothing was changed.", reason="database"))
 
 
@@ -55,12 +55,12 @@ def refusal(error: Refusal) -> ResponseReturnValue:
         return pages.refusal(error)
     log.info("refused", code=error.code, status=error.status, reason=error.reason)
     if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        return protocol.error_response(errors.TemporarilyUnavailable())
+        return authorization_server.error_response(errors.TemporarilyUnavailable())
     oauth_error = InvalidRequestError(description=UNREADABLE)
     if isinstance(error, security.UnknownHost):
         oauth_error = errors.invalid("Host", f"must be {runtime.settings().server.host_name}")
     oauth_error.status_code = error.status
-    return protocol.error_response(oauth_error)
+    return authorization_server.error_response(oauth_error)
 
 
 def http_error(error: HTTPException) -> ResponseReturnValue:
@@ -74,7 +74,7 @@ def http_error(error: HTTPException) -> ResponseReturnValue:
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         oauth_error = errors.TemporarilyUnavailable(description="too many requests")
     oauth_error.status_code = status
-    response = protocol.error_response(oauth_error)
+    response = authorization_server.error_response(oauth_error)
     for name, value in error.get_headers():
         if name in {"Allow", "Retry-After"}:
             response.headers[name] = str(value)
@@ -89,7 +89,7 @@ def is_for_clients() -> bool:
 
 
 def _route_of_other_method() -> str | None:
-    """The route of an address that was requested with a method it does not allow."""
+    """The route of a path that was requested with a method it does not allow."""
     error, routes = request.routing_exception, current_app.create_url_adapter(request)
     if not isinstance(error, MethodNotAllowed) or not error.valid_methods or routes is None:
         return None
@@ -110,3 +110,4 @@ CLIENT_ENDPOINTS = frozenset(
         "oidc.metadata",
     }
 )
+"""Endpoints that clients call: their errors are JSON."""

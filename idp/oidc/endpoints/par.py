@@ -3,16 +3,16 @@
 from flask import Request as FlaskRequest, Response, request as browser_request
 
 from idp.foundation import runtime
-from idp.oidc import errors, server as protocol
+from idp.oidc import authorization_server, errors
 from idp.oidc.authorization import pending_requests
+from idp.oidc.authorization_server import Server
 from idp.oidc.clients import dpop
 from idp.oidc.incoming import PAR, Request
-from idp.oidc.server import Server
 
 
 def respond(flask_request: FlaskRequest) -> Response:
     """201 with a `request_uri`, or an OAuth error."""
-    return dpop.with_nonce(protocol.respond_to_client(flask_request, _push, PAR))
+    return dpop.with_nonce(authorization_server.respond_to_client(flask_request, _push, PAR))
 
 
 def _push(server: Server, request: Request) -> Response:
@@ -29,4 +29,4 @@ def _push(server: Server, request: Request) -> Response:
     checked = request.checked
     urn = pending_requests.store(checked.sent, checked.client, pushed=True, shown=False, dpop_jkt=checked.dpop_jkt)
     body = {"request_uri": urn, "expires_in": runtime.settings().tokens.pushed_request}
-    return protocol.json_response(body, 201)
+    return authorization_server.json_response(body, 201)

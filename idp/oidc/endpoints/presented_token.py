@@ -7,9 +7,9 @@ from flask import Request as FlaskRequest
 
 from idp.foundation import descriptions, runtime
 from idp.oidc import errors, incoming
+from idp.oidc.authorization_server import FORM_TYPE, MAX_BODY_BYTES
 from idp.oidc.clients import dpop, failures
 from idp.oidc.errors import Scheme
-from idp.oidc.server import FORM_TYPE, MAX_BODY_BYTES
 from idp.oidc.tokens import access_tokens
 from idp.oidc.tokens.access_tokens import Access
 

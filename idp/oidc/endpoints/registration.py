@@ -1,7 +1,7 @@
 """Registration by clients themselves (RFC 7591, RFC 7592, OpenID Connect Registration 1.0).
 
-A request without a valid token learns nothing, and causes no outbound request. `partners.self_registration` decides
-what may be registered; this module reads requests and writes responses.
+A request without a valid token gets no information, and causes no outbound request. `partners.self_registration`
+decides what may be registered; this module reads requests and writes responses.
 """
 
 import json
@@ -11,15 +11,16 @@ from flask import Request as FlaskRequest, Response
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from idp.foundation import descriptions, runtime
-from idp.oidc import server as protocol
+from idp.oidc import authorization_server
+from idp.oidc.authorization_server import MAX_BODY_BYTES
 from idp.oidc.clients import failures
-from idp.oidc.server import MAX_BODY_BYTES
 from idp.partners import initial_tokens, self_registration
 from idp.partners.metadata import InvalidClientMetadata, InvalidMetadata
 from idp.partners.self_registration import ManagedClient, Registered
 
 PATH: Final = "/oauth/register"
 REALM: Final = 'Bearer realm="registration"'
+"""The challenge of `WWW-Authenticate`."""
 INVALID_TOKEN: Final = "The token is unknown, expired, revoked or used up, or is not for this client."  # noqa: S105  an error text
 MAX_DESCRIPTION_LENGTH: Final = 1000
 """In characters."""
@@ -51,7 +52,7 @@ def manage(flask_request: FlaskRequest, client_id: str) -> Response:
         return _unauthorised(flask_request)
     if flask_request.method == "DELETE":
         self_registration.remove(managed)
-        return protocol.empty_response(204)
+        return authorization_server.empty_response(204)
     try:
         return _registration_response(200, _read_or_replace(flask_request, managed), token)
     except RequestEntityTooLarge:

@@ -2,15 +2,15 @@
 
 from flask import Request as FlaskRequest, Response
 
-from idp.oidc import errors, server as protocol
+from idp.oidc import authorization_server, errors
+from idp.oidc.authorization_server import Server
 from idp.oidc.incoming import Request
-from idp.oidc.server import Server
 from idp.oidc.tokens import access_tokens, families
 
 
 def respond(flask_request: FlaskRequest) -> Response:
     """200, also for a token that is unknown or no longer valid (RFC 7009 §2.2). `token_type_hint` is not needed."""
-    return protocol.respond_to_client(flask_request, _revoke)
+    return authorization_server.respond_to_client(flask_request, _revoke)
 
 
 def _revoke(_server: Server, request: Request) -> Response:
@@ -25,4 +25,4 @@ def _revoke(_server: Server, request: Request) -> Response:
         if access.client.id != request.client.id:
             raise errors.invalid_grant("token: was issued to another client")
         access_tokens.revoke(access)
-    return protocol.empty_response(200)
+    return authorization_server.empty_response(200)

@@ -6,11 +6,11 @@ from typing import cast
 from authlib.oauth2.rfc6749 import UnauthorizedClientError
 from flask import Request as FlaskRequest, Response, request as browser_request
 
-from idp.oidc import errors, server as protocol
+from idp.oidc import authorization_server, errors
 from idp.oidc.authorization import checks
+from idp.oidc.authorization_server import Server
 from idp.oidc.clients import dpop, milestones
 from idp.oidc.incoming import Request
-from idp.oidc.server import Server
 
 
 def respond(flask_request: FlaskRequest) -> Response:
@@ -18,7 +18,7 @@ def respond(flask_request: FlaskRequest) -> Response:
 
     Errors are committed as well: the request may have used up a proof, an assertion or a code, or revoked a lineage.
     """
-    return dpop.with_nonce(protocol.respond_to_client(flask_request, _issue))
+    return dpop.with_nonce(authorization_server.respond_to_client(flask_request, _issue))
 
 
 def _issue(server: Server, request: Request) -> Response:

@@ -8,7 +8,7 @@ from flask import Request as FlaskRequest, Response
 
 from idp.foundation import runtime, scopes
 from idp.keys import ring
-from idp.oidc import claims, errors, server as protocol
+from idp.oidc import authorization_server, claims, errors
 from idp.oidc.clients import dpop, failures, milestones
 from idp.oidc.endpoints import presented_token
 from idp.oidc.tokens.access_tokens import Access
@@ -32,7 +32,7 @@ def _success(token: Access) -> Response:
     body = userinfo_claims(token)
     alg = token.client.registered.userinfo_signed_response_alg
     if alg is None:
-        return protocol.json_response(body)
+        return authorization_server.json_response(body)
     signed = body | {"iss": runtime.settings().server.issuer, "aud": token.client.id}
     return Response(ring.sign(signed, alg=alg, typ="JWT"), content_type="application/jwt")
 
@@ -65,7 +65,7 @@ def _read(flask_request: FlaskRequest) -> Access:
 def _refused(error: OAuth2Error) -> Response:
     """The error with its challenges."""
     error.status_code = presented_token.status_of(error)
-    response = protocol.error_response(error)
+    response = authorization_server.error_response(error)
     for challenge in presented_token.challenges(error, realm="userinfo", scope="openid"):
         response.headers.add("WWW-Authenticate", challenge)
     return response

@@ -14,20 +14,22 @@ from sqlalchemy import Table, Text, bindparam, exists, or_, select, update
 
 from idp.audit import events, log
 from idp.estabs.models import ACTIVE_STATES, Membership
-from idp.foundation import clock, crypto, inserts, runtime, scopes as scope
+from idp.foundation import clock, crypto, inserts, runtime, scopes
 from idp.foundation.database import Instant, session
 from idp.foundation.fastpath.statements import Statement, WriteStatement
 from idp.keys import ring
 from idp.oidc import claims, errors, records
 from idp.oidc.basis import Basis
-from idp.oidc.clients import client as clients
-from idp.oidc.clients.client import OAuthClient
+from idp.oidc.clients import oauth_client
+from idp.oidc.clients.oauth_client import OAuthClient
 from idp.oidc.models import RefreshFamily, Revoked
 from idp.sharing import live
 from idp.sharing.live import State
 
 ALG: Final = "ES256"
+"""The algorithm of access tokens."""
 TYP: Final = "at+jwt"
+"""The header's `typ` (RFC 9068 §2.1)."""
 
 _revoked = cast("Table", Revoked.__table__)
 _families = cast("Table", RefreshFamily.__table__)
@@ -117,7 +119,7 @@ def _common_claims(
     payload: dict[str, Any] = {
         "iss": runtime.settings().server.issuer, "sub": sub, "aud": claims.audience(resource, granted), "iat": now,
         "exp": now + client.access_seconds, "jti": secrets.token_urlsafe(16), "client_id": client.id,
-        "scope": scope.format(granted),
+        "scope": scopes.format(granted),
     }  # fmt: skip
     if jkt is not None:
         payload["cnf"] = {"jkt": jkt}
@@ -133,10 +135,10 @@ def read(token: str, *, with_claims: bool = False) -> Access | None:
         payload = ring.verify(token, typ=TYP, algs=(ALG,))
     except ring.TokenNotVerified:
         return None
-    client = clients.find(payload.get("client_id"))
+    client = oauth_client.find(payload.get("client_id"))
     if payload.get("iss") != runtime.settings().server.issuer or client is None:
         return None
-    token_scopes, names = scope.known(payload["scope"].split()), {"jti": payload["jti"], "lineage": payload["lineage"]}
+    token_scopes, names = scopes.known(payload["scope"].split()), {"jti": payload["jti"], "lineage": payload["lineage"]}
     if "authorisation" not in payload:
         is_good = payload["sub"] == client.id and not _is_client_token_revoked(**names)
         return Access(payload, client, token_scopes & client.registered.client_scopes) if is_good else None
@@ -171,7 +173,7 @@ def refusal_reason(token: str) -> tuple[str | None, str]:
         ring.verify(token, typ=TYP, algs=(ALG,))
     except ring.TokenNotVerified as error:
         return client_id, str(error)
-    if clients.find(client_id) is None:
+    if oauth_client.find(client_id) is None:
         return client_id, "its client, or the partner, is disabled"
     if _is_client_token_revoked(payload["jti"], payload["lineage"]):
         return client_id, "was revoked"
@@ -194,7 +196,7 @@ def why_not_in_force(token: str, resource: str | None) -> Literal["paused", "wit
     if resource is None or resource not in ([audience] if isinstance(audience, str) else audience):
         return None
     is_ours = payload.get("iss") == runtime.settings().server.issuer and "authorisation" in payload
-    if not is_ours or clients.find(payload["client_id"]) is None:
+    if not is_ours or oauth_client.find(payload["client_id"]) is None:
         return None
     if _is_client_token_revoked(payload["jti"], payload["lineage"]):
         return None
@@ -217,7 +219,7 @@ def introspection_claims(access: Access) -> dict[str, Any]:
     body = {name: value for name, value in access.payload.items() if name not in {"lineage", "claims"}}
     if access.state is not None:
         body |= claims.claims_for(access.state, access.scopes, "introspection")
-    return body | {"scope": scope.format(access.scopes), "token_type": "DPoP" if "cnf" in body else "Bearer"}
+    return body | {"scope": scopes.format(access.scopes), "token_type": "DPoP" if "cnf" in body else "Bearer"}
 
 
 def is_for_us(access: Access) -> bool:

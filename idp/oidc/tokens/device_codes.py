@@ -23,7 +23,7 @@ from idp.foundation.queries import Query
 from idp.oidc import errors
 from idp.oidc.basis import Basis
 from idp.oidc.clients import bounds, failures
-from idp.oidc.clients.client import OAuthClient
+from idp.oidc.clients.oauth_client import OAuthClient
 from idp.oidc.models import DeviceCode
 from idp.sharing import protected_data
 from idp.sharing.live import State
@@ -32,7 +32,9 @@ from idp.signin import session_clients
 from idp.signin.session import SignedIn
 
 LETTERS: Final = "BCDFGHJKLMNPQRSTVWXZ"
+"""The letters of user codes: no vowels, and no digits."""
 CODE_LENGTH: Final = 8
+"""Letters of a user code."""
 LIFETIME_SECONDS: Final = 900
 """The time in which the person has to decide."""
 INTERVAL_SECONDS: Final = 5
@@ -109,7 +111,7 @@ class DeviceRequest:
     approved: bool | None
     """None until it is decided."""
     network: str | None
-    """The address it came from; None where the client authenticated."""
+    """The IP address that it came from, or the /64 prefix of an IPv6 address; None if the client authenticated."""
     created_at: datetime
     is_open: bool
     """Whether there is still time to decide."""

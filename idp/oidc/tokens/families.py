@@ -18,7 +18,7 @@ from idp.foundation.fastpath.statements import Statement, WriteStatement
 from idp.oidc import claims, errors
 from idp.oidc.basis import Basis
 from idp.oidc.clients import failures
-from idp.oidc.clients.client import OAuthClient
+from idp.oidc.clients.oauth_client import OAuthClient
 from idp.oidc.models import RefreshFamily
 from idp.oidc.tokens import access_tokens
 from idp.sharing import live

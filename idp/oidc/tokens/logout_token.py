@@ -1,4 +1,4 @@
-"""Logout tokens, which tell a client that a browser session has ended (OpenID Connect Back-Channel Logout 1.0 §2.4).
+"""Logout tokens, which notify a client that a browser session has ended (OpenID Connect Back-Channel Logout 1.0 §2.4).
 
 `signin` posts an event for each client that was given an ID token in the session; the worker sends it, and the
 token is made here at that moment, because it lives for two minutes and delivery may take a day.
@@ -11,11 +11,12 @@ from urllib.parse import urlencode
 from idp.foundation import clock, runtime
 from idp.keys import ring
 from idp.oidc import claims
-from idp.oidc.clients import client as clients
-from idp.outbox.letter import PermanentFailure
+from idp.oidc.clients import oauth_client
+from idp.outbox.outgoing import PermanentFailure
 
 TYP: Final = "logout+jwt"
 EVENT_TYPE: Final = "http://schemas.openid.net/event/backchannel-logout"
+"""The member of `events` (Back-Channel Logout 1.0 §2.4)."""
 LIFETIME_SECONDS: Final = 120
 """How long a logout token is valid."""
 CONTENT_TYPE: Final = "application/x-www-form-urlencoded"
@@ -27,7 +28,7 @@ def request_body(message_id: str, facts: Mapping[str, Any]) -> tuple[str, str]:
     The `jti` is the message's id, so that a client can recognise one that it gets twice.
     """
     now = clock.timestamp()
-    client = clients.find(facts["client_id"])
+    client = oauth_client.find(facts["client_id"])
     if client is None:
         raise PermanentFailure("the client is disabled")
     payload = {

@@ -7,10 +7,10 @@ from typing import Final
 from idp.foundation.settings import Settings, Sms
 from idp.outbox.channels import console, http_push, mailbox, notify, sms_http, smtp, twilio
 from idp.outbox.channels.callback import Callback, Receipt
-from idp.outbox.letter import Letter
+from idp.outbox.outgoing import OutgoingMessage
 
-Send = Callable[[Letter], str | None]
-"""Sends one letter, or raises `NotSent`; returns the provider's id of the message, if there is one."""
+Send = Callable[[OutgoingMessage], str | None]
+"""Sends one message, or raises `NotSent`; returns the provider's id of the message, if there is one."""
 
 OpenChannel = Callable[[Settings], AbstractContextManager[Send]]
 
@@ -34,6 +34,7 @@ RECEIPTS: Final[dict[str, Callable[[Callback, Sms], Receipt]]] = {
 """By channel: the function that reads a provider's delivery receipt for a text message."""
 
 KINDS: Final = ("email", "sms", "event")
+"""The kinds of messages; each has a channel."""
 
 
 def open_channel(kind: str, settings: Settings) -> AbstractContextManager[Send]:

@@ -24,11 +24,11 @@ class Unreadable(BadRequest):
 
 @dataclass(frozen=True, slots=True)
 class Callback:
-    """A request of a provider. `url` is ours as the settings have it, never from the request's `Host`."""
+    """A request of a provider. `url` is ours as the settings define it, never from the request's `Host`."""
 
     url: str
     message_id: str
-    """From the address; empty where the provider names the message in the body."""
+    """From the URL; empty where the provider names the message in the body."""
     headers: Mapping[str, str]
     form: Sequence[tuple[str, str]]
     body: bytes

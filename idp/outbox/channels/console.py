@@ -6,15 +6,15 @@ from contextlib import contextmanager
 import click
 
 from idp.foundation.settings import Settings
-from idp.outbox.letter import Letter
+from idp.outbox.outgoing import OutgoingMessage
 
 
 @contextmanager
-def sender(_settings: Settings) -> Iterator[Callable[[Letter], None]]:
+def sender(_settings: Settings) -> Iterator[Callable[[OutgoingMessage], None]]:
     """Whatever is sent appears on standard output."""
     yield _print
 
 
-def _print(letter: Letter) -> None:
-    subject = f"Subject: {letter.subject}\n" if letter.subject else ""
-    click.echo(f"--- {letter.kind} to {letter.to}\n{subject}\n{letter.text.rstrip()}\n---")
+def _print(outgoing: OutgoingMessage) -> None:
+    subject = f"Subject: {outgoing.subject}\n" if outgoing.subject else ""
+    click.echo(f"--- {outgoing.kind} to {outgoing.to}\n{subject}\n{outgoing.text.rstrip()}\n---")

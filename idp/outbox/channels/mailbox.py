@@ -6,21 +6,21 @@ from contextlib import closing, contextmanager
 
 from idp.foundation.settings import Settings
 from idp.outbox import mime
-from idp.outbox.letter import Letter, TemporaryFailure
+from idp.outbox.outgoing import OutgoingMessage, TemporaryFailure
 
 
 @contextmanager
-def sender(settings: Settings) -> Iterator[Callable[[Letter], None]]:
+def sender(settings: Settings) -> Iterator[Callable[[OutgoingMessage], None]]:
     """The Maildir of `outbox.mailbox`, made where it is missing."""
     folder = settings.outbox.mailbox
     for part in ("tmp", "new", "cur"):  # `create=True` makes them only where there is no folder at all
         (folder / part).mkdir(parents=True, exist_ok=True)
     with closing(mailbox.Maildir(folder, create=False)) as box:
 
-        def leave(letter: Letter) -> None:
-            built = mime.mail if letter.kind == "email" else mime.text_message
+        def leave(outgoing: OutgoingMessage) -> None:
+            built = mime.mail if outgoing.kind == "email" else mime.text_message
             try:
-                box.add(built(letter, settings))
+                box.add(built(outgoing, settings))
             except OSError as error:
                 raise TemporaryFailure(f"cannot write to the mailbox: {error.strerror}") from error
 

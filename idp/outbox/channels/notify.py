@@ -17,7 +17,7 @@ from idp.foundation import clock
 from idp.foundation.settings import Settings, Sms
 from idp.foundation.web import fetch
 from idp.outbox.channels.callback import Callback, Receipt, Status, Unreadable, json_object, require_bearer, text_of
-from idp.outbox.letter import Letter, NotSent, PermanentFailure, ServerUnreachable, TemporaryFailure
+from idp.outbox.outgoing import NotSent, OutgoingMessage, PermanentFailure, ServerUnreachable, TemporaryFailure
 
 API_URL: Final = "https://api.notifications.service.gov.uk"
 UUID_LENGTH: Final = 36
@@ -30,15 +30,15 @@ STATUSES: Final[dict[str, Status]] = {
 
 
 @contextmanager
-def sender(settings: Settings) -> Iterator[Callable[[Letter], str | None]]:
+def sender(settings: Settings) -> Iterator[Callable[[OutgoingMessage], str | None]]:
     """The service whose API key the settings have; sending returns the id of Notify's notification."""
     sms, rules = settings.sms, fetch.for_operator(settings.fetch)
     url = f"{(sms.gateway_url or API_URL).rstrip('/')}/v2/notifications/sms"
 
-    def send(letter: Letter) -> str | None:
+    def send(outgoing: OutgoingMessage) -> str | None:
         notification = {
-            "phone_number": letter.to, "template_id": sms.template, "reference": letter.id,
-            "personalisation": {"message": letter.text},
+            "phone_number": outgoing.to, "template_id": sms.template, "reference": outgoing.id,
+            "personalisation": {"message": outgoing.text},
         }  # fmt: skip
         if sms.sender:
             notification["sms_sender_id"] = sms.sender
@@ -47,7 +47,7 @@ def sender(settings: Settings) -> Iterator[Callable[[Letter], str | None]]:
         try:
             response = fetch.post(url, rules, body=body, content_type="application/json", headers=headers)
         except fetch.FetchFailed as error:
-            raise ServerUnreachable("GOV.UK Notify does not answer") from error
+            raise ServerUnreachable("GOV.UK Notify does not respond") from error
         if not 200 <= response.status < 300:
             raise _error(response)
         return text_of(json_object(response.body), "id") or None
@@ -76,7 +76,7 @@ def _error(response: fetch.FetchResponse) -> NotSent:
     """What a refusal means to this message: only a bad number is the message's fault, and so final."""
     errors = json_object(response.body).get("errors")
     first = errors[0] if isinstance(errors, list) and errors and isinstance(errors[0], dict) else {}
-    message = f"GOV.UK Notify answered {response.status} {text_of(first, 'error')[:50]}".rstrip()
+    message = f"GOV.UK Notify returned {response.status} {text_of(first, 'error')[:50]}".rstrip()
     if response.status == 400 and "phone_number" in text_of(first, "message"):
         return PermanentFailure(f"{message}: the number is not valid", code=400)
     if response.status in {400, 401, 403, 404, 405}:

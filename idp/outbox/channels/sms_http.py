@@ -12,28 +12,28 @@ from typing import Final
 from idp.foundation.settings import Settings, Sms
 from idp.foundation.web import fetch
 from idp.outbox.channels.callback import Callback, Receipt, Status, Unreadable, json_object, require_bearer, text_of
-from idp.outbox.letter import Letter, PermanentFailure, ServerUnreachable, TemporaryFailure
+from idp.outbox.outgoing import OutgoingMessage, PermanentFailure, ServerUnreachable, TemporaryFailure
 
 STATUSES: Final[dict[str, Status]] = {"delivered": "delivered", "failed": "failed"}
 
 
 @contextmanager
-def sender(settings: Settings) -> Iterator[Callable[[Letter], str | None]]:
+def sender(settings: Settings) -> Iterator[Callable[[OutgoingMessage], str | None]]:
     """The gateway of `sms.gateway_url`. The message's id is sent too, so that it recognises one that is sent twice.
 
-    Sending returns the `id` of the gateway's answer, if it has one.
+    Sending returns the `id` of the gateway's response, if it has one.
     """
     sms, rules = settings.sms, fetch.for_operator(settings.fetch)
 
-    def send(letter: Letter) -> str | None:
-        body = json.dumps({"to": letter.to, "from": sms.sender, "text": letter.text}).encode()
-        headers = {"Idempotency-Key": letter.id}
+    def send(outgoing: OutgoingMessage) -> str | None:
+        body = json.dumps({"to": outgoing.to, "from": sms.sender, "text": outgoing.text}).encode()
+        headers = {"Idempotency-Key": outgoing.id}
         if token := sms.gateway_token.get_secret_value():
             headers["Authorization"] = f"Bearer {token}"
         try:
             response = fetch.post(sms.gateway_url, rules, body=body, content_type="application/json", headers=headers)
         except fetch.FetchFailed as error:
-            raise ServerUnreachable("the gateway does not answer") from error
+            raise ServerUnreachable("the gateway does not respond") from error
         _check_status(response.status)
         return text_of(json_object(response.body), "id") or None
 
@@ -54,7 +54,7 @@ def _check_status(status: int) -> None:
     """Raise the error that the gateway's response means. A fault in our settings is not permanent for the message."""
     if 200 <= status < 300:
         return
-    message = f"the gateway answered {status}"
+    message = f"the gateway returned {status}"
     if status in {401, 403, 404, 405}:
         raise ServerUnreachable(f"{message}: check sms.gateway_url and sms.gateway_token", code=status)
     if status in {408, 425, 429} or not 400 <= status < 500:

@@ -1,4 +1,4 @@
-"""Hand e-mail to an SMTP server (RFC 5321), one connection for a round of letters."""
+"""Hand e-mail to an SMTP server (RFC 5321), one connection for a round of messages."""
 
 import smtplib
 import ssl
@@ -9,18 +9,18 @@ from urllib.parse import urlsplit
 
 from idp.foundation.settings import Mail, Settings
 from idp.outbox import mime
-from idp.outbox.letter import Letter, NotSent, PermanentFailure, ServerUnreachable, TemporaryFailure
+from idp.outbox.outgoing import NotSent, OutgoingMessage, PermanentFailure, ServerUnreachable, TemporaryFailure
 
 
 @contextmanager
-def sender(settings: Settings) -> Iterator[Callable[[Letter], None]]:
+def sender(settings: Settings) -> Iterator[Callable[[OutgoingMessage], None]]:
     """A connection to `mail.host`, encrypted and signed in as the settings say. Raises `ServerUnreachable`."""
     try:
         server = _connect(settings.mail, urlsplit(settings.server.issuer).hostname or "localhost")
     except (OSError, smtplib.SMTPException) as error:
         raise ServerUnreachable(f"no connection to the mail server: {_reply_text(error)}", code=_code(error)) from error
     try:
-        yield lambda letter: _send(server, mime.mail(letter, settings))
+        yield lambda outgoing: _send(server, mime.mail(outgoing, settings))
     finally:
         with suppress(OSError, smtplib.SMTPException):
             server.quit()
@@ -55,7 +55,7 @@ def _send(server: smtplib.SMTP, message: EmailMessage) -> None:
 def _to_error(error: Exception) -> NotSent:
     """The error for a failure: a reply 4xx is temporary, and 5xx permanent (RFC 5321 §4.2.1).
 
-    Where it is about us (the sender refused, the connection lost) it is not the letter's fault.
+    Where it is about us (the sender refused, the connection lost) it is not the message's fault.
     """
     code, reply = _code(error), _reply_text(error)
     if isinstance(error, smtplib.SMTPServerDisconnected) or not isinstance(error, smtplib.SMTPException):
@@ -63,7 +63,7 @@ def _to_error(error: Exception) -> NotSent:
     if isinstance(error, smtplib.SMTPSenderRefused) or code == 421:
         return ServerUnreachable(f"the mail server refuses our mail: {reply}", code=code)
     if isinstance(error, smtplib.SMTPNotSupportedError):
-        return PermanentFailure("the mail server cannot take this address")
+        return PermanentFailure("the mail server cannot take this e-mail address")
     if code is not None and 500 <= code < 600:
         return PermanentFailure(f"the mail server refused it: {reply}", code=code)
     return TemporaryFailure(f"not taken: {reply}", code=code)
@@ -78,8 +78,8 @@ def _code(error: Exception) -> int | None:
 def _reply_text(error: Exception) -> str:
     """The server's reply, or where there is none the text of the error."""
     if isinstance(error, smtplib.SMTPRecipientsRefused):
-        answers = [f"{code} {_one_line(text)}" for code, text in error.recipients.values()]
-        return "; ".join(answers)
+        replies = [f"{code} {_one_line(text)}" for code, text in error.recipients.values()]
+        return "; ".join(replies)
     if isinstance(error, smtplib.SMTPResponseException):
         return f"{error.smtp_code} {_one_line(error.smtp_error)}"
     return str(error) or type(error).__name__

@@ -8,7 +8,7 @@ DOCUMENTS = ["/oauth/jwks", "/.well-known/openid-configuration"]
 
 
 @pytest.mark.parametrize("path", DOCUMENTS)
-def test_the_second_answer_is_the_first_again(app, web, path):
+def test_the_second_response_is_the_first_again(app, web, path):
     first = web.get(path)
     assert response_cache.CACHE.for_app(app)
 
@@ -38,7 +38,7 @@ def test_an_unknown_host_is_refused_even_if_the_response_is_cached(web, path):
     assert web.get(path, headers={"Host": "evil.test"}).status_code == 400
 
 
-def test_another_method_is_not_answered_by_what_is_ready(web):
+def test_another_method_is_not_served_from_the_cache(web):
     web.get(DOCUMENTS[0])
 
     assert web.post(DOCUMENTS[0]).status_code == 405

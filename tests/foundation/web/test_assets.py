@@ -28,7 +28,7 @@ def test_pages_refer_to_versioned_files(web):
         assert headers["X-Content-Type-Options"] == "nosniff"
 
 
-def test_a_relative_address_in_a_style_sheet_is_versioned_too(web, address):
+def test_a_relative_url_in_a_style_sheet_is_versioned_too(web, address):
     font = re.search(r'url\("(vendor/[^"]+\.woff2)"\)', web.get(address).text)[1]
 
     response = web.get(f"{address.rpartition('/')[0]}/{font}")

@@ -126,7 +126,7 @@ def test_a_number_that_ofcom_reserves_for_films_is_refused_in_production(app, mo
             contact_fields.parse_mobile("07700 900123")
 
 
-def test_what_was_typed_is_kept_beside_the_error(filled_form):
+def test_what_was_typed_is_kept_next_to_the_error(filled_form):
     form = filled_form(name="", mobile="07700 900 123", email="Office@Oakhill.example")
 
     assert form.mobile.data == "07700 900 123"

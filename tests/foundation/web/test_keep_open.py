@@ -51,10 +51,10 @@ def test_requests_follow_each_other_over_one_connection():
     refusal = b'HTTP/1.1 400 Bad Request\r\nContent-Length: 9\r\nX-One: 1\r\n\r\n{"err":1}'
     chunked = b"HTTP/1.1 202 Accepted\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"
     with a_server([ACCEPTED, refusal, chunked, ACCEPTED]) as (connection, received):
-        answers = [connection.post(**EVENT) for _ in range(4)]
-    assert [answer.status for answer in answers] == [202, 400, 202, 202]
-    assert [answer.body for answer in answers] == [b"", b'{"err":1}', b"abc", b""]
-    assert answers[1].headers["x-one"] == "1"
+        responses = [connection.post(**EVENT) for _ in range(4)]
+    assert [response.status for response in responses] == [202, 400, 202, 202]
+    assert [response.body for response in responses] == [b"", b'{"err":1}', b"abc", b""]
+    assert responses[1].headers["x-one"] == "1"
     [[request, *_]] = received
     head, body = request.split(b"\r\n\r\n")
     assert head.startswith(b"POST /events?a=b HTTP/1.1\r\n")

@@ -19,12 +19,12 @@ from idp.foundation.web.throttle import caller_key
         ("\N{ARABIC-INDIC DIGIT ONE}92.0.2.1", None),
     ],
 )  # fmt: skip
-def test_the_address_in_an_entry(entry, address):
+def test_the_ip_address_in_an_entry(entry, address):
     assert middleware.address_in(entry) == address
 
 
 @given(st.text())
-def test_any_text_gives_an_address_or_none(entry):
+def test_any_text_gives_an_ip_address_or_none(entry):
     address = middleware.address_in(entry)
     assert address is None or set(address) <= set("0123456789abcdef.:%") or "%" in address
 

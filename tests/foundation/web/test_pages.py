@@ -1,3 +1,5 @@
+"""Error pages: plain sentences for people, with the right status."""
+
 import pytest
 from sqlalchemy.exc import OperationalError
 

@@ -1,4 +1,4 @@
-"""Every POST is answered by a 303, so that going back or reloading never makes a browser ask to submit it again."""
+"""Every POST gets a 303, so that going back or reloading never makes a browser ask to submit it again."""
 
 from datetime import timedelta
 
@@ -70,7 +70,7 @@ def paths(app):
 @pytest.mark.parametrize("fields", [{}, WRONG_PASSWORD, {"email": "no address", "name": "", "user_code": "x"}])
 @pytest.mark.parametrize("has_token", [True, False])
 @pytest.mark.parametrize("is_signed_in", [True, False])
-def test_every_form_of_every_page_is_answered_by_a_redirect(app, web, work, fields, has_token, is_signed_in):
+def test_every_form_of_every_page_gets_a_redirect(app, web, work, fields, has_token, is_signed_in):
     if is_signed_in:
         with work():
             username = an_administrator().username
@@ -79,13 +79,13 @@ def test_every_form_of_every_page_is_answered_by_a_redirect(app, web, work, fiel
     for path in paths(app):
         sent = {"csrf_token": token(web) if has_token else "of long ago"} | fields
         response = web.post(path, data=sent, headers=NAVIGATION)
-        assert response.status_code == 303, f"{path} answered {response.status_code}"
+        assert response.status_code == 303, f"{path} returned {response.status_code}"
         assert response.location.startswith("/"), path
         assert not response.location.startswith("//"), path
         assert web.get(response.location).status_code < 500, path
 
 
-def test_every_form_without_a_page_at_its_own_address_declares_its_page(app):
+def test_every_form_without_a_page_at_its_own_url_declares_its_page(app):
     for rule in browser_routes(app):
         pages = {other.rule for other in app.url_map.iter_rules() if "GET" in other.methods}
         assert rule.rule in pages or hasattr(app.view_functions[rule.endpoint], "form_page"), rule.rule
@@ -186,7 +186,7 @@ def test_no_redirect_leaves_our_host(web, path):
     assert web.get(response.location).status_code in {404, 405}
 
 
-def test_a_cross_site_post_without_cookies_is_stored_for_any_browser_with_its_address(new_browser):
+def test_a_cross_site_post_without_cookies_is_stored_for_any_browser_with_its_url(new_browser):
     sent = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Site": "cross-site"}
     response = new_browser().post("/oauth/authorize", data={"client_id": "unknown"}, headers=sent)
     assert response.status_code == 303

@@ -30,11 +30,11 @@ def call(app, change_settings, now, monkeypatch):
     )  # the application is that of every test
     view = rate_limit(3)(lambda: "ok")
 
-    def answer(address="192.0.2.1"):
+    def respond(address="192.0.2.1"):
         with app.test_request_context("/", environ_base={"REMOTE_ADDR": address}):
             return view()
 
-    return answer
+    return respond
 
 
 def test_beyond_the_limit_the_response_has_retry_after(call, now):
@@ -48,7 +48,7 @@ def test_beyond_the_limit_the_response_has_retry_after(call, now):
     assert call() == "ok"
 
 
-def test_an_ipv6_network_has_the_limit_of_one_address(call):
+def test_an_ipv6_network_has_the_limit_of_one_ip_address(call):
     assert [call(f"2001:db8::{last}") for last in range(3)] == ["ok"] * 3
     with pytest.raises(TooManyRequests):
         call("2001:db8::4")

@@ -1,3 +1,5 @@
+"""Local redirect targets, default headers, hosts, CSRF tokens, and who may call a route."""
+
 import pytest
 from hypothesis import given, strategies as st
 
@@ -16,7 +18,7 @@ def test_a_local_path_is_returned(path):
 
 
 @pytest.mark.parametrize("path", FOREIGN_ADDRESSES)
-def test_an_address_that_could_leave_our_host_becomes_the_home_page(path):
+def test_a_url_that_could_leave_our_host_becomes_the_home_page(path):
     assert security.local_path(path) == "/"
 
 

@@ -21,7 +21,7 @@ def test_every_ipv4_address_counts_by_itself(counter_key):
 
 
 @pytest.mark.parametrize("other", ["2001:db8:0:1::2", "2001:db8:0:1:ffff:ffff:ffff:ffff", "2001:0DB8:0:1::1"])
-def test_a_network_of_64_bits_counts_as_one_address(counter_key, other):
+def test_a_network_of_64_bits_counts_as_one_ip_address(counter_key, other):
     assert counter_key("2001:db8:0:1::1") == counter_key(other)
 
 

@@ -27,7 +27,7 @@ def test_change_password_redirects_to_the_page_for_that_which_requires_sign_in(w
     assert web.get(response.location).location == "/sign-in?next=/manage/security/password"
 
 
-def test_an_unknown_well_known_address_is_not_found(web):
+def test_an_unknown_well_known_uri_is_not_found(web):
     """Browsers check this before they use `change-password`, as its specification says."""
     assert web.get("/.well-known/resource-that-should-not-exist-whose-status-code-should-not-be-200").status_code == 404
 

@@ -16,7 +16,7 @@ from idp.oidc import errors
 from idp.oidc.authorization import pending_requests, responses
 from idp.oidc.basis import Basis
 from idp.oidc.clients import failures
-from idp.oidc.clients.client import OAuthClient
+from idp.oidc.clients.oauth_client import OAuthClient
 from idp.oidc.incoming import CheckedRequest
 from idp.oidc.models import Code
 from idp.oidc.tokens import access_tokens

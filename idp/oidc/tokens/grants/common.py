@@ -5,7 +5,7 @@ from typing import Any
 from idp.foundation import scopes
 from idp.oidc import claims, errors
 from idp.oidc.basis import Basis
-from idp.oidc.clients.client import OAuthClient
+from idp.oidc.clients.oauth_client import OAuthClient
 from idp.oidc.incoming import Request
 from idp.oidc.tokens import access_tokens, families
 from idp.sharing.live import State

@@ -25,7 +25,7 @@ class DeviceGrant(InitialGrant, DeviceCodeGrant):  # type: ignore[misc]  # Authl
     """The device code grant (RFC 8628 §3.4). Authlib's own neither uses codes up nor stores the time of polls."""
 
     def validate_token_request(self) -> None:
-        """Use up the code, or raise the error that answers a poll."""
+        """Use up the code, or raise the error for a poll."""
         request = self.request
         if (code := request.sent.get("device_code")) is None:
             raise errors.invalid("device_code", "missing")

@@ -7,7 +7,7 @@ from authlib.oauth2.rfc6749.grants import RefreshTokenGrant
 
 from idp.foundation import scopes
 from idp.oidc import errors
-from idp.oidc.clients.client import OAuthClient
+from idp.oidc.clients.oauth_client import OAuthClient
 from idp.oidc.tokens import families
 from idp.oidc.tokens.families import PresentedRefreshToken
 from idp.oidc.tokens.grants.common import BaseGrant

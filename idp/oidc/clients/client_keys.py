@@ -21,7 +21,7 @@ from idp.foundation import clock, database, runtime
 from idp.foundation.runtime import PerApplication
 from idp.foundation.web import admission, fetch
 from idp.keys.jwts import Key
-from idp.oidc.clients.client import OAuthClient
+from idp.oidc.clients.oauth_client import OAuthClient
 from idp.partners import jwks
 
 CACHE_SECONDS: Final = 3600.0
@@ -114,7 +114,7 @@ def _fetch(client: OAuthClient) -> tuple[Key, ...] | None:
     try:
         response = fetch.get(str(client.registered.jwks_uri), fetch.for_partner(runtime.settings().fetch))
         if response.status != 200:
-            raise ValueError(f"answered {response.status}")  # noqa: TRY301  logged below
+            raise ValueError(f"returned {response.status}")  # noqa: TRY301  logged below
         document = json.loads(response.body)
         if not isinstance(document, dict):
             raise ValueError("is not an object")  # noqa: TRY004, TRY301  likewise

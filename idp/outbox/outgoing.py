@@ -1,9 +1,9 @@
 """A decrypted message for a channel, and the errors that channels raise.
 
 * NotSent
-  - TemporaryFailure    a temporary error: try again
+  - TemporaryFailure    a temporary error: it will be retried
     - ServerUnreachable  the server is down: the rest of the round waits as well
-  - PermanentFailure    a permanent error: do not try again
+  - PermanentFailure    a permanent error: it will not be retried
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from typing import Final
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
+class OutgoingMessage:
     """A decrypted message. `html` is empty in a text message, and so is `subject`; an event has only `text`."""
 
     id: str
@@ -46,7 +46,7 @@ class NotSent(Exception):
 
 
 class TemporaryFailure(NotSent):
-    """A temporary error: try again."""
+    """A temporary error: the message will be retried."""
 
 
 class ServerUnreachable(TemporaryFailure):

@@ -12,6 +12,7 @@ from idp.partners.metadata import SENT_SECRETS
 from idp.partners.snapshots import Snapshot
 
 URI_PARTS: Final = ("scheme", "host", "port", "path", "query", "fragment")
+"""The parts of a URI that are compared, in order."""
 
 
 class OAuthClient:
@@ -67,14 +68,14 @@ class OAuthClient:
 
     @property
     def _default_alg(self) -> str:
-        """RS256, as JARM and RFC 9701 have it, but ES256 under `fapi2`, which forbids RS256."""
+        """RS256, the default of JARM and RFC 9701, but ES256 under `fapi2`, which forbids RS256."""
         return "ES256" if self.is_fapi2 else "RS256"
 
     @property
     def needs_sid(self) -> bool:
         """Whether its ID Tokens carry `sid`: it gets logout tokens, or sends people to us to sign out.
 
-        Signing out by `id_token_hint` asks for no confirmation if the hint names this session.
+        Signing out by `id_token_hint` requires no confirmation if the hint names this session.
         """
         return bool(self.registered.backchannel_logout_uri or self.registered.post_logout_redirect_uris)
 
@@ -109,7 +110,7 @@ class OAuthClient:
         """None: a request names its redirect URI."""
 
     def get_allowed_scope(self, scope: str | None) -> str | None:
-        """`scope` as it is if the client may ask for all of it, else None; never less than was asked for."""
+        """`scope` as it is if the client may request all of it, else None; never less than was requested."""
         try:
             requested = scopes.parse(scope)
         except scopes.UnknownScope:
@@ -150,9 +151,9 @@ def find(client_id: str | None) -> OAuthClient | None:
 
 
 def first_differing_part(client: OAuthClient, uri: str) -> str:
-    """Which part of `uri` differs from the registered address most like it: one of `URI_PARTS`, or "form".
+    """Which part of `uri` differs from the most similar registered URI: one of `URI_PARTS`, or "form".
 
-    For the page a developer sees. It never says what is registered, because a stranger sees it too.
+    For the page a developer sees. It never contains what is registered, because a stranger sees it too.
     """
     differences = [differing_parts(uri, registered_uri) for registered_uri in client.registered.redirect_uris]
     nearest = min(differences, key=lambda parts: (parts != ["form"], len(parts)), default=["form"])
@@ -160,9 +161,9 @@ def first_differing_part(client: OAuthClient, uri: str) -> str:
 
 
 def differing_parts(uri: str, registered: str) -> list[str]:
-    """The parts in which `uri` differs from a registered address; ["form"] where it cannot be taken apart.
+    """The parts in which `uri` differs from a registered URI; ["form"] if it cannot be parsed.
 
-    The port of a loopback address is none of them: it may be any (RFC 8252 §7.3).
+    The port of a loopback URI is not compared: it may be any (RFC 8252 §7.3).
     """
     sent_parts, registered_parts = _parts(uri), _parts(registered)
     if sent_parts is None or registered_parts is None:

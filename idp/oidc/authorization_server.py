@@ -21,8 +21,8 @@ from idp.oidc import errors, incoming
 from idp.oidc.authorization import responses
 from idp.oidc.authorization.pkce import S256Only
 from idp.oidc.authorization.request_sources import RequestSources
-from idp.oidc.clients import authentication, client as clients, failures
-from idp.oidc.clients.client import OAuthClient
+from idp.oidc.clients import authentication, failures, oauth_client
+from idp.oidc.clients.oauth_client import OAuthClient
 from idp.oidc.incoming import AUTHORIZE, BACK_CHANNEL, Request
 from idp.oidc.tokens.grants.authorization_code import CodeGrant
 from idp.oidc.tokens.grants.client_credentials import ClientCredentials
@@ -44,7 +44,7 @@ class Server(AuthorizationServer):  # type: ignore[misc]  # Authlib has no types
 
     def query_client(self, client_id: str | None) -> OAuthClient | None:
         """The client, unless it is unknown or disabled."""
-        return clients.find(client_id)
+        return oauth_client.find(client_id)
 
     def send_signal(self, name: str, *args: Any, **kwargs: Any) -> None:
         """Do nothing: Authlib's signals are not used."""
@@ -204,7 +204,7 @@ def _record_failure(request: Request | None, error: OAuth2Error) -> None:
     if request is None or request.endpoint != AUTHORIZE:
         client_id = client or authentication.named_client_id(browser_request)
         failures.set_client(client_id)
-        client = client_id if clients.find(client_id) else None
+        client = client_id if oauth_client.find(client_id) else None
     failures.note_error(error)
     name, reason = failures.reason(error)
     log.info("client refused", client=client, code=error.error, name=name, reason=reason)

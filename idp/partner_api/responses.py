@@ -1,4 +1,4 @@
-"""What the API for partners answers, as types: answers are written from them, and so is the OpenAPI description."""
+"""The types of responses of the API for partners. The OpenAPI description is generated from them too."""
 
 from datetime import date, datetime
 from typing import Annotated, Literal
@@ -13,22 +13,22 @@ Connection = Literal[
 Kind = Literal["name", "postcode", "dfe_number", "urn", "ukprn"]
 
 
-class Answer(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The base of all answers: a field that is not set is left out."""
+class ResponseBody(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The base of every JSON object in a response: a field that is not set is left out."""
 
 
-class Address(Answer, frozen=True, kw_only=True):
+class Address(ResponseBody, frozen=True, kw_only=True):
     """A postal address; what the register leaves empty is left out."""
 
     street: str = ""
     locality: str = ""
-    address3: str = ""
+    address3: Annotated[str, Meta(description="GIAS's `Address3`: a further line of the address.")] = ""
     town: str = ""
     county: str = ""
     postcode: str = ""
 
 
-class Successor(Answer, frozen=True, kw_only=True):
+class Successor(ResponseBody, frozen=True, kw_only=True):
     """A school that follows a closed one."""
 
     name: str
@@ -36,7 +36,7 @@ class Successor(Answer, frozen=True, kw_only=True):
     since: date | UnsetType = UNSET
 
 
-class RegisterEntry(Answer, frozen=True, kw_only=True):
+class RegisterEntry(ResponseBody, frozen=True, kw_only=True):
     """What the national register says about a school, as we last imported it."""
 
     name: str
@@ -59,7 +59,7 @@ class RegisterSchool(RegisterEntry, frozen=True, kw_only=True):
     can_register: Annotated[bool, Meta(description="Whether the school can register with us now.")]
 
 
-class RegisterSchools(Answer, frozen=True, kw_only=True):
+class RegisterSchools(ResponseBody, frozen=True, kw_only=True):
     """The result of a search."""
 
     schools: tuple[RegisterSchool, ...]
@@ -67,7 +67,7 @@ class RegisterSchools(Answer, frozen=True, kw_only=True):
     searched_as: Annotated[Kind | UnsetType, Meta(description="How `q` was read; left out if it is too short.")] = UNSET
 
 
-class Review(Answer, frozen=True, kw_only=True):
+class Review(ResponseBody, frozen=True, kw_only=True):
     """What your application asks for that the school has not decided about yet.
 
     We ask the school on its own pages, and its owners in one e-mail. What it agreed to continues, even if it declines.
@@ -80,7 +80,7 @@ class Review(Answer, frozen=True, kw_only=True):
     ] = UNSET
 
 
-class SchoolEndpoint(Answer, frozen=True, kw_only=True):
+class SchoolEndpoint(ResponseBody, frozen=True, kw_only=True):
     """The program on the school's server that sends the school's data; nothing about the data."""
 
     state: Annotated[
@@ -91,7 +91,7 @@ class SchoolEndpoint(Answer, frozen=True, kw_only=True):
     agent_version: str | UnsetType = UNSET
 
 
-class School(Answer, frozen=True, kw_only=True):
+class School(ResponseBody, frozen=True, kw_only=True):
     """A school that has authorised your application, and how that stands now."""
 
     estab_id: Annotated[str, Meta(description="The school's Estab ID with us: never changed, never reused.")]
@@ -153,7 +153,7 @@ class School(Answer, frozen=True, kw_only=True):
     register: RegisterEntry
 
 
-class Schools(Answer, frozen=True, kw_only=True):
+class Schools(ResponseBody, frozen=True, kw_only=True):
     """A page of schools."""
 
     schools: Annotated[
@@ -162,7 +162,7 @@ class Schools(Answer, frozen=True, kw_only=True):
     next: Annotated[str | UnsetType, Meta(description="The `cursor` of the next page; left out on the last.")] = UNSET
 
 
-class ScopeField(Answer, frozen=True, kw_only=True):
+class ScopeField(ResponseBody, frozen=True, kw_only=True):
     """Something that a scope carries."""
 
     title: Annotated[str, Meta(description="As a school reads it.")]
@@ -172,7 +172,7 @@ class ScopeField(Answer, frozen=True, kw_only=True):
     ]
 
 
-class CatalogueScope(Answer, frozen=True, kw_only=True):
+class CatalogueScope(ResponseBody, frozen=True, kw_only=True):
     """A scope, as a school reads it."""
 
     scope: str
@@ -190,7 +190,7 @@ class CatalogueScope(Answer, frozen=True, kw_only=True):
     fields: tuple[ScopeField, ...]
 
 
-class ScopeCatalogue(Answer, frozen=True, kw_only=True):
+class ScopeCatalogue(ResponseBody, frozen=True, kw_only=True):
     """All scopes, in the order in which a school is shown them."""
 
     scopes: tuple[CatalogueScope, ...]
@@ -199,14 +199,14 @@ class ScopeCatalogue(Answer, frozen=True, kw_only=True):
 State = Literal["sent", "opened", "forwarded", "accepted", "declined", "expired", "cancelled"]
 
 
-class Contact(Answer, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A person and their address."""
+class Contact(ResponseBody, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A person and their e-mail address."""
 
     name: str
     email: str
 
 
-class Invitation(Answer, frozen=True, kw_only=True):
+class Invitation(ResponseBody, frozen=True, kw_only=True):
     """An invitation to a school, and how it stands."""
 
     id: str
@@ -232,31 +232,31 @@ class Invitation(Answer, frozen=True, kw_only=True):
     expires_at: Annotated[datetime, Meta(description="When the newest link stops working, or stopped.")]
 
 
-class Invitations(Answer, frozen=True, kw_only=True):
+class Invitations(ResponseBody, frozen=True, kw_only=True):
     """A page of invitations."""
 
     invitations: tuple[Invitation, ...]
     next: Annotated[str | UnsetType, Meta(description="The `cursor` of the next page; left out on the last.")] = UNSET
 
 
-class FieldError(Answer, frozen=True, kw_only=True):
+class FieldError(ResponseBody, frozen=True, kw_only=True):
     """What is wrong with one field."""
 
     field: str
     detail: str
 
 
-class OtherEndpoint(Answer, frozen=True, kw_only=True):
+class OtherEndpoint(ResponseBody, frozen=True, kw_only=True):
     """The server that is the school's endpoint."""
 
     name: str
     heard_at: Annotated[datetime, Meta(description="When it last reported.")]
 
 
-class Problem(Answer, frozen=True, kw_only=True):
+class Problem(ResponseBody, frozen=True, kw_only=True):
     """A problem document (RFC 9457)."""
 
-    type: Annotated[str, Meta(description="The address at which this kind of problem is explained.")]
+    type: Annotated[str, Meta(description="The URL at which this kind of problem is explained.")]
     title: str
     status: int
     detail: str
