@@ -248,7 +248,11 @@ def test_a_click_right_after_the_list_appeared_chooses_nothing(page, box, sugges
 
 def test_a_slow_response_never_replaces_a_newer_one(page, box, suggestions):
     held_requests: list[Any] = []
-    page.route("**/search.json?q=st+jo", held_requests.append)
+
+    def hold(route):
+        held_requests.append(route)
+
+    page.route("**/search.json?q=st+jo", hold)
     with page.expect_request("**/search.json?q=st+jo"):
         box.press_sequentially("st jo")
     box.fill("willow bank")
