@@ -12,7 +12,7 @@ from idp.foundation.doctor import Check, Finding
 from idp.schools.models import RegisterImport
 
 
-def check_register_age() -> Iterator[Finding]:
+def register() -> Iterator[Finding]:
     """Check that the register was imported, and not longer ago than `schools.stale_after_days`."""
     newest = session().scalar(select(func.max(RegisterImport.imported_at)))
     days = runtime.settings().schools.stale_after_days
@@ -26,4 +26,4 @@ def check_register_age() -> Iterator[Finding]:
         yield Finding("register", "ok", f"last imported {dates.day(newest)}")
 
 
-CHECKS: Final[tuple[Check, ...]] = (check_register_age,)
+CHECKS: Final[tuple[Check, ...]] = (register,)
