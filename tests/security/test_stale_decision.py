@@ -67,7 +67,7 @@ def test_an_address_that_was_verified_meanwhile_is_not_when_it_is_changed(work, 
         clock.move(timedelta(minutes=1))
         registration = database.get_one(Registration, registration_id)
         change_in_database(
-            registration, verified_email=registration.email, email_verified_at=clock.now(), verified_in=OWN_BROWSER,
+            registration, verified_email=registration.email, email_verified_at=clock.now(), proved_in=OWN_BROWSER,
             continues_in=OWN_BROWSER,
         )  # fmt: skip
         signup.change_address(registration, VICTIM)
