@@ -2,7 +2,7 @@
 
 Nothing here tells a stranger whether an address has an account: signing up with a known address looks the same, and
 the mail tells its owner. An account does nothing until it is activated, which needs the mail and the password: so
-neither who signed up with somebody else's address, nor a program that opens links in mails, can activate it.
+neither who signed up with someone else's address, nor a program that opens links in mails, can activate it.
 """
 
 import sqlite3

@@ -1,6 +1,6 @@
 """Schools that share with us: their tokens, how sharing stands, and what we received.
 
-How it stands is the provider's to say: `check` asks `GET /api/schools/{estab_id}`, after each event, when somebody
+How it stands is the provider's to say: `check` asks `GET /api/schools/{estab_id}`, after each event, when someone
 looks at the page, and now and then for all (`check_all`), so that a lost event is noticed as well.
 
 Tokens are refreshed by one thread or process at a time, which the database decides (`_claim_refresh`). The provider

@@ -17,7 +17,7 @@ bp = Blueprint("connector", __name__)
 STATUS_CACHE_SECONDS = 2.0
 """How long the status from the provider is shown before it is requested again."""
 RECEIVE_SECONDS = 60.0
-"""How often the school's data is read while somebody looks at the page."""
+"""How often the school's data is read while someone looks at the page."""
 
 
 @bp.get("/connector")
@@ -153,7 +153,7 @@ def _refresh() -> None:
             invitations.check(program.database, program.provider, invitation.idempotency_key)
     connection = _connection()
     if connection is None:
-        if invitation is not None and invitation.state == "accepted":  # by somebody who has not come back to us
+        if invitation is not None and invitation.state == "accepted":  # by someone who has not come back to us
             connections.check_all(program.database, program.provider)
         return
     if now - connection.checked_at > STATUS_CACHE_SECONDS:

@@ -48,7 +48,7 @@ The link works once, for a day. If it was not you who signed up, do nothing: wit
 
 _ALREADY_REGISTERED = """Hello,
 
-Somebody, probably you, has signed up for {name} with this address. You already have an account:
+Someone, probably you, has signed up for {name} with this address. You already have an account:
 
 {url}/sign-in
 
@@ -59,7 +59,7 @@ If you have forgotten your password, choose a new one: {url}/forgotten-password
 
 _RESET = """Hello,
 
-Somebody, probably you, has asked for a new password for {name}. Choose it here:
+Someone, probably you, has asked for a new password for {name}. Choose it here:
 
 {url}/new-password/{secret}
 

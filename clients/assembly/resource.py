@@ -19,7 +19,7 @@ PAGE_SIZE = 1000
 REFERENCES = {"id", "year_group", "registration_group", "house"}
 """Members that hold ids of other records; they are not shown."""
 NAME_PREFIXES = ("name", "legal_", "preferred_")
-"""The beginnings of members that name somebody; they are shown first."""
+"""The beginnings of members that name someone; they are shown first."""
 STOPPED_CODES = {"authorisation_paused", "authorisation_ended", "invalid_token"}
 """The problem codes after which the token does not work: the school shares no more, or not for now."""
 

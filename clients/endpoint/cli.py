@@ -262,7 +262,7 @@ def _get_tokens(provider: Provider) -> Tokens:
                 ) from error
             raise
     raise InvalidSettings(
-        "No code was approved in time.", "Run the command register again when somebody can approve it."
+        "No code was approved in time.", "Run the command register again when someone can approve it."
     )
 
 

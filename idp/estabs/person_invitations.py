@@ -92,7 +92,7 @@ class TooManyInvitations(TooManyRequests):
     code, title = "too_many_invitations", "You have sent enough invitations for now"
 
 
-class InvitedSomebodyElse(Refusal):
+class InvitedSomeoneElse(Refusal):
     """The address of the person who is signed in is not the one that was invited."""
 
     code, status, title = "invited_somebody_else", 403, "This invitation is for another person"
@@ -282,12 +282,12 @@ def accept_as_new(secret: str, *, name: str, mobile: str) -> tuple[Administrator
 def accept(secret: str, person: Administrator) -> Membership:
     """Let the person who signed in act for the school as well.
 
-    Raises `InvitedSomebodyElse`, `MemberAlready` and a `LinkRefused`.
+    Raises `InvitedSomeoneElse`, `MemberAlready` and a `LinkRefused`.
     """
     invitation = _claim(secret)
     current = lock(Administrator, person.id)
     if current is None or current.removed_at is not None or current.email_folded != invitation.email_folded:
-        raise InvitedSomebodyElse(reason=invitation.id)
+        raise InvitedSomeoneElse(reason=invitation.id)
     member = people.join(current, invitation.estab, role=invitation.role)
     if member is None:
         raise MemberAlready(reason=invitation.id)

@@ -112,7 +112,7 @@ def link_refused(error: links.LinkRefused) -> ResponseReturnValue:
 
 
 @bp.errorhandler(person_invitations.HasAccount)
-@bp.errorhandler(person_invitations.InvitedSomebodyElse)
+@bp.errorhandler(person_invitations.InvitedSomeoneElse)
 @bp.errorhandler(person_invitations.MemberAlready)
 def changed_meanwhile(_refused: Refusal) -> ResponseReturnValue:
     """The account was made or changed while the page was open: show the present state."""

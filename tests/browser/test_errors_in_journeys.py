@@ -90,7 +90,7 @@ def test_an_account_that_is_not_open_says_why_after_the_right_password(
     admin.sees("Nothing was shared")
 
 
-def test_a_school_suspended_while_somebody_is_signed_in_is_signed_out(a_member, operator):
+def test_a_school_suspended_while_someone_is_signed_in_is_signed_out(a_member, operator):
     admin = a_member()
     admin.goes_to("/sign-in")
     admin.signs_in()

@@ -26,7 +26,7 @@ def request_reset_link(person, deliver_mails, program, email=EMAIL):
     return link_in(deliver_mails(program)[-1])
 
 
-def test_somebody_who_forgot_their_password_chooses_another_one(sam, app, provider, deliver_mails, program):
+def test_someone_who_forgot_their_password_chooses_another_one(sam, app, provider, deliver_mails, program):
     stranger = Person(app, provider)
     assert RESET_PATH in stranger.opens("/sign-in").text
     response = stranger.posts(RESET_PATH, email=EMAIL)

@@ -109,7 +109,7 @@ class TestAuthorisation:
         assert response.status_code == 303
         assert response.location.startswith("/developers/sign-in?next=")
 
-    def test_somebody_of_a_school_signs_in_as_a_developer_first(self, jo, partner, account):
+    def test_someone_of_a_school_signs_in_as_a_developer_first(self, jo, partner, account):
         jo.sends("/sign-in", username=account.username, password=factories.PASSWORD)
         assert jo.opens("/developers/applications").location.startswith("/developers/sign-in")
 

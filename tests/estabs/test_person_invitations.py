@@ -65,7 +65,7 @@ def test_a_person_with_an_account_gets_a_second_membership_and_only_by_their_own
         assert people.membership(person_id, school.estab) is None
     with pytest.raises(person_invitations.HasAccount), work():
         person_invitations.accept_as_new(secret, **NEW_PERSON)
-    with pytest.raises(person_invitations.InvitedSomebodyElse), work():
+    with pytest.raises(person_invitations.InvitedSomeoneElse), work():
         person_invitations.accept(secret, an_administrator(email="other@oakhill.example"))
     with work():
         assert person_invitations.accept(secret, people.get(person_id)).role == "viewer"
@@ -256,7 +256,7 @@ def test_a_person_who_joined_or_whose_account_was_closed_meanwhile_does_not_acce
         closed.removed_at = closed.created_at
         session().flush()
         for person, refusal in (
-            (joined, person_invitations.MemberAlready), (closed, person_invitations.InvitedSomebodyElse),
+            (joined, person_invitations.MemberAlready), (closed, person_invitations.InvitedSomeoneElse),
         ):  # fmt: skip
             with pytest.raises(refusal), session().begin_nested():
                 person_invitations.accept(invited, person)

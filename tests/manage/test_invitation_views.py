@@ -110,7 +110,7 @@ def test_a_person_with_an_account_signs_in_decides_and_then_acts_for_both_school
     assert al.opens(link).status_code == 410
 
 
-def test_somebody_else_who_is_signed_in_is_offered_to_sign_out(al, invite, work):
+def test_someone_else_who_is_signed_in_is_offered_to_sign_out(al, invite, work):
     with work():
         an_administrator(name="Bo", username="bo", email="bo@oakhill.example")
     link = invite()

@@ -62,7 +62,7 @@ def test_details_are_kept_and_each_error_leads_to_its_field(office, school):
     assert page.soup.find(id="mobile")["value"] == "020 7946 0000"
 
 
-def test_somebody_who_changes_the_school_need_not_type_everything_again(office, school, work):
+def test_someone_who_changes_the_school_need_not_type_everything_again(office, school, work):
     types_details(office, school)
     with work():
         other = a_school()

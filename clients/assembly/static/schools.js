@@ -1,4 +1,4 @@
-// Narrows the list of schools while somebody types. Without it, the form's own button does the same.
+// Narrows the list of schools while someone types. Without it, the form's own button does the same.
 
 const typed = document.querySelector("[data-narrows]");
 const kept = document.querySelector("form[method=post] input[name=q]"); // what was typed, sent with the choice
