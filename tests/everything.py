@@ -94,6 +94,7 @@ SAME_ON_ANY_DATABASE = [
     *("tests/clients/xporter/test_retention.py", "tests/clients/xporter/test_shapes.py"),
     "tests/clients/xporter/test_tokens.py",
     "tests/federation/test_views.py::TestInvalidResponsesOfProviders",
+    "tests/outbox/test_sms_providers.py",
     *("tests/foundation/test_ui.py", "tests/oidc/test_checks.py"),
     *("tests/schools/test_forms.py", "tests/signin/test_strength_views.py"),
     *("tests/security/test_local_next.py", "tests/security/test_redirect_before_proof.py"),
