@@ -6,6 +6,7 @@ request again with the same key, and the provider sends no second mail.
 
 import json
 import logging
+import random
 import time
 import uuid
 from dataclasses import dataclass
@@ -127,13 +128,17 @@ def check(database: Database, provider: Provider, idempotency_key: str) -> None:
 
 
 def check_open(database: Database, provider: Provider) -> None:
-    """Ask the provider for the states of all invitations that may still change."""
+    """Ask the provider for the states of all invitations that may still change, the 100 that were checked longest ago.
+
+    Raises `ProviderUnreachable`; the next call begins with another one.
+    """
     with database.transaction() as connection:
         rows = connection.execute(
             f"SELECT idempotency_key FROM invitations WHERE provider_id IS NOT NULL AND "  # noqa: S608  our constants
             f"state NOT IN ({', '.join('?' * len(FINAL_STATES))}) ORDER BY checked_at LIMIT 100",
             FINAL_STATES,
         ).fetchall()
+    random.shuffle(rows)
     for row in rows:
         try:
             check(database, provider, row["idempotency_key"])

@@ -202,6 +202,29 @@ def test_while_the_provider_is_unreachable_a_round_tries_one_invitation_and_one_
     assert attempts == ["/api/invitations", f"/api/schools/{ESTAB}"]
 
 
+@pytest.mark.usefixtures("office")
+def test_an_invitation_that_cannot_be_checked_does_not_delay_the_others(program, monkeypatch):
+    attempts = set()
+
+    def raise_unreachable(_method, path, **_options):
+        attempts.add(path)
+        raise ProviderUnreachable
+
+    monkeypatch.setattr(program.provider, "call_as_client", raise_unreachable)
+    with program.database.transaction() as connection:
+        for key in ("one", "two"):
+            connection.execute(
+                "INSERT INTO invitations (idempotency_key, account_id, request, provider_id, state, created_at, "
+                "checked_at) VALUES (?, 1, '{}', ?, 'sent', 0, 0)",
+                (key, key),
+            )
+    for _ in range(60):
+        with pytest.raises(ProviderUnreachable):
+            invitations.check_open(program.database, program.provider)
+
+    assert attempts == {"/api/invitations/one", "/api/invitations/two"}
+
+
 def test_a_step_of_the_background_thread_that_fails_is_named_in_the_log(program, monkeypatch, caplog):
     monkeypatch.setattr(connections, "revoke_waiting", lambda *_parts: {}["missing"])
     handled = []
