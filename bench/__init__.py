@@ -1,4 +1,5 @@
 """What it costs and how fast it is: `make bench`, `make bench-quick`, `make bench WHAT=register`.
 
-Ratios within one run are the currency, because machines differ and this one is noisy. Never a test.
+Compare ratios within one run only: machines differ, and the speed of a virtual machine varies. No test depends on a
+measured time.
 """

@@ -85,25 +85,27 @@ SEEDS: Final = {"register": 52_000, "growth": growth.SEED}
 
 
 def _parts(scale: Scale, folder: Path, schools: register.Material | None) -> dict[str, Part]:
-    """By name, the function that measures a part; its first argument makes an empty database of one kind."""
+    """By name, the function that measures a part; its first argument makes an empty database of one DBMS."""
     rounds, seconds = scale.http_rounds, scale.http_seconds
     return {
-        "costs": lambda new, kind: costs.measure(new(), kind, rounds=scale.rounds, calls=scale.calls),
-        "http": lambda new, kind: http.measure(new(), kind, rounds=rounds, seconds=seconds, steady=scale.steady),
-        "fastpaths": lambda new, kind: fastpaths.measure(new(), kind, requests=scale.probes),
-        "crowd": lambda new, kind: sign_in_flood.measure(new(), kind, seconds=scale.crowd),
-        "register": lambda new, kind: register.measure(new(), kind, schools, times=scale.searches) if schools else [],
-        "growth": lambda new, kind: growth.measure(new(), kind, sizes=scale.families, starts=2, seconds=scale.load),
-        "api": lambda new, kind: (
-            partner_api.measure(new(), kind, schools, schools=scale.authorised, seconds=scale.crowd) if schools else []
+        "costs": lambda new, dbms: costs.measure(new(), dbms, rounds=scale.rounds, calls=scale.calls),
+        "http": lambda new, dbms: http.measure(
+            new(), dbms, rounds=rounds, seconds=seconds, steady_seconds=scale.steady
         ),
-        "events": lambda new, kind: events.measure(new(), kind, seconds=scale.crowd),
-        "extracts": lambda new, kind: extracts.measure(new(), kind, pupils=scale.pupils),
-        "xporter": lambda new, kind: xporter.measure(new(), kind, rounds=scale.rounds, calls=scale.calls),
-        "memory": lambda new, kind: memory.measure(new(), kind, requests=scale.requests),
-        "start": lambda new, kind: start.measure(new(), kind, times=scale.starts),
-        "peers": lambda new, kind: (
-            peers.measure(new, folder, rounds=rounds, seconds=seconds) if kind == "PostgreSQL" else []
+        "fastpaths": lambda new, dbms: fastpaths.measure(new(), dbms, requests=scale.probes),
+        "crowd": lambda new, dbms: sign_in_flood.measure(new(), dbms, seconds=scale.crowd),
+        "register": lambda new, dbms: register.measure(new(), dbms, schools, times=scale.searches) if schools else [],
+        "growth": lambda new, dbms: growth.measure(new(), dbms, sizes=scale.families, starts=2, seconds=scale.load),
+        "api": lambda new, dbms: (
+            partner_api.measure(new(), dbms, schools, schools=scale.authorised, seconds=scale.crowd) if schools else []
+        ),
+        "events": lambda new, dbms: events.measure(new(), dbms, seconds=scale.crowd),
+        "extracts": lambda new, dbms: extracts.measure(new(), dbms, pupils=scale.pupils),
+        "xporter": lambda new, dbms: xporter.measure(new(), dbms, rounds=scale.rounds, calls=scale.calls),
+        "memory": lambda new, dbms: memory.measure(new(), dbms, requests=scale.requests),
+        "start": lambda new, dbms: start.measure(new(), dbms, times=scale.starts),
+        "peers": lambda new, dbms: (
+            peers.measure(new, folder, rounds=rounds, seconds=seconds) if dbms == "PostgreSQL" else []
         ),
     }
 
@@ -126,7 +128,7 @@ def main() -> int:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         schools = register.material(folder, scale.schools) if {"register", "api"} & results.keys() else None
         server = None if arguments.quick else _server(stack)
-        kinds = list(_databases(folder, server))
+        databases = list(_databases(folder, server))
         settings = {
             "databases": machine.databases(server), "scale": asdict(scale), "seeds": SEEDS,
             "load_before": round(os.getloadavg()[0], 2),
@@ -134,8 +136,8 @@ def main() -> int:
         parts = _parts(scale, folder, schools)
         for name in results:
             began = time.monotonic()
-            for kind, database in kinds[-1:] if name in ONE_DATABASE else kinds:
-                results[name] += _measured(parts[name], kind, database)
+            for dbms, database in databases[-1:] if name in ONE_DATABASE else databases:
+                results[name] += _measured(parts[name], dbms, database)
             print(f"{name}: {time.monotonic() - began:.0f} s", flush=True)
     for name, measured in results.items():
         report.show(report.TITLES[name], measured)
@@ -143,10 +145,10 @@ def main() -> int:
     return _exit_code([figure for measured in results.values() for figure in measured])
 
 
-def _measured(part: Part, kind: str, database: Database) -> list[Figure]:
-    """Measure one part on one kind of database; the databases that it made are deleted afterwards."""
+def _measured(part: Part, dbms: str, database: Database) -> list[Figure]:
+    """Measure one part on one DBMS; the databases that it made are deleted afterwards."""
     with ExitStack() as stack:
-        return part(lambda: stack.enter_context(database()), kind)
+        return part(lambda: stack.enter_context(database()), dbms)
 
 
 def _arguments() -> argparse.Namespace:

@@ -243,8 +243,8 @@ def bare() -> Subject:
     )
 
 
-def measure(url: str, kind: str, *, rounds: int, calls: int) -> list[Figure]:
-    """Time every subject on one database; `kind` is the name of the database in the table."""
+def measure(url: str, dbms: str, *, rounds: int, calls: int) -> list[Figure]:
+    """Time every subject on one database; `dbms` is its name in the table."""
     world = World(url)
     bare_view = bare()
     subjects = [bare_view, *world.subjects()]
@@ -254,7 +254,7 @@ def measure(url: str, kind: str, *, rounds: int, calls: int) -> list[Figure]:
     with world.app.app_context():
         price = limits.prices(database.db.engine, database.db.engine.execution_options(autocommit=True))
         database.db.engine.dispose()
-    figures = [figure for subject in subjects for figure in _figures(subject, bare_view, kind, price)]
+    figures = [figure for subject in subjects for figure in _figures(subject, bare_view, dbms, price)]
     proven, plain = (
         next(subject for subject in subjects if subject.name == name)
         for name in (DPOP_SUBJECT, DPOP_SUBJECT.split(",")[0])
@@ -262,13 +262,13 @@ def measure(url: str, kind: str, *, rounds: int, calls: int) -> list[Figure]:
     adds = (first_decile(proven.elapsed) - first_decile(plain.elapsed) - price["alone"]) / first_decile(
         bare_view.elapsed
     )
-    return [*figures, Figure(f"a DPoP proof adds, besides its insert, {kind}", "elapsed", adds, "×", PROOF_ADDS)]
+    return [*figures, Figure(f"a DPoP proof adds, besides its insert, {dbms}", "elapsed", adds, "×", PROOF_ADDS)]
 
 
-def _figures(subject: Subject, bare_view: Subject, kind: str, price: dict[str, float]) -> Iterable[Figure]:
+def _figures(subject: Subject, bare_view: Subject, dbms: str, price: dict[str, float]) -> Iterable[Figure]:
     """The figures of one subject; the share has a goal on PostgreSQL only."""
-    name, goals = f"{subject.name}, {kind}", GOALS.get(subject.name)
-    goal = goals and float(goals[0 if kind == "SQLite" else 1])
+    name, goals = f"{subject.name}, {dbms}", GOALS.get(subject.name)
+    goal = goals and float(goals[0 if dbms == "SQLite" else 1])
     yield Figure(
         name, "processor", first_decile(subject.processor) / first_decile(bare_view.processor), "×", goal or None
     )
@@ -277,6 +277,6 @@ def _figures(subject: Subject, bare_view: Subject, kind: str, price: dict[str, f
     yield Figure(name, "elapsed, median", statistics.median(subject.elapsed), "µs")
     if (needs := limits.NEEDS.get(subject.name)) is not None:
         raw = limits.limit(needs, price, first_decile(bare_view.elapsed))
-        must = SHARES[subject.name] if kind == "PostgreSQL" else None
+        least_share = SHARES[subject.name] if dbms == "PostgreSQL" else None
         yield Figure(name, "raw limit", raw, "µs")
-        yield Figure(name, "share", raw / first_decile(subject.elapsed) * 100, "%", must, at_least=True)
+        yield Figure(name, "share", raw / first_decile(subject.elapsed) * 100, "%", least_share, at_least=True)

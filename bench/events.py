@@ -34,7 +34,7 @@ from idp.partners.models import Client
 from tests.factories import a_client
 
 ENDPOINTS: Final = 10
-"""How many addresses the events are pushed to; the last of them is dead."""
+"""How many endpoints the events are pushed to; the last of them is dead."""
 SUBJECTS: Final = 500
 """How many schools the events are about."""
 RATE: Final = 1000.0
@@ -55,60 +55,60 @@ class Partners:
     dead: str
 
 
-def measure(url: str, kind: str, *, seconds: float) -> list[Figure]:
+def measure(url: str, dbms: str, *, seconds: float) -> list[Figure]:
     """Record `RATE` events a second, then deliver them, then do both at the same time."""
     app = create_app(load(environment="development", database={"url": url}))
     with app.app_context():
         database.db.create_all()
-    with _endpoints(ENDPOINTS - 1) as ports, socket.create_server(("127.0.0.1", 0)) as hanging:
-        partners = _partners(app, [*ports, hanging.getsockname()[1]])
-        alone, processor = _record(app, partners, round(RATE * seconds), rate=None)
+    with _endpoints(ENDPOINTS - 1) as ports, socket.create_server(("127.0.0.1", 0)) as silent:
+        partners = _make_partners(app, [*ports, silent.getsockname()[1]])
+        rate, per_processor = _record(app, partners, round(RATE * seconds), rate=None)
         figures = [
-            Figure(f"recorded alone, {kind}", "rate", alone, "/s"),
-            Figure(f"recorded alone, {kind}", "per vCPU", processor, "/s"),
+            Figure(f"recorded alone, {dbms}", "rate", rate, "/s"),
+            Figure(f"recorded alone, {dbms}", "per vCPU", per_processor, "/s"),
         ]
         with _worker(url) as worker:
-            figures += _deliver(app, partners, worker, kind)
-            figures += _at_once(app, partners, worker, kind, seconds)
+            figures += _deliver(app, partners, worker, dbms)
+            figures += _deliver_while_recording(app, partners, worker, dbms, seconds)
     with app.app_context():
         database.db.engine.dispose()
     return figures
 
 
-def _deliver(app: Flask, partners: Partners, worker: Server, kind: str) -> list[Figure]:
+def _deliver(app: Flask, partners: Partners, worker: Server, dbms: str) -> list[Figure]:
     """How fast a worker delivers what has been recorded."""
-    _until(lambda: _waiting(app, partners.alive) == 0 or _delivered(app) > 0)
-    delivered, began, used = _delivered(app), time.monotonic(), worker.processor()
-    _until(lambda: _waiting(app, partners.alive) == 0)
-    count, used = _delivered(app) - delivered, worker.processor() - used
-    subject = f"delivered by one worker alone, {kind}"
+    _wait_until(lambda: _count_waiting(app, partners.alive) == 0 or _count_delivered(app) > 0)
+    delivered, began, used = _count_delivered(app), time.monotonic(), worker.processor_seconds()
+    _wait_until(lambda: _count_waiting(app, partners.alive) == 0)
+    count, used = _count_delivered(app) - delivered, worker.processor_seconds() - used
+    subject = f"delivered by one worker alone, {dbms}"
     return [
         Figure(subject, "rate", count / (time.monotonic() - began), "/s"),
         Figure(subject, "per vCPU", count / used, "/s"),
     ]
 
 
-def _at_once(app: Flask, partners: Partners, worker: Server, kind: str, seconds: float) -> list[Figure]:
+def _deliver_while_recording(app: Flask, partners: Partners, worker: Server, dbms: str, seconds: float) -> list[Figure]:
     """How long events wait that are recorded at `RATE` while the worker delivers."""
-    began, started, used = datetime.now(UTC), time.monotonic(), worker.processor()
+    began_at, began, used = datetime.now(UTC), time.monotonic(), worker.processor_seconds()
     recorded, _ = _record(app, partners, round(RATE * seconds), rate=RATE)
     ended = time.monotonic()
-    _until(lambda: _waiting(app, partners.alive) == 0)
-    late, used = time.monotonic() - ended, worker.processor() - used
-    elapsed = time.monotonic() - started
-    waits = sorted(_waits(app, partners.alive, began))
-    subject = f"recorded and delivered at once, one of {ENDPOINTS} dead, {kind}"
+    _wait_until(lambda: _count_waiting(app, partners.alive) == 0)
+    delay, used = time.monotonic() - ended, worker.processor_seconds() - used
+    elapsed = time.monotonic() - began
+    delays = sorted(_delays(app, partners.alive, began_at))
+    subject = f"recorded and delivered at once, one of {ENDPOINTS} dead, {dbms}"
     return [
         Figure(subject, "recorded", recorded, "/s", RATE * 0.99, at_least=True),
-        Figure(subject, "all delivered after", late, "s", MAX_DELAY_SECONDS),
-        Figure(subject, "p50 from record to delivery", statistics.median(waits) * 1000, "ms"),
-        Figure(subject, "p99 from record to delivery", waits[len(waits) * 99 // 100] * 1000, "ms"),
+        Figure(subject, "all delivered after", delay, "s", MAX_DELAY_SECONDS),
+        Figure(subject, "p50 from record to delivery", statistics.median(delays) * 1000, "ms"),
+        Figure(subject, "p99 from record to delivery", delays[len(delays) * 99 // 100] * 1000, "ms"),
         Figure(subject, "worker's share of a processor", used / elapsed * 100, "%"),
-        Figure(subject, "waiting for the dead one", _waiting(app, [partners.dead]), "events"),
+        Figure(subject, "waiting for the dead one", _count_waiting(app, [partners.dead]), "events"),
     ]
 
 
-def _partners(app: Flask, ports: Sequence[int]) -> Partners:
+def _make_partners(app: Flask, ports: Sequence[int]) -> Partners:
     with transaction(app):
         ring.ensure()
         clients = [
@@ -124,7 +124,7 @@ def _partners(app: Flask, ports: Sequence[int]) -> Partners:
 def _record(app: Flask, partners: Partners, count: int, *, rate: float | None) -> tuple[float, float]:
     """Record `count` events as fast as possible, or at `rate`; returns how many a second, and per vCPU.
 
-    Ten stand in each transaction, as when a school with ten partners is verified, and four threads record.
+    Each transaction records ten, as when a school with ten partners is verified; four threads record.
     """
     clients = [*partners.alive, partners.dead]
     began, spent = time.monotonic(), time.process_time()
@@ -138,32 +138,35 @@ def _record(app: Flask, partners: Partners, count: int, *, rate: float | None) -
             scope="openid profile email organisation offline_access school students attendance",
         )  # fmt: skip
         with transaction(app):
-            rows = session().scalars(select(Client).where(Client.id.in_(clients))).all()  # as with their agreements
+            # The product has these rows too: it reads them with the school's agreements.
+            rows = session().scalars(select(Client).where(Client.id.in_(clients))).all()
             for client in rows:
-                queue.record("school-verified", client_id=client.id, subject=estab_id, facts=partial(_same, facts))
+                queue.record(
+                    "school-verified", client_id=client.id, subject=estab_id, facts=partial(_same_facts, facts)
+                )
 
     with ThreadPoolExecutor(THREADS) as pool:
         list(pool.map(record_batch, range(count // len(clients))))
     return count / (time.monotonic() - began), count / (time.process_time() - spent)
 
 
-def _same(facts: SchoolFacts, _client: Client) -> SchoolFacts:
+def _same_facts(facts: SchoolFacts, _client: Client) -> SchoolFacts:
     return facts
 
 
-def _waiting(app: Flask, clients: Sequence[str]) -> int:
+def _count_waiting(app: Flask, clients: Sequence[str]) -> int:
     """How many events wait for these clients."""
     with transaction(app):
         statement = select(func.count()).where(PartnerEvent.client_id.in_(clients), queue.waiting())
         return session().scalar(statement) or 0
 
 
-def _delivered(app: Flask) -> int:
+def _count_delivered(app: Flask) -> int:
     with transaction(app):
         return session().scalar(select(func.count()).where(PartnerEvent.delivered_at.is_not(None))) or 0
 
 
-def _waits(app: Flask, clients: Sequence[str], since: datetime) -> list[float]:
+def _delays(app: Flask, clients: Sequence[str], since: datetime) -> list[float]:
     """For each event recorded since `since`, the seconds until the end of the round that delivered it."""
     with transaction(app):
         statement = select(PartnerEvent.created_at, PartnerEvent.delivered_at)
@@ -172,10 +175,10 @@ def _waits(app: Flask, clients: Sequence[str], since: datetime) -> list[float]:
     return [(delivered - created).total_seconds() for created, delivered in rows if delivered is not None]
 
 
-def _until(happens: Callable[[], bool]) -> None:
-    until = time.monotonic() + TIMEOUT_SECONDS
-    while not happens():
-        if time.monotonic() > until:
+def _wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + TIMEOUT_SECONDS
+    while not condition():
+        if time.monotonic() > deadline:
             raise RuntimeError("the events were not delivered in time")
         time.sleep(0.1)
 

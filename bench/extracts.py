@@ -33,7 +33,7 @@ ESTAB: Final = "2135000"
 Records = Mapping[str, Mapping[str, Mapping[str, Any]]]
 
 
-def measure(url: str, kind: str, *, pupils: int) -> list[Figure]:
+def measure(url: str, dbms: str, *, pupils: int) -> list[Figure]:
     """The first extract, the same again, one with a changed pupil, and one with the whole term."""
     records: dict[str, dict[str, dict[str, Any]]] = build(pupils).records
     first_day = school_days()[-RECENT_DAYS].isoformat()
@@ -47,7 +47,7 @@ def measure(url: str, kind: str, *, pupils: int) -> list[Figure]:
     del records, usual, recent, pupil
     gc.collect()
     gc.freeze()
-    subject = f"XporterOnDemand, {kind}"
+    subject = f"XporterOnDemand, {dbms}"
     with TemporaryDirectory() as folder:
         database = Database(url)
         settings = Settings("https://idp.example", "xporter", "https://api.example", 1, Path(folder))

@@ -68,13 +68,13 @@ class Probe:
         return sum(self._threads.values())
 
 
-def measure(url: str, kind: str, *, requests: int) -> list[Figure]:
+def measure(url: str, dbms: str, *, requests: int) -> list[Figure]:
     """Measure every fast path on one empty database, with `requests` of each kind."""
     provider = Provider(url)
-    return [figure for name in CHANGES for figure in _without(provider, kind, name, requests)]
+    return [figure for name in CHANGES for figure in _without(provider, dbms, name, requests)]
 
 
-def _without(provider: Provider, kind: str, name: str, requests: int) -> Iterator[Figure]:
+def _without(provider: Provider, dbms: str, name: str, requests: int) -> Iterator[Figure]:
     costs = dict[str, float]()
     with _service(provider, "") as usual_server, _service(provider, name) as changed_server:  # started at the same time
         for endpoint in ENDPOINTS:
@@ -82,8 +82,8 @@ def _without(provider: Provider, kind: str, name: str, requests: int) -> Iterato
             provider.disconnect()
             costs[endpoint] = _compare(request_kind, usual_server, changed_server, requests)
     for endpoint, cost in costs.items():
-        yield Figure(f"without {name}, {kind}", endpoint, cost, "%")
-    yield Figure(f"without {name}, {kind}", "costs at most", max(costs.values()), "%", 5, at_least=True)
+        yield Figure(f"without {name}, {dbms}", endpoint, cost, "%")
+    yield Figure(f"without {name}, {dbms}", "costs at most", max(costs.values()), "%", 5, at_least=True)
 
 
 def _compare(kind: RequestKind, usual_server: Server, changed_server: Server, requests: int) -> float:

@@ -6,7 +6,7 @@ from typing import Any, Final
 Json = dict[str, Any]
 """A figure, or a whole run, as `report.keep` wrote it."""
 
-KINDS: Final = ("SQLite", "PostgreSQL")
+DATABASES: Final = ("SQLite", "PostgreSQL")
 INTRODUCTION: Final = """\
 # Figures
 
@@ -23,7 +23,7 @@ signatures, and as many bare statements and commits would take. What each fast p
 [decision 5](decisions/0005-fast-paths-that-earn-their-place.md).
 """
 HTTP: Final = """\
-## Over HTTP, on {kind}
+## Over HTTP, on {dbms}
 
 `idp serve` with one worker and the default number of threads, logging as in production; the load generator and the \
 database run on the same machine. *Per vCPU* is answers per second of the server's own processor time: the \
@@ -110,31 +110,31 @@ def _introduction(run: Json) -> str:
 
 def _costs(figures: list[Json]) -> Iterator[str]:
     yield COSTS
-    by_kind = _by_kind(figures)
+    by_dbms = _by_dbms(figures)
     rows = []
-    for name in dict.fromkeys(name for name, _ in by_kind):
+    for name in dict.fromkeys(name for name, _ in by_dbms):
         row = [name]
-        for kind in KINDS:
-            by_name = by_kind.get((name, kind), {})
+        for dbms in DATABASES:
+            by_name = by_dbms.get((name, dbms), {})
             figure = by_name.get("processor") or by_name.get("elapsed") or {}
             row += [_value(figure, 2), _goal(figure)]
-        share = by_kind.get((name, "PostgreSQL"), {}).get("share", {})
+        share = by_dbms.get((name, "PostgreSQL"), {}).get("share", {})
         rows.append([*row, _value(share, 0), _goal(share)])
     yield _table(["request", "SQLite", "goal", "PostgreSQL", "goal", "share", "goal"], rows)
 
 
 def _http(figures: list[Json]) -> Iterator[str]:
-    by_kind = _by_kind(figures)
-    for kind in KINDS:
+    by_dbms = _by_dbms(figures)
+    for dbms in DATABASES:
         rows = []
         for name, by_name in [
-            (name, by_name) for (name, kind_of_run), by_name in by_kind.items() if kind_of_run == kind
+            (name, by_name) for (name, dbms_of_run), by_name in by_dbms.items() if dbms_of_run == dbms
         ]:
             rate = by_name["per vCPU"]
             steady = [_value(by_name[f"p{per_cent} at 70 %"], 1) for per_cent in (50, 95, 99)]
             rows.append([name, _value(rate, 0), _goal(rate), _value(by_name["at most, one worker"], 0), *steady])
         if rows:
-            yield HTTP.format(kind=kind)
+            yield HTTP.format(dbms=dbms)
             yield _table(["request", "per vCPU", "goal", "one worker", "p50", "p95", "p99"], rows)
 
 
@@ -155,9 +155,9 @@ def _crowd(figures: list[Json]) -> Iterator[str]:
 
 def _register(figures: list[Json]) -> Iterator[str]:
     yield REGISTER
-    by_kind = _by_kind(figures)
+    by_dbms = _by_dbms(figures)
     names = dict.fromkeys(figure["what"] for figure in figures)
-    columns = [by_kind.get(("register", kind), {}) for kind in KINDS]
+    columns = [by_dbms.get(("register", dbms), {}) for dbms in DATABASES]
     goals = [
         " / ".join(dict.fromkeys(filter(None, (_goal(by_name.get(name, {})) for by_name in columns)))) for name in names
     ]
@@ -165,7 +165,7 @@ def _register(figures: list[Json]) -> Iterator[str]:
         [name, *(_value(by_name.get(name, {}), 2) for by_name in columns), goal]
         for name, goal in zip(names, goals, strict=True)
     ]
-    yield _table(["", *KINDS, "goal"], rows)
+    yield _table(["", *DATABASES, "goal"], rows)
 
 
 def _growth(figures: list[Json]) -> Iterator[str]:
@@ -196,13 +196,13 @@ def _listed(figures: Sequence[Json]) -> str:
     return _table(["", "", "", "goal"], rows)
 
 
-def _by_kind(figures: list[Json]) -> dict[tuple[str, str], dict[str, Json]]:
+def _by_dbms(figures: list[Json]) -> dict[tuple[str, str], dict[str, Json]]:
     """Figures by subject without its database, the database, and what was measured."""
-    by_kind: dict[tuple[str, str], dict[str, Json]] = {}
+    by_dbms: dict[tuple[str, str], dict[str, Json]] = {}
     for figure in figures:
-        name, _, kind = figure["subject"].rpartition(", ")
-        by_kind.setdefault((name, kind), {})[figure["what"]] = figure
-    return by_kind
+        name, _, dbms = figure["subject"].rpartition(", ")
+        by_dbms.setdefault((name, dbms), {})[figure["what"]] = figure
+    return by_dbms
 
 
 def _value(figure: Json, digits: int) -> str:

@@ -58,7 +58,7 @@ class Ground:
 
     provider: Provider
     engine: Engine
-    kind: str
+    dbms: str
 
     @property
     def client(self) -> str:
@@ -71,16 +71,16 @@ class Ground:
         return self.provider.world.post("/oauth/token", form, self.client)
 
 
-def measure(url: str, kind: str, *, sizes: tuple[int, ...], starts: int, seconds: float) -> list[Figure]:
+def measure(url: str, dbms: str, *, sizes: tuple[int, ...], starts: int, seconds: float) -> list[Figure]:
     """Measure one database as it grows to each of `sizes`; retention works during `seconds` of load."""
     provider = Provider(url)
     with provider.world.app.app_context():
-        ground = Ground(provider, database.db.engine, kind)
+        ground = Ground(provider, database.db.engine, dbms)
     result: list[Figure] = []
     smallest: dict[str, float] = {}
     for before, size in zip((0, *sizes), sizes, strict=False):
         rows.families(ground.engine, ground.client, before, size)
-        microseconds, subject = _hot(ground, size), f"{size:,} refresh tokens, {kind}"
+        microseconds, subject = _hot(ground, size), f"{size:,} refresh tokens, {dbms}"
         smallest = smallest or microseconds
         for what, value in microseconds.items():
             result.append(Figure(subject, what, value, "µs"))
@@ -146,13 +146,13 @@ def _retention(ground: Ground, size: int, seconds: float) -> Iterator[Figure]:
         cleaning.start()
         busy = servers.run_load(server, kinds, seconds, rate=rate)
         cleaning.join()
-    subject = f"retention, {size:,} refresh tokens, {ground.kind}"
+    subject = f"retention, {size:,} refresh tokens, {ground.dbms}"
     gone = BACKLOG / took[0]
     yield Figure(subject, "expired rows gone", gone, "/s", rate, f"at {rate:,.0f} refreshes/s", at_least=True)
     yield Figure(subject, "left over", _left(ground), "rows", 0)
     yield Figure(subject, "refresh p99 without it", quiet.result.percentile_ms(99), "ms")
     yield Figure(subject, "refresh p99 meanwhile", busy.result.percentile_ms(99), "ms", http.PROGRAM_GOALS[99])
-    yield from http.wrong(subject, [quiet, busy])
+    yield from http.wrong_responses(subject, [quiet, busy])
 
 
 def _cleaned(ground: Ground) -> float:
@@ -190,7 +190,7 @@ def _a_row_per_token(ground: Ground, size: int) -> Iterator[Figure]:
         deleted = _median(delete, list(range(min(8, size // 1000))))
     with ground.engine.begin() as connection:
         connection.execute(text("DROP TABLE bench_tokens"))
-    subject = f"a row per access token, {size:,} rows, {ground.kind}"
+    subject = f"a row per access token, {size:,} rows, {ground.dbms}"
     yield Figure(subject, "issue: insert, commit", inserted, "µs")
     yield Figure(subject, "delete 1,000 expired", deleted / 1000, "ms")
     yield Figure(subject, "room", megabytes, "MB")

@@ -20,10 +20,10 @@ from idp.foundation import runtime
 LATENCY_LOAD: Final = 0.7
 """The load at which latencies are measured, as a share of the maximum."""
 WARM_UP_SECONDS: Final = 0.4
-"""Requests of this time at the beginning are not counted."""
+"""Requests in this time at the beginning are not counted."""
 MAX_SINGLE_USE_RATE: Final = 1500
-"""In requests per second. So many single-use requests are prepared, because no endpoint answers more."""
-PER_PROCESSOR: Final = {  # must, aim (performance.md §4)
+"""Requests per second. Single-use requests are prepared for this rate, which no endpoint exceeds."""
+PER_PROCESSOR: Final = {
     "sign-in": (30, 40),
     CODES["ES256"]: (400, 700),
     CODES["RS256"]: (350, 600),
@@ -36,14 +36,15 @@ PER_PROCESSOR: Final = {  # must, aim (performance.md §4)
     "jwks": (4000, 4000),
     "discovery": (4000, 4000),
 }
+"""Responses per second of processor time: the goal, and the higher rate that we aim for (performance.md §4)."""
 PAGE_GOALS: Final = {"authorize, nothing to ask": {99: 150}, "sign-in page": {99: 150}, "sign-in": {99: 300}}
-"""The most milliseconds for percentiles of the latencies of pages, by subject."""
+"""The maximum latency of pages in milliseconds, by subject and percentile."""
 PROGRAM_GOALS: Final = {50: 10, 99: 50}
-"""The most milliseconds for percentiles of the latencies of endpoints that programs call."""
+"""The maximum latency of endpoints that programs call, in milliseconds, by percentile."""
 
 
-def measure(url: str, kind: str, *, rounds: int, seconds: float, steady: float) -> list[Figure]:
-    """Measure on one empty database: `rounds` of `seconds` at full speed, then `steady` seconds at 70 % of it."""
+def measure(url: str, dbms: str, *, rounds: int, seconds: float, steady_seconds: float) -> list[Figure]:
+    """Measure on one empty database: `rounds` of `seconds` at full speed, then `steady_seconds` at 70 % of it."""
     provider = Provider(url)
     threads = runtime.for_app(provider.world.app).settings.server.threads
     with ExitStack() as stack:
@@ -63,8 +64,8 @@ def measure(url: str, kind: str, *, rounds: int, seconds: float, steady: float) 
                     endpoint.runs.append(run)
         result: list[Figure] = []
         for endpoint, target in subjects:
-            result += speed(endpoint, kind, bare_endpoint)
-            result += latency(endpoint, target, kind, steady)
+            result += speed(endpoint, dbms, bare_endpoint)
+            result += latency(endpoint, target, dbms, steady_seconds)
     return result
 
 
@@ -74,25 +75,29 @@ def bare_view(server: Server) -> Endpoint:
     return Endpoint("bare view", lambda _times: kinds)
 
 
-def speed(endpoint: Endpoint, kind: str, bare_endpoint: Endpoint) -> Iterator[Figure]:
+def speed(endpoint: Endpoint, dbms: str, bare_endpoint: Endpoint) -> Iterator[Figure]:
     """The best round: per vCPU, in all, and in relation to the bare view."""
-    subject = f"{endpoint.name}, {kind}"
+    subject = f"{endpoint.name}, {dbms}"
     median = statistics.median(run.per_processor for run in endpoint.runs)
-    must, aim = PER_PROCESSOR.get(endpoint.name, (None, None))
-    above = "" if aim is None or aim == must else f"aim {aim:,}{' reached' if endpoint.per_processor >= aim else ''}, "
-    yield Figure(subject, "per vCPU", endpoint.per_processor, "/s", must, f"{above}median {median:,.0f}", at_least=True)
+    goal, aim = PER_PROCESSOR.get(endpoint.name, (None, None))
+    aim_note = (
+        "" if aim is None or aim == goal else f"aim {aim:,}{' reached' if endpoint.per_processor >= aim else ''}, "
+    )
+    yield Figure(
+        subject, "per vCPU", endpoint.per_processor, "/s", goal, f"{aim_note}median {median:,.0f}", at_least=True
+    )
     median = statistics.median(run.rate for run in endpoint.runs)
     bound = "; GENERATOR-BOUND" if any(run.result.is_generator_bound for run in endpoint.runs) else ""
     busy = max(run.result.generator_cpu for run in endpoint.runs)
     note = f"median {median:,.0f}, generator {busy:.0%} of a core{bound}"
     yield Figure(subject, "at most, one worker", endpoint.rate, "/s", note=note)
     yield Figure(subject, "processor, HTTP", bare_endpoint.per_processor / endpoint.per_processor, "×")
-    yield from wrong(subject, endpoint.runs)
+    yield from wrong_responses(subject, endpoint.runs)
 
 
-def latency(endpoint: Endpoint, server: Server, kind: str, seconds: float) -> Iterator[Figure]:
+def latency(endpoint: Endpoint, server: Server, dbms: str, seconds: float) -> Iterator[Figure]:
     """Latencies at 70 % of the best round."""
-    subject, rate = f"{endpoint.name}, {kind}", endpoint.rate * LATENCY_LOAD
+    subject, rate = f"{endpoint.name}, {dbms}", endpoint.rate * LATENCY_LOAD
     run = servers.run_load(server, endpoint.make(int(rate * seconds) + 10), seconds, rate=rate)
     goals = PAGE_GOALS.get(endpoint.name, PROGRAM_GOALS if endpoint.name in PER_PROCESSOR else {})
     for per_cent in (50, 95, 99):
@@ -100,10 +105,10 @@ def latency(endpoint: Endpoint, server: Server, kind: str, seconds: float) -> It
         yield Figure(
             subject, f"p{per_cent} at 70 %", run.result.percentile_ms(per_cent), "ms", goals.get(per_cent), note
         )
-    yield from wrong(subject, [run])
+    yield from wrong_responses(subject, [run])
 
 
-def wrong(subject: str, runs: list[Run]) -> Iterator[Figure]:
+def wrong_responses(subject: str, runs: list[Run]) -> Iterator[Figure]:
     """A figure that misses its goal if there were wrong responses."""
     if count := sum(run.result.wrong_responses for run in runs):
         example = next(run.result.example for run in runs if run.result.example)

@@ -20,9 +20,9 @@ TIMEOUT_SECONDS: Final = 300.0
 """How long all requests may take."""
 
 
-def measure(url: str, kind: str, *, requests: int) -> list[Figure]:
+def measure(url: str, dbms: str, *, requests: int) -> list[Figure]:
     """Send so many `requests` of all kinds, then as many again, and measure the memory after both."""
-    provider, subject = Provider(url), f"a worker, {kind}"
+    provider, subject = Provider(url), f"a worker, {dbms}"
     first, second = provider.mix.make(requests), provider.mix.make(requests)
     provider.disconnect()
     with servers.idp(url, provider.port) as server:
@@ -35,5 +35,5 @@ def measure(url: str, kind: str, *, requests: int) -> list[Figure]:
         Figure(subject, "at its first answer", at_start, "MiB"),
         Figure(subject, f"after {requests:,} requests", after, "MiB", MAX_MIB, f"{HASH_MIB} of them for hashing"),
         Figure(subject, f"added by {requests:,} more", growth, "MiB", MAX_GROWTH_MIB),
-        *http.wrong(subject, runs),
+        *http.wrong_responses(subject, runs),
     ]

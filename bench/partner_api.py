@@ -32,7 +32,7 @@ LETTERS_TYPED: Final = 12
 """How many letters of a school's name are sent when a field searches while a person types."""
 
 
-def measure(url: str, kind: str, register: Material, *, schools: int, seconds: float) -> list[Figure]:
+def measure(url: str, dbms: str, register: Material, *, schools: int, seconds: float) -> list[Figure]:
     """Latencies of pages of 100, what has changed, schools in a state, one school among `schools`, and searches."""
     provider = Provider(url)
     with provider.world.app.app_context():
@@ -60,14 +60,14 @@ def measure(url: str, kind: str, register: Material, *, schools: int, seconds: f
         figures = [
             figure
             for name, sent in subjects.items()
-            for figure in _latency(server, f"{name}, of {schools:,}, {kind}", sent, seconds, _goal(name, kind))
+            for figure in _latency(server, f"{name}, of {schools:,}, {dbms}", sent, seconds, _goal(name, dbms))
         ]
-        figures += _latency(server, f"a search of the whole register, {kind}", searches, seconds, SEARCH_MS)
+        figures += _latency(server, f"a search of the whole register, {dbms}", searches, seconds, SEARCH_MS)
     return figures
 
 
-def _goal(subject: str, kind: str) -> int | None:
-    return PAGE_MS if "page" in subject and kind == "PostgreSQL" else None
+def _goal(subject: str, dbms: str) -> int | None:
+    return PAGE_MS if "page" in subject and dbms == "PostgreSQL" else None
 
 
 def _typed(provider: Provider, register: Material, rng: random.Random) -> list[str]:
@@ -93,4 +93,4 @@ def _latency(
         yield Figure(
             subject, f"p{per_cent}", run.result.percentile_ms(per_cent), "ms", goal if per_cent == 95 else None
         )
-    yield from http.wrong(subject, [run])
+    yield from http.wrong_responses(subject, [run])

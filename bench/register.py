@@ -116,7 +116,7 @@ def timed(job: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def imports(app: Flask, register: Path, names: Path | None, kind: str) -> Iterator[Figure]:
+def imports(app: Flask, register: Path, names: Path | None, dbms: str) -> Iterator[Figure]:
     """The first import, the same again, a thousand schools changed, and the real links file."""
 
     def run_import(path: Path) -> refresh.Summary:
@@ -125,20 +125,20 @@ def imports(app: Flask, register: Path, names: Path | None, kind: str) -> Iterat
 
     before = _peak_memory()
     yield Figure(
-        f"register, {kind}", "first import", timed(lambda: run_import(register)), "s", 5 if kind == "SQLite" else 10
+        f"register, {dbms}", "first import", timed(lambda: run_import(register)), "s", 5 if dbms == "SQLite" else 10
     )
-    yield Figure(f"register, {kind}", "memory that it added, at most", _peak_memory() - before, "MB")
-    yield Figure(f"register, {kind}", "unchanged import", timed(lambda: run_import(register)), "s", 2)
+    yield Figure(f"register, {dbms}", "memory that it added, at most", _peak_memory() - before, "MB")
+    yield Figure(f"register, {dbms}", "unchanged import", timed(lambda: run_import(register)), "s", 2)
     changed = register.with_name("changed.csv")
     body = register.read_bytes().replace(b'"Willow', b'"Weeping Willow')
     changed.write_bytes(body)
     summary = run_import(changed)
     yield Figure(
-        f"register, {kind}", "import with some changed", summary.seconds, "s", note=f"{summary.changed} changed"
+        f"register, {dbms}", "import with some changed", summary.seconds, "s", note=f"{summary.changed} changed"
     )
     if names:
         with transaction(app), files.open_sources(register, names) as sources, _text_of(sources) as links:
-            yield Figure(f"register, {kind}", "real links file", timed(lambda: succession.replace(links)), "s")
+            yield Figure(f"register, {dbms}", "real links file", timed(lambda: succession.replace(links)), "s")
 
 
 def _peak_memory() -> float:
@@ -153,7 +153,7 @@ def _text_of(sources: files.Sources) -> Iterator[Iterator[gias.Link]]:
         yield gias.links(text_)
 
 
-def searches(app: Flask, kind: str, times: int) -> Iterator[Figure]:
+def searches(app: Flask, dbms: str, times: int) -> Iterator[Figure]:
     """Each way of searching: p95 in milliseconds, every answer checked."""
     rng = random.Random(7)
     with transaction(app):
@@ -171,10 +171,10 @@ def searches(app: Flask, kind: str, times: int) -> Iterator[Figure]:
         ("misspelt name", 50, lambda school: _misspelt(school.name, rng)),
         ("one common word", 50, lambda _school: rng.choice(("school", "primary school", "st", "saint", "church"))),
     ):
-        yield _search(app, what, target, [(school, question(school) or school.register_id) for school in sampled], kind)
+        yield _search(app, what, target, [(school, question(school) or school.register_id) for school in sampled], dbms)
 
 
-def pages(app: Flask, kind: str, times: int) -> Iterator[Figure]:
+def pages(app: Flask, dbms: str, times: int) -> Iterator[Figure]:
     """The page of results and the list while typing, through the whole application."""
     browser, rng = app.test_client(), random.Random(9)
     host = {"Host": _host(app)}
@@ -191,7 +191,7 @@ def pages(app: Flask, kind: str, times: int) -> Iterator[Figure]:
             assert answer.status_code == 200, answer.status
         p95 = statistics.quantiles(durations, n=20)[-1]
         note = f"median {statistics.median(durations):.1f}, worst {max(durations):.0f}"
-        yield Figure(f"register, {kind}", f"{what}, p95", p95, "ms", target, note)
+        yield Figure(f"register, {dbms}", f"{what}, p95", p95, "ms", target, note)
 
 
 def _host(app: Flask) -> str:
@@ -200,7 +200,7 @@ def _host(app: Flask) -> str:
         return runtime.settings().server.host_name
 
 
-def _search(app: Flask, what: str, target: float, questions: list[tuple[School, str]], kind: str) -> Figure:
+def _search(app: Flask, what: str, target: float, questions: list[tuple[School, str]], dbms: str) -> Figure:
     durations, found_count = [], 0
     with transaction(app):
         for number, (school, question) in enumerate(questions):
@@ -212,7 +212,7 @@ def _search(app: Flask, what: str, target: float, questions: list[tuple[School, 
     p95 = statistics.quantiles(durations, n=20)[-1]
     found_percent = 100 * found_count / len(questions)
     note = f"median {statistics.median(durations):.1f}, worst {max(durations):.0f}, found {found_percent:.0f} %"
-    return Figure(f"register, {kind}", f"search by {what}, p95", p95, "ms", target, note)
+    return Figure(f"register, {dbms}", f"search by {what}, p95", p95, "ms", target, note)
 
 
 def _misspelt(name: str, rng: random.Random) -> str:
@@ -244,7 +244,7 @@ def material(folder: Path, rows: int) -> Material:
     return Material(register, REAL_LINKS)
 
 
-def measure(url: str, kind: str, of: Material, *, times: int) -> list[Figure]:
+def measure(url: str, dbms: str, of: Material, *, times: int) -> list[Figure]:
     """Everything on one database; `times` searches of each kind."""
     with on_database(url) as app:
-        return [*imports(app, of.register, of.links, kind), *searches(app, kind, times), *pages(app, kind, times)]
+        return [*imports(app, of.register, of.links, dbms), *searches(app, dbms, times), *pages(app, dbms, times)]

@@ -20,7 +20,7 @@ from tests.ports import free_port
 
 PROGRAMS: Final = Path(sys.executable).parent
 TICKS_PER_SECOND: Final = os.sysconf("SC_CLK_TCK")
-PAGE: Final = os.sysconf("SC_PAGE_SIZE")
+PAGE_SIZE: Final = os.sysconf("SC_PAGE_SIZE")
 START_TIMEOUT_SECONDS: Final = 30.0
 BENCH_SETTINGS: Final = {"IDP_THROTTLE__FACTOR": "1000000"}
 """Differs from production, because the generator has one address and would be throttled."""
@@ -38,7 +38,7 @@ class Server:
     process: subprocess.Popen[bytes]
     port: int
 
-    def processor(self) -> float:
+    def processor_seconds(self) -> float:
         """Seconds of processor time used by it and its workers."""
         return sum(_ticks(pid) for pid in self.pids()) / TICKS_PER_SECOND
 
@@ -73,9 +73,9 @@ class Run:
 
 def run_load(server: Server, kinds: Sequence[RequestKind], seconds: float, **options: float) -> Run:
     """Load the server; `options` are the `rate` or `max_requests` of `Load`."""
-    before = server.processor()
+    before = server.processor_seconds()
     result = load.run(Load(server.port, kinds, seconds, **options))  # type: ignore[arg-type]  # `max_requests` is an int
-    return Run(result, server.processor() - before)
+    return Run(result, server.processor_seconds() - before)
 
 
 def request(method: str, target: str, port: int, body: bytes = b"", **headers: str) -> bytes:
@@ -127,9 +127,9 @@ def running(
             command, env={**os.environ, **environment}, stdout=output, stderr=output, cwd=folder, start_new_session=True
         )
         try:
-            until = time.monotonic() + start_timeout
+            deadline = time.monotonic() + start_timeout
             while not responds(port):
-                if process.poll() is not None or time.monotonic() > until:
+                if process.poll() is not None or time.monotonic() > deadline:
                     output.seek(0)
                     raise RuntimeError(f"{' '.join(command[:4])} … does not serve: {output.read()[-2000:].decode()}")
                 time.sleep(0.005)
@@ -180,4 +180,4 @@ def _ticks(pid: int) -> int:
 
 
 def _resident(pid: int) -> int:
-    return int(Path(f"/proc/{pid}/statm").read_text("ascii").split()[1]) * PAGE
+    return int(Path(f"/proc/{pid}/statm").read_text("ascii").split()[1]) * PAGE_SIZE

@@ -30,7 +30,7 @@ RECOVERY_SECONDS: Final = 5.0
 """After the flood, until latencies must be normal again."""
 
 
-def measure(url: str, kind: str, *, seconds: float) -> list[Figure]:
+def measure(url: str, dbms: str, *, seconds: float) -> list[Figure]:
     """On one empty database with one worker: `seconds` without a flood, with one, with one a second, and afterwards."""
     provider = Provider(url)
     kinds = {name: provider.endpoints[name].make(1) for name in RATES if name in provider.endpoints}
@@ -63,15 +63,15 @@ def measure(url: str, kind: str, *, seconds: float) -> list[Figure]:
         with_many, others = during(replace(once, max_requests=None))
         time.sleep(RECOVERY_SECONDS)
         phases = {"while a crowd comes": with_one, "one each second": with_many, "5 s later": programs()}
-        return list(_figures(kind, alone, phases, [first, others]))
+        return list(_figures(dbms, alone, phases, [first, others]))
 
 
 def _figures(
-    kind: str, alone: dict[str, LoadResult], phases: dict[str, dict[str, LoadResult]], crowds: list[LoadResult]
+    dbms: str, alone: dict[str, LoadResult], phases: dict[str, dict[str, LoadResult]], crowds: list[LoadResult]
 ) -> Iterator[Figure]:
     goals = {"while a crowd comes": MAX_SLOWDOWN, "one each second": None, "5 s later": 2}
     for name, usual in alone.items():
-        subject, usually = f"{name}, {kind}", usual.percentile_ms(99)
+        subject, usually = f"{name}, {dbms}", usual.percentile_ms(99)
         yield Figure(subject, "p99 alone", usually, "ms")
         for phase, result in phases.items():
             now = result[name].percentile_ms(99)
@@ -79,7 +79,7 @@ def _figures(
                 yield Figure(subject, f"slowest, {phase}", max(result[name].latencies) * 1000, "ms", MAX_HEALTH_MS)
             else:
                 yield Figure(subject, f"p99 {phase}", now / usually, "×", goals[phase], f"{now:.1f} ms")
-    subject = f"sign-in, {kind}"
+    subject = f"sign-in, {dbms}"
     yield Figure(
         subject, "slowest, in or refused", max(max(crowd.latencies) for crowd in crowds) * 1000, "ms", MAX_SIGN_IN_MS
     )

@@ -16,9 +16,9 @@ MAX_START_SECONDS: Final = 1.5
 """From the start of `idp serve` to its first response (performance.md §4)."""
 
 
-def measure(url: str, kind: str, *, times: int) -> list[Figure]:
+def measure(url: str, dbms: str, *, times: int) -> list[Figure]:
     """On an empty database; `growth` does the same on full ones."""
-    return [*first_answers(Provider(url), f"empty, {kind}", times), help_page(times)]
+    return [*first_answers(Provider(url), f"empty, {dbms}", times), help_page(times)]
 
 
 def first_answers(provider: Provider, subject: str, times: int) -> Iterator[Figure]:

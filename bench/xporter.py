@@ -71,8 +71,8 @@ class _Provider:
         return response
 
 
-def measure(url: str, kind: str, *, rounds: int, calls: int) -> list[Figure]:
-    """Measure on the empty database at `url`; `kind` names it in the figures."""
+def measure(url: str, dbms: str, *, rounds: int, calls: int) -> list[Figure]:
+    """Measure on the empty database at `url`; `dbms` names it in the figures."""
     key = ECKey.generate_key("P-256", {"kid": "one", "use": "sig"})
     with _served(url.replace("postgresql+psycopg", "postgresql"), key) as app:
         sent = {
@@ -93,7 +93,7 @@ def measure(url: str, kind: str, *, rounds: int, calls: int) -> list[Figure]:
         unit = first_decile(bare.processor)
         figures = [
             Figure(
-                f"{subject.name}, {kind}",
+                f"{subject.name}, {dbms}",
                 "processor",
                 first_decile(subject.processor) / unit,
                 "×",
@@ -101,10 +101,10 @@ def measure(url: str, kind: str, *, rounds: int, calls: int) -> list[Figure]:
             )
             for subject in subjects
         ]
-        return [*figures, *_many_readers(app, key, kind)]
+        return [*figures, *_many_readers(app, key, dbms)]
 
 
-def _many_readers(app: Flask, key: ECKey, kind: str) -> Iterator[Figure]:
+def _many_readers(app: Flask, key: ECKey, dbms: str) -> Iterator[Figure]:
     """All partners read all pupils, page by page and all at once, in one process."""
     latencies: list[float] = []
     errors: list[int] = []
@@ -130,7 +130,7 @@ def _many_readers(app: Flask, key: ECKey, kind: str) -> Iterator[Figure]:
     for thread in threads:
         thread.join()
     spent = time.process_time() - spent
-    subject = f"{PARTNERS} partners at once, {kind}"
+    subject = f"{PARTNERS} partners at once, {dbms}"
     yield Figure(subject, "pages per vCPU", len(latencies) / spent, "/s", note="their own client included")
     yield Figure(subject, "p50", statistics.median(latencies) * 1000, "ms")
     yield Figure(subject, "p95", statistics.quantiles(latencies, n=20)[-1] * 1000, "ms")

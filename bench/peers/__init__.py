@@ -2,8 +2,8 @@
 
 They are installed from package registries into a temporary folder; one that cannot be installed is reported and left
 out. A rate per vCPU is responses per second of the server's own processor time, for peers as for us: the median of the
-rounds. What a server does for a request differs, and `how` describes it: the kind of token, where it is stored, how
-client secrets are stored.
+rounds. What a server does for a request differs, and `Entrant.method` describes it: the kind of token, where it is
+stored, how client secrets are stored.
 """
 
 import subprocess
@@ -15,9 +15,9 @@ from typing import Final
 from bench import http, servers
 from bench.peers import django, keycloak, node
 from bench.peers.entrant import (
+    CLIENT_CREDENTIALS,
     CODE,
     INTROSPECT,
-    OWN_TOKEN,
     REFRESH,
     SILENT,
     USERINFO,
@@ -30,7 +30,7 @@ from bench.report import Figure
 
 OUR_NAME: Final = "IDaaS"
 MAX_CODE_RATE: Final = 1500
-"""In codes per second. So many codes are prepared, because no server redeems more."""
+"""Codes per second. Codes are prepared for this rate, which no server exceeds."""
 PEERS: Final = {
     "django-oauth-toolkit": django.entrants,
     "node-oidc-provider": node.entrants,
@@ -38,10 +38,10 @@ PEERS: Final = {
 }
 
 
-def measure(new: NewDatabase, folder: Path, *, rounds: int, seconds: float) -> list[Figure]:
+def measure(new_database: NewDatabase, folder: Path, *, rounds: int, seconds: float) -> list[Figure]:
     """Measure ourselves and every peer that can be installed, in turn, in rounds."""
     with ExitStack() as stack:
-        setup = Setup(stack, new, folder, int(MAX_CODE_RATE * (rounds * seconds + keycloak.WARM_UP_SECONDS)))
+        setup = Setup(stack, new_database, folder, int(MAX_CODE_RATE * (rounds * seconds + keycloak.WARM_UP_SECONDS)))
         entrants = list(_ourselves(setup))
         for name, peer in PEERS.items():
             try:
@@ -59,22 +59,22 @@ def measure(new: NewDatabase, folder: Path, *, rounds: int, seconds: float) -> l
 
 def _figures(entrant: Entrant, entrants: list[Entrant]) -> Iterator[Figure]:
     """The rate of a server, and ours in relation to it, per vCPU."""
-    subject, runs = f"{entrant.what}: {entrant.who}, {entrant.how}", entrant.endpoint.runs
+    subject, runs = f"{entrant.request}: {entrant.product}, {entrant.method}", entrant.endpoint.runs
     bound = "GENERATOR-BOUND" if any(run.result.is_generator_bound for run in runs) else ""
     yield Figure(subject, "per vCPU", entrant.per_processor, "/s")
     yield Figure(subject, "at most, one process", entrant.rate, "/s", note=bound)
-    if entrant.who != OUR_NAME:
-        us = next(other for other in entrants if other.who == OUR_NAME and other.what == entrant.what)
+    if entrant.product != OUR_NAME:
+        us = next(other for other in entrants if other.product == OUR_NAME and other.request == entrant.request)
         ratio = us.per_processor / entrant.per_processor
         yield Figure(subject, "we, times that", ratio, "×", entrant.goal, at_least=True)
-    yield from http.wrong(subject, runs)
+    yield from http.wrong_responses(subject, runs)
 
 
 def _ourselves(setup: Setup) -> Iterator[Entrant]:
-    provider = Provider(setup.new())
+    provider = Provider(setup.new_database())
     server = setup.stack.enter_context(servers.idp(provider.url, provider.port))
-    for what, name, how in (
-        (OWN_TOKEN, "token: client_credentials", "ES256 JWT"),
+    for request, name, method in (
+        (CLIENT_CREDENTIALS, "token: client_credentials", "ES256 JWT"),
         (CODE, CODES["ES256"], "ES256 twice"),
         (CODE, CODES["RS256"], "ES256 and RS256"),
         (REFRESH, "token: refresh", "ES256 twice"),
@@ -82,4 +82,4 @@ def _ourselves(setup: Setup) -> Iterator[Entrant]:
         (USERINFO, "userinfo", "ES256 JWT"),
         (SILENT, "authorize, nothing to ask", "code as a row"),
     ):
-        yield Entrant(what, OUR_NAME, f"{how}, PostgreSQL", server, provider.endpoints[name])
+        yield Entrant(request, OUR_NAME, f"{method}, PostgreSQL", server, provider.endpoints[name])

@@ -20,7 +20,7 @@ from bench.provider import EXPECTED_TEXTS, Endpoint
 from bench.servers import Server
 
 FOLDER: Final = Path(__file__).parent
-OWN_TOKEN: Final = "client_credentials"
+CLIENT_CREDENTIALS: Final = "client_credentials"
 CODE: Final = "code for tokens"
 REFRESH: Final = "refresh"
 INTROSPECT: Final = "introspection"
@@ -29,7 +29,7 @@ SILENT: Final = "silent authorize"
 SECRET: Final = "a-secret-for-the-benchmark-alone"
 PERSON: Final = "someone"
 SCOPE: Final = "openid offline_access"
-"""The scope of requests to peers: the least that gives an ID token and a refresh token."""
+"""The scope of requests to peers: the smallest for which there are an ID Token and a refresh token."""
 INSTALL_TIMEOUT_SECONDS: Final = 240.0
 PREPARE_TIMEOUT_SECONDS: Final = 300.0
 """How long a peer may take to make its codes, or to be built."""
@@ -39,15 +39,18 @@ NewDatabase = Callable[[], str]
 
 @dataclass(frozen=True, slots=True)
 class Entrant:
-    """A server that handles the request `what`: whose it is, and how it does it."""
+    """One measured combination: a server, one of the six kinds of request, and the method by which it is handled."""
 
-    what: str
-    who: str
-    how: str
+    request: str
+    """`CLIENT_CREDENTIALS`, `CODE` …"""
+    product: str
+    """The name and version of the server's software."""
+    method: str
+    """The kind of token or the storage, for the table."""
     server: Server
     endpoint: Endpoint
     goal: float | None = None
-    """How many times its rate per vCPU ours must be."""
+    """The least ratio of our rate per vCPU to that of this server."""
     warm_up_seconds: float = 1.0
     """How long requests are sent before they are counted."""
 
@@ -64,33 +67,33 @@ class Entrant:
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """What all servers need: `new` makes a PostgreSQL database; `codes` is the number of codes for each."""
+    """What all servers need: `new_database` makes a PostgreSQL database; `codes` is the number of codes for each."""
 
     stack: ExitStack
-    new: NewDatabase
+    new_database: NewDatabase
     folder: Path
     codes: int
 
 
 @dataclass(frozen=True, slots=True)
 class Requests:
-    """Makes requests for one peer: the paths of its endpoints by `OWN_TOKEN`, `REFRESH` …, on `port`."""
+    """Makes requests for one peer: the paths of its endpoints by `CLIENT_CREDENTIALS`, `REFRESH` …, on `port`."""
 
     port: int
     paths: Mapping[str, str]
     scope: str = SCOPE
 
-    def own_token(self, client: str = "itself", **options: str) -> Endpoint:
+    def client_credentials(self, client: str = "itself", **options: str) -> Endpoint:
         """Token requests with the client credentials grant."""
-        return self._posted(OWN_TOKEN, client, {"grant_type": "client_credentials", **options}, "access_token")
+        return self._posted(CLIENT_CREDENTIALS, client, {"grant_type": "client_credentials", **options}, "access_token")
 
     def codes(self, codes: Sequence[str]) -> Endpoint:
         """Token requests with these codes, each used once."""
-        rest = iter(codes)
+        unused = iter(codes)
 
         def make(times: int) -> list[RequestKind]:
-            some = [self.post(CODE, "web", _exchange(code)) for code, _ in zip(rest, range(times), strict=False)]
-            return [RequestKind(CODE, some, 200, "id_token", single_use=True)]
+            requests = [self.post(CODE, "web", _exchange(code)) for code, _ in zip(unused, range(times), strict=False)]
+            return [RequestKind(CODE, requests, 200, "id_token", single_use=True)]
 
         return Endpoint(CODE, make)
 
@@ -116,13 +119,13 @@ class Requests:
         request = servers.request("GET", self.paths[USERINFO], self.port, Authorization=f"Bearer {token}")
         return _repeatable(USERINFO, [request], 200, EXPECTED_TEXTS["userinfo"])
 
-    def silent(self, cookies: str, status: int) -> Endpoint:
-        """Authorize requests of a person who is signed in and has nothing left to decide."""
+    def silent_authorize(self, cookies: str, status: int) -> Endpoint:
+        """Authorization requests with `prompt=none`, by a person who is signed in and has authorised the client."""
         request = servers.request("GET", self.authorize(prompt="none"), self.port, Cookie=cookies)
         return _repeatable(SILENT, [request], status, "code=")
 
     def authorize(self, **options: str) -> str:
-        """The target of an authorize request."""
+        """The request target of an authorization request."""
         query = {
             "response_type": "code", "client_id": "web", "redirect_uri": costs.CALLBACK, "scope": self.scope,
             "state": "s" * 20, "nonce": "n" * 20, "code_challenge": costs.CHALLENGE, "code_challenge_method": "S256",
@@ -130,17 +133,17 @@ class Requests:
         }  # fmt: skip
         return f"{self.paths[SILENT]}?{urlencode(query)}"
 
-    def post(self, what: str, client: str, form: dict[str, str]) -> bytes:
+    def post(self, kind: str, client: str, form: dict[str, str]) -> bytes:
         """A form that a client sends, with its secret."""
         basic = base64.b64encode(f"{client}:{SECRET}".encode()).decode()
         headers = {"Authorization": f"Basic {basic}", "Content_Type": "application/x-www-form-urlencoded"}
-        return servers.request("POST", self.paths[what], self.port, urlencode(form).encode(), **headers)
+        return servers.request("POST", self.paths[kind], self.port, urlencode(form).encode(), **headers)
 
     def send(self, request: bytes) -> "Response":
-        """Send one of these requests by itself."""
+        """Send one request outside a load."""
         head, _, body = request.partition(b"\r\n\r\n")
-        first, *lines = head.decode().split("\r\n")
-        method, target, _ = first.split(" ")
+        request_line, *lines = head.decode().split("\r\n")
+        method, target, _ = request_line.split(" ")
         headers = dict(line.split(": ", 1) for line in lines)
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:
@@ -150,13 +153,13 @@ class Requests:
         finally:
             connection.close()
 
-    def _posted(self, what: str, client: str, form: dict[str, str], text: str) -> Endpoint:
-        return _repeatable(what, [self.post(what, client, form)], 200, text)
+    def _posted(self, kind: str, client: str, form: dict[str, str], text: str) -> Endpoint:
+        return _repeatable(kind, [self.post(kind, client, form)], 200, text)
 
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """A response, whole."""
+    """A complete response."""
 
     status: int
     headers: Sequence[tuple[str, str]]
@@ -173,8 +176,8 @@ class Response:
 
     def code(self) -> str:
         """The authorization code in its `Location`. Raises `RuntimeError` if there is none."""
-        if found := re.search(r"[?&]code=([^&]+)", self.header("location")):
-            return found[1]
+        if match := re.search(r"[?&]code=([^&]+)", self.header("location")):
+            return match[1]
         raise RuntimeError(f"no code in the response {self.status}: {self.header('location') or self.body[:300]!r}")
 
 
@@ -194,7 +197,7 @@ def copy(folder: Path, *names: str) -> None:
         shutil.copy(FOLDER / name, folder)
 
 
-def pinned(file: str, before: str) -> str:
+def pinned_version(file: str, before: str) -> str:
     """The version in a file after the text `before`."""
     rest = (FOLDER / file).read_text("utf-8").partition(before)[2]
     return rest.partition("\n")[0].strip(' ",')
@@ -206,9 +209,9 @@ def environment(database: str) -> dict[str, str]:
     return {"SECRET": SECRET, "CHALLENGE": costs.CHALLENGE, "DATABASE": plain, "PERSON": PERSON}
 
 
-def _repeatable(what: str, requests: Sequence[bytes], status: int, text: str) -> Endpoint:
-    kinds = [RequestKind(what, requests, status, text)]
-    return Endpoint(what, lambda _times: kinds)
+def _repeatable(kind: str, requests: Sequence[bytes], status: int, text: str) -> Endpoint:
+    kinds = [RequestKind(kind, requests, status, text)]
+    return Endpoint(kind, lambda _times: kinds)
 
 
 def _exchange(code: str) -> dict[str, str]:

@@ -10,9 +10,9 @@ from urllib.parse import urlencode, urlsplit
 from bench import servers
 from bench.peers import entrant
 from bench.peers.entrant import (
+    CLIENT_CREDENTIALS,
     CODE,
     INTROSPECT,
-    OWN_TOKEN,
     PERSON,
     REFRESH,
     SECRET,
@@ -27,11 +27,11 @@ from tests.ports import free_port
 VERSION: Final = "26.7.3"
 REALM: Final = "/realms/bench/protocol/openid-connect"
 PATHS: Final = {
-    OWN_TOKEN: f"{REALM}/token", CODE: f"{REALM}/token", REFRESH: f"{REALM}/token",
+    CLIENT_CREDENTIALS: f"{REALM}/token", CODE: f"{REALM}/token", REFRESH: f"{REALM}/token",
     INTROSPECT: f"{REALM}/token/introspect", USERINFO: f"{REALM}/userinfo", SILENT: f"{REALM}/auth",
 }  # fmt: skip
 GOAL: Final = 1.0
-"""How many times its rate per vCPU ours must be."""
+"""The least ratio of our rate per vCPU to its own."""
 WARM_UP_SECONDS: Final = 5.0
 """For Java to compile what it runs often."""
 
@@ -45,19 +45,19 @@ def entrants(setup: Setup) -> Iterator[Entrant]:
         servers.running(
             [str(home / "bin" / "kc.sh"), "start", "--import-realm"],
             port,
-            _settings(setup.new(), port),
+            _settings(setup.new_database(), port),
             home,
             entrant.PREPARE_TIMEOUT_SECONDS,
         )
     )
     requests = Requests(port, PATHS, scope="openid")
     cookies = _sign_in(requests)
-    silent = requests.silent(cookies, 302)
+    silent = requests.silent_authorize(cookies, 302)
     request = silent.make(1)[0].requests[0]
     codes = [requests.send(request).code() for _ in range(setup.codes)]
     tokens = requests.tokens(codes.pop())
-    for how, endpoint in (
-        ("ES256 JWT", requests.own_token()),
+    for method, endpoint in (
+        ("ES256 JWT", requests.client_credentials()),
         ("ES256 three times", requests.codes(codes)),
         ("ES256 twice and HS512", requests.refresh(tokens["refresh_token"])),
         ("ES256 JWT", requests.introspect(tokens["access_token"])),
@@ -65,7 +65,7 @@ def entrants(setup: Setup) -> Iterator[Entrant]:
         ("code in its cache", silent),
     ):
         yield Entrant(
-            endpoint.name, f"Keycloak {VERSION}", f"{how}, PostgreSQL", server, endpoint, GOAL, WARM_UP_SECONDS
+            endpoint.name, f"Keycloak {VERSION}", f"{method}, PostgreSQL", server, endpoint, GOAL, WARM_UP_SECONDS
         )
 
 
