@@ -68,7 +68,7 @@ class Session:
             raise
 
     def send(self, method: str, url: str, **options: Any) -> dict[str, Any]:
-        """Send a request to the receiver. Raises as `Connection.send` and `call`."""
+        """Send a request to the receiver. Raises the errors of `Connection.send` and `call`."""
         return self.call(lambda token: self.connection.send(method, url, access_token=token, **options))
 
     def _access_token(self) -> str:

@@ -165,7 +165,10 @@ def change_addresses(
 def change_keys(
     developer: Developer, client_id: str, *, version: int, jwks: dict[str, Any] | None, jwks_uri: str
 ) -> Client:
-    """Replace the application's public keys by a key set or by the URL of one. Raises as `change_addresses`."""
+    """Replace the application's public keys by a key set or by the URL of one.
+
+    Raises the errors of `change_addresses`.
+    """
     return _change(developer, client_id, version, {"jwks": jwks, "jwks_uri": jwks_uri or None})
 
 

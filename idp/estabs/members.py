@@ -68,7 +68,7 @@ def change_role(member: Membership, role: str, *, by: Membership | str, note: st
 def hand_over(member: Membership, role: str, *, by: Membership) -> None:
     """Make a colleague an owner, and give the owner `by` the role `role` instead of their own, in one step.
 
-    Raises as `change_role`, and `CannotSignInYet`.
+    Raises the errors of `change_role`, and `CannotSignInYet`.
     """
     if role not in ROLES or permissions.is_owner(role):
         raise ValueError(f"an owner cannot step down to {role}")
@@ -91,7 +91,7 @@ def remove(member: Membership, *, by: Membership | str, note: str = "") -> bool:
     """End a membership; returns whether the person acts for no school any more, so that their account is closed.
 
     A member may remove themselves. What the person authorised for the school stays in force. Sessions and factors are
-    ended by `signin.removal`, which calls this. Raises as `change_role`.
+    ended by `signin.removal`, which calls this. Raises the errors of `change_role`.
     """
     current = _lock_member(member, by, may_be_oneself=True)
     if current.is_owner:
@@ -111,7 +111,10 @@ def remove(member: Membership, *, by: Membership | str, note: str = "") -> bool:
 
 
 def _lock_member(member: Membership, by: Membership | str, *, may_be_oneself: bool = False) -> Membership:
-    """Lock the rows that decide, check `by`, and return the membership as it is now. Raises as `change_role`."""
+    """Lock the rows that decide, check `by`, and return the membership as it is now.
+
+    Raises the errors of `change_role`.
+    """
     lock(Estab, member.estab_id)
     lock(Administrator, member.person_id)
     if isinstance(by, Membership):

@@ -165,7 +165,7 @@ def resend(invitation_id: str, *, by: Membership) -> PersonInvitation:
 
 
 def cancel(invitation_id: str, *, by: Membership) -> PersonInvitation:
-    """Cancel an invitation, and return it. Raises as `resend`, except `TooManyInvitations`."""
+    """Cancel an invitation, and return it. Raises the errors of `resend`, except `TooManyInvitations`."""
     invitation = _lock_invitation(invitation_id, by)
     invitation.cancelled_at = clock.now()
     log.record(events.INVITATION_CANCELLED, by=by.person_id, estab=by.estab_id, subject=invitation.id)
@@ -319,7 +319,10 @@ def _note_accepted(invitation: PersonInvitation, person: Administrator, *, is_ne
 
 
 def _lock_invitation(invitation_id: str, by: Membership) -> PersonInvitation:
-    """Lock estab and invitation, check that `by` may change it, and return it as it is now. Raises as `cancel`."""
+    """Lock estab and invitation, check that `by` may change it, and return it as it is now.
+
+    Raises the errors of `cancel`.
+    """
     lock(Estab, by.estab_id)
     owners.require(by)
     invitation = lock(PersonInvitation, invitation_id)

@@ -78,7 +78,10 @@ def check_issuer(provider: Provider, iss: str | None) -> None:
 
 
 def complete(provider: Provider, pending: Pending, *, code: str, iss: str | None) -> Identity:
-    """The account that the person has proven to be theirs. Raises as `client.redeem` and `id_token.verify`."""
+    """The account that the person has proven to be theirs.
+
+    Raises the errors of `client.redeem` and `id_token.verify`.
+    """
     if not 0 < len(code) <= MAX_CODE_LENGTH:
         raise ResponseRefused(reason=f"{provider.name}: a code of {len(code)} characters")
     endpoints = metadata.for_provider(provider)

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from argon2 import PasswordHasher
-from argon2.exceptions import InvalidHashError, VerificationError, VerifyMismatchError
+from argon2.exceptions import InvalidHashError, VerificationError
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
@@ -85,7 +85,7 @@ class Sealer:
     def seal(self, plain: bytes, *, where: str) -> str:
         """Seal `plain`; `where` names table, row and column, and must be the same at `unseal`."""
         nonce = secrets.token_bytes(12)
-        sealed = AESGCM(self._keys[self._current]).encrypt(nonce, plain, self._bound(self._current, where))
+        sealed = AESGCM(self._keys[self._current]).encrypt(nonce, plain, self._associated_data(self._current, where))
         return f"{self._current}.{base64url(nonce + sealed)}"
 
     def unseal(self, sealed: str, *, where: str) -> bytes:
@@ -95,17 +95,17 @@ class Sealer:
             raise UnsealError(f"{where}: sealed with key {key_id!r}, which the settings do not have")
         try:
             data = base64.urlsafe_b64decode(rest + "=" * (-len(rest) % 4))
-            return AESGCM(self._keys[key_id]).decrypt(data[:12], data[12:], self._bound(key_id, where))
+            return AESGCM(self._keys[key_id]).decrypt(data[:12], data[12:], self._associated_data(key_id, where))
         except (InvalidTag, ValueError) as error:
             raise UnsealError(f"{where}: not what was sealed there") from error
 
     @staticmethod
-    def _bound(key_id: str, where: str) -> bytes:
+    def _associated_data(key_id: str, where: str) -> bytes:
         return f"{key_id}\0{where}".encode()
 
 
 class Passwords:
-    """argon2id, 19 MiB, two passes, one lane; one hash at a time (security.md rule 3).
+    """argon2id with 19 MiB, two passes and a parallelism of one; one hash at a time (security.md rule 3).
 
     `foundation/web/admission` limits how many requests wait for their turn.
     """
@@ -124,12 +124,12 @@ class Passwords:
         return self._run_hashing(lambda: self._hasher.hash(_bytes(password)))
 
     def matches(self, stored: str | None, password: str) -> bool:
-        """Whether `password` is the one behind `stored`; None costs the same work and is never right."""
+        """Whether `stored` is a hash of `password`; with None the same work is done, and the result is False."""
         if len(password) > MAX_PASSWORD_LENGTH:
             stored, password = None, ""
         try:
             self._run_hashing(lambda: self._hasher.verify(stored or self._dummy_hash, _bytes(password)))
-        except (VerifyMismatchError, VerificationError, InvalidHashError):
+        except (VerificationError, InvalidHashError):
             return False
         return stored is not None
 

@@ -133,7 +133,7 @@ def check(secret: str) -> OpenInvitation:
 
 
 def begin(secret: str) -> StartLink:
-    """Use the link up, because its reader may decide; returns where they continue. Raises as `check`."""
+    """Use the link up, because its reader may decide; returns where they continue. Raises the errors of `check`."""
     current = _lock(secret)
     _use_up(current, "begin")
     current.invitation.opened_at = clock.now()
@@ -144,7 +144,7 @@ def begin(secret: str) -> StartLink:
 def forward(secret: str, recipient: Recipient, *, disclose: bool) -> None:
     """Mail a link to `recipient`, who decides in place of its reader; the partner learns who that is if `disclose`.
 
-    Raises as `check`, and `SchoolConnected`, `SamePerson`, `PassedOnTooOften` and `mailing.TooManyMails`.
+    Raises the errors of `check`, and `SchoolConnected`, `SamePerson`, `PassedOnTooOften` and `mailing.TooManyMails`.
     """
     current = _lock(secret)
     invitation = current.invitation
@@ -163,7 +163,10 @@ def forward(secret: str, recipient: Recipient, *, disclose: bool) -> None:
 
 
 def decline(secret: str) -> None:
-    """Note that the invitation is not for this school or person. Raises as `check`, and `SchoolConnected`."""
+    """Note that the invitation is not for this school or person.
+
+    Raises the errors of `check`, and `SchoolConnected`.
+    """
     current = _lock(secret)
     _use_up(current, "decline")
     current.invitation.declined_at = clock.now()
@@ -188,7 +191,10 @@ def _check(link: InvitationLink, invitation: SchoolInvitation) -> OpenInvitation
 
 
 def _lock(secret: str) -> OpenInvitation:
-    """Lock the invitation of this link, and return it as it is now. Raises as `check`, and `SchoolConnected`."""
+    """Lock the invitation of this link, and return it as it is now.
+
+    Raises the errors of `check`, and `SchoolConnected`.
+    """
     lock(SchoolInvitation, check(secret).invitation.id)
     session().expire_all()
     current = check(secret)

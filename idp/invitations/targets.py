@@ -33,7 +33,7 @@ def by_urn(urn: str) -> School:
 
 
 def by_dfe_number(number: str) -> School:
-    """The open school with this DfE number, with or without its slash. Raises as `by_urn`.
+    """The open school with this DfE number, with or without its slash. Raises the errors of `by_urn`.
 
     A closed school and its successor may share a number: the open one is meant.
     """

@@ -13,7 +13,7 @@ from idp.jobs.models import Heartbeat
 
 
 def new_name() -> str:
-    """A unique worker name: host, process and a random word, because host and process may repeat in containers."""
+    """A unique worker name: host, process and a random suffix, because host and process may repeat in containers."""
     return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
 
 
@@ -39,5 +39,5 @@ def is_beating() -> bool:
 
 
 def last_beat() -> datetime | None:
-    """The time of the last heartbeat; None if no worker is running or has crashed."""
+    """The time of the last heartbeat of a worker that has not stopped normally; None if there is none."""
     return session().scalar(select(func.max(Heartbeat.beat_at)))

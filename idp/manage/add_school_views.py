@@ -36,8 +36,8 @@ def add() -> ResponseReturnValue:
     if school_id is None:
         return redirect(url_for("onboarding.find", next=return_to), 303)
     if session.current() is None:
-        return _redirect_without_account()
-    if request.method == "GET" and (response := _added_already(school_id, return_to)) is not None:
+        return _redirect_to_registration()
+    if request.method == "GET" and (response := _redirect_if_member(school_id, return_to)) is not None:
         return response
     return _show_or_add(signup.school_to_register(school_id, return_to), return_to)
 
@@ -52,7 +52,7 @@ def add_begun(registration_id: str) -> ResponseReturnValue:
         return redirect_to_step(registration)
     signed_in = session.current()
     if signed_in is None or signed_in.person.email_folded != people.fold_email(registration.email):
-        return _redirect_without_account()
+        return _redirect_to_registration()
     return_to = registration.return_to if registration.began_in(browser.digest()) else None
     return _show_or_add(registration.school, return_to, registration)
 
@@ -78,9 +78,9 @@ def someone_else_with_begun(registration_id: str) -> ResponseReturnValue:
 
 @bp.errorhandler(people.AccountClosed)
 @bp.errorhandler(session.SessionEnded)
-def signed_out_meanwhile(_refused: Refusal) -> ResponseReturnValue:
+def signed_out_meanwhile(_error: Refusal) -> ResponseReturnValue:
     """The session or the account ended before the form arrived: nothing was changed."""
-    return _redirect_without_account()
+    return _redirect_to_registration()
 
 
 def _show_or_add(school: School, return_to: str | None, begun: Registration | None = None) -> ResponseReturnValue:
@@ -116,9 +116,9 @@ def _add(school: School, return_to: str | None, begun: Registration | None) -> R
     return redirect(url_for("onboarding.done", registration_id=registration.id), 303)
 
 
-def _added_already(school_id: int, return_to: str | None) -> ResponseReturnValue | None:
+def _redirect_if_member(school_id: int, return_to: str | None) -> ResponseReturnValue | None:
     """If the person acts for the school already, redirect to the outcome or to the choice of school; else None."""
-    if (response := _after_second_click(school_id)) is not None:
+    if (response := _redirect_if_just_added(school_id)) is not None:
         return response
     estab = accounts.find_by_school(school_id)
     if estab is None or people.membership(current_user.id, estab.id) is None:
@@ -127,7 +127,7 @@ def _added_already(school_id: int, return_to: str | None) -> ResponseReturnValue
     return redirect(url_for("signin.schools.choose", next=return_to), 303)
 
 
-def _after_second_click(school_id: int | None) -> ResponseReturnValue | None:
+def _redirect_if_just_added(school_id: int | None) -> ResponseReturnValue | None:
     """If the person has just added this school, redirect to the outcome; otherwise None."""
     if session.current() is None or school_id is None:
         return None
@@ -137,15 +137,15 @@ def _after_second_click(school_id: int | None) -> ResponseReturnValue | None:
 
 @bp.errorhandler(CSRFError)
 def form_expired(_error: CSRFError) -> ResponseReturnValue:
-    """The form's token has expired: with the first of two clicks, or because the page was open for too long."""
+    """The CSRF token is no longer valid: the first of two clicks has renewed it, or the page was open for too long."""
     registration_id = (request.view_args or {}).get("registration_id")
     if registration_id is not None:
         return redirect(url_for("onboarding.resume", registration_id=registration_id), 303)
-    return _after_second_click(request.args.get("school", type=search.parse_id)) or pages.form_expired()
+    return _redirect_if_just_added(request.args.get("school", type=search.parse_id)) or pages.form_expired()
 
 
-def _redirect_without_account() -> ResponseReturnValue:
-    """Redirect to the page that registers without an account."""
+def _redirect_to_registration() -> ResponseReturnValue:
+    """Redirect to the page on which a person who is not signed in registers the school."""
     if request.method == "POST":
         flash("You are signed out, so nothing was sent. Sign in first, or register with your details.", "info")
     arguments: dict[str, Any] = request.view_args or {}

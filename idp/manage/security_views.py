@@ -91,7 +91,7 @@ def remove_app() -> ResponseReturnValue:
             flash("Your authenticator app has been removed.", "success")
             return redirect(second_step_setup.address_after_change(second_step_setup.current()), 303)
     page = render_template(
-        "manage/remove_app.html", is_held=authenticator_app.is_set_up(person.id),
+        "manage/remove_app.html", is_set_up=authenticator_app.is_set_up(person.id),
         is_needed=factor_removal.is_required(person),
     )  # fmt: skip
     return page, 409 if request.method == "POST" else 200
@@ -126,7 +126,7 @@ def put_off() -> ResponseReturnValue:
 
 @bp.errorhandler(authenticator_app.SetUpExpired)
 def set_up_expired(error: authenticator_app.SetUpExpired) -> ResponseReturnValue:
-    """Show a new picture; or the Security page, where a second click finds the app set up."""
+    """Show a new QR code; or, if the first of two clicks has set the app up, the page to return to."""
     flow = second_step_setup.current()
     if authenticator_app.is_set_up(current_user.id):
         return redirect(flow.return_path, 303)

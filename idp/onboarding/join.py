@@ -148,7 +148,10 @@ def approve(join_request: JoinRequest, role: str, *, by: Membership | str) -> Ad
 
 
 def decline(join_request: JoinRequest, *, by: Membership | str) -> None:
-    """Decline the request and tell the requester, once. What owners decline goes to our staff. Raises as `approve`."""
+    """Decline the request and tell the requester, once. What owners decline goes to our staff.
+
+    Raises the errors of `approve`.
+    """
     was_declined = _decide(join_request, "declined", by) == "declined"
     log.record(events.JOIN_DECLINED, by=people.actor_id(by), estab=join_request.estab_id, subject=join_request.id)
     if was_declined:

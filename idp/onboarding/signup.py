@@ -130,7 +130,7 @@ def create(school: School, details: Details, *, browser: bytes, return_to: str |
 def correct(registration: Registration, details: Details) -> Registration:
     """Store corrected details. A new address has to be verified; the same address is not sent a second link.
 
-    Raises as `change_address`.
+    Raises the errors of `change_address`.
     """
     registration = lock_open(registration.id)
     address_changed = people.fold_email(details.email) != people.fold_email(registration.email)
@@ -224,7 +224,7 @@ def finish(
 ) -> str:
     """Complete a registration: by `register`, which returns the owner, or a request to join; returns the outcome.
 
-    `account` is that of the person, where they are signed in and continue with it. Raises as `complete`.
+    `account` is that of the person, where they are signed in and continue with it. Raises the errors of `complete`.
     """
     verified = {"email": details.email, "verified_email": details.email, "continues_in": browser or b""}
     is_claimed = claim(Registration, id=registration.id, **verified)

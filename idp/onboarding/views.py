@@ -274,7 +274,7 @@ def done(registration_id: str) -> ResponseReturnValue:
     owner = signup.owner(registration)
     return render_template(
         "onboarding/done.html", registration=registration, owner=owner, estab=signup.opened_estab(registration),
-        may_collect=first_credentials.replaceable_owner(registration, browser.digest()) is not None,
+        may_replace_password=first_credentials.replaceable_owner(registration, browser.digest()) is not None,
         is_signed_in=_is_signed_in_as(owner), return_link=origin.return_link(registration, browser.digest()),
     )  # fmt: skip
 

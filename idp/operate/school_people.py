@@ -1,4 +1,4 @@
-"""What our staff change about who acts for a school, after calling it. It always keeps an owner who can sign in."""
+"""Removals and changes of role by our staff, after they called the school. An owner who can sign in always remains."""
 
 from idp.estabs import accounts, members, people
 from idp.estabs.models import Membership
@@ -14,7 +14,7 @@ def remove(name: str, estab: str, *, by: str, note: str) -> Membership:
 
 
 def change_role(name: str, estab: str, role: str, *, by: str, note: str) -> Membership:
-    """Give the person another role at the school. Raises as `remove`."""
+    """Give the person another role at the school. Raises the errors of `remove`."""
     member = _find(name, estab)
     members.change_role(member, role, by=by, note=note)
     return member

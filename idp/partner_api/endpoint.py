@@ -17,6 +17,7 @@ from idp.xporter.models import Endpoint
 REQUESTS_PER_MINUTE: Final = 60
 """How many requests the endpoint of one school may send in a minute."""
 _PRINTABLE: Final = r"^[^\u0000-\u001f\u007f]+(?![\s\S])"
+"""`(?![\\s\\S])` is the end: in Python `$` would allow a final newline, and JSON Schema has no `\\Z`."""
 
 Word = Annotated[str, Meta(min_length=1, max_length=100, pattern=_PRINTABLE)]
 Code = Annotated[str, Meta(pattern=r"^[a-z0-9_.-]{1,60}(?![\s\S])")]

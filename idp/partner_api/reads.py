@@ -11,9 +11,9 @@ from idp.xporter import reads
 from idp.xporter.reads import MAX_ROWS, SCOPE, Total
 
 MAX_BODY_BYTES: Final = 524_288
-"""Bytes of a report: as many rows as `MAX_ROWS`."""
+"""The largest report; `MAX_ROWS` rows fit."""
 Count = Annotated[int, Meta(ge=0, le=1_000_000_000_000)]
-Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,100}(?![\s\S])")]
+Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,100}(?![\s\S])")]  # the end, as in `endpoint`
 
 
 class ReadTotal(Struct, frozen=True, kw_only=True):

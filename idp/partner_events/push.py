@@ -1,27 +1,30 @@
-"""One event pushed to a client's endpoint (RFC 8935 §2), and what its response means."""
+"""Push one event to a client's endpoint (RFC 8935 §2), and interpret the response."""
 
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final, Literal, Protocol
 
 from idp.foundation.web import fetch
 from idp.outbox.outgoing import NotSent
 from idp.partner_events.tokens import MEDIA_TYPE
 
 RETRIED_ERRORS: Final = frozenset({"invalid_key", "authentication_failed", "access_denied"})
-"""Codes of RFC 8935 §2.4 that do not blame the event: the receiver has not fetched our new key yet, or refuses us."""
-ABOUT_THE_ENDPOINT: Final = frozenset({"authentication_failed", "access_denied"})
-"""Those of `RETRIED_ERRORS` that any event would get."""
+"""Codes of RFC 8935 §2.4 that are no error of the event: the receiver has not fetched our new key, or refuses us."""
+ENDPOINT_ERRORS: Final = frozenset({"authentication_failed", "access_denied"})
+"""Those of `RETRIED_ERRORS` that the endpoint would return for every event."""
 BUSY: Final = frozenset({429, 503})
 """Statuses that ask for a pause."""
+
+
+Kind = Literal["accepted", "later", "unreachable", "refused"]
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """The outcome of one attempt."""
 
-    kind: str
+    kind: Kind
     """`accepted`; `later`, this event alone; `unreachable`, the endpoint takes nothing now; `refused`, for good."""
     reason: str = ""
     """For operators and the client's developer: one line of printable characters."""
@@ -59,7 +62,7 @@ def _refusal(body: bytes) -> Outcome:
     """What a 400 with `err` and `description` means (RFC 8935 §2.3)."""
     error, description = read_error(body)
     reason = f"the endpoint returned 400 {error or 'without a code'}" + (f": {description}" if description else "")
-    if error in ABOUT_THE_ENDPOINT:
+    if error in ENDPOINT_ERRORS:
         return _outcome("unreachable", reason)
     return _outcome("later" if error in RETRIED_ERRORS else "refused", reason)
 
@@ -79,5 +82,5 @@ def _text(value: object) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _outcome(kind: str, reason: str) -> Outcome:
-    return Outcome(kind, NotSent(reason).reason)  # reduced: it may come from a hostile server
+def _outcome(kind: Kind, reason: str) -> Outcome:
+    return Outcome(kind, NotSent(reason).reason)  # shortened and made printable: it may come from a hostile server

@@ -1,4 +1,4 @@
-"""The state of the delivery to each client; delivering events again; and an event on demand, to test the delivery.
+"""The state of delivery to each client, redelivery, and verification events that test the delivery.
 
 For operators, and for the developers of a client.
 """
@@ -97,7 +97,7 @@ def verify(client_id: str, state: str = "") -> str:
     event_id = queue.record(
         event_types.VERIFICATION.name, client_id=client.id, subject=client.id, facts=lambda _client: facts
     )
-    assert event_id is not None  # every stream has it
+    assert event_id is not None  # every stream has this type
     return event_id
 
 
@@ -125,8 +125,8 @@ def _replay(client_id: str, which: ColumnElement[bool]) -> int:
     numbers = (
         session().scalars(statement.returning(PartnerEvent.number).execution_options(synchronize_session=False)).all()
     )
-    at_once = update(EventStream).where(EventStream.client_id == client.id).values(due_at=now)
-    session().execute(at_once.execution_options(synchronize_session=False))
+    stream_due = update(EventStream).where(EventStream.client_id == client.id).values(due_at=now)
+    session().execute(stream_due.execution_options(synchronize_session=False))
     return len(numbers)
 
 
@@ -139,6 +139,7 @@ def _with_stream(client_id: str) -> Client:
 
 def _read(client: Client) -> Stream:
     def count(state: State) -> tuple[int, datetime | None]:
+        """The number of events in this state, and the time of the oldest."""
         counted = select(func.count(), func.min(PartnerEvent.created_at))
         number, oldest = session().execute(counted.where(PartnerEvent.client_id == client.id, _CONDITIONS[state])).one()
         return number, oldest

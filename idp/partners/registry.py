@@ -254,7 +254,7 @@ def change(manifest: Mapping[str, Any], *, by: str = "cli", makes_secret: bool =
 
     A secret is made, and returned, only where the client needs one and had none; none without `makes_secret`. What
     schools have agreed to is untouched: a new scope has to be asked for, a removed one is withheld from now on. A
-    client that registered itself is managed by operators from then on. Raises as `register` does, and `UnknownClient`.
+    client that registered itself is then managed by operators. Raises the errors of `register`, and `UnknownClient`.
     """
     client_id = manifest.get("client_id")
     existing = session().get(Client, client_id) if isinstance(client_id, str) and is_plausible_id(client_id) else None

@@ -52,7 +52,7 @@ def _remind_of_secrets() -> None:
 
 
 def _remind_of_initial_tokens() -> None:
-    """A token that lasts for less than twice `LEAD_TIME` is reminded of when half of its time is over."""
+    """A reminder is sent `LEAD_TIME` before the expiry, but not before half of the token's lifetime is over."""
     now = clock.now()
     enabled = select(Partner.id).where(Partner.disabled_at.is_(None))
     due = (

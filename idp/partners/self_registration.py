@@ -102,7 +102,7 @@ def current(managed: ManagedClient) -> Registered:
 def replace(managed: ManagedClient, metadata: Mapping[str, Any]) -> Registered:
     """Replace the registration by `metadata` (RFC 7592 §2.2). A secret is created only if one is needed and missing.
 
-    Raises as `register`. Nothing may have been written in this transaction.
+    Raises the errors of `register`. Nothing may have been written in this transaction.
     """
     _check_identity(managed, metadata)
     columns = _validate(managed.policy, metadata)

@@ -130,7 +130,7 @@ def change(
     """Replace what the client may have by `scopes`, within what was offered; agreement, end and pause stay.
 
     For the school's own pages, where areas are ticked and unticked. Areas that were agreed to before stay without a
-    second step. Raises as `give`, and `NothingShared`.
+    second step. Raises the errors of `give`, and `NothingShared`.
     """
     agreements.check_and_lock(estab_id, by)
     client = registry.find(client_id)

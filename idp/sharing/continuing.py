@@ -97,7 +97,7 @@ def release(school_id: int, *, by: Membership) -> School:
     """Release the sharing of the school of `by` to its successor in the register, which is returned.
 
     Doing it again changes nothing. All owners of the closing school get a mail, and those of the successor if it is
-    verified. Raises as `authority.check_and_lock`, and `NotReleasable`.
+    verified. Raises the errors of `authority.check_and_lock`, and `NotReleasable`.
     """
     authority.check_and_lock(by, Action.CONTINUE_SHARING)
     return _release(by.estab, school_id, by=by.person_id, described=by.person.described_in_mails)
@@ -111,7 +111,7 @@ def release_by_staff(closed: str, successor: str, *, by: str) -> tuple[Estab, Sc
 
 
 def take_back(school_id: int, *, by: Membership) -> School | None:
-    """Undo `release`, unless the successor has decided. Raises as `authority.check_and_lock`.
+    """Undo `release`, unless the successor has decided. Raises the errors of `authority.check_and_lock`.
 
     Returns the successor; None if there was nothing to undo.
     """
@@ -151,8 +151,8 @@ def move(
     """Continue the services in `chosen`, by client id, each with those of its optional areas that are ticked.
 
     Decided once for all: services that are left out stay with the closed school. The agreements are of the school of
-    `by`; those of the closed school end. Owners of both schools get mails. Raises as `authorise.give`, `NotFound`, and
-    `ChangedMeanwhile` where the page showed something else, or someone has decided.
+    `by`; those of the closed school end. Owners of both schools get mails. Raises the errors of `authorise.give`,
+    `NotFound`, and `ChangedMeanwhile` where the page showed something else, or someone has decided.
     """
     row = session().get(Release, release_id)
     if row is None or row.school_id != by.estab.school_id:

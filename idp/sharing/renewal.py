@@ -43,7 +43,7 @@ def renew(
     """Let the client have what it may have now for as long as if it were authorised now; a pause stays.
 
     `replaces` is the id of the agreement that the page showed, `version` that of the data sharing agreement. What the
-    client has come to ask for is not included. Every owner gets a receipt. Raises as `authorise.change`, and
+    client has come to ask for is not included. Every owner gets a receipt. Raises the errors of `authorise.change`, and
     `NothingToRenew`; `ChangedMeanwhile` also where the version on the page is no longer the client's.
     """
     agreements.check_and_lock(estab_id, by)

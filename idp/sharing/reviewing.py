@@ -34,8 +34,8 @@ def agree(
 ) -> Authorisation:  # fmt: skip
     """Agree to the review, with those of its optional areas that are ticked; end and pause stay as they are.
 
-    `replaces` is the id of the agreement on the page, `shown` the review there. Every owner gets a receipt. Raises as
-    `authorise.give`; `ChangedMeanwhile` also where the review is another by now, or none.
+    `replaces` is the id of the agreement on the page, `shown` the review there. Every owner gets a receipt. Raises the
+    errors of `authorise.give`; `ChangedMeanwhile` also where the review is another by now, or none.
     """
     client, former, review = _lock_reviewed(estab_id, client_id, replaces, shown, by)
     mis.check(by.estab, client)
@@ -59,7 +59,7 @@ def agree(
 def decline(estab_id: str, client_id: str, *, replaces: str, shown: str, by: Membership) -> Authorisation:
     """Decline the review: the agreement stays, and the school is asked again only if a request needs what it declined.
 
-    Every owner gets a mail. Raises as `agree`.
+    Every owner gets a mail. Raises the errors of `agree`.
     """
     client, agreement, review = _lock_reviewed(estab_id, client_id, replaces, shown, by)
     agreement.offered = agreement.offered | review.optional  # an answer, as if they had been left unticked

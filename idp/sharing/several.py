@@ -84,7 +84,7 @@ def give(
 
     `also` are memberships of the same person; `second_step` says whether they signed in with one. Schools are decided
     in one order, so that two reviews at once do not wait for each other. An obstacle at one does not
-    affect the others. Raises as `authorise.give` for the school of `by`, and then nothing is recorded.
+    affect the others. Raises the errors of `authorise.give` for the school of `by`, and then nothing is recorded.
     """
     authority.lock_all([by, *also])
     authorisations: dict[str, Authorisation] = {}

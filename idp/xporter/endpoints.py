@@ -178,7 +178,7 @@ def _remove(endpoint: Endpoint, *, by: str, reason: str = "") -> None:
 
 
 def remove_for_school(endpoint_id: str, *, by: Membership) -> bool:
-    """Remove the endpoint of the school of `by`, if it has this id. Raises as `authority.check_and_lock`."""
+    """Remove the endpoint of the school of `by`, if it has this id. Raises the errors of `authority.check_and_lock`."""
     endpoint = _find_locked(endpoint_id, by)
     if endpoint is not None:
         remove(endpoint, by=by)
@@ -196,7 +196,7 @@ def remove_by_staff(estab_id: str, *, by: str, reason: str) -> Endpoint:
 def request_extract(endpoint_id: str, *, by: Membership) -> bool:
     """Have the endpoint send an extract with its next report, if it is the one with this id.
 
-    Raises as `authority.check_and_lock`.
+    Raises the errors of `authority.check_and_lock`.
     """
     endpoint = _find_locked(endpoint_id, by)
     if endpoint is not None and not endpoint.is_extract_wanted:

@@ -1,4 +1,4 @@
-"""The log line of a request, as JSON, past structlog's processors: all of its fields are our own and harmless.
+"""The log line of a request, as JSON, without structlog's processors: all its fields are allowed, and hold no secret.
 
 Lines are written together, a twentieth of a second after the first of them: a thread that writes gives up the
 interpreter's lock, and waits to get it back while another thread handles a request. A process that is killed loses

@@ -44,6 +44,7 @@ class KeptForm(Base):
     owner: Mapped[str | None]
     """The person it belongs to, if known."""
     sealed: Mapped[str]
+    """The content, compressed and sealed."""
     expires_at: Mapped[datetime] = mapped_column(index=True)
 
 
@@ -100,7 +101,7 @@ def put(name: str, content: bytes, *, browser: str, owner: str | None = None) ->
             if is_within_limits:
                 connection().execute(insert(KeptForm), row)
     except SQLAlchemyError as error:  # the caller can continue without it
-        log.warning("not kept", name="form", error=type(error).__name__)
+        log.warning("browser item not stored", error=type(error).__name__)
         return False
     return is_within_limits
 

@@ -38,7 +38,7 @@ class S256Only(CodeChallenge):  # type: ignore[misc]  # Authlib has no types
         challenge = grant.request.authorization_code.code_challenge
         if challenge is None and verifier is None and not grant.client.needs_pkce:
             return
-        if challenge is None:  # RFC 9700 §4.8: a verifier without a challenge betrays a downgrade
+        if challenge is None:  # a PKCE downgrade attack (RFC 9700 §4.8.2)
             raise errors.invalid_grant("code_verifier: the authorization request had no code_challenge")
         if verifier is None:
             raise errors.invalid_grant("code_verifier: missing")

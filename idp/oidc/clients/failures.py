@@ -112,7 +112,7 @@ def write_notes(response: Response) -> Response:
         try:
             _write(notes.client_id, notes.failures)
         except SQLAlchemyError as error:  # must not make the response fail
-            log.warning("not kept", name="client event", error=type(error).__name__)
+            log.warning("client event not stored", error=type(error).__name__)
     return response
 
 

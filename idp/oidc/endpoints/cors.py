@@ -42,6 +42,7 @@ HEADERS: Final = {
     "Access-Control-Expose-Headers": "DPoP-Nonce, WWW-Authenticate",
     "Access-Control-Max-Age": "600",
 }
+"""For `ENDPOINTS`, if the origin is that of a public client."""
 
 
 def allow(response: Response) -> Response:
@@ -65,13 +66,13 @@ def _origins() -> frozenset[str]:
     if time.monotonic() - cached.read_at >= CACHE_SECONDS:
         try:
             registered = session().scalars(_PUBLIC_CLIENTS).all()
-        except SQLAlchemyError:  # the response itself already says that the database is unreachable
+        except SQLAlchemyError:  # the view's response already reports that the database is unreachable
             session().rollback()
             return cached.origins
         cached.origins = frozenset(
             _without_loopback_port(_origin(uri))
-            for uris in registered
-            for uri in uris
+            for redirect_uris in registered
+            for uri in redirect_uris
             if uri.startswith(("https://", "http://"))
         )
         cached.read_at = time.monotonic()

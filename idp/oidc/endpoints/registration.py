@@ -19,8 +19,8 @@ from idp.partners.metadata import InvalidClientMetadata, InvalidMetadata
 from idp.partners.self_registration import ManagedClient, Registered
 
 PATH: Final = "/oauth/register"
-REALM: Final = 'Bearer realm="registration"'
-"""The challenge of `WWW-Authenticate`."""
+CHALLENGE: Final = 'Bearer realm="registration"'
+"""The value of `WWW-Authenticate`; an error is appended if a token was sent."""
 INVALID_TOKEN: Final = "The token is unknown, expired, revoked or used up, or is not for this client."  # noqa: S105  an error text
 MAX_DESCRIPTION_LENGTH: Final = 1000
 """In characters."""
@@ -93,14 +93,14 @@ def _read_json_object(flask_request: FlaskRequest) -> dict[str, Any]:
     if flask_request.mimetype != "application/json":
         raise InvalidClientMetadata([("Content-Type", "must be application/json")])
     try:
-        sent = json.loads(
+        document = json.loads(
             flask_request.get_data(), parse_constant=_reject_constant, object_pairs_hook=_reject_duplicates
         )
     except (ValueError, RecursionError):
         raise InvalidClientMetadata([("registration", "must be a JSON object with each name once")]) from None
-    if not isinstance(sent, dict):
+    if not isinstance(document, dict):
         raise InvalidClientMetadata([("registration", "must be an object of names and values")])
-    return sent
+    return document
 
 
 def _reject_constant(_constant: str) -> NoReturn:
@@ -127,13 +127,13 @@ def _too_large() -> Response:
 
 
 def _unauthorised(flask_request: FlaskRequest) -> Response:
-    """A 401, without an error code if no token was sent (RFC 6750 §3.1)."""
+    """A 401, whose challenge has no error code if no token was sent (RFC 6750 §3.1)."""
     if "Authorization" not in flask_request.headers:
         response = _json(401, {"error": "invalid_token"})
-        response.headers["WWW-Authenticate"] = REALM
+        response.headers["WWW-Authenticate"] = CHALLENGE
         return response
     response = _json(401, {"error": "invalid_token", "error_description": INVALID_TOKEN})
-    response.headers["WWW-Authenticate"] = f'{REALM}, error="invalid_token"'
+    response.headers["WWW-Authenticate"] = f'{CHALLENGE}, error="invalid_token"'
     return response
 
 
