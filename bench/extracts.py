@@ -93,7 +93,7 @@ def _apply(database: Database, worker: Worker, content: bytes) -> float:
     for offset in range(0, len(content), MAX_PIECE_BYTES):
         piece = content[offset : offset + MAX_PIECE_BYTES]
         extracts.add_piece(database, ESTAB, announcement.id, offset, piece, time.time())
-    worker.work()
+    worker.apply_waiting()
     extract = extracts.find(database, ESTAB, announcement.id)
     assert extract.state == "applied", extract.problems
     return time.perf_counter() - began

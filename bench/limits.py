@@ -78,8 +78,8 @@ def prices(engine: Engine, reading: Engine) -> dict[str, float]:
 
 def limit(needs: Needs, price: dict[str, float], bare: float) -> float:
     """The lower limit in microseconds: a bare view and the operations, with statements as SQLAlchemy runs them."""
-    work: float = sum(times * price[name] for name, times in asdict(needs).items())
-    return bare + work
+    transaction: float = sum(times * price[name] for name, times in asdict(needs).items())
+    return bare + transaction
 
 
 _READ = text("SELECT times FROM bench_rows WHERE id = 1")

@@ -30,6 +30,7 @@ from idp.foundation.command import application
 from idp.foundation.errors import one_line_summary
 from idp.foundation.retention import Rule
 from idp.foundation.web import browser_store, transactions
+from idp.foundation.web.transactions import TransactionFactory
 from idp.invitations import retention as invitations
 from idp.jobs import cleaning, heartbeats, lease, retention as jobs
 from idp.keys import retention as keys
@@ -37,7 +38,6 @@ from idp.oidc import retention as oidc
 from idp.onboarding import rejected, retention as onboarding
 from idp.operate import register_changes, request_notices
 from idp.outbox import channels, deliver, retention as outbox
-from idp.outbox.deliver import Work
 from idp.partner_events import deliver as partner_events, retention as events_retention
 from idp.partners import reminders, retention as partners
 from idp.schools import retention as schools
@@ -82,107 +82,107 @@ class Job:
     name: str
     every: timedelta
     lease: timedelta
-    run: Callable[[Work], None]
+    run: Callable[[TransactionFactory], None]
 
 
-def sign_checkpoint(work: Work) -> None:
+def sign_checkpoint(transaction: TransactionFactory) -> None:
     """Sign the end of the audit chain; store it in the table, in the log, and in the file outside the database."""
-    with work():
+    with transaction():
         line = chain.checkpoint()
     if line:
         _log.info("audit checkpoint", checkpoint=line)
-        with work():
+        with transaction():
             checkpoints.export(line)
 
 
-def verify_audit(work: Work) -> None:
+def verify_audit(transaction: TransactionFactory) -> None:
     """Verify the audit chain from its start and against the newest exported checkpoint. Raises `TamperedChain`."""
-    with work():
+    with transaction():
         exported = checkpoints.exported()
-    report = chain.verify(from_start=True, external=exported, reading=work)
+    report = chain.verify(from_start=True, external=exported, transaction=transaction)
     if report.discrepancies:
         raise chain.TamperedChain(report.discrepancies)
     _log.info("audit chain verified", count=report.checked)
 
 
-def clean(work: Work) -> None:
+def clean(transaction: TransactionFactory) -> None:
     """Delete rows whose retention period has passed, and those above the maximum number."""
-    cleaning.clean(work, RETENTION)
+    cleaning.clean(transaction, RETENTION)
 
 
-def erase_personal_data(work: Work) -> None:
+def erase_personal_data(transaction: TransactionFactory) -> None:
     """Erase the personal data of accounts whose registration was rejected long ago."""
     more = True
     while more:
-        with work():
+        with transaction():
             before = clock.now() - timedelta(days=runtime.settings().retention.rejected)
             more = rejected.erase_personal_data(before) == rejected.BATCH_SIZE
 
 
-def notify_register_changes(work: Work) -> None:
+def notify_register_changes(transaction: TransactionFactory) -> None:
     """Notify the operators of changes in the school register that concern schools with an account."""
     more = True
     while more:
-        with work():
+        with transaction():
             more = register_changes.notify_operators()
 
 
-def notify_requests(work: Work) -> None:
+def notify_requests(transaction: TransactionFactory) -> None:
     """Notify the operators of new requests of partners."""
     more = True
     while more:
-        with work():
+        with transaction():
             more = request_notices.mail_due()
 
 
-def remove_unused(work: Work) -> None:
+def remove_unused(transaction: TransactionFactory) -> None:
     """Mail partners about sandbox applications and fictional schools that no one uses, and remove them later."""
     for step in (unused.mail_due, unused.remove_applications, unused.remove_schools):
         after: str | None = ""
         while after is not None:
-            with work():
+            with transaction():
                 after = step(after)
 
 
-def notify_factor_recoveries(work: Work) -> None:
+def notify_factor_recoveries(transaction: TransactionFactory) -> None:
     """Mail people who wait for the removal of a lost second factor how far that has come."""
-    with work():
+    with transaction():
         factor_recovery.notify_due()
 
 
-def remind_of_expiry(work: Work) -> None:
+def remind_of_expiry(transaction: TransactionFactory) -> None:
     """Remind people of invitations, partners of secrets and tokens, and schools of agreements, that expire soon."""
-    with work():
+    with transaction():
         person_invitations.remind_due()
-    with work():
+    with transaction():
         reminders.remind_due()
     more = True
     while more:
-        with work():
+        with transaction():
             more = expiry.remind_due()
 
 
-def mail_reviews(work: Work) -> None:
+def mail_reviews(transaction: TransactionFactory) -> None:
     """Mail owners whose school has to review its sharing: a service asks for more data, or has a new agreement."""
     more = True
     while more:
-        with work():
+        with transaction():
             more = reviewing.mail_due()
 
 
-def tell_closing(work: Work) -> None:
+def tell_closing(transaction: TransactionFactory) -> None:
     """Tell owners of schools that the register says have closed, or are about to."""
     more = True
     while more:
-        with work():
+        with transaction():
             more = closures.announce_due()
 
 
-def tell_lost_endpoints(work: Work) -> None:
+def tell_lost_endpoints(transaction: TransactionFactory) -> None:
     """Tell partners of schools' servers that have not been heard from for a day."""
     after: str | None = ""
     while after is not None:
-        with work():
+        with transaction():
             after = lost.announce_due(after)
 
 
@@ -208,7 +208,7 @@ class Loop:
 
     name: str
     interval: float
-    run_once: Callable[[Work], bool]
+    run_once: Callable[[TransactionFactory], bool]
 
 
 def _loops(app: Flask, worker_name: str, stop: Event) -> list[Loop]:
@@ -232,51 +232,51 @@ def _loops(app: Flask, worker_name: str, stop: Event) -> list[Loop]:
     ]
 
 
-def _deliver(kind: str, stop: Event, work: Work) -> bool:
-    return deliver.run_once(work, kind, stopping=stop.is_set) > 0
+def _deliver(kind: str, stop: Event, transaction: TransactionFactory) -> bool:
+    return deliver.run_once(transaction, kind, stopping=stop.is_set) > 0
 
 
-def _push_events(lane: partner_events.Lane, stop: Event, work: Work) -> bool:
-    return partner_events.run_once(work, lane, pause=partner_events.PAUSE, stopping=stop.is_set) > 0
+def _push_events(lane: partner_events.Lane, stop: Event, transaction: TransactionFactory) -> bool:
+    return partner_events.run_once(transaction, lane, pause=partner_events.PAUSE, stopping=stop.is_set) > 0
 
 
-def _seal(work: Work) -> bool:
-    with work():
+def _seal(transaction: TransactionFactory) -> bool:
+    with transaction():
         return chain.seal() > 0
 
 
-def _run_due_jobs(worker_name: str, work: Work) -> bool:
+def _run_due_jobs(worker_name: str, transaction: TransactionFactory) -> bool:
     """Record a heartbeat, and run the scheduled jobs that are due and not leased by another worker."""
-    with work():
+    with transaction():
         heartbeats.beat(worker_name)
     for job in JOBS:
         try:
-            with work():
+            with transaction():
                 is_leased = lease.take(job.name, worker=worker_name, lease=job.lease)
             if is_leased:
-                _run_job(job, worker_name, work)
+                _run_job(job, worker_name, transaction)
         except Exception as error:  # noqa: BLE001  one job with a bad row must not prevent the others
             _log_failure(job.name, error)
     return False
 
 
-def _run_job(job: Job, worker_name: str, work: Work) -> None:
+def _run_job(job: Job, worker_name: str, transaction: TransactionFactory) -> None:
     fault = None
     try:
-        job.run(work)
+        job.run(transaction)
     except Exception as error:  # noqa: BLE001  logged, and stored for `idp doctor`
         _log_failure(job.name, error)
         fault = one_line_summary(error)
-    with work():
+    with transaction():
         lease.finish(job.name, worker=worker_name, every=job.every, fault=fault)
 
 
-def _run_until_stopped(loop: Loop, work: Work, stop: Event) -> None:
+def _run_until_stopped(loop: Loop, transaction: TransactionFactory, stop: Event) -> None:
     """Repeat the loop until `stop` is set; the wait grows with each consecutive exception."""
     failures = 0
     while not stop.is_set():
         try:
-            wait = 0.0 if loop.run_once(work) else loop.interval
+            wait = 0.0 if loop.run_once(transaction) else loop.interval
         except Exception as error:  # noqa: BLE001  the next attempt may succeed
             _log_failure(loop.name, error)
             wait = min(loop.interval + 2.0**failures, MAX_RETRY_SECONDS)
@@ -297,9 +297,9 @@ def _log_failure(name: str, error: Exception) -> None:
 
 def start(app: Flask, stop: Event) -> Callable[[], None]:
     """Start the threads, which work until `stop` is set; returns a function that waits until they have finished."""
-    worker_name, work = heartbeats.new_name(), partial(transactions.transaction, app)
+    worker_name, transaction = heartbeats.new_name(), partial(transactions.transaction, app)
     threads = [
-        Thread(target=_run_until_stopped, args=(loop, work, stop), name=loop.name, daemon=True)
+        Thread(target=_run_until_stopped, args=(loop, transaction, stop), name=loop.name, daemon=True)
         for loop in _loops(app, worker_name, stop)
     ]
     for thread in threads:
@@ -307,7 +307,7 @@ def start(app: Flask, stop: Event) -> Callable[[], None]:
     _log.info("worker started", name=worker_name)
 
     def remove_heartbeat() -> None:
-        with suppress(SQLAlchemyError), work():
+        with suppress(SQLAlchemyError), transaction():
             heartbeats.stop(worker_name)
 
     def finish() -> None:
@@ -347,9 +347,9 @@ def worker(context: click.Context, *, once: bool) -> None:
 
 
 def _once(app: Flask) -> None:
-    worker_name, work, never = heartbeats.new_name(), partial(transactions.transaction, app), Event()
+    worker_name, transaction, never = heartbeats.new_name(), partial(transactions.transaction, app), Event()
     for loop in _loops(app, worker_name, never):
-        while loop.run_once(work):
+        while loop.run_once(transaction):
             pass
-    with work():
+    with transaction():
         heartbeats.stop(worker_name)

@@ -16,7 +16,7 @@ from idp.foundation import runtime
 from idp.onboarding import review
 from idp.schools import search
 from idp.schools.models import School
-from tests.conftest import Work
+from tests.conftest import TransactionFactory
 from tests.factories import PASSWORD
 from tests.mail import Letter, Outbox
 
@@ -59,14 +59,14 @@ class Partner:
 class Operator:
     """One of our staff, who checks new schools and decides, by the functions that the `idp` command calls."""
 
-    work: Work
+    transaction: TransactionFactory
 
     def verifies(self, estab_id: str) -> None:
-        with self.work():
+        with self.transaction():
             review.verify(estab_id, by="cli")
 
     def changes_state(self, estab_id: str, state: str) -> None:
-        with self.work():
+        with self.transaction():
             accounts.change_state(accounts.find(estab_id), state, by="cli", reason="as the test says")
 
 

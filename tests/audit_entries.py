@@ -9,7 +9,7 @@ from idp.foundation.database import session
 
 
 def recorded(event: str) -> list[tuple[str, str | None, str | None, str | None, dict[str, Any], dict[str, Any] | None]]:
-    """The entries of an event, oldest first: by, estab, client, subject, facts, details. Call it inside `work()`."""
+    """The entries of an event, oldest first: by, estab, client, subject, facts, details. Call it in a transaction."""
     session().flush()
     statement = select(Entry, Details.said).outerjoin(Details, Details.entry_id == Entry.id).where(Entry.event == event)
     return [

@@ -31,7 +31,7 @@ from idp.foundation import clock as clocks, database, runtime
 from idp.foundation.fastpath import compact_jws, response_cache
 from idp.foundation.load_settings import load
 from idp.foundation.settings import Settings
-from idp.foundation.web.transactions import transaction
+from idp.foundation.web import transactions
 from idp.oidc import authorization_server
 from idp.partners import registry
 from tests import everything
@@ -45,7 +45,7 @@ examples.load_profile("suite")  # the same examples each time, however slow the 
 
 MONDAY = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 
-Work = Callable[[], AbstractContextManager[Session]]
+TransactionFactory = Callable[[], AbstractContextManager[Session]]
 
 
 def pytest_collection() -> None:
@@ -145,12 +145,12 @@ def change_ports(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Callable[..., N
 
 
 @pytest.fixture
-def work(app: Flask) -> Work:
-    """`with work() as session:` is a database session in a transaction, as each request has one (a unit of work)."""
+def transaction(app: Flask) -> TransactionFactory:
+    """`with transaction() as session:` is a database session in a transaction, as each request has one."""
 
     @contextmanager
     def open_transaction() -> Iterator[Session]:
-        with transaction(app):
+        with transactions.transaction(app):
             yield database.session()
 
     return open_transaction
@@ -193,13 +193,13 @@ def clock() -> Iterator[Any]:
 
 
 @pytest.fixture
-def outbox(work: Work) -> Outbox:
+def outbox(transaction: TransactionFactory) -> Outbox:
     """The messages that the product has queued."""
-    return Outbox(work)
+    return Outbox(transaction)
 
 
 @pytest.fixture
-def run_concurrently(work: Work) -> Callable[..., list[Any]]:
+def run_concurrently(transaction: TransactionFactory) -> Callable[..., list[Any]]:
     """`run_concurrently(8, job)` runs `job` in eight threads, each in its own transaction; exceptions are outcomes."""
 
     def run(times: int, job: Callable[[], Any]) -> list[Any]:
@@ -208,7 +208,7 @@ def run_concurrently(work: Work) -> Callable[..., list[Any]]:
         def run_job() -> None:
             ready.wait(60)
             try:
-                with work():
+                with transaction():
                     outcome = job()
             except Exception as error:  # noqa: BLE001  it is the outcome
                 outcome = error
@@ -225,7 +225,7 @@ def run_concurrently(work: Work) -> Callable[..., list[Any]]:
 
 
 @pytest.fixture
-def run_overlapping(work: Work) -> Callable[..., Any]:
+def run_overlapping(transaction: TransactionFactory) -> Callable[..., Any]:
     """`run_overlapping(first, second)` runs two transactions, of which the second begins before the first commits.
 
     It returns the outcome of `second`; an exception is its outcome. On PostgreSQL, `second` starts after `first` has
@@ -240,14 +240,14 @@ def run_overlapping(work: Work) -> Callable[..., Any]:
 
         def run_second() -> None:
             try:
-                with work():
+                with transaction():
                     outcome = second()
             except Exception as error:  # noqa: BLE001  it is the outcome
                 outcome = error
             outcomes.append(outcome)
 
         thread = threading.Thread(target=run_second)
-        with work() as session:
+        with transaction() as session:
             first()
             session.flush()
             thread.start()

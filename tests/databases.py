@@ -17,7 +17,7 @@ from sqlalchemy import insert, select
 from idp import migrations
 from idp.foundation import clock, database
 from idp.foundation.database import db
-from idp.foundation.web.transactions import transaction
+from idp.foundation.web import transactions
 from idp.keys import ring
 
 DATABASE_SETTINGS = {"pool_size": 50, "busy_timeout": 60}
@@ -43,7 +43,10 @@ class Databases(ABC):
             db.metadata.create_all(connection)
             connection.exec_driver_sql("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)")
             connection.exec_driver_sql(f"INSERT INTO alembic_version VALUES ('{migrations.head()}')")
-        with clock.fixed(LONG_AGO), transaction(app):  # so that the keys sign already at any time that a test sets
+        with (
+            clock.fixed(LONG_AGO),
+            transactions.transaction(app),
+        ):  # so that the keys sign already at any time that a test sets
             ring.ensure()
         self.remember(app)
 
@@ -107,7 +110,7 @@ class PostgresqlDatabases(Databases):
     def restore(self, app: Flask) -> None:
         tables = db.metadata.sorted_tables
         delete_all = "; ".join(f'DELETE FROM "{table.name}"' for table in tables)
-        with transaction(app):
+        with transactions.transaction(app):
             connection = database.connection()  # a kept one: the engine would make a new one for each test
             connection.exec_driver_sql("SET LOCAL session_replication_role = replica")  # the audit log refuses
             # TRUNCATE is slow for a few rows, but leaves no dead rows behind, of which a register has thousands.

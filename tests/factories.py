@@ -1,4 +1,4 @@
-"""Functions that insert rows with valid defaults; keyword arguments override columns. Call them inside `work()`."""
+"""Functions that insert rows with valid defaults; keyword arguments override columns. Call them in a transaction."""
 
 from datetime import date, datetime
 from itertools import count

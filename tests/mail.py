@@ -49,21 +49,21 @@ def path_of(link: str) -> str:
     return "/" + link.split("/", 3)[3]
 
 
-def counts(work: Callable[[], AbstractContextManager[Session]], *, leave_out: str = "") -> Counter[str]:
+def counts(transaction: Callable[[], AbstractContextManager[Session]], *, leave_out: str = "") -> Counter[str]:
     """How many messages were queued for each template, with discarded ones, but without the template `leave_out`."""
-    with work() as session:
+    with transaction() as session:
         return Counter(row.name for row in session.scalars(select(Message)) if row.name != leave_out)
 
 
 class Outbox:
     """The messages that wait to be sent."""
 
-    def __init__(self, work: Callable[[], AbstractContextManager[Session]]) -> None:
-        self._work = work
+    def __init__(self, transaction: Callable[[], AbstractContextManager[Session]]) -> None:
+        self._transaction = transaction
 
     def all(self, name: str | None = None) -> list[Letter]:
         """Oldest first; those written from the template `name`, or all."""
-        with self._work() as session:
+        with self._transaction() as session:
             rows = session.scalars(select(Message).order_by(Message.created_at, Message.id)).all()
             mails = []
             for row in rows:

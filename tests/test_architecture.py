@@ -140,7 +140,7 @@ REMOVED_NAMES = {
     "UNTOLD", "_UNTOLD", "untold", "Untrusted", "urn_of", "UselessExtract", "USUAL", "USUAL_RECORDS", "_VISIBLE",
     "void", "WAIT", "_waits", "WANTED", "was_and_is", "way_on", "WayOn", "WHOLE", "WHY", "why", "_why_not_again",
     "why_not_own", "WHYS", "_widespread", "wish", "WISHES", "with_an_agreement", "_WITHHELD", "_WITHIN",
-    "without_factor", "without_token", "working", "write_and_think_better_of_it", "WRONG",
+    "without_factor", "without_token", "work", "Work", "working", "write_and_think_better_of_it", "WRONG",
     "accept_proof", "areas_ticked", "authorization_address", "carries_on_here", "count_try", "EmailProof",
     "erase_rejected", "ESTAB_REDUCED", "go_on_here", "goes_to_set_up", "JoinDecision", "NewAddress", "NewNumber",
     "NewPerson", "old_address_views", "OldAddress", "proved_in", "proves_the_address", "ResetName", "send_proof",

@@ -34,9 +34,9 @@ def report(app, monkeypatch, clock):
 
 
 @pytest.fixture
-def queued_message(work, clock):
+def queued_message(transaction, clock):
     """A message that was queued an hour ago."""
-    with work():
+    with transaction():
         post.sms("mobile_code", to="+447700900123", code="123456", minutes=10)
     clock.move(timedelta(hours=1))
 
@@ -45,8 +45,8 @@ def findings_about(lines, what):
     return [line for line in lines if f"  {what}: " in line]
 
 
-def test_a_message_that_is_held_until_later_does_not_wait_long(report, work, clock):
-    with work():
+def test_a_message_that_is_held_until_later_does_not_wait_long(report, transaction, clock):
+    with transaction():
         post.email(
             "new_devices", to="jo@oakhill.example", held_until=clocks.now() + timedelta(hours=1), deduplicate_as="jo",
             name=None, count=3, at="today", browser="A browser",
@@ -57,12 +57,12 @@ def test_a_message_that_is_held_until_later_does_not_wait_long(report, work, clo
     assert "messages wait untried" in findings_about(report(), "outbox")[0]
 
 
-def test_a_stopped_worker_is_distinguished_from_a_partner_that_does_not_respond(report, queued_message, work):
+def test_a_stopped_worker_is_distinguished_from_a_partner_that_does_not_respond(report, queued_message, transaction):
     (line,) = findings_about(report(), "outbox")
     assert "messages wait untried" in line
     assert "run it as a service: idp worker" in line
 
-    with work() as session:
+    with transaction() as session:
         heartbeats.beat("a:1:b")
         dead = {"kind": "event", "attempts": 7, "recipient": "https://dead.example/hook?x=1", "client": "assembly"}
         session.execute(update(Message).values(last_error="could not connect", **dead))
@@ -76,21 +76,21 @@ def test_a_stopped_worker_is_distinguished_from_a_partner_that_does_not_respond(
     assert "idp worker" not in line
 
 
-def test_a_worker_that_is_late_is_not_reported_as_stopped(report, queued_message, work):
-    with work():
+def test_a_worker_that_is_late_is_not_reported_as_stopped(report, queued_message, transaction):
+    with transaction():
         heartbeats.beat("a:1:b")
     (line,) = findings_about(report(), "outbox")
     assert "it is behind" in line
 
 
-def test_a_worker_that_died_is_reported_as_a_fault(report, work):
-    with work() as session:
+def test_a_worker_that_died_is_reported_as_a_fault(report, transaction):
+    with transaction() as session:
         session.add(Heartbeat(worker="a:1:b", started_at=clocks.now(), beat_at=clocks.now() - timedelta(hours=1)))
     assert findings_about(report(), "worker")[0].startswith("FAULT")
 
 
-def test_no_statement_of_the_database_is_shown(report, work):
-    with work() as session:
+def test_no_statement_of_the_database_is_shown(report, transaction):
+    with transaction() as session:
         session.add(
             Job(
                 name="cleaning",
@@ -108,15 +108,15 @@ def test_no_statement_of_the_database_is_shown(report, work):
         assert word not in output
 
 
-def test_the_error_of_a_job_is_stored_without_its_statement(app, work, clock):
-    def fails(_work):
+def test_the_error_of_a_job_is_stored_without_its_statement(app, transaction, clock):
+    def fails(_transaction):
         raise OperationalError("SELECT secret FROM outbox", {}, Exception("the disk is full\nDETAIL: a row"))
 
     job = worker.Job("test", timedelta(hours=1), timedelta(hours=1), fails)
-    with work():
+    with transaction():
         assert lease.take("test", worker="me", lease=job.lease)
-    worker._run_job(job, "me", work)
-    with work() as session:
+    worker._run_job(job, "me", transaction)
+    with transaction() as session:
         assert session.get_one(Job, "test").fault == "Exception: the disk is full"
 
 
@@ -151,13 +151,13 @@ def test_a_file_of_breached_passwords_that_is_missing_or_wrong_is_reported(repor
     assert line.startswith("ok")
 
 
-def test_text_messages_that_do_not_reach_the_telephone_are_reported(report, work, clock, change_settings):
+def test_text_messages_that_do_not_reach_the_telephone_are_reported(report, transaction, clock, change_settings):
     assert findings_about(report(), "text messages") == []  # the mailbox has no receipts
     change_settings(sms={"channel": "http"})
     (line,) = findings_about(report(), "text messages")
     assert "delivery receipts are off" in line
     change_settings(sms={"channel": "http", "receipt_token": SecretStr("x" * 24)})
-    with work() as session:
+    with transaction() as session:
         messages = [post.sms("mobile_code", to="+447700900123", code="123456", minutes=10) for _ in range(3)]
         session.execute(update(Message).values(sent_at=clock.now(), attempts=1))
         discarded = post.sms("mobile_code", to="+447700900000", code="123456", minutes=10)
@@ -167,23 +167,23 @@ def test_text_messages_that_do_not_reach_the_telephone_are_reported(report, work
     assert line.startswith("WARNING")
     assert "none of 3 since yesterday has a delivery receipt; the provider must be able to reach http" in line
 
-    with work():
+    with transaction():
         receipts.record(Receipt(messages[0], "delivered"))
     (line,) = findings_about(report(), "text messages")
     assert line.startswith("ok")
     assert "1 of 3" in line
 
-    with work():
+    with transaction():
         receipts.record(Receipt(messages[1], "failed", "no such number"))
     (line,) = findings_about(report(), "text messages")
     assert line.startswith("WARNING")
     assert "1 of 3 since yesterday did not reach the phone" in line
 
 
-def test_many_locked_accounts_are_reported(report, work, clock):
+def test_many_locked_accounts_are_reported(report, transaction, clock):
     assert findings_about(report(), "locks")[0].startswith("ok")
     until = clock.now() + timedelta(minutes=1)
-    with work() as session:
+    with transaction() as session:
         for number in range(10):
             key = guesses.key("name", f"guessed-{number}")
             session.add(Guesses(key=key, count=10, locked_until=until, expires_at=until))

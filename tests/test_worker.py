@@ -7,7 +7,6 @@ import sys
 import threading
 import time
 from datetime import timedelta
-from functools import partial
 from importlib import import_module
 from typing import cast, get_args
 
@@ -23,7 +22,6 @@ from idp.foundation import clock as clocks, retention
 from idp.foundation.database import db
 from idp.foundation.retention import DeleteAfter, KeepAll
 from idp.foundation.setting_types import ROOT
-from idp.foundation.web import transactions
 from idp.jobs import cleaning, heartbeats, lease
 from idp.jobs.models import Heartbeat, Job
 from idp.oidc.models import Code, Revoked, Seen
@@ -37,13 +35,13 @@ TIMEOUT_SECONDS = 120
 
 
 @pytest.fixture
-def eventually(work):
+def eventually(transaction):
     """`eventually(condition)` waits until it is true, checking it in a new transaction each time."""
 
     def wait_until(condition):
         deadline = time.monotonic() + TIMEOUT_SECONDS
         while time.monotonic() < deadline:
-            with work() as session:
+            with transaction() as session:
                 if response := condition(session):
                     return response
             time.sleep(0.02)
@@ -74,12 +72,6 @@ def start_worker(app, short_intervals):
         finish()
 
 
-@pytest.fixture
-def open_transaction(app):
-    """The function by which jobs open transactions."""
-    return partial(transactions.transaction, app)
-
-
 def a_message(**overrides):
     return post.sms("mobile_code", to="+447700900123", code="123456", **overrides)
 
@@ -88,8 +80,8 @@ def a_seen(age):
     return Seen(digest=os.urandom(8), expires_at=clocks.now() - age)
 
 
-def test_it_delivers_seals_signs_cleans_and_sends_a_heartbeat(start_worker, work, eventually):
-    with work() as session:
+def test_it_delivers_seals_signs_cleans_and_sends_a_heartbeat(start_worker, transaction, eventually):
+    with transaction() as session:
         sent = a_message()
         log.record("estab.registered", by="adm_jo")
         session.add(a_seen(timedelta(days=2)))
@@ -98,28 +90,28 @@ def test_it_delivers_seals_signs_cleans_and_sends_a_heartbeat(start_worker, work
     eventually(lambda session: not session.scalar(select(func.count()).where(Entry.position.is_(None))))
     eventually(lambda session: session.scalar(select(func.count()).select_from(Seen)) == 0)
     eventually(lambda session: heartbeats.last_beat())
-    with work():
+    with transaction():
         assert chain.verify(from_start=True).discrepancies == []
 
 
-def test_stopping_removes_its_heartbeat(app, short_intervals, work, eventually):
+def test_stopping_removes_its_heartbeat(app, short_intervals, transaction, eventually):
     stop = threading.Event()
     finish = worker.start(app, stop)
     eventually(lambda session: heartbeats.last_beat())
     stop.set()
     finish()
-    with work():
+    with transaction():
         assert heartbeats.last_beat() is None
     assert not [thread for thread in threading.enumerate() if thread.name in {"email", "sms", "audit", "jobs"}]
 
 
-def test_a_job_that_fails_is_logged_and_does_not_prevent_the_others(start_worker, work, eventually, monkeypatch):
-    def fail(work):
+def test_a_job_that_fails_is_logged_and_does_not_prevent_the_others(start_worker, transaction, eventually, monkeypatch):
+    def fail(transaction):
         raise ZeroDivisionError("oops")
 
     jobs = (worker.Job("broken", timedelta(hours=1), timedelta(minutes=1), fail), *worker.JOBS)
     monkeypatch.setattr(worker, "JOBS", jobs)
-    with work() as session:
+    with transaction() as session:
         session.add(a_seen(timedelta(days=2)))
     start_worker()
     broken = eventually(lambda session: session.scalar(select(Job).where(Job.name == "broken", Job.fault.is_not(None))))
@@ -128,12 +120,12 @@ def test_a_job_that_fails_is_logged_and_does_not_prevent_the_others(start_worker
 
 
 @pytest.mark.parametrize("fault", [OperationalError("SELECT 1", {}, Exception("the database is away")), KeyError("x")])
-def test_a_loop_survives_any_exception_and_continues(app, open_transaction, monkeypatch, fault):
+def test_a_loop_survives_any_exception_and_continues(app, transaction, monkeypatch, fault):
     monkeypatch.setattr(worker, "MAX_RETRY_SECONDS", 0.01)
     stop = threading.Event()
     turns: list[None] = []
 
-    def turn(_work):
+    def turn(_transaction):
         turns.append(None)
         if len(turns) < 5:
             raise fault
@@ -141,27 +133,29 @@ def test_a_loop_survives_any_exception_and_continues(app, open_transaction, monk
             stop.set()
         return False
 
-    worker._run_until_stopped(worker.Loop("loop", 0.001, turn), open_transaction, stop)
+    worker._run_until_stopped(worker.Loop("loop", 0.001, turn), transaction, stop)
     assert len(turns) == 8
 
 
-def test_the_wait_after_exceptions_grows_to_a_maximum(open_transaction, monkeypatch):
+def test_the_wait_after_exceptions_grows_to_a_maximum(transaction, monkeypatch):
     stop = threading.Event()
     waits: list[float] = []
     monkeypatch.setattr(stop, "wait", waits.append)
 
-    def turn(_work):
+    def turn(_transaction):
         if len(waits) == 9:
             stop.set()
         raise OperationalError("SELECT 1", {}, Exception("away"))
 
-    worker._run_until_stopped(worker.Loop("loop", 0.5, turn), open_transaction, stop)
+    worker._run_until_stopped(worker.Loop("loop", 0.5, turn), transaction, stop)
     assert waits == sorted(waits)
     assert waits[0] < 2
     assert waits[-1] == worker.MAX_RETRY_SECONDS
 
 
-def test_it_survives_an_unreachable_database_and_delivers_afterwards(start_worker, work, eventually, app, monkeypatch):
+def test_it_survives_an_unreachable_database_and_delivers_afterwards(
+    start_worker, transaction, eventually, app, monkeypatch
+):
     """Every connection fails, existing and new ones."""
     with app.app_context():
         engine = db.engine
@@ -175,7 +169,7 @@ def test_it_survives_an_unreachable_database_and_delivers_afterwards(start_worke
             raise OperationalError("connect", {}, Exception("connection refused"))
         return connect(*args)
 
-    with work():
+    with transaction():
         sent = a_message()
     engine.dispose()
     monkeypatch.setattr(engine.pool, "_creator", refuse)
@@ -188,17 +182,17 @@ def test_it_survives_an_unreachable_database_and_delivers_afterwards(start_worke
 
 
 class TestCheckpoint:
-    def test_it_is_stored_and_logged(self, work, open_transaction, caplog):
+    def test_it_is_stored_and_logged(self, transaction, caplog):
         caplog.set_level("INFO")
-        with work():
+        with transaction():
             chain.seal()
-        worker.sign_checkpoint(open_transaction)
-        with work() as session:
+        worker.sign_checkpoint(transaction)
+        with transaction() as session:
             line = checkpoints.line(session.scalars(select(Checkpoint)).one())
         assert line in caplog.text
 
-    def test_a_tampered_chain_is_logged_as_an_error_and_not_signed(self, work, open_transaction, caplog):
-        with work() as session:
+    def test_a_tampered_chain_is_logged_as_an_error_and_not_signed(self, transaction, caplog):
+        with transaction() as session:
             chain.seal()
             for name in ("audit_entries_only_sealed",):
                 if session.get_bind().dialect.name == "postgresql":
@@ -207,100 +201,96 @@ class TestCheckpoint:
                     session.execute(text(f"DROP TRIGGER {name}"))
             session.execute(text("UPDATE audit_entries SET actor = 'adm_other' WHERE position = 1"))
         job = next(job for job in worker.JOBS if job.run is worker.sign_checkpoint)
-        with work():
+        with transaction():
             lease.take(job.name, worker="me", lease=job.lease)
-        worker._run_job(job, "me", open_transaction)
-        with work() as session:
+        worker._run_job(job, "me", transaction)
+        with transaction() as session:
             assert session.scalars(select(Checkpoint)).all() == []
             assert "Tampered" in str(lease.listing()[0].fault)
         assert "position 1" in caplog.text
 
 
 class TestCleaning:
-    def test_what_was_revoked_is_kept_for_a_day_after_it_expired(self, work, open_transaction, clock):
-        with work() as session:
+    def test_what_was_revoked_is_kept_for_a_day_after_it_expired(self, transaction, clock):
+        with transaction() as session:
             kept, gone = (Revoked(name=f"{hours}", at=clocks.now(), expires_at=clocks.now() - timedelta(hours=hours))
                           for hours in (23, 25))  # fmt: skip
             session.add_all([kept, gone])
-        worker.clean(open_transaction)
-        with work() as session:
+        worker.clean(transaction)
+        with transaction() as session:
             assert session.scalars(select(Revoked.name)).all() == ["23"]
 
-    def test_the_id_of_a_proof_goes_when_the_proof_itself_is_too_old(self, work, open_transaction, clock):
-        with work() as session:
+    def test_the_id_of_a_proof_goes_when_the_proof_itself_is_too_old(self, transaction, clock):
+        with transaction() as session:
             kept, gone = a_seen(timedelta(seconds=-1)), a_seen(timedelta(seconds=1))
             session.add_all([kept, gone])
-        worker.clean(open_transaction)
-        with work() as session:
+        worker.clean(transaction)
+        with transaction() as session:
             assert session.scalars(select(Seen.digest)).all() == [kept.digest]
 
-    def test_registrations_never_verified_go_with_their_proofs_and_the_others_stay(self, work, open_transaction, clock):
-        with work() as session:
+    def test_registrations_never_verified_go_with_their_proofs_and_the_others_stay(self, transaction, clock):
+        with transaction() as session:
             school = a_school()
             for name, used in (("left", None), ("done", clocks.now())):
                 session.add(a_registration(name, school, used_at=used))
                 session.flush()
                 session.add(a_proof(name))
         clock.move(timedelta(days=8, hours=1))
-        worker.clean(open_transaction)
-        with work() as session:
+        worker.clean(transaction)
+        with transaction() as session:
             assert session.scalars(select(Registration.id)).all() == ["done"]
             assert session.scalars(select(EmailVerification.registration_id)).all() == []
 
-    def test_what_people_typed_to_register_or_to_join_goes_ninety_days_after_it_is_needed(
-        self, work, open_transaction, clock
-    ):
-        with work() as session:
+    def test_what_people_typed_to_register_or_to_join_goes_ninety_days_after_it_is_needed(self, transaction, clock):
+        with transaction() as session:
             estab = an_estab()
             for outcome in ("registered", "joining"):
                 session.add(a_registration(outcome, estab.school, used_at=clocks.now(), outcome=outcome))
             session.flush()
             session.add(a_join_request(estab, "joining", expires_at=clocks.now() + timedelta(days=14)))
         clock.move(timedelta(days=96))
-        worker.clean(open_transaction)
-        with work() as session:
+        worker.clean(transaction)
+        with transaction() as session:
             assert set(session.scalars(select(Registration.id))) == {"registered", "joining"}
         clock.move(timedelta(days=2))
-        worker.clean(open_transaction)
-        with work() as session:
+        worker.clean(transaction)
+        with transaction() as session:
             assert session.scalars(select(Registration.id)).all() == ["joining"]  # the request names its person
         clock.move(timedelta(days=7))
-        worker.clean(open_transaction)
-        with work() as session:
+        worker.clean(transaction)
+        with transaction() as session:
             assert session.scalars(select(JoinRequest)).all() == []
             assert session.scalars(select(Registration)).all() == []
 
-    def test_sent_messages_go_after_thirty_days_and_failed_ones_after_ninety(self, work, open_transaction, clock):
-        with work() as session:
+    def test_sent_messages_go_after_thirty_days_and_failed_ones_after_ninety(self, transaction, clock):
+        with transaction() as session:
             sent, failed, waiting = (session.get(Message, a_message()) for _ in range(3))
             sent.sent_at = failed.failed_at = clocks.now()
         clock.move(timedelta(days=31))
-        worker.clean(open_transaction)
-        with work() as session:
+        worker.clean(transaction)
+        with transaction() as session:
             assert set(session.scalars(select(Message.id))) == {failed.id, waiting.id}
         clock.move(timedelta(days=60))
-        worker.clean(open_transaction)
-        with work() as session:
+        worker.clean(transaction)
+        with transaction() as session:
             assert set(session.scalars(select(Message.id))) == {waiting.id}
 
-    def test_a_table_that_cannot_be_cleaned_does_not_prevent_cleaning_the_others(
-        self, work, open_transaction, clock, monkeypatch
-    ):
+    def test_a_table_that_cannot_be_cleaned_does_not_prevent_cleaning_the_others(self, transaction, clock, monkeypatch):
         broken = DeleteAfter(Code.expires_at, "expired", literal_column("nonsense", Boolean))
         monkeypatch.setattr(worker, "RETENTION", (broken, *worker.RETENTION))
-        with work() as session:
+        with transaction() as session:
             session.add(a_seen(timedelta(days=2)))
-        worker.clean(open_transaction)
-        with work() as session:
+        worker.clean(transaction)
+        with transaction() as session:
             assert session.scalars(select(Seen)).all() == []
 
-    def test_one_round_deletes_everything_that_is_due(self, work, open_transaction, clock, monkeypatch):
+    def test_one_round_deletes_everything_that_is_due(self, transaction, clock, monkeypatch):
         monkeypatch.setattr(cleaning, "BATCH_SIZE", 3)
         monkeypatch.setattr(cleaning, "PAUSE_SECONDS", 0)
-        with work() as session:
+        with transaction() as session:
             session.add_all([a_seen(timedelta(days=2)) for _ in range(10)])
-        worker.clean(open_transaction)
-        with work() as session:
+        worker.clean(transaction)
+        with transaction() as session:
             assert session.scalars(select(Seen)).all() == []
 
     def test_every_column_rows_are_cleaned_by_has_an_index(self):
@@ -376,19 +366,19 @@ def test_it_stops_even_if_the_database_does_not_respond(app, monkeypatch):
 
 
 class TestCommand:
-    def test_once_runs_due_jobs_and_stops(self, app, work):
-        with work() as session:
+    def test_once_runs_due_jobs_and_stops(self, app, transaction):
+        with transaction() as session:
             sent = a_message()
             log.record("estab.registered", by="adm_jo")
         result = CliRunner().invoke(worker.worker, ["--once"], obj=lambda: app)
         assert result.exit_code == 0, result.output
-        with work() as session:
+        with transaction() as session:
             assert session.get(Message, sent).sent_at
             assert session.scalar(select(func.count()).where(Entry.position.is_(None))) == 0
             assert session.scalars(select(Heartbeat)).all() == []
 
     @pytest.mark.parametrize("signal_number", [signal.SIGTERM, signal.SIGINT])
-    def test_a_signal_stops_it_cleanly(self, app, work, eventually, settings, signal_number):
+    def test_a_signal_stops_it_cleanly(self, app, transaction, eventually, settings, signal_number):
         process = subprocess.Popen(
             [sys.executable, "-m", "idp.cli", "worker"],
             cwd=ROOT,
@@ -402,7 +392,7 @@ class TestCommand:
             text=True,
         )
         try:
-            with work():
+            with transaction():
                 sent = a_message()
             eventually(lambda session: session.get(Message, sent).sent_at)
             eventually(lambda session: heartbeats.last_beat())
@@ -412,5 +402,5 @@ class TestCommand:
             process.kill()
             process.wait()
         assert process.returncode == 0, output
-        with work():
+        with transaction():
             assert heartbeats.last_beat() is None

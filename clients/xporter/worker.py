@@ -57,7 +57,7 @@ class Worker:
         """An extract has arrived."""
         self._wake.set()
 
-    def work(self) -> int:
+    def apply_waiting(self) -> int:
         """Check and apply the extracts that wait now, each at most once; returns how many there were."""
         number, began = 0, self._now()
         while not self._stop.is_set():
@@ -117,7 +117,7 @@ class Worker:
     def _run(self) -> None:
         self._log_errors("release extracts", lambda: extracts.release_all(self._database))
         while not self._stop.is_set():
-            self._log_errors("check extracts", self.work)
+            self._log_errors("check extracts", self.apply_waiting)
             if time.monotonic() - self._cleaned_at > RETENTION_SECONDS:
                 self._cleaned_at = time.monotonic()
                 self._log_errors(

@@ -12,8 +12,8 @@ checkpoint, and only before the first keyed link; `seal` signs a checkpoint wher
 
 import hashlib
 import hmac
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, Literal, NamedTuple, cast
@@ -27,6 +27,7 @@ from idp.audit.models import Checkpoint, Details, Entry
 from idp.foundation import crypto, dates, runtime
 from idp.foundation.database import connection, session
 from idp.foundation.queries import Query
+from idp.foundation.web.transactions import TransactionFactory
 
 FIRST_LINK: Final = bytes(32)
 """The link before the first entry."""
@@ -180,17 +181,17 @@ def link(before: bytes, position: int, row: EntryRow, key: bytes | None) -> byte
 
 def verify(
     *, from_start: bool = False, external: Iterable[Checkpoint] = (), unkeyed_to: int = 0,
-    reading: Callable[[], AbstractContextManager[Any]] = nullcontext,
+    transaction: TransactionFactory = nullcontext,
 ) -> Report:  # fmt: skip
     """Verify the chain from the newest checkpoint, or from its start, and report every difference.
 
     `external` are checkpoints kept elsewhere (`checkpoints.parsed`): the walk begins no later than the oldest of
-    them, and a chain that was cut off and signed again contradicts them. Each page of entries is read in a `reading`
-    of its own: a long walk in one transaction would keep SQLite's writers waiting. Unkeyed links are good as far as
-    the newest checkpoint, or `unkeyed_to`, the position that is about to be signed.
+    them, and a chain that was cut off and signed again contradicts them. Each page of entries is read
+    in a `transaction` of its own: a long walk in one would keep SQLite's writers waiting. Unkeyed links are good as
+    far as the newest checkpoint, or `unkeyed_to`, the position that is about to be signed.
     """
     external_checkpoints = list(external)
-    with reading():
+    with transaction():
         keys = tuple(_keys())
         stored, forged = checkpoints.stored(all_of_them=from_start or bool(external_checkpoints))
         waiting = session().scalar(select(func.count()).where(_ENTRIES.c.position.is_(None))) or 0
@@ -202,7 +203,7 @@ def verify(
     )
     report = Report(begins=begins, checkpoints=len(signed), waiting=waiting)
     report.discrepancies += [Discrepancy(checkpoint.position, None, _forged(checkpoint)) for checkpoint in forged]
-    report.discrepancies += _walk(report, signed, keys, max([*signed, unkeyed_to]), reading)
+    report.discrepancies += _walk(report, signed, keys, max([*signed, unkeyed_to]), transaction)
     report.discrepancies += [
         Discrepancy(
             position,
@@ -217,12 +218,12 @@ def verify(
 
 def _walk(
     report: Report, signed: Mapping[int, Checkpoint], keys: Sequence[bytes], unkeyed_to: int,
-    reading: Callable[[], AbstractContextManager[Any]],
+    transaction: TransactionFactory,
 ) -> Iterator[Discrepancy]:  # fmt: skip
     """Every discrepancy from `report.begins` to the end. After one, it continues with the stored link."""
     expected, before = report.begins, FIRST_LINK if report.begins == 1 else None
     is_keyed = False
-    for row in _rows(report.begins, reading):
+    for row in _rows(report.begins, transaction):
         if row.position > expected:
             missing = f"{expected} to {row.position - 1} are" if row.position - 1 > expected else f"{expected} is"
             yield Discrepancy(expected, None, f"missing: {missing} gone from before entry {row.entry.id}")
@@ -260,10 +261,10 @@ def _describe_discrepancy(row: SealedRow, link_kind: LinkKind, signed: Checkpoin
     return None
 
 
-def _rows(begins: int, reading: Callable[[], AbstractContextManager[Any]]) -> Iterator[SealedRow]:
+def _rows(begins: int, transaction: TransactionFactory) -> Iterator[SealedRow]:
     """The sealed entries with their details, in the order of the chain, a page at a time."""
     while True:
-        with reading():
+        with transaction():
             rows = _SEALED.all(begins=begins)
         if not rows:
             return

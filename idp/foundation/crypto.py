@@ -133,10 +133,10 @@ class Passwords:
             return False
         return stored is not None
 
-    def _run_hashing(self, work: Callable[[], T]) -> T:
+    def _run_hashing(self, function: Callable[[], T]) -> T:
         def counted() -> T:
             self.hashed += 1
-            return work()
+            return function()
 
         return self._hashing.submit(counted).result()
 

@@ -1,8 +1,7 @@
 """Delete rows past their retention period, and rows beyond a maximum: oldest first, in short transactions."""
 
 import time
-from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any, Final, cast
 
@@ -14,6 +13,7 @@ from sqlalchemy.orm import InstrumentedAttribute
 from idp.foundation import clock, runtime
 from idp.foundation.database import Base, connection
 from idp.foundation.retention import DeleteAfter, KeepAll, KeepNewest, Rule
+from idp.foundation.web.transactions import TransactionFactory
 
 BATCH_SIZE: Final = 1000
 """Rows that one transaction deletes."""
@@ -22,20 +22,18 @@ MAX_ROUND_SECONDS: Final = 60.0
 PAUSE_SECONDS: Final = 0.05
 """The pause between two batches, in which other writers get access to the database."""
 
-Work = Callable[[], AbstractContextManager[Any]]
-
 _log = structlog.get_logger("idp.worker")
 
 
-def clean(work: Work, rules: Iterable[Rule]) -> None:
-    """Delete by these rules, one batch in each transaction of `work`; a table that fails is skipped."""
+def clean(transaction: TransactionFactory, rules: Iterable[Rule]) -> None:
+    """Delete by these rules, one batch in each transaction; a table that fails is skipped."""
     stop_at = time.monotonic() + MAX_ROUND_SECONDS
     for rule in rules:
         if isinstance(rule, KeepAll):
             continue
         name = f"{_table(rule.column).name}.{rule.column.key}"
         try:
-            count = _clean_one(work, rule, stop_at)
+            count = _clean_one(transaction, rule, stop_at)
         except SQLAlchemyError:
             _log.exception("could not be cleaned", name=name)
             continue
@@ -46,10 +44,10 @@ def clean(work: Work, rules: Iterable[Rule]) -> None:
             return
 
 
-def _clean_one(work: Work, rule: DeleteAfter | KeepNewest, stop_at: float) -> int:
+def _clean_one(transaction: TransactionFactory, rule: DeleteAfter | KeepNewest, stop_at: float) -> int:
     total = 0
     while time.monotonic() < stop_at:
-        with work():
+        with transaction():
             count, is_last = _apply(rule)
         total += count
         if is_last:

@@ -9,10 +9,9 @@ import secrets
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
 import structlog
 from sqlalchemy import ColumnElement, Exists, exists, func, or_, select, update
@@ -21,12 +20,10 @@ from sqlalchemy.orm import aliased
 from idp.foundation import clock, runtime
 from idp.foundation.database import lock, session
 from idp.foundation.errors import NotFound, Refusal
+from idp.foundation.web.transactions import TransactionFactory
 from idp.outbox import channels, events, post
 from idp.outbox.models import Message
 from idp.outbox.outgoing import NotSent, OutgoingMessage, PermanentFailure, ServerUnreachable, TemporaryFailure
-
-Work = Callable[[], AbstractContextManager[Any]]
-"""Opens one transaction: `partial(transactions.transaction, app)`."""
 
 BATCH_SIZES: Final = {"email": 20, "sms": 20, "event": 1}
 """Messages leased at once. Events go to many servers, and one that hangs must not delay the others."""
@@ -64,12 +61,12 @@ class MessageExpired(Refusal):
     message = "The content of this message has expired or was deleted. Please start the action again that it was for."
 
 
-def run_once(work: Work, kind: str, *, stopping: Callable[[], bool] = lambda: False) -> int:
+def run_once(transaction: TransactionFactory, kind: str, *, stopping: Callable[[], bool] = lambda: False) -> int:
     """Deliver up to `BATCH_SIZES[kind]` messages of `kind` that are due; returns how many were due.
 
     Ends early, and releases messages that were not tried, when it takes too long or `stopping` returns true.
     """
-    with work():
+    with transaction():
         batch = deque(_lease(kind))
         settings = runtime.settings()
     due = len(batch)
@@ -79,15 +76,15 @@ def run_once(work: Work, kind: str, *, stopping: Callable[[], bool] = lambda: Fa
     try:
         with channels.open_channel(kind, settings) as send:
             while batch and time.monotonic() < stop_at and not stopping():
-                outcome = _try_to_send(work, send, batch[0])
+                outcome = _try_to_send(transaction, send, batch[0])
                 if isinstance(outcome, ServerUnreachable):
                     raise outcome
-                _settle(work, batch.popleft(), outcome)
+                _settle(transaction, batch.popleft(), outcome)
     except ServerUnreachable as error:
         while batch:
-            _settle(work, batch.popleft(), error)
+            _settle(transaction, batch.popleft(), error)
     for outgoing in batch:
-        _release(work, outgoing)
+        _release(transaction, outgoing)
     return due
 
 
@@ -157,11 +154,11 @@ def _is_being_delivered(now: datetime) -> Exists:
     return exists().where(*conditions, other_event.leased_until >= now)
 
 
-def _try_to_send(work: Work, send: channels.Send, outgoing: OutgoingMessage) -> Sent | NotSent:
+def _try_to_send(transaction: TransactionFactory, send: channels.Send, outgoing: OutgoingMessage) -> Sent | NotSent:
     """Send `outgoing`; returns the error where it was not sent. An unexpected one must not delay the other messages."""
     try:
         if outgoing.kind == EVENT:
-            with work():
+            with transaction():
                 outgoing = events.render(outgoing)
         return Sent(send(outgoing))
     except NotSent as error:
@@ -171,9 +168,9 @@ def _try_to_send(work: Work, send: channels.Send, outgoing: OutgoingMessage) -> 
         return TemporaryFailure(f"an internal error: {type(error).__name__}")
 
 
-def _settle(work: Work, outgoing: OutgoingMessage, outcome: Sent | NotSent) -> None:
+def _settle(transaction: TransactionFactory, outgoing: OutgoingMessage, outcome: Sent | NotSent) -> None:
     """Record the result of one message. A receipt that has come already takes precedence."""
-    with work():
+    with transaction():
         message = lock(Message, outgoing.id)
         if message is None:
             return
@@ -188,9 +185,9 @@ def _settle(work: Work, outgoing: OutgoingMessage, outcome: Sent | NotSent) -> N
             _mark_not_sent(message, outcome)
 
 
-def _release(work: Work, outgoing: OutgoingMessage) -> None:
+def _release(transaction: TransactionFactory, outgoing: OutgoingMessage) -> None:
     """Release a message that was leased and not tried."""
-    with work():
+    with transaction():
         message = session().get(Message, outgoing.id)
         if message is not None:
             message.leased_until, message.attempts = None, message.attempts - 1

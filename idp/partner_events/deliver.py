@@ -8,7 +8,6 @@ slow have threads of their own (`Lane`).
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal, NamedTuple, cast, get_args
@@ -23,6 +22,7 @@ from idp.foundation.database import Instant, connection
 from idp.foundation.fastpath.statements import WriteStatement
 from idp.foundation.queries import Query
 from idp.foundation.web import fetch
+from idp.foundation.web.transactions import TransactionFactory
 from idp.outbox.deliver import seconds_until_retry
 from idp.outbox.outgoing import NotSent
 from idp.partner_events import push, tokens
@@ -33,7 +33,6 @@ from idp.partner_events.tokens import EventRow
 from idp.partners import event_streams, event_types
 from idp.partners.models import Client, Partner
 
-Work = Callable[[], AbstractContextManager[Any]]
 Lane = Literal["prompt", "slow"]
 """Streams whose endpoint accepted the last event promptly; and those whose endpoint is slow or unreachable."""
 
@@ -96,13 +95,17 @@ class Round:
 
 
 def run_once(
-    work: Work, lane: Lane, *, pause: timedelta = timedelta(0), stopping: Callable[[], bool] = lambda: False
+    transaction: TransactionFactory,
+    lane: Lane,
+    *,
+    pause: timedelta = timedelta(0),
+    stopping: Callable[[], bool] = lambda: False,
 ) -> int:
     """Push the next events of one client; returns how many were due.
 
     Ends early when it takes too long, `stopping` returns true, or the endpoint takes nothing. `pause` is as `PAUSE`.
     """
-    with work():
+    with transaction():
         set_asynchronous_commit()  # what a crash undoes is done again: an event is then sent twice, with the same jti
         leased = _lease(lane)
         rules = fetch.for_partner(runtime.settings().fetch)
@@ -110,11 +113,11 @@ def run_once(
         return 0
     try:
         if leased.fault is None:
-            with work():  # without a transaction, because signing takes long
+            with transaction():  # not the one above: it would lock the leased rows while events are signed
                 waiting_events = [_signed(event, leased.alg) for event in leased.due]
             _send(leased, waiting_events, rules, stopping)
     finally:
-        with work():
+        with transaction():
             set_asynchronous_commit()
             _settle(leased, pause)
     return len(leased.due)

@@ -12,9 +12,9 @@ SQLITE_GUARDS = ("audit_entries_only_sealed", "audit_entries_kept", "audit_check
 
 
 @pytest.fixture
-def sealed(work):
+def sealed(transaction):
     """Nine sealed entries, from position 1 on; the first are about the signing keys of a new database."""
-    with work() as session:
+    with transaction() as session:
         already = session.scalar(text("SELECT count(*) FROM audit_entries"))
         for number in range(9 - already):
             details = {"name": f"Jo {number}", "address": "jo@oakhill.example"}

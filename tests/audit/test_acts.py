@@ -37,8 +37,8 @@ from tests.partners.manifests import a_manifest
 # Estabs
 
 
-def test_a_school_is_registered_by_its_owner(work):
-    with work():
+def test_a_school_is_registered_by_its_owner(transaction):
+    with transaction():
         school = a_school()
         estab, owner = accounts.register(school, name="Jo", email="jo@oakhill.example", mobile="+447700900123")
 
@@ -49,8 +49,8 @@ def test_a_school_is_registered_by_its_owner(work):
 
 
 @pytest.mark.parametrize(("reason", "details"), [("Telephoned.", {"reason": "Telephoned."}), ("", None)])
-def test_a_change_of_state_says_what_it_was_before_and_why(work, reason, details):
-    with work():
+def test_a_change_of_state_says_what_it_was_before_and_why(transaction, reason, details):
+    with transaction():
         estab = an_estab(state="unverified")
         accounts.change_state(estab, "verified", by="op_sam", reason=reason)
 
@@ -58,24 +58,24 @@ def test_a_change_of_state_says_what_it_was_before_and_why(work, reason, details
         assert recorded(events.ESTAB_STATE_CHANGED) == [("op_sam", estab.id, None, estab.id, facts, details)]
 
 
-def test_setting_a_password_is_recorded_with_who_set_it_and_for_whom(work):
-    with work():
+def test_setting_a_password_is_recorded_with_who_set_it_and_for_whom(transaction):
+    with transaction():
         person = an_administrator()
         credentials.set_hash(person, "a hash", by="op_sam")
 
         assert recorded(events.PASSWORD_SET) == [("op_sam", person.memberships[0].estab_id, None, person.id, {}, None)]
 
 
-def test_a_rejected_account_is_reduced_by_the_system(work, clock):
-    with work():
+def test_a_rejected_account_is_reduced_by_the_system(transaction, clock):
+    with transaction():
         estab = an_administrator(an_estab(state="rejected")).memberships[0].estab
         rejected.erase_personal_data(MONDAY + timedelta(days=1))
 
         assert recorded(events.PERSONAL_DATA_ERASED) == [("system", estab.id, None, estab.id, {"count": 1}, None)]
 
 
-def test_what_owners_do_about_people_is_recorded_at_their_school(work, clock, outbox):
-    with work():
+def test_what_owners_do_about_people_is_recorded_at_their_school(transaction, clock, outbox):
+    with transaction():
         owner = an_administrator(email="owner@oakhill.example").memberships[0]
         vi = an_administrator(owner.estab, username="vi", role="viewer").memberships[0]
         for name in ("al", "bo"):
@@ -86,7 +86,7 @@ def test_what_owners_do_about_people_is_recorded_at_their_school(work, clock, ou
         by, estab_id, cancelled = owner.person_id, owner.estab_id, invited.id
         accepted = person_invitations.waiting(estab_id)[0].id
     secret = next(mail for mail in reversed(outbox.all("invitation")) if mail.to.startswith("al@")).links[0]
-    with work():
+    with transaction():
         al, _ = person_invitations.accept_as_new(secret.rpartition("/")[2], name="Al", mobile="+447700900124")
         owner = session().get_one(Membership, (by, estab_id))
         members.change_role(people.membership(vi.person_id, estab_id), "admin", by=owner)
@@ -112,8 +112,8 @@ def test_what_owners_do_about_people_is_recorded_at_their_school(work, clock, ou
 # Partners
 
 
-def test_partners_are_added_and_switched_by_an_operator(work):
-    with work():
+def test_partners_are_added_and_switched_by_an_operator(transaction):
+    with transaction():
         added = registry.add_partner("Assembly", website="https://a.example", contact_email="d@a.example", by="op_sam")
         for on in (False, True, True):
             registry.switch_partner("Assembly", on=on, by="op_sam")
@@ -122,8 +122,8 @@ def test_partners_are_added_and_switched_by_an_operator(work):
             assert recorded(event) == [("op_sam", None, None, added.id, {}, None)]
 
 
-def test_the_life_of_a_client_is_recorded_under_its_id(work, clock):
-    with work():
+def test_the_life_of_a_client_is_recorded_under_its_id(transaction, clock):
+    with transaction():
         a_partner(name="Assembly")
         client, _ = registry.register(a_manifest(), by="op_sam")
         registry.change(a_manifest(client_id=client.id, client_name="Assembly Two"), by="op_al")
@@ -143,14 +143,14 @@ def test_the_life_of_a_client_is_recorded_under_its_id(work, clock):
             assert recorded(event) == [(by, None, client.id, client.id, facts, None)]
 
 
-def test_what_a_partner_registers_itself_is_recorded_under_its_token(work, clock):
-    with work():
+def test_what_a_partner_registers_itself_is_recorded_under_its_token(transaction, clock):
+    with transaction():
         partner = a_partner()
         limits = {"scopes": {"required": ["openid"], "optional": ["email"], "client": ["schools.list"]}, "most": 3}
         token, secret = initial_tokens.issue(partner.name, limits, lasts=timedelta(days=1), by="op_sam")
-    with work():
+    with transaction():
         client = self_registration.register(initial_tokens.find_usable(secret), METADATA).client
-    with work() as database:
+    with transaction() as database:
         token = database.get_one(InitialAccessToken, token.id)
         self_registration.remove(self_registration.ManagedClient(client.id, initial_tokens.policy(token)))
         initial_tokens.revoke(token.id, by="op_al")
@@ -170,8 +170,8 @@ def test_what_a_partner_registers_itself_is_recorded_under_its_token(work, clock
 # Keys
 
 
-def test_a_key_is_recorded_with_its_kind_and_when_it_signs(work, clock):
-    with work():
+def test_a_key_is_recorded_with_its_kind_and_when_it_signs(transaction, clock):
+    with transaction():
         kid = ring.rotate("ES256", by="op_sam")
         clock.move(timedelta(minutes=1))
         again = ring.rotate("ES256", by="op_al", at_once=True)
@@ -187,15 +187,15 @@ def test_a_key_is_recorded_with_its_kind_and_when_it_signs(work, clock):
 # Registering and joining
 
 
-def test_every_step_of_a_registration_is_recorded(work, clock, outbox):
-    with work():
+def test_every_step_of_a_registration_is_recorded(transaction, clock, outbox):
+    with transaction():
         school = a_school()
         registration = signup.begin(school, details(), browser=OWN_BROWSER, return_to=None)
         clock.move(timedelta(minutes=2))
         signup.change_address(registration, "jo@oakhill.example")
         registration_id = registration.id
     secret = outbox.last("verify_email").links[0].rpartition("/")[2]
-    with work():
+    with transaction():
         verify.accept_link(secret, OWN_BROWSER)
         registration = signup.find_in_browser(registration_id, OWN_BROWSER)
         signup.complete(registration, details(email="jo@oakhill.example"), generated_password(), browser=OWN_BROWSER)
@@ -214,29 +214,29 @@ def test_every_step_of_a_registration_is_recorded(work, clock, outbox):
         ]
 
 
-def test_continuing_a_registration_in_its_first_browser_is_recorded(work, outbox):
-    with work():
+def test_continuing_a_registration_in_its_first_browser_is_recorded(transaction, outbox):
+    with transaction():
         registration_id = a_registration().id
     secret = outbox.last("verify_email").links[0].rpartition("/")[2]
-    with work():
+    with transaction():
         registration = verify.accept_link(secret, OTHER_BROWSER)
         handover.enter(registration, OWN_BROWSER, handover.code(registration))
 
         assert recorded(events.REGISTRATION_HANDED_OVER) == [("stranger", None, None, registration_id, {}, None)]
 
 
-def test_a_registration_that_is_disowned_says_so(work, outbox):
-    with work():
+def test_a_registration_that_is_disowned_says_so(transaction, outbox):
+    with transaction():
         registration_id = a_registration().id
     secret = outbox.last("verify_email").links[0].rpartition("/")[2]
-    with work():
+    with transaction():
         verify.stop(secret)
 
         assert recorded(events.REGISTRATION_DISOWNED) == [("stranger", None, None, registration_id, {}, None)]
 
 
-def test_a_request_to_join_names_the_school_the_owner_and_the_new_person(work, clock):
-    with work():
+def test_a_request_to_join_names_the_school_the_owner_and_the_new_person(transaction, clock):
+    with transaction():
         owner = an_administrator(email="owner@oakhill.example")
         estab = owner.memberships[0].estab
         registration = a_registration(estab.school, email="sam@oakhill.example")
@@ -256,8 +256,8 @@ def test_a_request_to_join_names_the_school_the_owner_and_the_new_person(work, c
         assert recorded(events.JOIN_DECLINED) == [(owner.id, estab.id, None, second.id, {}, None)]
 
 
-def test_what_operators_do_about_a_new_school_is_recorded_at_the_school(work, clock):
-    with work():
+def test_what_operators_do_about_a_new_school_is_recorded_at_the_school(transaction, clock):
+    with transaction():
         good, bad = (an_administrator(an_estab(state="unverified")).memberships[0].estab for _ in range(2))
         for estab in (good, bad):
             review.open_for(estab)
@@ -272,8 +272,8 @@ def test_what_operators_do_about_a_new_school_is_recorded_at_the_school(work, cl
             assert recorded(event) == [(by, estab.id, None, estab.id, {}, None)]
 
 
-def test_a_question_to_a_new_school_is_recorded_and_kept_as_a_note(work):
-    with work():
+def test_a_question_to_a_new_school_is_recorded_and_kept_as_a_note(transaction):
+    with transaction():
         estab = an_administrator(an_estab(state="unverified")).memberships[0].estab
         review.open_for(estab)
         review.ask(estab.estab_id, "Who are you?", by="op_al")
@@ -285,8 +285,8 @@ def test_a_question_to_a_new_school_is_recorded_and_kept_as_a_note(work):
 # Sharing
 
 
-def test_each_decision_about_sharing_names_person_school_client_and_agreement(work, clock):
-    with work():
+def test_each_decision_about_sharing_names_person_school_client_and_agreement(transaction, clock):
+    with transaction():
         client, by = a_client(), an_administrator().memberships[0]
         until = authorise.default_end(client)
         required = frozenset(client.required_scopes)
@@ -308,8 +308,8 @@ def test_each_decision_about_sharing_names_person_school_client_and_agreement(wo
             assert recorded(event) == [(by.person_id, by.estab_id, client.id, agreed.id, facts, None)]
 
 
-def test_the_system_of_a_school_is_recorded_once_with_who_said_it(work):
-    with work():
+def test_the_system_of_a_school_is_recorded_once_with_who_said_it(transaction):
+    with transaction():
         by = an_administrator(an_estab(mis=None)).memberships[0]
         for _ in range(2):
             mis.set_by_school("sims", by=by)
@@ -321,21 +321,21 @@ def test_the_system_of_a_school_is_recorded_once_with_who_said_it(work):
 # Signing in
 
 
-def test_a_wrong_password_and_the_lock_after_ten_are_recorded_at_the_account(work, clock):
-    with work():
+def test_a_wrong_password_and_the_lock_after_ten_are_recorded_at_the_account(transaction, clock):
+    with transaction():
         person = an_administrator()
         person_id, estab_id, name = person.id, person.memberships[0].estab_id, person.username
     for _ in range(10):
-        with work(), pytest.raises(password.WrongPassword):
+        with transaction(), pytest.raises(password.WrongPassword):
             password.check(name, "wrong", device=None, address=None)
 
-    with work():
+    with transaction():
         assert recorded(events.SIGN_IN_FAILED) == [("stranger", estab_id, None, person_id, {}, None)] * 10
         assert recorded(events.ACCOUNT_LOCKED) == [("system", estab_id, None, person_id, {}, None)]
 
 
-def test_an_operator_is_added_and_disabled_by_another(work):
-    with work():
+def test_an_operator_is_added_and_disabled_by_another(transaction):
+    with transaction():
         operator, _ = operators.add("Sam", "sam@idaas.example", by="op_al")
         operators.disable("sam@idaas.example", by="op_al")
 
@@ -344,14 +344,14 @@ def test_an_operator_is_added_and_disabled_by_another(work):
         assert recorded(events.OPERATOR_DISABLED) == [("op_al", None, None, operator.id, {}, None)]
 
 
-def test_a_mobile_number_is_confirmed_by_the_person(work, outbox, clock):
-    with work():
+def test_a_mobile_number_is_confirmed_by_the_person(transaction, outbox, clock):
+    with transaction():
         person = an_administrator()
         mobile.send(person)
         session().flush()
         person_id = person.id
     code = outbox.last("mobile_code").code
-    with work():
+    with transaction():
         confirmed = people.get(person_id)
         mobile.confirm(confirmed, code)
 
@@ -360,8 +360,8 @@ def test_a_mobile_number_is_confirmed_by_the_person(work, outbox, clock):
         ]
 
 
-def test_a_password_reset_is_started_by_a_stranger_and_completed_by_the_person(work, outbox, clock):
-    with work():
+def test_a_password_reset_is_started_by_a_stranger_and_completed_by_the_person(transaction, outbox, clock):
+    with transaction():
         person = an_administrator(mobile_confirmed_at=clock.now())
         person_id, estab_id, secret = (
             person.id,
@@ -370,7 +370,7 @@ def test_a_password_reset_is_started_by_a_stranger_and_completed_by_the_person(w
         )
         reset.begin("unknown", device=None)
     code = outbox.last("reset_code").code
-    with work():
+    with transaction():
         secret = reset.prove(reset.find_by_browser(secret), code, device=None, address=None)
         reset.complete(secret, "a hash", device=None)
 
@@ -381,8 +381,8 @@ def test_a_password_reset_is_started_by_a_stranger_and_completed_by_the_person(w
         assert recorded(events.PASSWORD_SET) == [(person_id, estab_id, None, person_id, {}, None)]
 
 
-def test_an_operator_sends_a_link_and_unlocks_by_name(work):
-    with work():
+def test_an_operator_sends_a_link_and_unlocks_by_name(transaction):
+    with transaction():
         person = an_administrator()
         recovery.send_reset_link(person.username, by="op_sam", note="Called 020 7946 0123, Mrs Head.")
         recovery.unlock(person.username, by="op_sam", reason="The head asked.")
@@ -395,8 +395,8 @@ def test_an_operator_sends_a_link_and_unlocks_by_name(work):
         assert recorded(events.SESSIONS_ENDED) == [(*about, {"count": 0}, None)]
 
 
-def test_changes_of_name_address_and_number_are_the_persons(work, outbox, clock):
-    with work():
+def test_changes_of_name_address_and_number_are_the_persons(transaction, outbox, clock):
+    with transaction():
         person = an_administrator(email="jo@oakhill.example", mobile_confirmed_at=clock.now())
         person_id = person.id
         estab_id = person.memberships[0].estab_id
@@ -405,11 +405,11 @@ def test_changes_of_name_address_and_number_are_the_persons(work, outbox, clock)
         mobile_change.begin(person, "+447700900999")
     secret, code = outbox.last("confirm_address").links[0].rpartition("/")[2], outbox.last("mobile_code").code
     clock.move(timedelta(seconds=1))
-    with work():
+    with transaction():
         email_change.confirm(secret, people.get(person_id))
         mobile_change.confirm(people.get(person_id), code)
     undo = outbox.last("email_changed").links[0].rpartition("/")[2]
-    with work():
+    with transaction():
         undo_changes.undo(undo)
 
         assert recorded(events.NAME_CHANGED) == [(person_id, estab_id, None, person_id, {}, {"before": "Jo Bloggs"})]
@@ -423,8 +423,8 @@ def test_changes_of_name_address_and_number_are_the_persons(work, outbox, clock)
         assert recorded(events.CHANGES_UNDONE) == [(person_id, estab_id, None, person_id, {}, None)]
 
 
-def test_the_recovery_from_a_lost_factor_is_started_stopped_and_completed(work, clock):
-    with work():
+def test_the_recovery_from_a_lost_factor_is_started_stopped_and_completed(transaction, clock):
+    with transaction():
         person = an_administrator()
         person_id, estab_id = person.id, person.memberships[0].estab_id
         recovery.start_factor_recovery(person.username, by="op_sam", note="Called the office.")

@@ -15,14 +15,14 @@ def entries(session, event):
     return session.scalars(select(Entry).where(Entry.event == event).order_by(Entry.id)).all()
 
 
-def test_an_entry_says_what_when_by_whom_and_about_what(work, clock):
-    with work() as session:
+def test_an_entry_says_what_when_by_whom_and_about_what(transaction, clock):
+    with transaction() as session:
         log.record(
             events.SHARING_GIVEN,
             by="adm_jo", estab="est_oak", client="assembly", subject="aut_1",
             scopes=frozenset({"students", "school"}), until=datetime(2027, 3, 2, tzinfo=UTC), days=365,
         )  # fmt: skip
-    with work() as session:
+    with transaction() as session:
         (entry,) = entries(session, events.SHARING_GIVEN)
         assert (entry.at, entry.actor, entry.estab, entry.client, entry.subject) == (
             clocks.now(), "adm_jo", "est_oak", "assembly", "aut_1",
@@ -31,36 +31,36 @@ def test_an_entry_says_what_when_by_whom_and_about_what(work, clock):
         assert entry.position is entry.chained is None
 
 
-def test_an_act_that_is_undone_leaves_no_entry(work):
+def test_an_act_that_is_undone_leaves_no_entry(transaction):
     def act():
-        with work():
+        with transaction():
             log.record(events.SIGNED_IN, by="adm_jo")
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         act()
-    with work() as session:
+    with transaction() as session:
         assert entries(session, events.SIGNED_IN) == []
 
 
-def test_an_act_that_cannot_be_recorded_is_undone(work, tamper):
+def test_an_act_that_cannot_be_recorded_is_undone(transaction, tamper):
     def act():
-        with work() as session:
+        with transaction() as session:
             session.add(Details(entry_id=1, salt=b"", said={}))
             log.record(events.SIGNED_IN, by=None)
 
     with pytest.raises(DBAPIError):
         act()
-    with work() as session:
+    with transaction() as session:
         assert session.scalars(select(Details)).all() == []
 
 
-def test_personal_details_are_stored_apart_and_the_entry_keeps_only_a_salted_digest(work):
+def test_personal_details_are_stored_apart_and_the_entry_keeps_only_a_salted_digest(transaction):
     details = {"name": "Jo Bloggs", "email": "jo@oakhill.example"}
-    with work():
+    with transaction():
         for _ in range(2):
             log.record(events.PERSON_ADDED, by="adm_jo", details=details)
-    with work() as session:
+    with transaction() as session:
         first, second = entries(session, events.PERSON_ADDED)
         details_row = session.get_one(Details, first.id)
         assert details_row.said == details
@@ -71,8 +71,8 @@ def test_personal_details_are_stored_apart_and_the_entry_keeps_only_a_salted_dig
         assert "oakhill" not in stored
 
 
-def test_a_value_that_an_entry_cannot_hold_is_refused_at_once(work):
-    with work(), pytest.raises(TypeError, match="bytes"):
+def test_a_value_that_an_entry_cannot_hold_is_refused_at_once(transaction):
+    with transaction(), pytest.raises(TypeError, match="bytes"):
         log.record(events.SIGNED_IN, by="adm_jo", secret=b"x")
 
 
@@ -88,8 +88,8 @@ def test_a_value_that_an_entry_cannot_hold_is_refused_at_once(work):
     ],
 )
 @pytest.mark.parametrize("is_sealed", [False, True])
-def test_the_database_itself_refuses_to_edit_or_delete_an_entry(work, statement, is_sealed):
-    with work() as session:
+def test_the_database_itself_refuses_to_edit_or_delete_an_entry(transaction, statement, is_sealed):
+    with transaction() as session:
         log.record(events.SIGNED_IN, by="adm_jo", how="pwd")
         if is_sealed:
             chain.seal()
@@ -97,16 +97,16 @@ def test_the_database_itself_refuses_to_edit_or_delete_an_entry(work, statement,
         last = entry.id
 
     def act():
-        with work() as session:
+        with transaction() as session:
             session.execute(text(statement), {"id": last, **({"hash": b"x"} if ":hash" in statement else {})})
 
     with pytest.raises(DBAPIError, match="never"):
         act()
 
 
-def test_the_database_itself_refuses_to_seal_twice(work, sealed):
+def test_the_database_itself_refuses_to_seal_twice(transaction, sealed):
     def act():
-        with work() as session:
+        with transaction() as session:
             session.execute(
                 text("UPDATE audit_entries SET position = 99, chained = :hash WHERE id = 1"), {"hash": b"x"}
             )
@@ -116,20 +116,20 @@ def test_the_database_itself_refuses_to_seal_twice(work, sealed):
 
 
 @pytest.mark.parametrize("statement", ["UPDATE audit_checkpoints SET position = 1", "DELETE FROM audit_checkpoints"])
-def test_the_database_itself_refuses_to_change_a_checkpoint(work, sealed, statement):
-    with work():
+def test_the_database_itself_refuses_to_change_a_checkpoint(transaction, sealed, statement):
+    with transaction():
         chain.checkpoint()
 
     def act():
-        with work() as session:
+        with transaction() as session:
             session.execute(text(statement))
 
     with pytest.raises(DBAPIError, match="never"):
         act()
 
 
-def test_entries_are_found_by_what_they_concern_newest_kept_oldest_first(work, clock):
-    with work():
+def test_entries_are_found_by_what_they_concern_newest_kept_oldest_first(transaction, clock):
+    with transaction():
         for number in range(5):
             log.record(events.SHARING_GIVEN, by="adm_jo", estab="est_oak", client="assembly", number=number)
         log.record(events.SHARING_WITHDRAWN, by="adm_al", estab="est_oak", client="other")
@@ -138,7 +138,7 @@ def test_entries_are_found_by_what_they_concern_newest_kept_oldest_first(work, c
     def numbers(**wanted):
         return [entry.facts.get("number") for entry in queries.find(**wanted)]
 
-    with work():
+    with transaction():
         assert numbers(client="assembly", limit=3) == [2, 3, 4]
         assert len(numbers(estab="est_oak")) == 6
         assert len(numbers(event="sharing")) == 6

@@ -18,7 +18,7 @@ from idp.demo.prepare import manifest_at, second_manifest_at, xporter_manifest_a
 from idp.foundation.database import session
 from idp.partners import registry
 from idp.partners.models import Partner
-from tests.conftest import Work
+from tests.conftest import TransactionFactory
 from tests.ports import free_port
 from tests.serving import serving
 
@@ -27,14 +27,16 @@ MAIL_SECONDS = 30.0
 
 
 @contextmanager
-def serve_partner(issuer: str, work: Work, folder: Path, *, second: bool = False, **overrides: Any) -> Iterator[str]:
+def serve_partner(
+    issuer: str, transaction: TransactionFactory, folder: Path, *, second: bool = False, **overrides: Any
+) -> Iterator[str]:
     """Register Assembly, or SchoolBooking, at the provider, and serve it until the block ends; yields its URL.
 
     `overrides` replaces settings of it.
     """
     port = free_port()
     url = f"http://localhost:{port}"
-    register(work, second_manifest_at(url) if second else manifest_at(url))
+    register(transaction, second_manifest_at(url) if second else manifest_at(url))
     application = SCHOOLBOOKING if second else ASSEMBLY
     settings = Settings(
         application, issuer, application.key, port, folder, invite_code=INVITE_CODE, poll_seconds=1, **overrides
@@ -50,9 +52,9 @@ def serve_partner(issuer: str, work: Work, folder: Path, *, second: bool = False
         background.stop()
 
 
-def register(work: Work, manifest: dict[str, Any]) -> str | None:
+def register(transaction: TransactionFactory, manifest: dict[str, Any]) -> str | None:
     """Register an application, and its company where that is new; returns its secret, if it has one."""
-    with work():
+    with transaction():
         if session().scalar(select(Partner).where(Partner.name == manifest["partner"])) is None:
             website, contact = manifest["client_uri"], manifest["contacts"][0]
             registry.add_partner(manifest["partner"], website=website, contact_email=contact)
@@ -82,11 +84,11 @@ def newest_mail(folder: Path, to: str, containing: str) -> str:
 
 
 @contextmanager
-def serve_xporter(issuer: str, work: Work, folder: Path) -> Iterator[str]:
+def serve_xporter(issuer: str, transaction: TransactionFactory, folder: Path) -> Iterator[str]:
     """Register XporterOnDemand, which has data of schools, and serve it until the block ends; yields its URL."""
     port = free_port()
     url = f"http://localhost:{port}"
-    register(work, xporter_manifest_at(url))
+    register(transaction, xporter_manifest_at(url))
     app = xporter.create_app(xporter_settings.Settings(issuer, "xporter", url, port, folder))
     app.extensions["xporter"].worker.start()
     with serving(app, port):

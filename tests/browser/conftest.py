@@ -24,13 +24,13 @@ from sqlalchemy.orm import Session
 
 from idp.estabs import accounts
 from idp.foundation import database, runtime
-from idp.foundation.web.transactions import transaction
+from idp.foundation.web import transactions
 from idp.schools import files, refresh, status
 from idp.schools.models import School
 from tests import chromium as installed_chromium
 from tests.actors import Operator, Partner, RegisterEntry, SchoolAdmin
 from tests.browser.assembly import receive_mail, serve_partner, serve_xporter
-from tests.conftest import Work
+from tests.conftest import TransactionFactory
 from tests.databases import Databases
 from tests.mail import Outbox
 from tests.serving import a_provider
@@ -119,7 +119,7 @@ def provider(databases: Databases) -> Iterator[tuple[Flask, str]]:
     """The identity provider, served, with the fictional school register."""
     with a_provider(databases) as (app, issuer):
         schools = runtime.for_app(app).settings.schools
-        with transaction(app), files.open_sources(schools.sample, schools.sample_links) as sample:
+        with transactions.transaction(app), files.open_sources(schools.sample, schools.sample_links) as sample:
             refresh.run(sample)
         yield app, issuer
 
@@ -130,21 +130,21 @@ def issuer(provider: tuple[Flask, str]) -> str:
 
 
 @pytest.fixture(scope="session")
-def work(provider: tuple[Flask, str]) -> Work:
-    """`with work() as session:` is a transaction on the served provider's database."""
+def transaction(provider: tuple[Flask, str]) -> TransactionFactory:
+    """`with transaction() as session:` is a transaction on the served provider's database."""
 
     @contextmanager
     def open_transaction() -> Iterator[Session]:
-        with transaction(provider[0]):
+        with transactions.transaction(provider[0]):
             yield database.session()
 
     return open_transaction
 
 
 @pytest.fixture(scope="session")
-def outbox(work: Work) -> Outbox:
+def outbox(transaction: TransactionFactory) -> Outbox:
     """What the served provider has written to be sent."""
-    return Outbox(work)
+    return Outbox(transaction)
 
 
 @pytest.fixture(scope="session")
@@ -157,10 +157,10 @@ def partner_mail(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Pat
 
 @pytest.fixture(scope="session")
 def partner_resource(
-    provider: tuple[Flask, str], work: Work, tmp_path_factory: pytest.TempPathFactory
+    provider: tuple[Flask, str], transaction: TransactionFactory, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:
     """The address of the API that has schools' data."""
-    with serve_xporter(provider[1], work, tmp_path_factory.mktemp("xporter")) as url:
+    with serve_xporter(provider[1], transaction, tmp_path_factory.mktemp("xporter")) as url:
         yield url
 
 
@@ -172,23 +172,27 @@ def partner_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def partner(
-    provider: tuple[Flask, str], work: Work, partner_folder: Path, partner_mail: tuple[Path, int], partner_resource: str
+    provider: tuple[Flask, str],
+    transaction: TransactionFactory,
+    partner_folder: Path,
+    partner_mail: tuple[Path, int],
+    partner_resource: str,
 ) -> Iterator[Partner]:
     """Assembly as it is run, registered here by its own manifest."""
     port = partner_mail[1]
-    with serve_partner(provider[1], work, partner_folder, smtp_port=port, resource=partner_resource) as url:
+    with serve_partner(provider[1], transaction, partner_folder, smtp_port=port, resource=partner_resource) as url:
         yield Partner("Assembly", url)
 
 
 @pytest.fixture(scope="session")
-def operator(work: Work) -> Operator:
-    return Operator(work)
+def operator(transaction: TransactionFactory) -> Operator:
+    return Operator(transaction)
 
 
 @pytest.fixture(scope="session")
-def schools(work: Work) -> Iterator[RegisterEntry]:
+def schools(transaction: TransactionFactory) -> Iterator[RegisterEntry]:
     """Open schools without an account, from the end of the register: tests use those at its beginning by name."""
-    with work() as session:
+    with transaction() as session:
         last_first = session.scalars(select(School).order_by(School.id.desc())).all()
         entries = [
             RegisterEntry.from_school(school)
@@ -197,7 +201,7 @@ def schools(work: Work) -> Iterator[RegisterEntry]:
         ]
 
     def is_free(entry: RegisterEntry) -> bool:
-        with work():
+        with transaction():
             return accounts.find_by_school(entry.id) is None
 
     return filter(is_free, entries)
@@ -263,12 +267,12 @@ def an_admin(
 
 
 @pytest.fixture
-def a_member(an_admin: Callable[..., SchoolAdmin], work: Work) -> Callable[..., SchoolAdmin]:
+def a_member(an_admin: Callable[..., SchoolAdmin], transaction: TransactionFactory) -> Callable[..., SchoolAdmin]:
     """`a_member()` has an account already: by default as the owner of a verified school."""
 
     def make(*, state: str = "verified", role: str = "owner", **overrides: Any) -> SchoolAdmin:
         admin = an_admin(**overrides)
-        with work():
+        with transaction():
             admin.has_account(state=state, role=role)
         return admin
 

@@ -56,20 +56,20 @@ class Office:
 
 
 @pytest.fixture
-def schoolbooking(issuer, work, tmp_path, partner_mail):
-    with serve_partner(issuer, work, tmp_path / "booking", second=True, smtp_port=partner_mail[1]) as url:
+def schoolbooking(issuer, transaction, tmp_path, partner_mail):
+    with serve_partner(issuer, transaction, tmp_path / "booking", second=True, smtp_port=partner_mail[1]) as url:
         yield url
 
 
 @pytest.fixture
-def require_staff_scope(work, partner):
+def require_staff_scope(transaction, partner):
     """`require_staff_scope()`: Assembly's registration requires the staff, too, until the test ends."""
     before = manifest_at(partner.url)
     kinds = {kind: set(names) for kind, names in before["scopes"].items()}
     more = {"required": kinds["required"] | {"staff"}, "optional": kinds["optional"] - {"staff"}}
 
     def change(manifest):
-        with work():
+        with transaction():
             registry.change(manifest)
 
     yield lambda: change(before | {"scopes": kinds | more})

@@ -68,8 +68,8 @@ class Server:
 
 
 @pytest.fixture
-def server(issuer, work, tmp_path):
-    register(work, endpoint_manifest())
+def server(issuer, transaction, tmp_path):
+    register(transaction, endpoint_manifest())
     server = Server(issuer, tmp_path / "endpoint", tmp_path / "mis")
     server.changes("--pupils", str(PUPILS), "--mis", "sims")
     return server

@@ -9,10 +9,10 @@ from idp.operate import recovery
 
 
 @pytest.fixture
-def jo(a_member, work):
+def jo(a_member, transaction):
     """An owner with a confirmed number, signed in."""
     member = a_member()
-    with work():
+    with transaction():
         people.by_name(member.email).mobile_confirmed_at = clock.now()
     member.goes_to("/sign-in")
     member.page.fill("#username", member.email)
@@ -78,9 +78,9 @@ def test_a_person_changes_name_address_and_number_and_undoes_it(jo, new_window, 
     jo.sees("Sign in")
 
 
-def test_a_link_from_our_staff_lets_a_person_choose_a_password(a_member, work, outbox, check_page):
+def test_a_link_from_our_staff_lets_a_person_choose_a_password(a_member, transaction, outbox, check_page):
     jo = a_member()
-    with work():
+    with transaction():
         recovery.send_reset_link(jo.email, by="cli", note="Called the office.")
     jo.page.goto(outbox.last("reset_link").links[0])
     jo.sees("Choose a new password")

@@ -8,10 +8,10 @@ from tests.signin.apps import an_app
 
 
 @pytest.fixture
-def jo(a_member, work):
+def jo(a_member, transaction):
     """An owner, signed in, and the id of a colleague with an authenticator app."""
     member = a_member()
-    with work():
+    with transaction():
         estab = people.by_name(member.email).memberships[0].estab
         colleague = an_administrator(estab, name="Sam Hill", username=f"sam-{estab.estab_id}", role="admin")
         an_app(colleague.id)

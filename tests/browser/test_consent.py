@@ -125,9 +125,9 @@ def test_the_header_is_one_line_on_a_phone(open_consent_page, width):
     assert max(tops) - min(tops) <= 2, tops
 
 
-def test_dangerous_buttons_are_red_in_the_dark_scheme(a_member, work, new_window):
+def test_dangerous_buttons_are_red_in_the_dark_scheme(a_member, transaction, new_window):
     admin = a_member(page=new_window(color_scheme="dark"))
-    with work():
+    with transaction():
         client = a_client(a_partner(), client_name="Timetabler")
         person = people.by_name(admin.estab_id)
         authorise.give(

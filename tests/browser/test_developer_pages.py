@@ -38,8 +38,8 @@ def an_owner_with_an_application():
     return seed
 
 
-def test_a_developer_looks_after_an_application(new_window, issuer, work, check_page):
-    with work():
+def test_a_developer_looks_after_an_application(new_window, issuer, transaction, check_page):
+    with transaction():
         seed = an_owner_with_an_application()
     page = new_window("desktop")
     page.goto(f"{issuer}/developers/applications")
@@ -67,8 +67,8 @@ def test_a_developer_looks_after_an_application(new_window, issuer, work, check_
     check_page(page, "developer-secret")
 
 
-def test_an_application_is_made_tried_and_goes_live(new_window, issuer, work, check_page):
-    with work():
+def test_an_application_is_made_tried_and_goes_live(new_window, issuer, transaction, check_page):
+    with transaction():
         company = factories.a_partner(name="Bellringer")
         _, seed = a_developer(company, BELLRINGER_EMAIL)
         _, operators_seed = an_operator()

@@ -14,17 +14,17 @@ _numbers = count(1)
 
 
 @pytest.fixture
-def username(work):
+def username(transaction):
     number = next(_numbers)
-    with work():
+    with transaction():
         school = a_school(register_id=f"{760000 + number}", dfe_number=f"{9970000 + number}", name="St Bede's School")
         return an_administrator(an_estab(school), name="Jo Bloggs").username
 
 
 @pytest.fixture
-def device(work, issuer):
+def device(transaction, issuer):
     """`device.ask(scope)` requests codes; `device.poll(codes)` polls for a decision."""
-    with work():
+    with transaction():
         client = a_client(
             client_name="School Connector", grant_types=frozenset({GRANT}),
             purpose="To send what your school shares from its own server.",

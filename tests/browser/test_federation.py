@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import pytest
 from playwright.sync_api import expect
 
-from idp.foundation.web.transactions import transaction
+from idp.foundation.web import transactions
 from tests.browser.assembly import serve_partner
 from tests.browser.test_keyboard import tab_to
 from tests.factories import PASSWORD, a_client, an_administrator, an_estab, secret_of
@@ -31,7 +31,7 @@ def our_provider(databases, other_provider):
     registered = {"client_id": "school-sign-in", "authority": authority, "issuer": authority, "enabled": True}
     registered["client_secret"] = secret_of("school-sign-in")
     with a_provider(databases, federation={"enabled": True, "microsoft": registered}) as served:
-        with transaction(app):
+        with transactions.transaction(app):
             a_client(
                 id="school-sign-in", client_name="School sign-in", grant_types=frozenset({"authorization_code"}),
                 redirect_uris=[f"{served[1]}/sign-in/with/microsoft/return"], optional_scopes=frozenset(),
@@ -41,7 +41,7 @@ def our_provider(databases, other_provider):
 
 
 def make_person(app, **overrides):
-    with transaction(app):
+    with transactions.transaction(app):
         return an_administrator(an_estab(), **overrides).username
 
 
@@ -114,11 +114,11 @@ def test_a_person_links_an_account_signs_in_by_it_and_unlinks_it(
 @contextmanager
 def assembly(our_provider, folder):
     @contextmanager
-    def work():
-        with transaction(our_provider[0]):
+    def transaction():
+        with transactions.transaction(our_provider[0]):
             yield
 
-    with serve_partner(our_provider[1], work, folder) as url:
+    with serve_partner(our_provider[1], transaction, folder) as url:
         yield url
 
 

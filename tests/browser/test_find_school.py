@@ -101,10 +101,10 @@ def test_a_closed_school_is_explained_and_leads_to_its_successor(page, search, c
     continue_with(page, "Birch Green Academy")
 
 
-def test_the_address_of_a_closed_school_leads_to_its_successor_too(page, issuer, work, check_page):
+def test_the_address_of_a_closed_school_leads_to_its_successor_too(page, issuer, transaction, check_page):
     from idp.schools import search
 
-    with work():
+    with transaction():
         closed = next(result.school.id for result in search.find("birch green").results if result.refusal_reason)
     page.goto(f"{issuer}/register/details?school={closed}")
 

@@ -11,10 +11,10 @@ NEW_PASSWORD = "wobbly kettle sings at dusk"
 
 
 @pytest.fixture
-def jo(a_member, work):
+def jo(a_member, transaction):
     """An owner with a confirmed number."""
     member = a_member()
-    with work():
+    with transaction():
         people.by_name(member.email).mobile_confirmed_at = clock.now()
     return member
 

@@ -17,9 +17,9 @@ def sign_in(jo):
     jo.presses("Sign in")
 
 
-def test_a_person_who_lost_their_telephone_recovers_the_account(a_member, new_window, work, outbox, check_page):
+def test_a_person_who_lost_their_telephone_recovers_the_account(a_member, new_window, transaction, outbox, check_page):
     jo = a_member()
-    with work():
+    with transaction():
         person = people.by_name(jo.email)
         person.mobile_confirmed_at = clock.now()
         an_app(person.id)
@@ -42,7 +42,7 @@ def test_a_person_who_lost_their_telephone_recovers_the_account(a_member, new_wi
     other.sees("Keep your second step?")
     check_page(other.page, "lost-factor-stop")
 
-    with work() as session:
+    with transaction() as session:
         recovery = session.query(FactorRecovery).filter_by(person_id=people.by_name(jo.email).id).one()
         recovery.due_at = clock.now() - timedelta(seconds=1)
     sign_in(jo)
@@ -51,9 +51,9 @@ def test_a_person_who_lost_their_telephone_recovers_the_account(a_member, new_wi
     other.sees_code("link_used")
 
 
-def test_the_owner_stops_a_recovery_that_a_stranger_began(a_member, new_window, work, outbox, check_page):
+def test_the_owner_stops_a_recovery_that_a_stranger_began(a_member, new_window, transaction, outbox, check_page):
     jo = a_member()
-    with work():
+    with transaction():
         person = people.by_name(jo.email)
         person.mobile_confirmed_at = clock.now()
         an_app(person.id)

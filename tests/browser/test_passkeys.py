@@ -146,7 +146,7 @@ def test_a_passkey_is_added_and_used_by_keyboard_alone(a_person):
     admin.sees("Security")
 
 
-def test_without_scripts_no_passkey_button_is_shown(a_member, new_window, work):
+def test_without_scripts_no_passkey_button_is_shown(a_member, new_window, transaction):
     admin = a_member(page=new_window("phone", java_script_enabled=False))
     admin.goes_to("/sign-in")
     expect(admin.page.locator("#passkey-form")).to_be_hidden()
@@ -181,7 +181,7 @@ def test_a_browser_without_the_newer_functions_adds_and_uses_a_passkey(a_person)
     admin.sees("Security")
 
 
-def test_the_pages_of_passkeys_look_right(a_person, check_page, work):
+def test_the_pages_of_passkeys_look_right(a_person, check_page, transaction):
     admin = a_person()
     admin.goes_to("/manage/security/passkeys/add")
     check_page(admin.page, "passkey-add")

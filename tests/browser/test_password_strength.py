@@ -10,9 +10,9 @@ GOOD_PASSWORD = "wobbly kettle sings at dusk"
 
 
 @pytest.fixture
-def welcome(work):
+def welcome(transaction):
     """The link of someone at St Cuthbert's School who chooses a password."""
-    with work():
+    with transaction():
         return links.issue_welcome_url(make_person(name="Al Bloggs", password_hash=None))
 
 

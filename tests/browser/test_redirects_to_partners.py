@@ -64,10 +64,10 @@ class Service:
 
 
 @pytest.fixture(scope="module")
-def service(work):
+def service(transaction):
     service = Service()
     first = service.hosts[0]
-    with work():
+    with transaction():
         service.client_id = a_client(
             a_partner(), client_name="Timetabler", token_endpoint_auth_method="none", accepted_mis=frozenset(),
             redirect_uris=[f"{first}/callback", f"{first}/to-app", f"{first}/report", f"{APP}:/callback"],
@@ -143,13 +143,13 @@ def test_a_sign_in_after_a_wrong_password_leads_to_the_partner(a_member, service
     assert_at_third_host(admin, service)
 
 
-def test_signing_out_leads_to_the_partner(a_member, service, issuer, work, provider):
+def test_signing_out_leads_to_the_partner(a_member, service, issuer, transaction, provider):
     admin = a_member()
     admin.page.goto(service.link(issuer))
     admin.signs_in()
     admin.authorises()
     assert_at_third_host(admin, service)
-    hint = an_id_token(provider[0], work, service.client_id, admin)
+    hint = an_id_token(provider[0], transaction, service.client_id, admin)
     to = f"{service.hosts[0]}/signed-out"
     admin.goes_to("/oauth/logout?" + urlencode({"id_token_hint": hint, "post_logout_redirect_uri": to, "state": "out"}))
     admin.page.locator("#confirm-logout").click()
@@ -157,9 +157,9 @@ def test_signing_out_leads_to_the_partner(a_member, service, issuer, work, provi
     assert service.received == {"state": "out"}
 
 
-def an_id_token(app, work, client_id, admin):
+def an_id_token(app, transaction, client_id, admin):
     """An ID token of another session than this browser's, so that the person is asked first."""
-    with work():
+    with transaction():
         person = people.by_name(admin.estab_id)
         now = int(clock.now().timestamp())
         claims = {

@@ -67,13 +67,13 @@ def partner_site():
 
 
 @pytest.fixture
-def a_partner_asks(work, partner_site):
+def a_partner_asks(transaction, partner_site):
     """`a_partner_asks(…)` is a client with this registration and a callback address of its own."""
 
     def registered(*, name="Timetabler", host="127.0.0.1", **overrides):
         url = partner_site.callback(host)
         addresses = {"redirect_uris": [url], "post_logout_redirect_uris": [], "initiate_login_uri": None}
-        with work():
+        with transaction():
             client = a_client(a_partner(), client_name=name, **(addresses | overrides))
             return RegisteredPartner(client.id, url, partner_site)
 

@@ -13,10 +13,10 @@ LONG_NAME = "St Joseph's Catholic Primary School and Nursery"
 
 
 @pytest.fixture
-def jo(a_member, work, new_window):
+def jo(a_member, transaction, new_window):
     """An owner of one school who is an administrator of another, on a telephone, signed in."""
     member = a_member(page=new_window("phone"))
-    with work():
+    with transaction():
         estab = an_estab(a_school(name=LONG_NAME, register_id="990001", dfe_number="2139901"))
         a_membership(people.by_name(member.email), estab, role="admin")
     member.goes_to("/sign-in")
@@ -48,11 +48,11 @@ def test_the_school_is_chosen_and_named_and_its_long_name_keeps_the_header_on_on
 
 @pytest.mark.parametrize("scripts", [True, False])
 def test_a_partner_is_authorised_for_two_of_three_schools_in_one_review(
-    a_member, work, new_window, partner, schools, check_page, scripts
+    a_member, transaction, new_window, partner, schools, check_page, scripts
 ):
     jo = a_member(page=new_window("phone", java_script_enabled=scripts))
     entries = [next(schools) for _ in range(3)]
-    with work() as session:
+    with transaction() as session:
         person = people.by_name(jo.email)
         *estabs, seen_only = [an_estab(session.get_one(School, entry.id)) for entry in entries]
         estabs[1].state = "unverified"
@@ -73,14 +73,14 @@ def test_a_partner_is_authorised_for_two_of_three_schools_in_one_review(
     jo.authorises()
 
     jo.sees(jo.school.name)
-    with work():
+    with transaction():
         shared = [len(authorise.current(estab_id)) for estab_id in (chosen_id, also_id, left_id, seen_only.id)]
     assert shared == [1, 1, 0, 0]
 
 
 @pytest.mark.parametrize("scripts", [True, False])
 def test_a_further_school_is_registered_on_the_way_from_a_partner_with_the_account_there_is(
-    a_member, work, new_window, partner, schools, check_page, scripts
+    a_member, transaction, new_window, partner, schools, check_page, scripts
 ):
     jo = a_member(page=new_window("desktop", java_script_enabled=scripts))
     entry = next(schools)
@@ -114,6 +114,6 @@ def test_a_further_school_is_registered_on_the_way_from_a_partner_with_the_accou
     jo.reads(entry.name)
     jo.authorises()
     jo.sees(entry.name)
-    with work():
+    with transaction():
         first, added = people.by_name(jo.email).memberships[0].estab_id, accounts.find_by_school(entry.id).id
         assert [len(authorise.current(estab_id)) for estab_id in (first, added)] == [0, 1]

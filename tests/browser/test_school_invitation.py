@@ -9,11 +9,11 @@ from idp.schools.models import School
 
 
 @pytest.fixture
-def send_invitation(work, outbox, partner):
+def send_invitation(transaction, outbox, partner):
     """`send_invitation(person)` mails that person an invitation of their school, and returns the link."""
 
     def send(admin):
-        with work():
+        with transaction():
             client = registry.client("assembly")
             scopes = frozenset({"school", "students", "students.sen"})
             request = invite.Request(session().get_one(School, admin.school.id), admin.name, admin.email, scopes)
@@ -27,14 +27,14 @@ def newest(outbox, name, email):
     return [letter for letter in outbox.all(name) if letter.to == email][-1].links[0]
 
 
-def state(work):
-    with work():
+def state(transaction):
+    with transaction():
         return states.list_for_client("assembly")[-1].state
 
 
 @pytest.mark.parametrize("javascript", [True, False], ids=["with scripts", "without scripts"])
 def test_an_invitation_is_passed_on_by_keyboard_and_leads_to_the_partner_and_to_registration(
-    an_admin, new_window, send_invitation, outbox, work, check_page, javascript
+    an_admin, new_window, send_invitation, outbox, transaction, check_page, javascript
 ):
     office = an_admin(page=new_window(java_script_enabled=javascript))
     office.page.goto(send_invitation(office))
@@ -56,7 +56,7 @@ def test_an_invitation_is_passed_on_by_keyboard_and_leads_to_the_partner_and_to_
     office.sees("We have written to your colleague")
     if javascript:
         check_page(office.page, "school-invitation-passed-on")
-    assert state(work) == "forwarded"
+    assert state(transaction) == "forwarded"
 
     head.page.goto(newest(outbox, "partner_invitation_forwarded", head.email))
     head.sees(f"Connect {head.school.name}?")
@@ -64,19 +64,21 @@ def test_an_invitation_is_passed_on_by_keyboard_and_leads_to_the_partner_and_to_
     head.sees("Sign in")
     head.reads("Assembly")
     assert head.page.url.startswith(head.issuer)
-    assert state(work) == "opened"
+    assert state(transaction) == "opened"
     head.page.get_by_role("link", name="Register your school").click()
     head.sees("Find your school")
     head.reads("Assembly")
 
 
-def test_a_person_who_says_that_the_invitation_is_not_for_them_ends_it(an_admin, send_invitation, check_page, work):
+def test_a_person_who_says_that_the_invitation_is_not_for_them_ends_it(
+    an_admin, send_invitation, check_page, transaction
+):
     office = an_admin()
     link = send_invitation(office)
     office.page.goto(link)
     office.page.locator("#not-for-us").click()
     office.sees("Thank you for telling us")
-    assert state(work) == "declined"
+    assert state(transaction) == "declined"
     office.page.goto(link)
     office.sees("This invitation has been declined")
     check_page(office.page, "school-invitation-declined")

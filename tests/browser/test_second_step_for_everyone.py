@@ -48,9 +48,9 @@ def test_a_second_step_is_required_of_a_colleague_inside_a_partners_sign_in(a_me
     assert {letter.to for letter in outbox.all("second_step_optional")} >= {owner.email, colleague.email}
 
 
-def test_a_second_step_is_set_up_without_scripts_too(a_member, new_window, work):
+def test_a_second_step_is_set_up_without_scripts_too(a_member, new_window, transaction):
     admin = a_member(page=new_window("phone", java_script_enabled=False))
-    with work():
+    with transaction():
         second_step_rule.require(people.by_name(admin.estab_id).memberships[0])
     admin.goes_to("/sign-in")
     admin.signs_in()

@@ -33,8 +33,8 @@ def test_sharing_is_changed_paused_and_resumed(page, issuer, username, check_pag
     check_page(page, "manage")
 
 
-def test_sharing_that_ends_soon_is_renewed(page, issuer, username, work, check_page):
-    with work() as database:
+def test_sharing_that_ends_soon_is_renewed(page, issuer, username, transaction, check_page):
+    with transaction() as database:
         agreement = database.scalars(
             select(Authorisation).order_by(Authorisation.given_at.desc(), Authorisation.id)
         ).first()
@@ -47,8 +47,8 @@ def test_sharing_that_ends_soon_is_renewed(page, issuer, username, work, check_p
     expect(page.get_by_role("status").first).to_contain_text("has been renewed until")
 
 
-def test_a_service_that_asks_for_more_data_is_authorised_for_it(page, issuer, username, work, check_page):
-    with work() as database:
+def test_a_service_that_asks_for_more_data_is_authorised_for_it(page, issuer, username, transaction, check_page):
+    with transaction() as database:
         client = database.scalars(select(Client).order_by(Client.created_at.desc(), Client.id)).first()
         client.required_scopes, client.agreement_version = client.required_scopes | {"staff"}, "2027-01"
         client.optional_scopes |= {"timetable", "students.medical"}
@@ -64,8 +64,10 @@ def test_a_service_that_asks_for_more_data_is_authorised_for_it(page, issuer, us
     expect(page.get_by_role("status").first).to_contain_text("has agreed to it")
 
 
-def test_a_school_that_follows_a_closed_one_continues_with_what_it_shared(page, new_window, issuer, work, check_page):
-    with work() as database:
+def test_a_school_that_follows_a_closed_one_continues_with_what_it_shared(
+    page, new_window, issuer, transaction, check_page
+):
+    with transaction() as database:
         owners = [make_person(name=name) for name in ("Jo Bloggs", "Al Bloggs")]
         old, new = (owner.memberships[0] for owner in owners)
         optional = frozenset({"attendance", "students.sen"})
@@ -97,8 +99,8 @@ def test_a_school_that_follows_a_closed_one_continues_with_what_it_shared(page, 
     expect(other.get_by_role("status").first).to_contain_text(message)
 
 
-def test_the_schools_system_is_changed(page, issuer, username, work, check_page):
-    with work() as database:
+def test_the_schools_system_is_changed(page, issuer, username, transaction, check_page):
+    with transaction() as database:
         client = database.scalars(select(Client).order_by(Client.created_at.desc(), Client.id)).first()
         client.accepted_mis = frozenset({"sims"})
         registry.bump_version(client)

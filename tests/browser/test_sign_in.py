@@ -26,9 +26,9 @@ def make_person(**overrides):
 
 
 @pytest.fixture
-def username(work):
+def username(transaction):
     """An administrator whose school shares with one service and has not been verified yet."""
-    with work():
+    with transaction():
         person = make_person(name="Jo Bloggs")
         person.memberships[0].estab.state = "unverified"
         review.open_for(person.memberships[0].estab)
@@ -92,8 +92,8 @@ def test_confirming_a_mobile_number(page, issuer, username, outbox, check_page):
     expect(page.get_by_text("Your mobile number is confirmed.")).to_be_visible()
 
 
-def test_a_colleague_gets_a_password(page, issuer, work, check_page):
-    with work():
+def test_a_colleague_gets_a_password(page, issuer, transaction, check_page):
+    with transaction():
         link = links.issue_welcome_url(make_person(name="Al Bloggs", password_hash=None))
     page.goto(link)
     check_page(page, "welcome")
@@ -108,9 +108,9 @@ def test_a_colleague_gets_a_password(page, issuer, work, check_page):
     check_page(page, "welcome-link-used")
 
 
-def test_an_operator_is_set_up_and_signs_in(page, issuer, work, check_page):
+def test_an_operator_is_set_up_and_signs_in(page, issuer, transaction, check_page):
     email = f"sam-{next(_numbers)}@idaas.example"
-    with work():
+    with transaction():
         _, link = operators.add("Sam Jones", email)
     page.goto(link)
     check_page(page, "set-up-begin")
@@ -140,8 +140,8 @@ def test_an_operator_is_set_up_and_signs_in(page, issuer, work, check_page):
     check_page(page, "operators-pages")
 
 
-def test_the_page_says_which_partner_asks(page, issuer, work, check_page):
-    with work():
+def test_the_page_says_which_partner_asks(page, issuer, transaction, check_page):
+    with transaction():
         client_id = a_client(client_name="Timetabler").id
     asks = {
         "response_type": "code", "client_id": client_id, "redirect_uri": "https://assembly.example/callback",
@@ -153,8 +153,8 @@ def test_the_page_says_which_partner_asks(page, issuer, work, check_page):
     check_page(page, "sign-in-partner")
 
 
-def test_a_welcome_that_expired_offers_a_new_one(page, issuer, work, check_page):
-    with work():
+def test_a_welcome_that_expired_offers_a_new_one(page, issuer, transaction, check_page):
+    with transaction():
         person = make_person(name="Al Bloggs", password_hash=None)
         link = links.issue_welcome_url(person)
         links.issue_welcome_url(person)

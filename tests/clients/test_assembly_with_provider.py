@@ -6,7 +6,7 @@ import pytest
 
 from idp.estabs import accounts, people
 from idp.foundation import database, runtime
-from idp.foundation.web.transactions import transaction
+from idp.foundation.web import transactions
 from idp.onboarding import review
 from idp.sharing import authorise
 from tests.browser.assembly import serve_partner
@@ -22,33 +22,33 @@ def provider(databases):
 
 
 @pytest.fixture(scope="module")
-def work(provider):
+def transaction(provider):
     @contextmanager
     def open_transaction():
-        with transaction(provider):
+        with transactions.transaction(provider):
             yield database.session()
 
     return open_transaction
 
 
 @pytest.fixture(scope="module")
-def assembly(provider, work, tmp_path_factory):
+def assembly(provider, transaction, tmp_path_factory):
     issuer = runtime.for_app(provider).settings.server.issuer
-    with serve_partner(issuer, work, tmp_path_factory.mktemp("assembly")) as url:
+    with serve_partner(issuer, transaction, tmp_path_factory.mktemp("assembly")) as url:
         yield url
 
 
 @pytest.fixture
-def office(work, assembly):
+def office(transaction, assembly):
     """The person of a school that has registered and is not verified yet."""
-    with work():
+    with transaction():
         estab = an_estab(state="unverified")
         review.open_for(estab)
         an_administrator(estab, name="Grace Okafor")
         return Office(assembly, estab.estab_id)
 
 
-def test_a_school_signs_in_authorises_and_is_verified_without_being_asked_again(office, work):
+def test_a_school_signs_in_authorises_and_is_verified_without_being_asked_again(office, transaction):
     office.signs_in()
     office.authorises("attendance")
 
@@ -57,7 +57,7 @@ def test_a_school_signs_in_authorises_and_is_verified_without_being_asked_again(
     assert office.estab_id in office.reads()
     assert "School not verified yet" in office.reads()
 
-    with work():
+    with transaction():
         review.verify(office.estab_id, by="cli")
     office.sends("Check again")
 
@@ -83,10 +83,10 @@ def test_a_school_that_does_not_share_is_told_so_at_the_partner(office):
     assert "Nothing was shared" in office.reads()
 
 
-def test_once_sharing_is_stopped_the_partner_gets_nothing_more(office, work):
+def test_once_sharing_is_stopped_the_partner_gets_nothing_more(office, transaction):
     office.signs_in()
     office.authorises()
-    with work():
+    with transaction():
         estab = accounts.find(office.estab_id)
         authorise.withdraw(estab.id, "assembly", by=people.list_for_estab(estab.id)[0])
 

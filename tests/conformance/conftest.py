@@ -19,7 +19,7 @@ from joserfc.jwk import KeySet
 from clients.xporter.app import create_app
 from clients.xporter.settings import Settings
 from idp.foundation import clock as clocks
-from idp.foundation.web.transactions import transaction
+from idp.foundation.web import transactions
 from tests import factories
 from tests.certificates import a_certificate
 from tests.conformance.browser import Browser, session_trusting
@@ -70,7 +70,7 @@ def served(
     """
     trust, tls = certificate
     with a_provider(databases, tls, fetch={"extra_ca": str(trust)}) as (app, issuer):
-        with transaction(app):
+        with transactions.transaction(app):
             factories.a_school()
             api = f"https://localhost:{free_port()}"
             prepared = prepare.prepare_all(suite.uri.removesuffix("/backchannel_logout"), api)
@@ -216,7 +216,7 @@ def registered(served: tuple[Any, str, str, Prepared], provider: Provider, prepa
 
     def make(**overrides: Any) -> RelyingParty:
         defaults = {"redirect_uris": [f"{prepared.suite}/callback"], "require_pkce": False}
-        with transaction(served[0]):
+        with transactions.transaction(served[0]):
             client = factories.a_client(**{**defaults, **overrides})
         credentials = Credentials(client.id, factories.secret_of(client.id), None)
         return RelyingParty(provider, credentials, client.redirect_uris[0])

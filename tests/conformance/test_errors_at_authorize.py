@@ -6,7 +6,7 @@ from urllib.parse import quote_plus
 
 import pytest
 
-from idp.foundation.web.transactions import transaction
+from idp.foundation.web import transactions
 from idp.partners import registry
 from tests import factories
 from tests.conformance.browser import Browser
@@ -26,7 +26,7 @@ def a_member(served, prepared):
     """`a_member(mis="sims")` is the browser of the owner of another school."""
 
     def make(**estab_overrides):
-        with transaction(served[0]):
+        with transactions.transaction(served[0]):
             person = factories.an_administrator(factories.an_estab(**estab_overrides))
         return Browser(served[2], person.username, factories.PASSWORD, partner_url=prepared.suite)
 
@@ -52,7 +52,7 @@ def shows_error_page(browser, url, *words):
 @spec(OAUTH, "4.1.2.1", requirement="client_id missing, repeated, unknown or disabled: a page")
 def test_client_id(served, browser, client, registered):
     disabled = registered()
-    with transaction(served[0]):
+    with transactions.transaction(served[0]):
         registry.disable(disabled.id, by="test")
     for url in (
         client.authorization_url(client_id=None),

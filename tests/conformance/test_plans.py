@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from idp.foundation.web.transactions import transaction
+from idp.foundation.web import transactions
 from idp.outbox import deliver
 from tests.conformance import conditions
 from tests.conformance.scripted_browser import Suite
@@ -25,7 +25,7 @@ EXPECTED_SCOPES = {"openid": PERSONAL, "plain": "school offline_access"}
 
 @pytest.fixture
 def configurations(served, prepared):
-    with transaction(served[0]):
+    with transactions.transaction(served[0]):
         return plans.all_configurations(prepared)
 
 
@@ -34,19 +34,19 @@ def requests_to_suite(served, suite):
     """`requests_to_suite()` delivers all messages that are due, and returns the requests that reached the suite, except
     the browser's.
     """
-    work = partial(transaction, served[0])
-    deliver_all(work)  # of other tests
+    transaction = partial(transactions.transaction, served[0])
+    deliver_all(transaction)  # of other tests
     suite.everything.clear()
 
     def deliver_and_list():
-        deliver_all(work)
+        deliver_all(transaction)
         return [(request["method"], request["path"]) for request in suite.everything]
 
     return deliver_and_list
 
 
-def deliver_all(work):
-    while deliver.run_once(work, deliver.EVENT):
+def deliver_all(transaction):
+    while deliver.run_once(transaction, deliver.EVENT):
         pass
 
 

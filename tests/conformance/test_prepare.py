@@ -18,9 +18,9 @@ SUITE, API = "https://suite.example/test/a/ours", "https://api.example"
 
 
 @pytest.fixture
-def run_prepare(app, work, tmp_path):
+def run_prepare(app, transaction, tmp_path):
     """`run_prepare()` runs the command, and returns the configurations that it wrote."""
-    with work():
+    with transaction():
         factories.a_school()
 
     def run():
@@ -50,10 +50,10 @@ def test_the_documentation_names_each_configuration_and_no_other(run_prepare):
     assert set(re.findall(r"[a-z0-9-]+\.json", text)) == set(run_prepare())
 
 
-def test_secrets_and_keys_in_it_are_those_of_the_clients(run_prepare, work):
+def test_secrets_and_keys_in_it_are_those_of_the_clients(run_prepare, transaction):
     written = run_prepare()
     static, fapi = written["static.json"], written["fapi2-openid.json"]
-    with work():
+    with transaction():
         for part in ("client", "client2", "client_secret_post"):
             client = registry.client(static[part]["client_id"])
             assert registry.secret_matches(client, static[part]["client_secret"])
@@ -66,7 +66,7 @@ def test_secrets_and_keys_in_it_are_those_of_the_clients(run_prepare, work):
             assert {name: private[name] for name in public} == public
 
 
-def test_plans_without_userinfo_call_the_api_of_xporter(run_prepare, work):
+def test_plans_without_userinfo_call_the_api_of_xporter(run_prepare, transaction):
     written = run_prepare()
     for file, scope, first in (
         ("fapi2-plain.json", "school offline_access", "conf-plain-1"),
@@ -76,16 +76,16 @@ def test_plans_without_userinfo_call_the_api_of_xporter(run_prepare, work):
         assert written[file]["resource"] == {"resourceUrl": f"{API}/access"}
         assert (written[file]["client"]["client_id"], written[file]["client"]["scope"]) == (first, scope)
     assert written["fapi2-openid.json"]["resource"]["resourceUrl"].endswith("/oauth/userinfo")
-    with work():
+    with transaction():
         client = registry.client("xporter")
         assert (client.resource, client.resource_scopes) == (API, {"school", "schools.list"})
         assert (client.token_endpoint_auth_method, client.jwks_uri) == ("private_key_jwt", f"{API}/jwks.json")
 
 
-def test_logout_tokens_are_sent_only_to_the_clients_of_logout_plans(run_prepare, work):
+def test_logout_tokens_are_sent_only_to_the_clients_of_logout_plans(run_prepare, transaction):
     written = run_prepare()
     client_ids = {written["backchannel.json"][part]["client_id"] for part in ("client", "client2")}
-    with work():
+    with transaction():
         clients = [registry.client(name) for name in config()["clients"]]
     assert {client.id for client in clients if client.backchannel_logout_uri} == client_ids
 
@@ -99,20 +99,20 @@ def test_a_plan_that_signs_in_often_has_no_session_ended(settings):
     assert settings.session.per_person >= 500
 
 
-def test_every_address_begins_with_that_of_the_suite(run_prepare, work):
+def test_every_address_begins_with_that_of_the_suite(run_prepare, transaction):
     run_prepare()
-    with work():
+    with transaction():
         for name in ("conf-basic-1", "conf-post-1", "conf-fapi-2"):
             client = registry.client(name)
             for uri in (*client.redirect_uris, *client.post_logout_redirect_uris, client.backchannel_logout_uri):
                 assert uri is None or uri.startswith(f"{SUITE}/")
 
 
-def test_running_it_again_replaces_everything(run_prepare, work):
+def test_running_it_again_replaces_everything(run_prepare, transaction):
     before, after = run_prepare(), run_prepare()
     first, second = (configuration["static.json"]["client"] for configuration in (before, after))
     assert first["client_id"] == second["client_id"]
-    with work():
+    with transaction():
         client = registry.client(first["client_id"])
         assert not registry.secret_matches(client, first["client_secret"])
         assert registry.secret_matches(client, second["client_secret"])
@@ -131,14 +131,14 @@ def test_modules_that_end_on_a_page_are_given_the_text_to_look_for(run_prepare):
     assert overrides["oidcc-prompt-login"]["browser"][0]["tasks"][0]["commands"][0][-1].startswith("update-image")
 
 
-def test_it_refuses_to_run_in_production(work, monkeypatch, settings):
+def test_it_refuses_to_run_in_production(transaction, monkeypatch, settings):
     real = settings.model_copy(update={"environment": "production"})
     monkeypatch.setattr("idp.foundation.runtime.settings", lambda: real)
-    with work(), pytest.raises(prepare.RefusedInProduction):
+    with transaction(), pytest.raises(prepare.RefusedInProduction):
         prepare.prepare_all(SUITE)
 
 
-def test_without_a_free_school_it_says_what_to_do(work):
-    with work(), pytest.raises(prepare.NoSchool) as refused:
+def test_without_a_free_school_it_says_what_to_do(transaction):
+    with transaction(), pytest.raises(prepare.NoSchool) as refused:
         prepare.prepare_all(SUITE)
     assert "idp schools refresh" in refused.value.message

@@ -8,7 +8,7 @@ from urllib.parse import urljoin
 
 import pytest
 
-from idp.foundation.web.transactions import transaction
+from idp.foundation.web import transactions
 from tests import factories
 from tests.conformance.browser import PartnerRequest
 from tests.conformance.relying_party import RelyingParty
@@ -32,7 +32,7 @@ def data_client(a_fapi_client):
 
 @pytest.fixture
 def device_client(served, provider):
-    with transaction(served[0]):
+    with transactions.transaction(served[0]):
         client = factories.a_client(grant_types=frozenset({DEVICE}), redirect_uris=[])
         return RelyingParty(provider, Credentials(client.id, factories.secret_of(client.id), None), "")
 

@@ -11,17 +11,17 @@ __all__ = ["account", "jo", "stranger"]
 
 
 @pytest.fixture
-def assembly(work, clock):
+def assembly(transaction, clock):
     """The id of a partner; the service has a school register."""
-    with work():
+    with transaction():
         factories.a_school()
         return factories.a_partner(name="Assembly").id
 
 
 @pytest.fixture
-def developer(jo, work, assembly):
+def developer(jo, transaction, assembly):
     """An owner of Assembly's account, signed in."""
-    with work():
+    with transaction():
         _, seed = a_developer(companies.by_id(assembly))
     signs_in(jo, "/developers", "sam@assembly.example", seed)
     return jo

@@ -32,17 +32,17 @@ def a_key(kid):
 
 
 @pytest.fixture
-def partner(work, clock):
+def partner(transaction, clock):
     """Ids of a partner, and of its application."""
-    with work():
+    with transaction():
         client = factories.a_client(factories.a_partner(name="Assembly"), id="assembly", client_name="Assembly")
         factories.a_client(factories.a_partner(name="Timetabler"), id="timetabler", client_name="Timetabler")
         return client.partner_id, client.id
 
 
-def invited(work, outbox, email=EMAIL, *, company="Assembly", is_owner=True):
+def invited(transaction, outbox, email=EMAIL, *, company="Assembly", is_owner=True):
     """The path of the link in the mail."""
-    with work():
+    with transaction():
         developers.invite(registry.partner(company), "Sam Lee", email, is_owner=is_owner, by="cli")
     return outbox.last("developer_invitation").path
 
@@ -63,18 +63,18 @@ def signs_in(person, seed, email=EMAIL):
 
 
 @pytest.fixture
-def sam(jo, partner, work, outbox):
+def sam(jo, partner, transaction, outbox):
     """An owner of Assembly's account, signed in."""
-    seed = set_up(jo, invited(work, outbox))
+    seed = set_up(jo, invited(transaction, outbox))
     assert signs_in(jo, seed).location == "/developers/applications"
     jo.seed = seed
     return jo
 
 
 @pytest.fixture
-def al(stranger, partner, work, outbox):
+def al(stranger, partner, transaction, outbox):
     """A developer of Timetabler, signed in."""
-    seed = set_up(stranger, invited(work, outbox, "al@timetabler.example", company="Timetabler"))
+    seed = set_up(stranger, invited(transaction, outbox, "al@timetabler.example", company="Timetabler"))
     signs_in(stranger, seed, "al@timetabler.example")
     return stranger
 
@@ -96,11 +96,11 @@ class TestAuthorisation:
             assert al.opens(f"/developers/applications/{client_id}{path}").status_code == 404
 
     @pytest.mark.parametrize("path", POSTS)
-    def test_another_companys_application_cannot_be_changed(self, al, work, path):
+    def test_another_companys_application_cannot_be_changed(self, al, transaction, path):
         al.opens("/developers/people")
         form = {"csrf_token": al.token, "overlap": "0", **URIS}
         assert al.web.post(f"/developers/applications/assembly{path}", data=form).status_code == 404
-        with work():
+        with transaction():
             assert session().get_one(Client, "assembly").version == 1
 
     @pytest.mark.parametrize("path", ["/applications", "/applications/assembly", "/people"])
@@ -123,8 +123,8 @@ class TestAuthorisation:
         sam.sends("/operate/sign-in", email=EMAIL, password=PASSWORD, code=code)
         assert "do not match" in sam.page_text
 
-    def test_people_of_another_company_cannot_be_removed(self, al, sam, work):
-        with work():
+    def test_people_of_another_company_cannot_be_removed(self, al, sam, transaction):
+        with transaction():
             (sams_id,) = [developer.id for developer in developers.list_for_partner(registry.partner("Assembly").id)]
         al.opens("/developers/people")
         assert EMAIL not in al.page_text
@@ -132,12 +132,12 @@ class TestAuthorisation:
         assert response.status_code == 404
         assert sam.opens("/developers/applications").status_code == 200
 
-    def test_only_owners_invite_and_remove(self, jo, partner, work, outbox):
-        with work():
+    def test_only_owners_invite_and_remove(self, jo, partner, transaction, outbox):
+        with transaction():
             company = registry.partner("Assembly")
             sams_id = developers.invite(company, "Sam", EMAIL, is_owner=True, by="cli").id
         clocks.move(timedelta(seconds=1))
-        seed = set_up(jo, invited(work, outbox, "bo@assembly.example", is_owner=False))
+        seed = set_up(jo, invited(transaction, outbox, "bo@assembly.example", is_owner=False))
         signs_in(jo, seed, "bo@assembly.example")
         jo.opens("/developers/people")
         assert jo.page.find(id="invite") is None
@@ -146,18 +146,18 @@ class TestAuthorisation:
         assert jo.web.post("/developers/people", data=form).status_code == 404
         assert jo.web.post(f"/developers/people/{sams_id}/remove", data=form).status_code == 404
 
-    def test_a_partner_that_is_disabled_shuts_its_people_out(self, sam, work):
-        with work():
+    def test_a_partner_that_is_disabled_shuts_its_people_out(self, sam, transaction):
+        with transaction():
             registry.switch_partner("Assembly", on=False)
         assert sam.opens("/developers/applications").status_code == 303
 
 
-def test_a_new_secret_is_shown_once_and_the_former_works_for_the_time_chosen(sam, work):
+def test_a_new_secret_is_shown_once_and_the_former_works_for_the_time_chosen(sam, transaction):
     sam.opens("/developers/applications/assembly")
     sam.sends_again("/developers/applications/assembly/secret", overlap="7")
     secret = sam.page.find(id="client-secret").text
     assert sam.response.headers["Cache-Control"] == "no-store"
-    with work():
+    with transaction():
         rows = registry.secrets_of("assembly")
         assert registry.secret_matches(registry.client("assembly"), secret)
         assert rows[0].expires_at == clocks.now() + timedelta(days=7)
@@ -165,7 +165,7 @@ def test_a_new_secret_is_shown_once_and_the_former_works_for_the_time_chosen(sam
     assert secret not in sam.response.text
 
 
-def test_a_period_of_overlap_that_is_not_offered_is_refused(sam, work):
+def test_a_period_of_overlap_that_is_not_offered_is_refused(sam, transaction):
     sam.opens("/developers/applications/assembly")
     assert (
         sam.web.post(
@@ -173,49 +173,49 @@ def test_a_period_of_overlap_that_is_not_offered_is_refused(sam, work):
         ).status_code
         == 400
     )
-    with work():
+    with transaction():
         assert len(registry.secrets_of("assembly")) == 1
 
 
-def test_the_number_of_new_secrets_is_limited(sam, work):
+def test_the_number_of_new_secrets_is_limited(sam, transaction):
     for _ in range(12):
         sam.opens("/developers/applications/assembly")
         sam.web.post("/developers/applications/assembly/secret", data={"csrf_token": sam.token, "overlap": "0"})
     sam.opens("/developers/applications/assembly")
     assert "many new secrets today" in sam.page_text
-    with work():
+    with transaction():
         assert len(registry.secrets_of("assembly")) <= 11
 
 
 class TestUris:
-    def test_redirect_uris_are_changed_and_nothing_else_is(self, sam, work):
-        with work():
+    def test_redirect_uris_are_changed_and_nothing_else_is(self, sam, transaction):
+        with transaction():
             before = manifest.from_client(registry.find("assembly"))
         sam.sends("/developers/applications/assembly/addresses", **URIS)
         assert sam.response.status_code == 303
-        with work():
+        with transaction():
             after = manifest.from_client(registry.find("assembly"))
         assert after["redirect_uris"] == ["https://assembly.example/new"]
         changed = {name for name in before | after if before.get(name) != after.get(name)}
         assert changed <= {"redirect_uris", "post_logout_redirect_uris"}
 
-    def test_the_error_of_a_wrong_uri_names_its_line_and_keeps_what_was_typed(self, sam, work):
+    def test_the_error_of_a_wrong_uri_names_its_line_and_keeps_what_was_typed(self, sam, transaction):
         typed = "https://assembly.example/a\nhttp://assembly.example/b"
         sam.sends("/developers/applications/assembly/addresses", version="1", redirect_uris=typed)
         assert sam.response.status_code == 422
         assert "Line 2 must be https" in sam.page_text
         assert sam.page.find(id="redirect_uris").text.strip().splitlines() == typed.splitlines()
-        with work():
+        with transaction():
             assert registry.find("assembly").version == 1
 
-    def test_of_two_people_the_second_is_told_that_the_first_changed_it(self, sam, work):
+    def test_of_two_people_the_second_is_told_that_the_first_changed_it(self, sam, transaction):
         path = "/developers/applications/assembly/addresses"
         sam.opens(path)
-        with work():
+        with transaction():
             registry.bump_version(registry.find("assembly"))
         sam.sends_again(path, **URIS)
         assert "Someone else has changed this application" in sam.page_text
-        with work():
+        with transaction():
             assert "https://assembly.example/new" not in registry.find("assembly").redirect_uris
 
 
@@ -223,42 +223,42 @@ class TestKeys:
     PATH = "/developers/applications/signer/keys"
 
     @pytest.fixture
-    def signer(self, work, partner):
+    def signer(self, transaction, partner):
         """Registers an application that authenticates by a key; returns the public key."""
         key = a_key("2026-01")
-        with work():
+        with transaction():
             factories.a_client(
                 registry.partner("Assembly"), id="signer", token_endpoint_auth_method="private_key_jwt",
                 jwks={"keys": [key]},
             )  # fmt: skip
         return key
 
-    def test_two_keys_can_be_registered_during_a_rotation(self, sam, signer, work, outbox):
+    def test_two_keys_can_be_registered_during_a_rotation(self, sam, signer, transaction, outbox):
         both = {"keys": [signer, a_key("2026-02")]}
         sam.opens("/developers/applications/signer")
         sam.opens(sam.page.find(id="change-keys")["href"])
         assert json.loads(sam.page.find(id="jwks").text) == {"keys": [signer]}
         sam.sends_again(self.PATH, version=1, jwks=json.dumps(both))
         assert sam.response.status_code == 303
-        with work():
+        with transaction():
             assert registry.find("signer").jwks == both
         assert "Its keys were changed" in outbox.last("client_changed").text
 
-    def test_a_jwks_uri_replaces_registered_keys(self, sam, signer, work):
+    def test_a_jwks_uri_replaces_registered_keys(self, sam, signer, transaction):
         sam.sends(self.PATH, version=1, jwks_uri="https://assembly.example/jwks", jwks="")
-        with work():
+        with transaction():
             assert (registry.find("signer").jwks, registry.find("signer").jwks_uri) == (
                 None, "https://assembly.example/jwks",
             )  # fmt: skip
 
-    def test_a_private_key_is_refused_and_not_shown_again(self, sam, signer, work):
+    def test_a_private_key_is_refused_and_not_shown_again(self, sam, signer, transaction):
         private = ECKey.generate_key("P-256").as_dict(private=True)
         for typed in ({"keys": [private]}, private):
             sam.sends(self.PATH, version=1, jwks=json.dumps(typed))
             assert sam.response.status_code == 422
             assert "Do not use that key any more" in sam.page_text
             assert private["d"] not in sam.response.text
-        with work():
+        with transaction():
             assert registry.find("signer").jwks == {"keys": [signer]}
 
     @pytest.mark.parametrize(
@@ -275,34 +275,34 @@ class TestKeys:
             ({"jwks": "", "jwks_uri": "http://assembly.example/jwks"}, "Must be https"),
         ],
     )
-    def test_an_invalid_registration_is_explained(self, sam, signer, work, fields, reason):
+    def test_an_invalid_registration_is_explained(self, sam, signer, transaction, fields, reason):
         sam.sends(self.PATH, version=1, **fields)
         assert sam.response.status_code == 422
         assert reason in sam.page_text
-        with work():
+        with transaction():
             assert registry.find("signer").jwks == {"keys": [signer]}
 
-    def test_of_two_people_the_second_is_told_that_the_first_changed_them(self, sam, signer, work):
+    def test_of_two_people_the_second_is_told_that_the_first_changed_them(self, sam, signer, transaction):
         sam.opens(self.PATH)
-        with work():
+        with transaction():
             registry.bump_version(registry.find("signer"))
         sam.sends_again(self.PATH, version=1, jwks=json.dumps({"keys": [a_key("2026-02")]}))
         assert "Someone else has changed this application" in sam.page_text
 
 
-def test_the_manifest_of_a_client_is_the_one_it_was_registered_from(work, partner):
-    with work():
+def test_the_manifest_of_a_client_is_the_one_it_was_registered_from(transaction, partner):
+    with transaction():
         client = registry.find("assembly")
         columns = manifest.parse_manifest(manifest.from_client(client)).columns()
         assert {name: value for name, value in columns.items() if getattr(client, name) != value} == {}
 
 
-def test_the_log_has_the_parameter_and_the_difference(sam, work):
+def test_the_log_has_the_parameter_and_the_difference(sam, transaction):
     difference = {
         "sent": "https://assembly.example/callback/", "registered": "https://assembly.example/callback",
         "differs_in": ["path"],
     }  # fmt: skip
-    with work():
+    with transaction():
         failure = journal.Failure(
             "GET /oauth/authorize", "invalid_request", "redirect_uri", "is not registered", (difference,)
         )
@@ -317,13 +317,13 @@ def test_the_log_has_the_parameter_and_the_difference(sam, work):
     assert "of another company" not in sam.response.text
 
 
-def test_an_owner_invites_and_removes_a_colleague(sam, stranger, outbox, work):
+def test_an_owner_invites_and_removes_a_colleague(sam, stranger, outbox, transaction):
     sam.sends("/developers/people", name="Bo Ray", email="bo@assembly.example")
     assert sam.response.status_code == 303
     seed = set_up(stranger, outbox.last("developer_invitation").path)
     signs_in(stranger, seed, "bo@assembly.example")
     assert stranger.opens("/developers/applications").status_code == 200
-    with work():
+    with transaction():
         bo = DEVELOPERS.find_by_address("bo@assembly.example").id
     sam.opens("/developers/people")
     sam.sends_again(f"/developers/people/{bo}/remove")
@@ -336,8 +336,8 @@ def test_an_address_of_another_company_is_refused_without_saying_whose_it_is(sam
     assert "Timetabler" not in sam.page_text
 
 
-def test_the_last_owner_cannot_remove_themselves(sam, work):
-    with work():
+def test_the_last_owner_cannot_remove_themselves(sam, transaction):
+    with transaction():
         me = DEVELOPERS.find_by_address(EMAIL).id
     sam.opens("/developers/people")
     sam.web.post(f"/developers/people/{me}/remove", data={"csrf_token": sam.token})
@@ -345,8 +345,8 @@ def test_the_last_owner_cannot_remove_themselves(sam, work):
     assert "only owner" in sam.page_text
 
 
-def test_the_number_of_invitations_is_limited(work, partner, outbox):
-    with work():
+def test_the_number_of_invitations_is_limited(transaction, partner, outbox):
+    with transaction():
         for number in range(developers.MAX_LINKS_PER_DAY):
             developers.invite(
                 registry.partner("Assembly"), "X", f"x{number}@assembly.example", is_owner=False, by="cli"
@@ -355,8 +355,8 @@ def test_the_number_of_invitations_is_limited(work, partner, outbox):
             developers.invite(registry.partner("Assembly"), "X", "y@assembly.example", is_owner=False, by="cli")
 
 
-def test_of_two_owners_who_remove_each_other_at_once_one_stays(work, partner, run_concurrently):
-    with work():
+def test_of_two_owners_who_remove_each_other_at_once_one_stays(transaction, partner, run_concurrently):
+    with transaction():
         both = []
         for name in ("a", "b"):
             person = developers.invite(
@@ -371,13 +371,13 @@ def test_of_two_owners_who_remove_each_other_at_once_one_stays(work, partner, ru
         return developers.remove(partner[0], removed, by=remover).id
 
     run_concurrently(2, remove)
-    with work():
+    with transaction():
         left = [developer for developer in developers.list_for_partner(partner[0]) if developer.disabled_at is None]
         assert len(left) == 1
 
 
-def test_of_two_who_change_uris_at_once_one_is_told(work, partner, run_concurrently):
-    with work():
+def test_of_two_who_change_uris_at_once_one_is_told(transaction, partner, run_concurrently):
+    with transaction():
         person = developers.invite(registry.partner("Assembly"), "a", "a@assembly.example", is_owner=True, by="cli")
         person_id = person.id
 
@@ -394,37 +394,37 @@ def test_of_two_who_change_uris_at_once_one_is_told(work, partner, run_concurren
 
 class TestEvents:
     @pytest.fixture
-    def event_id(self, partner, work):
+    def event_id(self, partner, transaction):
         """An event of Assembly's application, which was delivered."""
-        with work():
+        with transaction():
             client = registry.find("assembly")
             client.events_method, client.events_endpoint_url = event_types.PUSH, "https://assembly.example/events"
             jti = streams.verify("assembly")
             session().scalars(select(PartnerEvent)).one().delivered_at = clocks.now()
             return jti
 
-    def test_the_state_of_events_is_shown_and_one_is_delivered_again(self, sam, event_id, work):
+    def test_the_state_of_events_is_shown_and_one_is_delivered_again(self, sam, event_id, transaction):
         sam.opens("/developers/applications/assembly")
         assert "to https://assembly.example/events" in sam.page_text
         assert "delivered" in sam.page_text
         sam.sends_again(f"/developers/applications/assembly/events/{event_id}/replay")
         assert sam.response.location == "/developers/applications/assembly#events"
-        with work():
+        with transaction():
             assert session().scalars(select(PartnerEvent)).one().delivered_at is None
 
-    def test_an_event_of_another_company_is_not_there(self, al, event_id, work):
-        with work():
+    def test_an_event_of_another_company_is_not_there(self, al, event_id, transaction):
+        with transaction():
             registry.find("timetabler").events_method = event_types.POLL
         al.opens("/developers/applications/timetabler")
         al.sends_again(f"/developers/applications/timetabler/events/{event_id}/replay")
         al.opens("/developers/applications/timetabler")
         assert "There is no such event for this application" in al.page_text
-        with work():
+        with transaction():
             assert session().scalars(select(PartnerEvent)).one().delivered_at is not None
 
-    def test_a_changed_uri_leaves_the_registration_for_events_as_it_is(self, sam, event_id, work):
+    def test_a_changed_uri_leaves_the_registration_for_events_as_it_is(self, sam, event_id, transaction):
         sam.sends("/developers/applications/assembly/addresses", **URIS)
-        with work():
+        with transaction():
             client = registry.find("assembly")
             assert client.redirect_uris == ["https://assembly.example/new"]
             assert client.events_endpoint_url == "https://assembly.example/events"

@@ -18,9 +18,9 @@ VERIFIER = "v" * 43
 
 
 @pytest.fixture
-def trial(work, assembly):
+def trial(transaction, assembly):
     """The id of a sandbox application of Assembly."""
-    with work():
+    with transaction():
         person, _ = a_developer(companies.by_id(assembly), "bo@assembly.example")
         return sandbox.make_application(person, name="Trial", quick_start_id="oidc-client-ts", address="")[0].id
 
@@ -112,9 +112,9 @@ class TestFailedRequests:
         assert "None of your applications has this reference" in developer.page_text
         assert "http://localhost:3000/other" not in developer.page_text
 
-    def test_people_of_another_partner_do_not_see_the_log_entry(self, trial, stranger, work, new_browser):
+    def test_people_of_another_partner_do_not_see_the_log_entry(self, trial, stranger, transaction, new_browser):
         reference = begin_failing_sign_in(stranger, trial)
-        with work():
+        with transaction():
             _, seed = a_developer(factories.a_partner(name="Timetabler"), "al@timetabler.example")
         al = Person(new_browser())
         signs_in(al, "/developers", "al@timetabler.example", seed)
@@ -128,9 +128,9 @@ class TestProgress:
         stranger.opens("/developers")
         assert stranger.page.find(id="step-application") is None
 
-    def test_each_step_is_ticked_off_when_it_has_happened(self, developer, assembly, stranger, work):
+    def test_each_step_is_ticked_off_when_it_has_happened(self, developer, assembly, stranger, transaction):
         assert steps_done(developer) == []
-        with work():
+        with transaction():
             person, _ = a_developer(companies.by_id(assembly), "bo@assembly.example")
             client = sandbox.make_application(person, name="Trial", quick_start_id="oidc-client-ts", address="")[0].id
             password = ("", runtime.passwords().hash(factories.PASSWORD))
@@ -180,9 +180,9 @@ class TestQuickStart:
         assert "Already done" not in stranger.page_text
 
 
-def test_our_own_callback_uri_is_explained(developer, trial, work):
+def test_our_own_callback_uri_is_explained(developer, trial, transaction):
     developer.opens(f"/developers/applications/{trial}")
-    with work():
+    with transaction():
         address = sandbox.try_it_url()
         assert address in registry.find(trial).redirect_uris
     item = developer.page.find("code", string=address).parent

@@ -32,24 +32,24 @@ FORM_FIELDS = {
 
 
 @pytest.fixture
-def trial(work, assembly):
+def trial(transaction, assembly):
     """The id of a sandbox application of Assembly."""
-    with work():
+    with transaction():
         person, _ = a_developer(companies.by_id(assembly), "bo@assembly.example")
         return sandbox.make_application(person, name="Trial", quick_start_id="authlib", address="")[0].id
 
 
 @pytest.fixture
-def live_application(work, assembly):
+def live_application(transaction, assembly):
     """The id of a live application of Assembly."""
-    with work():
+    with transaction():
         return factories.a_client(companies.by_id(assembly), id="live", client_name="Assembly Live").id
 
 
 @pytest.fixture
-def operator(stranger, work, clock):
+def operator(stranger, transaction, clock):
     """One of our staff, signed in."""
-    with work():
+    with transaction():
         _, seed = an_operator()
     signs_in(stranger, "/operate", "ops@idaas.example", seed)
     return stranger
@@ -68,7 +68,7 @@ def decides(operator, request_id, **fields):
     return operator.response
 
 
-def test_a_sandbox_application_goes_live(developer, operator, trial, work, outbox):
+def test_a_sandbox_application_goes_live(developer, operator, trial, transaction, outbox):
     developer.opens(f"/developers/applications/{trial}")
     developer.opens(developer.page.find(id="ask")["href"])
     assert developer.page.find(id="client_name")["value"] == "Trial"
@@ -82,7 +82,7 @@ def test_a_sandbox_application_goes_live(developer, operator, trial, work, outbo
         assert words in operator.page_text
     assert decides(operator, request_id, approve="yes").status_code == 303
 
-    with work():
+    with transaction():
         registered = registry.find(session().get_one(RegistrationRequest, request_id).client_id)
         assert registered.id != trial
         assert not registered.is_sandbox
@@ -99,28 +99,28 @@ def test_a_sandbox_application_goes_live(developer, operator, trial, work, outbo
     developer.opens(f"/developers/applications/{new_id}")
     developer.sends_again(f"/developers/applications/{new_id}/secret", overlap="0")
     secret = developer.page.find(id="client-secret").text
-    with work():
+    with transaction():
         assert registry.secret_matches(registry.client(new_id), secret)
 
 
-def test_a_request_is_declined_with_a_reason_that_the_partner_reads(developer, operator, trial, outbox, work):
+def test_a_request_is_declined_with_a_reason_that_the_partner_reads(developer, operator, trial, outbox, transaction):
     request_id = ask_to_go_live(developer, trial)
     assert decides(operator, request_id, decline="yes", reason=" ").status_code == 422
     assert decides(operator, request_id, decline="yes", reason="Leave students out, please.").status_code == 303
     assert "Leave students out, please." in outbox.last("registration_declined").text
     developer.opens(f"/developers/requests/{request_id}")
     assert "Leave students out, please." in developer.page_text
-    with work():
+    with transaction():
         assert [client.id for client in session().scalars(select(Client))] == [trial]
 
 
 def test_a_live_application_asks_for_more_and_keeps_what_was_changed_meanwhile(
-    developer, operator, live_application, work
+    developer, operator, live_application, transaction
 ):
     request_id = ask_to_go_live(
         developer, live_application, client_name="Assembly Live", kind_staff="optional", why_staff="For timetables."
     )
-    with work():
+    with transaction():
         assert "staff" not in registry.find(live_application).optional_scopes
         registry.change(
             {**manifest.from_client(registry.find(live_application)), "redirect_uris": ["https://assembly.example/x"]}
@@ -129,7 +129,7 @@ def test_a_live_application_asks_for_more_and_keeps_what_was_changed_meanwhile(
     assert "redirect_uris" not in operator.page_text
     assert "What would change" in operator.page_text
     assert decides(operator, request_id, approve="yes").status_code == 303
-    with work():
+    with transaction():
         client = registry.find(live_application)
         assert "staff" in client.optional_scopes
         assert client.redirect_uris == ["https://assembly.example/x"]
@@ -137,16 +137,16 @@ def test_a_live_application_asks_for_more_and_keeps_what_was_changed_meanwhile(
 
 
 def test_what_changed_since_the_page_was_opened_is_read_before_it_is_approved(
-    developer, operator, live_application, work
+    developer, operator, live_application, transaction
 ):
     request_id = ask_to_go_live(developer, live_application)
     operator.opens(f"/operate/requests/{request_id}")
-    with work():
+    with transaction():
         registry.bump_version(registry.find(live_application))
     operator.sends_again(f"/operate/requests/{request_id}", version=1, approve="yes")
     assert "changed since this page was opened" in operator.page_text
     assert operator.page.find(id="version")["value"] == "2"
-    with work():
+    with transaction():
         assert session().get_one(RegistrationRequest, request_id).state == "waiting"
 
 
@@ -164,17 +164,17 @@ def test_what_changed_since_the_page_was_opened_is_read_before_it_is_approved(
         ({"client_name": "IDaaS"}, "look like"),
     ],
 )
-def test_what_cannot_be_registered_is_explained_and_kept(developer, trial, work, fields, reason):
+def test_what_cannot_be_registered_is_explained_and_kept(developer, trial, transaction, fields, reason):
     assert ask_to_go_live(developer, trial, **fields) is None
     assert developer.response.status_code == 422
     assert reason in developer.page_text
     assert developer.page.find(id="agreement_version")["value"] == "2026-11"
-    with work():
+    with transaction():
         assert session().scalars(select(RegistrationRequest)).all() == []
 
 
-def test_a_request_that_changes_nothing_is_refused(developer, live_application, work):
-    with work():
+def test_a_request_that_changes_nothing_is_refused(developer, live_application, transaction):
+    with transaction():
         client = registry.find(live_application)
         document, names = manifest.from_client(client), ("required", "optional")
         kinds = {
@@ -195,9 +195,11 @@ def test_a_request_that_changes_nothing_is_refused(developer, live_application, 
 
 
 class TestAuthorisation:
-    def test_another_partners_requests_and_applications_are_not_there(self, developer, trial, jo, work, new_browser):
+    def test_another_partners_requests_and_applications_are_not_there(
+        self, developer, trial, jo, transaction, new_browser
+    ):
         request_id = ask_to_go_live(developer, trial)
-        with work():
+        with transaction():
             _, seed = a_developer(factories.a_partner(name="Timetabler"), "al@timetabler.example")
         al = Person(new_browser())
         signs_in(al, "/developers", "al@timetabler.example", seed)
@@ -206,10 +208,10 @@ class TestAuthorisation:
         al.opens("/developers/people")
         posted = al.web.post(f"/developers/requests/{request_id}/withdraw", data={"csrf_token": al.token})
         assert posted.status_code == 404
-        with work():
+        with transaction():
             assert session().get_one(RegistrationRequest, request_id).state == "waiting"
 
-    def test_a_developer_cannot_decide_requests(self, developer, trial, work):
+    def test_a_developer_cannot_decide_requests(self, developer, trial, transaction):
         request_id = ask_to_go_live(developer, trial)
         developer.opens("/developers/people")
         response = developer.web.post(
@@ -217,12 +219,12 @@ class TestAuthorisation:
         )
         assert response.status_code == 404
 
-    def test_a_request_is_withdrawn_and_then_not_approved(self, developer, operator, trial, work):
+    def test_a_request_is_withdrawn_and_then_not_approved(self, developer, operator, trial, transaction):
         request_id = ask_to_go_live(developer, trial)
         developer.opens(f"/developers/requests/{request_id}")
         developer.sends_again(f"/developers/requests/{request_id}/withdraw")
         assert decides_again(operator, request_id) == 422
-        with work():
+        with transaction():
             assert session().get_one(RegistrationRequest, request_id).state == "withdrawn"
 
 
@@ -244,8 +246,8 @@ def a_request(assembly):
     return registration_requests.ask(partner, document, client=None, reasons={}, by="cli").id
 
 
-def test_of_two_decisions_at_once_one_is_made(work, assembly, run_concurrently):
-    with work():
+def test_of_two_decisions_at_once_one_is_made(transaction, assembly, run_concurrently):
+    with transaction():
         request_id = a_request(assembly)
     decisions = iter(
         [
@@ -255,13 +257,13 @@ def test_of_two_decisions_at_once_one_is_made(work, assembly, run_concurrently):
     )
     outcomes = run_concurrently(2, lambda: next(decisions)())  # noqa: PLW0108  each thread takes another
     assert sum(isinstance(outcome, registration_requests.AlreadyDecided) for outcome in outcomes) == 1
-    with work():
+    with transaction():
         state = session().get_one(RegistrationRequest, request_id).state
         assert len(session().scalars(select(Client)).all()) == (state == "approved")
 
 
-def test_the_number_of_requests_is_limited(work, assembly):
-    with work():
+def test_the_number_of_requests_is_limited(transaction, assembly):
+    with transaction():
         for _ in range(registration_requests.MAX_WAITING):
             a_request(assembly)
         with pytest.raises(registration_requests.TooManyRequests):
@@ -274,8 +276,8 @@ class TestCommand:
         monkeypatch.setattr("idp.cli._create_app", lambda: app)
         return lambda *words: CliRunner().invoke(main, ["clients", "requests", *words])
 
-    def test_a_request_is_listed_shown_and_approved(self, idp, work, assembly):
-        with work():
+    def test_a_request_is_listed_shown_and_approved(self, idp, transaction, assembly):
+        with transaction():
             request_id = a_request(assembly)
         assert json.loads(idp("list", "--json").output)[0]["id"] == request_id
         assert "purpose: Showing what there is." in idp("show", request_id).output
@@ -285,15 +287,15 @@ class TestCommand:
         assert refused.exit_code == 1
         assert "decided or withdrawn already" in refused.output
 
-    def test_a_request_is_declined(self, idp, work, assembly):
-        with work():
+    def test_a_request_is_declined(self, idp, transaction, assembly):
+        with transaction():
             request_id = a_request(assembly)
         assert idp("decline", request_id, "--reason", "No.").exit_code == 0
         assert idp("list").output == "No requests are waiting.\n"
         assert "no such request" in idp("show", "rrq_unknown").output
 
 
-def test_no_partner_asks_for_a_scope_that_only_our_staff_register(developer, trial, work):
+def test_no_partner_asks_for_a_scope_that_only_our_staff_register(developer, trial, transaction):
     developer.opens(f"/developers/applications/{trial}/request")
     assert developer.page.find(id="kind_students") is not None
     assert developer.page.find(id="kind_endpoint") is None
@@ -301,19 +303,19 @@ def test_no_partner_asks_for_a_scope_that_only_our_staff_register(developer, tri
         developer, trial, kind_endpoint="required", why_endpoint="To send.", kind_reads_report="client"
     )
 
-    with work():
+    with transaction():
         asked_for = session().get_one(RegistrationRequest, request_id).manifest["scopes"]
     assert "endpoint" not in json.dumps(asked_for)
     assert "reads.report" not in json.dumps(asked_for)
 
 
-def test_scopes_that_our_staff_registered_stay_when_an_application_changes(developer, live_application, work):
-    with work():
+def test_scopes_that_our_staff_registered_stay_when_an_application_changes(developer, live_application, transaction):
+    with transaction():
         session().get_one(Client, live_application).required_scopes |= {"endpoint"}
         registry.find(live_application)
     request_id = ask_to_go_live(developer, live_application)
 
-    with work():
+    with transaction():
         asked_for = session().get_one(RegistrationRequest, request_id).manifest["scopes"]
     assert "endpoint" in asked_for["required"]
 
@@ -330,8 +332,8 @@ class TestPrefilled:
         }
         return inputs | areas | chosen
 
-    def test_what_we_know_of_a_sandbox_application_is_filled_in(self, developer, trial, work):
-        with work():
+    def test_what_we_know_of_a_sandbox_application_is_filled_in(self, developer, trial, transaction):
+        with transaction():
             client = registry.find(trial)
             client.redirect_uris = [*client.redirect_uris, "https://assembly.example/callback"]
         fields = self.fields(developer, trial)
@@ -342,8 +344,8 @@ class TestPrefilled:
         assert fields["purpose"] == "", "that of a sandbox application is ours, not theirs"
         assert "http://localhost:3000/callback" in developer.page_text, "what has to be replaced is named"
 
-    def test_documents_are_those_of_the_companys_live_application(self, developer, trial, work, assembly):
-        with work():
+    def test_documents_are_those_of_the_companys_live_application(self, developer, trial, transaction, assembly):
+        with transaction():
             documents = {
                 "policy_uri": "https://assembly.example/p",
                 "agreement_uri": "https://assembly.example/a",
@@ -354,8 +356,8 @@ class TestPrefilled:
         assert fields["agreement_uri"] == "https://assembly.example/a"
         assert fields["agreement_version"] == "2026-05"
 
-    def test_scopes_are_those_that_it_asked_fictional_schools_for(self, developer, trial, work):
-        with work():
+    def test_scopes_are_those_that_it_asked_fictional_schools_for(self, developer, trial, transaction):
+        with transaction():
             person, _ = a_developer(registry.find(trial).partner, "al@assembly.example")
             made = sandbox.make_school(person, "primary", mis="sims", password=("x", "x"), is_verified=True)
             client = registry.find(trial)
@@ -379,10 +381,10 @@ class TestPrefilled:
 
 
 class TestFirstSecret:
-    def test_no_request_exists_before_the_partner_sends_one(self, developer, operator, trial, work, outbox):
+    def test_no_request_exists_before_the_partner_sends_one(self, developer, operator, trial, transaction, outbox):
         request_id = ask_to_go_live(developer, trial)
         decides(operator, request_id, approve="yes")
-        with work():
+        with transaction():
             new_id = session().get_one(RegistrationRequest, request_id).client_id
             assert registry.secrets_of(new_id) == []
         assert "It has no secret yet" in outbox.last("registration_approved").text
@@ -390,14 +392,14 @@ class TestFirstSecret:
         assert "you make that on its page" in developer.page_text
         changed = {"version": "1", "redirect_uris": "https://assembly.example/new", "post_logout_redirect_uris": ""}
         developer.sends(f"/developers/applications/{new_id}/addresses", **changed)
-        with work():
+        with transaction():
             assert registry.secrets_of(new_id) == [], "a change of URIs makes none that is never shown"
         developer.opens(f"/developers/applications/{new_id}")
         assert "It has no secret yet" in developer.page_text
         developer.sends_again(f"/developers/applications/{new_id}/secret", overlap="0")
         secret = developer.page.find(id="client-secret").text
         assert "first secret" in developer.page_text
-        with work():
+        with transaction():
             assert registry.secret_matches(registry.client(new_id), secret)
         developer.opens(f"/developers/applications/{new_id}")
         assert "It has no secret yet" not in developer.page_text
@@ -405,37 +407,39 @@ class TestFirstSecret:
 
 class TestMailToOurStaff:
     def test_new_requests_are_mailed_to_our_staff_once_in_one_mail(
-        self, developer, operator, trial, live_application, work, outbox
+        self, developer, operator, trial, live_application, transaction, outbox
     ):
         ask_to_go_live(developer, trial)
         ask_to_go_live(
             developer, live_application, client_name="Assembly Live", kind_staff="optional", why_staff="For timetables."
         )
         for _ in range(2):
-            worker.notify_requests(work)
+            worker.notify_requests(transaction)
         (mail,) = outbox.all("registration_requested")
         assert mail.to == "ops@idaas.example"
         assert "Assembly asks to go live with Assembly Connector" in mail.text
         assert "Assembly asks to change Assembly Live" in mail.text
         assert "/operate/requests" in mail.text
 
-    def test_a_withdrawn_request_is_not_mailed_to_our_staff(self, developer, operator, trial, work, outbox):
+    def test_a_withdrawn_request_is_not_mailed_to_our_staff(self, developer, operator, trial, transaction, outbox):
         request_id = ask_to_go_live(developer, trial)
         developer.opens(f"/developers/requests/{request_id}")
         developer.sends_again(f"/developers/requests/{request_id}/withdraw")
-        worker.notify_requests(work)
+        worker.notify_requests(transaction)
         assert outbox.all("registration_requested") == []
 
-    def test_the_mail_about_new_requests_waits_until_there_is_an_operator(self, developer, trial, work, outbox, clock):
+    def test_the_mail_about_new_requests_waits_until_there_is_an_operator(
+        self, developer, trial, transaction, outbox, clock
+    ):
         ask_to_go_live(developer, trial)
-        worker.notify_requests(work)
-        with work():
+        worker.notify_requests(transaction)
+        with transaction():
             an_operator()
-        worker.notify_requests(work)
+        worker.notify_requests(transaction)
         assert len(outbox.all("registration_requested")) == 1
 
     def test_of_two_workers_one_sends_the_mail_about_new_requests(
-        self, developer, operator, trial, work, outbox, run_concurrently
+        self, developer, operator, trial, transaction, outbox, run_concurrently
     ):
         ask_to_go_live(developer, trial)
         run_concurrently(4, request_notices.mail_due)

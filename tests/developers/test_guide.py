@@ -85,10 +85,10 @@ def test_statements_about_xporter_agree_with_its_code(text):
 )  # fmt: skip
 def test_a_school_that_pauses_or_stops_is_obeyed_as_it_says(web, world, decide, sent):
     tokens = world.partner.redeems(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json
-    with world.work() as session:
+    with world.transaction() as session:
         decide(world.estab, world.partner.id, by=session.get_one(Administrator, world.person).memberships[0])
     assert world.partner.refreshes(web, tokens["refresh_token"]).json["error"] == token_error(sent)
-    with world.work():
+    with world.transaction():
         assert {entry.error for entry in journal.newest(world.partner.id)} == {token_error(sent)}
 
 
@@ -113,7 +113,7 @@ def test_unknown_parameters_are_ignored(web, world):
 
 
 def test_an_assertion_that_is_wrong_is_refused_as_it_says(web, world):
-    with world.work():
+    with world.transaction():
         client = factories.a_client(
             token_endpoint_auth_method="private_key_jwt", jwks=jwks(key("ES256")),
             grant_types=frozenset({"client_credentials"}), client_scopes=frozenset({"schools.list"}),
@@ -131,14 +131,14 @@ def test_an_assertion_that_is_wrong_is_refused_as_it_says(web, world):
 
     assert "aud is " in refused(partner.assertion(aud="https://elsewhere.example"))
     assert refused(partner.assertion(key=key("ES256", 2))) == CLIENT_REFUSED
-    with world.work():
+    with world.transaction():
         assert any("key" in entry.fact for entry in journal.newest(client.id))
 
 
 @pytest.fixture
 def strict(world):
     """A client of the profile fapi2, with a key for DPoP."""
-    with world.work():
+    with world.transaction():
         client = factories.a_client(
             token_endpoint_auth_method="private_key_jwt", jwks=jwks(key("ES256")), profile="fapi2",
             dpop_bound_access_tokens=True,
@@ -215,7 +215,7 @@ def test_refresh_tokens_stay_the_same_or_change_as_it_says(web, world):
 
 
 def test_the_audience_of_a_token_is_the_one_in_the_guide(web, world):
-    with world.work():
+    with world.transaction():
         factories.a_client(resource="https://xporter.example", resource_scopes=frozenset({"students"}))
     tokens = world.partner.redeems(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json
     assert payload(tokens["access_token"])["aud"] == [ISSUER, "https://xporter.example"]

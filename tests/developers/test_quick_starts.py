@@ -225,13 +225,13 @@ class TestKey:
         assert "at most 600 are accepted" in too_long.json["error_description"]
 
     @pytest.mark.parametrize("software", ["authlib-key", "openid-client-fapi2"])
-    def test_an_application_for_software_that_signs_is_not_made_without_a_key(self, developer, work, software):
+    def test_an_application_for_software_that_signs_is_not_made_without_a_key(self, developer, transaction, software):
         form = {"name": "Trial", "software": software, "address": "https://assembly.example", "security": ""}
         developer.opens("/developers/sandbox/applications/new")
         developer.sends_again("/developers/sandbox/applications/new", **form)
         assert developer.response.status_code == 422
         assert "It signs with a key. Paste the public half" in developer.page_text
-        with work():
+        with transaction():
             assert session().scalars(select(Client)).all() == []
 
     def test_a_live_application_is_registered_with_its_jwks_uri(self, read):

@@ -33,16 +33,16 @@ PUBLIC_KEY = json.dumps(trial_keys.public_half(trial_keys.generate("ES256")))
 
 
 @pytest.fixture
-def sam(work, assembly):
+def sam(transaction, assembly):
     """The id of a developer of Assembly."""
-    with work():
+    with transaction():
         return a_developer(companies.by_id(assembly), "bo@assembly.example")[0].id
 
 
 @pytest.fixture
-def sandbox_ids(work, sam):
+def sandbox_ids(transaction, sam):
     """The ids of a sandbox application and of a fictional school of Assembly."""
-    with work():
+    with transaction():
         person = session().get_one(Developer, sam)
         client, _ = sandbox.make_application(person, name="Trial", quick_start_id="authlib", address="")
         school = sandbox.make_school(
@@ -60,32 +60,32 @@ def authorise_client(client, estab):
 
 
 class TestIsolation:
-    def test_the_partners_own_fictional_school_authorises_its_sandbox_application(self, sandbox_ids, work):
+    def test_the_partners_own_fictional_school_authorises_its_sandbox_application(self, sandbox_ids, transaction):
         client_id, estab_id = sandbox_ids
-        with work():
+        with transaction():
             authorise_client(registry.find(client_id), session().get_one(Estab, estab_id))
 
-    def test_a_real_school_never_authorises_a_sandbox_application(self, sandbox_ids, work):
-        with work():
+    def test_a_real_school_never_authorises_a_sandbox_application(self, sandbox_ids, transaction):
+        with transaction():
             real = factories.an_administrator(factories.an_estab()).memberships[0].estab
             with pytest.raises(FictionalAndReal):
                 authorise_client(registry.find(sandbox_ids[0]), real)
 
-    def test_a_fictional_school_never_authorises_a_live_application(self, sandbox_ids, work):
-        with work():
+    def test_a_fictional_school_never_authorises_a_live_application(self, sandbox_ids, transaction):
+        with transaction():
             live = factories.a_client(registry.partner("Assembly"))
             with pytest.raises(FictionalAndReal):
                 authorise_client(live, session().get_one(Estab, sandbox_ids[1]))
 
-    def test_a_fictional_school_never_authorises_another_partners_sandbox_application(self, sandbox_ids, work):
-        with work():
+    def test_a_fictional_school_never_authorises_another_partners_sandbox_application(self, sandbox_ids, transaction):
+        with transaction():
             other, _ = a_developer(factories.a_partner(name="Timetabler"), "al@timetabler.example")
             client, _ = sandbox.make_application(other, name="Other", quick_start_id="authlib", address="")
             with pytest.raises(FictionalAndReal):
                 authorise_client(client, session().get_one(Estab, sandbox_ids[1]))
 
-    def test_real_and_fictional_people_never_act_for_each_others_schools(self, sandbox_ids, work):
-        with work():
+    def test_real_and_fictional_people_never_act_for_each_others_schools(self, sandbox_ids, transaction):
+        with transaction():
             fiction = session().get_one(Estab, sandbox_ids[1])
             real = factories.an_administrator(factories.an_estab())
             with pytest.raises(people.FictionalPerson):
@@ -93,8 +93,8 @@ class TestIsolation:
             with pytest.raises(people.FictionalPerson):
                 accounts.register_for(fictional.owner(fiction).id, factories.a_school())
 
-    def test_no_search_finds_a_fictional_school_and_none_can_be_registered(self, sandbox_ids, work):
-        with work():
+    def test_no_search_finds_a_fictional_school_and_none_can_be_registered(self, sandbox_ids, transaction):
+        with transaction():
             school = session().get_one(Estab, sandbox_ids[1]).school
             assert school.dfe_number.startswith("999")
             for text in (school.name, "Fictional", school.dfe_number, "Nowhere"):
@@ -102,8 +102,8 @@ class TestIsolation:
             assert not school.is_open
             assert accounts.search("Fictional") == []
 
-    def test_a_fictional_school_is_not_in_the_verification_queue(self, sandbox_ids, work):
-        with work():
+    def test_a_fictional_school_is_not_in_the_verification_queue(self, sandbox_ids, transaction):
+        with transaction():
             assert review.queue() == []
 
     @pytest.mark.parametrize(
@@ -114,20 +114,22 @@ class TestIsolation:
             {"resource": "https://api.example/", "resource_scopes": ["school"]},
         ],
     )
-    def test_a_sandbox_application_is_no_resource_server_and_has_no_client_credentials(self, sandbox_ids, work, names):
-        with work(), pytest.raises(InvalidClientMetadata):
+    def test_a_sandbox_application_is_no_resource_server_and_has_no_client_credentials(
+        self, sandbox_ids, transaction, names
+    ):
+        with transaction(), pytest.raises(InvalidClientMetadata):
             registry.change({**manifest.from_client(registry.find(sandbox_ids[0])), **names})
-        with work():
+        with transaction():
             assert registry.find(sandbox_ids[0]).is_sandbox
 
-    def test_a_sandbox_application_has_no_scope_that_only_our_staff_register(self, sandbox_ids, work):
-        with work():
+    def test_a_sandbox_application_has_no_scope_that_only_our_staff_register(self, sandbox_ids, transaction):
+        with transaction():
             client = registry.find(sandbox_ids[0])
             assert scopes.operators_only(client.required_scopes | client.optional_scopes) == frozenset()
             assert "attendance" in client.optional_scopes
 
-    def test_localhost_is_for_sandbox_applications_alone_in_production(self, sandbox_ids, work, monkeypatch):
-        with work():
+    def test_localhost_is_for_sandbox_applications_alone_in_production(self, sandbox_ids, transaction, monkeypatch):
+        with transaction():
             document = manifest.from_client(registry.find(sandbox_ids[0]))
             in_production = runtime.settings().model_copy(update={"environment": "production"})
             monkeypatch.setattr(runtime, "settings", lambda: in_production)
@@ -171,7 +173,7 @@ class TestInABrowser:
         assert "Someone else decides" not in stranger.page_text
         assert page.status_code == 200
 
-    def test_an_application_may_have_a_key_instead_of_a_secret(self, developer, work):
+    def test_an_application_may_have_a_key_instead_of_a_secret(self, developer, transaction):
         developer.opens("/developers/sandbox/applications/new")
         developer.sends_again(
             "/developers/sandbox/applications/new", name="Trial", software="openid-client", security="fapi2",
@@ -179,7 +181,7 @@ class TestInABrowser:
         )  # fmt: skip
         client_id = developer.page.find(id="client-id").text
         assert developer.page.find(id="client-secret") is None
-        with work():
+        with transaction():
             client = session().get_one(Client, client_id)
             assert (client.profile, client.token_endpoint_auth_method) == ("fapi2", "private_key_jwt")
             assert client.jwks == {"keys": [json.loads(PUBLIC_KEY)]}
@@ -198,14 +200,14 @@ class TestInABrowser:
         ],
     )  # fmt: skip
     def test_software_with_a_key_has_its_own_profile_unless_another_is_chosen(
-        self, developer, work, software, security, profile
+        self, developer, transaction, software, security, profile
     ):
         developer.opens("/developers/sandbox/applications/new")
         developer.sends_again(
             "/developers/sandbox/applications/new", name="Trial", software=software, security=security,
             address="http://localhost:3000", jwks=PUBLIC_KEY,
         )  # fmt: skip
-        with work():
+        with transaction():
             client = session().get_one(Client, developer.page.find(id="client-id").text)
             assert (client.profile, client.token_endpoint_auth_method) == (profile, "private_key_jwt")
 
@@ -226,17 +228,17 @@ class TestInABrowser:
         assert "Trial" not in stranger.page_text
 
     @pytest.fixture
-    def alex(self, sandbox_ids, stranger, work):
+    def alex(self, sandbox_ids, stranger, transaction):
         """The person of the fictional school, signed in."""
-        with work():
+        with transaction():
             owner = fictional.owner(session().get_one(Estab, sandbox_ids[1]))
             owner.password_hash, owner.password_is_ours = runtime.passwords().hash(factories.PASSWORD), False
             username = owner.username
         stranger.sends("/sign-in", username=username, password=factories.PASSWORD)
         return stranger
 
-    def test_a_fictional_person_is_sent_back_from_a_live_application(self, alex, work):
-        with work():
+    def test_a_fictional_person_is_sent_back_from_a_live_application(self, alex, transaction):
+        with transaction():
             live = factories.a_client(registry.partner("Assembly"), redirect_uris=[CALLBACK]).id
         query = {
             "response_type": "code", "client_id": live, "redirect_uri": CALLBACK, "scope": "openid", "prompt": "none",
@@ -257,10 +259,10 @@ class TestInABrowser:
         assert alex.opens("/manage/security").status_code == 200
         assert [link.text for link in alex.page.select("nav.account a")] == ["Your school", "Security", "Sign out"]
 
-    def test_no_message_is_sent_to_fictional_people(self, sandbox_ids, work):
-        with work():
+    def test_no_message_is_sent_to_fictional_people(self, sandbox_ids, transaction):
+        with transaction():
             authorise_client(registry.find(sandbox_ids[0]), session().get_one(Estab, sandbox_ids[1]))
-        with work():
+        with transaction():
             receipt = session().scalars(select(Message).where(Message.name == "sharing_receipt")).one()
             assert (receipt.recipient, receipt.sealed) == (None, None)
             assert receipt.sent_at is not None
@@ -268,9 +270,9 @@ class TestInABrowser:
 
 class TestConsole:
     def test_the_applications_are_listed_with_their_state_and_what_can_be_done(
-        self, developer, sandbox_ids, work, assembly
+        self, developer, sandbox_ids, transaction, assembly
     ):
-        with work():
+        with transaction():
             factories.a_client(companies.by_id(assembly), id="live", client_name="Live Connector")
             other, _ = a_developer(factories.a_partner(name="Timetabler"), "al@timetabler.example")
             sandbox.make_application(other, name="Theirs", quick_start_id="authlib", address="")
@@ -281,7 +283,7 @@ class TestConsole:
         assert f"Trial (sandbox) active Client id {sandbox_ids[0]}" in developer.page_text
         assert "Live Connector" not in developer.page_text
         assert "Theirs" not in developer.page_text
-        with work():
+        with transaction():
             registry.disable(sandbox_ids[0], by="cli")
         developer.opens("/developers/sandbox")
         assert "Trial (sandbox) disabled by us" in developer.page_text
@@ -291,8 +293,8 @@ class TestConsole:
         developer.opens("/developers/sandbox")
         assert "You have none yet. Make one for the software that you use" in developer.page_text
 
-    def test_one_without_our_redirect_uri_is_not_offered_for_trying(self, developer, sandbox_ids, work):
-        with work():
+    def test_one_without_our_redirect_uri_is_not_offered_for_trying(self, developer, sandbox_ids, transaction):
+        with transaction():
             document = manifest.from_client(registry.find(sandbox_ids[0]))
             registry.change({**document, "redirect_uris": [CALLBACK]}, by="cli")
         developer.opens("/developers/sandbox")
@@ -306,8 +308,8 @@ class TestConsole:
         assert developer.page.find(id="make-application") is None
         assert "You can have 1" in developer.page_text
 
-    def test_another_partners_schools_are_not_there(self, developer, work):
-        with work():
+    def test_another_partners_schools_are_not_there(self, developer, transaction):
+        with transaction():
             other, _ = a_developer(factories.a_partner(name="Timetabler"), "al@timetabler.example")
             password = ("x", runtime.passwords().hash(factories.PASSWORD))
             other_school = sandbox.make_school(other, "primary", mis="sims", password=password, is_verified=False)
@@ -318,7 +320,7 @@ class TestConsole:
             path = f"/developers/sandbox/schools/{estab_id}/{action}"
             assert developer.web.post(path, data={"csrf_token": developer.token}).status_code == 404
 
-    def test_a_school_is_left_unverified_and_verified_later(self, developer, work):
+    def test_a_school_is_left_unverified_and_verified_later(self, developer, transaction):
         developer.sends("/developers/sandbox", kind="secondary", mis="arbor")
         username = developer.page.find(id="estab-id").text
         developer.opens("/developers/sandbox")
@@ -327,11 +329,11 @@ class TestConsole:
             developer.sends_again(f"/developers/sandbox/schools/{username}/verify")
             assert developer.response.status_code == 303
             developer.opens("/developers/sandbox")
-        with work():
+        with transaction():
             assert accounts.find(username).is_verified
 
-    def test_a_new_password_replaces_the_former(self, developer, sandbox_ids, stranger, work):
-        with work():
+    def test_a_new_password_replaces_the_former(self, developer, sandbox_ids, stranger, transaction):
+        with transaction():
             estab_id = session().get_one(Estab, sandbox_ids[1]).estab_id
         developer.opens("/developers/sandbox")
         developer.sends_again(f"/developers/sandbox/schools/{estab_id}/password")
@@ -358,18 +360,18 @@ class TestConsole:
             ),
         ],
     )
-    def test_what_cannot_be_made_is_explained_and_kept(self, developer, work, fields, reason):
+    def test_what_cannot_be_made_is_explained_and_kept(self, developer, transaction, fields, reason):
         values = {"name": "Trial", "software": "authlib", "address": "http://localhost:3000"} | fields
         developer.sends("/developers/sandbox/applications/new", **values)
         assert developer.response.status_code == 422
         assert reason in developer.page_text
-        with work():
+        with transaction():
             assert session().scalars(select(Client)).all() == []
 
-    def test_the_numbers_of_sandbox_applications_and_fictional_schools_are_limited(self, work, sam, monkeypatch):
+    def test_the_numbers_of_sandbox_applications_and_fictional_schools_are_limited(self, transaction, sam, monkeypatch):
         monkeypatch.setattr(sandbox, "MAX_APPLICATIONS", 1)
         monkeypatch.setattr(fictional, "MAX_SCHOOLS", 1)
-        with work():
+        with transaction():
             person, password = session().get_one(Developer, sam), ("x", runtime.passwords().hash(factories.PASSWORD))
 
             def application():
@@ -385,9 +387,9 @@ class TestConsole:
             with pytest.raises(fictional.TooManyFictionalSchools):
                 school()
 
-    def test_each_piece_of_software_can_be_chosen(self, work, sam, monkeypatch):
+    def test_each_piece_of_software_can_be_chosen(self, transaction, sam, monkeypatch):
         monkeypatch.setattr(sandbox, "MAX_APPLICATIONS", 100)
-        with work():
+        with transaction():
             person = session().get_one(Developer, sam)
             for software in sandbox.software():
                 key = (
@@ -403,7 +405,7 @@ class TestConsole:
 
 
 class TestRemoving:
-    def test_a_removed_application_works_no_more_and_leaves_room(self, developer, sandbox_ids, work, stranger):
+    def test_a_removed_application_works_no_more_and_leaves_room(self, developer, sandbox_ids, transaction, stranger):
         developer.opens(f"/developers/applications/{sandbox_ids[0]}")
         developer.opens(developer.page.find(id="remove-application")["href"])
         developer.sends_again(f"/developers/sandbox/applications/{sandbox_ids[0]}/remove")
@@ -411,7 +413,7 @@ class TestRemoving:
         developer.opens("/developers/applications")
         assert sandbox_ids[0] not in developer.response.text
         assert developer.opens(f"/developers/applications/{sandbox_ids[0]}").status_code == 404
-        with work():
+        with transaction():
             client = registry.find(sandbox_ids[0])
             assert not client.enabled
             assert registry.secrets_of(client.id) == []
@@ -421,18 +423,18 @@ class TestRemoving:
             with pytest.raises(registry.UnknownClient):
                 registry.enable(client.id, by="cli")
 
-    def test_a_live_application_is_not_removed(self, developer, work, assembly):
-        with work():
+    def test_a_live_application_is_not_removed(self, developer, transaction, assembly):
+        with transaction():
             live = factories.a_client(companies.by_id(assembly), id="live").id
         path = f"/developers/sandbox/applications/{live}/remove"
         assert developer.opens(path).status_code == 404
         developer.opens("/developers/people")
         assert developer.sends_again(path).status_code == 404
-        with work():
+        with transaction():
             assert registry.find(live).enabled
 
-    def test_a_removed_school_signs_in_no_more(self, developer, sandbox_ids, work, stranger):
-        with work():
+    def test_a_removed_school_signs_in_no_more(self, developer, sandbox_ids, transaction, stranger):
+        with transaction():
             estab = session().get_one(Estab, sandbox_ids[1])
             owner, estab_id = fictional.owner(estab), estab.estab_id
             owner.password_hash, owner.password_is_ours = runtime.passwords().hash(factories.PASSWORD), False
@@ -450,25 +452,25 @@ class TestRemoving:
         developer.opens("/developers/sandbox")
         assert estab_id not in developer.response.text
 
-    def test_removing_a_fictional_school_lists_what_ends_with_it(self, developer, sandbox_ids, work):
-        with work():
+    def test_removing_a_fictional_school_lists_what_ends_with_it(self, developer, sandbox_ids, transaction):
+        with transaction():
             estab = session().get_one(Estab, sandbox_ids[1])
             path = f"/developers/sandbox/schools/{estab.estab_id}/remove"
         developer.opens(path)
         assert "It has authorised no application" in developer.page_text
-        with work():
+        with transaction():
             authorise_client(registry.find(sandbox_ids[0]), session().get_one(Estab, sandbox_ids[1]))
         developer.opens(path)
         assert "It has authorised Trial (sandbox):" in developer.page_text
-        with work():
+        with transaction():
             assert current(sandbox_ids[1], sandbox_ids[0]).is_live
         developer.sends_again(path)
-        with work():
+        with transaction():
             assert not current(sandbox_ids[1], sandbox_ids[0]).is_live
         assert developer.opens(path).status_code == 404
 
-    def test_another_partners_are_not_removed(self, developer, work):
-        with work():
+    def test_another_partners_are_not_removed(self, developer, transaction):
+        with transaction():
             other, _ = a_developer(factories.a_partner(name="Timetabler"), "al@timetabler.example")
             client, _ = sandbox.make_application(other, name="Trial", quick_start_id="authlib", address="")
             theirs = sandbox.make_school(other, "primary", mis="sims", password=("x", "x"), is_verified=True)
@@ -478,10 +480,10 @@ class TestRemoving:
             developer.opens("/developers/people")
             assert developer.sends_again(f"/developers/sandbox/{path}/remove").status_code == 404
 
-    def test_the_daily_limit_counts_removed_ones_too(self, work, sam, monkeypatch, clock):
+    def test_the_daily_limit_counts_removed_ones_too(self, transaction, sam, monkeypatch, clock):
         monkeypatch.setattr(sandbox, "MAX_APPLICATIONS", 1)
         monkeypatch.setattr(fictional, "MAX_SCHOOLS", 1)
-        with work():
+        with transaction():
             person = session().get_one(Developer, sam)
 
             def make():
@@ -500,59 +502,59 @@ class TestRemoving:
 
 
 class TestUnused:
-    def test_an_unused_sandbox_is_removed_two_weeks_after_a_mail(self, sandbox_ids, work, outbox, clock):
-        worker.remove_unused(work)
+    def test_an_unused_sandbox_is_removed_two_weeks_after_a_mail(self, sandbox_ids, transaction, outbox, clock):
+        worker.remove_unused(transaction)
         assert outbox.all("sandbox_unused") == []
         clock.move(timedelta(days=167))
         for _ in range(2):
-            worker.remove_unused(work)
+            worker.remove_unused(transaction)
         (mail,) = [mail for mail in outbox.all("sandbox_unused") if mail.to == "bo@assembly.example"]
         assert "Trial (sandbox)" in mail.text
         assert "Fictional Primary School 1" in mail.text
-        with work():
+        with transaction():
             assert registry.find(sandbox_ids[0]).enabled
         clock.move(timedelta(days=15))
-        worker.remove_unused(work)
-        with work():
+        worker.remove_unused(transaction)
+        with transaction():
             assert registry.find(sandbox_ids[0]).removed_at is not None
             assert session().get_one(Estab, sandbox_ids[1]).state == "closed"
 
-    def test_a_sandbox_that_is_used_after_the_mail_is_kept(self, sandbox_ids, work, outbox, clock):
+    def test_a_sandbox_that_is_used_after_the_mail_is_kept(self, sandbox_ids, transaction, outbox, clock):
         clock.move(timedelta(days=167))
-        worker.remove_unused(work)
-        with work():
+        worker.remove_unused(transaction)
+        with transaction():
             milestones.note(registry.find(sandbox_ids[0]), "token")
             people.list_for_estab(sandbox_ids[1])[0].signed_in_at = clocks.now()
         clock.move(timedelta(days=15))
-        worker.remove_unused(work)
-        with work():
+        worker.remove_unused(transaction)
+        with transaction():
             assert registry.find(sandbox_ids[0]).removed_at is None
             assert session().get_one(Estab, sandbox_ids[1]).state == "verified"
 
-    def test_a_mail_from_before_the_last_use_does_not_count(self, sandbox_ids, work, outbox, clock, monkeypatch):
+    def test_a_mail_from_before_the_last_use_does_not_count(self, sandbox_ids, transaction, outbox, clock, monkeypatch):
         monkeypatch.setattr(unused, "_period", lambda: timedelta(days=30))
         clock.move(timedelta(days=17))
-        worker.remove_unused(work)
+        worker.remove_unused(transaction)
         clock.move(timedelta(days=1))
-        with work():
+        with transaction():
             milestones.note(registry.find(sandbox_ids[0]), "token")
             people.list_for_estab(sandbox_ids[1])[0].signed_in_at = clocks.now()
         for days in (17, 13):
             clock.move(timedelta(days=days))
-            worker.remove_unused(work)
+            worker.remove_unused(transaction)
             assert len([mail for mail in outbox.all("sandbox_unused") if mail.to == "bo@assembly.example"]) == 2
-            with work():
+            with transaction():
                 assert registry.find(sandbox_ids[0]).removed_at is None
                 assert session().get_one(Estab, sandbox_ids[1]).state == "verified"
         clock.move(timedelta(days=2))
-        worker.remove_unused(work)
-        with work():
+        worker.remove_unused(transaction)
+        with transaction():
             assert registry.find(sandbox_ids[0]).removed_at is not None
             assert session().get_one(Estab, sandbox_ids[1]).state == "closed"
 
-    def test_a_sandbox_that_is_used_during_its_removal_is_kept(self, sandbox_ids, work, clock, monkeypatch):
+    def test_a_sandbox_that_is_used_during_its_removal_is_kept(self, sandbox_ids, transaction, clock, monkeypatch):
         clock.move(timedelta(days=167))
-        worker.remove_unused(work)
+        worker.remove_unused(transaction)
         clock.move(timedelta(days=15))
         find = sandbox_clients.list_unused
 
@@ -564,18 +566,20 @@ class TestUnused:
 
         monkeypatch.setattr(sandbox_clients, "list_unused", used_afterwards)
         monkeypatch.setattr(fictional, "list_unused", lambda *_, **__: [sandbox_ids[1]])
-        worker.remove_unused(work)
-        with work():
+        worker.remove_unused(transaction)
+        with transaction():
             assert registry.find(sandbox_ids[0]).removed_at is None
             assert session().get_one(Estab, sandbox_ids[1]).state == "verified"
 
-    def test_a_row_that_cannot_be_removed_keeps_no_other_waiting(self, sandbox_ids, sam, work, clock, monkeypatch):
-        with work():
+    def test_a_row_that_cannot_be_removed_keeps_no_other_waiting(
+        self, sandbox_ids, sam, transaction, clock, monkeypatch
+    ):
+        with transaction():
             person = session().get_one(Developer, sam)
             other, _ = sandbox.make_application(person, name="Other", quick_start_id="authlib", address="")
             first, second = sorted([sandbox_ids[0], other.id])
         clock.move(timedelta(days=167))
-        worker.remove_unused(work)
+        worker.remove_unused(transaction)
         clock.move(timedelta(days=15))
         monkeypatch.setattr(unused, "BATCH_SIZE", 1)
         remove = sandbox.remove_application
@@ -586,13 +590,13 @@ class TestUnused:
             return remove(actor, client_id)
 
         monkeypatch.setattr(sandbox, "remove_application", fails_for_the_first)
-        worker.remove_unused(work)
-        with work():
+        worker.remove_unused(transaction)
+        with transaction():
             assert [registry.find(id_).removed_at is None for id_ in (first, second)] == [True, False]
             assert session().get_one(Estab, sandbox_ids[1]).state == "closed"
 
     def test_a_mail_that_cannot_be_written_is_written_by_the_next_run(
-        self, sandbox_ids, work, outbox, clock, monkeypatch
+        self, sandbox_ids, transaction, outbox, clock, monkeypatch
     ):
         def fails(*_, **__):
             raise RuntimeError("no mail")
@@ -600,27 +604,27 @@ class TestUnused:
         clock.move(timedelta(days=167))
         with monkeypatch.context() as patch:
             patch.setattr(post, "email", fails)
-            worker.remove_unused(work)
+            worker.remove_unused(transaction)
         clock.move(timedelta(days=15))
-        worker.remove_unused(work)
-        with work():
+        worker.remove_unused(transaction)
+        with transaction():
             assert registry.find(sandbox_ids[0]).removed_at is None
         assert outbox.all("sandbox_unused")
 
-    def test_of_several_workers_one_mails(self, sandbox_ids, work, outbox, clock, run_concurrently):
+    def test_of_several_workers_one_mails(self, sandbox_ids, transaction, outbox, clock, run_concurrently):
         clock.move(timedelta(days=167))
         assert run_concurrently(4, unused.mail_due) == [None] * 4
         assert sorted(mail.to for mail in outbox.all("sandbox_unused")) == [
             "bo@assembly.example", "developers@assembly.example",
         ]  # fmt: skip
 
-    def test_live_applications_and_real_schools_are_never_removed(self, work, assembly, account, outbox, clock):
-        with work():
+    def test_live_applications_and_real_schools_are_never_removed(self, transaction, assembly, account, outbox, clock):
+        with transaction():
             factories.a_client(companies.by_id(assembly), id="live")
         for _ in range(2):
             clock.move(timedelta(days=400))
-            worker.remove_unused(work)
-        with work():
+            worker.remove_unused(transaction)
+        with transaction():
             assert registry.find("live").enabled
         assert outbox.all("sandbox_unused") == []
 
@@ -635,7 +639,7 @@ class TestCommands:
 
         return run
 
-    def test_commands_make_use_and_remove_applications_and_schools(self, idp, assembly, work):
+    def test_commands_make_use_and_remove_applications_and_schools(self, idp, assembly, transaction):
         sandbox_ids = json.loads(idp("add-application", "Assembly", "Trial", "--software", "authlib", "--json"))
         school = json.loads(idp("add-school", "Assembly", "--unverified", "--json"))
         assert sandbox_ids["client_secret"]
@@ -645,18 +649,18 @@ class TestCommands:
         idp("verify-school", "Assembly", school["estab_id"])
         again = json.loads(idp("school-password", "Assembly", school["estab_id"], "--json"))
         assert again["password"] != school["password"]
-        with work():
+        with transaction():
             assert accounts.find(school["estab_id"]).is_verified
         idp("remove-application", "Assembly", sandbox_ids["client_id"])
         idp("remove-school", "Assembly", school["estab_id"])
         assert json.loads(idp("list", "Assembly", "--json")) == []
 
-    def test_an_application_with_a_key_is_made_from_a_file(self, app, idp, assembly, work, tmp_path):
+    def test_an_application_with_a_key_is_made_from_a_file(self, app, idp, assembly, transaction, tmp_path):
         (tmp_path / "jwks.json").write_text(PUBLIC_KEY, "utf-8")
         key = ["--software", "authlib-key", "--jwks", str(tmp_path / "jwks.json")]
         sandbox_ids = json.loads(idp("add-application", "Assembly", "Trial", *key, "--json"))
         assert sandbox_ids["client_secret"] is None
-        with work():
+        with transaction():
             assert registry.find(sandbox_ids["client_id"]).jwks == {"keys": [json.loads(PUBLIC_KEY)]}
         without_key = ["--software", "authlib", *key[2:]]
         for wrong in (without_key, ["--software", "authlib-key"], ["--software", "authlib", "--security", "fapi2"]):
@@ -665,8 +669,8 @@ class TestCommands:
             )
             assert done.exit_code != 0, done.output
 
-    def test_another_companys_application_is_not_removed(self, sandbox_ids, app, work):
-        with work():
+    def test_another_companys_application_is_not_removed(self, sandbox_ids, app, transaction):
+        with transaction():
             factories.a_partner(name="Timetabler")
         done = CliRunner().invoke(
             sandbox_cli.commands, ["remove-application", "Timetabler", sandbox_ids[0]], obj=lambda: app

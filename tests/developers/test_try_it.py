@@ -23,9 +23,9 @@ from tests.code_accounts import a_developer
 
 
 @pytest.fixture
-def trial(work, assembly):
+def trial(transaction, assembly):
     """The ids of sandbox applications with a secret and without, and the username of a fictional school."""
-    with work():
+    with transaction():
         person, _ = a_developer(companies.by_id(assembly), "bo@assembly.example")
         ids = [
             sandbox.make_application(person, name="Trial", quick_start_id=software, address="")[0].id
@@ -58,7 +58,7 @@ def run_trial(developer, client_id, username, scope="openid profile students", b
 
 
 @pytest.mark.parametrize("kind", [0, 1], ids=["with a secret", "public"])
-def test_each_step_of_a_sign_in_is_shown_without_secrets(developer, trial, work, kind):
+def test_each_step_of_a_sign_in_is_shown_without_secrets(developer, trial, transaction, kind):
     client_id, username = trial[0][kind], trial[1]
     path = run_trial(developer, client_id, username)
     assert developer.response.status_code == 200
@@ -68,7 +68,7 @@ def test_each_step_of_a_sign_in_is_shown_without_secrets(developer, trial, work,
     assert '"typ": "at+jwt"' in developer.page_text
     assert parse_qs(urlsplit(path).query)["code"][0] not in developer.response.text
     assert "eyJhbGciOi" not in developer.response.text
-    with work():
+    with transaction():
         remaining_secrets = session().scalars(select(ClientSecret).where(ClientSecret.client_id == client_id)).all()
         assert len(remaining_secrets) == (1 if kind == 0 else 0)
     assert developer.opens(path).status_code == 410
@@ -92,8 +92,8 @@ PROFILES = {
 
 
 @pytest.mark.parametrize("profile", PROFILES.values(), ids=PROFILES)
-def test_a_trial_sign_in_uses_the_profile_of_the_application(developer, trial, work, profile):
-    client_id = make_application(work, trial, **profile)
+def test_a_trial_sign_in_uses_the_profile_of_the_application(developer, trial, transaction, profile):
+    client_id = make_application(transaction, trial, **profile)
     path = run_trial(developer, client_id, trial[1])
     assert "Everything went well" in developer.page_text, developer.page_text
     titles = [heading.get_text() for heading in developer.page.select("section.card h2")]
@@ -106,12 +106,12 @@ def test_a_trial_sign_in_uses_the_profile_of_the_application(developer, trial, w
     assert '"d":' not in developer.response.text
     assert parse_qs(urlsplit(path).query)["code"][0] not in developer.response.text
     assert re.search(r"eyJ[\w-]{20}", developer.response.text) is None
-    with work():
+    with transaction():
         assert session().scalars(select(TrialKey)).all() == []
 
 
-def test_every_claim_of_a_token_is_explained(developer, trial, work):
-    run_trial(developer, make_application(work, trial, security="fapi2"), trial[1])
+def test_every_claim_of_a_token_is_explained(developer, trial, transaction):
+    run_trial(developer, make_application(transaction, trial, security="fapi2"), trial[1])
     steps = developer.page.select("section.card:has(details)")
     assert len(steps) == 3
     for step in steps:
@@ -120,46 +120,48 @@ def test_every_claim_of_a_token_is_explained(developer, trial, work):
         assert claims.keys() == {name.get_text(strip=True) for name in step.select("details dt")}
 
 
-def test_a_pushed_request_that_is_refused_is_explained_at_once(developer, trial, work):
-    client_id = make_application(work, trial, security="fapi2")
+def test_a_pushed_request_that_is_refused_is_explained_at_once(developer, trial, transaction):
+    client_id = make_application(transaction, trial, security="fapi2")
     developer.opens(f"/developers/applications/{client_id}/try-it")
     developer.sends_again(f"/developers/applications/{client_id}/try-it", scope="openid nothing")
     assert developer.response.location == trial_secrets.CALLBACK
     developer.opens(developer.response.location)
     assert "invalid_scope" in developer.page_text
     assert "Something went wrong" in developer.page_text
-    with work():
+    with transaction():
         assert session().scalars(select(TrialKey)).all() == []
 
 
-def test_a_key_of_the_console_works_for_half_an_hour_and_for_sandbox_applications_alone(developer, trial, work, clock):
-    client_id = make_application(work, trial, security="private_key_jwt")
+def test_a_key_of_the_console_works_for_half_an_hour_and_for_sandbox_applications_alone(
+    developer, trial, transaction, clock
+):
+    client_id = make_application(transaction, trial, security="private_key_jwt")
     developer.opens(f"/developers/applications/{client_id}/try-it")
     developer.sends_again(f"/developers/applications/{client_id}/try-it", scope="openid")
-    with work():
+    with transaction():
         (row,) = session().scalars(select(TrialKey)).all()
         kid = row.kid
         assert [key.thumbprint() for key in client_keys.for_client(OAuthClient(registry.client(client_id)), kid)] == [
             kid
         ]
     clock.move(timedelta(minutes=31))
-    with work():
+    with transaction():
         assert kid not in [
             key.thumbprint() for key in client_keys.for_client(OAuthClient(registry.client(client_id)), kid)
         ]
 
 
-def test_a_live_application_never_has_a_key_of_the_console(work, assembly):
-    with work():
+def test_a_live_application_never_has_a_key_of_the_console(transaction, assembly):
+    with transaction():
         factories.a_client(companies.by_id(assembly), id="live")
         with pytest.raises(NotFound):
             trial_keys.add("live", [trial_keys.generate("ES256")], by="dev_1")
 
 
-def make_application(work, trial, security="", overrides=None):
+def make_application(transaction, trial, security="", overrides=None):
     """The id of a sandbox application with this kind of authentication."""
     keys = {"keys": [trial_keys.public_half(trial_keys.generate(alg)) for alg in ("ES256", "EdDSA")]}
-    with work():
+    with transaction():
         client, _ = sandbox.make_application(
             session().scalars(select(Developer)).first(), name="Another", quick_start_id="authlib",
             address="http://localhost:3000", security=security, jwks=keys if security else None,
@@ -187,19 +189,19 @@ def test_a_state_that_was_not_sent_is_thrown_away(developer, trial):
     assert "must stop" in developer.page_text
 
 
-def test_a_live_application_cannot_be_tried(developer, work, assembly):
-    with work():
+def test_a_live_application_cannot_be_tried(developer, transaction, assembly):
+    with transaction():
         factories.a_client(companies.by_id(assembly), id="live")
     developer.opens("/developers/applications/live/try-it")
     assert developer.page.find(id="start") is None
     developer.opens("/developers/people")
     developer.web.post("/developers/applications/live/try-it", data={"csrf_token": developer.token, "scope": "openid"})
-    with work():
+    with transaction():
         assert len(registry.secrets_of("live")) == 1
 
 
-def test_another_partners_application_is_not_there(developer, work):
-    with work():
+def test_another_partners_application_is_not_there(developer, transaction):
+    with transaction():
         other, _ = a_developer(factories.a_partner(name="Timetabler"), "al@timetabler.example")
         client_id = sandbox.make_application(other, name="Other", quick_start_id="authlib", address="")[0].id
     assert developer.opens(f"/developers/applications/{client_id}/try-it").status_code == 404

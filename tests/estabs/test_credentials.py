@@ -162,8 +162,8 @@ def test_folding_keeps_every_position(text):
     assert len(common.undo_leetspeak(text)) == len(text)
 
 
-def test_what_is_known_of_a_person_is_everything_a_stranger_tries_first(work):
-    with work():
+def test_what_is_known_of_a_person_is_everything_a_stranger_tries_first(transaction):
+    with transaction():
         school = a_school(name="St Mary's", town="Uxbridge", postcode="UB8 1AB", dfe_number="3124567")
         person = an_administrator(an_estab(school), name="Jo Bloggs", email="jo.b@stmarys.example")
         words = credentials.words_about(person)
@@ -172,12 +172,12 @@ def test_what_is_known_of_a_person_is_everything_a_stranger_tries_first(work):
         assert school.register_id in words
 
 
-def test_a_hash_that_is_set_is_dated_and_recorded(work, clock):
+def test_a_hash_that_is_set_is_dated_and_recorded(transaction, clock):
     from sqlalchemy import select
 
     from idp.audit.models import Entry
 
-    with work() as database:
+    with transaction() as database:
         person = an_administrator(password_changed_at=None)
         credentials.set_hash(person, "a-hash", by="cli")
 
@@ -186,8 +186,8 @@ def test_a_hash_that_is_set_is_dated_and_recorded(work, clock):
         assert (entry.actor, entry.subject, entry.estab) == ("cli", person.id, person.memberships[0].estab_id)
 
 
-def test_a_generated_password_replaces_one_persons_password_as_it_was_set_then(work, clock):
-    with work():
+def test_a_generated_password_replaces_one_persons_password_as_it_was_set_then(transaction, clock):
+    with transaction():
         person, colleague = an_administrator(), an_administrator()
         made_at, before = person.password_changed_at, colleague.password_hash
         clock.move(timedelta(minutes=1))

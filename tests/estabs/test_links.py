@@ -26,14 +26,14 @@ def row(session, secret):
 
 
 @pytest.fixture
-def secret(work, clock):
-    with work():
+def secret(transaction, clock):
+    with transaction():
         return links.issue("adm_jo", "welcome", DAY)
 
 
-def test_opening_a_link_does_not_use_it_up(work, secret):
+def test_opening_a_link_does_not_use_it_up(transaction, secret):
     for _ in range(3):
-        with work():
+        with transaction():
             assert links.check(secret, "welcome").person_id == "adm_jo"
 
 
@@ -44,13 +44,13 @@ def test_a_link_is_used_up_once_however_often_it_is_pressed(run_concurrently, se
     assert sum(isinstance(outcome, links.LinkUsed) for outcome in outcomes) == 7
 
 
-def test_an_unusable_link_is_reported_as_unknown_used_superseded_or_expired(work, secret, clock):
-    with work():
+def test_an_unusable_link_is_reported_as_unknown_used_superseded_or_expired(transaction, secret, clock):
+    with transaction():
         newer = links.issue("adm_jo", "welcome", DAY)
         used = links.issue("adm_al", "welcome", DAY)
-    with work():
+    with transaction():
         links.spend(used, "welcome", "adm_al")
-    with work():
+    with transaction():
         assert refusal_of(secret) == "link_superseded"
         assert refusal_of(used) == "link_used"
         assert refusal_of(newer) is None
@@ -60,36 +60,36 @@ def test_an_unusable_link_is_reported_as_unknown_used_superseded_or_expired(work
         assert refusal_of(newer) == "link_expired"
 
 
-def test_a_link_works_for_its_own_person_only(work, secret):
-    with pytest.raises(links.LinkUnknown), work():
+def test_a_link_works_for_its_own_person_only(transaction, secret):
+    with pytest.raises(links.LinkUnknown), transaction():
         links.spend(secret, "welcome", "adm_al")
-    with work():
+    with transaction():
         assert refusal_of(secret) is None
 
 
-def test_a_newer_link_replaces_those_of_this_person_and_purpose_that_still_work(work, secret, clock):
-    with work():
+def test_a_newer_link_replaces_those_of_this_person_and_purpose_that_still_work(transaction, secret, clock):
+    with transaction():
         others = [(links.issue("adm_al", "welcome", DAY), "welcome"), (links.issue("adm_jo", "set_up", DAY), "set_up")]
         used = links.issue("adm_jo", "used_once", DAY)
-    with work():
+    with transaction():
         links.spend(used, "used_once", "adm_jo")
     began = clock.now()
     for _ in range(2):
         clock.move(timedelta(minutes=1))
-        with work():
+        with transaction():
             links.supersede("adm_jo", "welcome")
             links.supersede("adm_jo", "used_once")
 
-    with work() as session:
+    with transaction() as session:
         assert [refusal_of(other, purpose) for other, purpose in others] == [None, None]
         assert row(session, secret).superseded_at == began + timedelta(minutes=1), "when it was first replaced"
         assert row(session, used).superseded_at is None
 
 
-def test_a_value_is_kept_with_one_link_once_and_erased_with_its_persons(work, secret):
-    with work():
+def test_a_value_is_kept_with_one_link_once_and_erased_with_its_persons(transaction, secret):
+    with transaction():
         second, als = links.issue("adm_jo", "set_up", DAY), links.issue("adm_al", "welcome", DAY)
-    with work() as session:
+    with transaction() as session:
         for value in ("first", "second"):
             links.set_value(row(session, secret), value)
             assert row(session, secret).value == "first"
@@ -100,29 +100,29 @@ def test_a_value_is_kept_with_one_link_once_and_erased_with_its_persons(work, se
         assert [row(session, link).value for link in (secret, als)] == [None, "Al's"]
 
 
-def test_welcomes_are_counted_for_each_person(work, outbox, clock):
-    with work():
+def test_welcomes_are_counted_for_each_person(transaction, outbox, clock):
+    with transaction():
         person = an_administrator(password_hash=None)
         person_id, address = person.id, person.email
         secret = links.issue(person_id, links.WELCOME, DAY)
         for _ in range(links.MAX_WELCOME_LINKS_PER_HOUR):
             links.issue("adm_al", links.WELCOME, DAY)
             links.issue(person_id, "of_another_purpose", DAY)
-    with work():
+    with transaction():
         links.resend_welcome(secret)
 
     assert [letter.to for letter in outbox.all("welcome_link")] == [address]
 
 
-def test_the_secret_is_not_in_the_database(work, secret):
-    with work() as session:
+def test_the_secret_is_not_in_the_database(transaction, secret):
+    with transaction() as session:
         row = session.scalars(select(PersonalSecret)).one()
         assert row.digest == crypto.digest(secret)
         assert secret not in (row.person_id, row.value, row.purpose)
 
 
-def test_a_welcome_link_points_to_our_host(work):
-    with work():
+def test_a_welcome_link_points_to_our_host(transaction):
+    with transaction():
         person = an_administrator()
         address = links.issue_welcome_url(person)
 

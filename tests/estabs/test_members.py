@@ -26,8 +26,8 @@ class Ids:
 
 
 @pytest.fixture
-def ids(work, clock):
-    with work():
+def ids(transaction, clock):
+    with transaction():
         estab = an_estab()
         jo = an_administrator(estab, name="Jo", email="jo@oakhill.example")
         others = [
@@ -41,8 +41,8 @@ def roles(ids):
     return {member.person.name: member.role for member in people.list_for_estab(ids.estab)}
 
 
-def test_an_owner_gives_a_colleague_another_role_and_it_is_told(work, ids, outbox):
-    with work():
+def test_an_owner_gives_a_colleague_another_role_and_it_is_told(transaction, ids, outbox):
+    with transaction():
         assert members.change_role(ids.member("viewer"), "admin", by=ids.member("jo"))
         assert not members.change_role(ids.member("viewer"), "admin", by=ids.member("jo"))
         assert roles(ids)["Viewer"] == "admin"
@@ -53,8 +53,8 @@ def test_an_owner_gives_a_colleague_another_role_and_it_is_told(work, ids, outbo
 
 
 @pytest.mark.parametrize("who", ["admin", "viewer"])
-def test_others_change_no_one_not_even_themselves(work, ids, who):
-    with work():
+def test_others_change_no_one_not_even_themselves(transaction, ids, who):
+    with transaction():
         by = ids.member(who)
         for act in (
             lambda: members.change_role(ids.member("viewer"), "owner", by=by),
@@ -67,8 +67,8 @@ def test_others_change_no_one_not_even_themselves(work, ids, who):
         assert roles(ids) == {"Jo": "owner", "Sam": "owner", "Admin": "admin", "Viewer": "viewer"}
 
 
-def test_owners_of_another_school_find_no_one_here(work, ids):
-    with work():
+def test_owners_of_another_school_find_no_one_here(transaction, ids):
+    with transaction():
         stranger = an_administrator().memberships[0]
         with pytest.raises(NotFound):
             members.find(stranger, ids.jo)
@@ -77,9 +77,9 @@ def test_owners_of_another_school_find_no_one_here(work, ids):
                 act(ids.member("jo"))
 
 
-def test_what_no_form_offers_is_refused(work, ids):
+def test_what_no_form_offers_is_refused(transaction, ids):
     """A role that does not exist, a handover to oneself or without taking a lower role, and a person who has left."""
-    with work():
+    with transaction():
         jo, sam, viewer = (ids.member(who) for who in ("jo", "sam", "viewer"))
         members.remove(viewer, by=jo)
         for act, refusal in (
@@ -96,15 +96,15 @@ def test_what_no_form_offers_is_refused(work, ids):
         assert roles(ids) == {"Jo": "owner", "Sam": "owner", "Admin": "admin"}
 
 
-def test_a_person_who_is_no_owner_may_leave(work, ids):
-    with work():
+def test_a_person_who_is_no_owner_may_leave(transaction, ids):
+    with transaction():
         for who in ("viewer", "admin"):
             assert members.remove(ids.member(who), by=ids.member(who))
         assert roles(ids) == {"Jo": "owner", "Sam": "owner"}
 
 
-def test_the_last_owner_stays(work, ids):
-    with work():
+def test_the_last_owner_stays(transaction, ids):
+    with transaction():
         jo = ids.member("jo")
         members.change_role(ids.member("sam"), "admin", by=jo)
         for act in (
@@ -117,8 +117,8 @@ def test_the_last_owner_stays(work, ids):
                 act()
 
 
-def test_an_owner_who_cannot_sign_in_yet_does_not_count(work, ids):
-    with work():
+def test_an_owner_who_cannot_sign_in_yet_does_not_count(transaction, ids):
+    with transaction():
         sam = ids.member("sam")
         sam.person.password_hash = None
         session().flush()
@@ -156,20 +156,20 @@ PAIRS = [
 
 
 @pytest.mark.parametrize(("first", "second"), PAIRS)
-def test_of_two_owners_at_the_same_moment_one_stays_an_owner(work, ids, run_concurrently, first, second):
+def test_of_two_owners_at_the_same_moment_one_stays_an_owner(transaction, ids, run_concurrently, first, second):
     jobs = [competing_acts(ids, "jo", "sam")[first], competing_acts(ids, "sam", "jo")[second]]
 
     outcomes = run_concurrently(2, one_job_per_thread(jobs))
 
     refused = [outcome for outcome in outcomes if isinstance(outcome, Exception)]
     assert {type(refusal) for refusal in refused} <= {owners.LastOwner, authority.NotPermitted, NotFound}, refused
-    with work():
+    with transaction():
         assert people.owners(ids.estab)
     if "hands over" not in (first, second):
         assert len(refused) == 1
 
 
-def test_an_owner_who_is_made_a_viewer_at_that_moment_removes_no_one(work, ids, run_overlapping):
+def test_an_owner_who_is_made_a_viewer_at_that_moment_removes_no_one(transaction, ids, run_overlapping):
     outcome = run_overlapping(
         lambda: members.change_role(ids.member("sam"), "viewer", by=ids.member("jo")),
         lambda: members.remove(ids.member("admin"), by=ids.member("sam")),
@@ -178,8 +178,8 @@ def test_an_owner_who_is_made_a_viewer_at_that_moment_removes_no_one(work, ids, 
     assert isinstance(outcome, authority.NotPermitted)
 
 
-def test_handing_over_makes_an_owner_and_steps_down_in_one_step(work, ids, outbox):
-    with work():
+def test_handing_over_makes_an_owner_and_steps_down_in_one_step(transaction, ids, outbox):
+    with transaction():
         members.change_role(ids.member("sam"), "viewer", by=ids.member("jo"))
         members.hand_over(ids.member("admin"), "viewer", by=ids.member("jo"))
         assert roles(ids) == {"Admin": "owner", "Jo": "viewer", "Sam": "viewer", "Viewer": "viewer"}
@@ -189,20 +189,20 @@ def test_handing_over_makes_an_owner_and_steps_down_in_one_step(work, ids, outbo
     ]
 
 
-def test_removing_the_last_membership_closes_the_account_and_frees_the_address(work, ids, clock):
-    with work():
+def test_removing_the_last_membership_closes_the_account_and_frees_the_address(transaction, ids, clock):
+    with transaction():
         link = links.issue_welcome_url(ids.member("viewer").person).rpartition("/")[2]
         assert members.remove(ids.member("viewer"), by=ids.member("jo"))
         assert people.by_name("viewer@oakhill.example") is None
         with pytest.raises(links.LinkSuperseded):
             links.check(link, links.WELCOME)
-    with work():
+    with transaction():
         again = people.add(an_estab(), name="V", email="viewer@oakhill.example", mobile="+447700900124", role="owner")
         assert people.by_name("viewer@oakhill.example") is again
 
 
-def test_a_person_of_two_schools_keeps_the_other(work, ids):
-    with work():
+def test_a_person_of_two_schools_keeps_the_other(transaction, ids):
+    with transaction():
         a_membership(ids.member("viewer").person)
         assert not members.remove(ids.member("viewer"), by=ids.member("jo"))
         person = session().get_one(Administrator, ids.viewer)
@@ -212,8 +212,8 @@ def test_a_person_of_two_schools_keeps_the_other(work, ids):
         assert len(person.memberships) == 1
 
 
-def test_of_two_schools_that_remove_a_person_at_once_one_closes_the_account(work, ids, run_concurrently):
-    with work():
+def test_of_two_schools_that_remove_a_person_at_once_one_closes_the_account(transaction, ids, run_concurrently):
+    with transaction():
         other_owner = an_administrator()
         estab = other_owner.memberships[0].estab
         a_membership(ids.member("viewer").person, estab, role="viewer")
@@ -225,12 +225,12 @@ def test_of_two_schools_that_remove_a_person_at_once_one_closes_the_account(work
         return members.remove(member, by=by)
 
     assert sorted(run_concurrently(2, job)) == [False, True]
-    with work():
+    with transaction():
         assert session().get_one(Administrator, ids.viewer).removed_at is not None
 
 
-def test_a_person_who_stops_being_an_owner_has_invited_no_one(work, ids):
-    with work():
+def test_a_person_who_stops_being_an_owner_has_invited_no_one(transaction, ids):
+    with transaction():
         for who in ("jo", "sam"):
             person_invitations.invite("Al", f"al.{who}@oakhill.example", "owner", by=ids.member(who))
         members.change_role(ids.member("sam"), "admin", by=ids.member("jo"))

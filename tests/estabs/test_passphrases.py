@@ -57,8 +57,8 @@ def test_the_words_are_plain_and_british():
         GENERATED.replace("-", "\u00a0"),
     ],
 )  # fmt: skip
-def test_a_generated_passphrase_is_accepted_with_other_separators_and_capitals(web, work, typed):
-    with work() as session:
+def test_a_generated_passphrase_is_accepted_with_other_separators_and_capitals(web, transaction, typed):
+    with transaction() as session:
         person = an_administrator(password=GENERATED)
         session.get_one(Administrator, person.id).password_is_ours = True
         username = person.username
@@ -69,8 +69,8 @@ def test_a_generated_passphrase_is_accepted_with_other_separators_and_capitals(w
 @pytest.mark.parametrize(
     "typed", ["kettlewobblyduskotterjuggleplum", "kettle wobbly dusk otter juggle", f"{GENERATED}s"]
 )
-def test_other_words_are_still_wrong(web, work, typed):
-    with work() as session:
+def test_other_words_are_still_wrong(web, transaction, typed):
+    with transaction() as session:
         person = an_administrator(password=GENERATED)
         session.get_one(Administrator, person.id).password_is_ours = True
         username = person.username
@@ -80,16 +80,16 @@ def test_other_words_are_still_wrong(web, work, typed):
 
 @pytest.mark.parametrize("own", ["Kettle Wobbly Dusk Otter Juggle Plum", GENERATED])
 @pytest.mark.parametrize("typed", ["kettle wobbly dusk otter juggle plum", f" {GENERATED}", GENERATED.title()])
-def test_a_password_of_ones_own_is_compared_as_it_was_typed(web, work, own, typed):
-    with work():
+def test_a_password_of_ones_own_is_compared_as_it_was_typed(web, transaction, own, typed):
+    with transaction():
         username = an_administrator(password=own).username
 
     assert Person(web).signs_in(username, typed).status_code == 422
     assert Person(web).signs_in(username, own).status_code == 303
 
 
-def test_a_password_of_ones_own_is_not_marked_as_generated(work):
-    with work():
+def test_a_password_of_ones_own_is_not_marked_as_generated(transaction):
+    with transaction():
         person = an_administrator()
         credentials.set_hash(person, "one", by=person.id, is_generated=True)
         assert person.password_is_ours
@@ -98,8 +98,8 @@ def test_a_password_of_ones_own_is_not_marked_as_generated(work):
 
 
 @pytest.mark.parametrize("typed", [GENERATED, GENERATED.replace("-", " ").title(), "wrong"])
-def test_comparing_a_generated_password_costs_one_hash(app, web, work, typed):
-    with work() as session:
+def test_comparing_a_generated_password_costs_one_hash(app, web, transaction, typed):
+    with transaction() as session:
         person = an_administrator(password=GENERATED)
         session.get_one(Administrator, person.id).password_is_ours = True
         username = person.username

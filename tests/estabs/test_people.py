@@ -16,23 +16,23 @@ AL = {"name": "Al Bloggs", "mobile": "+447700900124", "role": "admin"}
 @pytest.mark.parametrize(
     "typed", ["Office@Oakhill.Example", " office@oakhill.example ", "2135001", "213/5001", "213 5001"]
 )
-def test_a_person_is_found_by_either_name_however_it_is_typed(work, typed):
-    with work():
+def test_a_person_is_found_by_either_name_however_it_is_typed(transaction, typed):
+    with transaction():
         person = an_administrator(an_estab(estab_id="2135001"), email="office@oakhill.example")
 
         assert people.by_name(typed) is person
 
 
 @pytest.mark.parametrize("typed", ["", "@", "unknown", "office@oakhill.exampl", "of\u212aice@oakhill.example"])
-def test_a_name_that_is_not_theirs_finds_no_one(work, typed):
-    with work():
+def test_a_name_that_is_not_theirs_finds_no_one(transaction, typed):
+    with transaction():
         an_administrator(email="ofkice@oakhill.example")
 
         assert people.by_name(typed) is None
 
 
-def test_removed_people_are_not_found(work):
-    with work():
+def test_removed_people_are_not_found(transaction):
+    with transaction():
         person = an_administrator(removed_at=clock.now())
 
         assert people.by_name(person.username) is None
@@ -41,8 +41,8 @@ def test_removed_people_are_not_found(work):
         assert people.owners(person.first_estab_id) == []
 
 
-def test_a_colleague_signs_in_by_mail_or_by_the_estab_id_and_a_number(work):
-    with work():
+def test_a_colleague_signs_in_by_mail_or_by_the_estab_id_and_a_number(transaction):
+    with transaction():
         an_administrator()  # of another school, so it does not count
         owner = an_administrator(an_estab(estab_id="E123456"))
         colleague = people.add(owner.memberships[0].estab, email="Al@Oakhill.example", **AL)
@@ -52,8 +52,8 @@ def test_a_colleague_signs_in_by_mail_or_by_the_estab_id_and_a_number(work):
         assert colleague.password_hash is None
 
 
-def test_a_person_who_acts_for_two_schools_signs_in_to_the_second_by_username(work):
-    with work():
+def test_a_person_who_acts_for_two_schools_signs_in_to_the_second_by_username(transaction):
+    with transaction():
         first, second = an_administrator(), an_estab()
         again = people.add(second, email=first.email, **AL)
 
@@ -63,8 +63,8 @@ def test_a_person_who_acts_for_two_schools_signs_in_to_the_second_by_username(wo
 
 
 @pytest.mark.parametrize("state", ["rejected", "closed"])
-def test_a_person_whose_account_ended_signs_in_by_email_to_the_next_one(work, state):
-    with work():
+def test_a_person_whose_account_ended_signs_in_by_email_to_the_next_one(transaction, state):
+    with transaction():
         before = an_administrator(an_estab(state=state), email="office@oakhill.example")
         a_membership(before, removed_at=clock.now())  # of an open school, which they left
         colleague = an_administrator(an_estab(state=state), email="head@oakhill.example")
@@ -77,11 +77,11 @@ def test_a_person_whose_account_ended_signs_in_by_email_to_the_next_one(work, st
         assert people.by_name("head@oakhill.example") is colleague
 
 
-def test_colleagues_added_at_once_get_names_of_their_own(work, run_concurrently):
+def test_colleagues_added_at_once_get_names_of_their_own(transaction, run_concurrently):
     from idp.estabs.models import Estab
     from idp.foundation.database import session
 
-    with work():
+    with transaction():
         estab_id = an_administrator().memberships[0].estab_id
 
     def add():
@@ -103,8 +103,8 @@ def test_addresses_that_differ_in_more_than_the_case_of_letters_stay_different(a
     assert people.fold_email(address) == address.lower()
 
 
-def test_people_of_an_estab_are_listed_owners_first_without_removed_ones(work, clock):
-    with work():
+def test_people_of_an_estab_are_listed_owners_first_without_removed_ones(transaction, clock):
+    with transaction():
         estab, other = an_estab(), an_administrator(an_estab())
         people_added: list[Administrator] = []
         for role in ("viewer", "owner", "admin", "owner"):
@@ -118,8 +118,8 @@ def test_people_of_an_estab_are_listed_owners_first_without_removed_ones(work, c
         assert [member.person_id for member in people.list_for_estab(other.memberships[0].estab_id)] == [other.id]
 
 
-def test_a_number_is_confirmed_for_one_person_who_has_it_and_was_not_removed(work, clock):
-    with work() as session:
+def test_a_number_is_confirmed_for_one_person_who_has_it_and_was_not_removed(transaction, clock):
+    with transaction() as session:
         person, colleague = an_administrator(), an_administrator()
         removed = an_administrator(removed_at=clock.now())
         assert person.mobile == colleague.mobile == removed.mobile
@@ -131,8 +131,8 @@ def test_a_number_is_confirmed_for_one_person_who_has_it_and_was_not_removed(wor
         assert [account.mobile_confirmed_at for account in (person, colleague, removed)] == [clock.now(), None, None]
 
 
-def test_erasing_the_people_of_one_estab_leaves_the_others_and_their_links(work):
-    with work() as session:
+def test_erasing_the_people_of_one_estab_leaves_the_others_and_their_links(transaction):
+    with transaction() as session:
         person, other = an_administrator(name="Al"), an_administrator(name="Sam")
         for account in (person, other):
             links.issue(account.id, "welcome", timedelta(days=1))
@@ -143,8 +143,8 @@ def test_erasing_the_people_of_one_estab_leaves_the_others_and_their_links(work)
         assert [row.person_id for row in session.query(PersonalSecret)] == [other.id]
 
 
-def test_erasing_spares_those_who_act_for_another_estab_and_what_was_erased_or_ended_before(work, clock):
-    with work() as session:
+def test_erasing_spares_those_who_act_for_another_estab_and_what_was_erased_or_ended_before(transaction, clock):
+    with transaction() as session:
         estab, other_estab, before = an_estab(), an_estab(), clock.now()
         acts_for_both, left_the_other = (an_administrator(estab, username=f"person-{number}") for number in range(2))
         kept_membership = a_membership(acts_for_both, other_estab)

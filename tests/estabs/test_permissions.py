@@ -32,8 +32,8 @@ def test_a_role_has_all_rights_of_the_next():
     [(OWNER, Action.MANAGE_PEOPLE, True), (ADMIN, Action.MANAGE_PEOPLE, False), (ADMIN, Action.AUTHORISE, True),
      (VIEWER, Action.AUTHORISE, False), (VIEWER, Action.SEE_SHARING, True)],
 )  # fmt: skip
-def test_an_act_without_permission_is_refused_naming_the_roles_that_may(work, role, action, may):
-    with work():
+def test_an_act_without_permission_is_refused_naming_the_roles_that_may(transaction, role, action, may):
+    with transaction():
         member = factories.an_administrator(role=role).memberships[0]
         if may:
             authority.check_and_lock(member, action)
@@ -52,8 +52,8 @@ def test_a_sentence_names_the_roles_that_may(action, roles):
     assert permissions.who(action) == roles
 
 
-def test_a_removed_person_and_one_of_a_suspended_school_may_do_nothing(work):
-    with work() as session:
+def test_a_removed_person_and_one_of_a_suspended_school_may_do_nothing(transaction):
+    with transaction() as session:
         member = factories.an_administrator().memberships[0]
         member.removed_at = clock.now()
         with pytest.raises(authority.NotPermitted):
@@ -63,8 +63,8 @@ def test_a_removed_person_and_one_of_a_suspended_school_may_do_nothing(work):
             authority.check(session.merge(other), Action.SEE_SHARING)
 
 
-def test_notices_go_to_those_whose_role_includes_them(work):
-    with work() as session:
+def test_notices_go_to_those_whose_role_includes_them(transaction):
+    with transaction() as session:
         owner = factories.an_administrator()
         estab = owner.memberships[0].estab
         admin = factories.an_administrator(estab, role=ADMIN, username="an-admin")

@@ -28,22 +28,22 @@ class School:
 
 
 @pytest.fixture
-def school(work, clock):
-    with work():
+def school(transaction, clock):
+    with transaction():
         owner = an_administrator(name="Jo Bloggs", email="jo@oakhill.example").memberships[0]
         return School(owner.estab_id, owner.person_id)
 
 
 @pytest.fixture
-def invited(work, school, outbox, clock):
+def invited(transaction, school, outbox, clock):
     """The secret in the link of the mail to Al."""
-    with work():
+    with transaction():
         person_invitations.invite(*AL, "admin", by=school.by)
     return outbox.last("invitation").secret
 
 
-def test_a_new_person_accepts_and_is_a_member_with_a_link_to_choose_a_password(work, school, invited, outbox):
-    with work():
+def test_a_new_person_accepts_and_is_a_member_with_a_link_to_choose_a_password(transaction, school, invited, outbox):
+    with transaction():
         person, welcome = person_invitations.accept_as_new(invited, **NEW_PERSON)
         member = people.membership(person.id, school.estab)
         assert (member.role, person.email, person.sign_in_email) == ("admin", AL[1], AL[1])
@@ -51,23 +51,25 @@ def test_a_new_person_accepts_and_is_a_member_with_a_link_to_choose_a_password(w
     mail = outbox.last("account_made")
     assert (mail.to, mail.links) == (AL[1], [f"http://localhost:5000/welcome/{welcome}"])
     assert [letter.to for letter in outbox.all("person_joined")] == ["jo@oakhill.example"]
-    with work(), pytest.raises(links.LinkUsed):
+    with transaction(), pytest.raises(links.LinkUsed):
         person_invitations.check(invited)
 
 
-def test_a_person_with_an_account_gets_a_second_membership_and_only_by_their_own_decision(work, school, outbox, clock):
-    with work():
+def test_a_person_with_an_account_gets_a_second_membership_and_only_by_their_own_decision(
+    transaction, school, outbox, clock
+):
+    with transaction():
         al = an_administrator(email=AL[1], name="Al")
         person_invitations.invite(*AL, "viewer", by=school.by)
         person_id = al.id
     secret = outbox.last("invitation").secret
-    with work():
+    with transaction():
         assert people.membership(person_id, school.estab) is None
-    with pytest.raises(person_invitations.HasAccount), work():
+    with pytest.raises(person_invitations.HasAccount), transaction():
         person_invitations.accept_as_new(secret, **NEW_PERSON)
-    with pytest.raises(person_invitations.InvitedSomeoneElse), work():
+    with pytest.raises(person_invitations.InvitedSomeoneElse), transaction():
         person_invitations.accept(secret, an_administrator(email="other@oakhill.example"))
-    with work():
+    with transaction():
         assert person_invitations.accept(secret, people.get(person_id)).role == "viewer"
         session().expire_all()
         assert len(people.get(person_id).memberships) == 2
@@ -75,29 +77,29 @@ def test_a_person_with_an_account_gets_a_second_membership_and_only_by_their_own
     assert outbox.all("account_made") == []
 
 
-def test_a_person_who_was_removed_and_comes_back_has_the_same_membership_again(work, school, outbox, clock):
-    with work():
+def test_a_person_who_was_removed_and_comes_back_has_the_same_membership_again(transaction, school, outbox, clock):
+    with transaction():
         al = an_administrator(email=AL[1], name="Al")
         a_membership(al, session().get_one(Membership, (school.owner, school.estab)).estab, role="owner")
         members.remove(people.membership(al.id, school.estab), by=school.by)
         person_invitations.invite(*AL, "viewer", by=school.by)
         person_id = al.id
     secret = outbox.last("invitation").secret
-    with work():
+    with transaction():
         member = person_invitations.accept(secret, people.get(person_id))
         assert (member.role, member.removed_at, member.signed_in_at) == ("viewer", None, None)
 
 
 def test_a_newer_link_takes_the_place_of_the_one_before_and_there_are_four_at_most(
-    work, school, invited, outbox, clock
+    transaction, school, invited, outbox, clock
 ):
     for _ in range(3):
         clock.move(timedelta(minutes=1))
-        with work():
+        with transaction():
             [invitation] = person_invitations.waiting(school.estab)
             person_invitations.resend(invitation.id, by=school.by)
     newest = outbox.last("invitation").secret
-    with work():
+    with transaction():
         [invitation] = person_invitations.waiting(school.estab)
         assert invitation.expires_at == clock.now() + timedelta(days=7)
         with pytest.raises(person_invitations.InvitationUnknown):
@@ -107,8 +109,10 @@ def test_a_newer_link_takes_the_place_of_the_one_before_and_there_are_four_at_mo
             person_invitations.resend(invitation.id, by=school.by)
 
 
-def test_a_link_ends_by_time_by_being_cancelled_and_with_the_schools_account(work, school, invited, clock, outbox):
-    with work():
+def test_a_link_ends_by_time_by_being_cancelled_and_with_the_schools_account(
+    transaction, school, invited, clock, outbox
+):
+    with transaction():
         estab = school.by.estab
         accounts.change_state(estab, "suspended", by="cli")
         with pytest.raises(person_invitations.SchoolNotActive):
@@ -116,7 +120,7 @@ def test_a_link_ends_by_time_by_being_cancelled_and_with_the_schools_account(wor
         accounts.change_state(estab, "verified", by="cli")
         assert person_invitations.check(invited)
     clock.move(timedelta(days=7))
-    with work():
+    with transaction():
         with pytest.raises(person_invitations.InvitationExpired):
             person_invitations.check(invited)
         [invitation] = person_invitations.waiting(school.estab)
@@ -124,26 +128,26 @@ def test_a_link_ends_by_time_by_being_cancelled_and_with_the_schools_account(wor
         session().flush()
         person_invitations.cancel(invitation.id, by=school.by)
     newest = outbox.last("invitation").secret
-    with work():
+    with transaction():
         with pytest.raises(person_invitations.InvitationCancelled):
             person_invitations.check(newest)
         assert person_invitations.waiting(school.estab) == []
 
 
-def test_an_address_is_invited_once_and_a_member_not_at_all(work, school, invited, clock):
-    with work():
+def test_an_address_is_invited_once_and_a_member_not_at_all(transaction, school, invited, clock):
+    with transaction():
         with pytest.raises(person_invitations.InvitedAlready):
             person_invitations.invite("Al", "AL@oakhill.example", "viewer", by=school.by)
         with pytest.raises(person_invitations.MemberAlready):
             person_invitations.invite("Jo", "Jo@oakhill.example", "viewer", by=school.by)
     clock.move(timedelta(days=7, seconds=1))
-    with work():
+    with transaction():
         person_invitations.invite("Al", "AL@oakhill.example", "viewer", by=school.by)
         assert len(person_invitations.waiting(school.estab)) == 1
 
 
-def test_a_school_has_20_open_invitations_and_makes_30_a_day(work, school, clock):
-    with work():
+def test_a_school_has_20_open_invitations_and_makes_30_a_day(transaction, school, clock):
+    with transaction():
         for number in range(person_invitations.MAX_OPEN):
             person_invitations.invite("Al", f"al{number}@oakhill.example", "viewer", by=school.by)
         with pytest.raises(person_invitations.TooManyInvitations, match="are open") as refused:
@@ -159,12 +163,12 @@ def test_a_school_has_20_open_invitations_and_makes_30_a_day(work, school, clock
             person_invitations.invite("Al", "one.more@oakhill.example", "viewer", by=school.by)
         assert "Please try again tomorrow." in refused.value.message
     clock.move(timedelta(days=1))
-    with work():
+    with transaction():
         person_invitations.invite("Al", "one.more@oakhill.example", "viewer", by=school.by)
 
 
-def test_repeated_inviting_and_cancelling_is_limited_for_each_address(work, school, outbox, clock):
-    with work():
+def test_repeated_inviting_and_cancelling_is_limited_for_each_address(transaction, school, outbox, clock):
+    with transaction():
         for _ in range(person_invitations.MAX_MAILS):
             invitation = person_invitations.invite(*AL, "viewer", by=school.by)
             person_invitations.cancel(invitation.id, by=school.by)
@@ -172,18 +176,18 @@ def test_repeated_inviting_and_cancelling_is_limited_for_each_address(work, scho
         with pytest.raises(person_invitations.TooManyInvitations, match="to one address within a day"):
             person_invitations.invite("Al", "AL@oakhill.example", "viewer", by=school.by)
         person_invitations.invite("Bo", "bo@oakhill.example", "viewer", by=school.by)
-    with work():
+    with transaction():
         person_invitations.invite(*AL, "viewer", by=an_administrator().memberships[0])  # which is another school
     assert (
         len([letter for letter in outbox.all("invitation") if letter.to == AL[1]]) == person_invitations.MAX_MAILS + 1
     )
     clock.move(timedelta(days=1))
-    with work():
+    with transaction():
         person_invitations.invite(*AL, "viewer", by=school.by)
 
 
-def test_the_refusal_of_one_more_invitation_says_how_many_were_sent(work, school):
-    with work():
+def test_the_refusal_of_one_more_invitation_says_how_many_were_sent(transaction, school):
+    with transaction():
         for resends in (person_invitations.MAX_MAILS - 2, person_invitations.MAX_MAILS - 1):
             invitation = person_invitations.invite(*AL, "viewer", by=school.by)
             for _ in range(resends):
@@ -195,8 +199,8 @@ def test_the_refusal_of_one_more_invitation_says_how_many_were_sent(work, school
     assert f"We have sent {2 * person_invitations.MAX_MAILS - 1} invitations" in refused.value.message
 
 
-def test_only_owners_invite_and_only_for_their_own_school(work, school, invited):
-    with work():
+def test_only_owners_invite_and_only_for_their_own_school(transaction, school, invited):
+    with transaction():
         [invitation] = person_invitations.waiting(school.estab)
         stranger = an_administrator().memberships[0]
         person = an_administrator(school.by.estab, role="admin", username="admin", email="a@oakhill.example")
@@ -210,10 +214,10 @@ def test_only_owners_invite_and_only_for_their_own_school(work, school, invited)
             person_invitations.invite("Al", "bo@oakhill.example", "viewer", by=admin)
 
 
-def test_schools_of_one_owner_do_not_affect_each_other(work, school, invited, outbox, clock, monkeypatch):
+def test_schools_of_one_owner_do_not_affect_each_other(transaction, school, invited, outbox, clock, monkeypatch):
     """The daily limit, and the loss of the owner's role, at one school change nothing at the other."""
     monkeypatch.setattr(person_invitations, "MAX_A_DAY", 2)
-    with work():
+    with transaction():
         jo = people.get(school.owner)
         other = a_membership(jo).estab_id
         sam = an_administrator(school.by.estab, username="sam", email="sam@oakhill.example").memberships[0]
@@ -232,8 +236,8 @@ def test_schools_of_one_owner_do_not_affect_each_other(work, school, invited, ou
         assert people.membership(accepted, school.estab)
 
 
-def test_an_answered_invitation_is_neither_sent_again_nor_cancelled(work, school, invited, clock):
-    with work():
+def test_an_answered_invitation_is_neither_sent_again_nor_cancelled(transaction, school, invited, clock):
+    with transaction():
         [answered] = person_invitations.waiting(school.estab)
         person_invitations.accept_as_new(invited, **NEW_PERSON)
         cancelled = person_invitations.invite("Bo", "bo@oakhill.example", "viewer", by=school.by)
@@ -249,8 +253,8 @@ def test_an_answered_invitation_is_neither_sent_again_nor_cancelled(work, school
             person_invitations.invite("Cy", "cy@oakhill.example", "head", by=school.by)
 
 
-def test_a_person_who_joined_or_whose_account_was_closed_meanwhile_does_not_accept(work, school, invited):
-    with work():
+def test_a_person_who_joined_or_whose_account_was_closed_meanwhile_does_not_accept(transaction, school, invited):
+    with transaction():
         joined, closed = (an_administrator(email=AL[1], sign_in_email=item) for item in (AL[1], None))
         a_membership(joined, school.by.estab, role="viewer")
         closed.removed_at = closed.created_at
@@ -262,17 +266,17 @@ def test_a_person_who_joined_or_whose_account_was_closed_meanwhile_does_not_acce
                 person_invitations.accept(invited, person)
 
 
-def test_of_two_acceptances_at_once_one_makes_the_account(work, school, invited, run_concurrently):
+def test_of_two_acceptances_at_once_one_makes_the_account(transaction, school, invited, run_concurrently):
     outcomes = run_concurrently(2, lambda: person_invitations.accept_as_new(invited, **NEW_PERSON))
 
     assert sorted(type(outcome).__name__ for outcome in outcomes) == ["InvitationUsed", "tuple"]
-    with work():
+    with transaction():
         assert session().query(Administrator).filter_by(email_folded=AL[1]).count() == 1
 
 
 @pytest.mark.parametrize("what", ["cancelled", "inviter removed", "inviter demoted"])
-def test_an_invitation_is_accepted_or_taken_back_and_never_both(work, school, invited, run_concurrently, what):
-    with work():
+def test_an_invitation_is_accepted_or_taken_back_and_never_both(transaction, school, invited, run_concurrently, what):
+    with transaction():
         sam = an_administrator(school.by.estab, name="Sam", username="sam", email="sam@oakhill.example").id
         [invitation] = [invitation.id for invitation in person_invitations.waiting(school.estab)]
 
@@ -288,7 +292,7 @@ def test_an_invitation_is_accepted_or_taken_back_and_never_both(work, school, in
     jobs = [take_back, lambda: person_invitations.accept_as_new(invited, **NEW_PERSON)]
     outcomes = run_concurrently(2, one_job_per_thread(jobs))
 
-    with work():
+    with transaction():
         row = session().get_one(PersonInvitation, invitation)
         accounts_made = session().query(Administrator).filter_by(email_folded=AL[1]).count()
     assert (row.used_at is None) != (row.cancelled_at is None)
@@ -299,10 +303,10 @@ def test_an_invitation_is_accepted_or_taken_back_and_never_both(work, school, in
 
 
 def test_of_two_schools_invitations_accepted_at_once_one_makes_the_account(
-    work, school, invited, clock, outbox, run_overlapping
+    transaction, school, invited, clock, outbox, run_overlapping
 ):
     clock.move(timedelta(minutes=1))
-    with work():
+    with transaction():
         person_invitations.invite(*AL, "viewer", by=an_administrator(email="head@hill.example").memberships[0])
     other = outbox.last("invitation").secret
 
@@ -314,7 +318,9 @@ def test_of_two_schools_invitations_accepted_at_once_one_makes_the_account(
     assert isinstance(outcome, person_invitations.HasAccount)
 
 
-def test_an_invitation_that_is_accepted_while_the_school_is_suspended_says_so(work, school, invited, run_overlapping):
+def test_an_invitation_that_is_accepted_while_the_school_is_suspended_says_so(
+    transaction, school, invited, run_overlapping
+):
     def suspend():
         accounts.change_state(school.by.estab, "suspended", by="cli")
 
@@ -323,55 +329,57 @@ def test_an_invitation_that_is_accepted_while_the_school_is_suspended_says_so(wo
     assert isinstance(outcome, person_invitations.SchoolNotActive)
 
 
-def test_old_invitations_are_deleted_and_those_of_a_rejected_school_erased(work, school, invited, clock):
+def test_old_invitations_are_deleted_and_those_of_a_rejected_school_erased(transaction, school, invited, clock):
     clock.move(timedelta(days=7, hours=1))
-    worker.clean(work)
-    with work():
+    worker.clean(transaction)
+    with transaction():
         assert session().query(PersonInvitation).count() == 1
     clock.move(timedelta(days=1))
-    worker.clean(work)
-    with work():
+    worker.clean(transaction)
+    with transaction():
         assert session().query(PersonInvitation).count() == 0
         person_invitations.invite(*AL, "admin", by=school.by)
         people.erase(school.estab)
         assert session().query(PersonInvitation).count() == 0
 
 
-def send_reminders(work, outbox):
+def send_reminders(transaction, outbox):
     """Send the reminders that are due; returns how many there are."""
-    worker.remind_of_expiry(work)
+    worker.remind_of_expiry(transaction)
     return outbox.all("invitation_reminder")
 
 
-def test_a_reminder_comes_once_two_days_before_the_end_with_a_link_that_works(work, school, invited, clock, outbox):
+def test_a_reminder_comes_once_two_days_before_the_end_with_a_link_that_works(
+    transaction, school, invited, clock, outbox
+):
     clock.move(timedelta(days=5) - timedelta(seconds=1))
-    assert send_reminders(work, outbox) == []
+    assert send_reminders(transaction, outbox) == []
     clock.move(timedelta(seconds=1))
-    [letter] = send_reminders(work, outbox)
-    assert send_reminders(work, outbox) == [letter]
+    [letter] = send_reminders(transaction, outbox)
+    assert send_reminders(transaction, outbox) == [letter]
     assert (letter.to, "until 9 March 2026 at 09:30" in letter.text) == (AL[1], True)
     assert "Some days ago you were invited by Jo Bloggs" in letter.text
-    with work():
+    with transaction():
         with pytest.raises(person_invitations.InvitationUnknown):
             person_invitations.check(invited)
         person_invitations.accept_as_new(letter.secret, **NEW_PERSON)
     assert any(job.run is worker.remind_of_expiry for job in worker.JOBS)
 
 
-def test_a_new_link_has_a_reminder_of_its_own(work, school, invited, clock, outbox):
+def test_a_new_link_has_a_reminder_of_its_own(transaction, school, invited, clock, outbox):
     clock.move(timedelta(days=6))
-    assert len(send_reminders(work, outbox)) == 1
-    with work():
+    assert len(send_reminders(transaction, outbox)) == 1
+    with transaction():
         [invitation] = person_invitations.waiting(school.estab)
         person_invitations.resend(invitation.id, by=school.by)
-    assert len(send_reminders(work, outbox)) == 1
+    assert len(send_reminders(transaction, outbox)) == 1
     clock.move(timedelta(days=5))
-    assert len(send_reminders(work, outbox)) == 2
+    assert len(send_reminders(transaction, outbox)) == 2
 
 
 @pytest.mark.parametrize("how", ["accepted", "cancelled", "expired", "suspended", "member"])
-def test_no_one_is_reminded_of_an_invitation_that_is_over(work, school, invited, clock, outbox, how):
-    with work():
+def test_no_one_is_reminded_of_an_invitation_that_is_over(transaction, school, invited, clock, outbox, how):
+    with transaction():
         [invitation] = person_invitations.waiting(school.estab)
         if how == "accepted":
             person_invitations.accept_as_new(invited, **NEW_PERSON)
@@ -382,38 +390,40 @@ def test_no_one_is_reminded_of_an_invitation_that_is_over(work, school, invited,
         elif how == "member":
             a_membership(an_administrator(email=AL[1]), school.by.estab, role="viewer")
     clock.move(timedelta(days=7 if how == "expired" else 6))
-    assert send_reminders(work, outbox) == []
+    assert send_reminders(transaction, outbox) == []
 
 
 @pytest.mark.parametrize("where", ["another school", "this one, before"])
-def test_a_person_who_acts_elsewhere_or_did_so_here_is_reminded(work, school, invited, clock, outbox, where):
-    with work():
+def test_a_person_who_acts_elsewhere_or_did_so_here_is_reminded(transaction, school, invited, clock, outbox, where):
+    with transaction():
         an_administrator(username="bo", email="bo@oakhill.example")
         al = an_administrator(email=AL[1])
         if where == "this one, before":
             a_membership(al, school.by.estab, role="viewer").removed_at = clock.now()
     clock.move(timedelta(days=6))
-    assert len(send_reminders(work, outbox)) == 1
+    assert len(send_reminders(transaction, outbox)) == 1
 
 
-def test_an_invitation_that_lasts_a_day_is_reminded_of_after_half_a_day(work, school, clock, outbox, change_settings):
+def test_an_invitation_that_lasts_a_day_is_reminded_of_after_half_a_day(
+    transaction, school, clock, outbox, change_settings
+):
     change_settings(onboarding={"invitation_lifetime_days": 1})
-    with work():
+    with transaction():
         person_invitations.invite(*AL, "admin", by=school.by)
     clock.move(timedelta(hours=11))
-    assert send_reminders(work, outbox) == []
+    assert send_reminders(transaction, outbox) == []
     clock.move(timedelta(hours=1))
-    assert len(send_reminders(work, outbox)) == 1
+    assert len(send_reminders(transaction, outbox)) == 1
 
 
-def test_of_two_workers_one_sends_the_reminder(work, invited, clock, outbox, run_overlapping):
+def test_of_two_workers_one_sends_the_reminder(transaction, invited, clock, outbox, run_overlapping):
     clock.move(timedelta(days=6))
     assert run_overlapping(person_invitations.remind_due, person_invitations.remind_due) is None
     assert len(outbox.all("invitation_reminder")) == 1
 
 
 def test_a_person_who_is_turned_away_at_that_moment_is_not_reminded(
-    work, school, invited, clock, outbox, run_overlapping
+    transaction, school, invited, clock, outbox, run_overlapping
 ):
     clock.move(timedelta(days=6))
 

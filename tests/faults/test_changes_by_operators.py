@@ -35,7 +35,7 @@ def accepted_after(authenticate, address, seconds):
 def test_a_client_that_was_disabled_is_refused_after_a_second(instance, world, authenticate):
     with instance() as (_, address):
         assert authenticate(address)[1]
-        with world.work():
+        with world.transaction():
             registry.disable(world.partner.id, by="test")
         assert not accepted_after(authenticate, address, 1.0)
 
@@ -45,6 +45,6 @@ def test_a_secret_that_was_replaced_is_refused_after_a_second(instance, world, a
 
     with instance() as (_, address):
         assert authenticate(address)[1]
-        with world.work():
+        with world.transaction():
             registry.rotate_secret(world.partner.id, overlap=timedelta(0), by="test")
         assert not accepted_after(authenticate, address, 1.0)

@@ -15,7 +15,7 @@ from idp.app import create_app
 from idp.foundation import database, runtime
 from idp.foundation.fastpath import connections
 from idp.foundation.load_settings import load
-from idp.foundation.web.transactions import transaction
+from idp.foundation.web import transactions
 from tests import factories, postgresql
 from tests.conftest import a_browser
 from tests.databases import PostgresqlDatabases
@@ -80,7 +80,7 @@ def own_server():
         databases = PostgresqlDatabases(server.url)
         app = create_app(load(database={"url": databases.new("own_server")}))
         databases.prepare(app)
-        with transaction(app):
+        with transactions.transaction(app):
             username, partner = factories.an_administrator().username, Partner(factories.a_client().id)
         settings = runtime.for_app(app).settings
         web = a_browser(app, settings)

@@ -29,9 +29,9 @@ def worker(settings, tmp_path):
 
 
 @pytest.fixture
-def read_row(work):
+def read_row(transaction):
     def read(message):
-        with work() as session:
+        with transaction() as session:
             return session.get(Message, message)
 
     return read
@@ -78,9 +78,9 @@ def gateway():
         thread.join()
 
 
-def test_a_message_of_a_worker_that_was_killed_is_sent_again_with_the_same_id(worker, gateway, work, read_row):
+def test_a_message_of_a_worker_that_was_killed_is_sent_again_with_the_same_id(worker, gateway, transaction, read_row):
     environment = {"sms__channel": "http", "sms__gateway_url": gateway.url, "outbox__interval": 0.05}
-    with work():
+    with transaction():
         sent = post.sms("mobile_code", to="+447700900123", code="123456")
     with worker(**environment) as process:
         process.wait_until(gateway.first_received.is_set)
@@ -88,7 +88,7 @@ def test_a_message_of_a_worker_that_was_killed_is_sent_again_with_the_same_id(wo
     assert read_row(sent).sent_at is None
     assert read_row(sent).leased_until is not None, "another worker could send it while it may still be on its way"
 
-    with work() as session:  # as if the lease had ended
+    with transaction() as session:  # as if the lease had ended
         session.get(Message, sent).leased_until -= deliver.LEASE
     with worker(**environment) as process:
         process.wait_until(lambda: read_row(sent).sent_at)
@@ -118,10 +118,10 @@ def mail_server(port):
         controller.stop()
 
 
-def test_after_an_outage_of_the_mail_server_each_message_is_sent_once(worker, work, read_row):
+def test_after_an_outage_of_the_mail_server_each_message_is_sent_once(worker, transaction, read_row):
     port = free_port()
     environment = {"mail__channel": "smtp", "mail__host": "127.0.0.1", "mail__port": port, "outbox__interval": 0.05}
-    with work():
+    with transaction():
         messages = [
             post.email("password_changed", to=f"jo{number}@oakhill.example", name="Jo", at="today")
             for number in range(3)

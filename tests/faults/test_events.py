@@ -25,7 +25,7 @@ def worker(settings, tmp_path):
     return run
 
 
-def test_what_a_killed_worker_was_pushing_is_pushed_by_the_next(worker, work):
+def test_what_a_killed_worker_was_pushing_is_pushed_by_the_next(worker, transaction):
     arrived, may_respond = threading.Event(), threading.Event()
 
     def hold_second_event(claims):
@@ -37,25 +37,25 @@ def test_what_a_killed_worker_was_pushing_is_pushed_by_the_next(worker, work):
 
     with an_endpoint() as endpoint:
         endpoint.respond = hold_second_event
-        with work():
+        with transaction():
             client_id = a_client(events_method=event_types.PUSH, events_endpoint_url=endpoint.url).id
             jtis = [streams.verify(client_id, str(number)) for number in range(3)]
         with worker() as process:
             process.wait_until(arrived.is_set)
             process.kill()
         may_respond.set()
-        with work() as database:
+        with transaction() as database:
             waiting = database.scalars(select(PartnerEvent).where(PartnerEvent.delivered_at.is_(None))).all()
             assert len(waiting) == 3, "nothing of the round was recorded"
             stream = database.get_one(EventStream, client_id)
             assert stream.leased_by is not None
             stream.leased_until = stream.due_at  # as if the lease had ended
         with worker() as process:
-            process.wait_until(lambda: _delivered(work) == 3)
+            process.wait_until(lambda: _delivered(transaction) == 3)
         taken = [claims["jti"] for claims in endpoint.taken]
     assert taken == [jtis[0], *jtis], "the first came twice, and says so"
 
 
-def _delivered(work):
-    with work():
+def _delivered(transaction):
+    with transaction():
         return session().query(PartnerEvent).filter(PartnerEvent.delivered_at.is_not(None)).count()

@@ -71,14 +71,14 @@ def assembly(tmp_path, monkeypatch, provider):
     return SimpleNamespace(serve=serve, url=url, smtp_port=smtp_port, database=database)
 
 
-def test_whatever_is_killed_between_two_steps_nothing_is_lost(work, provider, worker, assembly, tmp_path):
-    with work():
+def test_whatever_is_killed_between_two_steps_nothing_is_lost(transaction, provider, worker, assembly, tmp_path):
+    with transaction():
         ring.ensure()
         estab = an_estab(state="unverified")
         review.open_for(estab)
         an_administrator(estab, name="Grace Okafor")
         estab_id, urn = estab.estab_id, estab.school.urn
-    register(work, manifest_at(assembly.url))
+    register(transaction, manifest_at(assembly.url))
     office = Office(assembly.url)
 
     # Signed up, and killed before the mail could be sent
@@ -103,7 +103,7 @@ def test_whatever_is_killed_between_two_steps_nothing_is_lost(work, provider, wo
             process.kill()
 
     with provider.serve(), assembly.serve() as process:
-        eventually(lambda: _count(work) == 1)
+        eventually(lambda: _count(transaction) == 1)
         office.opens(f"{assembly.url}/connector")
         assert "E-mail sent" in office.reads()
 
@@ -119,16 +119,16 @@ def test_whatever_is_killed_between_two_steps_nothing_is_lost(work, provider, wo
         process.kill()
 
     # Verified while Assembly, the provider and its worker are all down
-    with work():
+    with transaction():
         review.verify(estab_id, by="cli")
     with provider.serve(), assembly.serve(), worker() as sending:
         eventually(lambda: _status(assembly.database, estab_id) == "awaiting_endpoint")
         sending.kill()
-        assert _count(work) == 1, "no second invitation"
+        assert _count(transaction) == 1, "no second invitation"
 
 
-def _count(work):
-    with work() as session:
+def _count(transaction):
+    with transaction() as session:
         return len(session.scalars(select(SchoolInvitation)).all())
 
 

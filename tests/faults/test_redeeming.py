@@ -40,7 +40,7 @@ def test_a_process_killed_before_the_commit_leaves_the_code_unused(redeem_and_ki
     tokens = world.partner.redeems(web, code)
     assert tokens.status_code == 200
     assert world.partner.refreshes(web, tokens.json["refresh_token"]).status_code == 200
-    with world.work() as session:
+    with world.transaction() as session:
         assert len(session.scalars(select(RefreshFamily)).all()) == 1
 
 
@@ -49,9 +49,9 @@ def test_a_process_killed_after_the_commit_leaves_the_code_used_and_a_second_try
 ):
     code = redeem_and_kill("after")
 
-    with world.work() as session:
+    with world.transaction() as session:
         assert session.scalars(select(Code)).one().used_at is not None
         assert session.scalars(select(RefreshFamily)).one().revoked_at is None
     assert world.partner.redeems(web, code).json["error"] == "invalid_grant"
-    with world.work() as session:
+    with world.transaction() as session:
         assert session.scalars(select(RefreshFamily)).one().revoked_at is not None

@@ -11,7 +11,7 @@ from idp.app import create_app
 from idp.foundation import database, runtime
 from idp.foundation.load_settings import load
 from idp.foundation.setting_types import ROOT
-from idp.foundation.web.transactions import transaction
+from idp.foundation.web import transactions
 from tests import redis
 from tests.factories import an_administrator
 from tests.html import parse
@@ -36,7 +36,7 @@ def database_and_username(databases):
     """A database, and a school's owner in it."""
     app = create_app(load(database={"url": databases.new("shared")}))
     databases.prepare(app)
-    with transaction(app):
+    with transactions.transaction(app):
         username = an_administrator().username
     yield runtime.for_app(app).settings.database.url, username
     with app.app_context():

@@ -123,7 +123,7 @@ def test_clients_that_never_complete_their_form_do_not_use_up_the_admission_limi
 def test_a_slow_jwks_uri_delays_only_its_own_partner(instance, outside, world, hanging_server):
     keys = {"token_endpoint_auth_method": "private_key_jwt", "grant_types": frozenset({"client_credentials"}),
             "client_scopes": frozenset({"schools.list"}), "jwks": None, "jwks_uri": hanging_server.uri}  # fmt: skip
-    with world.work():
+    with world.transaction():
         partners = [Signer(factories.a_client(**keys).id) for _ in range(6)]
 
     def authenticate(partner, address):

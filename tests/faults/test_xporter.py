@@ -174,8 +174,8 @@ def test_of_two_extracts_at_once_the_one_made_later_stays_and_no_version_is_give
     older = upload(database, student("1", "Old"), student("2"), made_at=now - 60)
     newer = upload(database, student("1", "New"), student("3"), made_at=now)
     workers = [Worker(database, settings, lambda: MEMBERS) for _ in range(4)]
-    outcomes = call_concurrently(*(worker.work for worker in workers))
-    while any(worker.work() for worker in workers):
+    outcomes = call_concurrently(*(worker.apply_waiting for worker in workers))
+    while any(worker.apply_waiting() for worker in workers):
         continue
 
     assert [outcome for outcome in outcomes if isinstance(outcome, Exception)] == []
@@ -222,10 +222,10 @@ def test_everything_is_deleted_while_an_extract_is_applied(database, tmp_path):
     settings = Settings("https://idp.example", "xporter", "https://api.example", 1, tmp_path)
     upload(database, *(student(str(number)) for number in range(200)))
     worker = Worker(database, settings, lambda: MEMBERS)
-    outcomes = call_concurrently(worker.work, lambda: extracts.delete_all(database, ESTAB))
+    outcomes = call_concurrently(worker.apply_waiting, lambda: extracts.delete_all(database, ESTAB))
     assert [outcome for outcome in outcomes if isinstance(outcome, Exception)] == []
     extracts.delete_all(database, ESTAB)
     with database.snapshot() as connection:
         assert storage.school(connection, ESTAB) is None
     assert str(uuid.UUID(upload(database, student("1"))))
-    assert worker.work() == 1
+    assert worker.apply_waiting() == 1

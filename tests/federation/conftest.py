@@ -40,8 +40,8 @@ class Account:
 
 
 @pytest.fixture
-def account(work):
-    with work():
+def account(transaction):
+    with transaction():
         person = an_administrator(email="jo@oakhill.example")
         return Account(person.id, person.username, person.email)
 
@@ -74,11 +74,11 @@ def stranger(new_browser):
 
 
 @pytest.fixture
-def link(work):
+def link(transaction):
     """`link(person_id)` links the account that the provider signs in."""
 
     def make(person_id, provider_name="microsoft", **overrides):
-        with work() as session:
+        with transaction() as session:
             provider = providers.find(provider_name)
             issuer = provider.issuer_of(TENANT)
             tenant = TENANT if provider_name == "microsoft" else "oakhill.example"

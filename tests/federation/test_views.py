@@ -26,8 +26,8 @@ from tests.raw_server import raw_server
 NAMES = ["microsoft", "google"]
 
 
-def sessions(work):
-    with work() as session:
+def sessions(transaction):
+    with transaction() as session:
         return session.query(BrowserSession).all()
 
 
@@ -60,18 +60,18 @@ class TestSwitch:
 
 class TestSigningIn:
     @pytest.mark.parametrize("name", NAMES)
-    def test_a_linked_account_signs_its_person_in(self, jo, enabled_providers, account, link, work, name):
+    def test_a_linked_account_signs_its_person_in(self, jo, enabled_providers, account, link, transaction, name):
         link(account.id, name)
-        with work():
+        with transaction():
             other_id = an_administrator().id
         link(other_id, name, subject="another")
 
         response = jo.signs_in_with(name, enabled_providers[name], back="/mobile/confirm")
 
         assert (response.status_code, response.location) == (303, "/mobile/confirm")
-        [session] = sessions(work)
+        [session] = sessions(transaction)
         assert (session.person_id, session.amr, session.acr) == (account.id, frozenset(), "urn:idaas:acr:single")
-        with work() as session:
+        with transaction() as session:
             used = {row.person_id: row.last_used_at is not None for row in session.query(LinkedAccount)}
             assert used == {account.id: True, other_id: False}
             assert [(row[0], row[4]) for row in recorded(events.ACCOUNT_USED)] == [(account.id, {"provider": name})]
@@ -115,9 +115,9 @@ class TestSigningIn:
             assert browser.signs_in_with("google", google).status_code == 303
 
     def test_an_unknown_account_is_told_how_to_link_and_makes_nothing(
-        self, jo, stranger, enabled_providers, account, link, work
+        self, jo, stranger, enabled_providers, account, link, transaction
     ):
-        with work() as session:
+        with transaction() as session:
             people_before = session.query(Administrator).count()
         pages = {jo.signs_in_with("microsoft", enabled_providers["microsoft"]).text}  # its e-mail address is Jo's
         link(account.id)
@@ -127,8 +127,8 @@ class TestSigningIn:
         assert stranger.response.status_code == 403
         assert "not linked yet" in stranger.page_text
         assert len({_without_nonces(page) for page in pages}) == 1
-        assert sessions(work) == []
-        with work() as session:
+        assert sessions(transaction) == []
+        with transaction() as session:
             assert session.query(Administrator).count() == people_before
 
     def test_an_account_that_moved_to_another_organisation_is_unknown(self, jo, enabled_providers, account, link):
@@ -138,31 +138,31 @@ class TestSigningIn:
         assert jo.signs_in_with("google", enabled_providers["google"]).status_code == 403
         assert "not linked yet" in jo.page_text
 
-    def test_a_removed_person_is_unknown(self, jo, enabled_providers, account, link, work):
+    def test_a_removed_person_is_unknown(self, jo, enabled_providers, account, link, transaction):
         link(account.id)
-        with work() as session:
+        with transaction() as session:
             session.get_one(Administrator, account.id).removed_at = clocks.now()
 
         assert jo.signs_in_with("microsoft", enabled_providers["microsoft"]).status_code == 403
         assert "not linked yet" in jo.page_text
 
     @pytest.mark.parametrize("state", ["suspended", "closed"])
-    def test_an_account_that_is_not_open_says_so(self, jo, enabled_providers, account, link, work, state):
+    def test_an_account_that_is_not_open_says_so(self, jo, enabled_providers, account, link, transaction, state):
         link(account.id)
-        with work():
+        with transaction():
             accounts.change_state(people.get(account.id).memberships[0].estab, state, by="cli")
 
         assert jo.signs_in_with("microsoft", enabled_providers["microsoft"]).status_code == 403
         assert "What you signed in with is right" in jo.page_text
-        assert sessions(work) == []
+        assert sessions(transaction) == []
 
-    def test_a_locked_account_stays_locked(self, jo, enabled_providers, account, link, work, settings):
+    def test_a_locked_account_stays_locked(self, jo, enabled_providers, account, link, transaction, settings):
         link(account.id)
         for _ in range(settings.throttle.account_guesses):
             jo.signs_in(account.username, "wrong")
 
         assert jo.signs_in_with("microsoft", enabled_providers["microsoft"]).status_code == 429
-        assert sessions(work) == []
+        assert sessions(transaction) == []
 
     def test_a_new_device_is_notified(self, jo, stranger, enabled_providers, account, link, outbox):
         link(account.id)
@@ -239,34 +239,36 @@ class TestInvalidResponsesOfProviders:
         link(account.id)
         return enabled_providers["microsoft"]
 
-    def assert_refused(self, jo, work, code):
+    def assert_refused(self, jo, transaction, code):
         assert is_page(jo.response) or jo.response.status_code == 503
         assert jo.page.find(id="error-code").text == code
-        assert sessions(work) == []
+        assert sessions(transaction) == []
 
     @pytest.mark.parametrize("case", WRONG_CLAIMS)
-    def test_a_token_with_a_wrong_claim_is_refused(self, jo, linked_provider, work, case, log_records):
+    def test_a_token_with_a_wrong_claim_is_refused(self, jo, linked_provider, transaction, case, log_records):
         linked_provider.overrides |= WRONG_CLAIMS[case]
         jo.signs_in_with("microsoft", linked_provider)
 
-        self.assert_refused(jo, work, "provider_response")
+        self.assert_refused(jo, transaction, "provider_response")
         assert any(line.get("code") == "provider_response" and line["reason"] for line in log_records())
         assert not any("sub-of-jo" in str(line) for line in log_records())
 
     @pytest.mark.parametrize("iss", ["https://evil.test", "", None])
-    def test_a_token_of_another_issuer_than_google_is_refused(self, jo, enabled_providers, account, link, work, iss):
+    def test_a_token_of_another_issuer_than_google_is_refused(
+        self, jo, enabled_providers, account, link, transaction, iss
+    ):
         """All accounts of Google have one issuer, which is stored with them; there is no `tid` to check."""
         link(account.id, "google")
         enabled_providers["google"].overrides["iss"] = iss
         jo.signs_in_with("google", enabled_providers["google"])
-        self.assert_refused(jo, work, "provider_response")
+        self.assert_refused(jo, transaction, "provider_response")
 
-    def test_a_token_of_one_organisation_naming_another_is_refused(self, jo, linked_provider, work):
+    def test_a_token_of_one_organisation_naming_another_is_refused(self, jo, linked_provider, transaction):
         linked_provider.overrides["tid"] = OTHER_TENANT
         jo.signs_in_with("microsoft", linked_provider)
-        self.assert_refused(jo, work, "provider_response")
+        self.assert_refused(jo, transaction, "provider_response")
 
-    def test_the_same_sub_of_another_organisation_is_refused(self, jo, linked_provider, work):
+    def test_the_same_sub_of_another_organisation_is_refused(self, jo, linked_provider, transaction):
         linked_provider.overrides |= {
             "tid": OTHER_TENANT,
             "iss": linked_provider.issuer.replace("{tenantid}", OTHER_TENANT),
@@ -275,38 +277,38 @@ class TestInvalidResponsesOfProviders:
         assert "not linked yet" in jo.page_text
 
     @pytest.mark.parametrize("tid", [None, 7, "", "../evil", "9188040d-6c67-4c5b-b112-36a304b66dad"])
-    def test_a_personal_microsoft_account_is_refused(self, jo, linked_provider, work, tid):
+    def test_a_personal_microsoft_account_is_refused(self, jo, linked_provider, transaction, tid):
         linked_provider.overrides["tid"] = tid
         if tid == "9188040d-6c67-4c5b-b112-36a304b66dad":
             linked_provider.overrides["iss"] = linked_provider.issuer.replace("{tenantid}", tid)
         jo.signs_in_with("microsoft", linked_provider)
-        self.assert_refused(jo, work, "provider_response" if tid == "../evil" else "school_account_needed")
+        self.assert_refused(jo, transaction, "provider_response" if tid == "../evil" else "school_account_needed")
 
-    def test_a_personal_google_account_is_refused(self, jo, enabled_providers, work):
+    def test_a_personal_google_account_is_refused(self, jo, enabled_providers, transaction):
         enabled_providers["google"].overrides["hd"] = None
         jo.signs_in_with("google", enabled_providers["google"])
-        self.assert_refused(jo, work, "school_account_needed")
+        self.assert_refused(jo, transaction, "school_account_needed")
 
-    def test_a_token_signed_by_an_unpublished_key_is_refused(self, jo, linked_provider, work):
+    def test_a_token_signed_by_an_unpublished_key_is_refused(self, jo, linked_provider, transaction):
         linked_provider.signing_key = key("RS256", 2)
         jo.signs_in_with("microsoft", linked_provider)
-        self.assert_refused(jo, work, "provider_response")
+        self.assert_refused(jo, transaction, "provider_response")
 
-    def test_a_token_with_a_forged_kid_is_refused(self, jo, linked_provider, work):
+    def test_a_token_with_a_forged_kid_is_refused(self, jo, linked_provider, transaction):
         linked_provider.signing_key, linked_provider.header = key("RS256", 2), {"kid": "rsa-1"}
         jo.signs_in_with("microsoft", linked_provider)
-        self.assert_refused(jo, work, "provider_response")
+        self.assert_refused(jo, transaction, "provider_response")
 
     @pytest.mark.parametrize(
         "header", [{"jku": "https://evil.test/keys"}, {"crit": ["exp"]}, {"x5u": "https://evil.test/x"}]
     )
-    def test_a_token_whose_header_names_other_keys_is_refused(self, jo, linked_provider, work, header):
+    def test_a_token_whose_header_names_other_keys_is_refused(self, jo, linked_provider, transaction, header):
         linked_provider.header = header
         jo.signs_in_with("microsoft", linked_provider)
-        self.assert_refused(jo, work, "provider_response")
+        self.assert_refused(jo, transaction, "provider_response")
 
     @pytest.mark.parametrize("alg", ["HS256", "EdDSA", "ES384"])
-    def test_a_token_with_another_algorithm_is_refused(self, jo, linked_provider, work, alg):
+    def test_a_token_with_another_algorithm_is_refused(self, jo, linked_provider, transaction, alg):
         public = OctKey.import_key(b64(json.dumps(key("RS256").as_dict(private=False)).encode()))
         linked_provider.alg = alg
         linked_provider.signing_key = {"HS256": public, "EdDSA": key("EdDSA"), "ES384": ECKey.generate_key("P-384")}[
@@ -315,7 +317,7 @@ class TestInvalidResponsesOfProviders:
         if alg != "HS256":
             linked_provider.published_keys.append(linked_provider.signing_key)
         jo.signs_in_with("microsoft", linked_provider)
-        self.assert_refused(jo, work, "provider_response")
+        self.assert_refused(jo, transaction, "provider_response")
 
     def test_a_new_key_is_fetched(self, jo, stranger, linked_provider, monkeypatch):
         assert jo.signs_in_with("microsoft", linked_provider).status_code == 303
@@ -356,22 +358,22 @@ class TestInvalidResponsesOfProviders:
 
     @pytest.mark.parametrize("status", [400, 401, 404, 429, 500, 503])
     @pytest.mark.parametrize("path", ["/.well-known/openid-configuration", "/keys", "/token"])
-    def test_an_error_of_the_providers_server_is_reported(self, jo, linked_provider, work, path, status):
+    def test_an_error_of_the_providers_server_is_reported(self, jo, linked_provider, transaction, path, status):
         linked_provider.error_responses[path] = Response("<h1>no</h1>", status)
         location = jo.starts_sign_in("microsoft")
         if "metadata" not in path and location:
             jo.returns_with("microsoft", linked_provider.authorizes(location))
         code = "provider_response" if path == "/token" and status < 500 else "provider_unavailable"
-        self.assert_refused(jo, work, code)
+        self.assert_refused(jo, transaction, code)
 
     @pytest.mark.parametrize("body", ["", "nonsense", "[]", "7", "null", "[" * 20_000, '{"keys": 7}', "\xff"])
     @pytest.mark.parametrize("path", ["/.well-known/openid-configuration", "/keys", "/token"])
-    def test_an_unreadable_response_of_the_provider_is_reported(self, jo, linked_provider, work, path, body):
+    def test_an_unreadable_response_of_the_provider_is_reported(self, jo, linked_provider, transaction, path, body):
         linked_provider.error_responses[path] = Response(body, 200, mimetype="application/json")
         location = jo.starts_sign_in("microsoft")
         if location:
             jo.returns_with("microsoft", linked_provider.authorizes(location))
-        self.assert_refused(jo, work, "provider_response")
+        self.assert_refused(jo, transaction, "provider_response")
 
     @pytest.mark.parametrize(
         "token",
@@ -379,24 +381,24 @@ class TestInvalidResponsesOfProviders:
          '{"access_token": "x"}', '{"id_token": 7}', '{"id_token": "a.b.c"}', '{"id_token": "x", "expires_in": "soon"}',
          '{"id_token": "eyJhbGciOiJub25lIn0.e30."}'],
     )  # fmt: skip
-    def test_a_token_response_without_a_valid_id_token_is_refused(self, jo, linked_provider, work, token):
+    def test_a_token_response_without_a_valid_id_token_is_refused(self, jo, linked_provider, transaction, token):
         linked_provider.error_responses["/token"] = Response(token, 200, mimetype="application/json")
         jo.signs_in_with("microsoft", linked_provider)
-        self.assert_refused(jo, work, "provider_response")
+        self.assert_refused(jo, transaction, "provider_response")
 
-    def test_a_slow_provider_is_reported(self, jo, linked_provider, work, change_settings, settings):
+    def test_a_slow_provider_is_reported(self, jo, linked_provider, transaction, change_settings, settings):
         change_settings(fetch={"timeout": 0.5})
         with raw_server() as slow:
             slow.response, slow.delay, slow.chunk_size = b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{}", 0.1, 1
             linked_provider.metadata["token_endpoint"] = slow.url
             jo.signs_in_with("microsoft", linked_provider)
-        self.assert_refused(jo, work, "provider_unavailable")
+        self.assert_refused(jo, transaction, "provider_unavailable")
 
-    def test_an_unreachable_provider_is_reported(self, jo, linked_provider, work, change_settings):
+    def test_an_unreachable_provider_is_reported(self, jo, linked_provider, transaction, change_settings):
         settings = linked_provider.settings.model_copy(update={"authority": "http://localhost:1"})
         change_settings(federation={"enabled": True, "microsoft": settings})
         jo.starts_sign_in("microsoft")
-        self.assert_refused(jo, work, "provider_unavailable")
+        self.assert_refused(jo, transaction, "provider_unavailable")
 
     @pytest.mark.parametrize(
         "overrides",
@@ -405,10 +407,10 @@ class TestInvalidResponsesOfProviders:
          {"authorization_endpoint": "https://"}, {"authorization_endpoint": "https://x.example/#y"},
          {"authorization_endpoint": "https://x.example/\x7f"}],
     )  # fmt: skip
-    def test_metadata_of_another_issuer_are_refused(self, jo, linked_provider, work, overrides):
+    def test_metadata_of_another_issuer_are_refused(self, jo, linked_provider, transaction, overrides):
         linked_provider.metadata |= overrides
         jo.starts_sign_in("microsoft")
-        self.assert_refused(jo, work, "provider_response")
+        self.assert_refused(jo, transaction, "provider_response")
 
 
 @pytest.mark.usefixtures("account")
@@ -418,16 +420,16 @@ class TestResponses:
         link(account.id)
         return enabled_providers["microsoft"]
 
-    def test_a_person_who_cancels_goes_back_to_where_they_were(self, jo, linked_provider, work):
+    def test_a_person_who_cancels_goes_back_to_where_they_were(self, jo, linked_provider, transaction):
         state = linked_provider.authorizes(jo.starts_sign_in("microsoft", back="/mobile/confirm"))["state"]
         response = jo.returns_with("microsoft", {"error": "access_denied", "state": state})
 
         assert response.location == "/sign-in?next=/mobile/confirm"
         assert "You did not continue with your Microsoft 365 account" in jo.opens(response.location).text
-        assert sessions(work) == []
+        assert sessions(transaction) == []
 
     @pytest.mark.parametrize("error", ["login_required", "server_error", "x" * 4000, "", "<script>"])
-    def test_another_error_of_the_provider_shows_a_page(self, jo, linked_provider, work, error):
+    def test_another_error_of_the_provider_shows_a_page(self, jo, linked_provider, transaction, error):
         response = linked_provider.authorizes(jo.starts_sign_in("microsoft"))
         jo.returns_with("microsoft", response | {"error": error})
 
@@ -435,15 +437,15 @@ class TestResponses:
         assert jo.page.find(id="error-code").text == "provider_refused"
         assert "<script>" not in jo.response.text
 
-    def test_a_response_of_another_issuer_is_refused_before_the_code_is_used(self, jo, linked_provider, work):
+    def test_a_response_of_another_issuer_is_refused_before_the_code_is_used(self, jo, linked_provider, transaction):
         for iss in ("https://evil.test", "", linked_provider.issuer):
             response = linked_provider.authorizes(jo.starts_sign_in("microsoft"))
             jo.returns_with("microsoft", response | {"iss": iss})
             assert jo.page.find(id="error-code").text == "provider_response"
         assert "/token" not in linked_provider.requests
-        assert sessions(work) == []
+        assert sessions(transaction) == []
 
-    def test_the_response_and_its_token_have_one_issuer(self, jo, linked_provider, work):
+    def test_the_response_and_its_token_have_one_issuer(self, jo, linked_provider, transaction):
         response = linked_provider.authorizes(jo.starts_sign_in("microsoft"))
         jo.returns_with("microsoft", response | {"iss": linked_provider.issuer.replace("{tenantid}", OTHER_TENANT)})
         assert jo.page.find(id="error-code").text == "provider_response"
@@ -452,7 +454,7 @@ class TestResponses:
         jo.returns_with("microsoft", response | {"iss": linked_provider.issuer.replace("{tenantid}", TENANT)})
         assert jo.response.status_code == 303
 
-    def test_an_issuer_is_required_where_metadata_announce_it(self, jo, linked_provider, work):
+    def test_an_issuer_is_required_where_metadata_announce_it(self, jo, linked_provider, transaction):
         linked_provider.metadata["authorization_response_iss_parameter_supported"] = True
         jo.signs_in_with("microsoft", linked_provider)
         assert jo.page.find(id="error-code").text == "provider_response"
@@ -461,30 +463,30 @@ class TestResponses:
         jo.returns_with("microsoft", response | {"iss": linked_provider.issuer.replace("{tenantid}", TENANT)})
         assert jo.response.status_code == 303
 
-    def test_a_response_works_once(self, jo, linked_provider, work):
+    def test_a_response_works_once(self, jo, linked_provider, transaction):
         response = linked_provider.authorizes(jo.starts_sign_in("microsoft"))
         assert jo.returns_with("microsoft", response).status_code == 303
         assert jo.returns_with("microsoft", response).status_code == 410
 
-    def test_a_failed_response_cannot_be_sent_again(self, jo, linked_provider, work):
+    def test_a_failed_response_cannot_be_sent_again(self, jo, linked_provider, transaction):
         linked_provider.overrides["nonce"] = "another"
         response = linked_provider.authorizes(jo.starts_sign_in("microsoft"))
         assert jo.returns_with("microsoft", response).status_code == 400
         assert jo.returns_with("microsoft", response).status_code == 410
 
-    def test_a_response_works_in_the_browser_that_began_only(self, jo, stranger, linked_provider, work):
+    def test_a_response_works_in_the_browser_that_began_only(self, jo, stranger, linked_provider, transaction):
         response = linked_provider.authorizes(jo.starts_sign_in("microsoft"))
         stranger.opens("/sign-in")
         assert stranger.returns_with("microsoft", response).status_code == 410
-        assert sessions(work) == []
+        assert sessions(transaction) == []
         assert jo.returns_with("microsoft", response).status_code == 303
 
-    def test_a_response_works_at_its_provider_only(self, jo, linked_provider, enabled_providers, work):
+    def test_a_response_works_at_its_provider_only(self, jo, linked_provider, enabled_providers, transaction):
         response = linked_provider.authorizes(jo.starts_sign_in("microsoft"))
         assert jo.returns_with("google", response).status_code == 410
-        assert sessions(work) == []
+        assert sessions(transaction) == []
 
-    def test_a_response_expires(self, jo, linked_provider, work, clock):
+    def test_a_response_expires(self, jo, linked_provider, transaction, clock):
         response = linked_provider.authorizes(jo.starts_sign_in("microsoft"))
         clock.move(timedelta(minutes=10))
         assert jo.returns_with("microsoft", response).status_code == 410
@@ -497,11 +499,11 @@ class TestResponses:
         assert "Sign in" in jo.page_text
 
     @pytest.mark.parametrize("name", ["code", "state", "iss", "error"])
-    def test_a_repeated_parameter_is_refused(self, jo, linked_provider, name, work):
+    def test_a_repeated_parameter_is_refused(self, jo, linked_provider, name, transaction):
         response = linked_provider.authorizes(jo.starts_sign_in("microsoft"))
         shown_page = jo.opens(f"{callback('microsoft', response)}&{name}=a&{name}=b")
         assert shown_page.status_code == 400
-        assert sessions(work) == []
+        assert sessions(transaction) == []
 
     @pytest.mark.parametrize("code", ["", "x" * 5000])
     def test_a_code_that_is_empty_or_too_long_is_not_sent_to_the_provider(self, jo, linked_provider, code):
@@ -520,17 +522,17 @@ class TestResponses:
         jo.signs_in_with("microsoft", linked_provider)
         assert jo.cookie("session") != "planted"
 
-    def test_another_site_cannot_begin_a_sign_in(self, jo, stranger, linked_provider, work):
+    def test_another_site_cannot_begin_a_sign_in(self, jo, stranger, linked_provider, transaction):
         jo.opens("/sign-in")
         stranger.opens("/sign-in")
         for token in ("", "rubbish", stranger.token):
             assert jo.web.post("/sign-in/with/microsoft", data={"csrf_token": token}).status_code in {400, 303}
-        with work() as session:
+        with transaction() as session:
             assert session.query(FederatedRequest).count() == 0
 
-    def test_nonce_and_state_of_a_request_cannot_be_read_from_the_table(self, jo, linked_provider, work):
+    def test_nonce_and_state_of_a_request_cannot_be_read_from_the_table(self, jo, linked_provider, transaction):
         sent = parse_qs(urlsplit(jo.starts_sign_in("microsoft")).query)
-        with work() as session:
+        with transaction() as session:
             row = session.query(FederatedRequest).one()
         assert sent["nonce"][0] not in row.sealed
         assert sent["state"][0].encode() != row.digest
@@ -556,8 +558,8 @@ def test_without_a_partner_the_window_is_isolated(jo, enabled_providers, account
     assert jo.returns_with("microsoft", response).headers["Cross-Origin-Opener-Policy"] == "same-origin"
 
 
-def test_another_person_who_was_signed_in_here_is_signed_out(jo, enabled_providers, account, link, work):
-    with work():
+def test_another_person_who_was_signed_in_here_is_signed_out(jo, enabled_providers, account, link, transaction):
+    with transaction():
         other = an_administrator()
         name, other_id = other.username, other.id
     jo.signs_in(name)
@@ -566,5 +568,5 @@ def test_another_person_who_was_signed_in_here_is_signed_out(jo, enabled_provide
     assert "prompt=login" in location
     jo.returns_with("microsoft", enabled_providers["microsoft"].authorizes(location))
 
-    is_open = {session_row.person_id: session_row.ended_at is None for session_row in sessions(work)}
+    is_open = {session_row.person_id: session_row.ended_at is None for session_row in sessions(transaction)}
     assert is_open == {other_id: False, account.id: True}

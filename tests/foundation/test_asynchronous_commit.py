@@ -21,33 +21,33 @@ def usual_setting():
     return connection().exec_driver_sql(query).scalar_one()
 
 
-def test_a_transaction_that_says_so_does_not_wait_and_the_next_one_waits(work):
-    with work() as session:
+def test_a_transaction_that_says_so_does_not_wait_and_the_next_one_waits(transaction):
+    with transaction() as session:
         set_asynchronous_commit()
         if session.connection().dialect.name == "postgresql":
             assert connection().exec_driver_sql("SHOW synchronous_commit").scalar_one() == "off"
         else:
             assert not waits_for_the_disk()
         estab_id = an_estab(a_school()).id
-    with work() as session:
+    with transaction() as session:
         assert waits_for_the_disk()
         assert session.get(Estab, estab_id)
 
 
-def test_the_next_one_waits_also_after_an_error(work):
+def test_the_next_one_waits_also_after_an_error(transaction):
     def fail():
-        with work():
+        with transaction():
             set_asynchronous_commit()
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
         fail()
-    with work():
+    with transaction():
         assert waits_for_the_disk()
 
 
-def test_a_transaction_that_has_begun_is_refused(work):
-    with work():
+def test_a_transaction_that_has_begun_is_refused(transaction):
+    with transaction():
         an_estab(a_school())
         with pytest.raises(RuntimeError, match="begun"):
             set_asynchronous_commit()

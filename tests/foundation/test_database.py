@@ -30,8 +30,8 @@ def claim(secret="the secret", **must):
     return database.claim(PersonalSecret, digest=crypto.digest(secret), **bound)
 
 
-def test_of_eight_claims_at_once_one_succeeds(work, run_concurrently):
-    with work():
+def test_of_eight_claims_at_once_one_succeeds(transaction, run_concurrently):
+    with transaction():
         a_secret()
 
     outcomes = run_concurrently(8, claim)
@@ -41,71 +41,71 @@ def test_of_eight_claims_at_once_one_succeeds(work, run_concurrently):
 
 
 @pytest.mark.parametrize("wrong", [{"purpose": "other"}, {"person_id": "adm_2"}, {"value": "other"}])
-def test_a_claim_names_all_that_the_secret_is_bound_to(work, wrong):
-    with work():
+def test_a_claim_names_all_that_the_secret_is_bound_to(transaction, wrong):
+    with transaction():
         a_secret()
-    with work():
+    with transaction():
         assert not claim(**wrong)
-    with work():
+    with transaction():
         assert claim()
 
 
-def test_an_expired_or_superseded_secret_cannot_be_claimed(work, clock):
-    with work():
+def test_an_expired_or_superseded_secret_cannot_be_claimed(transaction, clock):
+    with transaction():
         a_secret("superseded", superseded_at=clock.now())
         a_secret("expires")
     clock.move(timedelta(hours=1))
 
-    with work():
+    with transaction():
         assert not claim("superseded")
         assert not claim("expires")
 
 
-def test_a_claim_that_is_rolled_back_gives_the_secret_back(work):
-    with work():
+def test_a_claim_that_is_rolled_back_gives_the_secret_back(transaction):
+    with transaction():
         a_secret()
-    with pytest.raises(LookupError), work():  # noqa: PT012  what happens before it raises is the point
+    with pytest.raises(LookupError), transaction():  # noqa: PT012  what happens before it raises is the point
         assert claim()
         raise LookupError
 
-    with work():
+    with transaction():
         assert claim()
 
 
-def test_times_come_back_in_utc(work):
+def test_times_come_back_in_utc(transaction):
     summer = timezone(timedelta(hours=1))
-    with work():
+    with transaction():
         a_secret(created_at=datetime(2026, 7, 1, 10, tzinfo=summer))
 
-    with work() as session:
+    with transaction() as session:
         row = session.scalars(select(PersonalSecret)).one()
     assert row.created_at == datetime(2026, 7, 1, 9, tzinfo=UTC)
     assert row.created_at.tzinfo is UTC
 
 
-def test_a_naive_time_is_refused(work):
-    with pytest.raises(Exception, match="naive"), work():
+def test_a_naive_time_is_refused(transaction):
+    with pytest.raises(Exception, match="naive"), transaction():
         a_secret(created_at=datetime(2026, 7, 1))  # noqa: DTZ001
 
 
-def test_ending_a_read_transaction_never_loses_a_change(work):
-    with work():
+def test_ending_a_read_transaction_never_loses_a_change(transaction):
+    with transaction():
         a_secret()
         with pytest.raises(RuntimeError, match="lose"):
             database.end_read_transaction()
 
 
-def test_foreign_keys_are_enforced(work):
-    with pytest.raises(IntegrityError, match=r"(?i)foreign key"), work() as session:
+def test_foreign_keys_are_enforced(transaction):
+    with pytest.raises(IntegrityError, match=r"(?i)foreign key"), transaction() as session:
         session.add(ClientSecret(digest=b"x", client_id="none", sealed=None, created_at=clock.now(), expires_at=None))
 
 
-def test_changes_of_a_request_that_raised_are_rolled_back(work):
-    with pytest.raises(LookupError), work() as session:  # noqa: PT012  likewise
+def test_changes_of_a_request_that_raised_are_rolled_back(transaction):
+    with pytest.raises(LookupError), transaction() as session:  # noqa: PT012  likewise
         a_secret()
         session.flush()
         raise LookupError
-    with work() as session:
+    with transaction() as session:
         assert session.scalars(select(PersonalSecret)).all() == []
         assert session.scalars(select(Message)).all() == []
 
@@ -237,9 +237,9 @@ def test_a_connection_that_cannot_be_made_takes_no_place(app):
             pool.take()
 
 
-def test_statements_and_objects_share_one_transaction(work):
+def test_statements_and_objects_share_one_transaction(transaction):
     def both():
-        with work():
+        with transaction():
             a_secret("an object")
             database.session().flush()
             assert stored_tries("an object"), "a statement sees what the session wrote"
@@ -248,12 +248,12 @@ def test_statements_and_objects_share_one_transaction(work):
 
     with pytest.raises(RuntimeError, match="no more"):
         both()
-    with work():
+    with transaction():
         assert not stored_tries("an object"), "and both are undone together"
 
 
 @pytest.mark.parametrize("error", [LookupError, IntegrityError])
-def test_what_statements_wrote_for_a_row_that_fails_is_undone_and_the_others_are_kept(work, caplog, error):
+def test_what_statements_wrote_for_a_row_that_fails_is_undone_and_the_others_are_kept(transaction, caplog, error):
     values = {
         "purpose": "probe",
         "person_id": "adm_1",
@@ -262,7 +262,7 @@ def test_what_statements_wrote_for_a_row_that_fails_is_undone_and_the_others_are
         "expires_at": clock.now(),
     }
     add = insert(PersonalSecret.__table__)
-    with work():
+    with transaction():
         for number in range(3):
             with database.row_isolated("secret", str(number)):
                 database.connection().execute(add, values | {"digest": b"%d" % number})
@@ -271,33 +271,33 @@ def test_what_statements_wrote_for_a_row_that_fails_is_undone_and_the_others_are
                 elif number == 1:
                     raise LookupError
 
-    with work() as session:
+    with transaction() as session:
         assert session.scalars(select(PersonalSecret.digest).order_by(PersonalSecret.digest)).all() == [b"0", b"2"]
     assert error.__name__ in caplog.text
 
 
-def test_what_only_statements_wrote_is_committed_too(work):
-    with work():
+def test_what_only_statements_wrote_is_committed_too(transaction):
+    with transaction():
         a_secret()
-    with work():
+    with transaction():
         database.connection().execute(update(PersonalSecret).values(tries=3))
-    with work():
+    with transaction():
         assert stored_tries().tries == 3
 
 
-def test_what_runs_in_autocommit_holds_up_no_other_transaction(work):
-    with work():
+def test_what_runs_in_autocommit_holds_up_no_other_transaction(transaction):
+    with transaction():
         a_secret()
-    with work():
+    with transaction():
         request_state.current().autocommit = True
         assert stored_tries()
-        with work():  # SQLite has one writer at a time
+        with transaction():  # SQLite has one writer at a time
             database.connection().execute(update(PersonalSecret).values(tries=1))
         assert stored_tries().tries == 1, "nor does it look at the past"
 
 
-def test_ending_a_read_transaction_returns_the_connection(work):
-    with work():
+def test_ending_a_read_transaction_returns_the_connection(transaction):
+    with transaction():
         stored_tries()
         assert request_state.current().connection is not None
         database.end_read_transaction()

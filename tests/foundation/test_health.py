@@ -49,13 +49,13 @@ def test_an_empty_database_is_not_ready(empty_database, settings, readiness):
 
 
 @pytest.mark.parametrize(("at", "response"), [("0000", (503, "without its newest tables")), ("9999", (200, "ok"))])
-def test_an_older_schema_is_not_ready_and_a_newer_one_is(app, readiness, work, at, response):
-    with work() as session:
+def test_an_older_schema_is_not_ready_and_a_newer_one_is(app, readiness, transaction, at, response):
+    with transaction() as session:
         session.execute(text("UPDATE alembic_version SET version_num = :at"), {"at": at})
     try:
         assert readiness() == response
     finally:
-        with work() as session:
+        with transaction() as session:
             session.execute(text("UPDATE alembic_version SET version_num = :at"), {"at": health.SCHEMA_HEAD})
 
 
@@ -101,7 +101,7 @@ def test_frequent_checks_cause_one_write_a_second(app, web, monkeypatch):
     assert len([line for line in written if line.startswith("UPDATE")]) == 1
 
 
-def test_the_factories_make_valid_people_and_clients(work):
-    with work():
+def test_the_factories_make_valid_people_and_clients(transaction):
+    with transaction():
         assert an_administrator().memberships[0].may(Action.AUTHORISE)
         assert a_client().scopes

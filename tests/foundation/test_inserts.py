@@ -6,13 +6,13 @@ from idp.foundation import clock, crypto, inserts
 from idp.oidc.models import Seen
 
 
-def test_inserting_an_existing_row_returns_false(work):
+def test_inserting_an_existing_row_returns_false(transaction):
     until = clock.now() + timedelta(minutes=1)
-    with work():
+    with transaction():
         assert inserts.insert_if_absent(Seen, digest=crypto.digest("a"), expires_at=until)
         assert not inserts.insert_if_absent(Seen, digest=crypto.digest("a"), expires_at=until)
         assert inserts.insert_if_absent(Seen, digest=crypto.digest("b"), expires_at=until)
-    with work():
+    with transaction():
         assert not inserts.insert_if_absent(Seen, digest=crypto.digest("a"), expires_at=until)
 
 

@@ -34,8 +34,8 @@ def test_ordinary_words_are_not_scrubbed():
     assert logs.scrub("the outbox has 3 messages") == "the outbox has 3 messages"
 
 
-def test_a_database_error_is_logged_without_its_values(work):
-    with work() as session:
+def test_a_database_error_is_logged_without_its_values(transaction):
+    with transaction() as session:
         estab = an_administrator(email="canary@oakhill.example").memberships[0].estab
         with pytest.raises(IntegrityError) as error:
             an_administrator(estab, email="canary@oakhill.example", username="another")

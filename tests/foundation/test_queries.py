@@ -32,8 +32,8 @@ QUERY = Query(
 )
 
 
-def test_rows_have_the_type_of_the_query(work):
-    with work():
+def test_rows_have_the_type_of_the_query(transaction):
+    with transaction():
         estabs = [an_estab(), an_estab()]
         ids = sorted(estab.id for estab in estabs)
 

@@ -42,10 +42,10 @@ def test_nothing_is_carried_over_to_the_next_request(app):
         assert request_state.part(Counter).number == 0
 
 
-def test_work_within_a_request_has_a_connection_and_a_state_of_its_own(app, work):
+def test_work_within_a_request_has_a_connection_and_a_state_of_its_own(app, transaction):
     with app.app_context():
         outer = request_state.current()
-        with work():
+        with transaction():
             assert request_state.current() is not outer
             assert database.connection() is not outer.connection
 

@@ -10,8 +10,7 @@ import pytest
 from hypothesis.statistics import collector
 
 from idp.foundation import clock as clocks, database
-from idp.foundation.web import security
-from idp.foundation.web.transactions import transaction
+from idp.foundation.web import security, transactions
 from idp.partners.models import ClientSecret
 from tests import factories
 from tests.conftest import MONDAY, a_browser, clear_caches
@@ -30,7 +29,7 @@ class FuzzTarget:
     app: Any
     settings: Any
     web: Any
-    work: Callable[[], Any]
+    transaction: Callable[[], Any]
     log: LogRecorder
     username: str
     partner: Partner
@@ -62,23 +61,23 @@ class FuzzTarget:
 
 
 @pytest.fixture(scope="module")
-def module_work(session_app, databases) -> Iterator[Callable[[], Any]]:
-    """Like `work`, for all tests of a module: the database is restored once, before the first of them."""
+def module_transaction(session_app, databases) -> Iterator[Callable[[], Any]]:
+    """Like `transaction`, for all tests of a module: the database is restored once, before the first of them."""
     databases.restore(session_app)
     clear_caches(session_app)
 
     @contextmanager
-    def work() -> Iterator[Any]:
-        with transaction(session_app):
+    def transaction() -> Iterator[Any]:
+        with transactions.transaction(session_app):
             yield database.session()
 
     with clocks.fixed(MONDAY):
-        yield work
+        yield transaction
 
 
 @pytest.fixture(scope="module")
-def target(module_work, session_app, settings) -> Iterator[FuzzTarget]:
-    with module_work() as session:
+def target(module_transaction, session_app, settings) -> Iterator[FuzzTarget]:
+    with module_transaction() as session:
         username = factories.an_administrator().username
         partner = Partner(factories.a_client(grant_types=GRANTS, client_scopes=frozenset({"schools.list"})).id)
         key = signing.key("ES256")
@@ -95,7 +94,8 @@ def target(module_work, session_app, settings) -> Iterator[FuzzTarget]:
         code = sign_in_and_authorise(web, partner, username, "attendance")["code"]
         tokens = partner.redeems(web, code).json
         yield FuzzTarget(
-            session_app, settings, web, module_work, log, username, partner, signer, initial, tokens, registration,
+            session_app, settings, web, module_transaction, log, username, partner, signer, initial, tokens,
+            registration,
             web.get_cookie(security.cookie_name(settings, "session")).value,
         )  # fmt: skip
 

@@ -20,7 +20,7 @@ from tests.onboarding.visitor import Page
 
 def details(target: FuzzTarget) -> FormRequest:
     """The form with name, address and number."""
-    with target.work():
+    with target.transaction():
         school = factories.a_school().id
     fields = {"name": "Jo Bloggs", "email": an_email(), "mobile": "07700 900123", "declaration": "y"}
     return form(target.browser(), f"/register/details?school={school}", "sign-up", **fields)
@@ -34,7 +34,7 @@ def _registering(target: FuzzTarget) -> tuple[Any, Any, str]:
 
 
 def _mailed(target: FuzzTarget, email: str) -> str:
-    with target.work() as session:
+    with target.transaction() as session:
         newest = session.query(Message).filter_by(recipient=email, name="verify_email").order_by(Message.id).all()
         texts = [post.unseal(row).text for row in newest]
     return local_path(re.findall(r"https?://\S+/register/verify/\S+", texts[-1])[0])
@@ -88,7 +88,7 @@ def own_password(target: FuzzTarget) -> FormRequest:
 
 def add_school(target: FuzzTarget) -> FormRequest:
     """The form in which a signed-in person registers a further school."""
-    with target.work():
+    with target.transaction():
         school, email = factories.a_school().id, an_email()
         factories.an_administrator(email=email, username=email.partition("@")[0])
     web, request = form(target.browser(), "/sign-in", "sign-in", username=email, password=factories.PASSWORD)
@@ -98,7 +98,7 @@ def add_school(target: FuzzTarget) -> FormRequest:
 
 def set_up(target: FuzzTarget) -> FormRequest:
     """The first form behind an operator's link."""
-    with target.work():
+    with target.transaction():
         link = local_path(operators.add("Sam", an_email())[1])
     return form(target.browser(), link, "begin")
 
@@ -119,7 +119,7 @@ def operator_sign_in(target: FuzzTarget) -> FormRequest:
 
 def an_operator(target: FuzzTarget) -> Any:
     """An operator's browser, signed in."""
-    with target.work() as session:
+    with target.transaction() as session:
         operator, _ = operators.add("Sam", an_email())
         seed = pyotp.random_base32(32)
         operator.password_hash, operator.set_up_at = runtime.passwords().hash(OWN_PASSWORD), clock.now()

@@ -55,7 +55,7 @@ def an_email() -> str:
 
 
 def _client(target: FuzzTarget, **overrides: Any) -> Partner:
-    with target.work():
+    with target.transaction():
         return Partner(factories.a_client(**overrides).id)
 
 
@@ -86,13 +86,13 @@ def log_out_after_error(target: FuzzTarget) -> FormRequest:
 
 def _forget_guesses(target: FuzzTarget) -> None:
     """Delete the counts of wrong guesses: the clock is stopped, so a locked account would stay locked."""
-    with target.work() as session:
+    with target.transaction() as session:
         session.query(Guesses).delete()
 
 
 def _another_owner(target: FuzzTarget, **overrides: Any) -> tuple[Any, str]:
     """The owner of another school, signed in with a browser of their own, and their username."""
-    with target.work():
+    with target.transaction():
         username = factories.an_administrator(**overrides).username
     web, request = form(target.browser(), "/sign-in", "sign-in", username=username, password=factories.PASSWORD)
     assert request.send(web).status_code == 303
@@ -116,7 +116,7 @@ def viewer(target: FuzzTarget) -> FormRequest:
 
 def mis(target: FuzzTarget) -> FormRequest:
     """The page that asks for the school's MIS, because the client does not accept the one that is stored."""
-    with target.work() as session:
+    with target.transaction() as session:
         current = session.query(Administrator).filter_by(username=target.username).one().memberships[0].estab.mis
     other = "arbor" if current == "sims" else "sims"
     return form(target.web, _client(target, accepted_mis={other}).link(), "continue", mis=other)
@@ -175,7 +175,7 @@ def resume(target: FuzzTarget) -> FormRequest:
 
 def _shared(target: FuzzTarget) -> str:
     """The id of a client with which the school shares data."""
-    with target.work() as session:
+    with target.transaction() as session:
         client = factories.a_client()
         owner = session.query(Administrator).filter_by(username=target.username).one()
         until = authorise.default_end(client)
@@ -186,7 +186,7 @@ def _shared(target: FuzzTarget) -> str:
 
 def join(target: FuzzTarget) -> FormRequest:
     """The owner's page of a request to join."""
-    with target.work() as session:
+    with target.transaction() as session:
         estab = session.query(Administrator).filter_by(username=target.username).one().memberships[0].estab
         email = an_email()
         assert complete(a_registration(estab.school, email=email)) == "joining"
@@ -216,7 +216,7 @@ def welcome_generated(target: FuzzTarget) -> FormRequest:
 
 
 def _welcome(target: FuzzTarget) -> str:
-    with target.work() as session:
+    with target.transaction() as session:
         estab = session.query(Administrator).filter_by(username=target.username).one().memberships[0].estab
         person = people.add(estab, name="Al", email=an_email(), mobile="+447700900124", role="admin")
         return local_path(links.issue_welcome_url(person))
@@ -236,7 +236,7 @@ def reset_code(target: FuzzTarget) -> FormRequest:
 def new_password(target: FuzzTarget) -> FormRequest:
     """The form for the new password, of a person made for it."""
     web = target.browser()
-    with target.work() as session:
+    with target.transaction() as session:
         person = factories.an_administrator(username=f"reset{next(_numbers)}", mobile_confirmed_at=clock.now())
         current = reset.find_by_browser(reset.begin(person.username, device=None))
         secret = crypto.new_secret()
@@ -248,7 +248,7 @@ def new_password(target: FuzzTarget) -> FormRequest:
 
 def new_password_by_link(target: FuzzTarget) -> FormRequest:
     """The form for a new password behind a link of our staff."""
-    with target.work():
+    with target.transaction():
         person = factories.an_administrator(username=f"link{next(_numbers)}")
         secret = links.issue(person.id, links.RESET, timedelta(hours=1), value=person.email_folded)
     return form(target.browser(), f"/reset/link/{secret}", "choose", password=OWN_PASSWORD)
@@ -267,7 +267,7 @@ def account_email(target: FuzzTarget) -> FormRequest:
 def account_new_email(target: FuzzTarget) -> FormRequest:
     """The form behind the link that was sent to the new address."""
     web, username = _another_owner(target)
-    with target.work() as session:
+    with target.transaction() as session:
         person_id = session.query(Administrator).filter_by(username=username).one().id
         secret = links.issue(person_id, email_change.PURPOSE, timedelta(hours=1), value=an_email())
     return form(web, f"/manage/account/email/{secret}", "confirm")
@@ -296,7 +296,7 @@ def colleague_lost_factor(target: FuzzTarget) -> FormRequest:
 
 def _colleague(target: FuzzTarget) -> str:
     """The id of another person of the school, who has an authenticator app."""
-    with target.work() as session:
+    with target.transaction() as session:
         session.query(Guesses).delete()
         estab = session.query(Administrator).filter_by(username=target.username).one().memberships[0].estab
         person = factories.an_administrator(estab, username=f"colleague{next(_numbers)}", role="admin")
@@ -306,7 +306,7 @@ def _colleague(target: FuzzTarget) -> str:
 
 def undo(target: FuzzTarget) -> FormRequest:
     """The form behind a link that undoes changes."""
-    with target.work():
+    with target.transaction():
         link = undo_changes.issue(factories.an_administrator(username=f"undo{next(_numbers)}"))
     return form(target.browser(), local_path(link), "undo")
 
@@ -315,7 +315,7 @@ def undo(target: FuzzTarget) -> FormRequest:
 
 
 def _owner(target: FuzzTarget) -> Membership:
-    """The membership of the owner who is signed in at `target.web`; call inside `work()`."""
+    """The membership of the owner who is signed in at `target.web`; call it in a transaction."""
     person = people.by_name(target.username)
     assert person is not None
     return person.memberships[0]
@@ -323,7 +323,7 @@ def _owner(target: FuzzTarget) -> Membership:
 
 def _viewer_here(target: FuzzTarget) -> str:
     """The id of a viewer of the owner's school."""
-    with target.work():
+    with target.transaction():
         email = an_email()
         facts = {"role": "viewer", "email": email, "username": email.partition("@")[0]}
         return factories.an_administrator(_owner(target).estab, **facts).id
@@ -331,7 +331,7 @@ def _viewer_here(target: FuzzTarget) -> str:
 
 def _invitation(target: FuzzTarget) -> tuple[str, str]:
     """The id of an invitation, and the path of its link."""
-    with target.work() as session:
+    with target.transaction() as session:
         email, secret = an_email(), crypto.new_secret()
         session.query(PersonInvitation).delete()  # so as not to reach the limits
         invited = person_invitations.invite("Al Bloggs", email, "viewer", by=_owner(target))
@@ -380,7 +380,7 @@ def people_leave(target: FuzzTarget) -> FormRequest:
 def people_hand_over(target: FuzzTarget) -> FormRequest:
     """An owner hands over to a colleague."""
     web, colleague = _another_owner(target)
-    with target.work() as session:
+    with target.transaction() as session:
         estab = session.query(Administrator).filter_by(username=colleague).one().memberships[0].estab
         email = an_email()
         new_owner = factories.an_administrator(estab, role="admin", email=email, username=email.partition("@")[0]).id
@@ -396,7 +396,7 @@ def invitation_accept(target: FuzzTarget) -> FormRequest:
     """A person who has an account, and is signed in, accepts."""
     web, colleague = _another_owner(target)
     _, path = _invitation(target)
-    with target.work() as session:
+    with target.transaction() as session:
         invited = session.query(PersonInvitation).one()
         person = session.query(Administrator).filter_by(username=colleague).one()
         invited.email, invited.email_folded = person.email, person.email_folded
@@ -406,7 +406,7 @@ def invitation_accept(target: FuzzTarget) -> FormRequest:
 def invitation_password_link(target: FuzzTarget) -> FormRequest:
     """The form for the password, of a person who has accepted an invitation."""
     _, path = _invitation(target)
-    with target.work():
+    with target.transaction():
         person_invitations.accept_as_new(path.rpartition("/")[2], name="Al", mobile="+447700900124")
     return form(target.browser(), path, "send-link")
 
@@ -418,7 +418,7 @@ def invitation_sign_out(target: FuzzTarget) -> FormRequest:
 
 def _invitation_of_a_school(target: FuzzTarget) -> str:
     """The path of the link in a partner's invitation of a school."""
-    with target.work() as session:
+    with target.transaction() as session:
         partner = registry.client(factories.a_client().id)
         assert partner is not None
         request = invite.Request(factories.a_school(), "Al Bloggs", an_email(), frozenset({"students"}))

@@ -19,13 +19,13 @@ from tests.signin.authenticator import a_passkey
 
 def _signed_in(target: FuzzTarget, *, factor: str | None = None) -> tuple[Any, str]:
     """An owner with a browser of their own, and their id; with a `factor`, they have signed in with it."""
-    with target.work():
+    with target.transaction():
         person = factories.an_administrator()
         username, person_id = person.username, person.id
     web, request = form(target.browser(), "/sign-in", "sign-in", username=username, password=factories.PASSWORD)
     assert request.send(web).status_code == 303
     if factor is not None:
-        with target.work() as database:
+        with target.transaction() as database:
             an_app(person_id) if factor == "app" else a_passkey(person_id, target.settings.server.issuer)
             signed_in = update(BrowserSession).where(BrowserSession.person_id == person_id)
             database.execute(signed_in.values(acr=sessions.MULTI, amr=sessions.PASSWORD_AND_CODE))
@@ -34,7 +34,7 @@ def _signed_in(target: FuzzTarget, *, factor: str | None = None) -> tuple[Any, s
 
 def _half_signed_in(target: FuzzTarget) -> tuple[Any, str]:
     """A browser in which the right password was typed, and a recovery code of that person, who has an app."""
-    with target.work() as database:
+    with target.transaction() as database:
         person = factories.an_administrator(mobile_confirmed_at=clock.now())
         an_app(person.id)
         username, code = person.username, recovery_codes.make(person)[0]
@@ -92,7 +92,7 @@ def remove_passkey(target: FuzzTarget) -> FormRequest:
 
 def _passkey(target: FuzzTarget) -> tuple[Any, str]:
     web, person_id = _signed_in(target, factor="passkey")
-    with target.work():
+    with target.transaction():
         return web, f"/manage/security/passkeys/{passkeys.list_for_person(person_id)[0].id}"
 
 

@@ -23,7 +23,7 @@ usual_scopes = st.frozensets(st.sampled_from(sorted(OPTIONAL))).map(REQUIRED.uni
 class Sharing(RuleBasedStateMachine):
     """One school and one client; `expected_state` is that of the agreement: None, "active" or "paused"."""
 
-    work: Any = None
+    transaction: Any = None
 
     def __init__(self):
         super().__init__()
@@ -31,7 +31,7 @@ class Sharing(RuleBasedStateMachine):
         self.agreed: frozenset[str] = frozenset()
         self.until: Any = None
         self.decisions = 0
-        with self.work():
+        with self.transaction():
             owner = factories.an_administrator(password="short")
             viewer = factories.an_administrator(
                 owner.memberships[0].estab, role="viewer", username=f"v{owner.id}", password_hash=owner.password_hash
@@ -48,7 +48,7 @@ class Sharing(RuleBasedStateMachine):
     def decide(self, decision, by=None):
         """Call a function that decides; returns whether it succeeded."""
         try:
-            with self.work() as session:
+            with self.transaction() as session:
                 decision(
                     session.get_one(Client, self.client),
                     session.get_one(Administrator, by or self.owner).memberships[0],
@@ -113,7 +113,7 @@ class Sharing(RuleBasedStateMachine):
     @invariant()
     def state_is_as_expected(self):
         is_live = self.expected_state == "active" and not self.is_over
-        with self.work() as session:
+        with self.transaction() as session:
             rows = session.query(Authorisation).filter(Authorisation.current(self.estab, self.client)).all()
             assert len(rows) == (self.expected_state is not None)
             for requested in (REQUIRED, REQUIRED | {"students"}):
@@ -126,8 +126,8 @@ class Sharing(RuleBasedStateMachine):
             assert len(authorise.history(self.estab)) == min(self.decisions, 200)
 
 
-def test_the_newest_decision_about_an_agreement_is_in_force(module_work):
+def test_the_newest_decision_about_an_agreement_is_in_force(module_transaction):
     class Machine(Sharing):
-        work = staticmethod(module_work)
+        transaction = staticmethod(module_transaction)
 
     run_state_machine_as_test(Machine, settings=fuzz_settings(0.5))

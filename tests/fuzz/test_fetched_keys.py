@@ -98,7 +98,7 @@ class AssertionResponses:
 
 
 def _send_assertions(target: Any, server: Any) -> AssertionResponses:
-    with target.work():
+    with target.transaction():
         client = factories.a_client(
             token_endpoint_auth_method="private_key_jwt", jwks_uri=server.url, grant_types=GRANTS,
             client_scopes=frozenset({"schools.list"}),
@@ -149,7 +149,7 @@ address_list = st.builds(
 
 
 def _register(target: Any, server: Any) -> Any:
-    with target.work():
+    with target.transaction():
         token = registering.an_initial_token()  # each is for another partner, whose application needs another name
     named = f"Reports {crypto.new_id('name')[5:]}"
     response = registering.Registrar(target.web, token).registers(client_name=named, sector_identifier_uri=server.url)

@@ -90,7 +90,7 @@ def test_a_token_of_one_kind_is_not_accepted_as_another(target, endpoint, token_
 def test_a_logout_token_is_not_accepted_as_another_token(target, endpoint):
     """It has subject, audience and issuer; its type makes it a logout token."""
     claims = json.loads(urlsafe_b64decode(target.tokens["id_token"].split(".")[1] + "=="))
-    with target.work():
+    with target.transaction():
         token = ring.sign(claims, alg="RS256", typ="logout+jwt")
     response = JWT_ENDPOINTS[endpoint](target, token)
     check_response(target, response)

@@ -69,7 +69,7 @@ def test_scopes_are_agreed_only_if_shown_and_declared(target, data):
     sent = data.draw(tampered(valid))
     sent.send(web)
     [client] = parse_qs(urlsplit(valid.path).query)["client_id"]
-    with target.work() as session:
+    with target.transaction() as session:
         agreed = session.query(Authorisation).filter_by(client_id=client).all()
     for agreement in agreed:
         expected, form = dict(valid.form), dict(reversed(sent.form))  # of repeated fields the first counts

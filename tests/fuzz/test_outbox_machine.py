@@ -28,7 +28,7 @@ OUTCOMES = (
 class Outbox(RuleBasedStateMachine):
     """Messages, and a channel whose next outcome the preceding rule has set."""
 
-    work: Any = None
+    transaction: Any = None
 
     def __init__(self):
         super().__init__()
@@ -49,19 +49,19 @@ class Outbox(RuleBasedStateMachine):
     @rule(minutes=st.sampled_from([None, 0, 5, 600]))
     def write(self, minutes):
         expires = None if minutes is None else clock.now() + timedelta(minutes=minutes)
-        with self.work():
+        with self.transaction():
             self.expires[post.sms("mobile_code", to="+447700900123", expires=expires, code="123456")] = expires
 
     @rule()
     def queue_and_roll_back(self):
-        with contextlib.suppress(ZeroDivisionError), self.work():
+        with contextlib.suppress(ZeroDivisionError), self.transaction():
             post.sms("mobile_code", to="+447700900123", code="123456")
             raise ZeroDivisionError
 
     @rule(outcomes=st.lists(st.sampled_from(OUTCOMES), max_size=4))
     def deliver(self, outcomes):
         self.outcomes = outcomes
-        deliver.run_once(self.work, "sms")
+        deliver.run_once(self.transaction, "sms")
 
     @rule(seconds=st.sampled_from([1, 10, 400, 700, 40_000, 200_000]))
     def wait(self, seconds):
@@ -72,10 +72,10 @@ class Outbox(RuleBasedStateMachine):
     def retry(self, data):
         message = data.draw(st.sampled_from(sorted(self.expires)))
         try:
-            with self.work():
+            with self.transaction():
                 deliver.retry(message)
         except Refusal:
-            with self.work() as session:
+            with self.transaction() as session:
                 message_row = session.get_one(Message, message)
                 assert (
                     message_row.failed_at is None or message_row.sealed is None or message_row.expires_at <= clock.now()
@@ -84,7 +84,7 @@ class Outbox(RuleBasedStateMachine):
     @invariant()
     def each_is_sent_once_and_wiped(self):
         assert len(set(self.sent)) == len(self.sent)
-        with self.work() as session:
+        with self.transaction() as session:
             rows = {row.id: row for row in session.query(Message).filter(Message.id.in_(self.expires))}
         assert rows.keys() == self.expires.keys()
         for name, row in rows.items():
@@ -96,16 +96,16 @@ class Outbox(RuleBasedStateMachine):
         self.outcomes = []
         for _ in range(3):
             clock.move(timedelta(minutes=20))
-            while deliver.run_once(self.work, "sms"):
+            while deliver.run_once(self.transaction, "sms"):
                 pass
-        with self.work() as session:
+        with self.transaction() as session:
             waiting = session.query(Message).filter(Message.sent_at.is_(None), Message.failed_at.is_(None)).count()
         assert waiting == 0, "a message was neither sent nor given up"
 
 
-def test_each_message_is_sent_at_most_once(module_work, monkeypatch):
+def test_each_message_is_sent_at_most_once(module_transaction, monkeypatch):
     class Machine(Outbox):
-        work = staticmethod(module_work)
+        transaction = staticmethod(module_transaction)
 
         def __init__(self):
             super().__init__()

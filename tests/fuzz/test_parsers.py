@@ -40,9 +40,9 @@ HEADING = ",".join(gias.LABELS)
 
 
 @pytest.fixture(scope="module")
-def in_transaction(module_work):
+def in_transaction(module_transaction):
     """A transaction, for parsers that read settings or the database."""
-    with module_work():
+    with module_transaction():
         yield
 
 
@@ -293,7 +293,7 @@ def test_a_zip_has_a_register_or_is_refused(tmp_path_factory, at, bytes_, cut):
 
 @fuzz_settings()
 @given(st.lists(st.tuples(st.sampled_from(["form", "session", "registration", "request"]), odd_text), max_size=3))
-def test_pages_are_shown_with_any_cookies(module_work, session_app, settings, planted):
+def test_pages_are_shown_with_any_cookies(module_transaction, session_app, settings, planted):
     text = "; ".join(f"{security.cookie_name(settings, name)}={value}" for name, value in planted)
     header = text.encode("utf-8", "replace").decode("latin-1").replace("\r", "").replace("\n", "")
     web = session_app.test_client()

@@ -61,14 +61,14 @@ def parse_and_verify(kind, text):
 @fuzz_settings()
 @given(data=st.data())
 def test_any_webauthn_response_is_parsed_or_refused(target, kind, data):
-    with target.work():
+    with target.transaction():
         parse_and_verify(kind, data.draw(odd_text | tampered(VALID[kind]) | any_json.map(json.dumps)))
 
 
 @fuzz_settings()
 @given(key=st.binary(max_size=120))
 def test_a_malformed_stored_key_verifies_nothing(target, key):
-    with target.work(), pytest.raises(webauthn_ceremonies.InvalidAuthenticatorResponse):
+    with target.transaction(), pytest.raises(webauthn_ceremonies.InvalidAuthenticatorResponse):
         webauthn_ceremonies.read_authentication(VALID["use"]).verify(key)
 
 
@@ -76,7 +76,7 @@ def test_a_malformed_stored_key_verifies_nothing(target, key):
 @given(data=st.data())
 def test_a_response_that_was_tampered_with_signs_no_one_in(target, data):
     person = Person(target.browser())
-    with target.work():
+    with target.transaction():
         account = factories.an_administrator().id
         device = a_passkey(account, target.settings.server.issuer)
     person.opens("/sign-in?next=/manage")
@@ -99,7 +99,7 @@ def signed_parts(text):
 @fuzz_settings(0.2)
 @given(data=st.data())
 def test_a_registration_that_was_tampered_with_adds_only_what_it_says(target, data):
-    with target.work():
+    with target.transaction():
         person = factories.an_administrator()
         device = Authenticator(target.settings.server.issuer)
         valid = device.create(passkeys.creation_options(person, browser=BROWSER))

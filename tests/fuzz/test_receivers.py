@@ -87,14 +87,14 @@ def channels_to_server(session_app, server, settings):
         yield
 
 
-def _check_delivery(module_work, queue_message, kind):
+def _check_delivery(module_transaction, queue_message, kind):
     """Queue a message and deliver it: it was sent, has failed, or is due again. Then delete it."""
-    with module_work():
+    with module_transaction():
         message = queue_message()
     with recorded_log() as log:
-        assert deliver.run_once(module_work, kind) == 1
+        assert deliver.run_once(module_transaction, kind) == 1
     log.check([TOKEN])
-    with module_work() as session:
+    with module_transaction() as session:
         message_row = session.get_one(Message, message)
         assert message_row.leased_until is None
         assert (message_row.last_error or "").isprintable()
@@ -104,24 +104,26 @@ def _check_delivery(module_work, queue_message, kind):
 
 @fuzz_settings()
 @given(message=any_replies | valid_until_recipient)
-def test_any_response_of_a_mail_server_is_handled(module_work, channels_to_server, server, message):
+def test_any_response_of_a_mail_server_is_handled(module_transaction, channels_to_server, server, message):
     server.response, server.speaks_first = message, True
     about = {"question": "Who are you?", "name": "Jo", "school": "Oak Hill", "estab_id": "3124567"}
-    _check_delivery(module_work, lambda: post.email("school_question", to="office@oakhill.example", **about), "email")
-
-
-@fuzz_settings()
-@given(message=st.sampled_from(HEADS), body=st.binary(max_size=60))
-def test_any_response_of_an_sms_gateway_is_handled(module_work, channels_to_server, server, message, body):
-    server.response, server.speaks_first = message + body, False
-    expires = clock.now() + timedelta(minutes=10)
     _check_delivery(
-        module_work, lambda: post.sms("mobile_code", to="+447700900123", expires=expires, code="123456"), "sms"
+        module_transaction, lambda: post.email("school_question", to="office@oakhill.example", **about), "email"
     )
 
 
 @fuzz_settings()
 @given(message=st.sampled_from(HEADS), body=st.binary(max_size=60))
-def test_any_response_of_a_client_to_an_event_is_handled(module_work, channels_to_server, server, message, body):
+def test_any_response_of_an_sms_gateway_is_handled(module_transaction, channels_to_server, server, message, body):
     server.response, server.speaks_first = message + body, False
-    _check_delivery(module_work, lambda: post.event("hello", to=server.url, client="client-1"), "event")
+    expires = clock.now() + timedelta(minutes=10)
+    _check_delivery(
+        module_transaction, lambda: post.sms("mobile_code", to="+447700900123", expires=expires, code="123456"), "sms"
+    )
+
+
+@fuzz_settings()
+@given(message=st.sampled_from(HEADS), body=st.binary(max_size=60))
+def test_any_response_of_a_client_to_an_event_is_handled(module_transaction, channels_to_server, server, message, body):
+    server.response, server.speaks_first = message + body, False
+    _check_delivery(module_transaction, lambda: post.event("hello", to=server.url, client="client-1"), "event")

@@ -47,11 +47,11 @@ class Registering(RuleBasedStateMachine):
 
     app: Any = None
     settings: Any = None
-    work: Any = None
+    transaction: Any = None
 
     @initialize()
     def begin(self):
-        with self.work():
+        with self.transaction():
             self.school = a_school().id
         self.emails = [f"{name}{self.school}@oakhill.example" for name in ("office", "head")]
         self.browsers = [a_browser(self.app, self.settings) for _ in range(2)]
@@ -122,23 +122,23 @@ class Registering(RuleBasedStateMachine):
 
     def _links(self):
         """The links in the mails of this run."""
-        with self.work() as session:
+        with self.transaction() as session:
             written = session.query(Message).filter(Message.recipient.in_(self.emails), Message.name == "verify_email")
             texts = [post.unseal(row).text for row in written.order_by(Message.created_at, Message.id)]
         return [link for text in texts for link in re.findall(r"https?://\S+", text)]
 
     @invariant()
     def a_school_has_one_estab(self):
-        with self.work() as session:
+        with self.transaction() as session:
             estabs_of_school = (
                 session.query(Estab).filter(Estab.school_id == self.school, Estab.state.not_in(FINAL_STATES)).count()
             )
         assert estabs_of_school <= 1
 
 
-def test_any_order_of_registration_steps_makes_one_estab_per_school(module_work, session_app, settings):
+def test_any_order_of_registration_steps_makes_one_estab_per_school(module_transaction, session_app, settings):
     class Machine(Registering):
         pass
 
-    Machine.app, Machine.settings, Machine.work = session_app, settings, staticmethod(module_work)
+    Machine.app, Machine.settings, Machine.transaction = session_app, settings, staticmethod(module_transaction)
     run_state_machine_as_test(Machine, settings=fuzz_settings(0.25))

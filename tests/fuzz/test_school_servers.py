@@ -25,20 +25,20 @@ from tests.xporter import agents
 
 
 @pytest.fixture(scope="module")
-def server(session_app, settings, module_work):
+def server(session_app, settings, module_transaction):
     """A school's server, which reports to us."""
-    with module_work():
+    with module_transaction():
         agent = agents.Agent(agents.the_agents_client(), secret="none", web=a_browser(session_app, settings))
         agent.person_id = factories.an_administrator().id
-    agents.give_tokens(module_work, agent, agent.person_id)
+    agents.give_tokens(module_transaction, agent, agent.person_id)
     agent.reports(last_extract=agents.EXTRACT)
     return agent
 
 
 @pytest.fixture(scope="module")
-def reporter(server, module_work):
+def reporter(server, module_transaction):
     """The headers with which XporterOnDemand reports reads, and a valid row."""
-    with module_work() as session:
+    with module_transaction() as session:
         client = Partner(agents.the_api())
         estab = session.get_one(Administrator, server.person_id).memberships[0].estab.estab_id
         reader = factories.a_client().id

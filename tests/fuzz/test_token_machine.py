@@ -53,7 +53,7 @@ class Tokens(RuleBasedStateMachine):
     def __init__(self):
         super().__init__()
         self.lineages, self.partner = [], None
-        with self.target.work():
+        with self.target.transaction():
             client = factories.a_client(
                 required_scopes=REQUIRED, optional_scopes=OPTIONAL, rotate_refresh_tokens=self.rotates
             )
@@ -128,7 +128,7 @@ class Tokens(RuleBasedStateMachine):
 
     @rule(what=st.sampled_from(["withdraw", "withdraw", "pause", "resume"]))
     def decide(self, what):
-        with self.target.work() as session:
+        with self.target.transaction() as session:
             agreed = authorise.current(self.estab)
             own = [agreement for agreement in agreed if agreement.client_id == self.partner.id]
             if not own or (own[0].state == "paused") != (what == "resume"):
@@ -142,7 +142,7 @@ class Tokens(RuleBasedStateMachine):
 
     @rule(ticked=st.frozensets(st.sampled_from(sorted(OPTIONAL))))
     def change(self, ticked):
-        with self.target.work() as session:
+        with self.target.transaction() as session:
             if (agreed := self._agreement()) is not None:
                 scopes = REQUIRED & agreed.offered | ticked & agreed.offered
                 authorise.change(
@@ -157,7 +157,7 @@ class Tokens(RuleBasedStateMachine):
 
     @invariant()
     def each_code_has_at_most_one_live_family(self):
-        with self.target.work() as session:
+        with self.target.transaction() as session:
             for lineage in self.lineages:
                 code = session.get_one(Code, crypto.digest(lineage.code))
                 families = session.query(RefreshFamily).filter_by(lineage=code.lineage).all()
@@ -175,7 +175,7 @@ class Tokens(RuleBasedStateMachine):
     def _check_tokens(self, lineage, tokens, requested):
         """Scopes: token ⊆ request ⊆ authorisation ⊆ client; and those that are stored for later."""
         granted = frozenset(tokens["scope"].split())
-        with self.target.work() as session:
+        with self.target.transaction() as session:
             agreed, client = self._agreement(), session.get_one(Client, self.partner.id)
             assert granted <= requested
             assert granted <= agreed.scopes
@@ -192,13 +192,13 @@ class Tokens(RuleBasedStateMachine):
 
     def _may_use(self):
         """Whether an agreement is in force, so that a valid token has to work."""
-        with self.target.work():
+        with self.target.transaction():
             agreed = self._agreement()
             return agreed is not None and agreed.state == "active"
 
     def _restore_client(self):
         self._register(OPTIONAL)
-        with self.target.work() as session:
+        with self.target.transaction() as session:
             agreed = self._agreement()
             if agreed is not None and agreed.state == "paused":
                 authorise.resume(
@@ -206,7 +206,7 @@ class Tokens(RuleBasedStateMachine):
                 )
 
     def _register(self, optional):
-        with self.target.work() as session:
+        with self.target.transaction() as session:
             session.get_one(Client, self.partner.id).optional_scopes = optional
             registry.forget(self.partner.id)
 

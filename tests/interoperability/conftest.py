@@ -14,7 +14,7 @@ import pytest
 import requests
 
 from idp.developers.quick_starts import QuickStart
-from idp.foundation.web.transactions import transaction
+from idp.foundation.web import transactions
 from tests import factories
 from tests.certificates import a_certificate
 from tests.conformance.browser import Browser
@@ -46,7 +46,7 @@ class Scene:
 
     def register(self, redirect_uri: str, also: frozenset[str] = frozenset(), **overrides: Any) -> Registered:
         """A client with this redirect URI, and with the scopes `also` besides the usual ones."""
-        with transaction(self.app):
+        with transactions.transaction(self.app):
             client = factories.a_client(
                 redirect_uris=[redirect_uri], required_scopes=SCOPES | also, optional_scopes=frozenset(), **overrides
             )
@@ -61,7 +61,7 @@ SCOPES = frozenset({"openid", "profile", "email", "offline_access"})
 def served(databases: Databases, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     trust, tls = a_certificate(tmp_path_factory.mktemp("tls"))
     with a_provider(databases, tls) as (app, issuer):
-        with transaction(app):
+        with transactions.transaction(app):
             owner = factories.an_administrator()
             scene = Scene(app, issuer, tls, str(trust), owner.username, owner.name)
         yield scene

@@ -23,7 +23,7 @@ import requests
 
 from idp.developers import quick_starts
 from idp.developers.quick_starts import QuickStart
-from idp.foundation.web.transactions import transaction
+from idp.foundation.web import transactions
 from idp.partners import registry
 from tests import factories
 from tests.html import parse
@@ -109,7 +109,7 @@ def registered(scene: Scene, page: Any, **key: Any) -> str:
         "policy_uri": "https://assembly.example/privacy", "agreement_uri": "https://assembly.example/agreement",
         "agreement_version": "2026", "purpose": "To see that a quick start works as it stands.",
     }  # fmt: skip
-    with transaction(scene.app):
+    with transactions.transaction(scene.app):
         company = factories.a_partner()
         part = tomllib.loads(page.find(id="registration").get_text())
         _, secret = registry.register({**part, **metadata, **key, "partner": company.name})

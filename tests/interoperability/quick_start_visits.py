@@ -7,7 +7,7 @@ import requests
 
 from idp.developers import quick_starts
 from idp.foundation import runtime
-from idp.foundation.web.transactions import transaction
+from idp.foundation.web import transactions
 from idp.partners import registry
 from tests.interoperability import quick_start_sites as sites
 
@@ -61,7 +61,7 @@ def sign_in_refresh_and_logout(scene, browser, prepared, quick_start_id, monkeyp
 def check_published_keys(scene, site, folder):
     """The site publishes its public key, and not its private key."""
     published = requests.get(f"{site.address}/jwks.json", timeout=20).json()
-    with transaction(scene.app):
+    with transactions.transaction(scene.app):
         assert published == registry.find(site.client_id).jwks
     private = json.loads((folder / "private-key.json").read_text("utf-8"))
     assert private["d"] not in json.dumps(published)

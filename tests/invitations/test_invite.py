@@ -26,18 +26,18 @@ COLLEAGUE = Recipient("Bo Bloggs", "bo@oakhill.example", is_forwarded=True)
 
 
 @pytest.fixture
-def ids(work, clock):
+def ids(transaction, clock):
     """Ids of the partner's client, and of the school."""
-    with work():
+    with transaction():
         return a_client(client_name="Assembly").id, a_school(name="Oakhill School").id
 
 
 @pytest.fixture
-def send(ids, work, outbox):
+def send(ids, transaction, outbox):
     """`send()` invites the school and returns the invitation's id; `secret()` is then the link's."""
 
     def send_invitation(key=None, client_id=ids[0], **overrides):
-        with work():
+        with transaction():
             return invite.invite(registry.client(client_id), request(ids[1], **overrides), idempotency_key=key).id
 
     return send_invitation
@@ -54,8 +54,8 @@ def request(school_id, **overrides):
     return invite.Request(session().get_one(School, school_id), **(values | overrides))
 
 
-def state(work, ids, invitation_id):
-    with work():
+def state(transaction, ids, invitation_id):
+    with transaction():
         return states.find(ids[0], invitation_id).state
 
 
@@ -69,7 +69,7 @@ def the_school_authorises(ids):
     )
 
 
-def test_an_invitation_mails_its_contact_who_asks_and_for_what(send, ids, work, outbox):
+def test_an_invitation_mails_its_contact_who_asks_and_for_what(send, ids, transaction, outbox):
     invitation_id = send(reference="crm-17")
     letter = outbox.last("partner_invitation")
     assert letter.to == HEAD[1]
@@ -79,19 +79,19 @@ def test_an_invitation_mails_its_contact_who_asks_and_for_what(send, ids, work, 
         assert text in letter.html or text == letter.subject
     assert letter.links[0].startswith("http://localhost:5000/invitations/")
     assert "crm-17" not in letter.text
-    with work():
+    with transaction():
         status = states.find(ids[0], invitation_id)
         assert (status.state, status.invitation.reference, status.invitation.mis) == ("sent", "crm-17", "sims")
         assert letter.secret.encode() not in session().query(InvitationLink).one().digest
 
 
-def test_all_that_is_wrong_with_it_is_named_at_once(ids, work, outbox):
+def test_all_that_is_wrong_with_it_is_named_at_once(ids, transaction, outbox):
     wrong = {
         "name": "Your refund is at evil.example", "email": "no-address",
         "scopes": frozenset({"timetable"}), "mis": "abacus",
         "reference": "two\nlines",
     }  # fmt: skip
-    with work(), pytest.raises(invite.InvalidInvitation) as refused:
+    with transaction(), pytest.raises(invite.InvalidInvitation) as refused:
         invite.invite(registry.client(ids[0]), request(ids[1], **wrong), idempotency_key="")
     assert [name for name, _ in refused.value.field_errors] == [
         "contact.name", "contact.email", "scope", "mis", "reference", "Idempotency-Key",
@@ -99,30 +99,32 @@ def test_all_that_is_wrong_with_it_is_named_at_once(ids, work, outbox):
     assert outbox.all() == []
 
 
-def test_a_client_invites_only_for_systems_and_scopes_of_its_registration(ids, work):
-    with work():
+def test_a_client_invites_only_for_systems_and_scopes_of_its_registration(ids, transaction):
+    with transaction():
         picky = a_client(accepted_mis=frozenset({"isams", "arbor"})).id
     for wrong, field in (({"mis": "sims"}, "mis"), ({"scopes": frozenset()}, "scope")):
-        with work(), pytest.raises(invite.InvalidInvitation) as refused:
+        with transaction(), pytest.raises(invite.InvalidInvitation) as refused:
             invite.invite(registry.client(picky), request(ids[1], **({"mis": "isams"} | wrong)))
         assert [name for name, _ in refused.value.field_errors] == [field]
-    with work():
+    with transaction():
         assert invite.invite(registry.client(picky), request(ids[1], mis=None)).mis is None
 
 
-def test_the_same_request_again_is_the_same_invitation_and_another_one_with_its_key_is_refused(send, ids, work, outbox):
+def test_the_same_request_again_is_the_same_invitation_and_another_one_with_its_key_is_refused(
+    send, ids, transaction, outbox
+):
     first = send("key-1")
     assert send("key-1") == first
     assert len(outbox.all("partner_invitation")) == 1
     with pytest.raises(invite.KeyReused):
         send("key-1", name="Bo Bloggs")
-    with work():
+    with transaction():
         other = a_client().id
     assert send("key-1", client_id=other) != first
     assert send("key-2") != first
 
 
-def test_of_several_requests_at_once_with_one_key_one_makes_the_invitation(ids, work, run_concurrently, outbox):
+def test_of_several_requests_at_once_with_one_key_one_makes_the_invitation(ids, transaction, run_concurrently, outbox):
     def job():
         return invite.invite(registry.client(ids[0]), request(ids[1]), idempotency_key="key-1").id
 
@@ -133,7 +135,7 @@ def test_of_several_requests_at_once_with_one_key_one_makes_the_invitation(ids, 
 
 
 def test_the_unique_index_refuses_a_second_invitation_with_the_same_key(
-    ids, work, run_concurrently, outbox, monkeypatch
+    ids, transaction, run_concurrently, outbox, monkeypatch
 ):
     monkeypatch.setattr(invite, "advisory_lock", lambda *what: None)
 
@@ -144,8 +146,8 @@ def test_the_unique_index_refuses_a_second_invitation_with_the_same_key(
     assert len(outbox.all("partner_invitation")) == 1
 
 
-def test_a_school_is_named_by_its_urn_or_its_dfe_number(work, clock):
-    with work():
+def test_a_school_is_named_by_its_urn_or_its_dfe_number(transaction, clock):
+    with transaction():
         school = a_school(register_id="123456", dfe_number="2131234")
         assert targets.by_urn("123456") is school
         for number in ("2131234", "213/1234"):
@@ -155,9 +157,9 @@ def test_a_school_is_named_by_its_urn_or_its_dfe_number(work, clock):
                 targets.by_urn(wrong)
 
 
-def test_a_closed_school_is_refused_and_those_that_followed_it_are_named(ids, send, work):
+def test_a_closed_school_is_refused_and_those_that_followed_it_are_named(ids, send, transaction):
     closed = {"status_code": "2", "status_name": "Closed", "dfe_number": "2139999"}
-    with work():
+    with transaction():
         old, new = a_school(register_id="100001", **closed), a_school(register_id="100002", name="Oakhill Academy")
         session().add(SchoolLink(from_urn="100001", to_urn="100002", kind="Successor", is_succession=True, name="",
                                  since=None))  # fmt: skip
@@ -173,7 +175,7 @@ def test_a_closed_school_is_refused_and_those_that_followed_it_are_named(ids, se
             invite.invite(registry.client(ids[0]), request(old.id))
 
 
-def test_a_client_has_so_many_open_and_makes_so_many_a_day(send, ids, work, change_settings, clock):
+def test_a_client_has_so_many_open_and_makes_so_many_a_day(send, ids, transaction, change_settings, clock):
     change_settings(invitations={"max_open": 2, "max_a_day": 3})
     first = send(email="a@oakhill.example")
     send("key", email="b@oakhill.example")
@@ -181,26 +183,26 @@ def test_a_client_has_so_many_open_and_makes_so_many_a_day(send, ids, work, chan
         send(email="c@oakhill.example")
     assert "wait for an answer" in too_many.value.message
     assert send("key", email="b@oakhill.example")  # the same key: the same invitation
-    with work():
+    with transaction():
         invite.cancel(ids[0], first)
     send(email="c@oakhill.example")
-    with work():
+    with transaction():
         invite.cancel(ids[0], states.list_for_client(ids[0])[1].invitation.id)
     with pytest.raises(invite.TooManyInvitations) as today:
         send(email="d@oakhill.example")
     assert "within 24 hours" in today.value.message
-    with work():
+    with transaction():
         other = a_client().id
     assert send(client_id=other, email="d@oakhill.example")
-    with work():
+    with transaction():
         invite.cancel(ids[0], states.list_for_client(ids[0], only="sent")[0].invitation.id)
     clock.move(timedelta(days=1))
     assert send(email="d@oakhill.example")
 
 
-def test_an_address_gets_so_many_a_day_of_all_partners_together(send, work, outbox, clock):
+def test_an_address_gets_so_many_a_day_of_all_partners_together(send, transaction, outbox, clock):
     for number in range(mailing.MAX_MAILS_TO_ADDRESS):
-        with work():
+        with transaction():
             client_id = a_client().id
         send(client_id=client_id, email=HEAD[1].upper() if number % 2 else HEAD[1])
     with pytest.raises(mailing.TooManyMails):
@@ -210,8 +212,8 @@ def test_an_address_gets_so_many_a_day_of_all_partners_together(send, work, outb
     assert send()
 
 
-def test_the_limit_of_an_address_holds_for_clients_that_write_at_once(ids, work, run_concurrently, outbox):
-    with work():
+def test_the_limit_of_an_address_holds_for_clients_that_write_at_once(ids, transaction, run_concurrently, outbox):
+    with transaction():
         clients = [a_client().id for _ in range(mailing.MAX_MAILS_TO_ADDRESS + 2)]
     queue = list(clients)
     outcomes = run_concurrently(len(clients), lambda: invite.invite(registry.client(queue.pop()), request(ids[1])).id)
@@ -220,56 +222,56 @@ def test_the_limit_of_an_address_holds_for_clients_that_write_at_once(ids, work,
 
 
 @pytest.mark.parametrize("known", ["nothing", "the school", "the address"])
-def test_inviting_answers_alike_whether_or_not_an_account_exists(known, ids, work, send, outbox):
-    with work() as database:
+def test_inviting_answers_alike_whether_or_not_an_account_exists(known, ids, transaction, send, outbox):
+    with transaction() as database:
         if known == "the school":
             an_administrator(an_estab(database.get_one(School, ids[1])))
         elif known == "the address":
             an_administrator(email=HEAD[1])
     invitation_id = send()
     assert outbox.last("partner_invitation").to == HEAD[1]
-    assert state(work, ids, invitation_id) == "sent"
+    assert state(transaction, ids, invitation_id) == "sent"
 
 
-def test_the_states_an_invitation_goes_through(send, secret, ids, work, clock):
+def test_the_states_an_invitation_goes_through(send, secret, ids, transaction, clock):
     first, second, third = send(), None, None
-    assert state(work, ids, first) == "sent"
-    with work():
+    assert state(transaction, ids, first) == "sent"
+    with transaction():
         answer.forward(secret(), COLLEAGUE, disclose=False)
-    assert state(work, ids, first) == "forwarded"
-    with work():
+    assert state(transaction, ids, first) == "forwarded"
+    with transaction():
         answer.begin(secret("partner_invitation_forwarded"))
-    assert state(work, ids, first) == "opened"
+    assert state(transaction, ids, first) == "opened"
     clock.move(timedelta(days=15))
-    assert state(work, ids, first) == "expired"
-    with work():
+    assert state(transaction, ids, first) == "expired"
+    with transaction():
         the_school_authorises(ids)
-    assert state(work, ids, first) == "accepted"
+    assert state(transaction, ids, first) == "accepted"
     clock.move(timedelta(minutes=1))
     second = send()
-    assert state(work, ids, second) == "sent"  # the agreement is older than this one
-    with work():
+    assert state(transaction, ids, second) == "sent"  # the agreement is older than this one
+    with transaction():
         answer_to = answer.check(secret())
         assert answer_to.is_connected
         assert invite.cancel(ids[0], second).state == "cancelled"
     clock.move(timedelta(minutes=1))
-    with work():
+    with transaction():
         withdraw(ids)
     third = send()
-    with work():
+    with transaction():
         answer.decline(secret())
-    with work():
+    with transaction():
         the_school_authorises(ids)
-    assert [state(work, ids, invitation) for invitation in (first, second, third)] == [
+    assert [state(transaction, ids, invitation) for invitation in (first, second, third)] == [
         "accepted",
         "cancelled",
         "declined",
     ]
 
 
-def test_an_agreement_of_an_account_that_was_rejected_is_no_acceptance(send, ids, work):
+def test_an_agreement_of_an_account_that_was_rejected_is_no_acceptance(send, ids, transaction):
     invitation_id = send()
-    with work() as database:
+    with transaction() as database:
         the_school_authorises(ids)
         estab = database.query(Estab).one()
         for account, expected in (("unverified", "accepted"), ("suspended", "accepted"), ("rejected", "sent")):
@@ -278,10 +280,10 @@ def test_an_agreement_of_an_account_that_was_rejected_is_no_acceptance(send, ids
             assert states.find(ids[0], invitation_id).state == expected
 
 
-def test_the_mail_names_no_area_that_the_client_may_not_ask_for_any_more(send, ids, work, outbox, clock):
+def test_the_mail_names_no_area_that_the_client_may_not_ask_for_any_more(send, ids, transaction, outbox, clock):
     invitation_id = send(scopes=frozenset({"school", "attendance"}))
     assert "Attendance" in outbox.last("partner_invitation").text
-    with work() as database:
+    with transaction() as database:
         database.get_one(Client, ids[0]).optional_scopes = frozenset({"students.sen"})
         registry.forget()
         clock.move(timedelta(minutes=1))
@@ -294,13 +296,13 @@ def withdraw(ids):
     authorise.withdraw(owner.estab_id, ids[0], by=owner)
 
 
-def test_a_list_is_in_the_order_of_making_page_by_page_with_one_statement_each(send, ids, work, clock):
+def test_a_list_is_in_the_order_of_making_page_by_page_with_one_statement_each(send, ids, transaction, clock):
     made = []
     for number in range(5):
         made.append(send(email=f"a{number}@oakhill.example"))
         if number % 2:
             clock.move(timedelta(seconds=1))
-    with work():
+    with transaction():
         invite.cancel(ids[0], made[2])
         pages, after = [], None
         while page := states.list_for_client(ids[0], after=after, limit=2):
@@ -312,9 +314,9 @@ def test_a_list_is_in_the_order_of_making_page_by_page_with_one_statement_each(s
         assert states.list_for_client("another") == []
 
 
-def test_another_clients_invitation_is_not_found(send, ids, work):
+def test_another_clients_invitation_is_not_found(send, ids, transaction):
     invitation_id = send()
-    with work():
+    with transaction():
         other = registry.client(a_client().id)
         for verb in (
             lambda: states.find(other.id, invitation_id),
@@ -326,16 +328,16 @@ def test_another_clients_invitation_is_not_found(send, ids, work):
 
 
 def test_sending_again_supersedes_the_link_for_the_whole_time_and_ends_after_four_mails(
-    send, secret, ids, work, outbox, clock
+    send, secret, ids, transaction, outbox, clock
 ):
     invitation_id, first = send(), secret()
     clock.move(timedelta(days=20))
     for number in range(2, invite.MAX_MAILS + 1):
-        with work():
+        with transaction():
             status = invite.resend(registry.client(ids[0]), invitation_id)
             assert (status.state, status.invitation.sent) == ("sent", number)
         clock.move(timedelta(days=1))
-    with work():
+    with transaction():
         assert answer.check(secret()).invitation.id == invitation_id
         with pytest.raises(answer.InvitationSuperseded):
             answer.check(first)
@@ -343,42 +345,44 @@ def test_sending_again_supersedes_the_link_for_the_whole_time_and_ends_after_fou
             invite.resend(registry.client(ids[0]), invitation_id)
 
 
-def test_sending_again_writes_to_the_person_who_has_it_now(send, secret, ids, work, outbox, clock):
+def test_sending_again_writes_to_the_person_who_has_it_now(send, secret, ids, transaction, outbox, clock):
     invitation_id = send()
-    with work():
+    with transaction():
         answer.forward(secret(), COLLEAGUE, disclose=False)
     clock.move(timedelta(minutes=1))
-    with work():
+    with transaction():
         invite.resend(registry.client(ids[0]), invitation_id)
     assert [letter.to for letter in outbox.all("partner_invitation_forwarded")] == [COLLEAGUE.email] * 2
-    assert state(work, ids, invitation_id) == "forwarded"
+    assert state(transaction, ids, invitation_id) == "forwarded"
 
 
-def test_an_invitation_that_is_over_is_neither_sent_again_nor_cancelled(send, secret, ids, work):
+def test_an_invitation_that_is_over_is_neither_sent_again_nor_cancelled(send, secret, ids, transaction):
     invitation_id = send()
-    with work():
+    with transaction():
         the_school_authorises(ids)
     for verb in (
         lambda: invite.resend(registry.client(ids[0]), invitation_id),
         lambda: invite.cancel(ids[0], invitation_id),
     ):
-        with work(), pytest.raises(invite.InvitationOver):
+        with transaction(), pytest.raises(invite.InvitationOver):
             verb()
-    with work() as database:
+    with transaction() as database:
         assert database.get_one(SchoolInvitation, invitation_id).cancelled_at is None
 
 
-def test_cancelling_twice_is_cancelling_once(send, ids, work):
+def test_cancelling_twice_is_cancelling_once(send, ids, transaction):
     invitation_id = send()
     for _ in range(2):
-        with work():
+        with transaction():
             assert invite.cancel(ids[0], invitation_id).state == "cancelled"
-    with work() as database:
+    with transaction() as database:
         assert database.query(Entry).filter_by(event="school_invitation.cancelled").count() == 1
 
 
 @pytest.mark.parametrize("cancels_first", [True, False])
-def test_cancelling_while_the_reader_declines_one_of_them_wins(cancels_first, send, secret, ids, work, run_overlapping):
+def test_cancelling_while_the_reader_declines_one_of_them_wins(
+    cancels_first, send, secret, ids, transaction, run_overlapping
+):
     invitation_id, link = send(), secret()
 
     def cancel():
@@ -389,10 +393,10 @@ def test_cancelling_while_the_reader_declines_one_of_them_wins(cancels_first, se
 
     outcome = run_overlapping(cancel, decline) if cancels_first else run_overlapping(decline, cancel)
     assert isinstance(outcome, answer.InvitationCancelled if cancels_first else invite.InvitationOver)
-    assert state(work, ids, invitation_id) == ("cancelled" if cancels_first else "declined")
+    assert state(transaction, ids, invitation_id) == ("cancelled" if cancels_first else "declined")
 
 
-def test_of_two_answers_at_once_one_is_recorded(send, secret, ids, work, run_concurrently, outbox):
+def test_of_two_answers_at_once_one_is_recorded(send, secret, ids, transaction, run_concurrently, outbox):
     send()
     link = secret()
     jobs = [
@@ -404,14 +408,14 @@ def test_of_two_answers_at_once_one_is_recorded(send, secret, ids, work, run_con
     outcomes = run_concurrently(4, lambda: jobs.pop()())  # noqa: PLW0108  each thread takes one
     assert sum(isinstance(outcome, Exception) for outcome in outcomes) == 3, outcomes
     assert all(not isinstance(outcome, Exception) or isinstance(outcome, LinkRefused) for outcome in outcomes), outcomes
-    with work() as database:
+    with transaction() as database:
         assert database.query(Entry).filter(Entry.event.in_([
             "school_invitation.opened", "school_invitation.declined", "school_invitation.forwarded",
         ])).count() == 1  # fmt: skip
 
 
 def test_sending_again_while_it_is_passed_on_leaves_one_link_that_works(
-    send, secret, ids, work, run_overlapping, outbox
+    send, secret, ids, transaction, run_overlapping, outbox
 ):
     invitation_id, link = send(), secret()
     outcome = run_overlapping(
@@ -419,12 +423,14 @@ def test_sending_again_while_it_is_passed_on_leaves_one_link_that_works(
         lambda: answer.forward(link, COLLEAGUE, disclose=False),
     )
     assert isinstance(outcome, answer.InvitationSuperseded)
-    with work() as database:
+    with transaction() as database:
         assert database.query(InvitationLink).filter_by(used_at=None, superseded_at=None).count() == 1
     assert outbox.all("partner_invitation_forwarded") == []
 
 
-def test_sending_again_while_it_is_passed_on_writes_to_the_new_person(send, secret, ids, work, run_overlapping, outbox):
+def test_sending_again_while_it_is_passed_on_writes_to_the_new_person(
+    send, secret, ids, transaction, run_overlapping, outbox
+):
     invitation_id, link = send(), secret()
     outcome = run_overlapping(
         lambda: answer.forward(link, COLLEAGUE, disclose=False),
@@ -435,33 +441,33 @@ def test_sending_again_while_it_is_passed_on_writes_to_the_new_person(send, secr
     assert len(outbox.all("partner_invitation")) == 1
 
 
-def test_sending_it_again_five_times_at_once_sends_three_mails(send, ids, work, run_concurrently, outbox):
+def test_sending_it_again_five_times_at_once_sends_three_mails(send, ids, transaction, run_concurrently, outbox):
     invitation_id = send()
     outcomes = run_concurrently(5, lambda: invite.resend(registry.client(ids[0]), invitation_id).state)
     assert outcomes.count("sent") == 3, outcomes
     assert sum(isinstance(outcome, invite.TooManyInvitations) for outcome in outcomes) == 2, outcomes
-    with work() as database:
+    with transaction() as database:
         links = database.query(InvitationLink)
         assert sorted(link.number for link in links) == [1, 2, 3, 4]
         assert links.filter_by(superseded_at=None).count() == 1
 
 
-def test_a_disabled_client_has_no_invitations_that_work(send, secret, ids, work):
+def test_a_disabled_client_has_no_invitations_that_work(send, secret, ids, transaction):
     send()
-    with work():
+    with transaction():
         registry.disable(ids[0], by="cli")
-    with work(), pytest.raises(answer.InvitationCancelled):
+    with transaction(), pytest.raises(answer.InvitationCancelled):
         answer.check(secret())
 
 
-def test_rows_are_deleted_thirty_days_after_they_expired(send, secret, ids, work, clock):
+def test_rows_are_deleted_thirty_days_after_they_expired(send, secret, ids, transaction, clock):
     send()
-    with work():
+    with transaction():
         answer.forward(secret(), COLLEAGUE, disclose=True)
     for days, count in ((43, 1), (2, 0)):
         clock.move(timedelta(days=days))
-        cleaning.clean(work, worker.RETENTION)
-        with work() as database:
+        cleaning.clean(transaction, worker.RETENTION)
+        with transaction() as database:
             assert database.query(SchoolInvitation).count() == count
-    with work() as database:
+    with transaction() as database:
         assert database.query(InvitationLink).count() == 0

@@ -20,19 +20,19 @@ BO = {"name": "Bo Bloggs", "email": "bo@oakhill.example"}
 
 
 @pytest.fixture
-def ids(work, clock):
+def ids(transaction, clock):
     """Ids of the partner's client, and of the school."""
-    with work():
+    with transaction():
         client = a_client(a_partner(name="Groupcall"), client_name="Assembly", tos_uri="https://assembly.example/terms")
         return client.id, a_school(name="Oakhill School").id
 
 
 @pytest.fixture
-def send(ids, work, outbox):
+def send(ids, transaction, outbox):
     """`send()` invites the school, and returns the path of the link."""
 
     def send_invitation(client_id=ids[0], scopes=("school", "students", "students.sen")):
-        with work():
+        with transaction():
             request = invite.Request(session().get_one(School, ids[1]), *HEAD, frozenset(scopes))
             invite.invite(registry.client(client_id), request)
         return outbox.last("partner_invitation").path
@@ -50,8 +50,8 @@ def other_browser(new_browser):
     return Visitor(new_browser())
 
 
-def status(work, ids):
-    with work():
+def status(transaction, ids):
+    with transaction():
         return states.list_for_client(ids[0])[-1]
 
 
@@ -61,8 +61,8 @@ def press(visitor, button, **fields):
     return visitor.client.post(urlsplit(visitor.page.path).path, data=data)
 
 
-def the_school_authorises(work, ids):
-    with work():
+def the_school_authorises(transaction, ids):
+    with transaction():
         owner = an_administrator(an_estab(session().get_one(School, ids[1])), name="Secret Owner").memberships[0]
         client = registry.client(ids[0])
         authorise.give(
@@ -89,24 +89,24 @@ def test_the_page_says_who_asks_for_which_school_for_what_and_why(send, reader):
     assert HEAD[1] not in page.text
 
 
-def test_opening_the_pages_changes_nothing(send, ids, work, new_browser):
+def test_opening_the_pages_changes_nothing(send, ids, transaction, new_browser):
     link = send()
     for path in (link, f"{link}/pass-on"):
         for ask in (new_browser().get, new_browser().head, new_browser().options):
             assert ask(path).status_code == 200
-    assert status(work, ids).state == "sent"
-    with work() as database:
+    assert status(transaction, ids).state == "sent"
+    with transaction() as database:
         assert database.query(InvitationLink).one().used_at is None
 
 
-def test_accepting_redirects_to_the_partner_with_iss_only(send, reader, ids, work):
+def test_accepting_redirects_to_the_partner_with_iss_only(send, reader, ids, transaction):
     link = send()
     reader.opens(link)
     response = press(reader, "yes")
     assert response.status_code == 303
     assert response.location.partition("?")[0] == "https://assembly.example/initiate"
     assert parse_qs(urlsplit(response.location).query) == {"iss": ["http://localhost:5000"]}
-    assert status(work, ids).state == "opened"
+    assert status(transaction, ids).state == "opened"
     page = reader.opens(link)
     assert (page.status, page.value("error-code"), page.title) == (410, "invitation_begun", "You have already begun")
     assert page.link("continue") == response.location
@@ -117,8 +117,8 @@ def test_the_form_may_lead_to_the_partner(send, reader):
     assert "form-action" not in policy
 
 
-def test_without_initiate_login_uri_a_page_links_to_the_partners_site(send, reader, work):
-    with work():
+def test_without_initiate_login_uri_a_page_links_to_the_partners_site(send, reader, transaction):
+    with transaction():
         client_id = a_client(initiate_login_uri=None, client_uri="https://app.example").id
     reader.opens(send(client_id))
     page = reader.presses("yes")
@@ -126,14 +126,16 @@ def test_without_initiate_login_uri_a_page_links_to_the_partners_site(send, read
     assert page.link("continue") == "https://app.example"
 
 
-def test_accepting_twice_redirects_to_the_partner_again(send, reader, ids, work):
+def test_accepting_twice_redirects_to_the_partner_again(send, reader, ids, transaction):
     reader.opens(send())
     first = press(reader, "yes")
     page = reader.presses("yes")
     assert (page.title, page.link("continue")) == ("You have already begun", first.location)
 
 
-def test_passing_an_invitation_on_tells_the_partner_its_state_only(send, reader, other_browser, ids, work, outbox):
+def test_passing_an_invitation_on_tells_the_partner_its_state_only(
+    send, reader, other_browser, ids, transaction, outbox
+):
     link = send()
     reader.opens(link)
     reader.opens(reader.page.link("someone-else"))
@@ -144,7 +146,7 @@ def test_passing_an_invitation_on_tells_the_partner_its_state_only(send, reader,
     assert page.soup.find(id="name")["value"] == "Bo"
     assert reader.presses("pass-on", **BO).title == "We have written to your colleague"
 
-    current = status(work, ids)
+    current = status(transaction, ids)
     assert current.state == "forwarded"
     assert (current.invitation.disclosed_name, current.invitation.disclosed_email) == (None, None)
     assert (current.invitation.contact_name, current.invitation.contact_email) == HEAD
@@ -157,25 +159,25 @@ def test_passing_an_invitation_on_tells_the_partner_its_state_only(send, reader,
     assert reader.opens(link).value("error-code") == "invitation_forwarded"
     assert other_browser.opens(letter.path).title == "Connect Oakhill School?"
     assert press(other_browser, "yes").location.startswith("https://assembly.example/initiate")
-    assert status(work, ids).state == "opened"
+    assert status(transaction, ids).state == "opened"
 
 
-def test_the_partner_is_told_who_it_is_where_the_box_is_ticked(send, reader, ids, work):
+def test_the_partner_is_told_who_it_is_where_the_box_is_ticked(send, reader, ids, transaction):
     reader.opens(f"{send()}/pass-on")
     assert "Tell Assembly who it is" in reader.page.text
     reader.presses("pass-on", **BO, disclose="y")
-    current = status(work, ids).invitation
+    current = status(transaction, ids).invitation
     assert (current.disclosed_name, current.disclosed_email) == ("Bo Bloggs", "bo@oakhill.example")
 
 
 def test_what_an_earlier_person_disclosed_ends_when_it_is_passed_on_silently(
-    send, reader, other_browser, ids, work, outbox
+    send, reader, other_browser, ids, transaction, outbox
 ):
     reader.opens(f"{send()}/pass-on")
     reader.presses("pass-on", **BO, disclose="y")
     other_browser.opens(f"{outbox.last('partner_invitation_forwarded').path}/pass-on")
     other_browser.presses("pass-on", name="Di Bloggs", email="di@oakhill.example")
-    assert status(work, ids).invitation.disclosed_name is None
+    assert status(transaction, ids).invitation.disclosed_name is None
 
 
 @pytest.mark.parametrize("name", ["Your refund is waiting", "evil.example", "call 0900 123", "<b>Bo</b>"])
@@ -185,7 +187,7 @@ def test_a_name_that_contains_a_message_is_refused(name, send, reader, outbox):
     assert outbox.all("partner_invitation_forwarded") == []
 
 
-def test_it_is_passed_on_to_another_address_and_three_times_at_most(send, reader, outbox, ids, work, clock):
+def test_it_is_passed_on_to_another_address_and_three_times_at_most(send, reader, outbox, ids, transaction, clock):
     reader.opens(f"{send()}/pass-on")
     page = reader.presses("pass-on", name="Al", email=HEAD[1].upper())
     assert page.status == 422
@@ -203,35 +205,35 @@ def test_it_is_passed_on_to_another_address_and_three_times_at_most(send, reader
     assert press(reader, "yes").status_code == 303  # refused attempts do not use the link up
 
 
-def test_an_address_that_got_enough_today_is_refused_in_the_form(send, reader, ids, work, monkeypatch):
+def test_an_address_that_got_enough_today_is_refused_in_the_form(send, reader, ids, transaction, monkeypatch):
     link = send()
     monkeypatch.setattr(mailing, "MAX_MAILS_TO_ADDRESS", 0)
     reader.opens(f"{link}/pass-on")
     page = reader.presses("pass-on", **BO)
     assert page.status == 429
     assert "several invitations to this e-mail address today" in page.text
-    assert status(work, ids).state == "sent"
+    assert status(transaction, ids).state == "sent"
 
 
-def test_a_reader_declines_the_invitation(send, reader, ids, work):
+def test_a_reader_declines_the_invitation(send, reader, ids, transaction):
     link = send()
     reader.opens(link)
     assert reader.presses("not-for-us").title == "Thank you for telling us"
-    assert status(work, ids).state == "declined"
+    assert status(transaction, ids).state == "declined"
     page = reader.opens(link)
     assert (page.status, page.value("error-code")) == (410, "invitation_declined")
     assert "ask the service to invite your school again" in page.text
 
 
-def test_each_link_that_cannot_be_used_says_what_it_is(send, reader, ids, work, clock):
+def test_each_link_that_cannot_be_used_says_what_it_is(send, reader, ids, transaction, clock):
     link = send()
     clock.move(timedelta(days=14))
     assert "ask the service to send it again" in reader.opens(link).text
     assert reader.page.value("error-code") == "link_expired"
-    with work():
+    with transaction():
         invite.resend(registry.client(ids[0]), status_id(ids))
     assert reader.opens(link).value("error-code") == "link_superseded"
-    with work():
+    with transaction():
         invite.cancel(ids[0], status_id(ids))
     assert reader.opens(link).value("error-code") == "invitation_cancelled"
     assert reader.opens(f"{link}/pass-on").value("error-code") == "invitation_cancelled"
@@ -243,10 +245,10 @@ def status_id(ids):
     return states.list_for_client(ids[0])[-1].invitation.id
 
 
-def test_a_connected_school_is_told_so_and_nothing_about_its_account(send, reader, ids, work, other_browser):
+def test_a_connected_school_is_told_so_and_nothing_about_its_account(send, reader, ids, transaction, other_browser):
     link = send()
     other_browser.opens(link)
-    the_school_authorises(work, ids)
+    the_school_authorises(transaction, ids)
     page = reader.opens(link)
     assert page.title == "Oakhill School is already connected"
     assert page.link("continue").startswith("https://assembly.example/initiate?iss=")
@@ -257,32 +259,34 @@ def test_a_connected_school_is_told_so_and_nothing_about_its_account(send, reade
     assert (
         other_browser.presses("not-for-us").title == "Oakhill School is already connected"
     )  # the page was open before
-    assert status(work, ids).state == "accepted"
+    assert status(transaction, ids).state == "accepted"
 
 
 @pytest.mark.parametrize("account", ["unverified", "suspended", "rejected"])
-def test_an_account_that_is_not_active_and_verified_does_not_affect_the_invitation(account, send, reader, ids, work):
+def test_an_account_that_is_not_active_and_verified_does_not_affect_the_invitation(
+    account, send, reader, ids, transaction
+):
     link = send()
-    the_school_authorises(work, ids)
-    with work() as database:
+    the_school_authorises(transaction, ids)
+    with transaction() as database:
         database.query(Estab).one().state = account
     assert reader.opens(link).title == "Connect Oakhill School?"
     assert reader.presses("not-for-us").title == "Thank you for telling us"
-    assert status(work, ids).state == "declined"
+    assert status(transaction, ids).state == "declined"
 
 
-def test_a_school_with_an_account_that_is_not_connected_reads_the_same_page(send, reader, ids, work):
+def test_a_school_with_an_account_that_is_not_connected_reads_the_same_page(send, reader, ids, transaction):
     def seen():
         page = reader.opens(send()).response
         return page.status_code, Visitor(reader.client).opens(page.request.path).text
 
     before = seen()
-    with work():
+    with transaction():
         an_administrator(an_estab(session().get_one(School, ids[1])), email=HEAD[1])
     assert seen() == before
 
 
-def test_a_form_without_an_answer_is_refused(send, reader, ids, work):
+def test_a_form_without_an_answer_is_refused(send, reader, ids, transaction):
     reader.opens(send())
     assert reader.presses("yes", answer="maybe").status == 400
-    assert status(work, ids).state == "sent"
+    assert status(transaction, ids).state == "sent"

@@ -14,7 +14,7 @@ from joserfc.jwk import KeySet
 
 from idp.estabs.models import Estab
 from idp.foundation import database
-from idp.foundation.web.transactions import transaction
+from idp.foundation.web import transactions
 from tests import factories
 from tests.html import parse
 from tests.serving import a_provider
@@ -109,14 +109,14 @@ class Scene:
     public: str
 
     def becomes(self, state: str) -> None:
-        with transaction(self.app):
+        with transactions.transaction(self.app):
             database.session().get_one(Estab, self.estab).state = state
 
 
 @pytest.fixture(scope="module")
 def scene(databases):
     with a_provider(databases) as (app, issuer):
-        with transaction(app):
+        with transactions.transaction(app):
             owner = factories.an_administrator(factories.an_estab(state="unverified"))
             uris: dict[str, Any] = {"redirect_uris": [CALLBACK], "post_logout_redirect_uris": [AFTER_LOGOUT_URL]}
             confidential = factories.a_client(**uris)

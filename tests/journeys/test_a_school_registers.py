@@ -18,16 +18,16 @@ SAM = JO | {"name": "Sam Smith", "email": "sam@willowbank.example"}
 
 
 @pytest.fixture
-def register_of_schools(work, settings):
+def register_of_schools(transaction, settings):
     """Import the fictional register, which has Willow Bank Primary School, 312/4567."""
-    with work(), files.open_sources(settings.schools.sample, settings.schools.sample_links) as sample:
+    with transaction(), files.open_sources(settings.schools.sample, settings.schools.sample_links) as sample:
         refresh.run(sample)
 
 
 @pytest.fixture
-def pending(work):
+def pending(transaction):
     """The address of a partner's pending request."""
-    with work():
+    with transaction():
         return f"/oauth/authorize?client_id={a_client().id}&request_uri=urn:ietf:params:oauth:request_uri:abc"
 
 
@@ -132,13 +132,13 @@ def test_a_link_opened_on_a_telephone_completes_the_registration_there(office, p
     assert sign_in_query["next"] == [pending], "after signing in on the computer, the request continues"
 
 
-def test_a_second_person_registers_the_school_and_the_owner_approves(office, phone, outbox, clock, work):
+def test_a_second_person_registers_the_school_and_the_owner_approves(office, phone, outbox, clock, transaction):
     office.opens("/register")
     finds(office, q="312/4567")
     office.presses("sign-up", **JO)
     opens_mail(office, outbox, "office@willowbank.example")
     office.presses("sign-up")
-    with work():
+    with transaction():
         review.verify("3124567", by="cli")
 
     clock.move(timedelta(minutes=1))
@@ -159,7 +159,7 @@ def test_a_second_person_registers_the_school_and_the_owner_approves(office, pho
     assert phone.opens(welcome.links[0]).status == 200
 
 
-def test_our_staff_check_the_school_and_it_is_notified(office, outbox, work, clock):
+def test_our_staff_check_the_school_and_it_is_notified(office, outbox, transaction, clock):
     office.opens("/register")
     finds(office, q="312/4567")
     office.presses("sign-up", **JO)
@@ -167,17 +167,17 @@ def test_our_staff_check_the_school_and_it_is_notified(office, outbox, work, clo
     office.presses("sign-up")
     assert "not yet verified" in office.opens("/register/next-steps").text
 
-    with work():
+    with transaction():
         (case,) = review.queue()
         review.verify(case.estab.estab_id, by="cli")
     assert outbox.last("school_verified").to == "office@willowbank.example"
     assert "not yet verified" not in office.opens("/register/next-steps").text
 
 
-def test_a_closed_school_leads_to_its_successor(office, work):
+def test_a_closed_school_leads_to_its_successor(office, transaction):
     office.opens("/register?q=birch+green+primary+school")
     assert "Closed" in office.page.text
-    with work() as database:
+    with transaction() as database:
         closed = database.query(School).filter_by(register_id="900109").one().id
 
     page = office.opens(f"/register/details?school={closed}")
@@ -187,8 +187,8 @@ def test_a_closed_school_leads_to_its_successor(office, work):
     assert "Birch Green Academy" in page.text
 
 
-def test_every_path_from_a_closed_school_returns_to_the_partner(office, work, pending):
-    with work() as database:
+def test_every_path_from_a_closed_school_returns_to_the_partner(office, transaction, pending):
+    with transaction() as database:
         closed = database.query(School).filter_by(register_id="900109").one().id
     page = office.opens(f"/register/details?school={closed}&next={quote(pending)}")
 

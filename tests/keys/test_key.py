@@ -25,8 +25,8 @@ def is_verified(signing_input, signature):
 
 
 @pytest.mark.parametrize("alg", ring.ALGS)
-def test_a_signature_of_another_length_is_refused(work, alg):
-    with work():
+def test_a_signature_of_another_length_is_refused(transaction, alg):
+    with transaction():
         signing_input, good = sign_token(alg)
         half = len(good) // 2
         others = [
@@ -37,8 +37,8 @@ def test_a_signature_of_another_length_is_refused(work, alg):
         assert [is_verified(signing_input, other) for other in others] == [False] * len(others)
 
 
-def test_a_number_is_written_with_its_leading_zeros(work):
-    with work():
+def test_a_number_is_written_with_its_leading_zeros(transaction):
+    with transaction():
         signing_input, good = next(
             signature for signature in iter(sign_token, None) if signature[1][32] == 0
         )  # so does one of 256 signatures
@@ -47,9 +47,9 @@ def test_a_number_is_written_with_its_leading_zeros(work):
         assert not is_verified(signing_input, good[:32] + good[33:])
 
 
-def test_a_token_in_characters_outside_the_alphabet_is_refused(work):
+def test_a_token_in_characters_outside_the_alphabet_is_refused(transaction):
     """Python's decoder skips them, so that one token could be written in many ways."""
-    with work():
+    with transaction():
         token = ring.sign({"exp": clocks.timestamp() + 600})
         others = [token + "=", token + "\n", " " + token, token.replace(".", ".\n", 1), token + "!", token + "."]
 

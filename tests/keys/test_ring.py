@@ -30,8 +30,8 @@ def signing_key(alg="ES256"):
 
 
 @pytest.mark.parametrize("alg", ring.ALGS)
-def test_a_signature_verifies_with_the_published_keys(work, clock, alg):
-    with work():
+def test_a_signature_verifies_with_the_published_keys(transaction, clock, alg):
+    with transaction():
         token = ring.sign(claims(), alg=alg, typ="JWT")
         published = KeySet.import_key_set(json.loads(ring.jwks()[0]))
 
@@ -42,13 +42,13 @@ def test_a_signature_verifies_with_the_published_keys(work, clock, alg):
 
 
 @pytest.mark.parametrize("alg", ring.ALGS)
-def test_what_we_signed_is_verified(work, clock, alg):
-    with work():
+def test_what_we_signed_is_verified(transaction, clock, alg):
+    with transaction():
         assert ring.verify(ring.sign(claims(), alg=alg), typ="at+jwt") == claims()
 
 
-def test_the_published_set_names_each_key_by_its_thumbprint_and_has_nothing_private(work):
-    with work():
+def test_the_published_set_names_each_key_by_its_thumbprint_and_has_nothing_private(transaction):
+    with transaction():
         body, _ = ring.jwks()
 
     for jwk in json.loads(body)["keys"]:
@@ -59,8 +59,8 @@ def test_the_published_set_names_each_key_by_its_thumbprint_and_has_nothing_priv
         assert not {"d", "p", "q", "dp", "dq", "qi"} & set(jwk)
 
 
-def test_the_etag_stays_until_the_ring_changes(work, clock):
-    with work():
+def test_the_etag_stays_until_the_ring_changes(transaction, clock):
+    with transaction():
         _, before = ring.jwks()
         ring.forget()
         assert ring.jwks()[1] == before
@@ -68,8 +68,8 @@ def test_the_etag_stays_until_the_ring_changes(work, clock):
         assert ring.jwks()[1] != before
 
 
-def test_a_private_key_is_stored_sealed_and_cannot_be_moved_to_another_row(work):
-    with work() as session:
+def test_a_private_key_is_stored_sealed_and_cannot_be_moved_to_another_row(transaction):
+    with transaction() as session:
         first, second = session.query(SigningKey).limit(2)
         assert '"d"' not in first.sealed
         assert "d" not in first.public_jwk
@@ -81,16 +81,16 @@ def test_a_private_key_is_stored_sealed_and_cannot_be_moved_to_another_row(work)
             ring.sign(claims(), alg=first.alg)
 
 
-def test_a_private_key_is_loaded_once_however_often_the_ring_is_read(work, monkeypatch):
-    with work():
+def test_a_private_key_is_loaded_once_however_often_the_ring_is_read(transaction, monkeypatch):
+    with transaction():
         ring.sign(claims())
         monkeypatch.setattr(type(signing_key()), "private", lambda _: pytest.fail("loaded again"))
         ring.forget()
         ring.sign(claims())
 
 
-def test_signing_and_verifying_ask_the_database_nothing(work, clock, statements):
-    with work():
+def test_signing_and_verifying_ask_the_database_nothing(transaction, clock, statements):
+    with transaction():
         token = ring.sign(claims())
         with statements() as queries:
             ring.sign(claims())
@@ -99,8 +99,8 @@ def test_signing_and_verifying_ask_the_database_nothing(work, clock, statements)
     assert queries == []
 
 
-def test_the_signature_of_a_token_that_is_sent_again_is_checked_once(work, clock, monkeypatch):
-    with work():
+def test_the_signature_of_a_token_that_is_sent_again_is_checked_once(transaction, clock, monkeypatch):
+    with transaction():
         token = ring.sign(claims())
         body, _, signature = token.rpartition(".")
         checked, verify = [], jwts.verify
@@ -128,8 +128,8 @@ def test_the_signature_of_a_token_that_is_sent_again_is_checked_once(work, clock
             ring.verify(token, typ="at+jwt")
 
 
-def test_unknown_kids_cause_at_most_one_query_a_second(work, clock, statements):
-    with work():
+def test_unknown_kids_cause_at_most_one_query_a_second(transaction, clock, statements):
+    with transaction():
         token = forge_token({"alg": "ES256", "typ": "at+jwt", "kid": "theirs"}, claims(), ECKey.generate_key("P-256"))
         ring.forget()
         with statements() as queries:
@@ -143,8 +143,8 @@ class TestRefused:
     """Each forgery has the best signature that an attacker could make."""
 
     @pytest.fixture(autouse=True)
-    def _work(self, work, clock):
-        with work():
+    def _transaction(self, transaction, clock):
+        with transaction():
             self.key = signing_key()
             self.good = {"typ": "at+jwt", "alg": "ES256", "kid": self.key.kid}
             yield

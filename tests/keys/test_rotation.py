@@ -43,8 +43,8 @@ def states(alg="ES256"):
     return {row["kid"]: row["state"] for row in ring.listing() if row["alg"] == alg}
 
 
-def test_an_empty_ring_gets_a_key_of_each_kind_that_signs_at_once(work, clock):
-    with work() as session:
+def test_an_empty_ring_gets_a_key_of_each_kind_that_signs_at_once(transaction, clock):
+    with transaction() as session:
         session.query(SigningKey).delete()
         ring.forget()
         with pytest.raises(ring.NoSigningKey):
@@ -58,8 +58,8 @@ def test_an_empty_ring_gets_a_key_of_each_kind_that_signs_at_once(work, clock):
         assert ring.rotate("ES256") == kid_of(sign_token()), "no one has to wait for it"
 
 
-def test_a_successor_is_published_before_it_signs(work, clock):
-    with work():
+def test_a_successor_is_published_before_it_signs(transaction, clock):
+    with transaction():
         old = kid_of(sign_token())
         new = ring.rotate("ES256")
 
@@ -74,8 +74,8 @@ def test_a_successor_is_published_before_it_signs(work, clock):
         assert states() == {old: "verifying", new: "signing"}
 
 
-def test_no_token_is_refused_because_of_a_rotation_and_the_old_key_ends_with_its_last_token(work, clock):
-    with work():
+def test_no_token_is_refused_because_of_a_rotation_and_the_old_key_ends_with_its_last_token(transaction, clock):
+    with transaction():
         ring.rotate("ES256")
         clock.move(timedelta(seconds=PUBLISH_BEFORE - 1))
         last = sign_token(lasts=600)
@@ -99,8 +99,8 @@ def signed_by(kid, lasts):
     return jwt.encode(header, {"exp": clocks.timestamp() + lasts}, key.private(), algorithms=[key.alg])
 
 
-def test_a_logout_hint_is_accepted_after_its_key_was_retired_and_it_expired(work, clock):
-    with work():
+def test_a_logout_hint_is_accepted_after_its_key_was_retired_and_it_expired(transaction, clock):
+    with transaction():
         hint = ring.sign({"exp": clocks.timestamp() + 600, "sub": "adm_x"}, alg="RS256", typ="JWT")
         ring.rotate("RS256", at_once=True)
         ring.retire(kid_of(hint))
@@ -113,8 +113,8 @@ def test_a_logout_hint_is_accepted_after_its_key_was_retired_and_it_expired(work
             ring.verify_hint(hint[:-8] + "AAAAAAAA")
 
 
-def test_a_leaked_key_is_replaced_and_retired_at_once(work, clock):
-    with work():
+def test_a_leaked_key_is_replaced_and_retired_at_once(transaction, clock):
+    with transaction():
         token = sign_token()
         new = ring.rotate("ES256", at_once=True)
         assert kid_of(sign_token()) == new
@@ -124,14 +124,14 @@ def test_a_leaked_key_is_replaced_and_retired_at_once(work, clock):
             ring.verify(token, typ="at+jwt")
 
 
-def test_of_two_rotations_at_once_one_publishes_a_successor(work, clock, run_overlapping):
+def test_of_two_rotations_at_once_one_publishes_a_successor(transaction, clock, run_overlapping):
     outcome = run_overlapping(lambda: ring.rotate("ES256"), lambda: ring.rotate("ES256"))
 
     assert isinstance(outcome, ring.RotationUnderWay)
 
 
-def test_the_only_key_that_signs_cannot_be_retired(work, clock):
-    with work():
+def test_the_only_key_that_signs_cannot_be_retired(transaction, clock):
+    with transaction():
         old = kid_of(sign_token())
         with pytest.raises(ring.OnlySigner):
             ring.retire(old)
@@ -145,8 +145,8 @@ def test_the_only_key_that_signs_cannot_be_retired(work, clock):
             ring.retire("no such kid")
 
 
-def test_a_successor_that_is_retired_before_it_signs_leaves_the_present_key_as_it_was(work, clock):
-    with work():
+def test_a_successor_that_is_retired_before_it_signs_leaves_the_present_key_as_it_was(transaction, clock):
+    with transaction():
         old = kid_of(sign_token())
         for _ in range(2):
             ring.retire(ring.rotate("ES256"))
@@ -155,8 +155,8 @@ def test_a_successor_that_is_retired_before_it_signs_leaves_the_present_key_as_i
         assert ring.verify(sign_token(), typ="at+jwt")
 
 
-def test_retiring_an_old_key_leaves_the_end_of_the_present_one_as_it_was(work, clock):
-    with work() as session:
+def test_retiring_an_old_key_leaves_the_end_of_the_present_one_as_it_was(transaction, clock):
+    with transaction() as session:
         first = kid_of(sign_token())
         ring.rotate("ES256")
         clock.move(timedelta(seconds=PUBLISH_BEFORE + 1))
@@ -169,16 +169,16 @@ def test_retiring_an_old_key_leaves_the_end_of_the_present_one_as_it_was(work, c
         assert session.get_one(SigningKey, second).verifies_until == ends
 
 
-def test_a_rotation_is_refused_while_a_successor_is_pending(work, clock):
-    with work():
+def test_a_rotation_is_refused_while_a_successor_is_pending(transaction, clock):
+    with transaction():
         ring.rotate("ES256")
         with pytest.raises(ring.RotationUnderWay):
             ring.rotate("ES256")
         ring.rotate("RS256")
 
 
-def test_a_second_rotation_does_not_prolong_old_keys(work, clock):
-    with work() as session:
+def test_a_second_rotation_does_not_prolong_old_keys(transaction, clock):
+    with transaction() as session:
         first = kid_of(sign_token())
         ring.rotate("ES256")
         ends = session.get_one(SigningKey, first).verifies_until
@@ -189,8 +189,8 @@ def test_a_second_rotation_does_not_prolong_old_keys(work, clock):
         assert session.get_one(SigningKey, second).verifies_until > ends
 
 
-def test_the_private_key_of_a_retired_key_is_deleted(work, clock):
-    with work() as session:
+def test_the_private_key_of_a_retired_key_is_deleted(transaction, clock):
+    with transaction() as session:
         old = kid_of(sign_token())
         ring.rotate("ES256", at_once=True)
         ring.retire(old)
@@ -201,37 +201,37 @@ def test_the_private_key_of_a_retired_key_is_deleted(work, clock):
         assert session.get_one(SigningKey, old).retired_at == retired_at
 
 
-def test_a_rotation_that_is_undone_leaves_no_key_behind_in_the_process(work, clock):
-    with work():
+def test_a_rotation_that_is_undone_leaves_no_key_behind_in_the_process(transaction, clock):
+    with transaction():
         before = published_kids()
 
     def crash():
-        with work():
+        with transaction():
             kid = ring.rotate("ES256", at_once=True)
             assert kid_of(sign_token()) == kid
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         crash()
-    with work():
+    with transaction():
         assert published_kids() == before
         assert kid_of(sign_token()) in before
 
 
-def test_a_process_reads_the_key_ring_before_it_refuses_an_unknown_kid(work, clock):
-    with work():
+def test_a_process_reads_the_key_ring_before_it_refuses_an_unknown_kid(transaction, clock):
+    with transaction():
         mine = dict(held.keys())
-    with work():
+    with transaction():
         ring.rotate("ES256", at_once=True)
         token = sign_token()
-    with work():
+    with transaction():
         behind = held._CACHE.get()
         behind.keys, behind.read_at = mine, behind.read_at - 2
         assert ring.verify(token, typ="at+jwt")
 
 
-def test_changes_of_the_key_ring_are_in_the_audit_log(work, clock):
-    with work() as session:
+def test_changes_of_the_key_ring_are_in_the_audit_log(transaction, clock):
+    with transaction() as session:
         old = kid_of(sign_token())
         new = ring.rotate("ES256", by="opr_jo", at_once=True)
         ring.retire(old, by="opr_jo")

@@ -21,16 +21,16 @@ OFFER_TEXT = "Do you already act for another school here? Sign in first, and thi
 
 
 @pytest.fixture
-def jo(work, clock):
+def jo(transaction, clock):
     """The owner of one school."""
-    with work():
+    with transaction():
         return an_administrator(username="jo", name="Jo Bloggs", email="jo@trust.example")
 
 
 @pytest.fixture
-def school(work):
+def school(transaction):
     """A school that has not registered."""
-    with work():
+    with transaction():
         return a_school(name="Second School", dfe_number="3124567")
 
 
@@ -48,13 +48,13 @@ def links_in_header(visitor):
     return [link.text for link in visitor.page.soup.select("header nav a")]
 
 
-def schools_of(work, person):
-    with work() as database:
+def schools_of(transaction, person):
+    with transaction() as database:
         rows = database.query(Membership).where(Membership.person_id == person.id, Membership.removed_at.is_(None))
         return {row.estab.name: row.role for row in rows}
 
 
-def test_a_person_who_is_signed_in_adds_a_school_by_one_tick(office, jo, school, work, outbox):
+def test_a_person_who_is_signed_in_adds_a_school_by_one_tick(office, jo, school, transaction, outbox):
     signs_in(office)
     page = office.opens(f"/register/details?school={school.id}")
     assert "You are signed in as Jo Bloggs. Second School will be added to your account." in page.text
@@ -65,7 +65,7 @@ def test_a_person_who_is_signed_in_adds_a_school_by_one_tick(office, jo, school,
     for text in ("Its Estab ID is 3124567", "no new username or password", "jo@trust.example", "You act for Second"):
         assert text in page.text
 
-    with work() as database:
+    with transaction() as database:
         estab = accounts.find("3124567")
         assert (database.query(Administrator).count(), estab.state) == (1, "unverified")
         assert people.membership(jo.id, estab.id).role == "owner"
@@ -93,8 +93,8 @@ def test_a_person_who_is_signed_in_adds_a_school_by_one_tick(office, jo, school,
     ]
 
 
-def test_a_visitor_signs_in_first_within_a_partners_request_and_continues_with_the_school(work, web, jo, school):
-    with work():
+def test_a_visitor_signs_in_first_within_a_partners_request_and_continues_with_the_school(transaction, web, jo, school):
+    with transaction():
         partner = Partner(a_client().id)
     waiting = web.get(partner.link()).location.partition("next=")[2]
     office = Visitor(web)
@@ -116,11 +116,11 @@ def test_a_visitor_signs_in_first_within_a_partners_request_and_continues_with_t
     tokens = partner.redeems(web, params["code"]).json
     userinfo = web.get("/oauth/userinfo", headers={"Authorization": f"Bearer {tokens['access_token']}"}).json
     assert userinfo["estab_id"] == "3124567"
-    with work() as database:
+    with transaction() as database:
         assert database.query(Authorisation).one().estab_id == accounts.find("3124567").id
 
 
-def test_another_person_at_the_same_browser_registers_as_usual(office, jo, school, work, outbox):
+def test_another_person_at_the_same_browser_registers_as_usual(office, jo, school, transaction, outbox):
     signs_in(office)
     office.opens(f"/register/details?school={school.id}&next=/somewhere")
     page = office.presses("someone-else")
@@ -131,12 +131,12 @@ def test_another_person_at_the_same_browser_registers_as_usual(office, jo, schoo
     office.presses("verify")
     assert OFFER_TEXT in office.page.text
     assert office.presses("sign-up").title == "Your username and password"
-    assert schools_of(work, jo).keys() == {jo.memberships[0].estab.name}
+    assert schools_of(transaction, jo).keys() == {jo.memberships[0].estab.name}
 
 
 @pytest.mark.parametrize("same_address", [True, False])
 def test_after_the_proof_of_the_address_only_its_own_account_gets_the_school(
-    office, jo, school, work, outbox, same_address
+    office, jo, school, transaction, outbox, same_address
 ):
     office.opens(f"/register/details?school={school.id}")
     office.presses("sign-up", **FORM_FIELDS | {"email": "JO@trust.example" if same_address else "sam@oakhill.example"})
@@ -151,7 +151,7 @@ def test_after_the_proof_of_the_address_only_its_own_account_gets_the_school(
         assert page.title == "Sign up"
         assert "You are signed in as Jo Bloggs, with another e-mail address" in page.text
         assert office.presses("sign-up").title == "Your username and password"
-    with work() as database:
+    with transaction() as database:
         assert database.query(Administrator).count() == (1 if same_address else 2)
         assert database.query(Registration).count() == 1
 
@@ -168,7 +168,7 @@ def test_a_sign_in_of_long_ago_is_repeated_first_and_the_tick_is_kept(office, jo
     assert office.presses("add-school").title == "Second School has been added to your account"
 
 
-def test_a_second_click_shows_the_same_outcome(office, jo, school, work):
+def test_a_second_click_shows_the_same_outcome(office, jo, school, transaction):
     signs_in(office)
     before = office.opens(f"/register/details?school={school.id}")
     _, form = before.button_and_form("add-school")
@@ -176,23 +176,23 @@ def test_a_second_click_shows_the_same_outcome(office, jo, school, work):
     first = office.sends(before, form, fields)
     assert office.sends(before, form, fields).title == first.title == "Second School has been added to your account"
     assert office.opens(f"/register/add?school={school.id}").title == first.title  # the Back button
-    with work() as database:
+    with transaction() as database:
         assert database.query(Registration).count() == 1
 
 
-def test_a_session_that_has_ended_adds_nothing(office, jo, school, work):
+def test_a_session_that_has_ended_adds_nothing(office, jo, school, transaction):
     signs_in(office)
     office.opens(f"/register/details?school={school.id}")
-    with work():
+    with transaction():
         session.end_all(jo.id, "signed_out_elsewhere")
     page = office.presses("add-school", declaration="y")
     assert page.title == "Your details"
     assert "You are signed out, so nothing was sent." in page.response.text
-    with work() as database:
+    with transaction() as database:
         assert database.query(Registration).count() == 0
 
 
-def test_a_session_that_ends_while_the_form_is_on_its_way_adds_nothing(office, jo, school, work, monkeypatch):
+def test_a_session_that_ends_while_the_form_is_on_its_way_adds_nothing(office, jo, school, transaction, monkeypatch):
     complete = add_school.complete
 
     def ends_first(*args, **kwargs):
@@ -203,7 +203,7 @@ def test_a_session_that_ends_while_the_form_is_on_its_way_adds_nothing(office, j
     office.opens(f"/register/details?school={school.id}")
     monkeypatch.setattr(add_school, "complete", ends_first)
     assert "You are signed out, so nothing was sent." in office.presses("add-school", declaration="y").response.text
-    assert schools_of(work, jo).keys() == {jo.memberships[0].estab.name}
+    assert schools_of(transaction, jo).keys() == {jo.memberships[0].estab.name}
 
 
 def test_a_number_that_is_no_schools_leads_to_the_search(office, jo):
@@ -214,10 +214,10 @@ def test_a_number_that_is_no_schools_leads_to_the_search(office, jo):
         assert office.client.post(path, data={"csrf_token": "old"}).status_code == 400, path
 
 
-def test_the_number_of_schools_that_one_account_adds_in_an_hour_is_limited(office, jo, work, monkeypatch):
+def test_the_number_of_schools_that_one_account_adds_in_an_hour_is_limited(office, jo, transaction, monkeypatch):
     monkeypatch.setattr(add_school, "MAX_SCHOOLS", 1)
     signs_in(office)
-    with work():
+    with transaction():
         ids = [a_school().id for _ in range(2)]
     titles = []
     for school_id in ids:
@@ -225,14 +225,14 @@ def test_the_number_of_schools_that_one_account_adds_in_an_hour_is_limited(offic
         titles.append(office.presses("add-school", declaration="y"))
     assert titles[1].status == 429
     assert "You have added many schools in the last hour." in titles[1].text
-    with work() as database:
+    with transaction() as database:
         assert database.query(Estab).count() == 2
 
 
 def test_owners_let_a_person_who_was_signed_in_join_with_the_account_that_they_have(
-    office, jo, work, outbox, new_browser, clock
+    office, jo, transaction, outbox, new_browser, clock
 ):
-    with work():
+    with transaction():
         owner = an_administrator(username="pat", email="pat@oakhill.example")
         estab = owner.memberships[0].estab
     signs_in(office)
@@ -240,13 +240,13 @@ def test_owners_let_a_person_who_was_signed_in_join_with_the_account_that_they_h
     page = office.presses("add-school", declaration="y")
     assert page.title == "We have passed on your request"
     assert "it is added to your account: you sign in as before" in page.text
-    assert estab.name not in schools_of(work, jo)
+    assert estab.name not in schools_of(transaction, jo)
 
     pat = Visitor(new_browser())
     signs_in(pat, "pat")
     pat.opens(outbox.last("join_request").links[0])
     pat.presses("approve", role="viewer")
-    assert schools_of(work, jo)[estab.name] == "viewer"
+    assert schools_of(transaction, jo)[estab.name] == "viewer"
     letter = outbox.last("join_added")
     assert letter.to == "jo@trust.example"
     assert "You sign in as before" in letter.text
@@ -258,44 +258,46 @@ def test_owners_let_a_person_who_was_signed_in_join_with_the_account_that_they_h
 
 
 @pytest.fixture
-def join_request_id(work, jo):
+def join_request_id(transaction, jo):
     """A request of Jo, who is signed in, to join an unverified school, about which our staff decide."""
-    with work() as database:
+    with transaction() as database:
         estab = an_estab(state="unverified")
         person = database.get_one(Administrator, jo.id)
         add_school.complete(estab.school, person, browser=b"b" * 32, return_to=None)
         return database.query(JoinRequest).one().id
 
 
-def test_a_person_who_closed_their_account_meanwhile_is_not_let_in_and_can_be_declined(work, jo, join_request_id):
-    with work() as database:
+def test_a_person_who_closed_their_account_meanwhile_is_not_let_in_and_can_be_declined(
+    transaction, jo, join_request_id
+):
+    with transaction() as database:
         database.get_one(Administrator, jo.id).removed_at = jo.created_at
-    with pytest.raises(join.RequesterGone), work():
+    with pytest.raises(join.RequesterGone), transaction():
         join.approve(join.find(join_request_id), "viewer", by="cli")
-    with work():
+    with transaction():
         join.decline(join.find(join_request_id), by="cli")
         assert join.find(join_request_id).decision == "declined"
 
 
-def test_of_many_approvals_at_once_one_adds_the_school(work, jo, join_request_id, run_concurrently):
+def test_of_many_approvals_at_once_one_adds_the_school(transaction, jo, join_request_id, run_concurrently):
     outcomes = run_concurrently(4, lambda: join.approve(join.find(join_request_id), "viewer", by="cli").id)
     assert sorted(type(outcome).__name__ for outcome in outcomes) == ["DecidedAlready"] * 3 + ["str"]
-    assert list(schools_of(work, jo).values()).count("viewer") == 1
+    assert list(schools_of(transaction, jo).values()).count("viewer") == 1
 
 
-def test_of_many_clicks_at_once_one_adds_the_school(work, jo, school, run_concurrently):
+def test_of_many_clicks_at_once_one_adds_the_school(transaction, jo, school, run_concurrently):
     def click():
         person = people.get(jo.id)
         return add_school.complete(_school(school.id), person, browser=b"b" * 32, return_to=None).id
 
     assert len(set(run_concurrently(4, click))) == 1
-    assert schools_of(work, jo)["Second School"] == "owner"
-    with work() as database:
+    assert schools_of(transaction, jo)["Second School"] == "owner"
+    with transaction() as database:
         assert (database.query(Registration).count(), database.query(Estab).count()) == (1, 2)
 
 
-def test_two_people_who_add_one_school_at_once_do_not_both_own_it(work, jo, school, run_concurrently):
-    with work():
+def test_two_people_who_add_one_school_at_once_do_not_both_own_it(transaction, jo, school, run_concurrently):
+    with transaction():
         others = [jo.id, *(an_administrator().id for _ in range(3))]
     waiting = iter(others)
 
@@ -307,9 +309,9 @@ def test_two_people_who_add_one_school_at_once_do_not_both_own_it(work, jo, scho
 
 
 def test_a_person_who_is_removed_at_the_same_moment_either_keeps_the_account_or_gets_no_school(
-    work, jo, school, run_concurrently
+    transaction, jo, school, run_concurrently
 ):
-    with work() as database:
+    with transaction() as database:
         an_administrator(database.merge(jo).memberships[0].estab, username="other", email="other@trust.example")
     first = iter([True, False])
     estab_id = jo.memberships[0].estab_id
@@ -320,22 +322,22 @@ def test_a_person_who_is_removed_at_the_same_moment_either_keeps_the_account_or_
         return members.remove(people.membership(jo.id, estab_id), by="cli", note="Called the office.")
 
     outcomes = run_concurrently(2, run)
-    with work() as database:
+    with transaction() as database:
         is_open = database.get_one(Administrator, jo.id).removed_at is None
     assert ("added" in outcomes) == is_open
-    assert ("Second School" in schools_of(work, jo)) == is_open
+    assert ("Second School" in schools_of(transaction, jo)) == is_open
 
 
 def _school(school_id):
     return search.school(school_id)
 
 
-def test_the_outcome_of_a_school_that_is_no_longer_in_the_account_says_so(office, jo, school, work):
+def test_the_outcome_of_a_school_that_is_no_longer_in_the_account_says_so(office, jo, school, transaction):
     signs_in(office)
     office.opens(f"/register/details?school={school.id}")
     office.presses("add-school", declaration="y")
     path = office.page.path
-    with work():
+    with transaction():
         accounts.change_state(accounts.find("3124567"), "rejected", by="cli", reason="unknown at the school")
 
     page = office.opens(path)

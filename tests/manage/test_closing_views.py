@@ -13,9 +13,9 @@ from tests.signin.person import Person
 
 
 @pytest.fixture
-def schools(work, new_browser, clock):
+def schools(transaction, new_browser, clock):
     """The owners of Oak Hill, which has closed, and of the academy that is its successor."""
-    with work():
+    with transaction():
         owners = [an_administrator(an_estab(a_school(name=name))) for name in ("Oak Hill", "Oak Hill Academy")]
         old, new = (owner.memberships[0] for owner in owners)
         client = a_client(client_name="Timetabler", optional_scopes=frozenset({"attendance", "staff"}))
@@ -50,7 +50,7 @@ def release_sharing(old):
     assert "Oak Hill Academy can now take over your sharing. Its owners decide about each service." in old.page_text
 
 
-def test_sharing_continues_at_the_successor_after_both_schools_decided(schools, work):
+def test_sharing_continues_at_the_successor_after_both_schools_decided(schools, transaction):
     old, new = schools
     new.opens("/manage")
     assert "Oak Hill has closed" not in new.page_text
@@ -82,7 +82,7 @@ def test_sharing_continues_at_the_successor_after_both_schools_decided(schools, 
     old.opens("/manage")
     assert "Timetabler Sharing" not in old.page_text
     assert "Moved to another school Timetabler" in old.page_text
-    with work():
+    with transaction():
         (agreement,) = authorise.current(new.facts["estab"])
         assert {"staff", "attendance"} & agreement.scopes == {"staff"}
     old.opens("/manage/closing")

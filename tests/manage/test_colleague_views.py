@@ -20,9 +20,9 @@ NEW_PASSWORD = "wobbly kettle sings at dusk"
 
 
 @pytest.fixture
-def sam(clock, account, work):
+def sam(clock, account, transaction):
     """The id of Jo's colleague, an administrator with a confirmed number."""
-    with work() as session:
+    with transaction() as session:
         estab = session.get_one(Estab, account.estab_id)
         return an_administrator(
             estab, name="Sam Hill", email="sam@oakhill.example", username="sam", role="admin",
@@ -38,8 +38,8 @@ def owner(jo, account, sam):
 
 
 @pytest.fixture
-def app_of_sam(work, sam):
-    with work():
+def app_of_sam(transaction, sam):
+    with transaction():
         return an_app(sam)
 
 
@@ -51,8 +51,8 @@ def lost_factor_of(person_id):
     return f"/manage/people/{person_id}/lost-factor"
 
 
-def waiting(work, person_id):
-    with work():
+def waiting(transaction, person_id):
+    with transaction():
         return factor_recovery.waiting(person_id)
 
 
@@ -91,10 +91,10 @@ class TestReset:
         owner,
         stranger,
         sam,
-        work,
+        transaction,
         outbox,
     ):
-        with work() as session:
+        with transaction() as session:
             session.get_one(Administrator, sam).password_hash = None
             welcome = links.issue(sam, links.WELCOME, timedelta(days=7))
         owner.sends(reset_of(sam))
@@ -110,7 +110,7 @@ class TestLostFactor:
         stranger,
         sam,
         app_of_sam,
-        work,
+        transaction,
         outbox,
         clock,
     ):
@@ -127,20 +127,20 @@ class TestLostFactor:
         stranger.signs_in("sam")
         assert stranger.cookie("session")
 
-    def test_the_person_stops_it_by_the_notice(self, owner, stranger, sam, app_of_sam, work, outbox):
+    def test_the_person_stops_it_by_the_notice(self, owner, stranger, sam, app_of_sam, transaction, outbox):
         owner.sends(lost_factor_of(sam))
         stranger.sends(outbox.last("recovery_notice").path)
 
-        assert waiting(work, sam) is None
+        assert waiting(transaction, sam) is None
 
-    def test_starting_twice_is_starting_once(self, owner, sam, app_of_sam, work, outbox):
+    def test_starting_twice_is_starting_once(self, owner, sam, app_of_sam, transaction, outbox):
         owner.opens(lost_factor_of(sam))
         for _ in range(2):
             owner.sends_again(lost_factor_of(sam))
 
         assert len(outbox.all("recovery_notice")) == 1
 
-    def test_a_person_without_a_factor_has_lost_none(self, owner, sam, work, outbox):
+    def test_a_person_without_a_factor_has_lost_none(self, owner, sam, transaction, outbox):
         assert owner.opens(lost_factor_of(sam)).status_code == 409
         owner.opens(reset_of(sam))
         owner.sends_again(lost_factor_of(sam))
@@ -148,9 +148,9 @@ class TestLostFactor:
         assert outbox.all() == []
 
     def test_one_who_acts_for_another_school_too_needs_an_owner_of_both(
-        self, owner, account, sam, app_of_sam, work, outbox
+        self, owner, account, sam, app_of_sam, transaction, outbox
     ):
-        with work() as session:
+        with transaction() as session:
             elsewhere = an_estab()
             a_membership(session.get_one(Administrator, sam), elsewhere, role="viewer")
             a_membership(session.get_one(Administrator, account.id), elsewhere, role="admin")
@@ -160,7 +160,7 @@ class TestLostFactor:
         assert posts(owner, lost_factor_of(sam)).status_code == 409
         assert outbox.all("recovery_notice") == []
 
-        with work() as session:
+        with transaction() as session:
             session.get_one(Membership, (account.id, elsewhere_id)).role = "owner"
         owner.sends(lost_factor_of(sam))
         assert outbox.last("recovery_notice").to == "sam@oakhill.example"
@@ -180,8 +180,8 @@ class TestBoth:
         assert outbox.all() == []
 
     @pytest.mark.parametrize("role", ["admin", "viewer"])
-    def test_admins_and_viewers_start_nothing_for_others(self, stranger, account, page, role, sam, work, outbox):
-        with work() as session:
+    def test_admins_and_viewers_start_nothing_for_others(self, stranger, account, page, role, sam, transaction, outbox):
+        with transaction() as session:
             an_administrator(session.get_one(Estab, account.estab_id), username="al", role=role)
         stranger.signs_in("al")
 
@@ -190,9 +190,9 @@ class TestBoth:
         assert outbox.all() == []
 
     def test_a_person_of_another_school_is_not_there_and_of_one_who_left_it_is_said(
-        self, owner, page, sam, work, clock, outbox
+        self, owner, page, sam, transaction, clock, outbox
     ):
-        with work() as session:
+        with transaction() as session:
             other = an_administrator().id
             gone = session.get_one(Administrator, sam)
             gone.removed_at = gone.memberships[0].removed_at = clock.now()
@@ -202,8 +202,8 @@ class TestBoth:
         assert owner.opens(page(sam)).location == posts(owner, page(sam)).location == "/manage/people"
         assert outbox.all() == []
 
-    def test_an_owner_of_an_unverified_school_helps_no_one(self, owner, account, page, sam, work, outbox):
-        with work() as session:
+    def test_an_owner_of_an_unverified_school_helps_no_one(self, owner, account, page, sam, transaction, outbox):
+        with transaction() as session:
             session.get_one(Estab, account.estab_id).state = "unverified"
 
         assert owner.opens(page(sam)).status_code == 409
@@ -217,14 +217,14 @@ class TestBoth:
 
         assert outbox.all() == []
 
-    def test_an_owner_with_a_second_factor_uses_it_first(self, owner, account, page, sam, work):
-        with work():
+    def test_an_owner_with_a_second_factor_uses_it_first(self, owner, account, page, sam, transaction):
+        with transaction():
             an_app(account.id)
 
         assert owner.opens(page(sam)).location.startswith("/sign-in?next=")
 
-    def test_the_other_owners_of_all_their_schools_are_told_once(self, owner, account, page, sam, work, outbox):
-        with work() as session:
+    def test_the_other_owners_of_all_their_schools_are_told_once(self, owner, account, page, sam, transaction, outbox):
+        with transaction() as session:
             person, estab = session.get_one(Administrator, sam), session.get_one(Estab, account.estab_id)
             head = an_administrator(estab, email="head@oakhill.example", username="head")
             an_administrator(estab, email="look@oakhill.example", username="look", role="viewer")
@@ -239,11 +239,11 @@ class TestBoth:
         assert sorted(letter.to for letter in outbox.all("colleague_helped")) == recipients
         assert "Sam Hill" in outbox.last("colleague_helped").text
 
-    def test_it_is_in_the_audit_log_with_who_did_it(self, owner, account, page, sam, work):
+    def test_it_is_in_the_audit_log_with_who_did_it(self, owner, account, page, sam, transaction):
         owner.sends(page(sam))
 
         event = "password_reset.link_sent" if page is reset_of else "factor_recovery.started"
-        with work() as session:
+        with transaction() as session:
             (entry,) = session.query(Entry).filter_by(event=event)
             assert (entry.actor, entry.subject, entry.estab) == (account.id, sam, account.estab_id)
 
@@ -260,9 +260,9 @@ def posts(person, to):
 
 class TestLimits:
     def test_a_person_is_helped_three_times_a_day_by_all_owners_together(
-        self, owner, sam, work, account, stranger, outbox, clock
+        self, owner, sam, transaction, account, stranger, outbox, clock
     ):
-        with work() as session:
+        with transaction() as session:
             an_administrator(session.get_one(Estab, account.estab_id), username="al")
         stranger.signs_in("al")
         for person in (owner, owner, stranger):
@@ -276,8 +276,8 @@ class TestLimits:
         owner.sends(reset_of(sam))
         assert len(outbox.all("reset_link")) == 4
 
-    def test_an_owner_helps_ten_times_a_day(self, owner, account, work, outbox):
-        with work() as session:
+    def test_an_owner_helps_ten_times_a_day(self, owner, account, transaction, outbox):
+        with transaction() as session:
             estab = session.get_one(Estab, account.estab_id)
             ids = [an_administrator(estab, username=f"p{number}").id for number in range(11)]
         statuses = [owner.sends(reset_of(person_id)).status_code for person_id in ids]

@@ -20,9 +20,9 @@ from tests.xporter.agents import SCOPES
 
 
 @pytest.fixture
-def jo(web, work, clock):
+def jo(web, transaction, clock):
     """The owner of a verified school, signed in."""
-    with work():
+    with transaction():
         owner = an_administrator(name="Jo Bloggs")
         person = Person(web, id=owner.id, estab_id=owner.memberships[0].estab_id)
         username = owner.username
@@ -31,7 +31,7 @@ def jo(web, work, clock):
 
 
 @pytest.fixture
-def connected(jo, work):
+def connected(jo, transaction):
     """Insert the school's server, with these columns."""
 
     def make(**overrides):
@@ -43,7 +43,7 @@ def connected(jo, work):
             "agent_version": "1.2.0", "platform": "Windows Server 2022", "last_error": error, "extract_at": now,
             "last_extract": {"id": "e", "sent_at": now.isoformat(), "records": {"students": 1612}},
         }  # fmt: skip
-        with work() as session:
+        with transaction() as session:
             session.add(Endpoint(**usual | {"client_id": a_client().id} | overrides))
 
     return make
@@ -55,8 +55,8 @@ def sends(jo, path):
     jo.opens(jo.response.location)
 
 
-def rows(work):
-    with work() as session:
+def rows(transaction):
+    with transaction() as session:
         return [(row.state, row.is_extract_wanted) for row in session.scalars(select(Endpoint))]
 
 
@@ -100,8 +100,8 @@ def test_advice_for_a_code_that_is_not_known_is_general(jo, connected):
     assert "Run the command xporter-endpoint status on the server" in jo.page_text
 
 
-def test_the_servers_connection_is_no_service_that_receives_data(jo, work, web):
-    with work() as session:
+def test_the_servers_connection_is_no_service_that_receives_data(jo, transaction, web):
+    with transaction() as session:
         client = a_client(
             client_name="XporterOnDemand endpoint", required_scopes=SCOPES, optional_scopes=frozenset(),
             token_endpoint_auth_method="none", dpop_bound_access_tokens=True,
@@ -138,36 +138,36 @@ def test_the_task_to_install_it_goes_when_it_has_reported(jo, connected):
     assert "It is installed on your school's server" in jo.page_text
 
 
-def test_data_is_asked_for_once(jo, connected, work, clock):
+def test_data_is_asked_for_once(jo, connected, transaction, clock):
     connected(extract_at=clock.now() - timedelta(hours=1))
     jo.opens("/manage/endpoint")
     sends(jo, "/manage/endpoint/send")
     assert "within a quarter of an hour" in jo.page_text
-    assert rows(work) == [("connected", True)]
+    assert rows(transaction) == [("connected", True)]
     assert jo.page.find(id="send") is None
 
 
-def test_the_server_is_removed_after_a_question(jo, connected, work):
+def test_the_server_is_removed_after_a_question(jo, connected, transaction):
     connected()
     jo.opens("/manage/endpoint/remove")
-    assert rows(work) == [("connected", False)], "asking removes nothing"
+    assert rows(transaction) == [("connected", False)], "asking removes nothing"
     sends(jo, "/manage/endpoint/remove")
-    assert rows(work) == [("removed", False)]
+    assert rows(transaction) == [("removed", False)]
     assert "No server yet" in jo.page_text
     assert jo.opens("/manage/endpoint/remove").status_code == 303
 
 
-def test_a_page_that_was_left_open_removes_no_other_server(jo, connected, work):
+def test_a_page_that_was_left_open_removes_no_other_server(jo, connected, transaction):
     connected()
     jo.opens("/manage/endpoint/remove")
-    with work() as session:
+    with transaction() as session:
         session.scalars(select(Endpoint)).one().id = "end_2"
     sends(jo, "/manage/endpoint/remove")
-    assert rows(work) == [("connected", False)]
+    assert rows(transaction) == [("connected", False)]
 
 
-def test_it_shows_who_read_what(jo, work, web):
-    with work() as session:
+def test_it_shows_who_read_what(jo, transaction, web):
+    with transaction() as session:
         read = Read(
             estab_id=jo.facts["estab_id"], client_id=a_client(client_name="Timetabler").id, scope="students",
             day=clocks.today(), requests=2, records=1200, last_at=clocks.now(),

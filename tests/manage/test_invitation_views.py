@@ -14,19 +14,19 @@ OWN_PASSWORD = "wobbly kettle sings at dusk"
 
 
 @pytest.fixture
-def jo(work, clock):
+def jo(transaction, clock):
     """The ids of the owner who invites, and of the school."""
-    with work():
+    with transaction():
         owner = an_administrator(name="Jo Bloggs", username="jo", email="jo@oakhill.example").memberships[0]
         return owner.person_id, owner.estab_id, owner.estab.name
 
 
 @pytest.fixture
-def invite(work, jo, outbox):
+def invite(transaction, jo, outbox):
     """`invite()` invites Al, and returns the path of the link."""
 
     def send(role="admin"):
-        with work() as session:
+        with transaction() as session:
             person_invitations.invite(*AL, role, by=session.get_one(Membership, jo[:2]))
         return outbox.last("invitation").links[0].removeprefix("http://localhost:5000")
 
@@ -38,7 +38,7 @@ def al(new_browser):
     return Person(new_browser())
 
 
-def test_a_new_person_accepts_chooses_a_password_and_acts(al, invite, jo, work):
+def test_a_new_person_accepts_chooses_a_password_and_acts(al, invite, jo, transaction):
     link = invite()
     al.opens(link)
     for text in (f"Act for {jo[2]}?", "Jo Bloggs invites you", "Administrator. Sees everything", AL[1]):
@@ -73,17 +73,17 @@ def test_an_interrupted_person_continues_by_the_mail(al, invite, outbox, new_bro
     assert later.signs_in(AL[1], OWN_PASSWORD).status_code == 303
 
 
-def test_opening_the_link_changes_nothing(invite, new_browser, work):
+def test_opening_the_link_changes_nothing(invite, new_browser, transaction):
     link = invite()
     for _ in range(2):
         for ask in (new_browser().get, new_browser().head, new_browser().options):
             assert ask(link).status_code == 200
-    with work() as session:
+    with transaction() as session:
         assert session.query(PersonInvitation).one().used_at is None
 
 
-def test_a_person_with_an_account_signs_in_decides_and_then_acts_for_both_schools(al, invite, jo, work):
-    with work():
+def test_a_person_with_an_account_signs_in_decides_and_then_acts_for_both_schools(al, invite, jo, transaction):
+    with transaction():
         person = an_administrator(name="Al", username="al", email=AL[1])
         first, person_id = person.memberships[0].estab.name, person.id
     link = invite("viewer")
@@ -95,7 +95,7 @@ def test_a_person_with_an_account_signs_in_decides_and_then_acts_for_both_school
     assert al.page.find(id="username")["value"] == AL[1]
     al.sends_again(al.response.request.full_path, username=AL[1], password="correct horse battery staple oak hill")
     assert al.response.location == link
-    with work():
+    with transaction():
         assert people.membership(person_id, jo[1]) is None  # signing in does not accept it
     al.opens(link)
     for text in (f"Act for {jo[2]}?", "Jo Bloggs invites you, Al, to act for this school as well", "Viewer. Sees"):
@@ -110,8 +110,8 @@ def test_a_person_with_an_account_signs_in_decides_and_then_acts_for_both_school
     assert al.opens(link).status_code == 410
 
 
-def test_someone_else_who_is_signed_in_is_offered_to_sign_out(al, invite, work):
-    with work():
+def test_someone_else_who_is_signed_in_is_offered_to_sign_out(al, invite, transaction):
+    with transaction():
         an_administrator(name="Bo", username="bo", email="bo@oakhill.example")
     link = invite()
     al.signs_in("bo")
@@ -125,9 +125,9 @@ def test_someone_else_who_is_signed_in_is_offered_to_sign_out(al, invite, work):
     assert al.page.find(id="mobile")
 
 
-def test_a_person_who_acts_for_the_school_already_is_told_so(al, invite, jo, work):
+def test_a_person_who_acts_for_the_school_already_is_told_so(al, invite, jo, transaction):
     link = invite()
-    with work() as session:
+    with transaction() as session:
         an_administrator(
             session.get_one(Membership, jo[:2]).estab, name="Al", username="al", email=AL[1], role="viewer"
         )
@@ -137,19 +137,19 @@ def test_a_person_who_acts_for_the_school_already_is_told_so(al, invite, jo, wor
     assert not al.page.find(id="accept")
 
 
-def test_a_link_that_cannot_be_used_says_why(al, invite, jo, work, clock, outbox):
+def test_a_link_that_cannot_be_used_says_why(al, invite, jo, transaction, clock, outbox):
     link = invite()
     assert al.opens(f"{link}x").status_code == 404
     assert al.page.find(id="error-code").text == "link_unknown"
     clock.move(timedelta(days=7))
     assert al.opens(link).status_code == 410
     assert al.page.find(id="error-code").text == "link_expired"
-    with work() as session:
+    with transaction() as session:
         by = session.get_one(Membership, jo[:2])
         person_invitations.resend(person_invitations.waiting(jo[1])[0].id, by=by)
     link = outbox.last("invitation").links[0]
     assert al.opens(link).status_code == 200
-    with work() as session:
+    with transaction() as session:
         person_invitations.cancel(person_invitations.waiting(jo[1])[0].id, by=session.get_one(Membership, jo[:2]))
     assert al.opens(link).status_code == 410
     assert al.page.find(id="error-code").text == "invitation_cancelled"

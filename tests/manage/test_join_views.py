@@ -24,20 +24,20 @@ def signed_in(app, new_browser):
 
 
 @pytest.fixture
-def owner(work, clock):
-    with work():
+def owner(transaction, clock):
+    with transaction():
         return an_administrator(email="owner@oakhill.example")
 
 
 @pytest.fixture
-def join_page(work, owner):
+def join_page(transaction, owner):
     """The address of the owner's page about a request to join the school."""
-    with work() as database:
+    with transaction() as database:
         complete(a_registration(database.merge(owner).memberships[0].estab.school, email="sam@oakhill.example"))
         return f"/join/{database.query(JoinRequest).one().id}"
 
 
-def test_an_owner_sees_who_asks_and_approves(signed_in, owner, join_page, work):
+def test_an_owner_sees_who_asks_and_approves(signed_in, owner, join_page, transaction):
     visitor = signed_in(owner)
     page = visitor.opens(join_page)
     assert "Jo Bloggs" in page.text
@@ -50,7 +50,7 @@ def test_an_owner_sees_who_asks_and_approves(signed_in, owner, join_page, work):
     assert "can now join" in page.text
     assert "has been approved" in page.text
     assert "sam@oakhill.example (verified)" in page.text
-    with work() as database:
+    with transaction() as database:
         assert (
             database.query(Administrator).filter_by(email="sam@oakhill.example").one().memberships[0].role == "viewer"
         )
@@ -64,19 +64,21 @@ def test_an_owner_declines(signed_in, owner, join_page, outbox):
     assert outbox.last("join_declined").to == "sam@oakhill.example"
 
 
-def test_a_second_decision_is_refused_and_changes_nothing(signed_in, owner, join_page, work):
+def test_a_second_decision_is_refused_and_changes_nothing(signed_in, owner, join_page, transaction):
     visitor = signed_in(owner)
     page = visitor.opens(join_page)
     visitor.presses("decline")
     visitor.page = page
 
     assert visitor.presses("approve", role="admin").status == 409
-    with work() as database:
+    with transaction() as database:
         assert database.query(Administrator).count() == 1
 
 
-def test_other_schools_owners_find_nothing_and_others_are_asked_to_sign_in(signed_in, join_page, work, new_browser):
-    with work():
+def test_other_schools_owners_find_nothing_and_others_are_asked_to_sign_in(
+    signed_in, join_page, transaction, new_browser
+):
+    with transaction():
         stranger = an_administrator()
 
     assert signed_in(stranger).opens(join_page).status == 404
@@ -84,9 +86,9 @@ def test_other_schools_owners_find_nothing_and_others_are_asked_to_sign_in(signe
 
 
 def test_an_owner_of_several_schools_who_acts_for_another_one_is_led_to_the_one_that_the_mail_is_about(
-    signed_in, join_page, owner, work
+    signed_in, join_page, owner, transaction
 ):
-    with work() as database:
+    with transaction() as database:
         person = database.get_one(Administrator, owner.id)
         requested, other = person.memberships[0].estab, a_membership(person).estab
         viewer = an_administrator(username="vi")
@@ -113,13 +115,15 @@ def test_a_role_that_is_not_offered_is_not_given(signed_in, owner, join_page):
     assert visitor.presses("approve", role="viewer", decision="maybe").status == 400
 
 
-def test_an_owner_signs_in_again_after_five_minutes_and_finds_the_role_chosen(signed_in, owner, join_page, work, clock):
+def test_an_owner_signs_in_again_after_five_minutes_and_finds_the_role_chosen(
+    signed_in, owner, join_page, transaction, clock
+):
     visitor = signed_in(owner)
     visitor.opens(join_page)
     clock.move(timedelta(minutes=6))
     page = visitor.presses("approve", role="viewer")
     assert page.path == f"/sign-in?next={join_page}&login_hint={owner.username}"
-    with work() as database:
+    with transaction() as database:
         assert database.query(JoinRequest.used_at).scalar() is None
     page = visitor.presses("sign-in", username=owner.username, password=PASSWORD)
     assert page.fields("approve")["role"] == "viewer"

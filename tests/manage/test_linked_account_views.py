@@ -47,8 +47,8 @@ def complete_linking(person, provider):
     return person.returns_with("microsoft", provider.authorizes(start_linking(person).location))
 
 
-def accounts(work):
-    with work() as session:
+def accounts(transaction):
+    with transaction() as session:
         return [(row.person_id, row.provider, row.subject, row.tenant) for row in session.query(LinkedAccount)]
 
 
@@ -61,7 +61,7 @@ def test_linked_accounts_are_not_mentioned_when_federation_is_off(jo, account):
     assert jo.opens(UNLINK).status_code == 404
 
 
-def test_a_person_links_sees_and_unlinks_their_account(signed_in, provider, account, work, outbox):
+def test_a_person_links_sees_and_unlinks_their_account(signed_in, provider, account, transaction, outbox):
     location = start_linking(signed_in).location
     assert "prompt=select_account" in location
     response = signed_in.returns_with("microsoft", provider.authorizes(location))
@@ -70,7 +70,7 @@ def test_a_person_links_sees_and_unlinks_their_account(signed_in, provider, acco
     signed_in.opens(HOME)
     assert "Your Microsoft 365 account is now linked." in signed_in.response.text
     assert "Linked jo@oakhill.example , since 2 March 2026" in signed_in.page_text
-    assert accounts(work) == [(account.id, "microsoft", "sub-of-jo", TENANT)]
+    assert accounts(transaction) == [(account.id, "microsoft", "sub-of-jo", TENANT)]
     letter = outbox.last("account_linked")
     assert letter.to == account.email
     assert "Microsoft 365 account (jo@oakhill.example)" in letter.text
@@ -78,10 +78,10 @@ def test_a_person_links_sees_and_unlinks_their_account(signed_in, provider, acco
     signed_in.opens(UNLINK)
     assert "jo@oakhill.example" in signed_in.page_text
     assert signed_in.sends_again(UNLINK).location == HOME
-    assert accounts(work) == []
+    assert accounts(transaction) == []
     assert outbox.last("account_unlinked").to == account.email
     assert signed_in.opens(UNLINK).location == HOME
-    with work() as session:
+    with transaction() as session:
         estab_id = session.get_one(Administrator, account.id).memberships[0].estab_id
         shown = {"shown_as": "jo@oakhill.example"}
         facts = {"provider": "microsoft"}
@@ -89,32 +89,32 @@ def test_a_person_links_sees_and_unlinks_their_account(signed_in, provider, acco
         assert recorded(events.ACCOUNT_UNLINKED) == [(account.id, estab_id, None, account.id, facts, None)]
 
 
-def test_an_account_is_shown_by_its_first_printable_name(signed_in, provider, account, work):
+def test_an_account_is_shown_by_its_first_printable_name(signed_in, provider, account, transaction):
     provider.overrides["preferred_username"] = "jo.bell"
     for email in ("", 7, "jo\n@oakhill.example"):
         provider.overrides["email"] = email
         assert complete_linking(signed_in, provider).location == HOME
-        with work() as session:
+        with transaction() as session:
             assert session.query(LinkedAccount).one().shown_as == "jo.bell"
             assert linking.unlink(session.get_one(Administrator, account.id), "microsoft")
 
 
-def test_each_person_has_an_account_of_each_provider(enabled_providers, account, link, work, outbox):
-    with work():
+def test_each_person_has_an_account_of_each_provider(enabled_providers, account, link, transaction, outbox):
+    with transaction():
         other = an_administrator().id
     for person_id, name, subject in (
         (account.id, "microsoft", "a"), (account.id, "google", "b"), (other, "microsoft", "c"),
     ):  # fmt: skip
         link(person_id, name, subject=subject)
-    with work() as session:
+    with transaction() as session:
         assert [linking.account_of(account.id, name).subject for name in ("microsoft", "google")] == ["a", "b"]
         assert linking.account_of(other, "microsoft").subject == "c"
         assert [line.account and line.account.subject for line in linking.provider_accounts(other)] == ["c", None]
         person = session.get_one(Administrator, account.id)
         assert linking.unlink(person, "microsoft")
         assert not linking.unlink(person, "microsoft")
-    assert sorted(row[2] for row in accounts(work)) == ["b", "c"]
-    with work() as session:
+    assert sorted(row[2] for row in accounts(transaction)) == ["b", "c"]
+    with transaction() as session:
         assert linking.unlink(session.get_one(Administrator, account.id), "google")
     assert sorted("Google Workspace" in letter.text for letter in outbox.all("account_unlinked")) == [False, True]
 
@@ -126,37 +126,37 @@ def test_after_unlinking_it_signs_no_one_in(signed_in, stranger, provider, accou
     assert stranger.signs_in_with("microsoft", provider).status_code == 403
 
 
-def test_linking_the_same_account_twice_succeeds(signed_in, provider, account, work):
+def test_linking_the_same_account_twice_succeeds(signed_in, provider, account, transaction):
     first = provider.authorizes(start_linking(signed_in).location)
     second = provider.authorizes(start_linking(signed_in).location)
     assert signed_in.returns_with("microsoft", first).location == HOME
     assert signed_in.returns_with("microsoft", second).location == HOME
-    assert len(accounts(work)) == 1
+    assert len(accounts(transaction)) == 1
 
 
-def test_a_second_account_of_one_provider_is_refused(signed_in, provider, account, work):
+def test_a_second_account_of_one_provider_is_refused(signed_in, provider, account, transaction):
     first = provider.authorizes(start_linking(signed_in).location)
     second = provider.authorizes(start_linking(signed_in).location)
     signed_in.returns_with("microsoft", first)
     provider.overrides["sub"] = "another"
     assert signed_in.returns_with("microsoft", second).status_code == 409
     assert "Unlink the account" in signed_in.page_text
-    assert accounts(work) == [(account.id, "microsoft", "sub-of-jo", TENANT)]
+    assert accounts(transaction) == [(account.id, "microsoft", "sub-of-jo", TENANT)]
 
 
-def test_an_account_is_linked_to_one_person(signed_in, provider, account, link, work):
-    with work():
+def test_an_account_is_linked_to_one_person(signed_in, provider, account, link, transaction):
+    with transaction():
         other = an_administrator().id
     link(other)
     response = complete_linking(signed_in, provider)
 
     assert response.status_code == 409
     assert "linked to someone else" in signed_in.page.find("h1").text
-    assert [row[0] for row in accounts(work)] == [other]
+    assert [row[0] for row in accounts(transaction)] == [other]
 
 
-def test_of_two_people_at_once_one_gets_the_account(enabled_providers, work, run_concurrently):
-    with work():
+def test_of_two_people_at_once_one_gets_the_account(enabled_providers, transaction, run_concurrently):
+    with transaction():
         ids = [an_administrator().id for _ in range(4)]
     waiting = iter(ids)
 
@@ -167,31 +167,31 @@ def test_of_two_people_at_once_one_gets_the_account(enabled_providers, work, run
     outcomes = run_concurrently(4, job)
 
     assert sorted(map(str, map(type, outcomes))) == sorted([str(bool), *[str(AccountTaken)] * 3])
-    assert len(accounts(work)) == 1
+    assert len(accounts(transaction)) == 1
 
 
-def test_the_account_of_a_removed_person_is_free_again(signed_in, provider, account, link, work, clock):
-    with work():
+def test_the_account_of_a_removed_person_is_free_again(signed_in, provider, account, link, transaction, clock):
+    with transaction():
         other = an_administrator().id
     link(other)
-    with work() as session:
+    with transaction() as session:
         session.get_one(Administrator, other).removed_at = clocks.now()
     assert complete_linking(signed_in, provider).location == HOME
-    assert [row[0] for row in accounts(work)] == [account.id]
+    assert [row[0] for row in accounts(transaction)] == [account.id]
 
-    with work() as session:
+    with transaction() as session:
         session.get_one(Administrator, account.id).removed_at = clocks.now()
     clock.move(timedelta(days=2))
-    cleaning.clean(work, retention.RETENTION)
-    assert accounts(work) == []
+    cleaning.clean(transaction, retention.RETENTION)
+    assert accounts(transaction) == []
 
 
-def test_linking_and_unlinking_need_a_recent_sign_in(signed_in, provider, account, link, clock, work):
+def test_linking_and_unlinking_need_a_recent_sign_in(signed_in, provider, account, link, clock, transaction):
     link(account.id)
     clock.move(timedelta(minutes=6))
     assert start_linking(signed_in).location.startswith("/sign-in?next=/manage/security")
     assert signed_in.opens(UNLINK).location.startswith("/sign-in?next=")
-    assert len(accounts(work)) == 1
+    assert len(accounts(transaction)) == 1
 
 
 def test_the_account_itself_is_not_enough_to_change_what_protects_one(stranger, provider, account, link):
@@ -204,37 +204,37 @@ def test_the_account_itself_is_not_enough_to_change_what_protects_one(stranger, 
     assert "please sign in with your password before you change this" in stranger.opens(response.location).text
 
 
-def test_a_person_with_a_second_factor_still_uses_it(stranger, provider, account, link, work, clock):
+def test_a_person_with_a_second_factor_still_uses_it(stranger, provider, account, link, transaction, clock):
     link(account.id)
-    with work():
+    with transaction():
         app = an_app(account.id)
     clock.move(timedelta(seconds=30))
     response = stranger.signs_in_with("microsoft", provider, back="/mobile/confirm")
     assert response.location == "/sign-in/second-step?next=/mobile/confirm"
-    with work() as session:
+    with transaction() as session:
         assert session.query(BrowserSession).count() == 0
 
     stranger.opens(response.location)
     assert stranger.sends_again(response.location, code=app.code()).location == "/mobile/confirm"
-    with work() as session:
+    with transaction() as session:
         [row] = session.query(BrowserSession).all()
         assert (row.amr, row.acr) == (frozenset({"otp", "mfa"}), "urn:idaas:acr:multi")
 
 
-def test_a_link_that_was_begun_ends_with_its_session(signed_in, provider, account, work):
+def test_a_link_that_was_begun_ends_with_its_session(signed_in, provider, account, transaction):
     response = provider.authorizes(start_linking(signed_in).location)
     signed_in.signs_in(account.username, back="/x")
     assert signed_in.returns_with("microsoft", response).status_code == 410
-    assert accounts(work) == []
+    assert accounts(transaction) == []
 
 
-def test_a_link_that_one_person_began_is_not_given_to_the_next_at_the_browser(signed_in, provider, work):
+def test_a_link_that_one_person_began_is_not_given_to_the_next_at_the_browser(signed_in, provider, transaction):
     response = provider.authorizes(start_linking(signed_in).location)
-    with work():
+    with transaction():
         other = an_administrator().username
     signed_in.signs_in(other, back="/x")
     assert signed_in.returns_with("microsoft", response).status_code == 410
-    assert accounts(work) == []
+    assert accounts(transaction) == []
 
 
 def test_a_person_who_cancels_is_back_on_the_page(signed_in, provider):
@@ -243,10 +243,10 @@ def test_a_person_who_cancels_is_back_on_the_page(signed_in, provider):
     assert "Nothing was changed." in signed_in.opens(HOME).text
 
 
-def test_other_sites_cannot_link_or_unlink(signed_in, stranger, provider, account, link, work):
+def test_other_sites_cannot_link_or_unlink(signed_in, stranger, provider, account, link, transaction):
     link(account.id)
     stranger.opens("/sign-in")
     for token in ("", "rubbish", stranger.token):
         for path in (LINK, UNLINK):
             assert signed_in.web.post(path, data={"csrf_token": token}).status_code == 400
-    assert len(accounts(work)) == 1
+    assert len(accounts(transaction)) == 1

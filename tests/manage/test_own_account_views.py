@@ -73,15 +73,15 @@ class TestChangingThePassword:
         assert browser().signs_in(account.username).status_code == 303
 
     def test_the_current_password_is_compared_exactly_but_a_generated_one_by_its_words(
-        self, signed_in, account, work, app
+        self, signed_in, account, transaction, app
     ):
         assert change_password(signed_in, current=f" {PASSWORD}").status_code == 422
         passphrase = passphrases.generate()
-        with work() as session:
+        with transaction() as session:
             person = session.get_one(Administrator, account.id)
             person.password_hash, person.password_is_ours = runtime.for_app(app).passwords.hash(passphrase), True
         assert change_password(signed_in, current=passphrase.replace("-", " ").title()).status_code == 303
-        with work() as session:
+        with transaction() as session:
             assert not session.get_one(Administrator, account.id).password_is_ours
 
     @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ class TestChangingThePassword:
         assert "no one can sign in to it for" in signed_in.page_text
         assert browser().signs_in(account.username).status_code == 303
 
-    def test_guesses_at_once_all_count(self, signed_in, account, run_concurrently, work):
+    def test_guesses_at_once_all_count(self, signed_in, account, run_concurrently, transaction):
         from idp.signin import own_password
 
         outcomes = run_concurrently(
@@ -124,8 +124,8 @@ class TestChangingThePassword:
         assert sorted(outcomes) == ["None", "WrongCurrentPassword"]
         assert len(outbox.all("password_changed")) == 1
 
-    def test_with_a_second_factor_one_signs_in_with_it_first(self, signed_in, account, work):
-        with work():
+    def test_with_a_second_factor_one_signs_in_with_it_first(self, signed_in, account, transaction):
+        with transaction():
             an_app(account.id)
         assert signed_in.opens(CHANGE).location.startswith(f"/sign-in?next={CHANGE}")
         assert signed_in.web.post(CHANGE, data={"csrf_token": signed_in.token}).status_code in {303, 400}
@@ -169,9 +169,9 @@ class TestSessions:
         assert any("Same network as now." in other for other in others)
 
     def test_the_list_is_the_persons_own_and_of_sessions_that_still_work(
-        self, signed_in, browser, account, work, clock, settings
+        self, signed_in, browser, account, transaction, clock, settings
     ):
-        with work():
+        with transaction():
             other = an_administrator().username
         browser().signs_in(other)
         for _ in range(3):
@@ -182,7 +182,7 @@ class TestSessions:
             {"last_used_at": clock.now() - timedelta(seconds=settings.session.idle)},
         ]
         is_current = BrowserSession.digest == crypto.digest(signed_in.cookie("session"))
-        with work() as session:
+        with transaction() as session:
             rows = session.scalars(
                 select(BrowserSession).where(BrowserSession.person_id == account.id, ~is_current)
             ).all()
@@ -228,14 +228,14 @@ class TestSessions:
         signed_in,
         browser,
         account,
-        work,
+        transaction,
         outbox,
         clock,
     ):
         elsewhere = browser()
         elsewhere.signs_in(account.username)
         now, before = clock.now(), clock.now() - timedelta(minutes=1)
-        with work() as session:
+        with transaction() as session:
             client = a_client(backchannel_logout_uri="https://assembly.example/logout")
             for row in session.scalars(select(BrowserSession).where(BrowserSession.person_id == account.id)):
                 session_clients.add(row.sid, client.id)
@@ -250,7 +250,7 @@ class TestSessions:
         assert signed_in.response.location == "/signed-out"
         for person in (signed_in, elsewhere):
             assert person.opens("/manage").location.startswith("/sign-in")
-        with work() as session:
+        with transaction() as session:
             assert session.scalars(select(KnownDevice).where(KnownDevice.person_id == account.id)).all() == []
             used = {row.digest: row.used_at for row in session.scalars(select(HalfSignIn))}
             assert used == {b"waits": now, b"used": before, b"another": None}
@@ -267,14 +267,14 @@ class TestSessions:
             assert response.location.startswith(f"/sign-in?next={SESSIONS}")
         assert elsewhere.opens("/manage").status_code == 200
 
-    def test_another_persons_session_is_not_found(self, signed_in, browser, work):
+    def test_another_persons_session_is_not_found(self, signed_in, browser, transaction):
         """security.md S37."""
-        with work():
+        with transaction():
             other = an_administrator()
             name, person_id = other.username, other.id
         elsewhere = browser()
         elsewhere.signs_in(name)
-        with work() as session:
+        with transaction() as session:
             sid = session.scalars(select(BrowserSession.sid).where(BrowserSession.person_id == person_id)).one()
         signed_in.opens(SESSIONS)
         for target in (sid, "ses_unknown"):
@@ -282,8 +282,8 @@ class TestSessions:
             signed_in.opens(SESSIONS)
         assert elsewhere.opens("/manage").status_code == 200
 
-    def test_ones_own_session_is_ended_by_signing_out(self, signed_in, account, work):
-        with work() as session:
+    def test_ones_own_session_is_ended_by_signing_out(self, signed_in, account, transaction):
+        with transaction() as session:
             sid = session.scalars(select(BrowserSession.sid).where(BrowserSession.person_id == account.id)).one()
         signed_in.opens(SESSIONS)
         assert signed_in.sends_again(f"{SESSIONS}/{sid}/end").status_code == 404
@@ -358,13 +358,15 @@ class TestSignIns:
         person.opens(f"{self.LIST}?page={page}")
         return [" ".join(item.get_text(" ").split()) for item in person.page.select("#list li")]
 
-    def test_each_says_when_where_how_and_for_which_school(self, signed_in, account, browser, clock, work, settings):
+    def test_each_says_when_where_how_and_for_which_school(
+        self, signed_in, account, browser, clock, transaction, settings
+    ):
         clock.move(timedelta(minutes=1))
         elsewhere = browser()
         elsewhere.web.environ_base["REMOTE_ADDR"] = "203.0.113.9"
         elsewhere.web.environ_base["HTTP_USER_AGENT"] = "Mozilla/5.0 (X11; Linux x86_64; rv:130.0) Firefox/130.0"
         elsewhere.signs_in(account.username)
-        with work():
+        with transaction():
             app, device = an_app(account.id), a_passkey(account.id, settings.server.issuer)
         clock.move(timedelta(minutes=1))
         with_a_code = browser()
@@ -390,8 +392,8 @@ class TestSignIns:
         [line] = self.lines(signed_in)
         assert "This browser." in line
 
-    def test_of_several_schools_the_one_that_was_chosen(self, jo, account, work):
-        with work() as session:
+    def test_of_several_schools_the_one_that_was_chosen(self, jo, account, transaction):
+        with transaction() as session:
             other = an_estab()
             a_membership(session.get_one(Administrator, account.id), other)
             chosen, name = other.estab_id, other.name
@@ -411,13 +413,13 @@ class TestSignIns:
         signed_in.opens(self.LIST)
         assert [item.text for item in signed_in.page.select("#wrong li")] == ["3 March 2026: 1", "2 March 2026: 2"]
 
-    def test_wrong_passwords_at_once_all_count(self, account, run_concurrently, work):
+    def test_wrong_passwords_at_once_all_count(self, account, run_concurrently, transaction):
         run_concurrently(8, lambda: sign_ins.note_wrong_password(account.id))
-        with work():
+        with transaction():
             assert [count for _, count in sign_ins.wrong_passwords(account.id)] == [8]
 
-    def test_long_lists_have_pages(self, signed_in, account, work, clock):
-        with work() as session:
+    def test_long_lists_have_pages(self, signed_in, account, transaction, clock):
+        with transaction() as session:
             for number in range(60):
                 session.add(
                     SignInRecord(
@@ -435,19 +437,19 @@ class TestSignIns:
         for page in ("0", "-1", "x", "99999999999999999999"):
             assert signed_in.opens(f"{self.LIST}?page={page}").status_code == 200
 
-    def test_they_are_kept_for_twelve_months_and_hold_no_address(self, signed_in, account, work, clock):
-        with work() as session:
+    def test_they_are_kept_for_twelve_months_and_hold_no_address(self, signed_in, account, transaction, clock):
+        with transaction() as session:
             [row] = session.scalars(select(SignInRecord).where(SignInRecord.person_id == account.id))
             assert b"127.0.0.1" not in row.network
             sign_ins.note_wrong_password(account.id)
         for days, left in ((360, 1), (10, 0)):
             clock.move(timedelta(days=days))
-            cleaning.clean(work, [rule for rule in RETENTION if rule.model in {SignInRecord, WrongPasswords}])
-            with work() as session:
+            cleaning.clean(transaction, [rule for rule in RETENTION if rule.model in {SignInRecord, WrongPasswords}])
+            with transaction() as session:
                 assert session.query(SignInRecord).count() == session.query(WrongPasswords).count() == left
 
-    def test_another_persons_are_not_shown(self, signed_in, browser, work):
-        with work():
+    def test_another_persons_are_not_shown(self, signed_in, browser, transaction):
+        with transaction():
             other = an_administrator().username
         browser().signs_in(other)
         assert len(self.lines(signed_in)) == 1

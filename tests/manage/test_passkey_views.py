@@ -33,13 +33,13 @@ def add_passkey(person, device, **fields):
     return person.sends_again(ADD, passkey=device.create(options_for(person, OPTIONS)), **fields)
 
 
-def the_passkey(work, person_id):
-    with work():
+def the_passkey(transaction, person_id):
+    with transaction():
         [passkey] = passkeys.list_for_person(person_id)
         return passkey.id
 
 
-def test_a_passkey_is_added_and_signs_in(signed_in, account, origin, outbox, work):  # noqa: F811
+def test_a_passkey_is_added_and_signs_in(signed_in, account, origin, outbox, transaction):  # noqa: F811
     device, before = Authenticator(origin), signed_in.cookie("session")
     response = add_passkey(signed_in, device, name="Office computer")
 
@@ -51,7 +51,7 @@ def test_a_passkey_is_added_and_signs_in(signed_in, account, origin, outbox, wor
     letter = outbox.last("factor_added")
     assert letter.to == account.email
     assert "passkey" in letter.text
-    with work() as session:
+    with transaction() as session:
         rows = session.query(BrowserSession).filter_by(person_id=account.id, ended_at=None).all()
         assert [(row.acr, row.amr) for row in rows] == [(sessions.MULTI, frozenset({"pwd", "user", "mfa"}))]
         [entry] = session.scalars(select(Entry).where(Entry.event == events.FACTOR_ADDED))
@@ -92,8 +92,8 @@ def test_a_name_is_limited_in_length_and_escaped(signed_in, origin):
     assert "<script>alert" not in signed_in.opens("/manage/security").text
 
 
-def test_what_another_person_began_is_not_added(signed_in, stranger, origin, work):  # noqa: F811
-    with work():
+def test_what_another_person_began_is_not_added(signed_in, stranger, origin, transaction):  # noqa: F811
+    with transaction():
         other = an_administrator().username
     signed_in.opens(ADD)
     response = Authenticator(origin).create(options_for(signed_in, OPTIONS))
@@ -103,9 +103,9 @@ def test_what_another_person_began_is_not_added(signed_in, stranger, origin, wor
     assert stranger.sends_again(ADD, passkey=response).status_code == 422
 
 
-def test_a_passkey_is_renamed(signed_in, account, origin, work):  # noqa: F811
+def test_a_passkey_is_renamed(signed_in, account, origin, transaction):  # noqa: F811
     add_passkey(signed_in, Authenticator(origin))
-    path = f"/manage/security/passkeys/{the_passkey(work, account.id)}/rename"
+    path = f"/manage/security/passkeys/{the_passkey(transaction, account.id)}/rename"
     assert signed_in.sends(path, name="  The head's laptop ").location == "/manage/security"
     assert "The head&#39;s laptop" in signed_in.opens("/manage/security").text
     signed_in.sends(path, name="")
@@ -113,10 +113,10 @@ def test_a_passkey_is_renamed(signed_in, account, origin, work):  # noqa: F811
 
 
 @pytest.mark.parametrize("what", ["rename", "remove"])
-def test_a_form_sent_after_the_session_ended_is_come_back_to(signed_in, account, origin, clock, work, what):  # noqa: F811
+def test_a_form_sent_after_the_session_ended_is_come_back_to(signed_in, account, origin, clock, transaction, what):  # noqa: F811
     device = Authenticator(origin)
     add_passkey(signed_in, device)
-    path = f"/manage/security/passkeys/{the_passkey(work, account.id)}/{what}"
+    path = f"/manage/security/passkeys/{the_passkey(transaction, account.id)}/{what}"
     signed_in.opens(path)
     clock.move(timedelta(hours=13))
     signed_in.sends_again(path, name="The head's laptop")
@@ -128,13 +128,13 @@ def test_a_form_sent_after_the_session_ended_is_come_back_to(signed_in, account,
 
     if what == "rename":
         assert signed_in.page.find(id="name")["value"] == "The head's laptop"
-    assert the_passkey(work, account.id)
+    assert the_passkey(transaction, account.id)
 
 
-def test_a_removed_passkey_no_longer_signs_in(signed_in, stranger, account, origin, outbox, work):  # noqa: F811
+def test_a_removed_passkey_no_longer_signs_in(signed_in, stranger, account, origin, outbox, transaction):  # noqa: F811
     device = Authenticator(origin)
     add_passkey(signed_in, device)
-    path = f"/manage/security/passkeys/{the_passkey(work, account.id)}/remove"
+    path = f"/manage/security/passkeys/{the_passkey(transaction, account.id)}/remove"
     signed_in.opens(path)
     assert "It is your only second step" in signed_in.page_text
     assert signed_in.sends_again(path).location == "/manage/security"
@@ -147,10 +147,10 @@ def test_a_removed_passkey_no_longer_signs_in(signed_in, stranger, account, orig
     assert stranger.signs_in(account.username).location == "/"
 
 
-def test_removing_one_of_two_passkeys_keeps_the_other(signed_in, account, origin, outbox, work):  # noqa: F811
+def test_removing_one_of_two_passkeys_keeps_the_other(signed_in, account, origin, outbox, transaction):  # noqa: F811
     add_passkey(signed_in, Authenticator(origin), name="One")
     add_passkey(signed_in, Authenticator(origin), name="Two")
-    with work():
+    with transaction():
         first = passkeys.list_for_person(account.id)[0].id
     signed_in.opens(f"/manage/security/passkeys/{first}/remove")
     assert "only second step" not in signed_in.page_text
@@ -163,16 +163,16 @@ def test_removing_one_of_two_passkeys_keeps_the_other(signed_in, account, origin
 
 
 @pytest.mark.parametrize("what", ["rename", "remove"])
-def test_another_persons_passkey_is_not_there(signed_in, origin, work, what):
-    with work():
+def test_another_persons_passkey_is_not_there(signed_in, origin, transaction, what):
+    with transaction():
         other = an_administrator().id
         a_passkey(other, origin)
-    path = f"/manage/security/passkeys/{the_passkey(work, other)}/{what}"
+    path = f"/manage/security/passkeys/{the_passkey(transaction, other)}/{what}"
 
     assert signed_in.opens(path).status_code == 404
     signed_in.opens(ADD)
     assert signed_in.sends_again(path, name="Mine").status_code == 404
-    with work():
+    with transaction():
         assert passkeys.list_for_person(other)[0].name == "Firefox on Windows"
 
 
@@ -182,9 +182,9 @@ def test_signing_in_is_required(jo):  # noqa: F811
     assert jo.web.post(OPTIONS, headers={"X-CSRFToken": jo.token}).status_code == 303
 
 
-def test_a_sign_in_of_five_minutes_ago_is_not_enough(signed_in, account, origin, clock, work):  # noqa: F811
+def test_a_sign_in_of_five_minutes_ago_is_not_enough(signed_in, account, origin, clock, transaction):  # noqa: F811
     add_passkey(signed_in, Authenticator(origin))
-    passkey = the_passkey(work, account.id)
+    passkey = the_passkey(transaction, account.id)
     signed_in.opens(ADD)
     token = signed_in.token
     clock.move(timedelta(minutes=5, seconds=1))
@@ -192,7 +192,7 @@ def test_a_sign_in_of_five_minutes_ago_is_not_enough(signed_in, account, origin,
     for path in (ADD, OPTIONS, f"/manage/security/passkeys/{passkey}/remove"):
         response = signed_in.web.post(path, data={"csrf_token": token})
         assert response.location.startswith("/sign-in?next=/manage/security/passkeys/")
-    assert the_passkey(work, account.id) == passkey
+    assert the_passkey(transaction, account.id) == passkey
 
 
 def test_the_password_then_asks_for_the_passkey(signed_in, stranger, account, origin):  # noqa: F811

@@ -17,17 +17,17 @@ PEOPLE = "/manage/people"
 
 
 @pytest.fixture
-def estab_id(work, clock):
-    with work():
+def estab_id(transaction, clock):
+    with transaction():
         return an_estab().id
 
 
 @pytest.fixture
-def member(work, new_browser, estab_id):
+def member(transaction, new_browser, estab_id):
     """`member("sam", "owner")` is a person of the school at a browser of their own, signed in."""
 
     def sign_in(name, role):
-        with work() as session:
+        with transaction() as session:
             facts = {"name": name.title(), "username": name, "email": f"{name}@oakhill.example", "role": role}
             person_id = an_administrator(session.get_one(Estab, estab_id), **facts).id
         person = Person(new_browser(), id=person_id)
@@ -43,9 +43,11 @@ def card_texts(person, part="people"):
     return [" ".join(card.get_text(" ").split()) for card in person.page.select(f"#{part} > li")]
 
 
-def test_everyone_sees_who_acts_for_the_school_and_owners_see_what_protects_their_accounts(member, work, estab_id):
+def test_everyone_sees_who_acts_for_the_school_and_owners_see_what_protects_their_accounts(
+    member, transaction, estab_id
+):
     jo, vi = member("jo", "owner"), member("vi", "viewer")
-    with work() as session:
+    with transaction() as session:
         al = {"name": "Al", "username": "al", "role": "admin", "email": "al@oakhill.example"}
         estab = session.get_one(Estab, estab_id)
         an_administrator(estab, **al)
@@ -114,9 +116,9 @@ def test_what_is_wrong_is_said_and_nothing_that_was_typed_is_lost(member):
     assert "already acts for the school" in jo.page_text
 
 
-def test_a_request_to_join_is_linked(member, work, estab_id):
+def test_a_request_to_join_is_linked(member, transaction, estab_id):
     jo = member("jo", "owner")
-    with work() as session:
+    with transaction() as session:
         complete(a_registration(session.get_one(Estab, estab_id).school, email=AL["email"]))
         person_id = session.query(JoinRequest).one().id
     assert "Jo Bloggs a…@oakhill.example" in card_texts(jo, "asking")[0]
@@ -132,7 +134,7 @@ def test_another_role_takes_effect_at_the_persons_next_click(member):
     assert "Change role" not in jo.opens(PEOPLE).text
 
 
-def test_a_removed_person_is_signed_out_at_the_next_click_and_no_one_else_is(member, work, estab_id):
+def test_a_removed_person_is_signed_out_at_the_next_click_and_no_one_else_is(member, transaction, estab_id):
     jo, vi, al = member("jo", "owner"), member("vi", "viewer"), member("al", "viewer")
     remove = f"{PEOPLE}/{vi.facts['id']}/remove"
     jo.opens(remove)
@@ -146,15 +148,17 @@ def test_a_removed_person_is_signed_out_at_the_next_click_and_no_one_else_is(mem
     for page in ("role", "remove", "reset", "lost-factor"):  # opened in another tab before
         assert jo.opens(f"{PEOPLE}/{vi.facts['id']}/{page}").location == PEOPLE, page
         assert "This person no longer acts for your school." in jo.opens(PEOPLE).text
-    with work() as session:
+    with transaction() as session:
         [ended] = session.query(BrowserSession).filter_by(person_id=vi.facts["id"])
         assert ended.why_ended == "removed"
     assert vi.signs_in("vi").status_code == 422
 
 
-def test_a_person_of_two_schools_is_signed_out_of_the_one_and_stays_in_the_other(member, work, new_browser, estab_id):
+def test_a_person_of_two_schools_is_signed_out_of_the_one_and_stays_in_the_other(
+    member, transaction, new_browser, estab_id
+):
     jo, vi = member("jo", "owner"), member("vi", "viewer")
-    with work():
+    with transaction():
         other = a_membership(people.get(vi.facts["id"]), role="viewer").estab
         names = other.estab_id, other.name
     elsewhere = Person(new_browser())
@@ -189,11 +193,11 @@ def test_the_ownership_is_handed_over_in_one_step(member):
 
 
 def test_owners_sign_in_again_before_they_change_people_and_find_the_form_filled_in(
-    member, clock, outbox, work, estab_id
+    member, clock, outbox, transaction, estab_id
 ):
     jo, vi = member("jo", "owner"), member("vi", "viewer")
     jo.opens(f"{PEOPLE}/invite")
-    with work() as session:  # a person of several schools may have chosen another one in between
+    with transaction() as session:  # a person of several schools may have chosen another one in between
         assert f"They act for {session.get_one(Estab, estab_id).name} once" in jo.page_text
     clock.move(timedelta(minutes=6))
     for path in ("invite", f"{vi.facts['id']}/role", f"{vi.facts['id']}/remove", "hand-over", "leave"):

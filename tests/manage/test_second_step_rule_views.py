@@ -19,9 +19,9 @@ RULE_PATH = "/manage/security/everyone"
 
 
 @pytest.fixture
-def colleague(clock, work, account):  # noqa: F811
+def colleague(clock, transaction, account):  # noqa: F811
     """An administrator of the same school, without a second step."""
-    with work() as session:
+    with transaction() as session:
         person = an_administrator(
             session.get_one(Estab, account.estab_id), role="admin", username="sam", name="Sam Low"
         )
@@ -29,9 +29,9 @@ def colleague(clock, work, account):  # noqa: F811
 
 
 @pytest.fixture
-def owner(jo, colleague, account, work, clock):  # noqa: F811
+def owner(jo, colleague, account, transaction, clock):  # noqa: F811
     """Signed in with an authenticator app."""
-    with work():
+    with transaction():
         app = an_app(account.id)
     clock.move(timedelta(minutes=1))
     jo.signs_in(account.username)
@@ -39,19 +39,19 @@ def owner(jo, colleague, account, work, clock):  # noqa: F811
     return jo
 
 
-def required_since(work, account):  # noqa: F811
-    with work() as session:
+def required_since(transaction, account):  # noqa: F811
+    with transaction() as session:
         return session.get_one(Estab, account.estab_id).second_step_required_at
 
 
-def test_an_owner_requires_it_and_lifts_it_and_everyone_is_told(owner, account, colleague, outbox, work):  # noqa: F811
+def test_an_owner_requires_it_and_lifts_it_and_everyone_is_told(owner, account, colleague, outbox, transaction):  # noqa: F811
     owner.opens("/manage/security")
     owner.opens(owner.page.find(id="everyone")["href"])
     assert "Sam Low" in owner.page_text
     assert owner.sends_again(RULE_PATH, require="yes").location == "/manage/security"
-    assert required_since(work, account) is not None
+    assert required_since(transaction, account) is not None
     assert {letter.to for letter in outbox.all("second_step_required")} == {account.email, colleague[1]}
-    with work():
+    with transaction():
         name = people.get(account.id).name
     for letter in outbox.all("second_step_required"):
         assert f"{name} decided on" in letter.text
@@ -60,9 +60,9 @@ def test_an_owner_requires_it_and_lifts_it_and_everyone_is_told(owner, account, 
     assert "everyone who acts for your school signs in with a second step" in owner.page_text
 
     owner.sends(RULE_PATH, lift="yes")
-    assert required_since(work, account) is None
+    assert required_since(transaction, account) is None
     assert {letter.to for letter in outbox.all("second_step_optional")} == {account.email, colleague[1]}
-    with work() as session:
+    with transaction() as session:
         names = [events.SECOND_STEP_REQUIRED, events.SECOND_STEP_OPTIONAL]
         rows = session.scalars(select(Entry).where(Entry.event.in_(names)).order_by(Entry.id)).all()
         assert [(row.event, row.actor, row.estab) for row in rows] == [
@@ -70,33 +70,33 @@ def test_an_owner_requires_it_and_lifts_it_and_everyone_is_told(owner, account, 
         ]
 
 
-def test_the_letter_names_by_username_whom_no_one_has_verified(account, outbox, work):  # noqa: F811
-    with work() as session:
+def test_the_letter_names_by_username_whom_no_one_has_verified(account, outbox, transaction):  # noqa: F811
+    with transaction() as session:
         member = people.membership(account.id, account.estab_id)
         session.get_one(Estab, account.estab_id).state = "unverified"
         assert second_step_rule.require(member)
     assert f"the person with the username {account.username} decided on" in outbox.last("second_step_required").text
 
 
-def test_only_those_without_a_second_step_are_listed(owner, account, colleague, work):  # noqa: F811
-    with work():
+def test_only_those_without_a_second_step_are_listed(owner, account, colleague, transaction):  # noqa: F811
+    with transaction():
         assert [person.username for person in second_step_rule.people_without_factor(account.estab_id)] == [
             colleague[0]
         ]
 
 
-def test_an_owner_without_a_second_step_sets_up_their_own_first(jo, colleague, account, work):  # noqa: F811
+def test_an_owner_without_a_second_step_sets_up_their_own_first(jo, colleague, account, transaction):  # noqa: F811
     jo.signs_in(account.username)
     jo.opens(RULE_PATH)
     assert jo.response.location == f"/manage/security/second-step?next={RULE_PATH}&reason=everyone"
     jo.opens(jo.response.location)
     assert "Before you require a second step from everyone" in jo.page_text
     jo.sends_again(RULE_PATH, require="yes")
-    assert required_since(work, account) is None
+    assert required_since(transaction, account) is None
 
 
-def test_only_an_owner_decides_it(jo, colleague, account, work, clock):  # noqa: F811
-    with work():
+def test_only_an_owner_decides_it(jo, colleague, account, transaction, clock):  # noqa: F811
+    with transaction():
         app = an_app(people.by_name(colleague[0]).id)
     clock.move(timedelta(minutes=1))
     jo.signs_in(colleague[0])
@@ -106,17 +106,24 @@ def test_only_an_owner_decides_it(jo, colleague, account, work, clock):  # noqa:
     assert jo.opens(RULE_PATH).status_code == 403
     jo.opens("/manage/security/password")
     assert jo.sends_again(RULE_PATH, require="yes").status_code == 403
-    assert required_since(work, account) is None
+    assert required_since(transaction, account) is None
 
 
-def test_deciding_requires_a_recent_sign_in(owner, account, clock, work):  # noqa: F811
+def test_deciding_requires_a_recent_sign_in(owner, account, clock, transaction):  # noqa: F811
     owner.opens(RULE_PATH)
     clock.move(timedelta(minutes=6))
     assert owner.sends_again(RULE_PATH, require="yes").location.startswith("/sign-in?next=")
-    assert required_since(work, account) is None
+    assert required_since(transaction, account) is None
 
 
-def test_of_two_decisions_at_once_one_is_recorded_and_mailed(owner, account, colleague, outbox, run_concurrently, work):  # noqa: F811
+def test_of_two_decisions_at_once_one_is_recorded_and_mailed(
+    owner,
+    account,  # noqa: F811
+    colleague,
+    outbox,
+    run_concurrently,
+    transaction,
+):
     def decide():
         return second_step_rule.require(people.membership(account.id, account.estab_id))
 
@@ -124,15 +131,15 @@ def test_of_two_decisions_at_once_one_is_recorded_and_mailed(owner, account, col
     assert len(outbox.all("second_step_required")) == 2
 
 
-def test_a_person_who_was_removed_meanwhile_decides_nothing(owner, account, work, clock):  # noqa: F811
-    with work():
+def test_a_person_who_was_removed_meanwhile_decides_nothing(owner, account, transaction, clock):  # noqa: F811
+    with transaction():
         member = people.membership(account.id, account.estab_id)
         member.removed_at = clock.now()
         with pytest.raises(authority.NotPermitted):
             second_step_rule.require(member)
 
 
-def test_the_last_second_step_is_kept_while_it_is_required(owner, account, settings, work, outbox):  # noqa: F811
+def test_the_last_second_step_is_kept_while_it_is_required(owner, account, settings, transaction, outbox):  # noqa: F811
     owner.sends(RULE_PATH, require="yes")
     owner.opens("/manage/security/app/remove")
     assert "Set up another one first" in owner.page_text
@@ -141,7 +148,7 @@ def test_the_last_second_step_is_kept_while_it_is_required(owner, account, setti
     assert owner.sends_again("/manage/security/app/remove").status_code == 409
     assert outbox.all("factor_removed") == []
 
-    with work() as session:
+    with transaction() as session:
         a_passkey(account.id, settings.server.issuer)
         assert session.get_one(Administrator, account.id)
     assert owner.sends("/manage/security/app/remove").status_code == 303

@@ -38,7 +38,7 @@ def test_the_page_is_for_people_of_schools(web):
     assert web.get("/manage/security").location == "/sign-in?next=/manage/security"
 
 
-def test_an_app_is_set_up_by_its_first_code(signed_in, account, outbox, work):  # noqa: F811
+def test_an_app_is_set_up_by_its_first_code(signed_in, account, outbox, transaction):  # noqa: F811
     before = signed_in.cookie("session")
     signed_in.opens("/manage/security")
     assert "we ask for your password and then" not in signed_in.page_text
@@ -56,7 +56,7 @@ def test_an_app_is_set_up_by_its_first_code(signed_in, account, outbox, work):  
     letter = outbox.last("factor_added")
     assert letter.to == account.email
     assert "authenticator app" in letter.text
-    with work() as session:
+    with transaction() as session:
         rows = session.query(BrowserSession).filter_by(person_id=account.id, ended_at=None).all()
         assert [(row.acr, row.amr) for row in rows] == [(sessions.MULTI, frozenset({"pwd", "otp", "mfa"}))]
 
@@ -139,7 +139,7 @@ def test_removing_what_is_not_there_does_no_harm(signed_in, outbox):
 
 
 @pytest.mark.parametrize("path", [SET_UP, REMOVE])
-def test_a_sign_in_of_five_minutes_ago_is_not_enough_to_change_a_factor(signed_in, account, clock, path, work):  # noqa: F811
+def test_a_sign_in_of_five_minutes_ago_is_not_enough_to_change_a_factor(signed_in, account, clock, path, transaction):  # noqa: F811
     signed_in.opens("/mobile/confirm")
     token = signed_in.token
     clock.move(timedelta(minutes=5, seconds=1))
@@ -153,12 +153,12 @@ def test_a_sign_in_of_five_minutes_ago_is_not_enough_to_change_a_factor(signed_i
     assert signed_in.opens(path).status_code in {200, 303}
 
 
-def test_a_sign_in_without_the_factor_is_not_enough_to_remove_it(signed_in, account, work):  # noqa: F811
-    with work():
+def test_a_sign_in_without_the_factor_is_not_enough_to_remove_it(signed_in, account, transaction):  # noqa: F811
+    with transaction():
         an_app(account.id)
 
     assert signed_in.opens(REMOVE).location.startswith("/sign-in?next=")
-    with work():
+    with transaction():
         assert authenticator_app.is_set_up(account.id)
 
 
@@ -214,13 +214,13 @@ def test_a_code_signs_in_once_and_is_told_by_mail(jo_with_codes, stranger, accou
     assert "it has been used before" in stranger.page_text
 
 
-def test_the_mail_about_the_eighth_code_says_to_make_new_ones(jo_with_codes, account, work, outbox, clock):  # noqa: F811
+def test_the_mail_about_the_eighth_code_says_to_make_new_ones(jo_with_codes, account, transaction, outbox, clock):  # noqa: F811
     codes = shown_codes(jo_with_codes)
-    with work():
+    with transaction():
         assert all(recovery_codes.spend(account.id, code) for code in codes[:7])
     assert "get new ones" not in outbox.last("recovery_code_used").text
     clock.move(TIME_STEP)
-    with work():
+    with transaction():
         assert recovery_codes.spend(account.id, codes[7])
 
     assert "You have 2 codes left. Please get new ones" in outbox.last("recovery_code_used").text
@@ -233,16 +233,16 @@ def test_of_eight_requests_with_one_code_one_gets_in(jo_with_codes, account, run
     assert sorted(run_concurrently(8, lambda: recovery_codes.spend(account.id, code))) == [False] * 7 + [True]
 
 
-def test_two_sets_made_at_once_leave_ten_codes(jo_with_codes, account, run_concurrently, work):  # noqa: F811
+def test_two_sets_made_at_once_leave_ten_codes(jo_with_codes, account, run_concurrently, transaction):  # noqa: F811
     run_concurrently(4, lambda: recovery_codes.make(people.get(account.id)))
 
-    with work():
+    with transaction():
         assert recovery_codes.count_unused(account.id) == 10
 
 
-def test_a_code_of_another_person_is_refused(jo_with_codes, account, work):  # noqa: F811
+def test_a_code_of_another_person_is_refused(jo_with_codes, account, transaction):  # noqa: F811
     code = shown_codes(jo_with_codes)[0]
-    with work():
+    with transaction():
         assert not recovery_codes.spend(an_administrator().id, code)
         assert recovery_codes.spend(account.id, code)
 
@@ -255,9 +255,9 @@ def test_wrong_recovery_codes_count_as_wrong_passwords_do(jo_with_codes, strange
     assert stranger.sends_again("/sign-in/recovery-code", code=shown_codes(jo_with_codes)[0]).status_code == 429
 
 
-def test_no_codes_without_a_second_factor_and_they_go_with_the_last_one(jo_with_codes, account, work):  # noqa: F811
+def test_no_codes_without_a_second_factor_and_they_go_with_the_last_one(jo_with_codes, account, transaction):  # noqa: F811
     jo_with_codes.sends(REMOVE)
-    with work():
+    with transaction():
         assert recovery_codes.count_unused(account.id) == 0
     jo_with_codes.opens(CODES)
     assert "you have not set one up" in jo_with_codes.page_text
@@ -286,15 +286,15 @@ def test_an_owner_is_asked_until_they_say_not_now_and_again_after_30_days(signed
     assert not is_asked_for_second_step(signed_in)
 
 
-def test_an_owner_who_has_a_second_step_is_not_asked(signed_in, account, work):  # noqa: F811
-    with work():
+def test_an_owner_who_has_a_second_step_is_not_asked(signed_in, account, transaction):  # noqa: F811
+    with transaction():
         an_app(account.id)
 
     assert not is_asked_for_second_step(signed_in)
 
 
-def test_other_people_are_not_asked(jo, work):  # noqa: F811
-    with work():
+def test_other_people_are_not_asked(jo, transaction):  # noqa: F811
+    with transaction():
         username = an_administrator(role="admin").username
     jo.signs_in(username)
 

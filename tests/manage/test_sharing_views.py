@@ -12,9 +12,9 @@ from tests.signin.person import Person
 
 
 @pytest.fixture
-def jo(web, work, clock):
+def jo(web, transaction, clock):
     """The owner of a verified school, signed in, who authorised a service."""
-    with work():
+    with transaction():
         owner = an_administrator(name="Jo Bloggs")
         member, client = owner.memberships[0], a_client(client_name="Timetabler")
         authorise.give(
@@ -31,7 +31,7 @@ def renewal_page(jo):
     return f"/manage/sharing/{jo.facts['client']}/renew"
 
 
-def test_sharing_that_ends_soon_is_a_task_and_is_renewed_in_two_clicks(jo, work, clock):
+def test_sharing_that_ends_soon_is_a_task_and_is_renewed_in_two_clicks(jo, transaction, clock):
     jo.signs_in(jo.facts["username"])
     jo.opens("/manage")
     assert "Renew" not in jo.page_text
@@ -53,7 +53,7 @@ def test_sharing_that_ends_soon_is_a_task_and_is_renewed_in_two_clicks(jo, work,
     assert "Look at it and renew" not in jo.page_text
 
 
-def test_after_its_end_it_is_renewed_from_its_own_place(jo, work, clock):
+def test_after_its_end_it_is_renewed_from_its_own_place(jo, transaction, clock):
     clock.move(timedelta(days=400))
     jo.signs_in(jo.facts["username"])
     jo.opens("/manage")
@@ -68,8 +68,8 @@ def hidden_fields(jo):
     return {element["name"]: element["value"] for element in jo.page.find_all("input", {"type": "hidden"})}
 
 
-def test_the_link_in_the_mail_leads_through_sign_in_to_the_school_that_it_is_about(jo, work, clock):
-    with work() as database:
+def test_the_link_in_the_mail_leads_through_sign_in_to_the_school_that_it_is_about(jo, transaction, clock):
+    with transaction() as database:
         a_membership(database.get_one(Administrator, jo.facts["id"]))
     clock.move(timedelta(days=340))
     link = f"{renewal_page(jo)}?school={jo.facts['school']}"
@@ -83,8 +83,8 @@ def test_the_link_in_the_mail_leads_through_sign_in_to_the_school_that_it_is_abo
     assert jo.facts["name"] in jo.page_text
 
 
-def test_a_school_that_the_person_does_not_act_for_is_not_found(jo, work, clock):
-    with work():
+def test_a_school_that_the_person_does_not_act_for_is_not_found(jo, transaction, clock):
+    with transaction():
         other = an_administrator().memberships[0].estab.estab_id
     jo.signs_in(jo.facts["username"])
     assert jo.opens(f"{renewal_page(jo)}?school={other}").status_code == 404
@@ -98,25 +98,25 @@ def test_long_before_its_end_there_is_nothing_to_renew(jo):
     assert "There is nothing to renew: your school shares with Timetabler until 2 March 2027." in jo.page_text
 
 
-def test_a_new_version_of_the_agreement_is_said(jo, work, clock):
+def test_a_new_version_of_the_agreement_is_said(jo, transaction, clock):
     clock.move(timedelta(days=340))
-    with work():
+    with transaction():
         client = registry.find(jo.facts["client"])
         client.agreement_version = "2027"
         registry.bump_version(client)
     jo.signs_in(jo.facts["username"])
     jo.sends(renewal_page(jo), **hidden_fields(jo))
-    with work():
+    with transaction():
         assert authorise.current(jo.facts["estab"])[0].agreement == "2027"
 
 
 class TestReview:
     @pytest.fixture
-    def review_path(self, jo, work):
+    def review_path(self, jo, transaction):
         """The path of the review: Timetabler now requires staff, and asks for the timetable and specially protected
         data as options.
         """
-        with work():
+        with transaction():
             client = registry.find(jo.facts["client"])
             client.required_scopes |= {"staff"}
             client.optional_scopes |= {"timetable", "students.medical"}
@@ -125,14 +125,14 @@ class TestReview:
         jo.signs_in(jo.facts["username"])
         return f"/manage/sharing/{jo.facts['client']}/review"
 
-    def scopes(self, jo, work):
-        with work():
+    def scopes(self, jo, transaction):
+        with transaction():
             return authorise.current(jo.facts["estab"])[0].scopes
 
     def fields(self, jo):
         return {element["name"]: element["value"] for element in jo.page.find_all("input", {"type": "hidden"})}
 
-    def test_the_difference_is_shown_plainly_and_agreed_to(self, jo, review_path, work):
+    def test_the_difference_is_shown_plainly_and_agreed_to(self, jo, review_path, transaction):
         jo.opens("/manage")
         assert "Timetabler asks for more" in jo.page_text
         assert jo.page.find("a", string="Look at it and decide")["href"] == review_path
@@ -146,24 +146,24 @@ class TestReview:
         assert jo.page.find("input", id="area-timetable").has_attr("checked")
         jo.sends_again(review_path, **self.fields(jo), area="timetable", agree="yes", authority="y")
         assert jo.response.location == "/manage"
-        assert {"staff", "timetable"} <= self.scopes(jo, work)
+        assert {"staff", "timetable"} <= self.scopes(jo, transaction)
         jo.opens("/manage")
         assert "Your school has agreed to it: Timetabler." in jo.page_text
         assert "asks for more" not in jo.page_text
 
-    def test_it_is_declined_without_the_declaration_and_not_asked_again(self, jo, review_path, work):
-        before = self.scopes(jo, work)
+    def test_it_is_declined_without_the_declaration_and_not_asked_again(self, jo, review_path, transaction):
+        before = self.scopes(jo, transaction)
         jo.opens(review_path)
         jo.sends_again(review_path, **self.fields(jo), decline="yes")
         assert jo.response.location == "/manage"
-        assert self.scopes(jo, work) == before
+        assert self.scopes(jo, transaction) == before
         jo.opens("/manage")
         assert "Your school does not agree to more than before: Timetabler." in jo.page_text
         assert "Declined more Timetabler Jo Bloggs" in jo.page_text
         assert "asks for more" not in jo.page_text
         assert jo.opens(review_path).location == "/manage"
 
-    def test_specially_protected_data_leads_to_a_second_step(self, jo, review_path, work):
+    def test_specially_protected_data_leads_to_a_second_step(self, jo, review_path, transaction):
         jo.opens(review_path)
         assert jo.page.find("input", id="area-students.medical").has_attr("disabled")
         jo.sends_again(review_path, **self.fields(jo), area="students.medical", agree="yes", authority="y")
@@ -172,24 +172,24 @@ class TestReview:
         jo.sends_again(review_path, **self.fields(jo), second_step="yes")
         assert jo.response.location.startswith("/manage/security/second-step")
 
-    def test_an_outdated_page_decides_nothing(self, jo, review_path, work):
+    def test_an_outdated_page_decides_nothing(self, jo, review_path, transaction):
         jo.opens(review_path)
-        fields, before = self.fields(jo), self.scopes(jo, work)
-        with work():
+        fields, before = self.fields(jo), self.scopes(jo, transaction)
+        with transaction():
             client = registry.find(jo.facts["client"])
             client.required_scopes |= {"classes"}
             registry.bump_version(client)
         jo.sends_again(review_path, **fields, agree="yes", authority="y")
         assert jo.response.location == "/manage"
-        assert self.scopes(jo, work) == before
+        assert self.scopes(jo, transaction) == before
         jo.opens("/manage")
         assert "Someone at your school has just changed this" not in jo.page_text
         assert "This has changed since you opened the page" in jo.page_text
 
 
 class TestSystem:
-    def test_changing_the_system_names_the_affected_services_first(self, jo, work):
-        with work():
+    def test_changing_the_system_names_the_affected_services_first(self, jo, transaction):
+        with transaction():
             client = registry.find(jo.facts["client"])
             client.accepted_mis = frozenset({"sims"})
             registry.bump_version(client)

@@ -26,9 +26,9 @@ def member_of(session, jo):
 
 
 @pytest.fixture
-def jo(web, work, clock):
+def jo(web, transaction, clock):
     """The owner of a verified school, signed in."""
-    with work():
+    with transaction():
         owner = an_administrator(name="Jo Bloggs")
         person = Person(
             web,
@@ -43,9 +43,9 @@ def jo(web, work, clock):
 
 
 @pytest.fixture
-def shared_client_id(jo, work):
+def shared_client_id(jo, transaction):
     """The id of a client that Jo has authorised."""
-    with work() as session:
+    with transaction() as session:
         client = a_client(client_name="Timetabler")
         authorise.give(
             client, client.required_scopes | {"students.sen"}, by=member_of(session, jo),
@@ -73,19 +73,19 @@ def test_the_page_names_the_school_and_the_person(jo):
     assert "Nobody yet" in jo.page_text
 
 
-def test_what_needs_doing_comes_first_and_goes_when_it_is_done(jo, work):
+def test_what_needs_doing_comes_first_and_goes_when_it_is_done(jo, transaction):
     jo.opens("/manage")
     assert jo.page.find("a", string="Confirm")["href"] == "/mobile/confirm?next=/manage"
     assert jo.page.find("a", string="How to install it")
-    with work() as session:
+    with transaction() as session:
         session.get_one(Administrator, jo.facts["id"]).mobile_confirmed_at = clocks.now()
 
     jo.opens("/manage")
     assert not jo.page.find("a", string="Confirm")
 
 
-def test_an_unverified_school_is_told_when_to_expect_the_call(jo, work):
-    with work() as session:
+def test_an_unverified_school_is_told_when_to_expect_the_call(jo, transaction):
+    with transaction() as session:
         estab = session.get_one(Estab, jo.facts["estab_id"])
         estab.state = "unverified"
         review.open_for(estab)
@@ -105,8 +105,8 @@ def test_a_service_is_shown_with_what_it_has_since_when_by_whom_and_until_when(j
     assert "2 March 2026 Authorised Timetabler Jo Bloggs" in jo.page_text
 
 
-def test_a_service_of_an_unverified_school_is_shown_to_be_waiting(jo, shared_client_id, work):
-    with work() as session:
+def test_a_service_of_an_unverified_school_is_shown_to_be_waiting(jo, shared_client_id, transaction):
+    with transaction() as session:
         session.get_one(Estab, jo.facts["estab_id"]).state = "unverified"
     jo.opens("/manage")
 
@@ -114,11 +114,11 @@ def test_a_service_of_an_unverified_school_is_shown_to_be_waiting(jo, shared_cli
     assert "It will receive, once we have verified your school" in jo.page_text
 
 
-def test_sharing_is_stopped_after_being_asked(jo, shared_client_id, work):
+def test_sharing_is_stopped_after_being_asked(jo, shared_client_id, transaction):
     stop = f"/manage/sharing/{shared_client_id}/stop"
     jo.opens(stop)
     assert "keeps what it has already received" in jo.page_text
-    with work():
+    with transaction():
         assert len(authorise.current(jo.facts["estab_id"])) == 1
 
     jo.sends_again(stop)
@@ -127,17 +127,17 @@ def test_sharing_is_stopped_after_being_asked(jo, shared_client_id, work):
     assert "Your school has stopped sharing with Timetabler." in jo.page_text
     assert "Nobody yet" in jo.page_text
     assert "Stopped Timetabler Jo Bloggs" in jo.page_text
-    with work() as session:
+    with transaction() as session:
         assert session.scalars(select(Entry).where(Entry.event == "sharing.withdrawn")).one().actor == jo.facts["id"]
 
 
-def test_sharing_is_paused_and_resumed_with_one_button_each(jo, shared_client_id, work):
+def test_sharing_is_paused_and_resumed_with_one_button_each(jo, shared_client_id, transaction):
     jo.opens("/manage")
     jo.sends_again(f"/manage/sharing/{shared_client_id}/pause")
     jo.opens("/manage")
     assert "Sharing with Timetabler has been paused" in jo.page_text
     assert "Timetabler Paused" in jo.page_text
-    with work():
+    with transaction():
         assert authorise.current(jo.facts["estab_id"])[0].state == "paused"
 
     jo.sends_again(f"/manage/sharing/{shared_client_id}/resume")
@@ -147,18 +147,18 @@ def test_sharing_is_paused_and_resumed_with_one_button_each(jo, shared_client_id
     assert "Resumed Timetabler Jo Bloggs" in jo.page_text
 
 
-def test_a_button_pressed_twice_does_it_once(jo, shared_client_id, work):
+def test_a_button_pressed_twice_does_it_once(jo, shared_client_id, transaction):
     jo.opens("/manage")
     token = jo.token
     for act in ("pause", "pause", "resume", "resume"):
         assert jo.web.post(f"/manage/sharing/{shared_client_id}/{act}", data={"csrf_token": token}).status_code == 303
 
-    with work():
+    with transaction():
         decisions = [decision.what for decision in authorise.history(jo.facts["estab_id"])]
     assert decisions == ["resumed", "paused", "given"]
 
 
-def test_what_is_shared_is_changed_by_ticking(jo, shared_client_id, work):
+def test_what_is_shared_is_changed_by_ticking(jo, shared_client_id, transaction):
     change = f"/manage/sharing/{shared_client_id}/change"
     jo.opens("/manage")
     assert jo.page.find("a", href=change)
@@ -169,7 +169,7 @@ def test_what_is_shared_is_changed_by_ticking(jo, shared_client_id, work):
 
     jo.sends_again(change, area="attendance")
     assert jo.response.location == "/manage"
-    with work() as session:
+    with transaction() as session:
         agreed = authorise.current(jo.facts["estab_id"])[0].scopes
         required = session.get_one(Client, shared_client_id).required_scopes
     assert agreed == required | {"attendance"}
@@ -186,27 +186,27 @@ def test_special_category_areas_come_last_in_amber(jo, shared_client_id):
     assert jo.page.select_one(".option:has(#area-attendance) details.includes"), "what it includes is folded"
 
 
-def test_nothing_is_ticked_that_was_never_offered(jo, shared_client_id, work):
+def test_nothing_is_ticked_that_was_never_offered(jo, shared_client_id, transaction):
     jo.opens(f"/manage/sharing/{shared_client_id}/change")
     jo.sends_again(f"/manage/sharing/{shared_client_id}/change", area=["students.sen", "staff", "nonsense"])
 
-    with work():
+    with transaction():
         agreed = authorise.current(jo.facts["estab_id"])[0].scopes
     assert "students.sen" in agreed
     assert not agreed & {"staff", "nonsense"}
 
 
-def test_the_same_choices_again_are_not_recorded(jo, shared_client_id, work):
+def test_the_same_choices_again_are_not_recorded(jo, shared_client_id, transaction):
     jo.opens(f"/manage/sharing/{shared_client_id}/change")
     jo.sends_again(f"/manage/sharing/{shared_client_id}/change", area="students.sen")
 
     assert jo.response.location == "/manage"
-    with work():
+    with transaction():
         assert [decision.what for decision in authorise.history(jo.facts["estab_id"])] == ["given"]
 
 
-def test_a_service_without_a_choice_offers_none(jo, work):
-    with work() as session:
+def test_a_service_without_a_choice_offers_none(jo, transaction):
+    with transaction() as session:
         client = a_client(client_name="Plain", optional_scopes=frozenset())
         authorise.give(
             client, client.required_scopes, by=member_of(session, jo), agreement_version="1",
@@ -231,8 +231,8 @@ def test_the_processing_record_is_a_spreadsheet_to_keep(jo, shared_client_id):
 
 
 @pytest.mark.parametrize("act", ["pause", "resume", "change"])
-def test_other_people_cannot_change_sharing(jo, shared_client_id, new_browser, work, act):
-    with work() as session:
+def test_other_people_cannot_change_sharing(jo, shared_client_id, new_browser, transaction, act):
+    with transaction() as session:
         other = an_administrator().username
         session.get_one(Administrator, jo.facts["id"]).memberships[0].role = "viewer"
     jo.opens("/manage")
@@ -249,7 +249,7 @@ def test_other_people_cannot_change_sharing(jo, shared_client_id, new_browser, w
 
 
 @pytest.mark.parametrize("act", ["stop", "change", "pause", "resume"])
-def test_a_person_who_presses_after_it_was_stopped_reads_that_it_is(jo, shared_client_id, work, act):
+def test_a_person_who_presses_after_it_was_stopped_reads_that_it_is(jo, shared_client_id, transaction, act):
     jo.sends(f"/manage/sharing/{shared_client_id}/stop")
     jo.opens("/sign-out")  # any page with a form has the token
     jo.sends_again(f"/manage/sharing/{shared_client_id}/{act}")
@@ -257,7 +257,7 @@ def test_a_person_who_presses_after_it_was_stopped_reads_that_it_is(jo, shared_c
 
     jo.opens("/manage")
     assert "Your school has already stopped sharing with Timetabler." in jo.page_text
-    with work():
+    with transaction():
         assert [decision.what for decision in authorise.history(jo.facts["estab_id"])] == ["withdrawn", "given"]
 
 
@@ -267,13 +267,15 @@ def test_the_confirmation_page_redirects_when_sharing_has_been_stopped(jo, share
     assert jo.opens(f"/manage/sharing/{shared_client_id}/stop").location == "/manage"
 
 
-def test_a_service_that_the_school_never_shared_with_is_not_found(jo, work):
-    with work():
+def test_a_service_that_the_school_never_shared_with_is_not_found(jo, transaction):
+    with transaction():
         stranger = a_client().id
     assert jo.opens(f"/manage/sharing/{stranger}/stop").status_code == 404
 
 
-def test_of_two_who_stop_at_once_the_second_reads_that_it_is_stopped(jo, shared_client_id, work, run_concurrently):
+def test_of_two_who_stop_at_once_the_second_reads_that_it_is_stopped(
+    jo, shared_client_id, transaction, run_concurrently
+):
     def stop():
         person = database.session().get_one(Administrator, jo.facts["id"])
         authorise.withdraw(person.memberships[0].estab_id, shared_client_id, by=person.memberships[0])
@@ -282,8 +284,8 @@ def test_of_two_who_stop_at_once_the_second_reads_that_it_is_stopped(jo, shared_
     assert len([outcome for outcome in outcomes if isinstance(outcome, authorise.NothingShared)]) == 3
 
 
-def test_another_schools_sharing_does_not_exist(jo, shared_client_id, new_browser, work):
-    with work():
+def test_another_schools_sharing_does_not_exist(jo, shared_client_id, new_browser, transaction):
+    with transaction():
         other = an_administrator().username
     stranger = Person(new_browser())
     stranger.signs_in(other)
@@ -292,12 +294,12 @@ def test_another_schools_sharing_does_not_exist(jo, shared_client_id, new_browse
     assert stranger.opens(stop).status_code == 404
     stranger.opens("/sign-out")
     assert stranger.sends_again(stop).status_code == 404
-    with work():
+    with transaction():
         assert len(authorise.current(jo.facts["estab_id"])) == 1
 
 
-def test_a_viewer_sees_everything_and_stops_nothing(jo, shared_client_id, work):
-    with work() as session:
+def test_a_viewer_sees_everything_and_stops_nothing(jo, shared_client_id, transaction):
+    with transaction() as session:
         session.get_one(Administrator, jo.facts["id"]).memberships[0].role = "viewer"
     jo.opens("/manage")
     assert "Timetabler" in jo.page_text
@@ -307,12 +309,12 @@ def test_a_viewer_sees_everything_and_stops_nothing(jo, shared_client_id, work):
 
     jo.opens("/sign-out")
     assert jo.sends_again(f"/manage/sharing/{shared_client_id}/stop").status_code == 403
-    with work():
+    with transaction():
         assert len(authorise.current(jo.facts["estab_id"])) == 1
 
 
-def test_ended_sharing_is_shown_as_ended(jo, shared_client_id, work):
-    with work() as session:
+def test_ended_sharing_is_shown_as_ended(jo, shared_client_id, transaction):
+    with transaction() as session:
         for agreed in authorise.current(jo.facts["estab_id"]):
             agreed.until = clocks.now() - timedelta(days=1)
             session.add(agreed)
@@ -322,8 +324,8 @@ def test_ended_sharing_is_shown_as_ended(jo, shared_client_id, work):
     assert "ended on 1 March 2026" in jo.page_text
 
 
-def test_names_with_markup_are_escaped(jo, work):
-    with work() as session:
+def test_names_with_markup_are_escaped(jo, transaction):
+    with transaction() as session:
         client = a_client(client_name="<script>alert(1)</script>")
         authorise.give(
             client, client.required_scopes, by=member_of(session, jo), agreement_version="1",
@@ -335,8 +337,8 @@ def test_names_with_markup_are_escaped(jo, work):
     assert "<script>alert(1)</script>" in jo.page_text
 
 
-def test_operators_are_led_to_their_own_pages(app, work, web):
-    with work() as session:
+def test_operators_are_led_to_their_own_pages(app, transaction, web):
+    with transaction() as session:
         operator, _ = operators.add("Sam", "sam@idaas.example")
         session.flush()
         with app.test_request_context():
@@ -356,8 +358,8 @@ def test_operators_are_led_to_their_own_pages(app, work, web):
         ({"openid", "school"}, True, True, "paused"),
     ],
 )
-def test_a_service_waits_for_our_check_only_where_it_gets_data(work, clock, scopes, verified, paused, state):
-    with work() as session:
+def test_a_service_waits_for_our_check_only_where_it_gets_data(transaction, clock, scopes, verified, paused, state):
+    with transaction() as session:
         owner = an_administrator(an_estab(state="verified" if verified else "unverified"))
         client = a_client(required_scopes=frozenset(scopes), optional_scopes=frozenset())
         agreement = authorise.give(

@@ -14,9 +14,9 @@ from tests.factories import a_client, a_school, an_estab
 migration = import_module("idp.migrations.versions.0042_endpoints_until_now")
 
 
-def test_schools_with_an_older_endpoint_count_as_changed_and_no_others(app, work, clock):
+def test_schools_with_an_older_endpoint_count_as_changed_and_no_others(app, transaction, clock):
     long_ago = clock.now() - timedelta(days=90)
-    with work() as session:
+    with transaction() as session:
         client = a_client()
         ids = {name: an_estab(a_school(name=name)).id for name in ("older", "recorded", "none")}
         for name in ("older", "recorded"):
@@ -28,9 +28,9 @@ def test_schools_with_an_older_endpoint_count_as_changed_and_no_others(app, work
                 )
             )  # fmt: skip
         session.get_one(Estab, ids["recorded"]).endpoint_changed_at = long_ago
-    with work() as session, Operations.context(MigrationContext.configure(session.connection())):
+    with transaction() as session, Operations.context(MigrationContext.configure(session.connection())):
         migration.upgrade()
-    with work() as session:
+    with transaction() as session:
         changed = {name: session.get_one(Estab, estab_id).endpoint_changed_at for name, estab_id in ids.items()}
     assert (changed["recorded"], changed["none"]) == (long_ago, None)
     assert changed["older"] > long_ago + timedelta(days=1)

@@ -8,7 +8,7 @@ from idp.audit import events, log
 from idp.estabs.permissions import Action
 from idp.foundation import database
 from idp.foundation.load_settings import load
-from idp.foundation.web.transactions import transaction
+from idp.foundation.web import transactions
 from tests.factories import a_client, an_administrator
 
 
@@ -43,7 +43,7 @@ def test_upgrading_again_changes_nothing(app_on_empty_database):
 def test_a_migrated_database_works(app_on_empty_database):
     migrations.upgrade(app_on_empty_database)
 
-    with transaction(app_on_empty_database):
+    with transactions.transaction(app_on_empty_database):
         assert an_administrator().memberships[0].may(Action.AUTHORISE)
         assert a_client().scopes
 
@@ -51,8 +51,8 @@ def test_a_migrated_database_works(app_on_empty_database):
 @pytest.mark.parametrize("statement", ["UPDATE audit_entries SET actor = 'someone'", "DELETE FROM audit_entries"])
 def test_a_migrated_audit_log_is_append_only(app_on_empty_database, statement):
     migrations.upgrade(app_on_empty_database)
-    with transaction(app_on_empty_database):
+    with transactions.transaction(app_on_empty_database):
         log.record(events.SHARING_GIVEN, by="system")
 
-    with pytest.raises(DBAPIError), transaction(app_on_empty_database):
+    with pytest.raises(DBAPIError), transactions.transaction(app_on_empty_database):
         database.session().execute(text(statement))

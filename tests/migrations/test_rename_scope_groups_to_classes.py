@@ -55,7 +55,7 @@ def rows_with_old_name(web, new_browser, world, clock):  # noqa: F811
     code = sign_in_and_authorise(web, partner, world.username, scope=SCOPE)["code"]
     waiting = new_browser()
     response = follow_redirects(waiting, waiting.get(partner.link(scope=SCOPE)))
-    with world.work() as session:
+    with world.transaction() as session:
         token = an_initial_token(scopes={"required": {"openid"}, "optional": optional})
         version = session.get_one(Client, partner.id).version
         rename(session, "classes", "groups")
@@ -65,10 +65,10 @@ def rows_with_old_name(web, new_browser, world, clock):  # noqa: F811
 def test_every_pending_row_works_under_the_new_name(web, world, rows_with_old_name):  # noqa: F811
     partner, tokens, code, (waiting, shown), token, version = rows_with_old_name
     assert "classes" not in partner.refreshes(web, tokens["refresh_token"]).json["scope"].split()
-    with world.work() as session:
+    with world.transaction() as session:
         migrate(session)
 
-    with world.work() as session:
+    with world.transaction() as session:
         client = session.get_one(Client, partner.id)
         assert client.optional_scopes == client.resource_scopes == {"classes", "attendance"}
         assert client.version > version, "processes keep what they remember of it"
@@ -88,7 +88,7 @@ def test_every_pending_row_works_under_the_new_name(web, world, rows_with_old_na
 
 
 def test_equal_sets_of_scopes_are_stored_as_equal_text(world, rows_with_old_name):  # noqa: F811
-    with world.work() as session:
+    with world.transaction() as session:
         migrate(session)
         for column in columns():
             for written in session.scalars(select(cast(column, column.type.impl))):

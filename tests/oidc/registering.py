@@ -57,7 +57,7 @@ def path_of(made: dict[str, Any]) -> str:
 
 
 def an_initial_token(partner: Any = None, **limits: Any) -> str:
-    """A token that an operator issued; call inside `work()`."""
+    """A token that an operator issued; call it in a transaction."""
     partner = partner or factories.a_partner()
     lasts = limits.pop("lasts", timedelta(days=7))
     options = {"most": 100, "require_pkce": False, "scopes": SCOPES} | limits

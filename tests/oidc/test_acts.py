@@ -22,7 +22,7 @@ def tokens(web, world, code):
 @pytest.fixture
 def family(world, tokens):
     """The id and the lineage of the code that the tokens came from."""
-    with world.work() as session:
+    with world.transaction() as session:
         return session.execute(select(RefreshFamily.id, RefreshFamily.lineage)).one()
 
 
@@ -33,7 +33,7 @@ def test_a_code_or_refresh_token_of_another_client_is_recorded_under_the_one_tha
     tokens = world.partner.redeems(web, code).json
     other.refreshes(web, tokens["refresh_token"])
 
-    with world.work() as session:
+    with world.transaction() as session:
         family = session.scalars(select(RefreshFamily)).one()
         assert recorded(events.CLIENT_REFUSED) == [
             (other.id, None, other.id, family.lineage, {"reason": "code"}, None),
@@ -45,7 +45,7 @@ def test_a_code_that_is_replayed_is_recorded_at_the_school(web, world, code, fam
     world.partner.redeems(web, code)
 
     client = world.partner.id
-    with world.work():
+    with world.transaction():
         assert recorded(events.CODE_REPLAYED) == [(client, world.estab, client, family.lineage, {}, None)]
 
 
@@ -55,7 +55,7 @@ def test_a_refresh_token_that_is_used_again_is_recorded_at_the_school(web, world
     partner.refreshes(web, partner.refreshes(web, first).json["refresh_token"])
     partner.refreshes(web, first)
 
-    with world.work() as session:
+    with world.transaction() as session:
         family = session.scalars(select(RefreshFamily.id)).one()
         assert recorded(events.REFRESH_REUSED) == [(partner.id, world.estab, partner.id, family, {}, None)]
 
@@ -66,7 +66,7 @@ def test_tokens_that_a_client_revokes_are_recorded_by_their_ids(web, world, toke
         world.partner.posts(web, "/oauth/revoke", {"token": tokens[kind]})
 
     client = world.partner.id
-    with world.work():
+    with world.transaction():
         assert recorded(events.TOKEN_REVOKED) == [
             (client, world.estab, client, jti, {}, None), (client, world.estab, client, family.id, {}, None),
         ]  # fmt: skip

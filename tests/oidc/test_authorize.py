@@ -70,7 +70,7 @@ def test_a_second_sign_in_redirects_without_showing_a_page(web, world):
     sign_in_and_authorise(web, world.partner, world.username)
     response = web.get(world.partner.link(state="second"))
     assert redirect_parameters(response)["state"] == "second"
-    with world.work() as session:
+    with world.transaction() as session:
         assert session.query(AuthorizationRequest).count() == 1  # a request without a page needs no row
 
 
@@ -259,7 +259,7 @@ def test_the_response_to_an_invalid_post_is_that_to_an_invalid_get(web, world):
 def test_a_head_request_changes_nothing(web, world):
     response = web.head(world.partner.link())
     assert response.status_code == 200
-    with world.work() as session:
+    with world.transaction() as session:
         assert session.query(AuthorizationRequest).count() == 0
 
 
@@ -380,9 +380,9 @@ def test_cancelling_the_set_up_tells_the_partner(web, world):
 
 
 @pytest.mark.usefixtures("clock")
-def test_a_person_who_has_a_second_step_takes_it_where_it_is_essential(web, world, work, clock):
+def test_a_person_who_has_a_second_step_takes_it_where_it_is_essential(web, world, transaction, clock):
     sign_in_and_authorise(web, world.partner, world.username)
-    with work():
+    with transaction():
         app = an_app(people.by_name(world.username).id)
     clock.move(timedelta(seconds=30))
     silent = redirect_parameters(web.get(world.partner.link(claims=ESSENTIAL_MULTI_CLAIM, prompt="none")))
@@ -396,9 +396,9 @@ def test_a_person_who_has_a_second_step_takes_it_where_it_is_essential(web, worl
 
 
 @pytest.mark.usefixtures("clock")
-def test_a_second_step_requested_by_acr_values_is_asked_of_a_person_who_has_one(web, world, work, clock):
+def test_a_second_step_requested_by_acr_values_is_asked_of_a_person_who_has_one(web, world, transaction, clock):
     sign_in_and_authorise(web, world.partner, world.username)
-    with work():
+    with transaction():
         app = an_app(people.by_name(world.username).id)
     for parameters in OTHER_REQUESTS:
         assert id_token_claims(world, web, redirect_parameters(web.get(world.partner.link(**parameters)))) == (
@@ -463,7 +463,7 @@ def test_a_hint_of_the_signed_in_person_needs_no_page(web, world):
 def test_a_hint_of_another_person_never_succeeds_for_the_signed_in_one(web, new_browser, world):
     params = sign_in_and_authorise(web, world.partner, world.username)
     hint = world.partner.redeems(web, params["code"]).json["id_token"]
-    with world.work() as session:
+    with world.transaction() as session:
         estab = session.get_one(Authorisation, session.query(Authorisation.id).scalar()).estab_id
         colleague = factories.an_administrator(session.get_one(Estab, estab), username="colleague")
     browser = new_browser()
@@ -511,7 +511,7 @@ def test_a_school_whose_system_is_unknown_is_asked_for_it_and_continues(web, wor
 
 def test_a_withdrawn_agreement_is_asked_for_again(web, world):
     sign_in_and_authorise(web, world.partner, world.username)
-    with world.work() as session:
+    with world.transaction() as session:
         authorise.withdraw(
             world.estab, world.partner.id, by=session.get_one(Administrator, world.person).memberships[0]
         )

@@ -38,12 +38,12 @@ def sign_out(web):
     press(web, web.get("/sign-out"), "sign-out")
 
 
-def deliver_all(work):
-    return sum(iter(lambda: deliver.run_once(work, "event"), 0))
+def deliver_all(transaction):
+    return sum(iter(lambda: deliver.run_once(transaction, "event"), 0))
 
 
-def posted(work):
-    with work() as session:
+def posted(transaction):
+    with transaction() as session:
         return list(
             session.scalars(select(Message).where(Message.kind == "event").order_by(Message.created_at, Message.id))
         )
@@ -52,12 +52,12 @@ def posted(work):
 def test_signing_out_sends_one_logout_token_that_says_who_and_which_session(web, world, partner, receiver, clock):
     _, claims = signed_in(web, partner, world)
     sign_out(web)
-    assert deliver_all(world.work) == 1
+    assert deliver_all(world.transaction) == 1
     (requests,) = receiver.requests
     assert requests["form"].keys() == {"logout_token"}
     assert requests["type"] == "application/x-www-form-urlencoded"
     assert requests["query"] == b""
-    with world.work():
+    with world.transaction():
         logout_claims = ring.verify(receiver.tokens[0], typ="logout+jwt", algs=("RS256",))
     now = int(clock.now().timestamp())
     assert logout_claims.keys() == {"iss", "aud", "iat", "exp", "jti", "events", "sub", "sid"}
@@ -74,15 +74,15 @@ def test_signing_out_sends_one_logout_token_that_says_who_and_which_session(web,
 def test_signing_out_by_the_logout_endpoint_notifies_clients(web, world, partner, receiver):
     tokens, _ = signed_in(web, partner, world)
     web.get("/oauth/logout", query_string={"id_token_hint": tokens["id_token"]})
-    deliver_all(world.work)
+    deliver_all(world.transaction)
     assert len(receiver.requests) == 1
 
 
 def test_sessions_that_our_staff_end_notify_clients(web, world, partner, receiver):
     signed_in(web, partner, world)
-    with world.work():
+    with world.transaction():
         sessions.end_all(world.person, "staff")
-    deliver_all(world.work)
+    deliver_all(world.transaction)
     assert len(receiver.requests) == 1
 
 
@@ -95,8 +95,8 @@ def test_each_client_of_the_session_is_notified_once_and_no_other(web, world, pa
     signed_in(web, partner, world)
     sign_in_and_authorise(web, without_id_token, world.username, scope="school")
     sign_out(web)
-    deliver_all(world.work)
-    with world.work():
+    deliver_all(world.transaction)
+    with world.transaction():
         audiences = [ring.verify(token, typ="logout+jwt")["aud"] for token in receiver.tokens]
     assert sorted(audiences) == sorted([partner.id, public.id])
 
@@ -104,17 +104,17 @@ def test_each_client_of_the_session_is_notified_once_and_no_other(web, world, pa
 def test_ending_a_session_twice_notifies_once(web, world, partner, receiver):
     _, claims = signed_in(web, partner, world)
     sign_out(web)
-    with world.work():
+    with world.transaction():
         sessions.end(claims["sid"], "again")
-    assert deliver_all(world.work) == 1
+    assert deliver_all(world.transaction) == 1
 
 
 def test_the_token_is_signed_like_the_id_token(web, world, receiver):
     partner = world.new_partner(backchannel_logout_uri=receiver.uri, id_token_signed_response_alg="ES256")
     signed_in(web, partner, world)
     sign_out(web)
-    deliver_all(world.work)
-    with world.work():
+    deliver_all(world.transaction)
+    with world.transaction():
         assert ring.verify(receiver.tokens[0], typ="logout+jwt", algs=("ES256",))
 
 
@@ -124,8 +124,8 @@ def test_a_pairwise_client_gets_its_own_subject(web, world, receiver):
     )
     _, claims = signed_in(web, partner, world)
     sign_out(web)
-    deliver_all(world.work)
-    with world.work():
+    deliver_all(world.transaction)
+    with world.transaction():
         logout_claims = ring.verify(receiver.tokens[0], typ="logout+jwt")
     assert (logout_claims["sub"], logout_claims["sid"]) == (claims["sub"], claims["sid"])
     assert logout_claims["sub"].startswith("prs_")
@@ -134,7 +134,7 @@ def test_a_pairwise_client_gets_its_own_subject(web, world, receiver):
 def test_signing_out_revokes_no_refresh_token(web, world, partner, receiver):
     tokens, _ = signed_in(web, partner, world)
     sign_out(web)
-    deliver_all(world.work)
+    deliver_all(world.transaction)
     assert partner.refreshes(web, tokens["refresh_token"]).status_code == 200
 
 
@@ -143,8 +143,8 @@ def test_any_2xx_response_completes_the_delivery(web, world, partner, receiver, 
     receiver.statuses = [status]
     signed_in(web, partner, world)
     sign_out(web)
-    assert deliver_all(world.work) == 1
-    (message,) = posted(world.work)
+    assert deliver_all(world.transaction) == 1
+    (message,) = posted(world.transaction)
     assert message.sent_at is not None
     assert message.sealed is None
 
@@ -153,8 +153,8 @@ def test_a_400_response_is_not_retried(web, world, partner, receiver, clock):
     receiver.statuses = [400]
     signed_in(web, partner, world)
     sign_out(web)
-    deliver_all(world.work)
-    (message,) = posted(world.work)
+    deliver_all(world.transaction)
+    (message,) = posted(world.transaction)
     assert message.failed_at is not None
     assert "400" in message.last_error
 
@@ -166,25 +166,25 @@ def test_any_other_response_is_retried_with_the_same_jti_and_a_new_token(
     receiver.statuses = [status]
     signed_in(web, partner, world)
     sign_out(web)
-    deliver_all(world.work)
+    deliver_all(world.transaction)
     assert len(receiver.requests) == 1
     clock.move(timedelta(minutes=5))
-    deliver_all(world.work)
+    deliver_all(world.transaction)
     assert len(receiver.requests) == 2
-    with world.work():
+    with world.transaction():
         again = ring.verify(receiver.tokens[1], typ="logout+jwt")
         with pytest.raises(ring.TokenNotVerified, match="expired"):
             ring.verify(receiver.tokens[0], typ="logout+jwt")
         assert again["jti"] == ring.verify_hint(receiver.tokens[0], typ="logout+jwt")["jti"]
-    assert posted(world.work)[0].sent_at is not None
+    assert posted(world.transaction)[0].sent_at is not None
 
 
 def test_an_unreachable_client_is_notified_again(web, world, clock):
     partner = world.new_partner(backchannel_logout_uri="http://127.0.0.1:1/unreachable")
     signed_in(web, partner, world)
     sign_out(web)
-    deliver_all(world.work)
-    (message,) = posted(world.work)
+    deliver_all(world.transaction)
+    (message,) = posted(world.transaction)
     assert message.failed_at is None
     assert message.due_at > clock.now()
 
@@ -192,17 +192,17 @@ def test_an_unreachable_client_is_notified_again(web, world, clock):
 def test_a_client_that_was_disabled_meanwhile_is_not_notified(web, world, partner, receiver):
     signed_in(web, partner, world)
     sign_out(web)
-    with world.work():
+    with world.transaction():
         registry.disable(partner.id, by="cli")
-    deliver_all(world.work)
+    deliver_all(world.transaction)
     assert receiver.requests == []
-    assert posted(world.work)[0].failed_at is not None
+    assert posted(world.transaction)[0].failed_at is not None
 
 
 def test_a_logout_token_is_accepted_neither_as_hint_nor_as_access_token(web, world, partner, receiver):
     signed_in(web, partner, world)
     sign_out(web)
-    deliver_all(world.work)
+    deliver_all(world.transaction)
     token = receiver.tokens[0]
     assert "id_token_hint" in web.get("/oauth/logout", query_string={"id_token_hint": token}).text
     assert web.get("/oauth/userinfo", headers={"Authorization": f"Bearer {token}"}).status_code == 401
@@ -213,10 +213,10 @@ def test_signing_in_again_for_a_client_does_not_sign_the_others_out(web, world, 
     other = world.new_partner()
     response = follow_redirects(web, web.get(other.link(prompt="login")))
     follow_redirects(web, sign_in(web, response, world.username))
-    assert deliver_all(world.work) == 0
+    assert deliver_all(world.transaction) == 0
     sign_out(web)
-    deliver_all(world.work)
-    with world.work():
+    deliver_all(world.transaction)
+    with world.transaction():
         assert ring.verify(receiver.tokens[0], typ="logout+jwt")["sid"] == first["sid"]
     assert len(receiver.requests) == 1
 
@@ -226,10 +226,10 @@ def test_another_person_signing_in_at_the_browser_ends_the_earlier_session(web, 
     from tests import factories
 
     signed_in(web, partner, world)
-    with world.work() as session:
+    with world.transaction() as session:
         factories.an_administrator(session.get_one(Estab, world.estab), username="second")
     sign_in(web, web.get("/sign-in?next=/mobile"), "second")
-    deliver_all(world.work)
+    deliver_all(world.transaction)
     assert len(receiver.requests) == 1
 
 
@@ -237,15 +237,15 @@ def test_a_sign_in_without_an_id_token_notifies_no_client(web, world, receiver):
     partner = world.new_partner(backchannel_logout_uri=receiver.uri, required_scopes=frozenset({"school", "openid"}))
     sign_in_and_authorise(web, partner, world.username, scope="school")
     sign_out(web)
-    assert deliver_all(world.work) == 0
+    assert deliver_all(world.transaction) == 0
 
 
 def test_a_waiting_message_holds_only_ids_and_is_sealed(web, world, partner, receiver):
     signed_in(web, partner, world)
     sign_out(web)
-    (message,) = posted(world.work)
+    (message,) = posted(world.transaction)
     assert world.person not in message.sealed
-    with world.work():
+    with world.transaction():
         facts = json.loads(post.unseal(message).text)
     assert facts.keys() == {"client_id", "person", "sid"}
 

@@ -27,7 +27,7 @@ SIGNING_CLIENT = {"token_endpoint_auth_method": "private_key_jwt", "grant_types"
 @pytest.fixture
 def make(world, clock):
     def new_signer(**overrides):
-        with world.work():
+        with world.transaction():
             return Signer(factories.a_client(**(SIGNING_CLIENT | overrides)).id)
 
     return new_signer
@@ -84,7 +84,7 @@ def test_a_jti_is_stored_until_its_assertion_would_expire(web, world, make, cloc
     exp = int(clock.now().timestamp()) + MAX_LIFETIME_SECONDS + ahead
     assert is_refused(authenticate(web, partner, exp=exp + 1))
     assert is_authenticated(authenticate(web, partner, exp=exp))
-    with world.work() as session:
+    with world.transaction() as session:
         (kept_until,) = session.scalars(select(Seen.expires_at))
     assert kept_until.timestamp() == exp + behind
 
@@ -205,7 +205,7 @@ def test_the_assertion_type_is_required(web, partner):
 def make_with_secret(world, make):
     partner = make(token_endpoint_auth_method="client_secret_jwt", jwks=None)
     secret = "a-secret-of-at-least-thirty-two-characters"
-    with world.work() as session:
+    with world.transaction() as session:
         session.query(ClientSecret).filter_by(client_id=partner.id).delete()
         digest = crypto.digest(secret)
         sealed = runtime.sealer().seal(secret.encode(), where=f"client_secrets.sealed:{digest.hex()}")

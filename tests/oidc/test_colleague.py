@@ -57,7 +57,7 @@ def test_ticks_are_kept_and_nothing_is_decided(web, world, asking):
     assert not page(response).find(id="area-students.sen").has_attr("checked")
     assert not page(response).find(id="email").get("value")
     assert "has not been sent yet" not in response.text
-    with world.work() as session:
+    with world.transaction() as session:
         assert session.scalar(select(func.count()).select_from(Authorisation)) == 0
         assert session.scalar(select(func.count()).select_from(Decision)) == 0
     assert press(web, response, "deny").status_code == 303
@@ -137,7 +137,7 @@ def test_an_unverified_school_is_told_what_to_do_and_sends_nothing(web, world, o
 
 
 def test_a_viewer_writes_to_no_colleague(web, world, outbox):
-    with world.work() as session:
+    with world.transaction() as session:
         factories.an_administrator(session.get_one(Estab, world.estab), username="viewer", role="viewer")
     asking = consent_page(web, world, username="viewer")
     token = page(asking).find("input", {"name": "csrf_token"})["value"]
@@ -160,14 +160,14 @@ def test_mails_to_colleagues_are_limited_per_hour(web, asking, outbox, clock):
 def test_the_limit_is_counted_per_person(web, new_browser, world, asking, outbox):
     for number in range(colleague.MAX_MAILS_AN_HOUR):
         asking = follow_redirects(web, hand_over(web, asking, f"head{number}@oakhill.sch.uk"))
-    with world.work() as session:
+    with world.transaction() as session:
         factories.an_administrator(session.get_one(Estab, world.estab), username="second", role="admin")
     browser = new_browser()
     assert hand_over(browser, consent_page(browser, world, username="second")).status_code == 303
 
 
 def test_the_response_is_the_same_for_a_colleague_who_has_an_account(web, world, asking, outbox):
-    with world.work() as session:
+    with world.transaction() as session:
         address = session.get_one(Administrator, world.person).email
     responses = []
     for to in (address, f"un{address}"):
@@ -180,14 +180,14 @@ def test_the_response_is_the_same_for_a_colleague_who_has_an_account(web, world,
 
 def test_the_audit_entry_does_not_hold_the_address(web, world, asking):
     hand_over(web, asking)
-    with world.work() as session:
+    with world.transaction() as session:
         entry = session.scalars(select(Entry).where(Entry.event == events.SHARING_HANDED_OVER)).one()
         assert (entry.actor, entry.estab, entry.client) == (world.person, world.estab, world.partner.id)
         assert COLLEAGUE_EMAIL not in repr(vars(entry))
 
 
 def test_an_address_typed_while_signed_out_is_kept_and_nothing_is_sent(web, asking, outbox, world):
-    with world.work() as session:
+    with world.transaction() as session:
         session.execute(update(BrowserSession).values(ended_at=clocks.now()))
     response = follow_redirects(web, sign_in(web, follow_redirects(web, hand_over(web, asking)), world.username))
     assert outbox.all("decide_sharing") == []

@@ -27,7 +27,7 @@ def consent_page(web, world, partner=None, username=None, **overrides):
 
 
 def agreed_scopes_and_version(world):
-    with world.work() as session:
+    with world.transaction() as session:
         current = session.scalars(select(Authorisation).where(Authorisation.superseded_at.is_(None))).one()
         return current.scopes, current.agreement
 
@@ -99,7 +99,7 @@ def test_without_the_declaration_nothing_is_agreed_and_what_was_ticked_stays(web
     assert response.status_code == 422
     assert "Tick the box if you have authority" in page(response).find(class_="error-summary").text
     assert page(response).find(id="area-attendance").has_attr("checked")
-    with world.work() as session:
+    with world.transaction() as session:
         assert session.query(Authorisation).count() == 0
 
 
@@ -114,7 +114,7 @@ def test_a_request_about_the_person_alone_needs_no_authority(web, world):
 def test_refusing_is_access_denied_and_stands_in_the_history(web, world):
     params = redirect_parameters(follow_redirects(web, press(web, consent_page(web, world), "deny")))
     assert params["error"] == "access_denied"
-    with world.work() as session:
+    with world.transaction() as session:
         decision = session.scalars(select(Decision)).one()
         assert decision.what == "refused"
         assert decision.by == world.person
@@ -149,7 +149,7 @@ def test_an_unverified_school_is_told_that_data_waits_for_our_check(web, world):
 
 
 def test_a_viewer_is_told_who_can_decide(web, world):
-    with world.work() as session:
+    with world.transaction() as session:
         estab = session.get_one(Estab, world.estab)
         factories.an_administrator(estab, username="viewer", role="viewer", name="Vi Viewer")
         owner = session.get_one(Administrator, world.person)
@@ -163,7 +163,7 @@ def test_a_viewer_is_told_who_can_decide(web, world):
 
 def test_a_viewer_signs_in_where_the_school_has_agreed_already(web, new_browser, world):
     sign_in_and_authorise(web, world.partner, world.username)
-    with world.work() as session:
+    with world.transaction() as session:
         factories.an_administrator(session.get_one(Estab, world.estab), username="viewer", role="viewer")
     assert "code" in sign_in_and_authorise(new_browser(), world.partner, "viewer")
 

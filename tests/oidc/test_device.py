@@ -117,7 +117,7 @@ def test_what_was_ticked_after_the_session_ended_is_there_after_signing_in(clock
     device.asks()
     asking = enter(web, device.codes["user_code"], world.username)
     clock.move(timedelta(minutes=5))
-    with world.work() as session:
+    with world.transaction() as session:
         session.execute(update(BrowserSession).values(ended_at=clocks.now()))
     response = follow_redirects(web, press(web, asking, "allow", authority="y", area=["attendance"]))
     soup = page(follow_redirects(web, sign_in(web, response, world.username)))
@@ -130,7 +130,7 @@ def test_a_denied_code_is_access_denied(web, device, world):
     asking = enter(web, device.codes["user_code"], world.username)
     assert "not connected" in decide(web, asking, "deny").text
     assert device.polls().json["error"] == "access_denied"
-    with world.work() as session:
+    with world.transaction() as session:
         assert session.query(Authorisation).count() == 0
 
 
@@ -173,7 +173,7 @@ def test_a_code_that_expires_while_the_page_is_open_connects_nothing(clock, web,
     clock.move(timedelta(seconds=900))
     response = press(web, asking, "allow", authority="y")
     assert "We do not recognise this code" in response.text
-    with world.work() as session:
+    with world.transaction() as session:
         assert session.query(Authorisation).count() == 0
 
 
@@ -220,7 +220,7 @@ def test_a_decision_counts_once_and_in_the_browser_in_which_the_code_was_typed(d
     """Of two tabs that both read the request as undecided, the database takes the first."""
     code = device_codes.parse_user_code(device.codes["user_code"])
     person = SimpleNamespace(id="adm_1", estab_id="est_1")
-    with world.work():
+    with world.transaction():
         assert device_codes.enter(code, b"this browser")
         entered = device_codes.entered_request(code, b"this browser")
         assert entered
@@ -233,7 +233,7 @@ def test_a_decision_counts_once_and_in_the_browser_in_which_the_code_was_typed(d
 
 def test_a_decision_after_the_code_expired_is_refused(clock, device, world):
     code = device_codes.parse_user_code(device.codes["user_code"])
-    with world.work():
+    with world.transaction():
         device_codes.enter(code, b"this browser")
         entered = device_codes.entered_request(code, b"this browser")
         clock.move(timedelta(seconds=device_codes.LIFETIME_SECONDS + 1))
@@ -344,7 +344,7 @@ def test_a_school_whose_system_is_not_known_is_asked_for_it(web, new_browser, wo
 
 
 def test_a_viewer_is_told_who_can_decide(web, device, world):
-    with world.work() as session:
+    with world.transaction() as session:
         factories.an_administrator(session.get_one(Estab, world.estab), username="viewer", role="viewer")
     asking = enter(web, device.codes["user_code"], "viewer")
     assert asking.status_code == 403
@@ -361,7 +361,7 @@ def test_a_code_can_be_typed_again_in_the_browser_in_which_it_was_typed_first(we
 @pytest.mark.parametrize("stop", [authorise.withdraw, authorise.pause])
 def test_a_device_gets_no_tokens_when_sharing_was_stopped_or_paused_before_it_polls(web, device, world, stop):
     decide(web, enter(web, device.codes["user_code"], world.username))
-    with world.work() as session:
+    with world.transaction() as session:
         stop(world.estab, device.partner.id, by=session.get_one(Administrator, world.person).memberships[0])
     assert device.polls().json["error"] == "invalid_grant"
 
@@ -375,12 +375,12 @@ def test_signing_out_notifies_the_devices_client_where_it_has_an_id_token(web, n
     device.asks()
     decide(web, enter(web, device.codes["user_code"], world.username))
     sign_out(web)
-    assert [message.client for message in posted(world.work)] == [partner.id] * is_told
+    assert [message.client for message in posted(world.transaction)] == [partner.id] * is_told
 
 
 def test_decisions_are_recorded_in_the_audit_log(web, device, world):
     decide(web, enter(web, device.codes["user_code"], world.username))
-    with world.work() as session:
+    with world.transaction() as session:
         (entry,) = session.scalars(select(Entry).where(Entry.event == "device.approved"))
         assert (entry.actor, entry.client, entry.estab) == (world.person, device.partner.id, world.estab)
 
@@ -398,7 +398,7 @@ def test_discovery_announces_the_device_endpoint(web):
 def test_a_service_that_was_disabled_meanwhile_is_shown_as_such(web, device, world):
     entered = enter(web, device.codes["user_code"], world.username)
     assert page(entered).find(id="allow")
-    with world.work():
+    with world.transaction():
         registry.disable(device.partner.id, by="cli")
     response = web.get(device.link)
 

@@ -66,7 +66,7 @@ def test_the_advertised_authentication_methods_work_at_their_endpoints(web, worl
 @pytest.mark.usefixtures("clock")  # must come before the fixture `world`
 def test_every_advertised_scope_may_be_requested(web, world, metadata, clock):
     assert "openid" in metadata["scopes_supported"]
-    with world.work():  # some are specially protected
+    with world.transaction():  # some are specially protected
         app = an_app(world.person)
     clock.move(timedelta(seconds=30))
     press(web, follow_redirects(web, sign_in(web, web.get("/sign-in"), world.username)), "sign-in", code=app.code())
@@ -90,13 +90,13 @@ def test_every_advertised_response_mode_prompt_and_acr_is_accepted(web, world, m
 
 
 @pytest.mark.usefixtures("clock")  # must come before the fixture `world`
-def test_exactly_the_advertised_acr_values_are_reached(web, new_browser, work, world, metadata, clock):
+def test_exactly_the_advertised_acr_values_are_reached(web, new_browser, transaction, world, metadata, clock):
     def reached(response_parameters):
         claims = world.claims(world.partner.redeems(web, response_parameters["code"]).json["id_token"], "JWT")
         return claims["acr"], sorted(claims["amr"])
 
     by_password = reached(sign_in_and_authorise(web, world.partner, world.username))
-    with work():
+    with transaction():
         app = an_app(people.by_name(world.username).id)
     clock.move(timedelta(seconds=30))
     browser = new_browser()
@@ -149,7 +149,7 @@ def test_no_other_page_may_be_read_from_another_origin(web, world):
 @pytest.fixture
 def signer(world, clock):
     """A client with a key of each kind."""
-    with world.work():
+    with world.transaction():
         client = factories.a_client(
             token_endpoint_auth_method="private_key_jwt", jwks=jwks(*(key(alg) for alg in ("RS256", "ES256", "EdDSA")))
         )

@@ -18,14 +18,14 @@ FIRST_KEY, SECOND_KEY = ECKey.generate_key("P-256"), ECKey.generate_key("P-256")
 
 @pytest.fixture
 def partner(world, clock):
-    with world.work():
+    with world.transaction():
         client = factories.a_client(token_endpoint_auth_method="private_key_jwt", jwks=jwks(key("ES256")))
         return Signer(client.id, dpop_key=FIRST_KEY)
 
 
 @pytest.fixture
 def bound(world, clock):
-    with world.work():
+    with world.transaction():
         client = factories.a_client(
             token_endpoint_auth_method="private_key_jwt", jwks=jwks(key("ES256")), profile="fapi2",
             dpop_bound_access_tokens=True,
@@ -154,7 +154,7 @@ def test_a_proof_dated_in_the_future_is_accepted_once(web, world, partner, token
     assert partner.reads(web, token, jti="once", iat=made_at).status_code == 200
     clock.move(timedelta(seconds=120 + seconds))
     failed(partner.reads(web, token, jti="once", iat=made_at), "invalid_dpop_proof", 401)
-    with world.work() as session:
+    with world.transaction() as session:
         row = session.get_one(Seen, crypto.hmac_sha256(b"proof", thumbprint(FIRST_KEY), "once"))
         assert row.expires_at >= clock.now(), "its name could be forgotten while the proof is good"
 

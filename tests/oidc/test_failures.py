@@ -22,11 +22,11 @@ CANARY = "canary-4f1c"
 
 
 @pytest.fixture
-def client_log(work):
+def client_log(transaction):
     """`client_log(partner)` is the client's log, the newest first."""
 
     def read(partner):
-        with work():
+        with transaction():
             return journal.newest(partner.id)
 
     return read
@@ -165,7 +165,7 @@ def test_the_reason_of_a_refused_assertion_is_noted(web, world, client_log):
 
 
 def test_requests_of_a_disabled_client_are_noted_as_such(web, world, client_log):
-    with world.work():
+    with world.transaction():
         registry.disable(world.partner.id, by="cli")
     world.partner.redeems(web, "x")
     web.get(world.partner.link())
@@ -177,7 +177,7 @@ def test_requests_of_a_disabled_client_are_noted_as_such(web, world, client_log)
 
 def test_people_see_that_a_disabled_service_is_switched_off(web, world):
     link = world.partner.link()
-    with world.work():
+    with world.transaction():
         registry.disable(world.partner.id, by="cli")
     response = web.get(link)
 
@@ -196,8 +196,8 @@ def test_an_unknown_client_is_not_reported_as_switched_off(web, world):
         assert "switched off" not in response.text
 
 
-def test_a_refused_registration_notes_each_error(web, work, client_log):
-    with work():
+def test_a_refused_registration_notes_each_error(web, transaction, client_log):
+    with transaction():
         registrar = Registrar(web, an_initial_token())
     registration = registrar.registered()
     registrar.manages(
@@ -234,36 +234,36 @@ def test_of_many_wrong_uris_the_last_is_shown_and_the_others_counted(web, world,
     assert by_name["redirect_uri"].comparison[0]["sent"] == "https://assembly.example/4"
 
 
-def test_only_the_newest_failures_are_kept(world, work, clock):
+def test_only_the_newest_failures_are_kept(world, transaction, clock):
     for number in range(journal.MAX_EVENTS + 5):
-        with work():
+        with transaction():
             journal.record(world.partner.id, journal.Failure(f"GET /{number}", "invalid_request", "scope", "missing"))
         clock.move(timedelta(seconds=1))
-    with work():
+    with transaction():
         endpoints = [entry.endpoint for entry in journal.newest(world.partner.id)]
     assert endpoints == [f"GET /{number}" for number in range(journal.MAX_EVENTS + 4, 4, -1)]
 
 
-def test_many_failures_of_one_parameter_do_not_displace_those_of_others(world, work, clock):
+def test_many_failures_of_one_parameter_do_not_displace_those_of_others(world, transaction, clock):
     """Anybody can ask in a client's name for scopes that do not exist."""
-    with work():
+    with transaction():
         journal.record(world.partner.id, journal.Failure("GET /x", "invalid_request", "state", "too long"))
     for number in range(journal.MAX_EVENTS):
         clock.move(timedelta(seconds=1))
         name = "x" * (number + 1)
-        with work():
+        with transaction():
             failure = journal.Failure("GET /x", "invalid_scope", "scope", f"does not exist: {name}")
             journal.record(world.partner.id, failure)
-    with work():
+    with transaction():
         events = journal.newest(world.partner.id)
     assert len(events) == journal.MAX_SIMILAR_EVENTS + 1
     assert events[0].fact.endswith("x" * journal.MAX_EVENTS)
     assert events[-1].parameter == "state"
 
 
-def test_failures_that_differ_by_a_number_only_are_counted_together(world, work, client_log, clock):
+def test_failures_that_differ_by_a_number_only_are_counted_together(world, transaction, client_log, clock):
     for seconds in (61, 62, 63):
-        with work():
+        with transaction():
             failure = journal.Failure("POST /x", "invalid_client", "iat", f"is {seconds} seconds ahead of our clock")
             journal.record(world.partner.id, failure)
         clock.move(timedelta(seconds=1))
@@ -271,15 +271,15 @@ def test_failures_that_differ_by_a_number_only_are_counted_together(world, work,
     assert (event.count, event.fact) == (3, "is 63 seconds ahead of our clock")
 
 
-def test_an_unknown_client_writes_to_no_log(web, work):
+def test_an_unknown_client_writes_to_no_log(web, transaction):
     web.get("/oauth/authorize?client_id=unknown")
     web.post("/oauth/token", data={"client_id": "unknown", "grant_type": "x"})
     web.post("/oauth/token", data={"grant_type": "x"})
-    with work() as session:
+    with transaction() as session:
         assert session.query(ClientEvent).count() == 0
 
 
-def test_no_secret_and_no_value_is_stored(web, world, work):
+def test_no_secret_and_no_value_is_stored(web, world, transaction):
     partner = world.partner
     partner.secret = CANARY
     form = {
@@ -296,7 +296,7 @@ def test_no_secret_and_no_value_is_stored(web, world, work):
         web.get(partner.link(redirect_uri=uri))
     for name in ("state", "nonce", "login_hint", "claims", "max_age", "id_token_hint", "request", CANARY):
         web.get(partner.link(**{name: CANARY, "prompt": "none consent"}))
-    with work() as session:
+    with transaction() as session:
         rows = [tuple(row) for row in session.execute(select(ClientEvent.__table__))]
     assert len(rows) > 5
     assert CANARY not in repr(rows)
@@ -328,9 +328,9 @@ def test_a_failure_is_noted_when_the_client_must_be_read_again(web, world, clien
     assert single(client_log(world.partner)).comparison
 
 
-def test_requests_that_fail_in_the_same_ways_at_once_are_all_counted(web, work, client_log, new_browser):
+def test_requests_that_fail_in_the_same_ways_at_once_are_all_counted(web, transaction, client_log, new_browser):
     """Two transactions that lock the same rows in different orders would deadlock on PostgreSQL."""
-    with work():
+    with transaction():
         registrar = Registrar(web, an_initial_token())
     registration = registrar.registered()
 
@@ -356,13 +356,13 @@ def test_a_note_that_cannot_be_written_does_not_fail_the_response(web, world, cl
     assert client_log(world.partner) == []
 
 
-def test_old_failures_are_deleted(web, world, work, client_log, clock):
+def test_old_failures_are_deleted(web, world, transaction, client_log, clock):
     web.get(world.partner.link(max_age="soon"))
     clock.move(timedelta(days=29))
-    clean(work)
+    clean(transaction)
     assert client_log(world.partner)
     clock.move(timedelta(days=2))
-    clean(work)
+    clean(transaction)
     assert client_log(world.partner) == []
 
 

@@ -48,7 +48,7 @@ def test_a_refresh_with_a_narrower_scope_narrows_the_claims(web, world, partner)
 
 def test_claims_that_the_school_took_back_are_left_out(web, world, partner):
     tokens = partner.redeems(web, sign_in_and_authorise(web, partner, world.username)["code"]).json
-    with world.work() as session:
+    with world.transaction() as session:
         for agreed in session.query(Authorisation).filter_by(client_id=partner.id):
             agreed.scopes = agreed.scopes - {"email", "organisation"}
     again = partner.refreshes(web, tokens["refresh_token"]).json

@@ -93,9 +93,9 @@ def test_accept_jwt_returns_the_same_response_signed(web, world, tokens):
             "alg": "RS256",
             "typ": "token-introspection+jwt",
         }
-        with world.work(), pytest.raises(ring.TokenNotVerified, match="no `exp`"):
+        with world.transaction(), pytest.raises(ring.TokenNotVerified, match="no `exp`"):
             ring.verify(response.text, typ="token-introspection+jwt")  # records that are kept as a proof do not expire
-        with world.work():
+        with world.transaction():
             claims = ring.verify_hint(response.text, typ="token-introspection+jwt")
         assert set(claims) == {"iss", "aud", "iat", "token_introspection"}
         assert (claims["iss"], claims["aud"]) == (ISSUER, world.partner.id)

@@ -18,11 +18,11 @@ OTHER_URI = "https://assembly.example/other"
 
 
 @pytest.fixture
-def newest_fact(work):
+def newest_fact(transaction):
     """`newest_fact(partner)` is the parameter and the fact in the newest line of the client's log."""
 
     def read(partner):
-        with work():
+        with transaction():
             event = journal.newest(partner.id)[0]
             return f"{event.parameter}: {event.fact}"
 
@@ -31,7 +31,7 @@ def newest_fact(work):
 
 @pytest.fixture
 def signer(world, clock):
-    with world.work():
+    with world.transaction():
         client = factories.a_client(
             token_endpoint_auth_method="private_key_jwt", jwks=jwks(key("ES256")), client_scopes={"schools.list"},
             grant_types=frozenset({"authorization_code", "refresh_token", "client_credentials"}),
@@ -194,7 +194,7 @@ def test_the_reason_why_a_proof_is_refused_is_described(web, signer, newest_fact
 
 
 def test_a_missing_proof_is_named(web, world, newest_fact):
-    with world.work():
+    with world.transaction():
         client = factories.a_client(
             token_endpoint_auth_method="private_key_jwt", jwks=jwks(key("ES256")), dpop_bound_access_tokens=True
         )
@@ -308,9 +308,9 @@ def test_every_refusal_at_userinfo_is_noted_for_the_client(web, world, signer, n
     assert description(read(web, token)) == newest_fact(world.partner) == "access_token: was revoked"
 
 
-def test_an_unknown_token_is_noted_for_no_client(web, world, work):
+def test_an_unknown_token_is_noted_for_no_client(web, world, transaction):
     assert read(web, "x.y.z").status_code == 401
-    with work():
+    with transaction():
         assert journal.newest(world.partner.id) == []
 
 

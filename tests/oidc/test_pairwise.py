@@ -75,7 +75,7 @@ def test_two_people_of_one_school_have_different_subjects(web, new_browser, worl
     from idp.estabs.models import Estab
     from tests import factories
 
-    with world.work() as session:
+    with world.transaction() as session:
         factories.an_administrator(session.get_one(Estab, world.estab), username="second", name="Se Cond")
     mine, theirs = tokens_of(web, partner, world), partner.redeems(
         new_browser(), sign_in_and_authorise(new_browser(), partner, "second", scope=ALL_SCOPES)["code"]

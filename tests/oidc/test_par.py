@@ -68,7 +68,7 @@ def test_credentials_are_not_stored(web, world):
     partner = world.new_partner(token_endpoint_auth_method="client_secret_post")
     form = {**partner.parameters(), "client_secret": partner.secret}
     assert web.post("/oauth/par", data=form).status_code == 201
-    with world.work() as session:
+    with world.transaction() as session:
         assert partner.secret not in str(session.query(AuthorizationRequest.params).all())
 
 

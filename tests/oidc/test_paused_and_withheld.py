@@ -26,7 +26,7 @@ def tokens(web, world):
 @pytest.fixture
 def decides(world):
     def decide(verb):
-        with world.work() as session:
+        with world.transaction() as session:
             verb(world.estab, world.partner.id, by=owner(session, world).memberships[0])
 
     return decide
@@ -37,7 +37,7 @@ def log(world):
     """The failures in the client's log."""
 
     def read():
-        with world.work():
+        with world.transaction():
             return [
                 (entry.endpoint, entry.error, entry.parameter, entry.fact) for entry in journal.newest(world.partner.id)
             ]
@@ -54,7 +54,7 @@ def test_a_refresh_during_a_pause_is_refused_as_such_and_works_after_it(web, wor
     partner = world.new_partner(rotate_refresh_tokens=rotates)
     world = type(world)(**{**vars(world), "partner": partner})
     tokens = partner.redeems(web, sign_in_and_authorise(web, partner, world.username)["code"]).json
-    with world.work() as session:
+    with world.transaction() as session:
         authorise.pause(world.estab, partner.id, by=owner(session, world).memberships[0])
 
     for _ in range(2):
@@ -63,7 +63,7 @@ def test_a_refresh_during_a_pause_is_refused_as_such_and_works_after_it(web, wor
         assert response.json["error"] == "access_denied"
         assert "paused" in response.json["error_description"]
 
-    with world.work() as session:
+    with world.transaction() as session:
         authorise.resume(world.estab, partner.id, by=owner(session, world).memberships[0])
     again = partner.refreshes(web, tokens["refresh_token"])
     assert again.status_code == 200, again.json
@@ -118,9 +118,9 @@ def test_the_log_says_why_a_refresh_was_refused(web, world, tokens, decides, log
     assert log() == [("POST /oauth/token", "access_denied", "refresh_token", PAUSED_MESSAGE)]
 
 
-def test_a_pause_ends_no_session(web, world, tokens, decides, work):
+def test_a_pause_ends_no_session(web, world, tokens, decides, transaction):
     decides(authorise.pause)
-    with work() as session:
+    with transaction() as session:
         assert not session.scalars(select(Message).where(Message.kind == "event")).all()
     assert (
         redirect_parameters(web.get(world.partner.link(prompt="none")))["error"] == "consent_required"

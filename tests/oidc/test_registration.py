@@ -32,8 +32,8 @@ PUBLIC = {"keys": [RSA.as_dict(private=False), EC.as_dict(private=False)]}
 
 
 @pytest.fixture
-def registrar(web, work):
-    with work():
+def registrar(web, transaction):
+    with transaction():
         return Registrar(web, an_initial_token())
 
 
@@ -62,8 +62,8 @@ def test_a_client_that_gives_up_refresh_tokens_has_a_page_without_lasting_access
     assert "offline_access" not in changed.json["scope"].split()
 
 
-def entries(work, event):
-    with work() as session:
+def entries(transaction, event):
+    with transaction() as session:
         return session.scalars(select(Entry).where(Entry.event == event)).all()
 
 
@@ -149,21 +149,21 @@ def test_a_client_may_register_fewer_scopes_than_the_token_allows(registrar):
     assert registrar.registered(scope="email openid")["scope"] == "openid email"
 
 
-def test_the_scopes_that_were_optional_for_the_token_are_a_schools_choice(web, work):
-    with work():
+def test_the_scopes_that_were_optional_for_the_token_are_a_schools_choice(web, transaction):
+    with transaction():
         scopes = {"required": {"openid", "school"}, "optional": {"attendance"}, "client": {"schools.list"}}
         registrar = Registrar(web, an_initial_token(scopes=scopes))
     registration = registrar.registered(grant_types=["authorization_code", "client_credentials"])
     assert registration["scope"] == "openid school attendance schools.list"
-    with work() as session:
+    with transaction() as session:
         client = session.get_one(Client, registration["client_id"])
         assert client.required_scopes == {"openid", "school"}
         assert client.optional_scopes == {"attendance"}
         assert client.client_scopes == {"schools.list"}
 
 
-def test_scopes_that_no_grant_can_give_are_left_out_unless_they_are_asked_for(web, work):
-    with work():
+def test_scopes_that_no_grant_can_give_are_left_out_unless_they_are_asked_for(web, transaction):
+    with transaction():
         registrar = Registrar(web, an_initial_token(scopes={"required": {"openid"}, "client": {"schools.list"}}))
     assert registrar.registered()["scope"] == "openid"
     assert registrar.registers(scope="openid schools.list").json["error"] == "invalid_client_metadata"
@@ -188,9 +188,9 @@ def test_a_self_registered_client_works(web, world, registrar):
     assert partner.refreshes(web, tokens["refresh_token"]).status_code == 200
 
 
-def test_the_page_names_it_by_its_company_where_it_gave_no_name(registrar, work):
+def test_the_page_names_it_by_its_company_where_it_gave_no_name(registrar, transaction):
     registration = registrar.registered(client_name=None)
-    with work() as session:
+    with transaction() as session:
         assert registration["client_name"] == session.get_one(Client, registration["client_id"]).partner_name
 
 
@@ -200,8 +200,8 @@ def test_a_public_client_gets_no_secret(registrar):
     assert "client_secret_expires_at" not in registration
 
 
-def test_profile_and_pkce_come_from_the_token_and_not_from_the_client(web, work):
-    with work():
+def test_profile_and_pkce_come_from_the_token_and_not_from_the_client(web, transaction):
+    with transaction():
         registrar = Registrar(web, an_initial_token(profile="fapi2", require_pkce=True))
     refused = registrar.registers(profile="oidc")
     assert refused.json["error"] == "invalid_client_metadata"
@@ -213,7 +213,7 @@ def test_profile_and_pkce_come_from_the_token_and_not_from_the_client(web, work)
     assert registration["dpop_bound_access_tokens"] is True
     assert registration["require_pushed_authorization_requests"] is True
     assert registration["id_token_signed_response_alg"] == "ES256"
-    with work() as session:
+    with transaction() as session:
         client = session.get_one(Client, registration["client_id"])
         assert (client.profile, client.require_pkce) == ("fapi2", True)
 
@@ -275,12 +275,12 @@ def test_a_wrong_redirect_uri_is_invalid_redirect_uri(registrar, uri):
     ],
     ids=case_id,
 )  # fmt: skip
-def test_other_errors_are_invalid_client_metadata(registrar, work, overrides):
+def test_other_errors_are_invalid_client_metadata(registrar, transaction, overrides):
     response = registrar.registers(**overrides)
     assert response.status_code == 400
     assert response.json["error"] == "invalid_client_metadata", response.json
     assert response.json["error_description"].isprintable()
-    with work() as session:
+    with transaction() as session:
         assert session.query(Client).count() == 0
         assert session.scalars(select(InitialAccessToken)).one().used == 0
 
@@ -330,15 +330,15 @@ def test_a_token_in_the_query_is_not_accepted(registrar):
     assert registrar.web.post(f"/oauth/register?access_token={registrar.token}", json=METADATA).status_code == 401
 
 
-def test_a_token_registers_only_its_number_of_clients(web, work):
-    with work():
+def test_a_token_registers_only_its_number_of_clients(web, transaction):
+    with transaction():
         registrar = Registrar(web, an_initial_token(most=2))
     for expected in (201, 201, 401):
         assert registrar.registers().status_code == expected
 
 
-def test_a_token_ends_when_it_expires_or_is_revoked(web, work, clock):
-    with work():
+def test_a_token_ends_when_it_expires_or_is_revoked(web, transaction, clock):
+    with transaction():
         register_once, other = (
             Registrar(web, an_initial_token()),
             Registrar(web, an_initial_token(lasts=timedelta(hours=1))),
@@ -346,24 +346,24 @@ def test_a_token_ends_when_it_expires_or_is_revoked(web, work, clock):
     registration = other.registered()
     clock.move(timedelta(hours=1))
     assert other.registers().status_code == 401
-    with work() as session:
+    with transaction() as session:
         for row in session.scalars(select(InitialAccessToken)):
             initial_tokens.revoke(row.id, by="cli")
     assert register_once.registers().status_code == 401
     assert other.manages(registration).status_code == 200, "what was registered continues to manage itself"
 
 
-def test_a_disabled_partner_registers_nothing(registrar, work):
-    with work() as session:
+def test_a_disabled_partner_registers_nothing(registrar, transaction):
+    with transaction() as session:
         partner = session.scalars(select(Partner)).one().name
         registry.switch_partner(partner, on=False)
     assert registrar.registers().status_code == 401
 
 
-def test_concurrent_registrations_stay_within_the_tokens_number(work, run_concurrently):
+def test_concurrent_registrations_stay_within_the_tokens_number(transaction, run_concurrently):
     from idp.partners import self_registration
 
-    with work():
+    with transaction():
         token = an_initial_token(most=3)
 
     def register_once():
@@ -372,7 +372,7 @@ def test_concurrent_registrations_stay_within_the_tokens_number(work, run_concur
 
     registrations = [outcome for outcome in run_concurrently(8, register_once) if outcome is not None]
     assert len(registrations) == 3, registrations
-    with work() as session:
+    with transaction() as session:
         assert session.query(Client).count() == 3
 
 
@@ -398,8 +398,8 @@ def test_a_logo_is_ignored_and_terms_of_service_are_kept(registrar):
 
 
 @pytest.mark.parametrize("name", ["IDaaS", "Cornerst\u043ene", "CORNERST0NE"])
-def test_a_name_that_looks_like_ours_or_anothers_is_refused_and_at_a_put_too(registrar, work, name):
-    with work():
+def test_a_name_that_looks_like_ours_or_anothers_is_refused_and_at_a_put_too(registrar, transaction, name):
+    with transaction():
         factories.a_client(factories.a_partner(name="Stone Ltd"), client_name="Cornerstone")
     refused = registrar.registers(client_name=name)
     assert (refused.status_code, refused.json["error"]) == (400, "invalid_client_metadata")
@@ -410,8 +410,8 @@ def test_a_name_that_looks_like_ours_or_anothers_is_refused_and_at_a_put_too(reg
     assert registrar.manages(registration, "PUT", json=new).json["error"] == "invalid_client_metadata"
 
 
-def test_a_sector_that_is_another_partners_host_is_refused(registrar, work):
-    with work():
+def test_a_sector_that_is_another_partners_host_is_refused(registrar, transaction):
+    with transaction():
         factories.a_client(factories.a_partner(), redirect_uris=["https://reports.example/theirs"])
     refused = registrar.registers(subject_type="pairwise")
     assert refused.json["error_description"].startswith("subject_type: ")
@@ -422,7 +422,7 @@ def test_a_sector_may_be_the_host_of_the_same_partners_other_clients(registrar):
     assert registrar.registers(subject_type="pairwise").status_code == 201
 
 
-def test_a_put_replaces_all_metadata(registrar, work):
+def test_a_put_replaces_all_metadata(registrar, transaction):
     registration = registrar.registered(client_uri="https://reports.example", post_logout_redirect_uris=[
         "https://reports.example/out"])  # fmt: skip
     new = metadata(
@@ -436,27 +436,27 @@ def test_a_put_replaces_all_metadata(registrar, work):
     assert "post_logout_redirect_uris" not in body
     assert "client_secret" not in body, "the one it has continues to work"
     assert body["registration_access_token"] == registration["registration_access_token"]
-    client = registry_client(work, registration)
+    client = registry_client(transaction, registration)
     assert client.redirect_uris == ("https://reports.example/new",)
-    assert entries(work, "client.changed")[0].facts["fields"] == [
+    assert entries(transaction, "client.changed")[0].facts["fields"] == [
         "client_name", "client_uri", "post_logout_redirect_uris", "redirect_uris",
     ]  # fmt: skip
 
 
-def registry_client(work, made):
-    with work():
+def registry_client(transaction, made):
+    with transaction():
         return registry.client(made["client_id"])
 
 
-def test_a_put_that_needs_a_secret_gets_one(registrar, work):
+def test_a_put_that_needs_a_secret_gets_one(registrar, transaction):
     registration = registrar.registered(token_endpoint_auth_method="none")
     new = metadata(client_id=registration["client_id"])
     secret = registrar.manages(registration, "PUT", json=new).json["client_secret"]
-    with work():
+    with transaction():
         assert registry.secret_matches(registry.client(registration["client_id"]), secret)
     as_key = new | {"token_endpoint_auth_method": "client_secret_jwt"}
     other = registrar.manages(registration, "PUT", json=as_key).json["client_secret"]
-    with work():
+    with transaction():
         assert registry.hmac_keys(registry.client(registration["client_id"])) == [other.encode()]
     assert "client_secret" not in registrar.manages(registration, "PUT", json=as_key).json
 
@@ -486,7 +486,7 @@ def test_a_put_may_repeat_the_secret_that_was_issued(registrar):
     assert registrar.manages(registration, "PUT", json=body).status_code == 200
 
 
-def test_deleting_a_client_deletes_its_registration_token_too(web, world, registrar, work):
+def test_deleting_a_client_deletes_its_registration_token_too(web, world, registrar, transaction):
     registration = registrar.registered(grant_types=["authorization_code", "refresh_token"])
     other = registrar.registered(client_name="Oakhill Lunches")
     partner = Caller(
@@ -504,24 +504,24 @@ def test_deleting_a_client_deletes_its_registration_token_too(web, world, regist
     assert web.get("/oauth/userinfo", headers=bearer_header(tokens["access_token"])).status_code == 401
     assert web.get(partner.link()).status_code == 400
     assert registrar.manages(other).status_code == 200
-    with work() as session:
+    with transaction() as session:
         assert [row.client_id for row in session.query(RegistrationToken)] == [other["client_id"]]
         assert {row.client_id for row in session.query(ClientSecret)} >= {other["client_id"]}
-    assert [entry.subject for entry in entries(work, "client.deleted")] == [registration["client_id"]]
+    assert [entry.subject for entry in entries(transaction, "client.deleted")] == [registration["client_id"]]
 
 
-def test_registrations_are_recorded_in_the_audit_log(registrar, work):
+def test_registrations_are_recorded_in_the_audit_log(registrar, transaction):
     registration = registrar.registered()
-    issued, registered = entries(work, "initial_token.issued"), entries(work, "client.registered")
+    issued, registered = entries(transaction, "initial_token.issued"), entries(transaction, "client.registered")
     assert issued[0].facts["most"] == 100
     assert registered[0].actor == issued[0].subject
     assert registered[0].subject == registration["client_id"]
     assert registration["client_secret"] not in json.dumps(registered[0].facts)
 
 
-def test_an_operator_who_changes_it_takes_it_over(registrar, work):
+def test_an_operator_who_changes_it_takes_it_over(registrar, transaction):
     made, other = registrar.registered(), registrar.registered(client_name="Oakhill Lunches")
-    with work() as session:
+    with transaction() as session:
         client = session.get_one(Client, made["client_id"])
         manifest = {
             "client_id": client.id, "partner": client.partner_name, "client_name": "Ours", "client_uri":
@@ -538,9 +538,9 @@ def test_discovery_names_the_endpoint(web):
     assert web.get("/.well-known/openid-configuration").json["registration_endpoint"].endswith("/oauth/register")
 
 
-def test_secrets_and_tokens_are_stored_only_as_digests(registrar, work):
+def test_secrets_and_tokens_are_stored_only_as_digests(registrar, transaction):
     registration = registrar.registered()
-    with work() as session:
+    with transaction() as session:
         for table in Client.metadata.sorted_tables:
             text = repr([tuple(row) for row in session.execute(select(table))])
             for secret in (registrar.token, registration["client_secret"], registration["registration_access_token"]):

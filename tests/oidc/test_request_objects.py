@@ -12,7 +12,7 @@ from tests.oidc.support import ISSUER, page, redirect_parameters, sign_in_and_au
 
 @pytest.fixture
 def partner(world, clock):
-    with world.work():
+    with world.transaction():
         client = factories.a_client(token_endpoint_auth_method="private_key_jwt", jwks=jwks(key("ES256"), key("PS256")))
         return Signer(client.id)
 
@@ -132,7 +132,7 @@ def test_a_request_object_may_be_pushed(web, partner):
 
 
 def test_under_fapi2_a_request_object_must_be_recent_and_short_lived(web, world, clock):
-    with world.work():
+    with world.transaction():
         client = factories.a_client(
             token_endpoint_auth_method="private_key_jwt", jwks=jwks(key("ES256")), profile="fapi2"
         )

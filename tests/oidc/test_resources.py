@@ -111,7 +111,7 @@ def token(web, world, api, clock):
 
 
 def change_agreement(world, **values):
-    with world.work() as session:
+    with world.transaction() as session:
         agreement = session.scalars(select(Authorisation)).one()
         for name, value in values.items():
             setattr(agreement, name, value)

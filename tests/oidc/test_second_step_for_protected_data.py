@@ -47,7 +47,7 @@ def press_second_step(web, response):
 
 def agreed_scopes(world):
     """The scopes of the agreement that stands; `None` without one."""
-    with world.work() as session:
+    with world.transaction() as session:
         standing = session.query(Authorisation).filter_by(superseded_at=None).one_or_none()
         return standing and standing.scopes
 
@@ -108,7 +108,7 @@ def test_where_a_required_area_is_protected_nothing_can_be_agreed_to(web, world)
 
 def test_a_person_who_has_a_second_step_and_did_not_take_it_signs_in_with_it(web, world, clock):
     response = consent_page(web, world)
-    with world.work():
+    with world.transaction():
         app = an_app(world.person)
     clock.move(timedelta(minutes=1))
     response = follow_redirects(web, press(web, response, "second-step", area=["attendance"]))
@@ -118,8 +118,8 @@ def test_a_person_who_has_a_second_step_and_did_not_take_it_signs_in_with_it(web
     assert not sen_checkbox(response).has_attr("disabled")
 
 
-def test_giving_protected_data_without_a_second_step_raises(world, work):
-    with work() as session:
+def test_giving_protected_data_without_a_second_step_raises(world, transaction):
+    with transaction() as session:
         by, client = session.get_one(Administrator, world.person).memberships[0], registry.find(world.partner.id)
         until = authorise.default_end(client)
         with pytest.raises(protected_data.SecondStepNeeded):
@@ -129,7 +129,7 @@ def test_giving_protected_data_without_a_second_step_raises(world, work):
 
 def give_agreement(world, *left_out):
     """Give an agreement to all scopes of the client except `left_out`, with a second step."""
-    with world.work() as session:
+    with world.transaction() as session:
         by, client = session.get_one(Administrator, world.person).memberships[0], registry.find(world.partner.id)
         authorise.give(
             client, client.scopes - set(left_out), by=by, agreement_version=client.agreement_version,
@@ -190,7 +190,7 @@ def test_a_device_is_not_approved_without_a_second_step_whatever_its_page_decide
         kind="administrator", id=world.person, name="Jo", estab_id=None, sid="ses_1", auth_time=clocks.now(),
         amr=frozenset({"pwd"}), acr=SINGLE,
     )  # fmt: skip
-    with world.work(), pytest.raises(protected_data.SecondStepNeeded):
+    with world.transaction(), pytest.raises(protected_data.SecondStepNeeded):
         device_codes.approve(request, person, Authorisation(scopes=some))
 
 

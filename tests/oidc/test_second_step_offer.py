@@ -59,7 +59,7 @@ def test_a_second_step_is_not_offered_to_admins_and_to_owners_who_have_one(web, 
         world.change(Membership, (world.person, world.estab), role="admin")
         assert not is_offered(consent_page(web, world))
         return
-    with world.work():
+    with world.transaction():
         app = an_app(world.person)
     clock.move(timedelta(minutes=1))
     assert not is_offered(follow_redirects(web, press(web, consent_page(web, world), "sign-in", code=app.code())))

@@ -23,7 +23,7 @@ SCOPE = "openid profile organisation offline_access school students"
 
 @pytest.fixture
 def second(world):
-    with world.work() as session:
+    with world.transaction() as session:
         estab = factories.an_estab()
         factories.a_membership(session.get_one(Administrator, world.person), estab, role="admin")
         return estab
@@ -57,7 +57,7 @@ def test_the_school_is_chosen_inside_the_request_and_named_on_the_page_with_a_wa
 
 def test_code_tokens_and_claims_name_the_chosen_school(web, world, second):
     tokens = authorises(web, world, second)
-    with world.work() as session:
+    with world.transaction() as session:
         assert [agreed.estab_id for agreed in session.query(Authorisation)] == [second.id]
     assert world.claims(tokens["access_token"])["estab_id"] == second.estab_id
     userinfo = web.get("/oauth/userinfo", headers={"Authorization": f"Bearer {tokens['access_token']}"}).json
@@ -92,7 +92,7 @@ def test_another_school_is_authorised_in_the_same_review_and_the_code_names_the_
     params = authorises_for(web, world, second, world.estab_id if box == "the school" else "all")
     tokens = world.partner.redeems(web, params["code"]).json
     assert world.claims(tokens["access_token"])["estab_id"] == second.estab_id
-    with world.work() as session:
+    with world.transaction() as session:
         agreements = session.query(Authorisation).all()
         assert {agreed.estab_id for agreed in agreements} == {second.id, world.estab}
         assert len({(agreed.scopes, agreed.offered, agreed.until, agreed.given_by) for agreed in agreements}) == 1
@@ -100,7 +100,7 @@ def test_another_school_is_authorised_in_the_same_review_and_the_code_names_the_
 
 def test_a_colleague_at_the_other_school_then_signs_in_without_being_asked(web, new_browser, world, second):
     authorises_for(web, world, second, world.estab_id)
-    with world.work() as session:
+    with world.transaction() as session:
         factories.an_administrator(session.get_one(Estab, world.estab), username="colleague", role="viewer")
     assert "code" in sign_in_and_authorise(new_browser(), world.partner, "colleague", scope=SCOPE)
 
@@ -112,20 +112,20 @@ def test_after_one_review_the_person_changes_the_school_and_the_service_gets_it_
     params = redirect_parameters(follow_redirects(web, web.get(world.partner.link(scope=SCOPE))))
     tokens = world.partner.redeems(web, params["code"]).json
     assert world.claims(tokens["access_token"])["estab_id"] == world.estab_id
-    with world.work() as session:
+    with world.transaction() as session:
         assert session.query(Authorisation).count() == 2  # the boxes of the review
 
 
 def test_a_school_of_others_is_not_authorised_by_its_id(web, world, second):
-    with world.work():
+    with world.transaction():
         stranger = factories.an_estab()
     authorises_for(web, world, second, stranger.estab_id, "nonsense")
-    with world.work() as session:
+    with world.transaction() as session:
         assert [agreed.estab_id for agreed in session.query(Authorisation)] == [second.id]
 
 
 def test_what_cannot_be_authorised_says_so_next_to_its_name_and_a_failure_keeps_the_ticks(web, world, second):
-    with world.work() as session:
+    with world.transaction() as session:
         viewed = factories.an_estab()
         factories.a_membership(session.get_one(Administrator, world.person), viewed, role="viewer")
     asking = chooses(web, world, second)
@@ -141,7 +141,7 @@ def test_what_cannot_be_authorised_says_so_next_to_its_name_and_a_failure_keeps_
 
 def test_what_was_authorised_meanwhile_is_left_out_and_said_on_the_next_page(web, world, second):
     asking = chooses(web, world, second)
-    with world.work() as session:
+    with world.transaction() as session:
         client = session.get_one(Client, world.partner.id)
         by = session.get_one(Membership, (world.person, world.estab))
         authorise.give(

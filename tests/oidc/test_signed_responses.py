@@ -92,7 +92,7 @@ def test_responses_are_signed_by_the_registered_algorithm(web, world, alg):
 
 
 def test_under_fapi2_responses_are_signed_by_es256(web, world, clock):
-    with world.work():
+    with world.transaction():
         client = factories.a_client(
             profile="fapi2", token_endpoint_auth_method="private_key_jwt", jwks=jwks(key("ES256"))
         )

@@ -92,13 +92,13 @@ def test_without_offline_access_there_is_no_refresh_token(web, world):
 
 
 def test_no_secret_is_stored_in_clear(web, world, tokens, code):
-    with world.work() as session:
+    with world.transaction() as session:
         assert code not in str(session.execute(select(Code.__table__)).all())
         assert tokens["refresh_token"] not in str(session.execute(select(RefreshFamily.__table__)).all())
 
 
 def test_a_refresh_token_ends_with_its_family_although_it_is_in_use(web, world, tokens, clock):
-    with world.work() as session:
+    with world.transaction() as session:
         family_id = session.scalars(select(RefreshFamily.id)).one()
     world.change(RefreshFamily, family_id, expires_at=clock.now() + timedelta(seconds=1))
     assert world.partner.refreshes(web, tokens["refresh_token"]).status_code == 200
@@ -223,7 +223,7 @@ def test_another_clients_attempt_does_not_use_up_the_code_and_is_recorded(web, w
     other.verifier = world.partner.verifier
     check_error(other.redeems(web, code), "invalid_grant")
     assert world.partner.redeems(web, code).status_code == 200
-    with world.work() as session:
+    with world.transaction() as session:
         noted = session.scalars(select(Entry).where(Entry.event == "client.refused")).one()
         assert noted.client == other.id
 
@@ -233,7 +233,7 @@ def test_a_replayed_code_revokes_the_tokens_it_gave(web, world, code, tokens):
     check_error(world.partner.refreshes(web, tokens["refresh_token"]), "invalid_grant")
     headers = {"Authorization": f"Bearer {tokens['access_token']}"}
     assert web.get("/oauth/userinfo", headers=headers).status_code == 401
-    with world.work() as session:
+    with world.transaction() as session:
         assert session.scalars(select(Entry).where(Entry.event == "code.replayed")).one().client == world.partner.id
 
 
@@ -295,7 +295,7 @@ def test_an_area_left_out_may_be_repeated_and_is_left_out_again_until_the_school
     assert tokens["scope"] == "openid offline_access students"
     response = world.partner.refreshes(web, tokens["refresh_token"], scope=scope).json
     assert response["scope"] == "openid offline_access students"
-    with world.work() as session:
+    with world.transaction() as session:
         owner = session.get_one(Administrator, world.person)
         authorise.change(world.estab, world.partner.id, frozenset(scope.split()), by=owner.memberships[0])
     assert world.partner.refreshes(web, tokens["refresh_token"]).json["scope"] == scope
@@ -390,7 +390,7 @@ def test_any_other_use_of_an_old_token_ends_the_family(web, world, public_partne
     check_error(partner.refreshes(web, latest["refresh_token"]), "invalid_grant")
     headers = {"Authorization": f"Bearer {latest['access_token']}"}
     assert web.get("/oauth/userinfo", headers=headers).status_code == 401
-    with world.work() as session:
+    with world.transaction() as session:
         assert session.scalars(select(Entry).where(Entry.event == "refresh_token.reused")).one().client == partner.id
 
 
@@ -433,11 +433,11 @@ def test_using_a_token_drops_the_cached_registration_that_another_process_change
         return web.get("/oauth/userinfo", headers={"Authorization": f"Bearer {tokens['access_token']}"})
 
     assert use_token().status_code == 200
-    with world.work() as session:
+    with world.transaction() as session:
         client = session.get_one(Client, world.partner.id)
         client.version, client.client_name = client.version + 1, "Renamed by another process"
-    with world.work():
+    with world.transaction():
         assert registry.client(world.partner.id).client_name == "Assembly"
     assert use_token().status_code == 200
-    with world.work():
+    with world.transaction():
         assert registry.client(world.partner.id).client_name == "Renamed by another process"

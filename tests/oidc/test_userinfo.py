@@ -138,7 +138,7 @@ def test_a_client_may_register_a_signed_response(web, world):
     tokens = partner.redeems(web, sign_in_and_authorise(web, partner, world.username)["code"]).json
     response = web.get("/oauth/userinfo", headers=bearer_header(tokens))
     assert response.content_type == "application/jwt"
-    with world.work():
+    with world.transaction():
         claims = ring.verify_hint(response.text)
     assert (claims["iss"], claims["aud"], claims["sub"]) == (ISSUER, partner.id, world.person)
 

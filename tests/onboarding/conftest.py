@@ -7,9 +7,9 @@ from tests.onboarding.visitor import Visitor
 
 
 @pytest.fixture
-def school(work):
+def school(transaction):
     """Oak Hill School, 312/4567."""
-    with work():
+    with transaction():
         return a_school(dfe_number="3124567", name="Oak Hill School")
 
 
@@ -26,8 +26,8 @@ def phone(new_browser):
 
 
 @pytest.fixture
-def pending(work):
+def pending(transaction):
     """The path of a partner's pending authorization request."""
-    with work():
+    with transaction():
         client = a_client()
         return f"/oauth/authorize?client_id={client.id}&request_uri=urn:ietf:params:oauth:request_uri:abc"

@@ -1,4 +1,4 @@
-"""Registrations in their different states. Call these functions inside `work()`."""
+"""Registrations in their different states. Call these functions in a transaction."""
 
 from typing import Any
 

@@ -28,9 +28,9 @@ def idp(app, monkeypatch):
 
 
 @pytest.fixture
-def estab_id(work, clock):
+def estab_id(transaction, clock):
     """A school that has just registered."""
-    with work():
+    with transaction():
         school = a_school(dfe_number="3124567", name="Oak Hill School", head_teacher="Ms A Head")
         complete(a_registration(school))
     return "3124567"
@@ -52,8 +52,8 @@ def test_the_queue_shows_when_each_school_is_due_and_what_is_overdue(idp, estab_
     assert json.loads(idp("onboarding", "queue", "--json").output)[0]["overdue"] is True
 
 
-def test_a_request_to_join_is_not_overdue_as_soon_as_it_comes_to_us(idp, estab_id, work, clock):
-    with work():
+def test_a_request_to_join_is_not_overdue_as_soon_as_it_comes_to_us(idp, estab_id, transaction, clock):
+    with transaction():
         complete(a_registration(accounts.find(estab_id).school, email="sam@oakhill.example"))
     requests = [row for row in json.loads(idp("onboarding", "queue", "--json").output) if row["kind"] == "join"]
     assert [(row["due"][:10], row["overdue"]) for row in requests] == [("2026-03-04", False)]
@@ -63,7 +63,7 @@ def test_a_request_to_join_is_not_overdue_as_soon_as_it_comes_to_us(idp, estab_i
     assert [row["overdue"] for row in rows] == [True, True]
 
 
-def test_a_case_shows_the_registers_telephone_and_what_was_typed(idp, estab_id, work):
+def test_a_case_shows_the_registers_telephone_and_what_was_typed(idp, estab_id, transaction):
     idp("onboarding", "note", estab_id, "No answer.")
     result = idp("onboarding", "show", "312/4567").output
 
@@ -72,7 +72,7 @@ def test_a_case_shows_the_registers_telephone_and_what_was_typed(idp, estab_id, 
     assert json.loads(idp("onboarding", "show", estab_id, "--json").output)["register"]["head_teacher"] == "Ms A Head"
 
     assert "also acts for" not in result
-    with work() as database:
+    with transaction() as database:
         other = a_membership(database.query(Administrator).one()).estab.name
     assert f"also acts for {other} (verified)" in idp("onboarding", "show", estab_id).output
 
@@ -86,8 +86,8 @@ def test_a_case_shows_the_registers_telephone_and_what_was_typed(idp, estab_id, 
         ("", "", "none"),
     ],
 )
-def test_a_case_shows_the_website_as_a_link_to_follow(idp, work, clock, website, host, shown):
-    with work():
+def test_a_case_shows_the_website_as_a_link_to_follow(idp, transaction, clock, website, host, shown):
+    with transaction():
         complete(a_registration(a_school(dfe_number="3124567", website=website, website_host=host)))
 
     assert f"  website       {shown}\n" in idp("onboarding", "show", "3124567").output
@@ -122,8 +122,8 @@ def test_an_unknown_estab_is_a_message_and_exit_code_1(idp, clock):
     assert "No school is registered under that Estab ID" in result.output
 
 
-def test_requests_no_one_answered_are_in_the_queue_and_decided_there(idp, work, clock, outbox):
-    with work() as database:
+def test_requests_no_one_answered_are_in_the_queue_and_decided_there(idp, transaction, clock, outbox):
+    with transaction() as database:
         complete(a_registration(an_administrator().memberships[0].estab.school, email="sam@oakhill.example"))
         request_id = database.query(JoinRequest).one().id
     assert request_id not in idp("onboarding", "queue").output

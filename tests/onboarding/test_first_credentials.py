@@ -13,15 +13,15 @@ from tests.onboarding.registrations import OTHER_BROWSER, OWN_BROWSER, a_registr
 
 
 @pytest.fixture
-def registration(work, clock):
-    with work():
+def registration(transaction, clock):
+    with transaction():
         registration = a_registration()
         complete(registration)
         return registration
 
 
 @pytest.fixture
-def find_with_owner(work, registration):
+def find_with_owner(transaction, registration):
     """The registration and its owner, in a request of their own."""
 
     def look(browser):
@@ -40,11 +40,11 @@ def test_the_password_is_six_words_and_its_hash_is_stored(app):
         assert runtime.passwords().matches(first.hash, first.password)
 
 
-def test_the_browser_that_signed_up_may_replace_the_password_for_15_minutes(work, find_with_owner, clock):
-    with work():
+def test_the_browser_that_signed_up_may_replace_the_password_for_15_minutes(transaction, find_with_owner, clock):
+    with transaction():
         assert find_with_owner(OWN_BROWSER)[1] is not None
     clock.move(timedelta(minutes=15))
-    with work():
+    with transaction():
         password, person = find_with_owner(OWN_BROWSER)
         assert person is None
         with pytest.raises(first_credentials.TooLateToCollect):
@@ -52,54 +52,54 @@ def test_the_browser_that_signed_up_may_replace_the_password_for_15_minutes(work
 
 
 @pytest.mark.parametrize("browser", [OTHER_BROWSER, None])
-def test_no_other_browser_may_replace_the_password(work, find_with_owner, browser):
-    with work():
+def test_no_other_browser_may_replace_the_password(transaction, find_with_owner, browser):
+    with transaction():
         find_with_owner(OWN_BROWSER)[0].verified_in = OTHER_BROWSER
-    with work():
+    with transaction():
         assert find_with_owner(browser)[1] is None
 
 
-def test_before_signing_up_there_is_no_password_to_replace(work, clock):
-    with work():
+def test_before_signing_up_there_is_no_password_to_replace(transaction, clock):
+    with transaction():
         assert first_credentials.replaceable_owner(a_registration(), OWN_BROWSER) is None
 
 
-def test_replacing_the_password_invalidates_the_former_one(work, find_with_owner):
-    with work():
+def test_replacing_the_password_invalidates_the_former_one(transaction, find_with_owner):
+    with transaction():
         password, person = find_with_owner(OWN_BROWSER)
         first_credentials.replace(password, OWN_BROWSER, first_credentials.GeneratedPassword("other", "hash of other"))
         assert person.password_hash == "hash of other"
-    with work():
+    with transaction():
         assert find_with_owner(OWN_BROWSER)[1] is not None, "it may have been lost again"
 
 
-def test_a_password_chosen_by_the_person_is_not_replaced(work, find_with_owner):
-    with work():
+def test_a_password_chosen_by_the_person_is_not_replaced(transaction, find_with_owner):
+    with transaction():
         password, person = find_with_owner(OWN_BROWSER)
         first_credentials.set_own(password, OWN_BROWSER, "hash of their own")
         assert person.password_hash == "hash of their own"
-    with work():
+    with transaction():
         assert find_with_owner(OWN_BROWSER)[1] is None
 
 
-def test_a_password_changed_elsewhere_is_not_replaced(work, find_with_owner, clock):
+def test_a_password_changed_elsewhere_is_not_replaced(transaction, find_with_owner, clock):
     clock.move(timedelta(seconds=1))
-    with work():
+    with transaction():
         _, person = find_with_owner(OWN_BROWSER)
         credentials.set_hash(person, "another hash", by=person.id)
-    with work():
+    with transaction():
         assert find_with_owner(OWN_BROWSER)[1] is None
 
 
-def test_a_removed_person_is_not_shown_a_password(work, find_with_owner, clock):
-    with work():
+def test_a_removed_person_is_not_shown_a_password(transaction, find_with_owner, clock):
+    with transaction():
         find_with_owner(OWN_BROWSER)[1].removed_at = clock.now()
-    with work():
+    with transaction():
         assert find_with_owner(OWN_BROWSER)[1] is None
 
 
-def test_a_password_of_ones_own_is_not_the_schools_name(work, registration):
-    with work():
+def test_a_password_of_ones_own_is_not_the_schools_name(transaction, registration):
+    with transaction():
         person = people.get(registration.administrator_id)
         assert person is not None
 

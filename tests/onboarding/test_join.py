@@ -20,15 +20,15 @@ SAM = {"email": "sam@oakhill.example"}
 
 
 @pytest.fixture
-def owner(work, clock):
-    with work():
+def owner(transaction, clock):
+    with transaction():
         return an_administrator(an_estab(state="verified"), email="owner@oakhill.example", name="Pat Head")
 
 
 @pytest.fixture
-def join_request_id(work, owner):
+def join_request_id(transaction, owner):
     """A request of Jo Bloggs to join the owner's school."""
-    with work() as database:
+    with transaction() as database:
         assert complete(a_registration(database.merge(owner).memberships[0].estab.school, **SAM)) == "joining"
         return database.query(JoinRequest).one().id
 
@@ -38,8 +38,8 @@ def decides(database, owner, join_request_id):
     return me, join.find_for_owner(me.memberships[0], join_request_id)
 
 
-def test_the_owners_are_asked_and_the_viewers_are_not(work, owner, outbox, settings):
-    with work() as database:
+def test_the_owners_are_asked_and_the_viewers_are_not(transaction, owner, outbox, settings):
+    with transaction() as database:
         estab = database.merge(owner).memberships[0].estab
         an_administrator(estab, email="second@oakhill.example", username="second")
         an_administrator(estab, email="viewer@oakhill.example", username="viewer", role="viewer")
@@ -57,8 +57,8 @@ def test_the_owners_are_asked_and_the_viewers_are_not(work, owner, outbox, setti
     assert "sam@oakhill.example" not in letters[0].text
 
 
-def test_asking_again_sends_no_second_mail(work, owner, join_request_id, outbox):
-    with work() as database:
+def test_asking_again_sends_no_second_mail(transaction, owner, join_request_id, outbox):
+    with transaction() as database:
         school = database.merge(owner).memberships[0].estab.school
         assert complete(a_registration(school, email="SAM@oakhill.example")) == "joining"
         assert database.query(JoinRequest).count() == 1
@@ -67,9 +67,9 @@ def test_asking_again_sends_no_second_mail(work, owner, join_request_id, outbox)
 
 
 def test_an_approved_person_gets_a_link_to_choose_a_password_and_no_rights_beyond_their_role(
-    work, owner, join_request_id, outbox, settings
+    transaction, owner, join_request_id, outbox, settings
 ):
-    with work() as database:
+    with transaction() as database:
         me, request = decides(database, owner, join_request_id)
         person = join.approve(request, "viewer", by=me.memberships[0])
         assert (person.memberships[0].estab_id, person.memberships[0].role, person.password_hash) == (
@@ -89,15 +89,15 @@ def test_an_approved_person_gets_a_link_to_choose_a_password_and_no_rights_beyon
 
 
 @pytest.mark.parametrize("role", ["owner", "", "superuser"])
-def test_no_one_joins_as_more_than_an_admin(work, owner, join_request_id, role):
-    with work() as database:
+def test_no_one_joins_as_more_than_an_admin(transaction, owner, join_request_id, role):
+    with transaction() as database:
         me, request = decides(database, owner, join_request_id)
         with pytest.raises(ValueError, match="is not a role to join with"):
             join.approve(request, role, by=me.memberships[0])
 
 
-def test_a_declined_person_is_told_but_not_by_whom(work, owner, join_request_id, outbox):
-    with work() as database:
+def test_a_declined_person_is_told_but_not_by_whom(transaction, owner, join_request_id, outbox):
+    with transaction() as database:
         me, request = decides(database, owner, join_request_id)
         join.decline(request, by=me.memberships[0])
         assert len(people.owners(me.memberships[0].estab_id)) == 1
@@ -108,8 +108,10 @@ def test_a_declined_person_is_told_but_not_by_whom(work, owner, join_request_id,
     assert "owner@oakhill.example" not in letter.text
 
 
-def test_the_letters_are_kept_under_the_school_and_are_not_sent_after_what_they_lead_to_has_ended(work, owner, clock):
-    with work() as database:
+def test_the_letters_are_kept_under_the_school_and_are_not_sent_after_what_they_lead_to_has_ended(
+    transaction, owner, clock
+):
+    with transaction() as database:
         school = database.merge(owner).memberships[0].estab.school
         for email in ("sam@oakhill.example", "al@oakhill.example"):
             complete(a_registration(school, email=email))
@@ -118,7 +120,7 @@ def test_the_letters_are_kept_under_the_school_and_are_not_sent_after_what_they_
             join.approve(request, "admin", by=me.memberships[0]) if decide == "approve" else join.decline(
                 request, by=me.memberships[0]
             )
-    with work() as database:
+    with transaction() as database:
         letters = database.query(Message).where(Message.name.like("join%"))
 
         assert {(letter.name, letter.estab, letter.expires_at) for letter in letters} == {
@@ -129,13 +131,13 @@ def test_the_letters_are_kept_under_the_school_and_are_not_sent_after_what_they_
 
 
 @pytest.mark.parametrize(("decision", "settles"), [("approved", True), ("declined", False)])
-def test_a_decision_is_kept_with_who_made_it_and_when(work, owner, join_request_id, clock, decision, settles):
+def test_a_decision_is_kept_with_who_made_it_and_when(transaction, owner, join_request_id, clock, decision, settles):
     clock.move(timedelta(hours=1))
-    with work() as database:
+    with transaction() as database:
         me, request = decides(database, owner, join_request_id)
         join.approve(request, "admin", by=me.memberships[0]) if settles else join.decline(request, by=me.memberships[0])
     decided_at = clock.now()
-    with work() as database:
+    with transaction() as database:
         request = database.get_one(JoinRequest, join_request_id)
         assert (request.decision, request.decided_by, request.used_at) == (decision, owner.id, decided_at)
         assert request.settled_at == (decided_at if settles else None)
@@ -144,8 +146,8 @@ def test_a_decision_is_kept_with_who_made_it_and_when(work, owner, join_request_
             assert (request.decided_by, request.settled_at) == ("cli", decided_at)
 
 
-def test_an_owner_of_another_school_decides_nothing_even_holding_the_request(work, join_request_id):
-    with work():
+def test_an_owner_of_another_school_decides_nothing_even_holding_the_request(transaction, join_request_id):
+    with transaction():
         other = an_administrator(an_estab()).memberships[0]
         for decide in (
             lambda: join.approve(join.find(join_request_id), "admin", by=other),
@@ -153,24 +155,24 @@ def test_an_owner_of_another_school_decides_nothing_even_holding_the_request(wor
         ):
             with pytest.raises(join.WithStaff):
                 decide()
-    with work() as database:
+    with transaction() as database:
         assert database.get_one(JoinRequest, join_request_id).used_at is None
 
 
-def test_our_staff_see_the_oldest_request_first(work, owner, clock):
+def test_our_staff_see_the_oldest_request_first(transaction, owner, clock):
     emails = ["b@oakhill.example", "c@oakhill.example", "a@oakhill.example"]
-    with work() as database:
+    with transaction() as database:
         estab = database.get_one(Administrator, owner.id).memberships[0].estab
         estab.state = "unverified"
         for email in emails:
             clock.move(timedelta(minutes=1))
             complete(a_registration(estab.school, email=email))
         database.query(JoinRequest).where(JoinRequest.email == emails[2]).one().expires_at = MONDAY
-    with work():
+    with transaction():
         assert [join_request.email for join_request in join.requests_for_staff()] == [emails[2], *emails[:2]]
 
 
-def test_a_request_to_join_is_decided_once(work, owner, join_request_id, run_concurrently):
+def test_a_request_to_join_is_decided_once(transaction, owner, join_request_id, run_concurrently):
     def press():
         from idp.foundation.database import session
 
@@ -183,95 +185,95 @@ def test_a_request_to_join_is_decided_once(work, owner, join_request_id, run_con
     assert sum(isinstance(outcome, join.DecidedAlready) for outcome in outcomes) == 3
 
 
-def test_an_owner_of_another_school_finds_nothing(work, join_request_id):
-    with pytest.raises(NotFound), work():
+def test_an_owner_of_another_school_finds_nothing(transaction, join_request_id):
+    with pytest.raises(NotFound), transaction():
         join.find_for_owner(an_administrator(an_estab()).memberships[0], join_request_id)
 
 
 @pytest.mark.parametrize("role", ["admin", "viewer"])
-def test_only_owners_decide_requests_to_join(work, owner, join_request_id, role):
-    with work() as database:
+def test_only_owners_decide_requests_to_join(transaction, owner, join_request_id, role):
+    with transaction() as database:
         colleague = an_administrator(database.merge(owner).memberships[0].estab, role=role, username=role)
         with pytest.raises(authority.NotPermitted):
             join.find_for_owner(colleague.memberships[0], join_request_id)
 
 
-def test_unanswered_it_is_for_our_staff_and_no_longer_for_the_owners(work, owner, join_request_id, clock):
-    with work() as database:
+def test_unanswered_it_is_for_our_staff_and_no_longer_for_the_owners(transaction, owner, join_request_id, clock):
+    with transaction() as database:
         assert join.requests_for_staff() == []
         with pytest.raises(join.StillWithOwners):
             join.decline(join.find(join_request_id), by="cli")
 
     clock.move(timedelta(days=14))
-    with work() as database:
+    with transaction() as database:
         me, request = decides(database, owner, join_request_id)
         with pytest.raises(join.WithStaff):
             join.approve(request, "admin", by=me.memberships[0])
-    with work():
+    with transaction():
         assert [join_request.id for join_request in join.requests_for_staff()] == [join_request_id]
         assert join.approve(join.find(join_request_id), "admin", by="cli").memberships[0].role == "admin"
-    with work():
+    with transaction():
         assert join.requests_for_staff() == []
 
 
-def test_requests_to_join_a_school_that_is_not_verified_go_to_our_staff_alone(work, owner, outbox):
-    with work() as database:
+def test_requests_to_join_a_school_that_is_not_verified_go_to_our_staff_alone(transaction, owner, outbox):
+    with transaction() as database:
         squatter = database.merge(owner)
         squatter.memberships[0].estab.state = "unverified"
         assert complete(a_registration(squatter.memberships[0].estab.school, **SAM)) == "joining"
         request_id = database.query(JoinRequest).one().id
     assert outbox.all("join_request") == []
 
-    with work() as database:
+    with transaction() as database:
         assert [join_request.id for join_request in join.requests_for_staff()] == [request_id]
         me, request = decides(database, owner, request_id)
         with pytest.raises(join.WithStaff):
             join.approve(request, "admin", by=me.memberships[0])
-    with work() as database:  # also after it is verified: the request was never for the owners
+    with transaction() as database:  # also after it is verified: the request was never for the owners
         database.merge(owner).memberships[0].estab.state = "verified"
         assert [join_request.id for join_request in join.requests_for_staff()] == [request_id]
 
 
-def test_what_an_owner_declined_is_for_our_staff_to_look_at(work, owner, join_request_id, outbox):
-    with work() as database:
+def test_what_an_owner_declined_is_for_our_staff_to_look_at(transaction, owner, join_request_id, outbox):
+    with transaction() as database:
         me, request = decides(database, owner, join_request_id)
         join.decline(request, by=me.memberships[0])
-    with work() as database:
+    with transaction() as database:
         me, request = decides(database, owner, join_request_id)
         with pytest.raises(join.DecidedAlready):
             join.approve(request, "admin", by=me.memberships[0])
 
-    with work():
+    with transaction():
         assert [join_request.id for join_request in join.requests_for_staff()] == [join_request_id]
         join.decline(join.find(join_request_id), by="cli")
-    with work():
+    with transaction():
         assert join.requests_for_staff() == []
         with pytest.raises(join.DecidedAlready):
             join.approve(join.find(join_request_id), "admin", by="cli")
     assert len(outbox.all("join_declined")) == 1, "the person is told once"
 
 
-def test_our_staff_may_let_in_whom_an_owner_declined(work, owner, join_request_id, outbox):
-    with work() as database:
+def test_our_staff_may_let_in_whom_an_owner_declined(transaction, owner, join_request_id, outbox):
+    with transaction() as database:
         me, request = decides(database, owner, join_request_id)
         join.decline(request, by=me.memberships[0])
-    with work():
+    with transaction():
         assert join.approve(join.find(join_request_id), "admin", by="cli").email == "sam@oakhill.example"
 
     assert outbox.last("join_approved").to == "sam@oakhill.example"
 
 
 @pytest.mark.parametrize("state", ["suspended", "rejected", "closed"])
-def test_no_one_joins_an_account_that_is_not_active(work, owner, join_request_id, clock, state):
+def test_no_one_joins_an_account_that_is_not_active(transaction, owner, join_request_id, clock, state):
     clock.move(timedelta(days=14))
-    with work() as database:
+    with transaction() as database:
         database.merge(owner).memberships[0].estab.state = state
-    with pytest.raises(join.SchoolNotActive), work():
+    with pytest.raises(join.SchoolNotActive), transaction():
         join.approve(join.find(join_request_id), "admin", by="cli")
 
 
-def test_without_an_owner_it_is_for_our_staff_at_once(work, owner, outbox, clock):
-    with work() as database:
+def test_without_an_owner_it_is_for_our_staff_at_once(transaction, owner, outbox, clock):
+    with transaction() as database:
         owner = database.merge(owner)
         owner.memberships[0].removed_at = clock.now()
         complete(a_registration(owner.memberships[0].estab.school, **SAM))
@@ -281,16 +283,16 @@ def test_without_an_owner_it_is_for_our_staff_at_once(work, owner, outbox, clock
     assert outbox.all("join_request") == []
 
 
-def test_someone_who_has_an_account_there_is_told_so_and_no_one_is_asked(work, owner, outbox):
-    with work() as database:
+def test_someone_who_has_an_account_there_is_told_so_and_no_one_is_asked(transaction, owner, outbox):
+    with transaction() as database:
         school = database.merge(owner).memberships[0].estab.school
         assert complete(a_registration(school, email="Owner@oakhill.example")) == "member"
         assert database.query(JoinRequest).count() == 0
     assert outbox.all("join_request") == []
 
 
-def test_a_person_who_acts_for_another_school_or_did_for_this_one_asks_like_anyone(work, owner, outbox):
-    with work() as database:
+def test_a_person_who_acts_for_another_school_or_did_for_this_one_asks_like_anyone(transaction, owner, outbox):
+    with transaction() as database:
         estab = database.merge(owner).memberships[0].estab
         an_administrator(an_estab(), **SAM)
         an_administrator(estab, email="al@oakhill.example", username="al", removed_at=MONDAY)
@@ -299,8 +301,8 @@ def test_a_person_who_acts_for_another_school_or_did_for_this_one_asks_like_anyo
     assert len(outbox.all("join_request")) == 2
 
 
-def test_an_open_request_is_one_persons_at_one_school(work, owner, join_request_id, outbox):
-    with work() as database:
+def test_an_open_request_is_one_persons_at_one_school(transaction, owner, join_request_id, outbox):
+    with transaction() as database:
         other = an_administrator(an_estab(), email="head@elm.example").memberships[0].estab
         for school, email in (
             (other.school, SAM["email"]),
@@ -317,8 +319,8 @@ def join_requests(database):
     return database.query(JoinRequest).all()
 
 
-def test_deciding_one_request_leaves_the_others_open(work, owner, join_request_id):
-    with work() as database:
+def test_deciding_one_request_leaves_the_others_open(transaction, owner, join_request_id):
+    with transaction() as database:
         me = database.merge(owner)
         complete(a_registration(me.memberships[0].estab.school, email="al@oakhill.example"))
         request_ids = [
@@ -334,8 +336,8 @@ def test_deciding_one_request_leaves_the_others_open(work, owner, join_request_i
         assert decisions == {True: "declined", False: None}
 
 
-def test_a_person_who_was_declined_may_ask_again(work, owner, join_request_id, outbox):
-    with work() as database:
+def test_a_person_who_was_declined_may_ask_again(transaction, owner, join_request_id, outbox):
+    with transaction() as database:
         me, request = decides(database, owner, join_request_id)
         join.decline(request, by=me.memberships[0])
         assert complete(a_registration(me.memberships[0].estab.school, **SAM)) == "joining"

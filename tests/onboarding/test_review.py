@@ -17,9 +17,9 @@ from tests.onboarding.registrations import a_registration, complete
 
 
 @pytest.fixture
-def estab_id(work, clock):
+def estab_id(transaction, clock):
     """A school that has just registered."""
-    with work() as database:
+    with transaction() as database:
         complete(a_registration(a_school(dfe_number="3124567", name="Oak Hill School")))
         return database.query(Estab).one().estab_id
 
@@ -28,19 +28,19 @@ def state(database, estab_id):
     return database.query(Estab).filter_by(estab_id=estab_id).one().state
 
 
-def test_verifying_lets_data_flow_and_tells_the_owners(work, estab_id, outbox):
-    with work():
+def test_verifying_lets_data_flow_and_tells_the_owners(transaction, estab_id, outbox):
+    with transaction():
         review.verify(estab_id, by="cli")
-    with work() as database:
+    with transaction() as database:
         assert state(database, estab_id) == "verified"
         assert review.queue() == []
     assert outbox.last("school_verified").to == "office@oakhill.example"
 
 
-def test_rejecting_tells_the_owners_why_and_lets_the_school_register_again(work, estab_id, outbox):
-    with work():
+def test_rejecting_tells_the_owners_why_and_lets_the_school_register_again(transaction, estab_id, outbox):
+    with transaction():
         review.reject(estab_id, "  The school does not know you.  ", by="cli")
-    with work() as database:
+    with transaction() as database:
         rejected = database.query(Estab).one()
         assert rejected.state == "rejected"
         assert review.case(estab_id).review.reason == "The school does not know you."
@@ -51,38 +51,38 @@ def test_rejecting_tells_the_owners_why_and_lets_the_school_register_again(work,
 
 
 @pytest.mark.parametrize("reason", ["", "   ", "\n"])
-def test_no_one_is_rejected_without_a_reason(work, estab_id, reason):
-    with pytest.raises(review.ReasonMissing), work():
+def test_no_one_is_rejected_without_a_reason(transaction, estab_id, reason):
+    with pytest.raises(review.ReasonMissing), transaction():
         review.reject(estab_id, reason, by="cli")
-    with work() as database:
+    with transaction() as database:
         assert state(database, estab_id) == "unverified"
 
 
-def test_a_case_is_decided_once(work, estab_id, run_concurrently, outbox):
+def test_a_case_is_decided_once(transaction, estab_id, run_concurrently, outbox):
     outcomes = run_concurrently(4, lambda: review.verify(estab_id, by="cli"))
 
     assert sum(isinstance(outcome, Review) for outcome in outcomes) == 1
     assert len(outbox.all("school_verified")) == 1
-    with pytest.raises(review.AlreadyDecided) as refused, work():
+    with pytest.raises(review.AlreadyDecided) as refused, transaction():
         review.reject(estab_id, "Changed our mind.", by="cli")
     assert refused.value.message == "This school was verified on Monday 2 March 2026."
 
 
-def test_the_queue_begins_with_the_most_pressing_and_knows_what_is_overdue(work, clock):
-    with work():
+def test_the_queue_begins_with_the_most_pressing_and_knows_what_is_overdue(transaction, clock):
+    with transaction():
         for number, nation in ((1, "England"), (2, "Scotland"), (3, "England")):
             complete(a_registration(a_school(name=f"School {number}", country=nation), email=f"a{number}@s.example"))
             clock.move(timedelta(days=1))
     clock.move(timedelta(hours=1))
-    with work():
+    with transaction():
         waiting = review.queue()
 
         assert [registration.estab.name for registration in waiting] == ["School 1", "School 2", "School 3"]
         assert [registration.is_overdue for registration in waiting] == [True, False, False]
 
 
-def test_the_queue_goes_by_when_a_case_is_due_and_then_by_when_it_was_opened(work, clock):
-    with work():
+def test_the_queue_goes_by_when_a_case_is_due_and_then_by_when_it_was_opened(transaction, clock):
+    with transaction():
         estabs = [an_estab(state="unverified") for _ in range(3)]
         opened = []
         for estab in estabs:
@@ -91,13 +91,13 @@ def test_the_queue_goes_by_when_a_case_is_due_and_then_by_when_it_was_opened(wor
         opened[0].due_at, opened[1].due_at = opened[2].due_at, opened[1].due_at - timedelta(days=1)
         opened[0].opened_at, opened[2].opened_at = opened[2].opened_at, opened[0].opened_at
 
-    with work():
+    with transaction():
         assert [account.estab_id for account in review.queue()] == [estabs[place].id for place in (1, 2, 0)]
 
 
-def test_a_case_in_scotland_is_due_by_the_bank_holidays_there(work, clock):
+def test_a_case_in_scotland_is_due_by_the_bank_holidays_there(transaction, clock):
     clock.move(datetime(2026, 12, 31, 12, tzinfo=UTC) - clock.now())
-    with work():
+    with transaction():
         english, scottish = (
             review.open_for(an_estab(a_school(country=nation), state="unverified"))
             for nation in ("England", "Scotland")
@@ -105,11 +105,11 @@ def test_a_case_in_scotland_is_due_by_the_bank_holidays_there(work, clock):
         assert scottish.due_at == english.due_at + timedelta(days=1), "2 January, observed on Monday the 4th"
 
 
-def test_deciding_one_case_leaves_the_others_open_and_keeps_who_decided_and_why(work, estab_id):
-    with work():
+def test_deciding_one_case_leaves_the_others_open_and_keeps_who_decided_and_why(transaction, estab_id):
+    with transaction():
         others = review.open_for(an_estab(state="unverified")).estab_id
         review.reject(estab_id, "No such person.", by="opr_sam")
-    with work() as database:
+    with transaction() as database:
         decided, other = review.case(estab_id).review, database.get_one(Review, others)
 
         assert (decided.decision, decided.decided_by) == ("rejected", "opr_sam")
@@ -118,19 +118,19 @@ def test_deciding_one_case_leaves_the_others_open_and_keeps_who_decided_and_why(
         assert recorded(events.ESTAB_STATE_CHANGED)[-1][-1] == {"reason": "No such person."}
 
 
-def test_a_note_is_kept_with_its_own_case(work, estab_id):
-    with work():
+def test_a_note_is_kept_with_its_own_case(transaction, estab_id):
+    with transaction():
         other = review.open_for(an_estab(state="unverified")).estab.estab_id
         review.note(other, "No answer.", by="cli")
 
         assert review.case(estab_id).notes == []
 
 
-def test_what_the_school_is_told_names_it_and_is_kept_under_it(work, estab_id, outbox, settings):
-    with work():
+def test_what_the_school_is_told_names_it_and_is_kept_under_it(transaction, estab_id, outbox, settings):
+    with transaction():
         review.ask(estab_id, "Who is your head teacher?", by="cli")
         review.verify(estab_id, by="cli")
-    with work():
+    with transaction():
         complete(a_registration(a_school(dfe_number="3124568", name="Elm School"), email="a@elm.example"))
         review.reject("3124568", "Nobody there knows you.", by="cli")
 
@@ -140,7 +140,7 @@ def test_what_the_school_is_told_names_it_and_is_kept_under_it(work, estab_id, o
         assert f"{school} (Estab ID {'3124568' if school == 'Elm School' else estab_id})" in letter.text
     assert "Dear Jo Bloggs," in verified.text
     assert verified.links[0] == f"{settings.server.issuer}/"
-    with work() as database:
+    with transaction() as database:
         estabs_by_name = {message.name: message.estab for message in database.query(Message)}
         first, second = accounts.find(estab_id).id, accounts.find("3124568").id
         assert (
@@ -150,11 +150,11 @@ def test_what_the_school_is_told_names_it_and_is_kept_under_it(work, estab_id, o
         ) == (first, first, second)
 
 
-def test_a_case_shows_what_was_typed_beside_the_register_and_the_notes_in_order(work, estab_id, clock):
-    with work():
+def test_a_case_shows_what_was_typed_beside_the_register_and_the_notes_in_order(transaction, estab_id, clock):
+    with transaction():
         review.note(estab_id, "No answer.", by="cli")
     clock.move(timedelta(hours=1))
-    with work():
+    with transaction():
         review.note(estab_id, "The head will call back.", by="cli")
         case = review.case(estab_id)
 
@@ -163,10 +163,10 @@ def test_a_case_shows_what_was_typed_beside_the_register_and_the_notes_in_order(
         assert case.addresses == "oakhill.example is the domain of the school's website"
 
 
-def test_a_question_goes_to_the_owners_and_into_the_notes_and_decides_nothing(work, estab_id, outbox):
-    with work():
+def test_a_question_goes_to_the_owners_and_into_the_notes_and_decides_nothing(transaction, estab_id, outbox):
+    with transaction():
         review.ask(estab_id, "Who is your head teacher?", by="cli")
-    with work() as database:
+    with transaction() as database:
         assert state(database, estab_id) == "unverified"
         assert "Who is your head teacher?" in review.case(estab_id).notes[0].text
     assert "Who is your head teacher?" in outbox.last("school_question").text
@@ -189,22 +189,22 @@ def test_addresses_are_compared_with_the_website(email, host, message):
     assert message in review.describe_address(email, host)
 
 
-def test_an_estab_that_was_never_new_has_no_case(work):
-    with pytest.raises(review.NoReview), work():
+def test_an_estab_that_was_never_new_has_no_case(transaction):
+    with pytest.raises(review.NoReview), transaction():
         review.verify(an_estab().estab_id, by="cli")
 
 
-def test_an_unknown_estab_has_no_case(work, app):
-    with pytest.raises(accounts.UnknownEstab), work():
+def test_an_unknown_estab_has_no_case(transaction, app):
+    with pytest.raises(accounts.UnknownEstab), transaction():
         review.case("9999999")
 
 
-def test_every_act_is_in_the_audit_log(work, estab_id):
-    with work():
+def test_every_act_is_in_the_audit_log(transaction, estab_id):
+    with transaction():
         review.note(estab_id, "Called.", by="opr_x")
         review.ask(estab_id, "Who?", by="opr_x")
         review.verify(estab_id, by="opr_x")
-    with work() as database:
+    with transaction() as database:
         names = [entry.event for entry in database.query(Entry).filter_by(actor="opr_x").order_by(Entry.id)]
 
     assert names == ["review.noted", "review.noted", "review.asked", "estab.state_changed", "estab.verified"]

@@ -23,8 +23,8 @@ def sign_in_as(app, new_browser):
     return sign_in
 
 
-def test_next_steps_say_all_there_is_to_do_and_when_we_call(work, sign_in_as, clock, settings):
-    with work() as database:
+def test_next_steps_say_all_there_is_to_do_and_when_we_call(transaction, sign_in_as, clock, settings):
+    with transaction() as database:
         complete(a_registration())
         person = database.query(Administrator).one()
         person.password_hash, person.password_is_ours = runtime.passwords().hash(PASSWORD), False
@@ -39,7 +39,7 @@ def test_next_steps_say_all_there_is_to_do_and_when_we_call(work, sign_in_as, cl
     assert "Wednesday 4 March 2026" in page.text
     assert estab_id in page.text
 
-    with work():
+    with transaction():
         review.verify(accounts.find(estab_id).estab_id, by="cli")
     assert "not yet verified" not in sign_in_as(person).opens("/register/next-steps").text
 

@@ -20,8 +20,8 @@ from tests.onboarding.registrations import (
 )
 
 
-def test_signing_up_again_makes_an_unverified_estab_its_owner_and_its_review(work, outbox, clock):
-    with work() as database:
+def test_signing_up_again_makes_an_unverified_estab_its_owner_and_its_review(transaction, outbox, clock):
+    with transaction() as database:
         registration = a_registration(a_school(dfe_number="3124567"))
         assert complete(registration) == "registered"
 
@@ -41,14 +41,14 @@ def test_signing_up_again_makes_an_unverified_estab_its_owner_and_its_review(wor
     assert generated_password().password not in letter.text
 
 
-def test_what_is_open_in_a_browser_is_its_newest_registration_that_can_still_be_completed(work, clock):
-    with work():
+def test_what_is_open_in_a_browser_is_its_newest_registration_that_can_still_be_completed(transaction, clock):
+    with transaction():
         first, second = a_school(), a_school()
         older, newer = a_registration(first).id, None
     clock.move(timedelta(minutes=1))
-    with work() as database:
+    with transaction() as database:
         newer = a_registration(database.merge(second)).id
-    with work() as database:
+    with transaction() as database:
         first, second = database.merge(first), database.merge(second)
         assert signup.find_open(OWN_BROWSER).id == newer
         assert [signup.find_open(OWN_BROWSER, school).id for school in (first, second)] == [older, newer]
@@ -60,8 +60,8 @@ def test_what_is_open_in_a_browser_is_its_newest_registration_that_can_still_be_
         assert signup.find_open(OWN_BROWSER) is None
 
 
-def test_the_registration_of_a_member_is_the_one_by_which_they_registered_this_school(work):
-    with work():
+def test_the_registration_of_a_member_is_the_one_by_which_they_registered_this_school(transaction):
+    with transaction():
         registrations = [a_registration(email=f"office{number}@oakhill.example") for number in range(3)]
         for registration in registrations:
             complete(registration)
@@ -73,8 +73,8 @@ def test_the_registration_of_a_member_is_the_one_by_which_they_registered_this_s
         assert signup.find_by_member(an_administrator().memberships[0]) is None
 
 
-def test_of_many_clicks_at_once_one_registers(work, run_concurrently):
-    with work() as database:
+def test_of_many_clicks_at_once_one_registers(transaction, run_concurrently):
+    with transaction() as database:
         registration = a_registration()
         verify_address(registration)
         registration_id = registration.id
@@ -87,12 +87,12 @@ def test_of_many_clicks_at_once_one_registers(work, run_concurrently):
 
     assert outcomes.count("registered") == 1
     assert sum(isinstance(outcome, signup.CompletedAlready) for outcome in outcomes) == 7
-    with work() as database:
+    with transaction() as database:
         assert database.query(Estab).count() == 1
 
 
-def test_of_two_people_at_once_one_registers_and_the_other_asks_to_join(work, run_concurrently):
-    with work():
+def test_of_two_people_at_once_one_registers_and_the_other_asks_to_join(transaction, run_concurrently):
+    with transaction():
         school, both = a_school(), []
         for browser, email in ((OWN_BROWSER, "jo@oakhill.example"), (OTHER_BROWSER, "sam@oakhill.example")):
             registration = signup.begin(school, details(email=email), browser=browser, return_to=None)
@@ -105,41 +105,41 @@ def test_of_two_people_at_once_one_registers_and_the_other_asks_to_join(work, ru
         return signup.complete(registration, details(email=registration.email), generated_password(), browser=browser)
 
     assert sorted(map(str, run_concurrently(2, press))) == ["joining", "registered"]
-    with work() as database:
+    with transaction() as database:
         assert database.query(Estab).count() == 1
         assert database.query(JoinRequest).count() == 1
 
 
-def test_nothing_is_completed_before_the_address_is_verified(work):
-    with work():
+def test_nothing_is_completed_before_the_address_is_verified(transaction):
+    with transaction():
         registration_id = a_registration().id
 
-    with pytest.raises(signup.NotVerifiedYet), work():
+    with pytest.raises(signup.NotVerifiedYet), transaction():
         signup.complete(
             signup.find_in_browser(registration_id, OWN_BROWSER), details(), generated_password(), browser=OWN_BROWSER
         )
-    with work() as database:
+    with transaction() as database:
         assert database.query(Registration).one().used_at is None
         assert database.query(Estab).count() == 0
 
 
-def test_an_expired_registration_is_neither_continued_nor_completed(work, clock):
-    with work():
+def test_an_expired_registration_is_neither_continued_nor_completed(transaction, clock):
+    with transaction():
         registration = a_registration()
         verify_address(registration)
         registration_id = registration.id
     clock.move(timedelta(days=7))
 
-    with pytest.raises(signup.RegistrationExpired), work():
+    with pytest.raises(signup.RegistrationExpired), transaction():
         signup.find_in_browser(registration_id, OWN_BROWSER)
-    with pytest.raises(signup.RegistrationExpired), work() as database:
+    with pytest.raises(signup.RegistrationExpired), transaction() as database:
         signup.complete(
             database.get_one(Registration, registration_id), details(), generated_password(), browser=OWN_BROWSER
         )
 
 
-def test_a_stranger_learns_nothing_about_a_registration(work):
-    with work():
+def test_a_stranger_learns_nothing_about_a_registration(transaction):
+    with transaction():
         registration_id = a_registration().id
 
     messages = set()
@@ -149,22 +149,22 @@ def test_a_stranger_learns_nothing_about_a_registration(work):
         ("reg_" + "a" * 26, OWN_BROWSER),
         ("reg_\x00", OWN_BROWSER),
     ):
-        with pytest.raises(signup.NotInThisBrowser) as refused, work():
+        with pytest.raises(signup.NotInThisBrowser) as refused, transaction():
             signup.find_in_browser(requested_id, browser)
         messages.add((refused.value.message, refused.value.status))
     assert len(messages) == 1
 
 
-def test_pressing_the_button_twice_makes_one_registration_and_one_mail(work, outbox):
-    with work():
+def test_pressing_the_button_twice_makes_one_registration_and_one_mail(transaction, outbox):
+    with transaction():
         school = a_school()
         assert a_registration(school).id == a_registration(school).id
 
     assert len(outbox.all("verify_email")) == 1
 
 
-def test_registering_again_with_another_address_asks_to_verify_that_one(work, outbox, clock):
-    with work():
+def test_registering_again_with_another_address_asks_to_verify_that_one(transaction, outbox, clock):
+    with transaction():
         school = a_school()
         first = a_registration(school)
         verify_address(first)
@@ -177,8 +177,8 @@ def test_registering_again_with_another_address_asks_to_verify_that_one(work, ou
     assert outbox.last("verify_email").to == "right@oakhill.example"
 
 
-def test_another_browser_begins_its_own(work):
-    with work():
+def test_another_browser_begins_its_own(transaction):
+    with transaction():
         school = a_school()
         ours = a_registration(school)
         other_registration = signup.begin(school, details(), browser=OTHER_BROWSER, return_to=None)
@@ -195,35 +195,35 @@ def test_another_browser_begins_its_own(work):
         ({"type_code": "29", "type_name": "Higher education institutions"}, "register"),
     ],
 )
-def test_schools_that_cannot_register_are_told_why(work, overrides, message):
-    with pytest.raises(signup.CannotRegister) as refused, work():
+def test_schools_that_cannot_register_are_told_why(transaction, overrides, message):
+    with pytest.raises(signup.CannotRegister) as refused, transaction():
         signup.school_to_register(a_school(**overrides).id, None)
     assert message in refused.value.message
     assert refused.value.next_steps == (("Find another school", "/register"),)
 
 
-def test_a_school_about_to_close_may_still_register(work):
-    with work():
+def test_a_school_about_to_close_may_still_register(transaction):
+    with transaction():
         school = a_school(status_code="3", status_name="Open, but proposed to close")
 
         assert signup.school_to_register(school.id, None) is school
 
 
-def test_a_school_that_closed_while_it_was_registering_is_not_registered(work):
-    with work():
+def test_a_school_that_closed_while_it_was_registering_is_not_registered(transaction):
+    with transaction():
         registration = a_registration()
         verify_address(registration)
         registration.school.status_code = "2"
         registration_id = registration.id
 
-    with pytest.raises(signup.CannotRegister), work() as database:
+    with pytest.raises(signup.CannotRegister), transaction() as database:
         signup.complete(
             database.get_one(Registration, registration_id), details(), generated_password(), browser=OWN_BROWSER
         )
 
 
-def test_a_rejected_school_registers_again_under_another_estab_id(work):
-    with work():
+def test_a_rejected_school_registers_again_under_another_estab_id(transaction):
+    with transaction():
         school = a_school(dfe_number="3124567")
         an_estab(school, state="rejected")
 
@@ -233,8 +233,8 @@ def test_a_rejected_school_registers_again_under_another_estab_id(work):
         assert estab.estab_id != "3124567"
 
 
-def test_someone_who_acts_for_another_school_signs_in_to_this_one_by_username(work):
-    with work() as database:
+def test_someone_who_acts_for_another_school_signs_in_to_this_one_by_username(transaction):
+    with transaction() as database:
         elsewhere = an_administrator(email="office@oakhill.example")
         registration = a_registration()
         complete(registration)
@@ -244,8 +244,8 @@ def test_someone_who_acts_for_another_school_signs_in_to_this_one_by_username(wo
         assert elsewhere.sign_in_email == "office@oakhill.example"
 
 
-def test_the_partner_behind_a_pending_request_is_remembered(work):
-    with work():
+def test_the_partner_behind_a_pending_request_is_remembered(transaction):
+    with transaction():
         client = a_client()
         path = f"/oauth/authorize?client_id={client.id}&request_uri=urn:x"
 

@@ -14,9 +14,9 @@ from tests.onboarding.registrations import OTHER_BROWSER, OWN_BROWSER, a_registr
 
 
 @pytest.fixture
-def secret(work, outbox, clock):
+def secret(transaction, outbox, clock):
     """The secret in the link of a registration whose mail has just been sent."""
-    with work():
+    with transaction():
         a_registration()
     return newest_secret(outbox)
 
@@ -29,8 +29,8 @@ def only_registration(database):
     return database.query(Registration).one()
 
 
-def test_pressing_the_button_verifies_the_address(work, secret, clock):
-    with work():
+def test_pressing_the_button_verifies_the_address(transaction, secret, clock):
+    with transaction():
         registration = verify.accept_link(secret, OTHER_BROWSER)
 
         assert registration.email_verified_at == clock.now()
@@ -40,11 +40,11 @@ def test_pressing_the_button_verifies_the_address(work, secret, clock):
         assert not registration.began_in(OTHER_BROWSER)
 
 
-def test_opening_the_link_does_not_use_it_up(work, secret):
+def test_opening_the_link_does_not_use_it_up(transaction, secret):
     for _ in range(3):
-        with work():
+        with transaction():
             verify.check(secret)
-    with work():
+    with transaction():
         verify.accept_link(secret, OWN_BROWSER)
 
 
@@ -55,173 +55,173 @@ def test_the_link_works_once_however_often_it_is_pressed(run_concurrently, secre
     assert sum(isinstance(outcome, links.LinkUsed) for outcome in outcomes) == 7
 
 
-def test_the_link_expires(work, secret, clock):
+def test_the_link_expires(transaction, secret, clock):
     clock.move(timedelta(hours=1))
 
     for use in (verify.check, lambda link: verify.accept_link(link, OWN_BROWSER)):
-        with pytest.raises(links.LinkExpired), work():
+        with pytest.raises(links.LinkExpired), transaction():
             use(secret)
 
 
-def test_only_the_newest_link_works(work, secret, outbox, clock):
+def test_only_the_newest_link_works(transaction, secret, outbox, clock):
     clock.move(timedelta(minutes=1))
-    with work() as database:
+    with transaction() as database:
         verify.resend(only_registration(database))
 
     for use in (verify.check, lambda link: verify.accept_link(link, OWN_BROWSER)):
-        with pytest.raises(links.LinkSuperseded), work():
+        with pytest.raises(links.LinkSuperseded), transaction():
             use(secret)
-    with work():
+    with transaction():
         verify.accept_link(newest_secret(outbox), OWN_BROWSER)
 
 
-def test_a_corrected_address_is_not_verified_by_the_old_link(work, secret, outbox, clock):
+def test_a_corrected_address_is_not_verified_by_the_old_link(transaction, secret, outbox, clock):
     clock.move(timedelta(minutes=1))
-    with work() as database:
+    with transaction() as database:
         signup.change_address(only_registration(database), "right@oakhill.example")
 
-    with pytest.raises(links.LinkSuperseded), work():
+    with pytest.raises(links.LinkSuperseded), transaction():
         verify.accept_link(secret, OWN_BROWSER)
     assert outbox.last("verify_email").to == "right@oakhill.example"
 
 
-def test_a_link_is_refused_if_the_address_changed_without_a_new_link(work, secret):
-    with work() as database:
+def test_a_link_is_refused_if_the_address_changed_without_a_new_link(transaction, secret):
+    with transaction() as database:
         only_registration(database).email = "right@oakhill.example"
 
-    with pytest.raises(links.LinkSuperseded), work():
+    with pytest.raises(links.LinkSuperseded), transaction():
         verify.accept_link(secret, OWN_BROWSER)
-    with work() as database:
+    with transaction() as database:
         assert database.query(EmailVerification).one().used_at is None, "a refused link is not used up"
 
 
-def test_the_link_of_one_registration_verifies_no_other_of_the_same_address(work, secret, outbox, clock):
+def test_the_link_of_one_registration_verifies_no_other_of_the_same_address(transaction, secret, outbox, clock):
     clock.move(timedelta(minutes=1))
-    with work():
+    with transaction():
         other = a_registration(a_school()).id
-    with work():
+    with transaction():
         registration = verify.accept_link(secret, OWN_BROWSER)
 
         assert registration.id != other
         assert not signup.find_in_browser(other, OWN_BROWSER).is_verified
 
 
-def test_the_link_of_a_registration_that_was_completed_meanwhile_changes_nothing(work, secret, clock):
-    with work() as database:
+def test_the_link_of_a_registration_that_was_completed_meanwhile_changes_nothing(transaction, secret, clock):
+    with transaction() as database:
         registration = only_registration(database)
         registration.used_at, registration.browser = clock.now(), OTHER_BROWSER
-    with work(), pytest.raises(links.LinkUsed):
+    with transaction(), pytest.raises(links.LinkUsed):
         verify.accept_link(secret, OWN_BROWSER)
-    with work() as database:
+    with transaction() as database:
         assert only_registration(database).verified_in is None
 
 
-def test_links_that_others_were_sent_are_not_counted(work, clock):
-    with work():
+def test_links_that_others_were_sent_are_not_counted(transaction, clock):
+    with transaction():
         for number in range(5):
             a_registration(a_school(), email=f"office{number}@elsewhere.example")
         a_registration()
 
 
-def test_a_link_for_another_purpose_is_unknown_here(work, secret):
-    with work() as database:
+def test_a_link_for_another_purpose_is_unknown_here(transaction, secret):
+    with transaction() as database:
         database.query(EmailVerification).one().purpose = "invite"
 
     for use in (verify.check, lambda link: verify.accept_link(link, OWN_BROWSER)):
-        with pytest.raises(links.LinkUnknown), work():
+        with pytest.raises(links.LinkUnknown), transaction():
             use(secret)
 
 
-def test_a_link_we_never_made_is_unknown(work, app):
-    with pytest.raises(links.LinkUnknown), work():
+def test_a_link_we_never_made_is_unknown(transaction, app):
+    with pytest.raises(links.LinkUnknown), transaction():
         verify.accept_link("never made", OWN_BROWSER)
 
 
-def test_the_link_of_an_expired_registration_has_expired(work, secret):
-    with work() as database:
+def test_the_link_of_an_expired_registration_has_expired(transaction, secret):
+    with transaction() as database:
         registration = only_registration(database)
         registration.expires_at = registration.created_at
 
-    with pytest.raises(links.LinkExpired), work():
+    with pytest.raises(links.LinkExpired), transaction():
         verify.accept_link(secret, OWN_BROWSER)
 
 
-def test_a_person_who_did_not_ask_for_it_stops_the_registration(work, secret):
-    with work():
+def test_a_person_who_did_not_ask_for_it_stops_the_registration(transaction, secret):
+    with transaction():
         verify.stop(secret)
 
-    with pytest.raises(verify.RegistrationStopped), work():
+    with pytest.raises(verify.RegistrationStopped), transaction():
         verify.accept_link(secret, OWN_BROWSER)
-    with pytest.raises(verify.RegistrationStopped), work() as database:
+    with pytest.raises(verify.RegistrationStopped), transaction() as database:
         signup.find_in_browser(only_registration(database).id, OWN_BROWSER)
 
 
-def test_a_second_click_on_resend_sends_nothing_more(work, secret, outbox, clock):
+def test_a_second_click_on_resend_sends_nothing_more(transaction, secret, outbox, clock):
     clock.move(timedelta(minutes=1))
     for _ in range(3):
-        with work() as database:
+        with transaction() as database:
             verify.resend(only_registration(database))
 
     assert len(outbox.all("verify_email")) == 2
 
 
-def test_a_link_can_be_sent_again_after_ten_seconds(work, secret, outbox, clock):
+def test_a_link_can_be_sent_again_after_ten_seconds(transaction, secret, outbox, clock):
     sent = []
     for seconds in (9, 1):
         clock.move(timedelta(seconds=seconds))
-        with work() as database:
+        with transaction() as database:
             sent.append(verify.resend(only_registration(database)))
 
     assert sent == [False, True]
 
 
-def test_the_mail_expires_with_its_link(work, secret, outbox, clock):
-    with work() as database:
+def test_the_mail_expires_with_its_link(transaction, secret, outbox, clock):
+    with transaction() as database:
         assert database.query(Message).one().expires_at == clock.now() + timedelta(hours=1)
     assert "for 60 minutes" in outbox.last("verify_email").text
 
 
-def test_a_verified_address_is_sent_no_further_link(work, secret, outbox, clock):
-    with work():
+def test_a_verified_address_is_sent_no_further_link(transaction, secret, outbox, clock):
+    with transaction():
         verify.accept_link(secret, OWN_BROWSER)
     clock.move(timedelta(minutes=1))
-    with work() as database:
+    with transaction() as database:
         verify.resend(only_registration(database))
 
     assert len(outbox.all("verify_email")) == 1
 
 
-def test_one_registration_is_sent_five_links_an_hour(work, secret, clock):
+def test_one_registration_is_sent_five_links_an_hour(transaction, secret, clock):
     for attempt in range(4):
-        with work() as database:
+        with transaction() as database:
             signup.change_address(only_registration(database), f"office{attempt}@oakhill.example")
 
-    with pytest.raises(TooManyRequests) as refused, work() as database:
+    with pytest.raises(TooManyRequests) as refused, transaction() as database:
         signup.change_address(only_registration(database), "once-more@oakhill.example")
     assert refused.value.retry_after == 3600
     clock.move(timedelta(hours=1))
-    with work() as database:
+    with transaction() as database:
         signup.change_address(only_registration(database), "once-more@oakhill.example")
 
 
-def test_one_address_is_sent_five_links_an_hour_in_total(work, secret):
+def test_one_address_is_sent_five_links_an_hour_in_total(transaction, secret):
     for _ in range(4):
-        with work():
+        with transaction():
             a_registration(a_school())
 
-    with pytest.raises(TooManyRequests), work():
+    with pytest.raises(TooManyRequests), transaction():
         a_registration(a_school(), email="OFFICE@oakhill.example")
 
 
-def test_a_new_link_is_sent_to_the_same_address_only(work, secret, outbox, clock):
+def test_a_new_link_is_sent_to_the_same_address_only(transaction, secret, outbox, clock):
     clock.move(timedelta(hours=2))
-    with work():
+    with transaction():
         verify.send_another(secret)
     assert [letter.to for letter in outbox.all("verify_email")] == ["office@oakhill.example"] * 2
 
-    with work() as database:
+    with transaction() as database:
         signup.correct(only_registration(database), details(email="other@oakhill.example"))
-    with work():
+    with transaction():
         verify.send_another(secret)
         verify.send_another("never made")
     assert len(outbox.all("verify_email")) == 3, "the old address is no longer this registration's"

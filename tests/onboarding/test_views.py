@@ -62,9 +62,9 @@ def test_details_are_kept_and_each_error_leads_to_its_field(office, school):
     assert page.soup.find(id="mobile")["value"] == "020 7946 0000"
 
 
-def test_someone_who_changes_the_school_need_not_type_everything_again(office, school, work):
+def test_someone_who_changes_the_school_need_not_type_everything_again(office, school, transaction):
     types_details(office, school)
-    with work():
+    with transaction():
         other = a_school()
 
     page = office.opens(f"/register/details?school={other.id}")
@@ -95,29 +95,29 @@ def test_the_form_comes_back_filled_in_and_says_the_address_is_verified(office, 
     assert "office@oakhill.example" in page.text
 
 
-def test_signing_up_again_shows_username_and_password_once_and_signs_in(office, school, outbox, work):
+def test_signing_up_again_shows_username_and_password_once_and_signs_in(office, school, outbox, transaction):
     page = registers(office, school, outbox)
 
     assert page.value("estab-id") == "3124567"
     assert page.response.headers["Cache-Control"] == "no-store"
-    with work() as database:
+    with transaction() as database:
         owner = database.query(Administrator).one()
         assert runtime.passwords().matches(owner.password_hash, page.value("passphrase"))
     assert page.value("passphrase") not in "".join(letter.text for letter in outbox.all())
     assert office.opens("/register/next-steps").title == "Next steps"
 
 
-def test_details_corrected_on_the_second_form_are_the_ones_kept(office, school, outbox, work):
+def test_details_corrected_on_the_second_form_are_the_ones_kept(office, school, outbox, transaction):
     types_details(office, school)
     verifies(office, outbox)
     office.presses("sign-up", name="Joanna Bloggs", mobile="07911 123456")
 
-    with work() as database:
+    with transaction() as database:
         owner = database.query(Administrator).one()
         assert (owner.name, owner.mobile) == ("Joanna Bloggs", "+447911123456")
 
 
-def test_a_password_of_ones_own_replaces_the_one_shown(office, school, outbox, work):
+def test_a_password_of_ones_own_replaces_the_one_shown(office, school, outbox, transaction):
     page = registers(office, school, outbox)
     shown = page.value("passphrase")
     _, form = page.button_and_form("own-password")
@@ -128,12 +128,12 @@ def test_a_password_of_ones_own_replaces_the_one_shown(office, school, outbox, w
     assert "at least 12 characters" in page.text
     fresh = page.value("passphrase")  # after a refused password, the page shows a new one that works
     assert "The password that we showed you before no longer" in page.text
-    with work() as database:
+    with transaction() as database:
         stored = database.query(Administrator).one().password_hash
         assert runtime.passwords().matches(stored, fresh)
         assert not runtime.passwords().matches(stored, shown)
 
-    with work():
+    with transaction():
         a_partner(name="Timetabler")
     assert (
         office.presses("own-password", password="Timetabler4ever").status == 422
@@ -142,13 +142,13 @@ def test_a_password_of_ones_own_replaces_the_one_shown(office, school, outbox, w
     page = office.presses("own-password", password="purple otters juggle marmalade")
     assert page.title == "Next steps"
     assert "Your own password is set" in page.text
-    with work() as database:
+    with transaction() as database:
         stored = database.query(Administrator).one().password_hash
         assert runtime.passwords().matches(stored, "purple otters juggle marmalade")
         assert not runtime.passwords().matches(stored, shown)
 
 
-def test_a_password_page_that_was_lost_can_be_requested_again_for_a_while(office, school, outbox, clock, work):
+def test_a_password_page_that_was_lost_can_be_requested_again_for_a_while(office, school, outbox, clock, transaction):
     types_details(office, school)
     verifies(office, outbox)
     form = office.page
@@ -159,21 +159,21 @@ def test_a_password_page_that_was_lost_can_be_requested_again_for_a_while(office
     assert page.title == "Your school is registered"
     assert lost not in page.text
     fresh = office.presses("new-password").value("passphrase")
-    with work() as database:
+    with transaction() as database:
         assert database.query(Estab).count() == 1
         assert runtime.passwords().matches(database.query(Administrator).one().password_hash, fresh)
 
     clock.move(timedelta(minutes=16))
-    page = office.opens(f"/register/{only_registration(work).id}/done")
+    page = office.opens(f"/register/{only_registration(transaction).id}/done")
     assert "new-password" not in page.response.text
 
 
-def only_registration(work):
-    with work() as database:
+def only_registration(transaction):
+    with transaction() as database:
         return database.query(Registration).one()
 
 
-def test_the_last_page_shows_whether_the_person_is_signed_in(office, school, outbox, work):
+def test_the_last_page_shows_whether_the_person_is_signed_in(office, school, outbox, transaction):
     registers(office, school, outbox)
     done = re.sub(r"/[^/]*$", "/done", office.page.path)
 
@@ -188,7 +188,7 @@ def test_the_last_page_shows_whether_the_person_is_signed_in(office, school, out
     assert "You are signed in" not in page.text
     assert page.link("sign-in").startswith("/sign-in")
 
-    with work():
+    with transaction():
         colleague = an_administrator().username
     office.opens("/sign-in")
     office.presses("sign-in", username=colleague, password=PASSWORD)
@@ -229,8 +229,8 @@ def test_another_browser_may_sign_up_and_restarts_at_the_partner(office, phone, 
     assert parse_qs(urlsplit(page.link("sign-in")).query)["next"] == [pending]
 
 
-def test_without_a_place_to_restart_the_partner_is_named_and_linked_to(office, phone, school, outbox, work):
-    with work():
+def test_without_a_place_to_restart_the_partner_is_named_and_linked_to(office, phone, school, outbox, transaction):
+    with transaction():
         client = a_client(initiate_login_uri=None)
     types_details(office, school, f"/oauth/authorize?client_id={client.id}")
     verifies(phone, outbox)
@@ -239,8 +239,8 @@ def test_without_a_place_to_restart_the_partner_is_named_and_linked_to(office, p
     assert phone.presses("sign-up").link("Go to the website of Assembly") == "https://assembly.example"
 
 
-def test_an_application_without_a_website_is_found_at_its_companys(office, phone, school, outbox, work):
-    with work():
+def test_an_application_without_a_website_is_found_at_its_companys(office, phone, school, outbox, transaction):
+    with transaction():
         company = a_partner(website="https://company.example")
         client = a_client(company, initiate_login_uri=None, client_uri="")
     types_details(office, school, f"/oauth/authorize?client_id={client.id}")
@@ -250,8 +250,8 @@ def test_an_application_without_a_website_is_found_at_its_companys(office, phone
     assert phone.presses("sign-up").link("Go to the website of Assembly") == "https://company.example"
 
 
-def test_without_an_address_of_the_partner_there_is_no_button(office, phone, school, outbox, work):
-    with work():
+def test_without_an_address_of_the_partner_there_is_no_button(office, phone, school, outbox, transaction):
+    with transaction():
         client = a_client(a_partner(website=""), initiate_login_uri=None, client_uri="")
     types_details(office, school, f"/oauth/authorize?client_id={client.id}")
     verifies(phone, outbox)
@@ -297,7 +297,7 @@ def test_the_link_can_be_sent_again_and_to_another_address(office, school, outbo
     assert outbox.last("verify_email").to == "right@oakhill.example"
 
 
-def test_too_many_mails_for_an_address_lose_nothing_that_was_typed(office, phone, school, outbox, clock, work):
+def test_too_many_mails_for_an_address_lose_nothing_that_was_typed(office, phone, school, outbox, clock, transaction):
     types_details(office, school)
     for _ in range(4):
         clock.move(timedelta(minutes=1))
@@ -310,13 +310,13 @@ def test_too_many_mails_for_an_address_lose_nothing_that_was_typed(office, phone
     assert page.soup.find(id="name")["value"] == "Sam Smith"
     assert page.soup.find(id="email")["value"] == "office@oakhill.example"
     assert page.soup.find(id="declaration").has_attr("checked")
-    only_registration(work)  # a registration that could not begin leaves nothing behind
+    only_registration(transaction)  # a registration that could not begin leaves nothing behind
 
     clock.move(timedelta(hours=1))
     assert "check-email" in phone.presses("sign-up").path
 
 
-def test_too_many_mails_for_a_corrected_address_change_nothing(office, school, outbox, clock, work):
+def test_too_many_mails_for_a_corrected_address_change_nothing(office, school, outbox, clock, transaction):
     types_details(office, school)
     for attempt in range(4):
         office.presses("correct", email=f"office{attempt}@oakhill.example")
@@ -325,7 +325,7 @@ def test_too_many_mails_for_a_corrected_address_change_nothing(office, school, o
     assert page.status == 429
     assert "only the newest link works" in page.soup.select_one(".error-summary").text
     assert page.soup.find(id="email")["value"] == "right@oakhill.example"
-    assert only_registration(work).email == "office3@oakhill.example"
+    assert only_registration(transaction).email == "office3@oakhill.example"
 
 
 def test_too_many_mails_shows_a_page_that_says_what_to_do(office, school, outbox, clock):
@@ -357,10 +357,10 @@ def test_a_person_who_did_not_ask_stops_it(office, phone, school, outbox):
 @pytest.mark.parametrize(
     "hostile", ["https://evil.example/", "//evil.example", "/\\evil.example", "javascript:alert(1)"]
 )
-def test_a_return_address_on_another_host_is_not_stored(office, school, outbox, hostile, work):
+def test_a_return_address_on_another_host_is_not_stored(office, school, outbox, hostile, transaction):
     types_details(office, school, hostile)
 
-    assert only_registration(work).return_to is None
+    assert only_registration(transaction).return_to is None
 
 
 @pytest.mark.parametrize("school_number", ["", "abc", "0", "-1", "99999999", "9" * 30, "1\x00"])
@@ -368,8 +368,8 @@ def test_an_invalid_school_number_is_not_a_server_error(office, school, school_n
     assert office.opens(f"/register/details?school={quote(school_number)}").status in {200, 404}
 
 
-def test_a_closed_school_says_so_and_offers_another(office, work):
-    with work():
+def test_a_closed_school_says_so_and_offers_another(office, transaction):
+    with transaction():
         closed = a_school(status_code="2", status_name="Closed")
 
     page = office.opens(f"/register/details?school={closed.id}")

@@ -34,9 +34,9 @@ def idp(app, monkeypatch, clock):
 
 
 @pytest.fixture
-def oak_hill(work, clock):
+def oak_hill(transaction, clock):
     """A verified school, of an Estab ID that is not its DfE number; its owner's username."""
-    with work():
+    with transaction():
         school = a_school(name="Oak Hill School", town="Norwich", dfe_number="3124567", register_id="900123")
         estab = an_estab(school, estab_id="E123456")
         review.open_for(estab).decision = "verified"
@@ -44,22 +44,22 @@ def oak_hill(work, clock):
 
 
 @pytest.fixture
-def sam(work, clock):
+def sam(transaction, clock):
     """The id of an operator who is set up."""
-    with work() as session:
+    with transaction() as session:
         operator, _ = operators.add("Sam", "sam@idaas.example")
         operator.set_up_at = clocks.now()
         session.flush()
         return operator.id
 
 
-def state(work):
-    with work() as session:
+def state(transaction):
+    with transaction() as session:
         return session.scalars(select(Estab.state)).one()
 
 
-def newest(work, event):
-    with work() as session:
+def newest(transaction, event):
+    with transaction() as session:
         return session.scalars(select(Entry).where(Entry.event == event).order_by(Entry.id.desc())).first()
 
 
@@ -76,8 +76,8 @@ def test_a_search_without_results_says_so(idp, oak_hill, text):
 
 
 @pytest.mark.parametrize("name", ["E123456", "3124567", "312/4567", "900123"])
-def test_everything_that_takes_an_estab_takes_any_of_its_names(idp, oak_hill, work, name):
-    with work() as session:
+def test_everything_that_takes_an_estab_takes_any_of_its_names(idp, oak_hill, transaction, name):
+    with transaction() as session:
         internal = session.scalars(select(Estab.id)).one()
     for typed in (name, internal):
         output = idp("estabs", "show", typed).stdout
@@ -89,8 +89,8 @@ def test_everything_that_takes_an_estab_takes_any_of_its_names(idp, oak_hill, wo
         assert body[-1]["estab"] == internal
 
 
-def test_of_two_accounts_of_one_school_the_active_one_is_found(idp, oak_hill, work):
-    with work() as session:
+def test_of_two_accounts_of_one_school_the_active_one_is_found(idp, oak_hill, transaction):
+    with transaction() as session:
         session.execute(update(Estab).values(state="rejected"))
         an_estab(session.scalars(select(Estab)).one().school, estab_id="E654321")
     assert "E654321" in idp("estabs", "show", "3124567").stdout
@@ -104,31 +104,31 @@ def test_an_unknown_account_is_reported_in_one_line(idp, clock, command):
     assert "No school is registered" in output
 
 
-def test_suspending_ends_every_session_at_once_and_restoring_brings_the_school_back(idp, oak_hill, web, work):
+def test_suspending_ends_every_session_at_once_and_restoring_brings_the_school_back(idp, oak_hill, web, transaction):
     jo = Person(web)
     jo.signs_in(oak_hill)
     assert jo.opens("/manage").status_code == 200
 
     assert "has been suspended" in idp("estabs", "suspend", "312/4567", "--reason", "asked to by the head").stdout
     assert jo.opens("/manage").status_code == 303
-    assert state(work) == "suspended"
-    with work() as session:
+    assert state(transaction) == "suspended"
+    with transaction() as session:
         assert session.scalars(select(BrowserSession.why_ended)).one() == "suspended"
 
     assert "is verified again" in idp("estabs", "restore", "E123456").stdout
-    assert state(work) == "verified"
+    assert state(transaction) == "verified"
     idp("estabs", "restore", "E123456", code=1)
 
 
-def test_restoring_does_not_verify_an_unverified_account(idp, oak_hill, work):
-    with work() as session:
+def test_restoring_does_not_verify_an_unverified_account(idp, oak_hill, transaction):
+    with transaction() as session:
         session.execute(update(Estab).values(state="unverified"))
         review.find_by_estab(session.scalars(select(Estab)).one()).decision = None
     idp("estabs", "suspend", "E123456", "--reason", "odd")
     assert "is unverified again" in idp("estabs", "restore", "E123456").stdout
 
 
-def test_sessions_are_ended_and_counted(idp, oak_hill, web, new_browser, work):
+def test_sessions_are_ended_and_counted(idp, oak_hill, web, new_browser, transaction):
     for browser in (web, new_browser()):
         Person(browser).signs_in(oak_hill)
     assert "2 sessions of Oak Hill School" in idp("estabs", "end-sessions", "E123456").stdout
@@ -142,44 +142,46 @@ def test_sessions_are_ended_and_counted(idp, oak_hill, web, new_browser, work):
 @pytest.mark.parametrize(
     "how", [{"words": ("--as", "sam@idaas.example")}, {"env": {"IDP_OPERATOR": "SAM@idaas.example"}}]
 )
-def test_the_acting_operator_is_named_in_the_audit_log(idp, oak_hill, sam, work, how):
+def test_the_acting_operator_is_named_in_the_audit_log(idp, oak_hill, sam, transaction, how):
     idp(*how.get("words", ()), "estabs", "suspend", "E123456", "--reason", "odd", env=how.get("env"))
-    assert newest(work, "estab.state_changed").actor == sam
+    assert newest(transaction, "estab.state_changed").actor == sam
     listed = idp("audit", "list", "--actor", "sam@idaas.example").stdout
     assert "sam@idaas.example" in listed
     assert "estab.state_changed" in listed
     assert json.loads(idp("audit", "list", "--actor", "sam@idaas.example", "--json").stdout)[0]["actor"] == sam
 
 
-def test_without_a_name_it_is_the_command_that_acts(idp, oak_hill, work):
+def test_without_a_name_it_is_the_command_that_acts(idp, oak_hill, transaction):
     idp("estabs", "suspend", "E123456", "--reason", "odd")
-    assert newest(work, "estab.state_changed").actor == "cli"
+    assert newest(transaction, "estab.state_changed").actor == "cli"
 
 
 @pytest.mark.parametrize("reason", ["unknown", "disabled", "not set up"])
-def test_no_one_acts_as_an_operator_who_is_not_active(idp, oak_hill, sam, work, reason):
-    with work() as session:
+def test_no_one_acts_as_an_operator_who_is_not_active(idp, oak_hill, sam, transaction, reason):
+    with transaction() as session:
         if reason == "disabled":
             session.get_one(Operator, sam).disabled_at = clocks.now()
         if reason == "not set up":
             session.get_one(Operator, sam).set_up_at = None
     email = "unknown@idaas.example" if reason == "unknown" else "sam@idaas.example"
     idp("--as", email, "estabs", "suspend", "E123456", "--reason", "odd", code=1)
-    assert state(work) == "verified"
+    assert state(transaction) == "verified"
 
 
-def test_in_production_an_operator_must_be_named_once_there_is_one(idp, app, oak_hill, work, monkeypatch, settings):
+def test_in_production_an_operator_must_be_named_once_there_is_one(
+    idp, app, oak_hill, transaction, monkeypatch, settings
+):
     production = settings.model_copy(update={"environment": "production"})
     monkeypatch.setitem(app.extensions, runtime.EXTENSION_NAME, replace(runtime.for_app(app), settings=production))
     idp("estabs", "suspend", "E123456", "--reason", "not needed yet")
-    with work():
+    with transaction():
         operator, _ = operators.add("Sam", "sam@idaas.example")
         operator.set_up_at = clocks.now()
     output = idp("estabs", "restore", "E123456", code=1).stderr
     assert "idp --as EMAIL" in output
     idp("estabs", "show", "E123456")  # commands that only read need no name
     idp("--as", "sam@idaas.example", "estabs", "restore", "E123456")
-    assert newest(work, "estab.state_changed").actor.startswith("opr_")
+    assert newest(transaction, "estab.state_changed").actor.startswith("opr_")
 
 
 @pytest.mark.parametrize(
@@ -191,19 +193,19 @@ def test_in_production_an_operator_must_be_named_once_there_is_one(idp, app, oak
         ("onboarding", "note", "E123456", "called"),
     ],
 )
-def test_every_command_records_the_operator(idp, oak_hill, sam, work, words):
-    with work() as session:
+def test_every_command_records_the_operator(idp, oak_hill, sam, transaction, words):
+    with transaction() as session:
         before = len(session.scalars(select(Entry)).all())
     idp("--as", "sam@idaas.example", *words)
-    with work() as session:
+    with transaction() as session:
         entries = session.scalars(select(Entry).order_by(Entry.id)).all()[before:]
     assert entries
     assert {entry.actor for entry in entries} == {sam}
 
 
-def test_schools_that_close_are_listed_and_released_where_no_one_is_left(idp, oak_hill, work):
+def test_schools_that_close_are_listed_and_released_where_no_one_is_left(idp, oak_hill, transaction):
     assert "No school with an open account is closing." in idp("estabs", "closing").output
-    with work() as database:
+    with transaction() as database:
         closed = database.scalars(select(Estab).where(Estab.estab_id == "E123456")).one()
         after = an_estab(a_school(name="Oak Hill Academy"), estab_id="E654321").school
         closed.school.status_code, closed.school.closed_on = "2", date(2026, 2, 28)
@@ -216,5 +218,5 @@ def test_schools_that_close_are_listed_and_released_where_no_one_is_left(idp, oa
     assert "Oak Hill Academy may continue what Oak Hill School" in idp("estabs", "release", "E123456", "E654321").output
     refused = idp("estabs", "release", "E654321", "E123456", code=1).output
     assert "The national register does not say" in refused
-    with work() as database:
+    with transaction() as database:
         assert database.scalars(select(Entry).where(Entry.event == "sharing.released")).one().actor == "cli"

@@ -14,24 +14,24 @@ PATHS = ("/operate/partners", "/operate/partners/{}")
 
 
 @pytest.fixture
-def partner_id(work, clock):
-    with work():
+def partner_id(transaction, clock):
+    with transaction():
         partner = factories.a_partner(name="Assembly")
         factories.a_client(partner, id="assembly", client_name="Assembly Connector")
         return partner.id
 
 
 @pytest.fixture
-def operator(jo, work, partner_id):
+def operator(jo, transaction, partner_id):
     """One of our staff, signed in."""
-    with work():
+    with transaction():
         operator, seed = an_operator()
         email = operator.email
     signs_in(jo, "/operate", email, seed)
     return jo
 
 
-def test_a_person_is_invited_listed_and_removed(operator, stranger, partner_id, work, outbox):
+def test_a_person_is_invited_listed_and_removed(operator, stranger, partner_id, transaction, outbox):
     operator.opens("/operate")
     operator.opens(operator.page.find("a", string="Partners")["href"])
     operator.opens(operator.page.find("a", string="Assembly")["href"])
@@ -41,7 +41,7 @@ def test_a_person_is_invited_listed_and_removed(operator, stranger, partner_id, 
     assert outbox.last("developer_invitation").to == "sam@assembly.example"
     operator.opens(f"/operate/partners/{partner_id}")
     assert "Sam Lee , sam@assembly.example owner invited" in operator.page_text
-    with work():
+    with transaction():
         sam = DEVELOPERS.find_by_address("sam@assembly.example")
         assert sam.is_owner
         assert sam.invited_by.startswith("opr_")
@@ -60,14 +60,14 @@ def test_a_wrong_address_is_named_and_nothing_typed_is_lost(operator, partner_id
     assert outbox.all("developer_invitation") == []
 
 
-def test_a_person_of_another_partner_is_not_removed_through_this_one(operator, partner_id, work):
-    with work():
+def test_a_person_of_another_partner_is_not_removed_through_this_one(operator, partner_id, transaction):
+    with transaction():
         other, _ = a_developer(factories.a_partner(name="Timetabler"), "al@timetabler.example")
         other_id = other.id
     operator.opens(f"/operate/partners/{partner_id}")
     path = f"/operate/partners/{partner_id}/people/{other_id}/remove"
     assert operator.web.post(path, data={"csrf_token": operator.token}).status_code == 404
-    with work():
+    with transaction():
         assert DEVELOPERS.find_by_address("al@timetabler.example").disabled_at is None
 
 
@@ -76,9 +76,9 @@ def test_a_partner_that_is_not_there_is_a_404(operator, partner):
     assert operator.opens(f"/operate/partners/{partner}").status_code == 404
 
 
-def test_a_partners_person_and_a_stranger_do_not_come_in(stranger, jo, partner_id, work):
+def test_a_partners_person_and_a_stranger_do_not_come_in(stranger, jo, partner_id, transaction):
     assert stranger.opens("/operate/partners").status_code in {303, 404}
-    with work():
+    with transaction():
         _, seed = a_developer(companies.by_id(partner_id))
     signs_in(jo, "/developers", "sam@assembly.example", seed)
     for path in PATHS:

@@ -28,9 +28,9 @@ def idp(app, monkeypatch, clock):
 
 
 @pytest.fixture
-def jo(clock, work):
+def jo(clock, transaction):
     """The username of a person with an address of their own."""
-    with work():
+    with transaction():
         return an_administrator(email="jo@oakhill.example").username
 
 
@@ -63,11 +63,11 @@ def test_a_locked_account_is_unlocked(idp, jo, web):
     assert browser.signs_in(jo).status_code == 303
 
 
-def test_all_sessions_of_a_person_are_ended(idp, jo, web, work):
+def test_all_sessions_of_a_person_are_ended(idp, jo, web, transaction):
     Person(web).signs_in(jo)
 
     assert "1 session of Jo Bloggs ended." in idp("people", "end-sessions", jo)
-    with work() as session:
+    with transaction() as session:
         assert session.query(BrowserSession).one().why_ended == "operator"
 
 
@@ -105,8 +105,8 @@ def test_the_wait_for_a_lost_factor_is_started_with_a_note(idp, jo, outbox):
     assert outbox.last("recovery_notice").links[0] not in printed
 
 
-def test_a_person_is_made_an_owner_and_the_one_who_left_is_removed(idp, jo, work, outbox):
-    with work() as session:
+def test_a_person_is_made_an_owner_and_the_one_who_left_is_removed(idp, jo, transaction, outbox):
+    with transaction() as session:
         estab = session.query(Estab).one()
         number = estab.estab_id
         an_administrator(estab, name="Al", username="al", email="al@oakhill.example", role=VIEWER)

@@ -17,20 +17,20 @@ from tests.factories import a_client, a_school, an_administrator, an_estab
 
 
 @pytest.fixture
-def sam(work, clock):
-    with work():
+def sam(transaction, clock):
+    with transaction():
         operator, _ = operators.add("Sam", "sam@idaas.example")
         operator.set_up_at = clocks.now()
 
 
 @pytest.fixture
-def changed(work, clock):
+def changed(transaction, clock):
     """`changed(kind, details, state="verified")` records a change by an import, of a school whose account is in that
     state.
     """
 
     def change(kind, details=None, state="verified", times=1, **school):
-        with work() as session:
+        with transaction() as session:
             own_lines = a_school(**school)
             if state:
                 an_estab(own_lines, state=state)
@@ -48,15 +48,15 @@ def changed(work, clock):
     return change
 
 
-def count_unreported(work):
-    with work() as session:
+def count_unreported(transaction):
+    with transaction() as session:
         return len(session.scalars(select(SchoolChange).where(SchoolChange.told_at.is_(None))).all())
 
 
-def test_the_closure_of_a_school_is_mailed_once(sam, changed, work, outbox):
+def test_the_closure_of_a_school_is_mailed_once(sam, changed, transaction, outbox):
     changed("closed", name="Oak Hill School")
     for _ in range(2):
-        worker.notify_register_changes(work)
+        worker.notify_register_changes(transaction)
     letter = outbox.last("register_changes")
     assert letter.to == "sam@idaas.example"
     assert "Oak Hill School" in letter.text
@@ -64,9 +64,9 @@ def test_the_closure_of_a_school_is_mailed_once(sam, changed, work, outbox):
     assert len(outbox.all("register_changes")) == 1
 
 
-def test_changes_of_name_and_number_are_mailed(sam, changed, work, outbox):
+def test_changes_of_name_and_number_are_mailed(sam, changed, transaction, outbox):
     changed("changed", {"name": ["Oak Hill", "Oak Hill Academy"], "dfe_number": [None, "3124567"], "town": ["A", "B"]})
-    worker.notify_register_changes(work)
+    worker.notify_register_changes(transaction)
     mail = outbox.last("register_changes").text
     assert "name was Oak Hill, and is Oak Hill Academy; DfE number was none, and is 3124567" in mail
     assert "town" not in mail
@@ -81,41 +81,41 @@ def test_changes_of_name_and_number_are_mailed(sam, changed, work, outbox):
         ("changed", {"town": ["A", "B"]}, "verified"),
     ],
 )
-def test_changes_of_schools_without_an_account_are_not_mailed(sam, changed, work, outbox, kind, details, state):
+def test_changes_of_schools_without_an_account_are_not_mailed(sam, changed, transaction, outbox, kind, details, state):
     changed(kind, details, state)
-    worker.notify_register_changes(work)
+    worker.notify_register_changes(transaction)
     assert outbox.all("register_changes") == []
-    assert count_unreported(work) == 0
+    assert count_unreported(transaction) == 0
 
 
-def test_without_an_operator_the_mail_waits(changed, work, outbox):
+def test_without_an_operator_the_mail_waits(changed, transaction, outbox):
     changed("closed")
-    worker.notify_register_changes(work)
-    assert count_unreported(work) == 1
+    worker.notify_register_changes(transaction)
+    assert count_unreported(transaction) == 1
 
 
-def test_a_large_import_is_taken_in_batches(sam, changed, work, monkeypatch, outbox):
+def test_a_large_import_is_taken_in_batches(sam, changed, transaction, monkeypatch, outbox):
     monkeypatch.setattr(register_changes, "BATCH_SIZE", 3)
     changed("added", times=7)
     changed("left", name="Oak Hill School")
-    worker.notify_register_changes(work)
-    assert count_unreported(work) == 0
+    worker.notify_register_changes(transaction)
+    assert count_unreported(transaction) == 0
     assert "left the register" in outbox.last("register_changes").text
 
 
-def test_of_two_workers_at_once_one_sends_the_mail(sam, changed, work, run_concurrently, outbox):
+def test_of_two_workers_at_once_one_sends_the_mail(sam, changed, transaction, run_concurrently, outbox):
     changed("closed")
     outcomes = run_concurrently(4, register_changes.notify_operators)
     assert [outcome for outcome in outcomes if isinstance(outcome, Exception)] == []
     assert len(outbox.all("register_changes")) == 1
 
 
-def test_changes_that_were_notified_are_deleted_in_time(sam, changed, work, clock):
+def test_changes_that_were_notified_are_deleted_in_time(sam, changed, transaction, clock):
     changed("closed")
-    worker.notify_register_changes(work)
+    worker.notify_register_changes(transaction)
     clock.move(timedelta(days=91))
-    worker.clean(work)
-    with work() as session:
+    worker.clean(transaction)
+    with transaction() as session:
         assert session.scalars(select(SchoolChange)).all() == []
 
 
@@ -128,8 +128,8 @@ def test_changes_that_were_notified_are_deleted_in_time(sam, changed, work, cloc
         ("changed", {"name": ["Oak Hill", "Elm Grove"]}, False),
     ],
 )
-def test_partners_of_a_school_that_closes_are_told(sam, work, kind, details, is_told):
-    with work() as session:
+def test_partners_of_a_school_that_closes_are_told(sam, transaction, kind, details, is_told):
+    with transaction() as session:
         school = a_school(closed_on=date(2026, 8, 31))
         owner = an_administrator(an_estab(school))
         client = a_client(events_method=event_types.POLL)
@@ -142,8 +142,8 @@ def test_partners_of_a_school_that_closes_are_told(sam, work, kind, details, is_
                 school_id=school.id, import_id=school.last_seen_in, kind=kind, details=details, told_at=None
             )
         )  # fmt: skip
-    worker.notify_register_changes(work)
-    with work():
+    worker.notify_register_changes(transaction)
+    with transaction():
         facts = {event.name: event.facts for event in streams.newest(client.id)}
     assert ("school-closing" in facts) is is_told
     if is_told:

@@ -99,11 +99,11 @@ def _templates(app, monkeypatch):
 
 
 @pytest.fixture
-def posted(work):
+def posted(transaction):
     """`posted("jo@oakhill.example")` queues a mail, `posted("+44…")` a text message; returns the id."""
 
     def write(to="jo@oakhill.example", **overrides):
-        with work():
+        with transaction():
             if to.startswith("+"):
                 return post.sms("hello", to=to, **({"code": "123456"} | overrides))
             return post.email("hello", to=to, **({"name": "Jo", "link": "https://us.example/v/x"} | overrides))
@@ -112,21 +112,21 @@ def posted(work):
 
 
 @pytest.fixture
-def row(work):
+def row(transaction):
     """`row(id)` is the row of a message."""
 
     def read(message_id):
-        with work() as session:
+        with transaction() as session:
             return session.get(Message, message_id)
 
     return read
 
 
 @pytest.fixture
-def deliver_all(work):
+def deliver_all(transaction):
     """`deliver_all()` delivers the mails and text messages that are due."""
 
     def run():
-        return deliver.run_once(work, "email") + deliver.run_once(work, "sms")
+        return deliver.run_once(transaction, "email") + deliver.run_once(transaction, "sms")
 
     return run

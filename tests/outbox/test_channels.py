@@ -48,12 +48,12 @@ class TestSmtp:
         assert message["Message-ID"] == f"<{sent}@localhost>"
         assert message["Date"].datetime == clock.now()
 
-    def test_sent_twice_it_is_the_same_message(self, server, posted, deliver_all, work, clock):
+    def test_sent_twice_it_is_the_same_message(self, server, posted, deliver_all, transaction, clock):
         sent = posted()
-        with work() as session:
+        with transaction() as session:
             message_row = session.get(Message, sent).sealed
         deliver_all()
-        with work() as session:  # as if the worker had died before it stored that this was sent
+        with transaction() as session:  # as if the worker had died before it stored that this was sent
             message = session.get(Message, sent)
             message.sent_at, message.sealed, message.recipient = None, message_row, "jo@oakhill.example"
         deliver_all()

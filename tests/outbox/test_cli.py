@@ -39,9 +39,9 @@ def test_everything_has_left(idp):
     assert idp("list").stdout == "Everything has been sent.\n"
 
 
-def test_retry_sends_it_again(idp, failed_message, server, work, row):
+def test_retry_sends_it_again(idp, failed_message, server, transaction, row):
     assert idp("retry", failed_message).exit_code == 0
-    deliver.run_once(work, "email")
+    deliver.run_once(transaction, "email")
     assert row(failed_message).sent_at
     assert [mail.to for mail in server.taken] == [["al@gone.example"]]
 
@@ -53,9 +53,9 @@ def test_what_did_not_fail_is_not_retried(idp, failed_message, row):
     assert row(failed_message).failed_at
 
 
-def test_texts_shows_whether_each_reached_the_telephone_and_nothing_of_the_person(idp, posted, work):
+def test_texts_shows_whether_each_reached_the_telephone_and_nothing_of_the_person(idp, posted, transaction):
     arrived, lost = posted("+447700900123"), posted("+447700900124")
-    with work():
+    with transaction():
         receipts.record(Receipt(arrived, "delivered"))
         receipts.record(Receipt(lost, "failed", "the telephone is off"))
     rows = {row["id"]: row for row in json.loads(idp("texts", "--json").stdout)}

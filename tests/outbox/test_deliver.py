@@ -94,13 +94,13 @@ def test_after_a_day_it_has_failed_and_stays_visible(posted, row, channel, deliv
     assert deliver_all() == 0
 
 
-def test_a_failed_message_is_retried_by_hand_with_a_day_of_its_own(posted, row, channel, deliver_all, work):
+def test_a_failed_message_is_retried_by_hand_with_a_day_of_its_own(posted, row, channel, deliver_all, transaction):
     message = posted()
     channel.outcomes = [PermanentFailure("mailbox full")]
     deliver_all()
     assert row(message).failed_at
     clocks.move(timedelta(days=2))
-    with work():
+    with transaction():
         deliver.retry(message)
     channel.outcomes = [TemporaryFailure("busy")]
     deliver_all()
@@ -110,15 +110,15 @@ def test_a_failed_message_is_retried_by_hand_with_a_day_of_its_own(posted, row, 
     assert row(message).sent_at
 
 
-def test_what_did_not_fail_is_not_retried(posted, channel, deliver_all, work):
+def test_what_did_not_fail_is_not_retried(posted, channel, deliver_all, transaction):
     waiting, sent = posted(), posted()
     for message in (waiting, sent, "msg_unknown"):
-        with work(), pytest.raises(deliver.NoSuchFailure):
+        with transaction(), pytest.raises(deliver.NoSuchFailure):
             deliver.retry(message)
 
 
 def test_a_message_that_outlived_its_link_is_not_sent_and_says_nothing_any_more(
-    posted, row, channel, deliver_all, work
+    posted, row, channel, deliver_all, transaction
 ):
     message = posted(expires=clocks.now() + timedelta(hours=1))
     clocks.move(timedelta(hours=1))
@@ -128,7 +128,7 @@ def test_a_message_that_outlived_its_link_is_not_sent_and_says_nothing_any_more(
     assert message_row.failed_at
     assert message_row.last_error == "expired"
     assert message_row.sealed is message_row.recipient is None
-    with work(), pytest.raises(deliver.MessageExpired):
+    with transaction(), pytest.raises(deliver.MessageExpired):
         deliver.retry(message)
 
 
@@ -167,9 +167,9 @@ def test_when_no_one_is_there_the_whole_round_waits_without_trying_each(posted, 
     assert all(message.due_at > clocks.now() and message.leased_until is None for message in waiting)
 
 
-def test_a_message_sealed_with_a_key_we_lost_fails_and_the_others_leave(posted, row, channel, deliver_all, work):
+def test_a_message_sealed_with_a_key_we_lost_fails_and_the_others_leave(posted, row, channel, deliver_all, transaction):
     lost, good = posted(), posted()
-    with work() as session:
+    with transaction() as session:
         message_row = session.get(Message, lost)
         message_row.sealed = "old." + message_row.sealed.partition(".")[2]
     deliver_all()
@@ -178,9 +178,11 @@ def test_a_message_sealed_with_a_key_we_lost_fails_and_the_others_leave(posted, 
     assert row(good).sent_at
 
 
-def test_what_a_worker_leased_and_died_with_is_delivered_when_the_lease_ends(posted, row, channel, deliver_all, work):
+def test_what_a_worker_leased_and_died_with_is_delivered_when_the_lease_ends(
+    posted, row, channel, deliver_all, transaction
+):
     message = posted()
-    with work():
+    with transaction():
         assert [outgoing.id for outgoing in deliver._lease("email")] == [message]
     assert deliver_all() == 0
     clocks.move(deliver.LEASE + timedelta(seconds=1))
@@ -188,13 +190,13 @@ def test_what_a_worker_leased_and_died_with_is_delivered_when_the_lease_ends(pos
     assert row(message).sent_at
 
 
-def test_several_workers_send_each_message_once(posted, channel, work):
+def test_several_workers_send_each_message_once(posted, channel, transaction):
     messages = {posted() for _ in range(30)}
     ready = threading.Barrier(4)
 
     def deliver_until_empty():
         ready.wait(60)
-        while deliver.run_once(work, "email"):
+        while deliver.run_once(transaction, "email"):
             pass
 
     workers = [threading.Thread(target=deliver_until_empty) for _ in range(4)]
@@ -206,16 +208,16 @@ def test_several_workers_send_each_message_once(posted, channel, work):
     assert sorted(ids) == sorted(messages)
 
 
-def test_a_round_that_is_told_to_stop_gives_back_what_it_has_not_tried(posted, row, channel, work):
+def test_a_round_that_is_told_to_stop_gives_back_what_it_has_not_tried(posted, row, channel, transaction):
     messages = [posted() for _ in range(3)]
-    deliver.run_once(work, "email", stopping=lambda: len(channel.sent) == 1)
+    deliver.run_once(transaction, "email", stopping=lambda: len(channel.sent) == 1)
     assert len(channel.sent) == 1
     left = [row(message) for message in messages if not row(message).sent_at]
     assert [(message.leased_until, message.attempts) for message in left] == [(None, 0)] * 2
-    assert deliver.run_once(work, "email") == 2
+    assert deliver.run_once(transaction, "email") == 2
 
 
-def test_no_transaction_is_open_while_a_letter_is_on_its_way(posted, channel, work, app):
+def test_no_transaction_is_open_while_a_letter_is_on_its_way(posted, channel, transaction, app):
     posted()
     with app.app_context():
         engine = db.engine
@@ -230,15 +232,15 @@ def test_no_transaction_is_open_while_a_letter_is_on_its_way(posted, channel, wo
     for name, hears in (("begin", begun), ("commit", ended), ("rollback", ended)):
         event.listen(engine, name, hears)
     channel.send = lambda outgoing: channel.sent.append(len(open_now))
-    deliver.run_once(work, "email")
+    deliver.run_once(transaction, "email")
     for name, hears in (("begin", begun), ("commit", ended), ("rollback", ended)):
         event.remove(engine, name, hears)
     assert channel.sent == [0]
 
 
-def test_mail_and_text_messages_are_delivered_apart(posted, channel, work):
+def test_mail_and_text_messages_are_delivered_apart(posted, channel, transaction):
     mail, text = posted(), posted("+447700900123")
-    deliver.run_once(work, "sms")
+    deliver.run_once(transaction, "sms")
     assert [outgoing.id for outgoing in channel.sent] == [text]
-    deliver.run_once(work, "email")
+    deliver.run_once(transaction, "email")
     assert [outgoing.id for outgoing in channel.sent] == [text, mail]

@@ -30,21 +30,21 @@ def _maker(change_ports):
 
 
 @pytest.fixture
-def push(work):
+def push(transaction):
     def write(to, client="client-1", **facts):
-        with work():
+        with transaction():
             return post.event("hello", to=to, client=client, **facts)
 
     return write
 
 
-def run_deliveries(work, times):
-    return [deliver.run_once(work, "event") for _ in range(times)]
+def run_deliveries(transaction, times):
+    return [deliver.run_once(transaction, "event") for _ in range(times)]
 
 
-def test_an_event_leaves_as_its_maker_says_and_is_wiped(push, receiver, work, row):
+def test_an_event_leaves_as_its_maker_says_and_is_wiped(push, receiver, transaction, row):
     message_id = push(receiver.uri, about="x")
-    assert run_deliveries(work, 2) == [1, 0]
+    assert run_deliveries(transaction, 2) == [1, 0]
     assert receiver.tokens == [message_id]
     assert row(message_id).sent_at is not None
     assert row(message_id).sealed is None
@@ -56,57 +56,57 @@ def test_only_urls_on_the_web_are_taken(push):
         push("mailto:me@example")
 
 
-def test_what_a_maker_refuses_has_failed_and_is_not_sent(push, receiver, work, row):
+def test_what_a_maker_refuses_has_failed_and_is_not_sent(push, receiver, transaction, row):
     message_id = push(receiver.uri, about="gone")
-    run_deliveries(work, 1)
+    run_deliveries(transaction, 1)
     assert row(message_id).failed_at is not None
     assert receiver.requests == []
 
 
-def test_a_fault_in_a_maker_is_tried_again_and_keeps_no_one_waiting(push, receiver, work, row, clock):
+def test_a_fault_in_a_maker_is_tried_again_and_keeps_no_one_waiting(push, receiver, transaction, row, clock):
     broken, good = push(receiver.uri, "client-1", about="broken"), push(receiver.uri, "client-2")
-    run_deliveries(work, 3)
+    run_deliveries(transaction, 3)
     assert row(broken).failed_at is None
     assert row(broken).due_at > clock.now()
     assert row(good).sent_at is not None
 
 
-def test_one_client_is_told_one_thing_at_a_time(push, receiver, work, clock):
+def test_one_client_is_told_one_thing_at_a_time(push, receiver, transaction, clock):
     first = push(receiver.uri)
     clock.move(timedelta(seconds=1))
     second, other = push(receiver.uri), push(receiver.uri, "client-2")
-    with work() as session:
+    with transaction() as session:
         session.get_one(Message, first).leased_until = clock.now() + timedelta(minutes=1)
-    assert run_deliveries(work, 3) == [1, 0, 0]
+    assert run_deliveries(transaction, 3) == [1, 0, 0]
     assert receiver.tokens == [other]
     clock.move(timedelta(minutes=2))
-    assert run_deliveries(work, 3) == [1, 1, 0]
+    assert run_deliveries(transaction, 3) == [1, 1, 0]
     assert receiver.tokens == [other, first, second]
 
 
 def test_a_client_that_does_not_respond_keeps_its_own_events_waiting_and_no_one_elses(
-    push, receiver, work, row, clock
+    push, receiver, transaction, row, clock
 ):  # fmt: skip
     dead = [push("http://127.0.0.1:1/unreachable") for _ in range(5)]
     good = push(receiver.uri, "client-2")
-    assert sum(run_deliveries(work, 5)) == 2, "one try at the dead one, and the good one"
+    assert sum(run_deliveries(transaction, 5)) == 2, "one try at the dead one, and the good one"
     assert row(good).sent_at is not None
     assert {row(event_id).due_at > clock.now() for event_id in dead} == {True}
     assert sorted(row(event_id).attempts for event_id in dead) == [0, 0, 0, 0, 1]
 
 
-def test_it_waits_longer_and_longer_and_is_given_up_after_a_day(push, work, row, clock):
+def test_it_waits_longer_and_longer_and_is_given_up_after_a_day(push, transaction, row, clock):
     push("http://127.0.0.1:1/unreachable")
     waits = []
     for _ in range(8):
-        run_deliveries(work, 1)
-        with work() as session:
+        run_deliveries(transaction, 1)
+        with transaction() as session:
             due = session.scalars(select(Message.due_at)).one()
         waits.append((due - clock.now()).total_seconds())
         clock.move(due - clock.now())
     assert waits[0] <= 5
     assert waits[-1] >= 300
     clock.move(timedelta(hours=24))
-    run_deliveries(work, 1)
-    with work() as session:
+    run_deliveries(transaction, 1)
+    with transaction() as session:
         assert session.scalars(select(Message)).one().failed_at is not None

@@ -8,8 +8,8 @@ from idp.outbox import post
 from idp.outbox.models import Message
 
 
-def test_a_mail_is_rendered_at_once_with_its_subject_and_both_texts(posted, row, work):
-    with work() as session:
+def test_a_mail_is_rendered_at_once_with_its_subject_and_both_texts(posted, row, transaction):
+    with transaction() as session:
         outgoing = post.unseal(session.get(Message, posted(name="Jo & <Al>")))
     assert outgoing.to == "jo@oakhill.example"
     assert outgoing.subject == "Hello Jo & <Al>"
@@ -20,16 +20,16 @@ def test_a_mail_is_rendered_at_once_with_its_subject_and_both_texts(posted, row,
     assert "Jo & <Al>" not in outgoing.html
 
 
-def test_a_text_message_is_one_line_with_our_name_first(posted, work):
-    with work() as session:
+def test_a_text_message_is_one_line_with_our_name_first(posted, transaction):
+    with transaction() as session:
         outgoing = post.unseal(session.get(Message, posted("+447700900123")))
     assert (outgoing.subject, outgoing.html) == ("", "")
     assert outgoing.text == "IDaaS: your code is 123456"
 
 
-def test_nothing_is_sent_about_a_change_that_was_rolled_back(work, outbox):
+def test_nothing_is_sent_about_a_change_that_was_rolled_back(transaction, outbox):
     def act():
-        with work():
+        with transaction():
             post.email("hello", to="jo@oakhill.example", name="Jo", link="x")
             raise KeyboardInterrupt
 
@@ -38,14 +38,14 @@ def test_nothing_is_sent_about_a_change_that_was_rolled_back(work, outbox):
     assert outbox.all() == []
 
 
-def test_a_template_that_is_missing_undoes_the_act(work):
-    with work(), pytest.raises(Exception, match="no_such"):
+def test_a_template_that_is_missing_undoes_the_act(transaction):
+    with transaction(), pytest.raises(Exception, match="no_such"):
         post.email("no_such", to="jo@oakhill.example")
 
 
-def test_a_sealed_message_cannot_be_moved_to_another_row(posted, work):
+def test_a_sealed_message_cannot_be_moved_to_another_row(posted, transaction):
     first, second = posted(), posted()
-    with work() as session:
+    with transaction() as session:
         stored = str(session.execute(text("SELECT * FROM outbox")).all())
         assert "us.example/v/x" not in stored
         assert "Dear" not in stored
@@ -60,18 +60,18 @@ def test_a_sealed_message_cannot_be_moved_to_another_row(posted, work):
     ["", "jo", "jo@", "@oakhill.example", "jo@oakhill.example, al@evil.example", "Jo <jo@oakhill.example>",
      "jo@oakhill.example\nBcc: al@evil.example", "jo@oakhill.example\r\n\r\nhello", "jo al@oakhill.example"],
 )  # fmt: skip
-def test_a_mail_goes_to_exactly_one_address(work, to):
-    with work(), pytest.raises(ValueError, match="not one e-mail address"):
+def test_a_mail_goes_to_exactly_one_address(transaction, to):
+    with transaction(), pytest.raises(ValueError, match="not one e-mail address"):
         post.email("hello", to=to, name="Jo", link="x")
 
 
 @pytest.mark.parametrize("to", ["", "07700900123", "+44 7700 900123", "+447700900123\n", "+0", "+44770090012345678"])
-def test_a_text_message_goes_to_exactly_one_number(work, to):
-    with work(), pytest.raises(ValueError, match=r"E\.164"):
+def test_a_text_message_goes_to_exactly_one_number(transaction, to):
+    with transaction(), pytest.raises(ValueError, match=r"E\.164"):
         post.sms("hello", to=to, code="1")
 
 
-def test_a_line_break_in_a_name_cannot_end_the_subject(posted, work):
-    with work() as session:
+def test_a_line_break_in_a_name_cannot_end_the_subject(posted, transaction):
+    with transaction() as session:
         outgoing = post.unseal(session.get(Message, posted(name="Jo\r\nBcc: al@evil.example")))
     assert outgoing.subject == "Hello Jo Bcc: al@evil.example"

@@ -325,9 +325,9 @@ class TestReceipts:
         assert receipt.sends(mail, receipt.words[1]).status_code == 204
         assert row(mail).failed_at is None
 
-    def test_one_that_comes_before_the_worker_has_recorded_the_sending(self, receipt, row, work):
+    def test_one_that_comes_before_the_worker_has_recorded_the_sending(self, receipt, row, transaction):
         """The receipt arrives before the worker has stored the response: the worker then finds it recorded."""
-        with work() as session:
+        with transaction() as session:
             message = session.get(Message, receipt.message)
             message.sent_at = None
         receipt.delivered()

@@ -43,9 +43,9 @@ class Program:
 
 
 @pytest.fixture
-def new_program(work, web, clock):
+def new_program(transaction, web, clock):
     def make(**overrides: Any) -> Program:
-        with work():
+        with transaction():
             grants = frozenset({"client_credentials", "authorization_code", "refresh_token"})
             client = a_client(client_scopes=OWN_SCOPES, grant_types=grants, **overrides)
         return Program(Partner(client.id), web)
@@ -59,7 +59,7 @@ def program(new_program) -> Program:
 
 
 @pytest.fixture
-def authorised(work, clock):
+def authorised(transaction, clock):
     """Have a new school authorise a program's application; returns the school's owner."""
 
     def make(
@@ -67,7 +67,7 @@ def authorised(work, clock):
     ) -> Any:
         from idp.partners import registry
 
-        with work():
+        with transaction():
             client = registry.client(program.partner.id)
             assert client
             owner = an_administrator(an_estab(a_school(name=name), **overrides))

@@ -10,8 +10,8 @@ OWN, OTHER = ECKey.generate_key("P-256"), ECKey.generate_key("P-256")
 
 
 @pytest.fixture
-def bound_token(web, work, clock):
-    with work():
+def bound_token(web, transaction, clock):
+    with transaction():
         client = factories.a_client(
             token_endpoint_auth_method="private_key_jwt", jwks=jwks(key("ES256")), dpop_bound_access_tokens=True,
             grant_types=frozenset({"client_credentials"}), client_scopes=frozenset({"schools.list"}),

@@ -37,9 +37,9 @@ def new_program(new_program):
 
 
 @pytest.fixture
-def claims_of(work):
+def claims_of(transaction):
     def read(response):
-        with work():
+        with transaction():
             keys = json.loads(ring.jwks()[0])
         claims = [verify_event(token, keys)[1] for token in response["sets"].values()]
         assert [claim["jti"] for claim in claims] == list(response["sets"])
@@ -63,11 +63,11 @@ def test_events_are_handed_out_until_they_are_acknowledged(program, polls, autho
     assert polls(ack=list(second["sets"]), maxEvents=0) == {"sets": {}, "moreAvailable": False}
 
 
-def test_an_event_that_is_refused_does_not_come_again(program, polls, authorised, work):
+def test_an_event_that_is_refused_does_not_come_again(program, polls, authorised, transaction):
     authorised(program, "Oakhill")
     [jti] = polls()["sets"]
     assert polls(setErrs={jti: {"err": "invalid_request", "description": "what\nis this"}})["sets"] == {}
-    with work():
+    with transaction():
         event = _event(jti)
         assert event.failed_at is not None
         assert event.last_error == "refused: invalid_request: what is this"
@@ -86,8 +86,8 @@ def test_one_client_cannot_read_or_acknowledge_the_events_of_another(program, po
     assert list(polls()["sets"]) == [jti]
 
 
-def test_no_more_than_a_hundred_come_at_once(program, polls, work):
-    with work():
+def test_no_more_than_a_hundred_come_at_once(program, polls, transaction):
+    with transaction():
         for number in range(poll.MAX_EVENTS + 1):
             streams.verify(program.partner.id, str(number))
     response = polls(maxEvents=100000)
@@ -144,18 +144,18 @@ def test_a_verification_is_asked_for_ten_times_a_minute_at_most(program, polls, 
 
 
 def test_events_that_waited_to_be_pushed_can_be_asked_for_once_the_client_is_registered_so(
-    program, polls, authorised, work
+    program, polls, authorised, transaction
 ):
-    with work():
+    with transaction():
         session().get_one(Client, program.partner.id).events_method = event_types.PUSH
     authorised(program, "Oakhill")
-    with work():
+    with transaction():
         session().get_one(Client, program.partner.id).events_method = event_types.POLL
     assert len(polls()["sets"]) == 1
 
 
-def test_the_uri_of_each_event_leads_to_its_explanation(web, work):
-    with work():
+def test_the_uri_of_each_event_leads_to_its_explanation(web, transaction):
+    with transaction():
         uris = {name: event_type.uri for name, event_type in event_types.TYPES.items()}
     all_events = parse(web.get("/events").text)
     assert "http://localhost:5000/api/events/poll" in all_events.text

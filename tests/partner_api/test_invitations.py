@@ -18,8 +18,8 @@ BO = Recipient("Bo Bloggs", "bo@oakhill.example", is_forwarded=True)
 
 
 @pytest.fixture
-def program(new_program, work):
-    with work():
+def program(new_program, transaction):
+    with transaction():
         a_school(name="Oakhill School", register_id="123456", dfe_number="2131234")
     return new_program().signs_in("invitations")
 
@@ -91,10 +91,10 @@ def test_all_that_is_wrong_is_named(invites):
         assert invites(**overrides, status=422)["errors"][0]["field"] == field
 
 
-def test_what_is_wrong_is_in_the_clients_log_without_what_was_sent(invites, program, work):
+def test_what_is_wrong_is_in_the_clients_log_without_what_was_sent(invites, program, transaction):
     invites(contact={"name": "", "email": "al.at.oakhill"}, status=422)
     invites(urn="999999", status=422)
-    with work():
+    with transaction():
         logged = [(event.error, event.parameter, event.fact) for event in journal.newest(program.partner.id)]
     assert {(error, parameter) for error, parameter, _ in logged} == {
         ("invalid_invitation", "contact.name"), ("invalid_invitation", "contact.email"), ("school_unknown", ""),
@@ -127,8 +127,8 @@ def test_what_is_no_json_is_refused(program, body):
     assert refused.json["detail"] == "Content-Type: must be application/json"
 
 
-def test_a_closed_school_is_refused_and_its_successors_named(invites, work):
-    with work():
+def test_a_closed_school_is_refused_and_its_successors_named(invites, transaction):
+    with transaction():
         a_school(register_id="100001", status_code="2", status_name="Closed")
         a_school(register_id="100002", name="Oakhill Academy")
         session().add(
@@ -185,10 +185,10 @@ def test_it_is_sent_again_and_cancelled_once(invites, posts, outbox):
 
 @pytest.mark.parametrize("disclose", [True, False])
 def test_the_program_learns_whom_it_was_passed_on_to_only_where_that_person_is_disclosed(
-    disclose, invites, program, outbox, work
+    disclose, invites, program, outbox, transaction
 ):
     invitation = invites()
-    with work():
+    with transaction():
         answer.forward(outbox.last("partner_invitation").secret, BO, disclose=disclose)
     invitation_again = program.gets(f"{PATH}/{invitation['id']}").json
     assert invitation_again["state"] == "forwarded"
@@ -206,7 +206,7 @@ def test_another_clients_invitation_is_not_there(invites, posts, new_program, pr
     assert program.gets(path).json["state"] == "sent"
 
 
-def test_a_token_without_the_scope_is_refused(new_program, posts, work):
+def test_a_token_without_the_scope_is_refused(new_program, posts, transaction):
     other = new_program().signs_in("schools.list")
     assert other.gets(PATH, status=403).json["code"] == "insufficient_scope"
     document = {"urn": "123456", "contact": HEAD, "scope": "school"}
@@ -227,8 +227,8 @@ def test_a_list_that_has_not_changed_is_not_sent_again(invites, program):
     assert program.gets(PATH, status=304, **{"If-None-Match": tag}).data == b""
 
 
-def test_a_refused_invitation_leaves_nothing_behind(invites, work):
+def test_a_refused_invitation_leaves_nothing_behind(invites, transaction):
     invites(contact=HEAD | {"email": "unknown"}, status=422)
-    with work() as database:
+    with transaction() as database:
         assert database.query(School).count() == 1
         assert database.query(SchoolInvitation).count() == 0

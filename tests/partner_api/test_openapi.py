@@ -8,7 +8,7 @@ import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
-from idp.foundation.web.transactions import transaction as work_of
+from idp.foundation.web import transactions
 from idp.partner_api.operations import OPERATIONS
 from idp.partners import event_types
 from tests.factories import a_client, secret_of
@@ -23,7 +23,7 @@ SEMANTIC = [positive_data_acceptance]
 def api(databases):
     """A served instance's description, and a client's token for it."""
     with a_provider(databases) as (app, issuer):
-        with work_of(app):
+        with transactions.transaction(app):
             client = a_client(
                 grant_types=frozenset({"client_credentials"}),
                 client_scopes=frozenset({"schools.list", "invitations", "events"}),

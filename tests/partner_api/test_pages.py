@@ -25,25 +25,25 @@ MAX_ROWS = 10 * MAX_SCANNED
 
 
 @pytest.fixture
-def many(program, authorised, work, clock, monkeypatch):
+def many(program, authorised, transaction, clock, monkeypatch):
     """Have `SCHOOLS` schools with a connected server that authorised the program's application long ago."""
     monkeypatch.setattr(client_schools, "MAX_SCANNED", MAX_SCANNED)
     monkeypatch.setattr(client_schools, "MAX_CHANGED", MAX_CHANGED)
     estab_id = authorised(program, "Oakhill School", days=3650).memberships[0].estab_id
-    with work() as session:
+    with transaction() as session:
         session.add(an_endpoint(estab_id, program.partner.id, clock.now(), {}))
-    _multiply(work, estab_id, SCHOOLS)
+    _multiply(transaction, estab_id, SCHOOLS)
     clock.move(timedelta(days=30))
     program.signs_in()
-    with work():
+    with transaction():
         connection().execute(update(Endpoint).values(heard_at=clock.now()))
     return program
 
 
-def _multiply(work, estab_id, count, *, first=0):
+def _multiply(transaction, estab_id, count, *, first=0):
     """Add schools like that of one estab, with its agreement and its server."""
     names = [f"bulk{number:04}" for number in range(first, first + count)]
-    with work():
+    with transaction():
         school_id = connection().scalar(select(Estab.school_id).where(Estab.id == estab_id))
         numbers = range(10_000 + first, 10_000 + first + count)
         columns = {Estab: "id", Authorisation: "estab_id", Endpoint: "estab_id"}
@@ -76,34 +76,34 @@ def _follow(program, query):
             return schools, sizes
 
 
-def _make_rare(work, clock, model, **values):
+def _make_rare(transaction, clock, model, **values):
     column = Estab.id if model is Estab else model.estab_id
-    with work():
+    with transaction():
         connection().execute(update(model).where(column.in_(RARE)).values(**values))
 
 
-def _lost(work, clock):
-    _make_rare(work, clock, Endpoint, heard_at=clock.now() - timedelta(days=2))
+def _lost(transaction, clock):
+    _make_rare(transaction, clock, Endpoint, heard_at=clock.now() - timedelta(days=2))
 
 
-def _withdrawn(work, clock):
-    _make_rare(work, clock, Authorisation, withdrawn_at=clock.now())
+def _withdrawn(transaction, clock):
+    _make_rare(transaction, clock, Authorisation, withdrawn_at=clock.now())
 
 
-def _paused(work, clock):
-    _make_rare(work, clock, Authorisation, paused_at=clock.now())
+def _paused(transaction, clock):
+    _make_rare(transaction, clock, Authorisation, paused_at=clock.now())
 
 
-def _expired(work, clock):
-    _make_rare(work, clock, Authorisation, until=clock.now())
+def _expired(transaction, clock):
+    _make_rare(transaction, clock, Authorisation, until=clock.now())
 
 
-def _closed(work, clock):
-    _make_rare(work, clock, Estab, state="closed")
+def _closed(transaction, clock):
+    _make_rare(transaction, clock, Estab, state="closed")
 
 
-def _unverified(work, clock):
-    _make_rare(work, clock, Estab, state="unverified")
+def _unverified(transaction, clock):
+    _make_rare(transaction, clock, Estab, state="unverified")
 
 
 QUERIES = [
@@ -115,8 +115,10 @@ QUERIES = [
 
 
 @pytest.mark.parametrize(("query", "happens"), QUERIES)
-def test_all_schools_in_a_rare_state_are_found_over_pages_of_which_most_are_empty(many, work, clock, query, happens):
-    happens(work, clock)
+def test_all_schools_in_a_rare_state_are_found_over_pages_of_which_most_are_empty(
+    many, transaction, clock, query, happens
+):
+    happens(transaction, clock)
     schools, sizes = _follow(many, query)
     assert (schools, len(schools)) == (sorted(RARE), 3)
     assert len(sizes) >= SCHOOLS // MAX_SCANNED
@@ -124,22 +126,24 @@ def test_all_schools_in_a_rare_state_are_found_over_pages_of_which_most_are_empt
 
 
 @pytest.mark.parametrize(("query", "happens"), [*QUERIES, ("connection=connected", _lost), ("limit=200", _lost)])
-def test_a_page_reads_as_many_rows_of_many_schools_as_of_twice_as_many(many, work, clock, rows_read, query, happens):
-    happens(work, clock)
+def test_a_page_reads_as_many_rows_of_many_schools_as_of_twice_as_many(
+    many, transaction, clock, rows_read, query, happens
+):
+    happens(transaction, clock)
     before = rows_read(f"/api/schools?{query}")
-    estab_id = _some_estab(work)
-    _multiply(work, estab_id, SCHOOLS, first=2000)
+    estab_id = _some_estab(transaction)
+    _multiply(transaction, estab_id, SCHOOLS, first=2000)
     assert rows_read(f"/api/schools?{query}") <= max(before * 1.25, MAX_ROWS)
 
 
-def _some_estab(work):
-    with work():
+def _some_estab(transaction):
+    with transaction():
         return connection().scalar(select(Authorisation.estab_id).where(Authorisation.estab_id.not_like("bulk%")))
 
 
-def _changed(work, clock, model, **values):
+def _changed(transaction, clock, model, **values):
     clock.move(timedelta(minutes=1))
-    _make_rare(work, clock, model, **values)
+    _make_rare(transaction, clock, model, **values)
 
 
 CHANGES = [
@@ -149,20 +153,22 @@ CHANGES = [
 
 
 @pytest.mark.parametrize(("model", "column"), CHANGES)
-def test_what_little_has_changed_of_many_is_one_page_and_little_is_read(many, work, clock, rows_read, model, column):
+def test_what_little_has_changed_of_many_is_one_page_and_little_is_read(
+    many, transaction, clock, rows_read, model, column
+):
     since = quote(clock.now().isoformat())
     clock.move(timedelta(minutes=1))
-    _make_rare(work, clock, model, **{column: clock.now()})
+    _make_rare(transaction, clock, model, **{column: clock.now()})
     assert _follow(many, f"changed_since={since}") == (sorted(RARE), [3])
     before = rows_read(f"/api/schools?changed_since={since}")
-    _multiply(work, _some_estab(work), SCHOOLS, first=2000)
+    _multiply(transaction, _some_estab(transaction), SCHOOLS, first=2000)
     assert rows_read(f"/api/schools?changed_since={since}") <= max(before * 1.25, MAX_ROWS)
 
 
-def test_schools_whose_entry_was_imported_anew_are_one_page(many, work, clock, rows_read):
+def test_schools_whose_entry_was_imported_anew_are_one_page(many, transaction, clock, rows_read):
     since = quote(clock.now().isoformat())
     clock.move(timedelta(minutes=1))
-    with work() as session:
+    with transaction() as session:
         table = RegisterImport.__table__
         row = connection().execute(select(table).order_by(table.c.id.desc())).first()
         next_id = row.id + 1  # PostgreSQL numbers imports on from those of other tests
@@ -171,15 +177,15 @@ def test_schools_whose_entry_was_imported_anew_are_one_page(many, work, clock, r
         connection().execute(update(School).where(School.id.in_(ids)).values(last_seen_in=next_id))
     assert _follow(many, f"changed_since={since}") == (sorted(RARE), [3])
     before = rows_read(f"/api/schools?changed_since={since}")
-    _multiply(work, _some_estab(work), SCHOOLS, first=2000)
+    _multiply(transaction, _some_estab(transaction), SCHOOLS, first=2000)
     assert rows_read(f"/api/schools?changed_since={since}") <= max(before * 1.25, MAX_ROWS)
 
 
 @pytest.mark.parametrize("changed_of_others", [MAX_CHANGED, MAX_CHANGED + 1, SCHOOLS])
-def test_what_changed_is_found_where_much_else_has_changed_too(many, work, clock, changed_of_others):
+def test_what_changed_is_found_where_much_else_has_changed_too(many, transaction, clock, changed_of_others):
     since = quote(clock.now().isoformat())
     clock.move(timedelta(minutes=1))
-    with work():
+    with transaction():
         connection().execute(
             update(Authorisation).where(Authorisation.estab_id.in_(RARE)).values(changed_at=clock.now())
         )
@@ -197,7 +203,7 @@ def test_a_page_that_is_full_leads_on_behind_its_last_school(many):
 
 
 @pytest.fixture
-def rows_read(app, many, work):
+def rows_read(app, many, transaction):
     """`rows_read(path)` gets a page, and returns how many rows its statements read: of SQLite, how many steps."""
     with app.app_context():
         engine = db.engine
@@ -205,7 +211,7 @@ def rows_read(app, many, work):
     def count(path):
         statements = []
         listener = lambda *call: statements.append(call[2:4])  # noqa: E731  the statement and its parameters
-        with work():
+        with transaction():
             if connection().dialect.name == "postgresql":
                 connection().exec_driver_sql("ANALYZE")
         event.listen(engine, "before_cursor_execute", listener)
@@ -213,7 +219,7 @@ def rows_read(app, many, work):
             many.gets(path)
         finally:
             event.remove(engine, "before_cursor_execute", listener)
-        with work():
+        with transaction():
             run = _rows_of_plan if connection().dialect.name == "postgresql" else _steps
             return sum(run(connection(), *statement) for statement in statements if statement[0].startswith("SELECT"))
 

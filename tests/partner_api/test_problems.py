@@ -61,10 +61,10 @@ def test_a_parameter_that_cannot_be_read_is_named(program, check_problem, query,
     )
 
 
-def test_a_wrong_parameter_is_in_the_clients_log_and_what_does_not_exist_is_not(program, work):
+def test_a_wrong_parameter_is_in_the_clients_log_and_what_does_not_exist_is_not(program, transaction):
     program.gets(f"{SCHOOLS}?status=open", status=400)
     program.gets(f"{SCHOOLS}/9999999", status=404)
-    with work():
+    with transaction():
         logged = [
             (event.endpoint, event.error, event.parameter, event.fact) for event in journal.newest(program.partner.id)
         ]
@@ -73,10 +73,10 @@ def test_a_wrong_parameter_is_in_the_clients_log_and_what_does_not_exist_is_not(
     ]
 
 
-def test_a_parameter_that_is_missing_is_named(program, check_problem, work):
+def test_a_parameter_that_is_missing_is_named(program, check_problem, transaction):
     detail = check_problem(program.gets("/api/register/schools", status=400), "invalid_request")
     assert detail == "q: is missing from the query"
-    with work():
+    with transaction():
         [event] = journal.newest(program.partner.id)
     assert (event.parameter, event.fact) == ("q", "is missing from the query")
 
@@ -92,7 +92,7 @@ def test_without_a_token_the_challenges_say_how_to_come_again(new_program, check
     assert refused.headers.get_all("WWW-Authenticate")[1].startswith("DPoP algs=")
 
 
-def test_a_token_without_the_scope_is_told_which(program, check_problem, work):
+def test_a_token_without_the_scope_is_told_which(program, check_problem, transaction):
     refused = program.signs_in("invitations").gets(SCHOOLS, status=403)
     assert "does not cover the scope schools.list" in check_problem(refused, "insufficient_scope")
     assert 'scope="schools.list"' in refused.headers["WWW-Authenticate"]

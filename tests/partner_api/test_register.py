@@ -8,8 +8,8 @@ from tests.factories import a_school
 
 
 @pytest.fixture(autouse=True)
-def schools(work):
-    with work():
+def schools(transaction):
+    with transaction():
         bank = a_school(name="Willowbank School", town="Norwich", postcode="NR4 6JT", postcode_key="NR46JT")
         lane = a_school(name="Willow Lane School", status_code="2", status_name="Closed")
         index.add({bank.id: {"willowbank", "school"}, lane.id: {"willow", "lane", "school"}}, index.load())

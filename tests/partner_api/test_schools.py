@@ -50,11 +50,11 @@ def test_a_school_that_is_not_verified_has_its_data_withheld(program, authorised
     assert school["withheld_scope"] == "school students attendance"
 
 
-def test_every_end_of_sharing_is_told_apart(program, authorised, work, clock):
+def test_every_end_of_sharing_is_told_apart(program, authorised, transaction, clock):
     owners = {name: authorised(program, name) for name in ("active", "paused", "withdrawn")}
     owners["expired"] = authorised(program, "expired", days=1)
     clock.move(timedelta(days=2))
-    with work():
+    with transaction():
         for name, verb in (("paused", authorise.pause), ("withdrawn", authorise.withdraw)):
             member = owners[name].memberships[0]
             verb(member.estab_id, program.partner.id, by=member)
@@ -69,12 +69,12 @@ def test_every_end_of_sharing_is_told_apart(program, authorised, work, clock):
         assert set(program.schools(f"/api/schools?status={name}")) == {estab_id_of(owner)}
 
 
-def test_a_school_that_authorised_again_stands_once_with_the_newest(program, oakhill, work, clock, authorised):
+def test_a_school_that_authorised_again_stands_once_with_the_newest(program, oakhill, transaction, clock, authorised):
     member = oakhill.memberships[0]
-    with work():
+    with transaction():
         authorise.withdraw(member.estab_id, program.partner.id, by=member)
     clock.move(timedelta(minutes=1))
-    with work():
+    with transaction():
         client = authorise_client(program)
         authorise.give(
             client, frozenset({"openid", "school"}), by=member, agreement_version="2026-01",
@@ -102,18 +102,18 @@ def test_pages_follow_one_another_to_the_end(program, authorised):
     assert {estab for page in pages for estab in page} == expected
 
 
-def test_changed_since_finds_every_kind_of_change_and_nothing_else(program, authorised, work, clock):
+def test_changed_since_finds_every_kind_of_change_and_nothing_else(program, authorised, transaction, clock):
     names = ("nothing", "paused", "resumed", "withdrawn", "verified", "mis", "expires")
     owners = {name: authorised(program, name, days=3 if name == "expires" else 365) for name in names}
     member = {name: owner.memberships[0] for name, owner in owners.items()}
-    with work():
+    with transaction():
         authorise.pause(member["resumed"].estab_id, program.partner.id, by=member["resumed"])
     clock.move(timedelta(days=5))
     since = clock.now().isoformat().replace("+", "%2B")
     program.signs_in()
     assert program.schools(f"/api/schools?changed_since={since}") == {}
     clock.move(timedelta(minutes=1))
-    with work() as database:
+    with transaction() as database:
         authorise.pause(member["paused"].estab_id, program.partner.id, by=member["paused"])
         authorise.resume(member["resumed"].estab_id, program.partner.id, by=member["resumed"])
         authorise.withdraw(member["withdrawn"].estab_id, program.partner.id, by=member["withdrawn"])
@@ -127,14 +127,14 @@ def test_changed_since_finds_every_kind_of_change_and_nothing_else(program, auth
 
 
 @pytest.fixture
-def closes(program, authorised, work, clock):
+def closes(program, authorised, transaction, clock):
     """`closes("Old School")` closes the school, whose agreement continues at a successor; returns the successor's Estab
     ID.
     """
 
     def close(name):
         owner = authorised(program, name)
-        with work() as database:
+        with transaction() as database:
             school = database.get_one(School, owner.memberships[0].estab.school_id)
             school.status_code, school.status_name = "2", "Closed"
             after = an_estab(a_school(name=f"{name} Academy"))
@@ -183,20 +183,20 @@ def test_a_page_of_many_closed_schools_takes_as_many_statements_as_one(program, 
     assert numbers[0] == numbers[1] > 0
 
 
-def test_the_same_response_is_not_sent_twice(program, oakhill, work):
+def test_the_same_response_is_not_sent_twice(program, oakhill, transaction):
     first = program.gets("/api/schools")
     assert program.gets("/api/schools", status=304, **{"If-None-Match": first.headers["ETag"]}).data == b""
     member = oakhill.memberships[0]
-    with work():
+    with transaction():
         authorise.pause(member.estab_id, program.partner.id, by=member)
     changed = program.gets("/api/schools", **{"If-None-Match": first.headers["ETag"]})
     assert changed.headers["ETag"] != first.headers["ETag"]
 
 
 @pytest.mark.parametrize("path", ["schools", "schools?connection=closed", "schools/{}", "register/schools?q=oakhill"])
-def test_reading_does_not_wait_for_writers(program, oakhill, work, path):
+def test_reading_does_not_wait_for_writers(program, oakhill, transaction, path):
     estab_id = estab_id_of(oakhill)
-    with work() as database:
+    with transaction() as database:
         database.execute(update(Estab).values(mis="arbor"))
         program.gets(f"/api/{path.format(estab_id)}")
 
@@ -219,14 +219,14 @@ def test_a_token_that_a_school_brought_reads_that_school_alone(program, oakhill,
 
 
 @pytest.fixture
-def world_token(app, work):
+def world_token(app, transaction):
     """An access token under a school's authorisation, as the token endpoint issues it."""
     from idp.oidc.basis import Basis
     from idp.oidc.clients import oauth_client
     from idp.sharing import live
 
     def make(program, owner):
-        with work():
+        with transaction():
             state = live.current(owner.memberships[0].estab_id, program.partner.id)
             client = oauth_client.find(program.partner.id)
             basis = Basis(
@@ -240,9 +240,9 @@ def world_token(app, work):
 
 
 @pytest.mark.parametrize("end", ["withdrawn", "suspended"])
-def test_nothing_is_to_be_reviewed_by_a_school_that_cannot_decide(program, oakhill, work, end):
+def test_nothing_is_to_be_reviewed_by_a_school_that_cannot_decide(program, oakhill, transaction, end):
     member = oakhill.memberships[0]
-    with work() as database:
+    with transaction() as database:
         client = registry.find(program.partner.id)
         client.agreement_version = "2027"
         registry.bump_version(client)
@@ -254,8 +254,8 @@ def test_nothing_is_to_be_reviewed_by_a_school_that_cannot_decide(program, oakhi
     assert "review" not in school
 
 
-def test_what_a_school_has_to_review_is_said_until_it_has_decided(program, oakhill, work, clock):
-    with work():
+def test_what_a_school_has_to_review_is_said_until_it_has_decided(program, oakhill, transaction, clock):
+    with transaction():
         client = registry.find(program.partner.id)
         client.required_scopes |= {"staff"}
         client.optional_scopes |= {"timetable"}
@@ -266,7 +266,7 @@ def test_what_a_school_has_to_review_is_said_until_it_has_decided(program, oakhi
     assert (school["agreement_version"], "staff" in school["scope"]) == ("2026-01", False)
     member = oakhill.memberships[0]
     clock.move(timedelta(minutes=1))
-    with work():
+    with transaction():
         [agreement] = authorise.current(member.estab_id)
         shown = reviews.find_pending(agreement).shown
         reviewing.decline(member.estab_id, program.partner.id, replaces=agreement.id, shown=shown, by=member)
@@ -275,9 +275,9 @@ def test_what_a_school_has_to_review_is_said_until_it_has_decided(program, oakhi
     assert school["review_declined_at"] == school["changed_at"] == clock.now().isoformat().replace("+00:00", "Z")
 
 
-def test_a_school_that_closes_shows_that_and_its_successor(program, oakhill, authorised, work, clock):
+def test_a_school_that_closes_shows_that_and_its_successor(program, oakhill, authorised, transaction, clock):
     old = oakhill.memberships[0]
-    with work() as database:
+    with transaction() as database:
         new = an_administrator(an_estab(a_school(name="Oakhill Academy"))).memberships[0]
         school = database.get_one(School, old.estab.school_id)
         school.status_code, school.closed_on = "3", clock.today() + timedelta(days=30)
@@ -287,11 +287,11 @@ def test_a_school_that_closes_shows_that_and_its_successor(program, oakhill, aut
         )  # fmt: skip
         database.add(link)
     assert program.schools()[estab_id_of(oakhill)]["closing"] == "announced"
-    with work() as database:
+    with transaction() as database:
         database.get_one(School, old.estab.school_id).status_code = "2"
         by = database.get_one(Membership, (old.person_id, old.estab_id))
         continuing.release(new.estab.school_id, by=by)
-    with work():
+    with transaction():
         [offer] = continuing.offers(new)
         continuing.move(offer.id, {program.partner.id: frozenset()}, shown=offer.shown, by=new)
     schools = program.schools()
@@ -303,8 +303,8 @@ def test_a_school_that_closes_shows_that_and_its_successor(program, oakhill, aut
     assert schools[new.estab.estab_id]["status"] == "active"
 
 
-def test_a_system_that_the_application_does_not_accept_is_said(program, oakhill, work):
-    with work():
+def test_a_system_that_the_application_does_not_accept_is_said(program, oakhill, transaction):
+    with transaction():
         client = registry.find(program.partner.id)
         client.accepted_mis = frozenset({"arbor"})
         registry.bump_version(client)
@@ -324,19 +324,19 @@ ENDPOINTS = {
 }  # fmt: skip
 
 
-def test_the_schools_of_each_connection_are_those_that_say_so(program, authorised, work, clock):
+def test_the_schools_of_each_connection_are_those_that_say_so(program, authorised, transaction, clock):
     states = get_args(responses.Verification)
     pairs = list(product(states, ENDPOINTS))
     estab_ids = [authorised(program, f"School {state} {kind}").memberships[0].estab_id for state, kind in pairs]
     now = clock.now()
-    with work() as database:
+    with transaction() as database:
         for estab_id, (state, kind) in zip(estab_ids, pairs, strict=True):
             database.get_one(Estab, estab_id).state = state
             if (moments := ENDPOINTS[kind]) is not None:
                 database.add(an_endpoint(estab_id, program.partner.id, now, moments))
     seen: Counter[str] = Counter()
     for moments, accepted in product(AGREEMENTS.values(), (frozenset(), frozenset({"arbor"}))):
-        with work() as database:
+        with transaction() as database:
             values = {name: now + moments[name] if name in moments else None for name in ("paused_at", "withdrawn_at")}
             until = now + moments.get("until", timedelta(days=9))
             database.execute(update(Authorisation).values(until=until, **values))
@@ -362,8 +362,8 @@ def an_endpoint(estab_id, client_id, now, moments):
     )  # fmt: skip
 
 
-def test_a_school_whose_system_is_unknown_is_paused_for_a_client_that_accepts_some(program, oakhill, work):
-    with work() as database:
+def test_a_school_whose_system_is_unknown_is_paused_for_a_client_that_accepts_some(program, oakhill, transaction):
+    with transaction() as database:
         client = registry.find(program.partner.id)
         client.accepted_mis = frozenset({"arbor"})
         registry.bump_version(client)

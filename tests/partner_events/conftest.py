@@ -31,11 +31,11 @@ def other_endpoint():
 
 
 @pytest.fixture
-def make_stream(work):
+def make_stream(transaction):
     """`make_stream(url)` is a new client whose events are pushed there."""
 
     def make(url, **overrides):
-        with work():
+        with transaction():
             return a_client(events_method=event_types.PUSH, events_endpoint_url=url, **overrides).id
 
     return make
@@ -50,14 +50,14 @@ def client_id(make_stream, endpoint):
 class School:
     """An estab, its owner, and what they decide about a client; each decision in a transaction of its own."""
 
-    work: Any
+    transaction: Any
     client_id: str
     estab_id: str = ""
     public_id: str = ""
     owner: Any = field(default=None)
 
     def give(self, scopes=None, client_id=None):
-        with self.work():
+        with self.transaction():
             client = session().get_one(Client, client_id or self.client_id)
             scopes = frozenset(scopes) if scopes is not None else client.required_scopes
             return authorise.give(
@@ -67,7 +67,7 @@ class School:
 
     def decide(self, act, *args, **options):
         """`decide(authorise.pause)`."""
-        with self.work():
+        with self.transaction():
             return act(self.estab_id, self.client_id, *args, by=self._by(), **options)
 
     def _by(self):
@@ -76,13 +76,13 @@ class School:
 
 
 @pytest.fixture
-def a_school(work, client_id):
+def a_school(transaction, client_id):
     """`a_school()` is a new verified school, which can decide about the client."""
 
     def make(**overrides):
-        with work():
+        with transaction():
             estab = an_estab(**overrides)
-            return School(work, client_id, estab.id, estab.estab_id, an_administrator(estab))
+            return School(transaction, client_id, estab.id, estab.estab_id, an_administrator(estab))
 
     return make
 
@@ -93,30 +93,30 @@ def school(a_school):
 
 
 @pytest.fixture
-def keys(work):
+def keys(transaction):
     """The keys that we publish."""
     import json
 
-    with work():
+    with transaction():
         return json.loads(ring.jwks()[0])
 
 
 @pytest.fixture
-def push(work):
+def push(transaction):
     """`push()` delivers the events that are due, in both lanes; returns how many there were."""
 
     def run(*lanes):
-        return sum(deliver.run_once(work, lane) for lane in lanes or ("prompt", "slow"))
+        return sum(deliver.run_once(transaction, lane) for lane in lanes or ("prompt", "slow"))
 
     return run
 
 
 @pytest.fixture
-def record_event(work, client_id):
+def record_event(transaction, client_id):
     """`record_event("subject", "state")` records an event about a subject; returns its `jti`."""
 
     def write(subject="one", state="", client=client_id):
-        with work():
+        with transaction():
             facts = VerificationFacts(state=state)
             return queue.record("verification", client_id=client, subject=subject, facts=lambda _client: facts)
 
@@ -124,22 +124,22 @@ def record_event(work, client_id):
 
 
 @pytest.fixture
-def row(work):
+def row(transaction):
     """`row(jti)` is the row of an event."""
 
     def read(event_id):
-        with work() as database:
+        with transaction() as database:
             return database.scalars(select(PartnerEvent).where(PartnerEvent.id == event_id)).one()
 
     return read
 
 
 @pytest.fixture
-def stream(work, client_id):
+def stream(transaction, client_id):
     """`stream()` is the row with the state of the client's delivery."""
 
     def read(client=client_id):
-        with work() as database:
+        with transaction() as database:
             return database.get_one(EventStream, client)
 
     return read

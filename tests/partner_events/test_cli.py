@@ -23,9 +23,9 @@ def idp(app):
 
 
 @pytest.fixture
-def findings(work):
+def findings(transaction):
     def read():
-        with work():
+        with transaction():
             return [(finding.level, finding.message, finding.do) for finding in doctor.events()]
 
     return read
@@ -101,7 +101,7 @@ def test_a_header_that_cannot_be_sent_is_refused(idp, client_id, header, scratch
     assert "visible ASCII" in result.stderr
 
 
-def test_doctor_tells_a_dead_endpoint_from_a_stopped_worker(work, findings, record_event, push, endpoint, clock):
+def test_doctor_tells_a_dead_endpoint_from_a_stopped_worker(transaction, findings, record_event, push, endpoint, clock):
     assert findings() == [("ok", "reach the partners", "")]
     record_event()
     clock.move(timedelta(minutes=6))
@@ -109,7 +109,7 @@ def test_doctor_tells_a_dead_endpoint_from_a_stopped_worker(work, findings, reco
     assert level == "warning"
     assert "are not being sent" in message
     assert "idp worker" in do
-    with work():
+    with transaction():
         heartbeats.beat("someone")
     assert "worker's log" in findings()[0][2]
     endpoint.respond = lambda _claims: 503
@@ -122,19 +122,19 @@ def test_doctor_tells_a_dead_endpoint_from_a_stopped_worker(work, findings, reco
 
 
 def test_doctor_names_refusals_and_clients_that_do_not_ask(
-    work, findings, record_event, push, endpoint, clock, client_id
+    transaction, findings, record_event, push, endpoint, clock, client_id
 ):
     endpoint.respond = lambda _claims: (400, {"err": "invalid_audience"})
     record_event()
     push()
     assert "have refused 1 events" in findings()[0][1]
     clock.move(timedelta(days=2))
-    with work():
+    with transaction():
         session().get_one(Client, client_id).events_method = event_types.POLL
     record_event()
     assert findings() == [("ok", "reach the partners", "")]
     clock.move(timedelta(days=2))
     assert "has not fetched them" in findings()[0][1]
-    with work():
+    with transaction():
         session().get_one(Client, client_id).enabled = False
     assert findings() == [("ok", "reach the partners", "")]

@@ -89,9 +89,9 @@ def test_an_event_that_is_not_taken_keeps_its_own_subject_waiting_and_no_other(r
 
 
 def test_an_endpoint_that_is_away_is_tried_once_and_then_at_growing_intervals(
-    work, record_event, push, stream, clock, client_id
+    transaction, record_event, push, stream, clock, client_id
 ):
-    with work():
+    with transaction():
         session().get_one(Client, client_id).events_endpoint_url = f"http://127.0.0.1:{free_port()}/"
     for number in range(5):
         record_event(str(number))
@@ -116,7 +116,7 @@ def test_three_events_of_different_schools_that_fail_are_the_endpoints_fault(rec
 
 
 def test_a_client_whose_endpoint_hangs_delays_no_one_else(
-    change_settings, work, record_event, push, endpoint, other_endpoint, make_stream, app
+    change_settings, transaction, record_event, push, endpoint, other_endpoint, make_stream, app
 ):
     change_settings(fetch={"timeout": 1.5})
     released = threading.Event()
@@ -134,12 +134,12 @@ def test_a_client_whose_endpoint_hangs_delays_no_one_else(
     assert push("prompt") == 1, "the one that hangs waits in its own lane"
 
 
-def test_two_workers_at_once_send_each_event_once(work, record_event, endpoint):
+def test_two_workers_at_once_send_each_event_once(transaction, record_event, endpoint):
     for number in range(30):
         record_event(f"subject {number % 3}", str(number))
 
     def run_round():
-        return deliver.run_once(work, "prompt")
+        return deliver.run_once(transaction, "prompt")
 
     threads = [threading.Thread(target=run_round) for _ in range(4)]
     for thread in threads:
@@ -150,31 +150,31 @@ def test_two_workers_at_once_send_each_event_once(work, record_event, endpoint):
 
 
 def test_what_a_dead_worker_was_sending_is_sent_by_the_next_once_the_lease_has_ended(
-    work, record_event, push, endpoint, clock, client_id
+    transaction, record_event, push, endpoint, clock, client_id
 ):
     record_event()
-    with work():
+    with transaction():
         assert deliver._lease("prompt") is not None
     assert push() == 0
     clock.move(timedelta(minutes=5))
     assert push() == 1
 
 
-def test_a_round_whose_lease_has_passed_to_another_does_not_release_it(work, record_event, stream, clock):
+def test_a_round_whose_lease_has_passed_to_another_does_not_release_it(transaction, record_event, stream, clock):
     record_event()
-    with work():
+    with transaction():
         late = deliver._lease("prompt")
     clock.move(timedelta(minutes=5))
-    with work():
+    with transaction():
         second = deliver._lease("prompt")
-    with work():
+    with transaction():
         deliver._settle(late)
     assert stream().leased_by == second.lease
 
 
-def test_a_stream_rests_after_a_round_that_took_all_that_was_due(work, record_event, endpoint, clock):
+def test_a_stream_rests_after_a_round_that_took_all_that_was_due(transaction, record_event, endpoint, clock):
     def round_of_a_worker():
-        return deliver.run_once(work, "prompt", pause=deliver.PAUSE)
+        return deliver.run_once(transaction, "prompt", pause=deliver.PAUSE)
 
     record_event("one", "first")
     assert round_of_a_worker() == 1
@@ -186,42 +186,42 @@ def test_a_stream_rests_after_a_round_that_took_all_that_was_due(work, record_ev
     assert states(endpoint) == ["first", "second", "third"]
 
 
-def test_a_stream_with_more_than_a_round_takes_does_not_rest(work, record_event, endpoint, clock):
+def test_a_stream_with_more_than_a_round_takes_does_not_rest(transaction, record_event, endpoint, clock):
     for number in range(deliver.BATCH_SIZE + 1):
         record_event("one", str(number))
-    rounds = [deliver.run_once(work, "prompt", pause=deliver.PAUSE) for _ in range(3)]
+    rounds = [deliver.run_once(transaction, "prompt", pause=deliver.PAUSE) for _ in range(3)]
     assert rounds == [deliver.BATCH_SIZE, 1, 0]
 
 
 def test_a_disabled_client_is_told_nothing_and_everything_once_it_is_enabled(
-    work, record_event, push, endpoint, client_id
+    transaction, record_event, push, endpoint, client_id
 ):
-    with work():
+    with transaction():
         registry.disable(client_id, by="cli")
     record_event()
     assert push() == 0
-    with work():
+    with transaction():
         registry.enable(client_id, by="cli")
     assert push() == 1
 
 
-def test_waiting_events_go_to_the_new_url(work, record_event, push, endpoint, other_endpoint, client_id):
+def test_waiting_events_go_to_the_new_url(transaction, record_event, push, endpoint, other_endpoint, client_id):
     record_event()
-    with work():
+    with transaction():
         session().get_one(Client, client_id).events_endpoint_url = other_endpoint.url
     push()
     assert (len(endpoint.taken), len(other_endpoint.taken)) == (0, 1)
 
 
 def test_the_authorization_header_is_sent_stored_sealed_and_never_goes_to_another_url(
-    work, record_event, push, endpoint, other_endpoint, client_id
+    transaction, record_event, push, endpoint, other_endpoint, client_id
 ):
-    with work():
+    with transaction():
         event_streams.set_authorization(client_id, "Bearer very-secret", by="cli")
     record_event()
     push()
     assert endpoint.requests[0]["headers"]["Authorization"] == "Bearer very-secret"
-    with work():
+    with transaction():
         client = session().get_one(Client, client_id)
         assert "very-secret" not in client.events_authorization
         registry.apply(client, {"events_endpoint_url": other_endpoint.url}, by="cli")
@@ -239,9 +239,9 @@ def test_a_url_that_is_not_public_gets_nothing(change_settings, record_event, pu
 
 
 def test_a_header_that_cannot_be_unsealed_keeps_no_one_else_waiting(
-    work, record_event, push, endpoint, other_endpoint, make_stream, stream, client_id
+    transaction, record_event, push, endpoint, other_endpoint, make_stream, stream, client_id
 ):
-    with work():
+    with transaction():
         session().get_one(Client, client_id).events_authorization = "sealed with a key that is gone"
     record_event()
     record_event(client=make_stream(other_endpoint.url))
@@ -252,9 +252,11 @@ def test_a_header_that_cannot_be_unsealed_keeps_no_one_else_waiting(
     assert stream().failures == 1
 
 
-def test_an_event_that_cannot_be_signed_keeps_only_its_own_subject_waiting(work, record_event, push, endpoint, row):
+def test_an_event_that_cannot_be_signed_keeps_only_its_own_subject_waiting(
+    transaction, record_event, push, endpoint, row
+):
     broken, good = record_event("one"), record_event("two", "good")
-    with work() as database:
+    with transaction() as database:
         database.query(PartnerEvent).filter_by(id=broken).one().name = "a type that was removed"
     push()
     assert states(endpoint) == ["good"]
@@ -294,12 +296,12 @@ def test_the_rules_are_those_for_urls_of_partners(change_settings, record_event,
     assert hosts == [{"own.internal"}]
 
 
-def test_a_stream_is_left_where_it_is_when_the_worker_stops(work, record_event, endpoint, stream):
+def test_a_stream_is_left_where_it_is_when_the_worker_stops(transaction, record_event, endpoint, stream):
     record_event()
-    deliver.run_once(work, "prompt", stopping=lambda: True)
+    deliver.run_once(transaction, "prompt", stopping=lambda: True)
     assert endpoint.requests == []
     assert stream().leased_until is None
-    with work():
+    with transaction():
         assert session().get_one(EventStream, stream().client_id).failures == 0
 
 

@@ -50,14 +50,14 @@ def test_all_that_happens_to_an_agreement_is_told_in_order(school, push, endpoin
     assert "attendance" in facts[2]["withheld_scope"]
 
 
-def test_a_declined_review_is_told_with_what_was_declined(school, push, endpoint, work):
+def test_a_declined_review_is_told_with_what_was_declined(school, push, endpoint, transaction):
     school.give()
-    with work():
+    with transaction():
         client = session().get_one(_client(), school.client_id)
         client.required_scopes |= {"attendance"}
         client.agreement_version = "2027"
         registry.bump_version(client)
-    with work():
+    with transaction():
         (before,) = authorise.current(school.estab_id)
         seen = {"replaces": before.id, "shown": reviews.find_pending(before).shown}
     school.decide(reviewing.decline, **seen)
@@ -72,7 +72,7 @@ def test_a_declined_review_is_told_with_what_was_declined(school, push, endpoint
 
 
 def _with(scope, school):
-    with school.work():
+    with school.transaction():
         return session().get_one(_client(), school.client_id).required_scopes | {scope}
 
 
@@ -92,11 +92,11 @@ def _client():
     ],
 )
 def test_what_our_staff_decide_about_a_school_is_told_to_its_partners(
-    work, a_school, push, endpoint, before, after, event
+    transaction, a_school, push, endpoint, before, after, event
 ):
     school = a_school(state="unverified" if before == "unverified" else "verified")
     school.give()
-    with work():
+    with transaction():
         if before == "suspended":
             accounts.change_state(session().get_one(Estab, school.estab_id), "suspended", by="cli")
         accounts.change_state(session().get_one(Estab, school.estab_id), after, by="cli")
@@ -108,20 +108,22 @@ def test_what_our_staff_decide_about_a_school_is_told_to_its_partners(
     assert ("students" in facts["scope"]) is (after == "verified")
 
 
-def test_a_client_with_which_the_school_does_not_share_hears_nothing_of_it(work, school, make_stream, push, endpoint):
+def test_a_client_with_which_the_school_does_not_share_hears_nothing_of_it(
+    transaction, school, make_stream, push, endpoint
+):
     make_stream(endpoint.url)
     school.give()
     school.decide(authorise.withdraw)
-    with work():
+    with transaction():
         accounts.change_state(session().get_one(Estab, school.estab_id), "suspended", by="cli")
     push()
     assert names(endpoint.taken) == ["sharing-authorised", "sharing-withdrawn"]
 
 
-def test_what_is_rolled_back_is_not_told(work, school, push, endpoint):
+def test_what_is_rolled_back_is_not_told(transaction, school, push, endpoint):
     def fails():
-        with work():
-            school.work = _same_transaction
+        with transaction():
+            school.transaction = _same_transaction
             school.give()
             raise ZeroDivisionError
 
@@ -130,23 +132,23 @@ def test_what_is_rolled_back_is_not_told(work, school, push, endpoint):
     assert push() == 0
 
 
-def test_only_the_events_that_a_client_wants_are_recorded(work, a_school, make_stream, endpoint):
+def test_only_the_events_that_a_client_wants_are_recorded(transaction, a_school, make_stream, endpoint):
     school = a_school()
     picky = make_stream(endpoint.url, events_types=frozenset({"sharing-withdrawn"}))
     school.client_id = picky
     school.give()
     school.decide(authorise.withdraw)
-    with work() as database:
+    with transaction() as database:
         assert [event.name for event in database.query(PartnerEvent)] == ["sharing-withdrawn"]
 
 
 def test_a_verification_at_the_moment_of_an_authorisation_is_told_or_in_its_facts(
-    work, a_school, run_overlapping, push, endpoint
+    transaction, a_school, run_overlapping, push, endpoint
 ):
     school = a_school(state="unverified")
 
     def authorising():
-        school.work = _same_transaction
+        school.transaction = _same_transaction
         school.give()
 
     def verifying():
@@ -169,14 +171,14 @@ def _same_transaction():
     return _Same()
 
 
-def test_an_end_that_comes_near_and_comes_is_told(work, school, push, endpoint, clock):
+def test_an_end_that_comes_near_and_comes_is_told(transaction, school, push, endpoint, clock):
     school.give()
     push()
     clock.move(timedelta(days=340))
-    with work():
+    with transaction():
         expiry.remind_due()
     clock.move(timedelta(days=26))
-    with work():
+    with transaction():
         expiry.remind_due()
     push()
     assert names(endpoint.taken) == ["sharing-authorised", "sharing-expiring", "sharing-expired"]

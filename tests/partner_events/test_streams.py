@@ -15,14 +15,14 @@ from tests.factories import a_client
 from tests.partner_events.test_deliver import states
 
 
-def test_a_stream_says_what_waits_and_since_when_and_why(work, record_event, push, endpoint, client_id, clock):
+def test_a_stream_says_what_waits_and_since_when_and_why(transaction, record_event, push, endpoint, client_id, clock):
     began = clock.now()
     record_event("one", "1")
     clock.move(timedelta(minutes=1))
     endpoint.respond = lambda _claims: 503
     push()
     record_event("two", "2")
-    with work():
+    with transaction():
         stream = streams.find_by_client(client_id)
         assert (stream.waiting, stream.waiting_since, stream.refused) == (2, began, 0)
         assert "503" in stream.delivery.last_error
@@ -33,21 +33,25 @@ def test_a_stream_says_what_waits_and_since_when_and_why(work, record_event, pus
         assert streams.newest(client_id, only="delivered") == []
 
 
-def test_an_event_that_was_refused_is_delivered_again_with_its_jti(work, record_event, push, endpoint, client_id):
+def test_an_event_that_was_refused_is_delivered_again_with_its_jti(
+    transaction, record_event, push, endpoint, client_id
+):
     endpoint.respond = lambda _claims: (400, {"err": "invalid_request"})
     jti = record_event("one", "1")
     push()
     endpoint.respond = lambda _claims: 202
-    with work():
+    with transaction():
         assert streams.replay(client_id, [jti], by="cli") == 1
     push()
     assert [claims["jti"] for claims in endpoint.taken] == [jti]
-    with work() as database:
+    with transaction() as database:
         entry = database.scalars(select(Entry).where(Entry.event == "client.events_replayed")).one()
         assert (entry.client, entry.facts["count"]) == (client_id, 1)
 
 
-def test_all_events_since_a_moment_are_delivered_again_in_order(work, record_event, push, endpoint, client_id, clock):
+def test_all_events_since_a_moment_are_delivered_again_in_order(
+    transaction, record_event, push, endpoint, client_id, clock
+):
     record_event("one", "0")
     clock.move(timedelta(hours=1))
     since = clock.now()
@@ -55,18 +59,18 @@ def test_all_events_since_a_moment_are_delivered_again_in_order(work, record_eve
         record_event("one", str(number))
     push()
     endpoint.taken.clear()
-    with work():
+    with transaction():
         assert streams.replay_since(client_id, since, by="cli") == 3
     push()
     assert states(endpoint) == ["1", "2", "3"]
 
 
-def test_events_of_another_client_are_not_replayed(work, record_event, make_stream, push, endpoint, client_id):
+def test_events_of_another_client_are_not_replayed(transaction, record_event, make_stream, push, endpoint, client_id):
     jti = record_event(client=make_stream(endpoint.url))
     push()
 
     def replay():
-        with work():
+        with transaction():
             streams.replay(client_id, [jti], by="cli")
 
     with pytest.raises(streams.UnknownEvent):
@@ -74,7 +78,7 @@ def test_events_of_another_client_are_not_replayed(work, record_event, make_stre
     assert push() == 0
 
 
-def test_a_replay_while_a_round_is_under_way_is_not_lost(work, record_event, push, endpoint, client_id, row):
+def test_a_replay_while_a_round_is_under_way_is_not_lost(transaction, record_event, push, endpoint, client_id, row):
     jti, began, released = record_event(), threading.Event(), threading.Event()
 
     def respond(_claims):
@@ -86,37 +90,37 @@ def test_a_replay_while_a_round_is_under_way_is_not_lost(work, record_event, pus
     first = threading.Thread(target=push, args=("prompt",))
     first.start()
     assert began.wait(20)
-    with work():
+    with transaction():
         assert streams.replay(client_id, [jti], by="cli") == 1
     released.set()
     first.join()
     assert row(jti).delivered_at is not None
 
 
-def test_a_client_without_events_has_no_stream(work):
-    with work():
+def test_a_client_without_events_has_no_stream(transaction):
+    with transaction():
         client_id = a_client().id
 
     def replay_nothing():
-        with work():
+        with transaction():
             streams.find_by_client(client_id)
 
     with pytest.raises(streams.NoEventStream):
         replay_nothing()
 
 
-def test_events_are_kept_for_two_weeks_and_a_bounded_number_of_a_client(work, record_event, clock):
+def test_events_are_kept_for_two_weeks_and_a_bounded_number_of_a_client(transaction, record_event, clock):
     old = record_event()
     clock.move(timedelta(days=13))
     for _ in range(5):
         record_event()
     bound = KeepNewest(PartnerEvent.number, 3, per=PartnerEvent.client_id)
     clock.move(timedelta(days=1, seconds=1))
-    cleaning.clean(work, retention.RETENTION)
-    with work() as database:
+    cleaning.clean(transaction, retention.RETENTION)
+    with transaction() as database:
         kept = [event.id for event in database.query(PartnerEvent)]
     assert len(kept) == 5
     assert old not in kept
-    cleaning.clean(work, [bound])
-    with work() as database:
+    cleaning.clean(transaction, [bound])
+    with transaction() as database:
         assert database.query(PartnerEvent).count() == 3

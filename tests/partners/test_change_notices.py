@@ -13,9 +13,9 @@ CONTACT, SAM = "developers@assembly.example", "sam@assembly.example"
 
 
 @pytest.fixture
-def sam(work, clock):
+def sam(transaction, clock):
     """The id of a person of the partner; another was invited, and has no account yet."""
-    with work():
+    with transaction():
         partner = factories.a_partner(name="Assembly")
         factories.a_client(partner, id="assembly")
         a_developer(partner, "not-yet@assembly.example")[0].set_up_at = None
@@ -26,13 +26,13 @@ def mails(outbox):
     return {mail.to: mail.text for mail in outbox.all("client_changed")}
 
 
-def changes(work, by="cli", **names):
-    with work():
+def changes(transaction, by="cli", **names):
+    with transaction():
         registry.change({**manifest.from_client(registry.find("assembly")), **names}, by=by)
 
 
-def test_a_new_secret_is_announced_to_the_contact_and_to_developers(work, outbox, sam):
-    with work():
+def test_a_new_secret_is_announced_to_the_contact_and_to_developers(transaction, outbox, sam):
+    with transaction():
         secret = registry.rotate_secret("assembly", overlap=timedelta(0), by=sam)
     notices = mails(outbox)
     assert notices.keys() == {CONTACT, SAM}
@@ -49,20 +49,20 @@ def test_a_new_secret_is_announced_to_the_contact_and_to_developers(work, outbox
         ({"initiate_login_uri": "https://assembly.example/x"}, "where a sign-in begins was changed"),
     ],
 )
-def test_changes_by_our_staff_are_mailed_to_developers(work, outbox, sam, names, sentence):
-    changes(work, **names)
+def test_changes_by_our_staff_are_mailed_to_developers(transaction, outbox, sam, names, sentence):
+    changes(transaction, **names)
     assert sentence in mails(outbox)[CONTACT]
     assert "by our staff" in mails(outbox)[CONTACT]
     assert not any(value in mails(outbox)[CONTACT] for value in names.values() if isinstance(value, str))
 
 
-def test_other_changes_are_not_mailed(work, outbox, sam):
-    changes(work, purpose="Showing schools something else of what their data says.")
+def test_other_changes_are_not_mailed(transaction, outbox, sam):
+    changes(transaction, purpose="Showing schools something else of what their data says.")
     assert mails(outbox) == {}
 
 
-def test_a_removed_developer_gets_no_mail(work, outbox, sam):
-    with work() as session:
+def test_a_removed_developer_gets_no_mail(transaction, outbox, sam):
+    with transaction() as session:
         session.get_one(Developer, sam).disabled_at = session.get_one(Developer, sam).created_at
-    changes(work, redirect_uris=["https://assembly.example/new"])
+    changes(transaction, redirect_uris=["https://assembly.example/new"])
     assert mails(outbox).keys() == {CONTACT}

@@ -45,9 +45,9 @@ def works(client_id, secret):
     return client is not None and registry.secret_matches(client, secret)
 
 
-def test_a_client_is_registered_and_its_secret_shown_once(idp, register_example, work):
+def test_a_client_is_registered_and_its_secret_shown_once(idp, register_example, transaction):
     client_id, secret = register_example
-    with work():
+    with transaction():
         assert works(client_id, secret)
     for words in (["list"], ["list", "--json"], ["show", client_id], ["show", client_id, "--json"]):
         result = idp("clients", *words)
@@ -80,7 +80,7 @@ def test_what_stands_in_its_id_tokens_is_registered_and_shown(idp, register_exam
     assert body["pin_token_endpoint_auth_method"] is False
 
 
-def test_the_secret_can_be_written_to_a_file_that_only_the_owner_can_read(idp, register_example, scratch, work):
+def test_the_secret_can_be_written_to_a_file_that_only_the_owner_can_read(idp, register_example, scratch, transaction):
     file = scratch / "secret"
     file.write_text("old and readable by all")
     file.chmod(0o644)
@@ -89,7 +89,7 @@ def test_the_secret_can_be_written_to_a_file_that_only_the_owner_can_read(idp, r
     secret = file.read_text().strip()
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert secret not in result.stdout
-    with work():
+    with transaction():
         assert works(register_example[0], secret)
 
 
@@ -142,7 +142,7 @@ def test_registering_twice_is_refused_and_updating_is_not(idp, register_example,
     assert "client_secret" not in result.stdout
 
 
-def test_clients_and_partners_are_disabled_and_enabled(idp, register_example, work):
+def test_clients_and_partners_are_disabled_and_enabled(idp, register_example, transaction):
     client_id, _ = register_example
     for group, command, name, enabled in (
         ("clients", "disable", client_id, False),
@@ -151,7 +151,7 @@ def test_clients_and_partners_are_disabled_and_enabled(idp, register_example, wo
         ("partners", "enable", "Assembly", True),
     ):
         assert idp(group, command, name).exit_code == 0
-        with work():
+        with transaction():
             assert bool(registry.client(client_id)) is enabled
 
 

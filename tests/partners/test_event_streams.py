@@ -32,14 +32,14 @@ GRANTS_AND_SCOPES = {
         ({"method": PUSH, "endpoint_url": URL, "authorization_header": "Bearer x"}, "events.authorization_header"),
     ],
 )
-def test_invalid_event_settings_are_refused(work, events, name):
-    with work(), pytest.raises(InvalidClientMetadata) as refused:
+def test_invalid_event_settings_are_refused(transaction, events, name):
+    with transaction(), pytest.raises(InvalidClientMetadata) as refused:
         parse_manifest(a_manifest(events=events))
     assert name in dict(refused.value.field_errors)
 
 
-def test_push_and_poll_are_registered_changed_and_removed(work):
-    with work():
+def test_push_and_poll_are_registered_changed_and_removed(transaction):
+    with transaction():
         a_partner(name="Assembly")
         pushed = {"method": PUSH, "endpoint_url": URL, "types": ["sharing-withdrawn"]}
         client, _ = registry.register(a_manifest(client_id="assembly", **GRANTS_AND_SCOPES, events=pushed))
@@ -55,8 +55,8 @@ def test_push_and_poll_are_registered_changed_and_removed(work):
         assert not event_streams.receives(client, "verification")
 
 
-def test_the_header_survives_the_same_manifest_and_not_another_url(work):
-    with work():
+def test_the_header_survives_the_same_manifest_and_not_another_url(transaction):
+    with transaction():
         a_partner(name="Assembly")
         manifest = a_manifest(client_id="assembly", events={"method": PUSH, "endpoint_url": URL})
         client, _ = registry.register(manifest)
@@ -67,8 +67,8 @@ def test_the_header_survives_the_same_manifest_and_not_another_url(work):
         assert event_streams.authorization(client.id, client.events_authorization) is None
 
 
-def test_without_a_url_there_is_nothing_to_send_a_header_with(work):
-    with work():
+def test_without_a_url_there_is_nothing_to_send_a_header_with(transaction):
+    with transaction():
         a_partner(name="Assembly")
         registry.register(a_manifest(client_id="assembly"))
         with pytest.raises(event_streams.NothingPushed):

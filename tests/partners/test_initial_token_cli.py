@@ -22,12 +22,12 @@ def idp(app):
 
 
 @pytest.fixture
-def partner(work):
-    with work():
+def partner(transaction):
+    with transaction():
         return factories.a_partner().name
 
 
-def test_a_token_is_issued_and_shown_once(idp, partner, work):
+def test_a_token_is_issued_and_shown_once(idp, partner, transaction):
     arguments = (
         "issue",
         partner,
@@ -41,7 +41,7 @@ def test_a_token_is_issued_and_shown_once(idp, partner, work):
     )
     body = json.loads(idp(*arguments, "--lasts", "12h", "--json").stdout)
     assert body["most"] == 3
-    with work():
+    with transaction():
         policy = initial_tokens.find_usable(body["initial_access_token"])
         assert policy.required == {"openid", "email"}
         assert policy.optional == {"attendance"}
@@ -66,11 +66,11 @@ def test_the_token_can_go_to_a_file_that_only_its_owner_reads(idp, partner, scra
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
-def test_a_revoked_token_is_listed_as_such_and_registers_nothing(idp, partner, work):
+def test_a_revoked_token_is_listed_as_such_and_registers_nothing(idp, partner, transaction):
     body = json.loads(idp("issue", partner, "--required", "openid", "--json").stdout)
     assert idp("revoke", body["id"]).exit_code == 0
     assert json.loads(idp("list", "--json").stdout)[0]["state"] == "revoked"
-    with work():
+    with transaction():
         assert initial_tokens.find_usable(body["initial_access_token"]) is None
 
 

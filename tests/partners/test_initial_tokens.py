@@ -13,51 +13,51 @@ DAY = timedelta(days=1)
 
 
 @pytest.fixture
-def token(work, clock):
+def token(transaction, clock):
     """The id and the secret of an initial access token for two clients, valid for a day."""
-    with work():
+    with transaction():
         allowed = {"scopes": {"required": ["openid"]}, "most": 2}
         row, secret = initial_tokens.issue(a_partner(name="Assembly").name, allowed, lasts=DAY, by="cli")
         return row.id, secret
 
 
-def token_state(work, token):
+def token_state(transaction, token):
     """The state that is shown of the token, whether it is accepted, and whether it can register one more client."""
-    with work() as database:
+    with transaction() as database:
         state = initial_tokens.state(database.get_one(InitialAccessToken, token[0]))
         return state, initial_tokens.find_usable(token[1]) is not None, initial_tokens.claim(token[0])
 
 
-def test_a_token_registers_its_number_of_clients(work, token):
-    assert token_state(work, token) == ("usable", True, True)
-    assert token_state(work, token) == ("usable", True, True)
-    assert token_state(work, token) == ("used up", False, False)
+def test_a_token_registers_its_number_of_clients(transaction, token):
+    assert token_state(transaction, token) == ("usable", True, True)
+    assert token_state(transaction, token) == ("usable", True, True)
+    assert token_state(transaction, token) == ("used up", False, False)
 
 
-def test_a_token_expires_at_its_time_and_not_a_second_before(work, token, clock):
+def test_a_token_expires_at_its_time_and_not_a_second_before(transaction, token, clock):
     clock.move(DAY - timedelta(seconds=1))
-    assert token_state(work, token) == ("usable", True, True)
+    assert token_state(transaction, token) == ("usable", True, True)
     clock.move(timedelta(seconds=1))
-    assert token_state(work, token) == ("expired", False, False)
+    assert token_state(transaction, token) == ("expired", False, False)
 
 
-def test_a_revoked_token_registers_nothing(work, token):
-    with work():
+def test_a_revoked_token_registers_nothing(transaction, token):
+    with transaction():
         initial_tokens.revoke(token[0], by="cli")
-    assert token_state(work, token) == ("revoked", False, False)
+    assert token_state(transaction, token) == ("revoked", False, False)
 
 
-def test_a_token_of_a_disabled_partner_registers_nothing(work, token):
-    with work():
+def test_a_token_of_a_disabled_partner_registers_nothing(transaction, token):
+    with transaction():
         registry.switch_partner("Assembly", on=False)
-    assert token_state(work, token) == ("partner disabled", False, False)
-    with work():
+    assert token_state(transaction, token) == ("partner disabled", False, False)
+    with transaction():
         registry.switch_partner("Assembly", on=True)
-    assert token_state(work, token) == ("usable", True, True)
+    assert token_state(transaction, token) == ("usable", True, True)
 
 
-def test_a_registration_is_limited_to_what_the_operator_allowed(work, token):
-    with work() as database:
+def test_a_registration_is_limited_to_what_the_operator_allowed(transaction, token):
+    with transaction() as database:
         row = database.get_one(InitialAccessToken, token[0])
         policy = initial_tokens.find_usable(token[1])
 
@@ -70,6 +70,6 @@ def test_a_registration_is_limited_to_what_the_operator_allowed(work, token):
 @pytest.mark.parametrize(
     "allowed", [{"required": ["openid", "endpoint"]}, {"optional": ["endpoint"]}, {"client": ["reads.report"]}]
 )
-def test_no_token_allows_a_scope_that_only_our_staff_register_clients_for(work, allowed):
-    with work(), pytest.raises(InvalidClientMetadata, match="only our staff"):
+def test_no_token_allows_a_scope_that_only_our_staff_register_clients_for(transaction, allowed):
+    with transaction(), pytest.raises(InvalidClientMetadata, match="only our staff"):
         initial_tokens.issue(a_partner(name="Assembly").name, {"scopes": allowed}, lasts=DAY, by="cli")

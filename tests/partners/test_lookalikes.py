@@ -25,8 +25,8 @@ def test_names_that_differ_have_skeletons_that_differ(first, second):
 
 
 @pytest.mark.parametrize("name", ["Assembly", "аssembly", "Oakhill Reports", "ОAKHILL  REPORTS"])
-def test_a_name_of_another_partner_or_its_client_is_taken(work, name):
-    with work():
+def test_a_name_of_another_partner_or_its_client_is_taken(transaction, name):
+    with transaction():
         mine = a_partner(name="Mine")
         a_client(a_partner(name="Assembly"), client_name="Oakhill Reports")
         with pytest.raises(InvalidClientMetadata, match="client_name"):
@@ -34,13 +34,13 @@ def test_a_name_of_another_partner_or_its_client_is_taken(work, name):
 
 
 @pytest.mark.parametrize("name", ["IDaaS", "lDааS", "IDaaS Sign-in", "The ΙDaaS", "1DAAS"])
-def test_our_own_name_is_taken(work, name):
-    with work(), pytest.raises(InvalidClientMetadata, match="client_name"):
+def test_our_own_name_is_taken(transaction, name):
+    with transaction(), pytest.raises(InvalidClientMetadata, match="client_name"):
         lookalikes.check_name(name, a_partner().id)
 
 
-def test_a_partner_may_use_its_own_names_again(work):
-    with work():
+def test_a_partner_may_use_its_own_names_again(transaction):
+    with transaction():
         mine = a_partner(name="Assembly")
         a_client(mine, client_name="Assembly Reports")
         lookalikes.check_name("Assembly", mine.id)
@@ -48,8 +48,8 @@ def test_a_partner_may_use_its_own_names_again(work):
         lookalikes.check_name("Assembly Timetable", mine.id)
 
 
-def test_a_sector_cannot_be_a_host_of_another_partner(work):
-    with work():
+def test_a_sector_cannot_be_a_host_of_another_partner(transaction):
+    with transaction():
         mine = a_partner(website="https://mine.example")
         a_client(a_partner(website="https://other.example"), redirect_uris=["https://app.other.example/cb"])
         for host in ("app.other.example", "other.example", "assembly.example"):

@@ -23,9 +23,9 @@ def field_errors(document):
     return dict(refused.value.field_errors)
 
 
-def test_the_example_in_the_documentation_registers(work):
+def test_the_example_in_the_documentation_registers(transaction):
     example = manifest.read_file(ROOT / "clients" / "assembly" / "client.toml")
-    with work():
+    with transaction():
         a_partner(name="Assembly")
         client, secret = registry.register(example)
 
@@ -150,8 +150,8 @@ def test_a_resource_server_needs_no_grants_redirect_uris_and_scopes():
     assert set(field_errors(a_manifest(**alone))) == {"resource"}
 
 
-def test_apis_are_those_of_clients_that_are_enabled(work):
-    with work():
+def test_apis_are_those_of_clients_that_are_enabled(transaction):
+    with transaction():
         a_partner(name="Assembly")
         for name in ("one-host", "another-host"):
             registry.register(a_manifest(client_id=name, **API))

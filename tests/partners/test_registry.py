@@ -29,8 +29,8 @@ def audited_facts(event):
     return session().query(Entry).filter_by(event=event).all()
 
 
-def test_a_client_is_registered_from_its_manifest_and_its_secret_works(work):
-    with work():
+def test_a_client_is_registered_from_its_manifest_and_its_secret_works(transaction):
+    with transaction():
         a_partner(name="Assembly")
         client, secret = register_client()
 
@@ -40,8 +40,8 @@ def test_a_client_is_registered_from_its_manifest_and_its_secret_works(work):
         assert len(audited_facts("client.registered")) == 1
 
 
-def test_the_secret_itself_is_nowhere_in_the_database(work):
-    with work():
+def test_the_secret_itself_is_nowhere_in_the_database(transaction):
+    with transaction():
         a_partner(name="Assembly")
         client, secret = register_client()
         (secret_row,) = session().query(ClientSecret).filter_by(client_id=client.id)
@@ -50,8 +50,8 @@ def test_the_secret_itself_is_nowhere_in_the_database(work):
         assert secret_row.digest != secret.encode()
 
 
-def test_an_id_is_made_up_or_taken_from_the_manifest_and_never_given_twice(work):
-    with work():
+def test_an_id_is_made_up_or_taken_from_the_manifest_and_never_given_twice(transaction):
+    with transaction():
         a_partner(name="Assembly")
         assert registry.register(a_manifest())[0].id.startswith("cli_")
         assert registry.register(a_manifest(client_id="assembly-demo"))[0].id == "assembly-demo"
@@ -60,15 +60,15 @@ def test_an_id_is_made_up_or_taken_from_the_manifest_and_never_given_twice(work)
             registry.register(a_manifest(client_id="assembly-demo"))
 
 
-def test_an_unknown_partner_is_reported_clearly(work):
-    with work(), pytest.raises(registry.UnknownPartner, match="unknown_partner") as refused:
+def test_an_unknown_partner_is_reported_clearly(transaction):
+    with transaction(), pytest.raises(registry.UnknownPartner, match="unknown_partner") as refused:
         registry.register(a_manifest(partner="Nobody"))
 
     assert "idp partners add" in refused.value.message
 
 
-def test_a_public_client_has_no_secret(work):
-    with work():
+def test_a_public_client_has_no_secret(transaction):
+    with transaction():
         a_partner(name="Assembly")
         client, secret = registry.register(a_manifest(token_endpoint_auth_method="none"))
 
@@ -79,8 +79,8 @@ def test_a_public_client_has_no_secret(work):
             registry.rotate_secret(client.id, overlap=timedelta(days=7), by="cli")
 
 
-def test_a_secret_that_is_an_hmac_key_can_be_opened_again_and_others_cannot(work):
-    with work():
+def test_a_secret_that_is_an_hmac_key_can_be_opened_again_and_others_cannot(transaction):
+    with transaction():
         a_partner(name="Assembly")
         signing, secret = register_client(token_endpoint_auth_method="client_secret_jwt")
         plain, _ = registry.register(a_manifest())
@@ -89,8 +89,8 @@ def test_a_secret_that_is_an_hmac_key_can_be_opened_again_and_others_cannot(work
         assert registry.hmac_keys(snapshot(plain.id)) == []
 
 
-def test_both_secrets_work_while_one_is_rotated_out(work, clock):
-    with work():
+def test_both_secrets_work_while_one_is_rotated_out(transaction, clock):
+    with transaction():
         client = a_client()
         new = registry.rotate_secret(client.id, overlap=timedelta(days=7), by="cli")
 
@@ -101,8 +101,8 @@ def test_both_secrets_work_while_one_is_rotated_out(work, clock):
         assert not registry.secret_matches(snapshot(client.id), secret_of(client.id))
 
 
-def test_rotating_again_never_prolongs_an_older_secret(work, clock):
-    with work():
+def test_rotating_again_never_prolongs_an_older_secret(transaction, clock):
+    with transaction():
         client = a_client()
         registry.rotate_secret(client.id, overlap=timedelta(days=1), by="cli")
         registry.rotate_secret(client.id, overlap=timedelta(days=30), by="cli")
@@ -112,13 +112,13 @@ def test_rotating_again_never_prolongs_an_older_secret(work, clock):
 
 
 @pytest.mark.parametrize("secret", ["", "wrong", "pässwörd", "\ud800", "\0", "x" * 100_000])
-def test_any_text_may_be_tried_as_a_secret(work, secret):
-    with work():
+def test_any_text_may_be_tried_as_a_secret(transaction, secret):
+    with transaction():
         assert registry.secret_matches(snapshot(a_client().id), secret) is False
 
 
-def test_requests_do_not_see_unknown_and_disabled_clients_and_operators_do(work):
-    with work():
+def test_requests_do_not_see_unknown_and_disabled_clients_and_operators_do(transaction):
+    with transaction():
         client = a_client()
         assert registry.client("unknown") is None
         assert snapshot(client.id)
@@ -131,8 +131,8 @@ def test_requests_do_not_see_unknown_and_disabled_clients_and_operators_do(work)
             registry.find("unknown")
 
 
-def test_disabling_a_partner_disables_all_its_clients(work):
-    with work():
+def test_disabling_a_partner_disables_all_its_clients(transaction):
+    with transaction():
         partner = a_partner()
         clients = [a_client(partner), a_client(partner)]
         assert all(registry.client(client.id) for client in clients)
@@ -142,8 +142,8 @@ def test_disabling_a_partner_disables_all_its_clients(work):
         assert all(registry.client(client.id) for client in clients)
 
 
-def test_changing_one_client_or_partner_does_not_change_others(work):
-    with work():
+def test_changing_one_client_or_partner_does_not_change_others(transaction):
+    with transaction():
         partner = a_partner()
         changed, neighbour, stranger = a_client(partner), a_client(partner), a_client()
         registry.disable(changed.id, by="cli")
@@ -152,10 +152,10 @@ def test_changing_one_client_or_partner_does_not_change_others(work):
         assert [registry.find(client.id).version for client in (changed, neighbour, stranger)] == [3, 2, 1]
 
 
-def test_a_snapshot_is_read_once_and_again_after_a_second(work, monkeypatch):
+def test_a_snapshot_is_read_once_and_again_after_a_second(transaction, monkeypatch):
     now = [1000.0]
     monkeypatch.setattr("time.monotonic", lambda: now[0])
-    with work():
+    with transaction():
         client = a_client()
         first = registry.client(client.id)
         client.client_name = "Renamed elsewhere"
@@ -166,8 +166,8 @@ def test_a_snapshot_is_read_once_and_again_after_a_second(work, monkeypatch):
         assert snapshot(client.id).client_name == "Renamed elsewhere"
 
 
-def test_every_change_raises_the_version_and_shows_at_once_here(work):
-    with work():
+def test_every_change_raises_the_version_and_shows_at_once_here(transaction):
+    with transaction():
         client = a_client()
         for number, act in enumerate((registry.disable, registry.enable), start=2):
             act(client.id, by="cli")
@@ -176,8 +176,8 @@ def test_every_change_raises_the_version_and_shows_at_once_here(work):
         assert snapshot(client.id).version == 4
 
 
-def test_disabling_what_is_disabled_changes_and_records_nothing(work):
-    with work():
+def test_disabling_what_is_disabled_changes_and_records_nothing(transaction):
+    with transaction():
         client = a_client()
         registry.disable(client.id, by="cli")
         registry.disable(client.id, by="cli")
@@ -185,8 +185,8 @@ def test_disabling_what_is_disabled_changes_and_records_nothing(work):
         assert len(audited_facts("client.disabled")) == 1
 
 
-def test_a_changed_manifest_replaces_the_registration_and_keeps_the_secret(work):
-    with work():
+def test_a_changed_manifest_replaces_the_registration_and_keeps_the_secret(transaction):
+    with transaction():
         a_partner(name="Assembly")
         client, secret = register_client(client_id="assembly-demo")
         again = {"client_id": "assembly-demo", "redirect_uris": ["https://assembly.example/new"]}
@@ -198,8 +198,8 @@ def test_a_changed_manifest_replaces_the_registration_and_keeps_the_secret(work)
         assert audited_facts("client.changed")[0].facts == {"fields": ["redirect_uris"]}
 
 
-def test_the_same_manifest_again_changes_and_records_nothing(work):
-    with work():
+def test_the_same_manifest_again_changes_and_records_nothing(transaction):
+    with transaction():
         a_partner(name="Assembly")
         register_client(client_id="assembly-demo")
         client, _ = registry.change(a_manifest(client_id="assembly-demo"))
@@ -208,8 +208,8 @@ def test_the_same_manifest_again_changes_and_records_nothing(work):
         assert audited_facts("client.changed") == []
 
 
-def test_a_client_that_comes_to_need_a_secret_is_given_one(work):
-    with work():
+def test_a_client_that_comes_to_need_a_secret_is_given_one(transaction):
+    with transaction():
         a_partner(name="Assembly")
         public, _ = registry.register(a_manifest(client_id="assembly-demo", token_endpoint_auth_method="none"))
         _, secret = registry.change(a_manifest(client_id="assembly-demo"))
@@ -218,8 +218,8 @@ def test_a_client_that_comes_to_need_a_secret_is_given_one(work):
         assert registry.secret_matches(snapshot(public.id), secret)
 
 
-def test_a_changed_manifest_cannot_take_over_another_partners_client(work):
-    with work():
+def test_a_changed_manifest_cannot_take_over_another_partners_client(transaction):
+    with transaction():
         a_partner(name="Assembly")
         a_partner(name="Other")
         registry.register(a_manifest(client_id="assembly-demo"))
@@ -227,8 +227,8 @@ def test_a_changed_manifest_cannot_take_over_another_partners_client(work):
             registry.change(a_manifest(client_id="assembly-demo", partner="Other"))
 
 
-def test_an_empty_list_of_systems_accepts_all_and_a_filled_one_only_its_own(work):
-    with work():
+def test_an_empty_list_of_systems_accepts_all_and_a_filled_one_only_its_own(transaction):
+    with transaction():
         easy, choosy = a_client(), a_client(accepted_mis=frozenset({"isams", "arbor"}))
 
         assert registry.accepts_mis(easy, "sims")
@@ -238,8 +238,8 @@ def test_an_empty_list_of_systems_accepts_all_and_a_filled_one_only_its_own(work
         assert not registry.accepts_mis(choosy, None)
 
 
-def test_a_partner_is_added_once_and_its_errors_are_reported_together(work):
-    with work():
+def test_a_partner_is_added_once_and_its_errors_are_reported_together(transaction):
+    with transaction():
         registry.add_partner("Assembly", website="https://assembly.example", contact_email="dev@assembly.example")
         with pytest.raises(registry.PartnerExists):
             registry.add_partner("Assembly", website="https://assembly.example", contact_email="dev@assembly.example")
@@ -251,6 +251,6 @@ def test_a_partner_is_added_once_and_its_errors_are_reported_together(work):
 
 
 @pytest.mark.parametrize("text", ["", "\0", "\ud800", "\u0663", "a b\n", "a" * 256])
-def test_a_text_that_is_no_client_id_belongs_to_no_client(work, text):
-    with work():
+def test_a_text_that_is_no_client_id_belongs_to_no_client(transaction, text):
+    with transaction():
         assert registry.client(text) is None

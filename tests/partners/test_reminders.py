@@ -12,16 +12,16 @@ from tests.factories import a_client, a_partner
 DAY, WEEK = timedelta(days=1), timedelta(days=7)
 
 
-def send_reminders(work, outbox, name):
+def send_reminders(transaction, outbox, name):
     """Send the reminders that are due; returns how many there are."""
-    worker.remind_of_expiry(work)
+    worker.remind_of_expiry(transaction)
     return outbox.all(name)
 
 
 @pytest.fixture
-def client(work, clock):
+def client(transaction, clock):
     """The id of a client that was given a new secret; the former one works for a week."""
-    with work():
+    with transaction():
         client = a_client()
         registry.rotate_secret(client.id, overlap=WEEK, by="cli")
         return client.id
@@ -32,28 +32,28 @@ def a_token(*, lasts=WEEK):
     return initial_tokens.issue(a_partner(name="Assembly").name, allowed, lasts=lasts, by="cli")[0].id
 
 
-def test_a_former_secret_is_reminded_of_once_two_days_before_its_end(work, client, clock, outbox):
+def test_a_former_secret_is_reminded_of_once_two_days_before_its_end(transaction, client, clock, outbox):
     clock.move(5 * DAY - timedelta(seconds=1))
-    assert send_reminders(work, outbox, "client_secret_expires") == []
+    assert send_reminders(transaction, outbox, "client_secret_expires") == []
     clock.move(timedelta(seconds=1))
-    [mail] = send_reminders(work, outbox, "client_secret_expires")
+    [mail] = send_reminders(transaction, outbox, "client_secret_expires")
     assert mail.to == "developers@assembly.example"
     assert f"({client}), made on 2 March 2026, works until 9 March 2026 at 09:30" in mail.text
-    assert send_reminders(work, outbox, "client_secret_expires") == [mail]
+    assert send_reminders(transaction, outbox, "client_secret_expires") == [mail]
 
 
-def test_a_secret_that_ends_sooner_than_was_said_is_reminded_of_again(work, client, clock, outbox):
+def test_a_secret_that_ends_sooner_than_was_said_is_reminded_of_again(transaction, client, clock, outbox):
     clock.move(5 * DAY)
-    assert len(send_reminders(work, outbox, "client_secret_expires")) == 1
-    with work():
+    assert len(send_reminders(transaction, outbox, "client_secret_expires")) == 1
+    with transaction():
         registry.rotate_secret(client, overlap=DAY, by="cli")
-    texts = [mail.text for mail in send_reminders(work, outbox, "client_secret_expires")]
+    texts = [mail.text for mail in send_reminders(transaction, outbox, "client_secret_expires")]
     assert [text.count("until 8 March 2026 at 09:30") for text in texts].count(1) == 2  # of both former secrets
 
 
 @pytest.mark.parametrize("how", ["over", "disabled", "partner disabled", "keys"])
-def test_no_one_is_reminded_of_a_secret_that_is_of_no_use(work, client, clock, outbox, how):
-    with work():
+def test_no_one_is_reminded_of_a_secret_that_is_of_no_use(transaction, client, clock, outbox, how):
+    with transaction():
         row = registry.find(client)
         if how == "disabled":
             registry.disable(client, by="cli")
@@ -62,33 +62,33 @@ def test_no_one_is_reminded_of_a_secret_that_is_of_no_use(work, client, clock, o
         elif how == "keys":
             row.token_endpoint_auth_method = "private_key_jwt"
     clock.move(WEEK if how == "over" else 6 * DAY)
-    assert send_reminders(work, outbox, "client_secret_expires") == []
+    assert send_reminders(transaction, outbox, "client_secret_expires") == []
 
 
-def test_an_initial_token_is_reminded_of_once_two_days_before_its_end(work, clock, outbox):
-    with work():
+def test_an_initial_token_is_reminded_of_once_two_days_before_its_end(transaction, clock, outbox):
+    with transaction():
         token = a_token()
     clock.move(5 * DAY - timedelta(seconds=1))
-    assert send_reminders(work, outbox, "initial_token_expires") == []
+    assert send_reminders(transaction, outbox, "initial_token_expires") == []
     clock.move(timedelta(seconds=1))
-    [mail] = send_reminders(work, outbox, "initial_token_expires")
+    [mail] = send_reminders(transaction, outbox, "initial_token_expires")
     assert mail.to == "developers@assembly.example"
     assert f"{token} of Assembly can be used until 9 March 2026 at 09:30. 2 clients" in mail.text
-    assert send_reminders(work, outbox, "initial_token_expires") == [mail]
+    assert send_reminders(transaction, outbox, "initial_token_expires") == [mail]
 
 
-def test_a_token_that_lasts_a_day_is_reminded_of_after_half_a_day(work, clock, outbox):
-    with work():
+def test_a_token_that_lasts_a_day_is_reminded_of_after_half_a_day(transaction, clock, outbox):
+    with transaction():
         a_token(lasts=DAY)
     clock.move(timedelta(hours=11))
-    assert send_reminders(work, outbox, "initial_token_expires") == []
+    assert send_reminders(transaction, outbox, "initial_token_expires") == []
     clock.move(timedelta(hours=1))
-    assert len(send_reminders(work, outbox, "initial_token_expires")) == 1
+    assert len(send_reminders(transaction, outbox, "initial_token_expires")) == 1
 
 
 @pytest.mark.parametrize("how", ["revoked", "used up", "over", "partner disabled"])
-def test_no_one_is_reminded_of_a_token_that_is_of_no_use(work, clock, outbox, how):
-    with work():
+def test_no_one_is_reminded_of_a_token_that_is_of_no_use(transaction, clock, outbox, how):
+    with transaction():
         token = a_token()
         if how == "revoked":
             initial_tokens.revoke(token, by="cli")
@@ -98,11 +98,11 @@ def test_no_one_is_reminded_of_a_token_that_is_of_no_use(work, clock, outbox, ho
         elif how == "partner disabled":
             initial_tokens.all_tokens()[0].partner.disabled_at = clocks.now()
     clock.move(WEEK if how == "over" else 6 * DAY)
-    assert send_reminders(work, outbox, "initial_token_expires") == []
+    assert send_reminders(transaction, outbox, "initial_token_expires") == []
 
 
-def test_of_two_workers_one_sends_the_reminder(work, client, clock, outbox, run_overlapping):
-    with work():
+def test_of_two_workers_one_sends_the_reminder(transaction, client, clock, outbox, run_overlapping):
+    with transaction():
         a_token()
     clock.move(6 * DAY)
     assert run_overlapping(reminders.remind_due, reminders.remind_due) is None

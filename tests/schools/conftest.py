@@ -40,7 +40,7 @@ def sample() -> list[Row]:
 
 
 @pytest.fixture
-def import_register(work, tmp_path) -> Callable[..., Summary]:
+def import_register(transaction, tmp_path) -> Callable[..., Summary]:
     """`import_register(rows or bytes, name=…)` imports what it is given, in a transaction of its own."""
 
     def run_import(
@@ -53,7 +53,7 @@ def import_register(work, tmp_path) -> Callable[..., Summary]:
             its_links = tmp_path / "links.csv"
             its_links.write_bytes(links if isinstance(links, bytes) else csv_of(links))
             links = its_links
-        with work(), files.open_sources(path, links) as sources:
+        with transaction(), files.open_sources(path, links) as sources:
             return refresh.run(sources, **options)
 
     return run_import

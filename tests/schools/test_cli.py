@@ -28,11 +28,11 @@ def idp(app, monkeypatch, clock):
 
 
 @pytest.fixture
-def schools(work):
+def schools(transaction):
     """How many schools there are."""
 
     def count():
-        with work() as database:
+        with transaction() as database:
             return database.scalar(select(func.count()).select_from(School))
 
     return count

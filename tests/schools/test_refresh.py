@@ -21,11 +21,11 @@ def row_of(sample):
 
 
 @pytest.fixture
-def changes(work):
+def changes(transaction):
     """The changes that the last import recorded for the daily job: (URN, kind, details)."""
 
     def read():
-        with work() as database:
+        with transaction() as database:
             last = select(func.max(RegisterImport.id)).scalar_subquery()
             statement = select(School.register_id, SchoolChange.kind, SchoolChange.details).join(School)
             return [tuple(row) for row in database.execute(statement.where(SchoolChange.import_id == last))]
@@ -45,24 +45,24 @@ def all_rows(database):
     }
 
 
-def test_the_first_import_adds_every_school_and_records_no_change(register, work, changes):
+def test_the_first_import_adds_every_school_and_records_no_change(register, transaction, changes):
     assert (register.rows, register.added, register.changed, register.left) == (300, 300, 0, 0)
     assert register.links == 17
     assert changes() == []
-    with work() as database:
+    with transaction() as database:
         willow = school(WILLOW_BANK)
         assert (willow.dfe_number, willow.name_key, willow.standing) == ("3124567", "willow bank primary school", 0)
         noted = database.scalars(select(RegisterImport)).one()
         assert (noted.rows, noted.added, noted.details["links"]) == (300, 300, 17)
 
 
-def test_importing_the_same_file_again_writes_only_the_import_itself(register, import_register, work):
-    with work() as database:
+def test_importing_the_same_file_again_writes_only_the_import_itself(register, import_register, transaction):
+    with transaction() as database:
         before = all_rows(database)
 
     again = import_register(links=SAMPLE_LINKS)
 
-    with work() as database:
+    with transaction() as database:
         assert all_rows(database) == before
         assert database.scalar(select(func.count()).select_from(RegisterImport)) == 2
     assert (again.added, again.changed, again.closed, again.reopened, again.left, again.returned) == (0,) * 6
@@ -100,7 +100,7 @@ def test_a_school_new_in_the_register_is_added_and_recorded(register, import_reg
     assert changes() == [("900999", "added", {})]
 
 
-def test_a_change_says_what_was_and_what_is(register, import_register, sample, row_of, changes, work):
+def test_a_change_says_what_was_and_what_is(register, import_register, sample, row_of, changes, transaction):
     row_of(WILLOW_BANK).update(EstablishmentName="Weeping Willow Academy", CloseDate="31-08-2026")
 
     summary = import_register(sample)
@@ -113,28 +113,28 @@ def test_a_change_says_what_was_and_what_is(register, import_register, sample, r
             {"name": ["Willow Bank Primary School", "Weeping Willow Academy"], "closed_on": [None, "2026-08-31"]},
         )
     ]
-    with work():
+    with transaction():
         assert school(WILLOW_BANK).name_key == "weeping willow academy"
 
 
-def test_a_changed_name_is_found_and_the_old_one_is_not(register, import_register, sample, row_of, work):
+def test_a_changed_name_is_found_and_the_old_one_is_not(register, import_register, sample, row_of, transaction):
     row_of(WILLOW_BANK).update(EstablishmentName="Weepingxyz Academy")
 
     import_register(sample)
 
-    with work():
+    with transaction():
         assert [result.school.register_id for result in search.find("weepingxyz").results] == [WILLOW_BANK]
         assert WILLOW_BANK not in [result.school.register_id for result in search.find("willow bank primary").results]
 
 
 def test_a_new_head_teacher_is_stored_and_not_recorded_as_a_change(
-    register, import_register, sample, row_of, changes, work
+    register, import_register, sample, row_of, changes, transaction
 ):
     row_of(WILLOW_BANK).update({"HeadLastName": "Newcomer", "LastChangedDate": "01-05-2024"})
 
     assert import_register(sample).changed == 0
     assert changes() == []
-    with work():
+    with transaction():
         assert "Newcomer" in school(WILLOW_BANK).head_teacher
 
 
@@ -153,29 +153,29 @@ def test_closing_and_reopening_are_recorded_as_such(register, import_register, s
     assert [change[:2] for change in changes()] == [(WILLOW_BANK, "reopened")]
 
 
-def test_a_proposal_to_close_is_not_a_closure(register, import_register, sample, row_of, work):
+def test_a_proposal_to_close_is_not_a_closure(register, import_register, sample, row_of, transaction):
     row_of(WILLOW_BANK).update({"EstablishmentStatus (code)": "3", "CloseDate": "31-08-2030"})
 
     assert import_register(sample).closed == 0
-    with work():
+    with transaction():
         assert school(WILLOW_BANK).is_open
 
 
 def test_a_school_that_leaves_the_register_is_marked_and_no_longer_offered(
-    register, import_register, sample, row_of, changes, work
+    register, import_register, sample, row_of, changes, transaction
 ):
     summary = import_register([row for row in sample if row["URN"] != WILLOW_BANK], name="edubasealldata20260301.csv")
 
     assert summary.left == 1
     assert changes() == [(WILLOW_BANK, "left", {})]
-    with work():
+    with transaction():
         assert school(WILLOW_BANK).left_register_on == date(2026, 3, 1)
         assert search.find("3124567").results == ()
         assert not school(WILLOW_BANK).is_open
 
 
 def test_a_school_that_left_the_register_stays_marked_until_it_returns(
-    register, import_register, sample, changes, work
+    register, import_register, sample, changes, transaction
 ):
     without = [row for row in sample if row["URN"] != WILLOW_BANK]
     import_register(without)
@@ -186,25 +186,25 @@ def test_a_school_that_left_the_register_stays_marked_until_it_returns(
 
     assert (summary.returned, summary.added, summary.changed) == (1, 0, 0)
     assert [change[:2] for change in changes()] == [(WILLOW_BANK, "returned")]
-    with work():
+    with transaction():
         assert school(WILLOW_BANK).left_register_on is None
 
 
 def test_a_file_without_many_of_our_open_schools_is_refused_unless_that_is_accepted(
-    register, import_register, sample, work
+    register, import_register, sample, transaction
 ):
     half = [row | {"LastChangedDate": "30-04-2024"} for row in sample[:150]]
 
     with refused(r"lacks \d+ of our \d+ open schools.*--accept-shrink"):
         import_register(half)
-    with work() as database:
+    with transaction() as database:
         assert database.scalar(select(func.count()).where(School.left_register_on.isnot(None))) == 0
 
     assert import_register(half, accept_shrink=True).left == 150
 
 
-def test_a_refusal_half_way_changes_nothing(register, import_register, sample, row_of, work):
-    with work() as database:
+def test_a_refusal_half_way_changes_nothing(register, import_register, sample, row_of, transaction):
+    with transaction() as database:
         before = all_rows(database)
     row_of(WILLOW_BANK)["EstablishmentName"] = "Changed Before The Fault"
     sample[-1]["URN"] = "rubbish"
@@ -212,7 +212,7 @@ def test_a_refusal_half_way_changes_nothing(register, import_register, sample, r
     with refused("Line 301"):
         import_register(sample)
 
-    with work() as database:
+    with transaction() as database:
         assert all_rows(database) == before
         assert database.scalar(select(func.count()).select_from(RegisterImport)) == 1
 
@@ -230,8 +230,8 @@ def test_a_file_with_an_older_date_in_its_name_is_refused(register, import_regis
     import_register(sample, name="edubasealldata20260301.csv")
 
 
-def test_a_file_without_a_date_is_as_old_as_its_newest_change(register, import_register, sample, work):
-    with work() as database:
+def test_a_file_without_a_date_is_as_old_as_its_newest_change(register, import_register, sample, transaction):
+    with transaction() as database:
         newest = database.scalars(select(RegisterImport)).one()
         assert newest.dated == newest.newest_change_on
     for row in sample:
@@ -247,8 +247,8 @@ def test_the_same_file_under_a_dated_and_a_plain_name_is_not_older(register, imp
     import_register(sample)
 
 
-def test_a_dry_run_reports_changes_and_makes_none(register, import_register, sample, row_of, work):
-    with work() as database:
+def test_a_dry_run_reports_changes_and_makes_none(register, import_register, sample, row_of, transaction):
+    with transaction() as database:
         before = all_rows(database), database.scalar(select(func.count()).select_from(Entry))
     row_of(WILLOW_BANK)["EstablishmentName"] = "Only Thought Of"
     gone = [row for row in sample if row["URN"] != BIRCH_GREEN]
@@ -256,7 +256,7 @@ def test_a_dry_run_reports_changes_and_makes_none(register, import_register, sam
     summary = import_register([*gone, row_of(WILLOW_BANK) | {"URN": "900999"}], dry_run=True, links=SAMPLE_LINKS)
 
     assert (summary.added, summary.changed, summary.left, summary.dry_run) == (1, 1, 1, True)
-    with work() as database:
+    with transaction() as database:
         assert (all_rows(database), database.scalar(select(func.count()).select_from(Entry))) == before
         assert database.scalar(select(func.count()).select_from(RegisterImport)) == 1
 
@@ -278,22 +278,22 @@ def test_progress_is_reported(import_register):
     assert seen[-1] == (300, 1.0)
 
 
-def test_an_import_is_in_the_audit_log(register, work):
-    with work() as database:
+def test_an_import_is_in_the_audit_log(register, transaction):
+    with transaction() as database:
         entry = database.scalars(select(Entry).where(Entry.event == "register.imported")).one()
 
     assert (entry.actor, entry.facts["rows"]) == ("cli", 300)
 
 
-def test_words_are_counted_and_deleted_with_their_last_school(register, import_register, sample, row_of, work):
+def test_words_are_counted_and_deleted_with_their_last_school(register, import_register, sample, row_of, transaction):
     row_of(WILLOW_BANK)["EstablishmentName"] = "Zyzzyva Primary School"
     import_register(sample)
-    with work() as database:
+    with transaction() as database:
         assert database.scalars(select(SearchWord).where(SearchWord.word == "zyzzyva")).one().schools == 1
 
     row_of(WILLOW_BANK)["EstablishmentName"] = "Willow Bank Primary School"
     import_register(sample)
-    with work() as database:
+    with transaction() as database:
         assert database.scalar(select(SearchWord).where(SearchWord.word == "zyzzyva")) is None
         orphans = text("SELECT count(*) FROM word_trigrams WHERE word_id NOT IN (SELECT id FROM search_words)")
         assert database.scalar(orphans) == 0
@@ -304,24 +304,24 @@ def test_words_are_counted_and_deleted_with_their_last_school(register, import_r
 
 
 def test_a_small_register_is_searched_quickly_even_if_its_tables_were_counted_while_empty(
-    register, import_register, work
+    register, import_register, transaction
 ):
-    with work():
+    with transaction():
         if session().get_bind().dialect.name != "postgresql":
             pytest.skip("only PostgreSQL plans with statistics")
         for table in (SchoolWord, SearchWord, WordTrigram, School, RegisterImport):
             session().execute(delete(table))
-    with work():  # what autovacuum does during an import, while it cannot see the new rows
+    with transaction():  # what autovacuum does during an import, while it cannot see the new rows
         session().execute(text("ANALYZE schools, search_words, school_words, word_trigrams"))
     import_register(links=SAMPLE_LINKS)
-    with work():
+    with transaction():
         counted = session().execute(text("SELECT reltuples FROM pg_class WHERE relname = 'schools'")).scalar_one()
         assert counted == session().scalar(select(func.count()).select_from(School))
         assert len(search.find("school").results) == search.PAGE_SIZE
 
 
-def test_links_are_stored_once_for_both_directions(register, work):
-    with work() as database:
+def test_links_are_stored_once_for_both_directions(register, transaction):
+    with transaction() as database:
         links = database.scalars(select(SchoolLink)).all()
 
     assert len({(link.from_urn, link.to_urn, link.kind) for link in links}) == len(links) == register.links
@@ -334,12 +334,12 @@ def test_links_are_stored_once_for_both_directions(register, work):
     }  # fmt: skip
 
 
-def test_links_missing_from_the_file_are_deleted_and_without_a_file_they_stay(register, import_register, work):
+def test_links_missing_from_the_file_are_deleted_and_without_a_file_they_stay(register, import_register, transaction):
     fewer = [link for link in rows_of(SAMPLE_LINKS) if BIRCH_GREEN not in link.values()]
 
     assert import_register().links is None
     assert import_register(links=fewer).links == register.links - 1
-    with work() as database:
+    with transaction() as database:
         assert database.scalars(select(SchoolLink).where(SchoolLink.from_urn == BIRCH_GREEN)).all() == []
 
 
@@ -353,6 +353,6 @@ def test_of_two_imports_at_once_the_second_waits_and_changes_nothing(run_concurr
     assert sorted(outcome.added for outcome in outcomes) == [0, 300], outcomes
 
 
-def test_the_newest_import_is_returned(register, work, clock):
-    with work():
+def test_the_newest_import_is_returned(register, transaction, clock):
+    with transaction():
         assert refresh.latest().imported_at == datetime(2026, 3, 2, 9, 30, tzinfo=UTC)

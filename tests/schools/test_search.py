@@ -11,11 +11,11 @@ from tests.factories import a_school
 
 
 @pytest.fixture
-def find(register, work):
+def find(register, transaction):
     """`find("…")` is the names of the schools found."""
 
     def find_names(text, **options):
-        with work():
+        with transaction():
             return [result.school.name for result in search.find(text, **options).results]
 
     return find_names
@@ -34,9 +34,9 @@ def test_a_number_that_two_schools_share_shows_the_open_one_first(find):
     assert find("312/9050") == ["Birch Green Academy", "Birch Green Primary School"]
 
 
-def test_a_former_number_finds_its_school_after_todays_holder(find, work):
+def test_a_former_number_finds_its_school_after_todays_holder(find, transaction):
     assert find("909/9101") == ["Dove Meadow School"]
-    with work():
+    with transaction():
         a_school(name="Holder Of The Number", dfe_number="9099101", register_id="999001", status_code="2")
     assert find("909/9101") == ["Holder Of The Number", "Dove Meadow School"]
 
@@ -59,8 +59,8 @@ def test_a_postcode_finds_every_school_there(find, typed):
 
 
 @pytest.mark.parametrize("postcode", ["BFPO 57", "FIQQ 1ZZ", "GIR 0AA"])
-def test_a_school_abroad_is_found_by_its_postcode(find, work, postcode):
-    with work():
+def test_a_school_abroad_is_found_by_its_postcode(find, transaction, postcode):
+    with transaction():
         key = postcode.replace(" ", "")
         a_school(register_id="999003", name="Cyprus School", postcode=postcode, postcode_key=key)
 
@@ -68,10 +68,10 @@ def test_a_school_abroad_is_found_by_its_postcode(find, work, postcode):
         assert find(typed) == ["Cyprus School"]
 
 
-def test_words_typed_as_one_find_the_school(find, work):
+def test_words_typed_as_one_find_the_school(find, transaction):
     assert find("willowbank") == find("willow bank")
     assert "Willow Bank Primary School" in find("willowbank uxbridge")
-    with work():
+    with transaction():
         assert search.find("willowbank").repaired == (("willowbank", "willow bank"),)
 
 
@@ -82,12 +82,12 @@ def test_the_beginning_of_a_postcode_finds_every_school_of_it(find):
     assert "Teign Bridge Free School" not in find("TQ13 ")
 
 
-def test_b78_is_the_district_first_and_then_the_start_of_b7_8(register, work):
+def test_b78_is_the_district_first_and_then_the_start_of_b7_8(register, transaction):
     def places(typed):
         schools = [result.school for result in search.find(typed, show=50).results]
         return [(school.standing, school.postcode[:4] != "B78 ") for school in schools]
 
-    with work():
+    with transaction():
         assert places("B78") == sorted(places("B78"))
         assert {(0, False), (0, True)} <= set(places("B78"))
         assert {elsewhere for _, elsewhere in places("B78 ")} == {False}
@@ -140,8 +140,8 @@ def test_exact_words_come_before_beginnings(find):
     assert find("oak").index("Oak Hill School") < find("oak").index("Oakhill Primary School")
 
 
-def test_names_that_begin_with_what_was_typed_come_first(find, work):
-    with work():
+def test_names_that_begin_with_what_was_typed_come_first(find, transaction):
+    with transaction():
         ours = a_school(
             register_id="999002", name="Aldermary and St Joseph's School", name_key="aldermary and saint josephs school"
         )
@@ -154,8 +154,8 @@ def test_names_that_begin_with_what_was_typed_come_first(find, work):
     assert len(results) == 7
 
 
-def test_open_comes_before_proposed_before_closed(find, work):
-    with work():
+def test_open_comes_before_proposed_before_closed(find, transaction):
+    with transaction():
         standings = [result.school.standing for result in search.find("school", show=200).results]
 
     assert standings == sorted(standings)
@@ -177,48 +177,48 @@ def test_equal_names_have_a_fixed_order(find):
         ("brambeltye", ("brambeltye", "brambletye")),
     ],
 )
-def test_a_misspelt_word_becomes_its_nearest_and_the_result_says_so(register, work, typed, repaired):
-    with work():
+def test_a_misspelt_word_becomes_its_nearest_and_the_result_says_so(register, transaction, typed, repaired):
+    with transaction():
         result = search.find(typed)
 
         assert result.repaired == ((repaired,) if repaired else ())
         assert bool(result.results) is bool(repaired)
 
 
-def test_an_unknown_word_without_a_similar_one_is_dropped_and_mentioned(register, work):
-    with work():
+def test_an_unknown_word_without_a_similar_one_is_dropped_and_mentioned(register, transaction):
+    with transaction():
         response = search.find("xylophonique willow bank")
 
         assert [result.school.name for result in response.results] == ["Willow Bank Primary School"]
         assert response.dropped == ("xylophonique",)
 
 
-def test_where_no_school_has_all_words_the_last_that_excludes_all_is_dropped(register, work):
-    with work():
+def test_where_no_school_has_all_words_the_last_that_excludes_all_is_dropped(register, transaction):
+    with transaction():
         response = search.find("willow bank leeds")
 
         assert [result.school.name for result in response.results] == ["Willow Bank Primary School"]
         assert response.dropped == ("leeds",)
 
 
-def test_a_search_without_results_says_how_it_was_read(register, work):
-    with work():
+def test_a_search_without_results_says_how_it_was_read(register, transaction):
+    with transaction():
         result = search.find("999/9999")
 
         assert (result.results, result.more) == ((), False)
         assert result.reading.description == "the DfE number 999/9999"
 
 
-def test_an_unknown_postcode_is_searched_for_as_a_name(find, work):
+def test_an_unknown_postcode_is_searched_for_as_a_name(find, transaction):
     assert find("b99") == []
-    with work():
+    with transaction():
         index.add({a_school(name="B99 Learning", register_id="999001").id: {"b99", "learning"}}, index.load())
         index.refresh_counts()
     assert find("b99") == ["B99 Learning"]
 
 
-def test_twenty_are_shown_and_then_more(register, work):
-    with work():
+def test_twenty_are_shown_and_then_more(register, transaction):
+    with transaction():
         first, more = search.find("school"), search.find("school", show=40)
 
         assert (len(first.results), first.more) == (20, True)
@@ -227,8 +227,8 @@ def test_twenty_are_shown_and_then_more(register, work):
         assert len(search.find("school", show=10**9).results) <= search.MAX_RESULTS
 
 
-def test_a_school_with_an_id_that_does_not_exist_is_not_found(register, work):
-    with work():
+def test_a_school_with_an_id_that_does_not_exist_is_not_found(register, transaction):
+    with transaction():
         (willow,) = search.find("900001").results
         assert search.school(willow.school.id) is willow.school
         for number in (0, -1, 10**30, 999_999):
@@ -239,14 +239,14 @@ def test_a_school_with_an_id_that_does_not_exist_is_not_found(register, work):
                 search.parse_id(text)
 
 
-def test_the_date_of_the_register_is_returned(register, work):
-    with work() as database:
+def test_the_date_of_the_register_is_returned(register, transaction):
+    with transaction() as database:
         assert search.register_date() == database.scalars(select(RegisterImport)).one().dated
 
 
-def test_common_words_are_found_alike_by_walking_and_by_sorting(register, work, monkeypatch):
+def test_common_words_are_found_alike_by_walking_and_by_sorting(register, transaction, monkeypatch):
     texts = ("school", "st", "primary sc", "st m", "hi", "academy", "s")
-    with work():
+    with transaction():
         by_sorting = [[result.school.id for result in search.find(text).results] for text in texts]
         monkeypatch.setattr(name_search, "MANY_SCHOOLS", 0)
         by_walking = [[result.school.id for result in search.find(text).results] for text in texts]
@@ -263,9 +263,9 @@ def add_words(database, schools_of):
     database.flush()
 
 
-def test_of_equally_similar_words_the_most_common_is_taken(register, work):
+def test_of_equally_similar_words_the_most_common_is_taken(register, transaction):
     """Although the other name shares more trigrams with what was typed."""
-    with work() as database:
+    with transaction() as database:
         add_words(database, {"oakhullq": 1, "oazhullw": 3})
         assert len(words.trigrams("oakhullw") & words.trigrams("oakhullq")) > len(
             words.trigrams("oakhullw") & words.trigrams("oazhullw")
@@ -275,8 +275,8 @@ def test_of_equally_similar_words_the_most_common_is_taken(register, work):
         assert nearest.word == "oazhullw"
 
 
-def test_a_more_similar_word_is_preferred_to_a_more_common_one(register, work):
-    with work() as database:
+def test_a_more_similar_word_is_preferred_to_a_more_common_one(register, transaction):
+    with transaction() as database:
         add_words(database, {"oakhullq": 1, "oakhuqqw": 3})
         nearest = name_search._nearest("oakhullw")
         assert nearest is not None
@@ -284,8 +284,8 @@ def test_a_more_similar_word_is_preferred_to_a_more_common_one(register, work):
 
 
 @pytest.mark.parametrize("typed", ["school", "st josephs leeds", "312/4567", "B78", "wilow bnak", "birch green"])
-def test_a_page_of_results_takes_few_queries_however_long_it_is(register, work, typed):
-    with work():
+def test_a_page_of_results_takes_few_queries_however_long_it_is(register, transaction, typed):
+    with transaction():
         statements = []
         event.listen(db.engine, "before_cursor_execute", listener := lambda *args: statements.append(args[2]))
         try:
@@ -299,8 +299,8 @@ def test_a_page_of_results_takes_few_queries_however_long_it_is(register, work, 
 @pytest.mark.parametrize(
     "typed", ["900001", "312/4567", "10900001", "SW1P 4AU", "B78", "willow bank", "st jo", "wilow"]
 )
-def test_no_search_reads_every_school(register, work, typed):
-    with work() as database:
+def test_no_search_reads_every_school(register, transaction, typed):
+    with transaction() as database:
         if database.get_bind().dialect.name != "sqlite":
             pytest.skip("PostgreSQL rightly reads a small table from end to end")
         statements = []
@@ -323,8 +323,8 @@ def test_no_head_teacher_is_ever_searched(find, sample):
         assert not [name for name in find(row["HeadLastName"]) if name == row["EstablishmentName"]]
 
 
-def test_a_school_that_left_is_not_offered(work, clock):
-    with work() as database:
+def test_a_school_that_left_is_not_offered(transaction, clock):
+    with transaction() as database:
         gone = a_school(left_register_on=clock.now().date())
         database.flush()
 

@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from idp.foundation.web.transactions import transaction
+from idp.foundation.web import transactions
 from idp.schools import files, refresh, search, words
 from tests.schools.conftest import SAMPLE, rows_of
 
@@ -15,9 +15,9 @@ QUERIES = ("st", "the", "hs", "c", "of", "e", "rc", "pri", "oak", "s", "leeds", 
 def the_sample(session_app, databases):
     """Import the sample once for all tests of the file."""
     databases.restore(session_app)
-    with transaction(session_app), files.open_sources(SAMPLE) as sources:
+    with transactions.transaction(session_app), files.open_sources(SAMPLE) as sources:
         refresh.run(sources)
-    with transaction(session_app):
+    with transactions.transaction(session_app):
         yield
 
 

@@ -11,11 +11,11 @@ from tests.factories import a_school
 
 
 @pytest.fixture
-def successor_names(register, work):
+def successor_names(register, transaction):
     """`successor_names(name)` is the names of the successors of the closed school of this name."""
 
     def names(name):
-        with work():
+        with transaction():
             result = next(result for result in search.find(name).results if result.school.name == name)
             return [step.name for step in result.successors]
 
@@ -46,8 +46,8 @@ def steps_of(name):
     return next(result.successors for result in search.find(name).results if result.school.name == name)
 
 
-def test_only_an_open_successor_can_be_chosen(register, work):
-    with work():
+def test_only_an_open_successor_can_be_chosen(register, transaction):
+    with transaction():
         (birch,), (early,), (never,) = map(
             steps_of, ("Birch Green Primary School", "Early Bird School", "Gone Before Primary School")
         )
@@ -64,8 +64,8 @@ def link(closed, successor, since=None):
     )  # fmt: skip
 
 
-def test_a_future_link_is_announced_and_not_followed(work, clock):
-    with work() as database:
+def test_a_future_link_is_announced_and_not_followed(transaction, clock):
+    with transaction() as database:
         old, middle, new = a_school(status_code="2"), a_school(status_code="2"), a_school()
         database.add_all([link(old, middle, clock.now().date() + timedelta(days=30)), link(middle, new)])
         database.flush()
@@ -75,8 +75,8 @@ def test_a_future_link_is_announced_and_not_followed(work, clock):
         assert (step.school, step.lies_ahead, step.can_be_chosen) == (middle, True, False)
 
 
-def test_a_link_of_today_is_followed(work, clock):
-    with work() as database:
+def test_a_link_of_today_is_followed(transaction, clock):
+    with transaction() as database:
         old, new = a_school(status_code="2"), a_school()
         database.add(link(old, new, clock.now().date()))
         database.flush()
@@ -86,18 +86,18 @@ def test_a_link_of_today_is_followed(work, clock):
         assert (step.school, step.can_be_chosen) == (new, True)
 
 
-def test_a_new_day_begins_at_a_british_midnight(work):
-    with work() as database:
+def test_a_new_day_begins_at_a_british_midnight(transaction):
+    with transaction() as database:
         old, new = a_school(status_code="2"), a_school()
         database.add(link(old, new, date(2026, 9, 1)))
-    with clocks.fixed(datetime(2026, 8, 31, 22, 59, tzinfo=UTC)), work():
+    with clocks.fixed(datetime(2026, 8, 31, 22, 59, tzinfo=UTC)), transaction():
         assert succession.successors([old.register_id])[old.register_id][0].lies_ahead
-    with clocks.fixed(datetime(2026, 8, 31, 23, 1, tzinfo=UTC)), work():
+    with clocks.fixed(datetime(2026, 8, 31, 23, 1, tzinfo=UTC)), transaction():
         assert not succession.successors([old.register_id])[old.register_id][0].lies_ahead
 
 
-def test_a_school_that_left_the_register_is_no_successor(work, clock):
-    with work() as database:
+def test_a_school_that_left_the_register_is_no_successor(transaction, clock):
+    with transaction() as database:
         old, gone = a_school(status_code="2"), a_school(left_register_on=clock.now().date())
         database.add(link(old, gone))
         database.flush()
@@ -107,17 +107,17 @@ def test_a_school_that_left_the_register_is_no_successor(work, clock):
         assert (step.school, step.can_be_chosen) == (None, False)
 
 
-def test_a_school_known_by_another_register_has_no_successors_here(work):
-    with work():
+def test_a_school_known_by_another_register_has_no_successors_here(transaction):
+    with transaction():
         assert search.successors(a_school(register="scotland", status_code="2")) == ()
 
 
-def test_many_schools_are_followed_in_a_query_for_each_hop(register, work, app):
+def test_many_schools_are_followed_in_a_query_for_each_hop(register, transaction, app):
     from sqlalchemy import event
 
     from idp.foundation.database import db
 
-    with work():
+    with transaction():
         urns = [str(urn) for urn in range(900_100, 900_140)]
         statements = []
         event.listen(db.engine, "before_cursor_execute", listener := lambda *args: statements.append(args[2]))

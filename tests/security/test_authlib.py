@@ -90,7 +90,7 @@ def test_06_userinfo_is_signed_with_the_algorithms_we_have_and_no_warning(web, w
 
 @pytest.fixture
 def signer(world):
-    with world.work():
+    with world.transaction():
         client = factories.a_client(token_endpoint_auth_method="private_key_jwt", jwks=jwks(key("ES256")))
         return Signer(client.id, dpop_key=key("ES256", 9))
 
@@ -257,7 +257,7 @@ def test_28_a_refresh_without_its_authorisation_is_an_invalid_grant(web, world):
     from idp.sharing.models import Authorisation
 
     tokens = world.partner.redeems(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json
-    with world.work() as session:
+    with world.transaction() as session:
         session.query(Authorisation).update({"withdrawn_at": session.query(Authorisation.given_at).scalar()})
     response = world.partner.refreshes(web, tokens["refresh_token"])
     assert (response.status_code, response.json["error"]) == (400, "invalid_grant")
@@ -296,7 +296,7 @@ def test_32_validating_a_request_twice_changes_nothing(web, world, app):
     from idp.oidc.clients.oauth_client import OAuthClient
     from idp.oidc.incoming import PAR, Request, parameters
 
-    with world.work(), app.test_request_context("/"):
+    with world.transaction(), app.test_request_context("/"):
         import flask
 
         request = Request(flask.request, parameters(world.partner.parameters().items()), PAR)

@@ -32,7 +32,7 @@ def test_of_fifty_redemptions_at_once_one_succeeds_and_its_tokens_are_revoked(we
     assert web.get("/oauth/userinfo", headers=headers).status_code == 401
     response = world.partner.posts(web, "/oauth/introspect", {"token": tokens["access_token"]})
     assert response.json == {"active": False}
-    with world.work() as session:
+    with world.transaction() as session:
         (family,) = session.query(RefreshFamily)
         assert family.revoked_at is not None
 

@@ -103,7 +103,7 @@ def test_a_disabled_or_confidential_client_has_no_origin(web, world, app_client)
 
 
 def test_a_client_of_a_disabled_partner_has_no_origin(web, world, app_client):
-    with world.work():
+    with world.transaction():
         registry.switch_partner(registry.find(app_client.id).partner_name, on=False)
     assert "Access-Control-Allow-Origin" not in preflight(web, "/oauth/token", APP).headers
 

@@ -9,8 +9,8 @@ from tests.signin.person import Person
 
 
 @pytest.fixture
-def names(work):
-    with work():
+def names(transaction):
+    with transaction():
         person = an_administrator(an_estab(estab_id="E123456"), email="Office@Oakhill.example")
         return person.username, person.email
 
@@ -62,8 +62,8 @@ def test_an_invented_device_does_not_bypass_the_limit(browser, names):
     assert is_locked(browser(), names[0])
 
 
-def test_a_device_known_to_another_person_does_not_bypass_the_limit(browser, names, work):
-    with work():
+def test_a_device_known_to_another_person_does_not_bypass_the_limit(browser, names, transaction):
+    with transaction():
         other = an_administrator().username
     attacker = browser()
     attacker.signs_in(other)
@@ -73,8 +73,8 @@ def test_a_device_known_to_another_person_does_not_bypass_the_limit(browser, nam
     assert is_locked(browser(), names[0])
 
 
-def test_a_sign_in_to_ones_own_account_does_not_clear_anothers_count(browser, names, work):
-    with work():
+def test_a_sign_in_to_ones_own_account_does_not_clear_anothers_count(browser, names, transaction):
+    with transaction():
         own_username = an_administrator().username
     attacker = browser()
     for _ in range(10):

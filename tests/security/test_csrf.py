@@ -15,8 +15,8 @@ from tests.signin.person import Person
 
 
 @pytest.fixture
-def jo(web, work):
-    with work():
+def jo(web, transaction):
+    with transaction():
         person = an_administrator()
         return Person(web, id=person.id, username=person.username, estab_id=person.memberships[0].estab_id)
 
@@ -32,19 +32,19 @@ def tokens(jo, attacker):
     return ["", "rubbish", attacker.token]
 
 
-def count(work, model):
-    with work() as session:
+def count(transaction, model):
+    with transaction() as session:
         return session.query(model).count()
 
 
-def test_another_site_cannot_sign_anyone_in(jo, attacker, work):
+def test_another_site_cannot_sign_anyone_in(jo, attacker, transaction):
     for token in tokens(jo, attacker):
         response = jo.web.post(
             "/sign-in", data={"csrf_token": token, "username": jo.facts["username"], "password": PASSWORD}
         )
         assert response.status_code == 400
 
-    assert count(work, BrowserSession) == 0
+    assert count(transaction, BrowserSession) == 0
 
 
 def test_another_site_cannot_sign_anyone_out(jo, attacker):
@@ -64,8 +64,8 @@ def test_another_site_cannot_make_us_send_a_message(jo, attacker, outbox):
     assert outbox.all("mobile_code") == []
 
 
-def test_another_site_cannot_use_up_a_link(jo, attacker, work):
-    with work() as session:
+def test_another_site_cannot_use_up_a_link(jo, attacker, transaction):
+    with transaction() as session:
         person = session.get_one(Administrator, jo.facts["id"])
         welcome = links.issue_welcome_url(person).removeprefix("http://localhost:5000")
         set_up = operators.add("Sam", "sam@idaas.example")[1].removeprefix("http://localhost:5000")
@@ -73,7 +73,7 @@ def test_another_site_cannot_use_up_a_link(jo, attacker, work):
         for fields in ({"generate": "yes"}, {"password": "wobbly kettle sings at dusk"}):
             assert jo.web.post(welcome, data={"csrf_token": token} | fields).status_code == 400
         assert jo.web.post(set_up, data={"csrf_token": token, "finish": "yes"}).status_code == 400
-    with work() as session:
+    with transaction() as session:
         assert {secret.used_at for secret in session.query(PersonalSecret)} == {None}
 
 
@@ -83,8 +83,8 @@ def test_another_site_cannot_sign_an_operator_in(jo, attacker):
         assert jo.web.post("/operate/sign-in", data=fields).status_code == 400
 
 
-def test_a_csrf_token_of_another_session_is_refused(jo, attacker, work):
-    with work():
+def test_a_csrf_token_of_another_session_is_refused(jo, attacker, transaction):
+    with transaction():
         other = an_administrator().username
     attacker.signs_in(other)
     attacker.opens("/sign-out")
@@ -94,18 +94,18 @@ def test_a_csrf_token_of_another_session_is_refused(jo, attacker, work):
 
 
 @pytest.mark.parametrize("path", ["/sign-out", "/mobile/confirm", "/signed-out", "/"])
-def test_get_requests_change_nothing(jo, work, path):
+def test_get_requests_change_nothing(jo, transaction, path):
     jo.signs_in(jo.facts["username"])
     jo.opens(path)
 
-    with work() as session:
+    with transaction() as session:
         assert [row.ended_at for row in session.query(BrowserSession)] == [None]
 
 
 @pytest.fixture
-def stop_path(jo, work):
+def stop_path(jo, transaction):
     """The path at which sharing with a service is stopped; Jo is signed in."""
-    with work() as session:
+    with transaction() as session:
         client = a_client()
         by, until = session.get_one(Administrator, jo.facts["id"]).memberships[0], clock.now() + timedelta(days=1)
         authorise.give(client, client.required_scopes, by=by, agreement_version="1", until=until)
@@ -114,22 +114,22 @@ def stop_path(jo, work):
     return path
 
 
-def count_shared(jo, work):
-    with work():
+def count_shared(jo, transaction):
+    with transaction():
         return len(authorise.current(jo.facts["estab_id"]))
 
 
-def test_sharing_is_not_stopped_by_another_site(jo, attacker, work, stop_path):
+def test_sharing_is_not_stopped_by_another_site(jo, attacker, transaction, stop_path):
     for token in tokens(jo, attacker):
         assert jo.web.post(stop_path, data={"csrf_token": token}).status_code == 400
     jo.opens(stop_path)
-    assert count_shared(jo, work) == 1
+    assert count_shared(jo, transaction) == 1
 
     assert jo.sends(stop_path).status_code == 303
-    assert count_shared(jo, work) == 0
+    assert count_shared(jo, transaction) == 0
 
 
 @pytest.mark.parametrize("method", ["HEAD", "OPTIONS"])
-def test_sharing_is_not_stopped_by_a_method_that_needs_no_token(jo, work, stop_path, method):
+def test_sharing_is_not_stopped_by_a_method_that_needs_no_token(jo, transaction, stop_path, method):
     assert jo.web.open(stop_path, method=method).status_code == 200
-    assert count_shared(jo, work) == 1
+    assert count_shared(jo, transaction) == 1

@@ -10,7 +10,7 @@ def open_consent_page(web, world):
 
 
 def count_decisions(world):
-    with world.work() as session:
+    with world.transaction() as session:
         return session.query(Authorisation).count() + session.query(Decision).count()
 
 

@@ -25,7 +25,7 @@ def device(new_browser, world):
 
 
 def has_no_agreement(world):
-    with world.work() as session:
+    with world.transaction() as session:
         return session.query(Authorisation).count() == 0
 
 
@@ -43,7 +43,7 @@ def test_another_client_can_neither_redeem_a_code_nor_use_it_up(web, new_browser
     other.codes = device.codes
     assert other.polls().json["error"] == "invalid_grant"
     assert device.polls().status_code == 200
-    with world.work() as session:
+    with world.transaction() as session:
         (entry,) = session.scalars(select(Entry).where(Entry.event == "client.refused"))
         assert entry.client == other.partner.id
 
@@ -64,7 +64,7 @@ def test_other_secrets_are_refused_as_device_codes(web, device, world):
 
 
 def test_a_viewer_cannot_approve(web, device, world):
-    with world.work() as session:
+    with world.transaction() as session:
         factories.an_administrator(session.get_one(Estab, world.estab), username="viewer", role="viewer")
     consent_page = enter(web, device.codes["user_code"], "viewer")
     assert page(consent_page).find(id="allow") is None
@@ -82,7 +82,7 @@ def test_a_viewer_cannot_approve_where_the_school_agreed_before(web, new_browser
     device = Device(new_browser(), partner)
     device.asks()
     sign_in_and_authorise(new_browser(), partner, world.username, scope=device.scope)
-    with world.work() as session:
+    with world.transaction() as session:
         factories.an_administrator(session.get_one(Estab, world.estab), username="viewer", role="viewer")
     consent_page = enter(web, device.codes["user_code"], "viewer")
     assert consent_page.status_code == 403
@@ -110,7 +110,7 @@ def test_a_removed_person_cannot_approve(web, device, world):
 
 def test_a_code_cannot_be_approved_in_a_browser_that_did_not_type_it(web, new_browser, device, world):
     attacker = new_browser()
-    with world.work():
+    with world.transaction():
         stranger = factories.an_administrator().username
     own_device = Device(new_browser(), device.partner)
     own_device.asks()
@@ -123,7 +123,7 @@ def test_a_code_cannot_be_approved_in_a_browser_that_did_not_type_it(web, new_br
 
 def test_a_code_typed_in_one_browser_is_refused_in_all_others(web, new_browser, device, world):
     enter(web, device.codes["user_code"], world.username)
-    with world.work():
+    with world.transaction():
         stranger = factories.an_administrator().username
     response = enter(new_browser(), device.codes["user_code"], stranger)
     assert response.status_code == 422
@@ -186,7 +186,7 @@ def test_without_a_session_a_code_leads_to_sign_in_and_cannot_be_guessed(web, de
 
 
 def test_codes_are_stored_as_digests_only(device, world):
-    with world.work() as session:
+    with world.transaction() as session:
         rows = repr([tuple(row) for row in session.execute(select(DeviceCode.__table__))])
     for code in (device.codes["device_code"], device.codes["user_code"], device.codes["user_code"].replace("-", "")):
         assert code not in rows
@@ -212,7 +212,7 @@ def test_a_client_that_is_disabled_meanwhile_gets_no_tokens(web, device, world):
     from idp.partners import registry
 
     consent_page = enter(web, device.codes["user_code"], world.username)
-    with world.work():
+    with world.transaction():
         registry.disable(device.partner.id, by="cli")
     follow_redirects(web, press(web, consent_page, "allow", authority="y"))
     assert has_no_agreement(world)

@@ -15,8 +15,8 @@ WRONG_PASSWORD = "not the password at all"
 
 
 @pytest.fixture
-def existing_person(work):
-    with work():
+def existing_person(transaction):
+    with transaction():
         person = an_administrator()
         return {
             "username": person.username,
@@ -72,8 +72,10 @@ def test_unknown_names_are_locked_like_known_ones(browser, app, existing_person,
 
 
 @pytest.mark.parametrize("state", ["removed", "no password", "suspended", "closed", "rejected"])
-def test_the_state_of_an_account_is_not_revealed_without_its_password(browser, app, existing_person, work, state):
-    with work() as session:
+def test_the_state_of_an_account_is_not_revealed_without_its_password(
+    browser, app, existing_person, transaction, state
+):
+    with transaction() as session:
         person, estab = (
             session.get_one(Administrator, existing_person["id"]),
             session.get_one(Estab, existing_person["estab"]),
@@ -94,10 +96,10 @@ def test_a_failed_sign_in_sends_no_message_before_the_lock(browser, app, existin
     assert outbox.all() == []
 
 
-def test_the_address_of_an_operator_is_not_revealed(browser, app, work, clock):
+def test_the_address_of_an_operator_is_not_revealed(browser, app, transaction, clock):
     from idp.signin import operators
 
-    with work():
+    with transaction():
         operators.add("Sam", "sam@idaas.example")
 
     def attempt(email):
@@ -108,10 +110,10 @@ def test_the_address_of_an_operator_is_not_revealed(browser, app, work, clock):
     assert attempt("sam@idaas.example") == attempt("unknown@idaas.example")
 
 
-def test_the_address_of_a_developer_is_not_revealed(browser, app, work, clock):
+def test_the_address_of_a_developer_is_not_revealed(browser, app, transaction, clock):
     from idp.signin import developers
 
-    with work():
+    with transaction():
         developers.invite(a_partner(), "Sam", "sam@assembly.example", is_owner=True, by="cli")
 
     def attempt(email):
@@ -126,9 +128,9 @@ def test_the_address_of_a_developer_is_not_revealed(browser, app, work, clock):
     "account_state", ["has a number", "unconfirmed", "locked", "suspended", "no password", "removed"]
 )
 def test_asking_for_a_new_password_looks_and_costs_the_same_for_an_unknown_name(
-    browser, app, existing_person, work, outbox, clock, account_state
+    browser, app, existing_person, transaction, outbox, clock, account_state
 ):
-    with work() as session:
+    with transaction() as session:
         person = session.get_one(Administrator, existing_person["id"])
         person.mobile_confirmed_at = None if account_state == "unconfirmed" else person.created_at
         person.memberships[0].estab.state = "suspended" if account_state == "suspended" else "verified"
@@ -137,15 +139,15 @@ def test_asking_for_a_new_password_looks_and_costs_the_same_for_an_unknown_name(
     if account_state == "locked":
         failed_sign_ins(browser, app, existing_person["email"], 12)
 
-    assert reset_responses(browser, app, work, existing_person["username"]) == reset_responses(
-        browser, app, work, "2139999"
+    assert reset_responses(browser, app, transaction, existing_person["username"]) == reset_responses(
+        browser, app, transaction, "2139999"
     )
 
 
-def reset_responses(browser, app, work, name):
+def reset_responses(browser, app, transaction, name):
     """The responses to five requests for a new password and 14 wrong codes, and their hashes and messages."""
     person, responses = browser(), []
-    hashed, before = runtime.for_app(app).passwords.hashed, mail.counts(work, leave_out="account_locked")
+    hashed, before = runtime.for_app(app).passwords.hashed, mail.counts(transaction, leave_out="account_locked")
     person.sends("/reset", username=name)
     responses.append(comparable_parts(person, name))
     for round_number in range(4):
@@ -159,12 +161,12 @@ def reset_responses(browser, app, work, name):
     for page in ("/reset/password", "/reset/code"):
         person.opens(page)
         responses.append(comparable_parts(person, name))
-    mails = mail.counts(work, leave_out="account_locked")
+    mails = mail.counts(transaction, leave_out="account_locked")
     return responses, runtime.for_app(app).passwords.hashed - hashed, mails - before
 
 
-def test_a_second_step_is_shown_only_after_the_right_password(browser, app, existing_person, work, clock):
-    with work():
+def test_a_second_step_is_shown_only_after_the_right_password(browser, app, existing_person, transaction, clock):
+    with transaction():
         an_app(existing_person["id"])
 
     assert failed_sign_ins(browser, app, existing_person["username"], 12) == failed_sign_ins(
@@ -174,7 +176,7 @@ def test_a_second_step_is_shown_only_after_the_right_password(browser, app, exis
 
 @pytest.mark.parametrize("path", ["/sign-in/second-step", "/sign-in/recovery-code"])
 def test_the_pages_of_the_second_step_say_the_same_to_all_who_have_given_no_password(
-    browser, app, existing_person, work, path
+    browser, app, existing_person, transaction, path
 ):
     def responses():
         person, before = browser(), runtime.for_app(app).passwords.hashed
@@ -187,7 +189,7 @@ def test_the_pages_of_the_second_step_say_the_same_to_all_who_have_given_no_pass
         ).passwords.hashed - before
 
     before = responses()
-    with work():
+    with transaction():
         an_app(existing_person["id"])
 
     assert responses() == before

@@ -75,9 +75,9 @@ EXEMPT_ROUTES = {
 
 
 @pytest.fixture
-def existing_person(work, settings):
+def existing_person(transaction, settings):
     """A person with a confirmed number, an app and a passkey, and the secrets of links that they were sent."""
-    with work():
+    with transaction():
         person = an_administrator(mobile_confirmed_at=clocks.now())
         an_app(person.id)
         device = a_passkey(person.id, settings.server.issuer)
@@ -177,17 +177,17 @@ def test_every_form_without_sign_in_is_listed(app):
 
 @pytest.mark.parametrize("route", MEASURED_FORMS)
 def test_known_and_unknown_subjects_get_the_same_response_messages_and_cost(
-    app, work, new_browser, settings, existing_person, route
+    app, transaction, new_browser, settings, existing_person, route
 ):
     def measured(subject):
-        person, before, hashed = Person(new_browser()), mail.counts(work), runtime.for_app(app).passwords.hashed
+        person, before, hashed = Person(new_browser()), mail.counts(transaction), runtime.for_app(app).passwords.hashed
         responses = []
         for _ in MEASURED_FORMS[route](person, subject, settings.server.issuer):
             status, headers, cookies, text = comparable_parts(person, subject.username)
             text = re.sub(r"/[\w-]{43}", "/SECRET", re.sub(r'"challenge": ?"[\w-]+"', "", text))
             headers["Location"] = re.sub(r"/[\w-]{43}", "/SECRET", headers.get("Location", ""))
             responses.append((status, headers, cookies, text))
-        return responses, runtime.for_app(app).passwords.hashed - hashed, mail.counts(work) - before
+        return responses, runtime.for_app(app).passwords.hashed - hashed, mail.counts(transaction) - before
 
     known_outcome, unknown_outcome = measured(existing_person), measured(UNKNOWN)
 
@@ -200,30 +200,30 @@ class TestSignedIn:
     """What an owner could find out about people of other schools."""
 
     @pytest.fixture
-    def owner(self, web, work):
-        with work():
+    def owner(self, web, transaction):
+        with transaction():
             username = an_administrator().username
         person = Person(web)
         person.signs_in(username)
         return person
 
-    def test_an_address_of_another_person_looks_like_an_unknown_one(self, owner, work, app, existing_person):
+    def test_an_address_of_another_person_looks_like_an_unknown_one(self, owner, transaction, app, existing_person):
         responses = []
         for address in (existing_person.email, UNKNOWN.email):
-            before = mail.counts(work)
+            before = mail.counts(transaction)
             owner.sends("/manage/account/email", email=address)
-            responses.append((comparable_parts(owner, address), mail.counts(work) - before))
+            responses.append((comparable_parts(owner, address), mail.counts(transaction) - before))
         assert responses[0] == responses[1]
         assert responses[0][1] == {"confirm_address": 1}
 
     @pytest.mark.parametrize("page", ["/manage/people/{}/reset", "/manage/people/{}/lost-factor"])
-    def test_a_person_of_another_school_looks_like_an_unknown_one(self, owner, work, existing_person, page):
+    def test_a_person_of_another_school_looks_like_an_unknown_one(self, owner, transaction, existing_person, page):
         def responses(person_id):
             pages = []
             owner.opens(page.format(person_id))
             pages.append(comparable_parts(owner, person_id))
             owner.opens("/manage/account/name")
             owner.sends_again(page.format(person_id))
-            return [*pages, comparable_parts(owner, person_id), mail.counts(work)]
+            return [*pages, comparable_parts(owner, person_id), mail.counts(transaction)]
 
         assert responses(existing_person.id) == responses("adm_unknown")

@@ -15,15 +15,15 @@ from tests.signin.person import Person
 
 
 @pytest.fixture
-def owner(web, work, clock):
-    with work():
+def owner(web, transaction, clock):
+    with transaction():
         an_administrator(username="jo", name="Jo Bloggs")
     person = Person(web)
     person.signs_in("jo")
     return person
 
 
-def invitation_of(owner, app, work, address):
+def invitation_of(owner, app, transaction, address):
     """The responses to inviting the address, step by step, the mails, and how many hashes it costs."""
     hashed, pages = runtime.for_app(app).passwords.hashed, []
     owner.sends("/manage/people/invite", name="Al Bloggs", email=address, role="viewer")
@@ -39,25 +39,25 @@ def invitation_of(owner, app, work, address):
         owner.opens("/manage/people")
         pages.append(comparable_parts(owner, address))
         owner.opens("/manage/people/invite")
-    letters = [letter for letter in Outbox(work).all("invitation") if letter.to == address]
+    letters = [letter for letter in Outbox(transaction).all("invitation") if letter.to == address]
     mails = {re.sub(r"/invitation/[\w-]+", "", f"{letter.subject} {letter.text} {letter.html}") for letter in letters}
     comparable_pages = re.sub(r"inv_\w+", "", repr(pages))
     return comparable_pages, mails, len(letters), runtime.for_app(app).passwords.hashed - hashed
 
 
 @pytest.mark.parametrize("kind", ["open", "suspended", "removed", "without a password"])
-def test_inviting_an_address_looks_the_same_with_and_without_an_account(owner, app, work, kind):
-    with work():
+def test_inviting_an_address_looks_the_same_with_and_without_an_account(owner, app, transaction, kind):
+    with transaction():
         person = an_administrator(email="al@elsewhere.example", username="al")
         estab = person.memberships[0].estab
         estab.state = "suspended" if kind == "suspended" else "verified"
         person.removed_at = person.created_at if kind == "removed" else None
         person.password_hash = None if kind == "without a password" else person.password_hash
 
-    invitation = invitation_of(owner, app, work, "al@elsewhere.example")
-    assert invitation == invitation_of(owner, app, work, "bo@elsewhere.example")
+    invitation = invitation_of(owner, app, transaction, "al@elsewhere.example")
+    assert invitation == invitation_of(owner, app, transaction, "bo@elsewhere.example")
     assert invitation[2] == 2
-    with work() as session:
+    with transaction() as session:
         assert session.query(Administrator).count() == 2
 
 

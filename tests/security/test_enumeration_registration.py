@@ -72,9 +72,9 @@ def make_school(number):
 
 
 @pytest.fixture
-def equal_schools(work, clock):
+def equal_schools(transaction, clock):
     """Two schools with equal details; the first is registered, by an owner."""
-    with work():
+    with transaction():
         known, unknown = (make_school(number) for number in (700_001, 700_002))
         an_administrator(an_estab(known), email="owner@oakhill.example")
     return known, unknown
@@ -92,9 +92,9 @@ def test_a_school_that_is_registered_looks_like_one_that_is_not(observe_registra
     assert without_ids(first, known) == without_ids(second, unknown)
 
 
-def test_an_address_that_has_an_account_looks_like_one_that_has_none(observe_registration, work, equal_schools):
+def test_an_address_that_has_an_account_looks_like_one_that_has_none(observe_registration, transaction, equal_schools):
     _, unknown = equal_schools
-    with work():
+    with transaction():
         another_school = make_school(700_003)
     first = observe_registration(unknown, "owner@oakhill.example")
     second = observe_registration(another_school, "other@oakhill.example")
@@ -137,10 +137,10 @@ def test_only_the_proved_address_learns_that_the_school_is_registered_and_never_
 
 
 def test_a_guess_at_a_registration_is_answered_alike_whether_it_exists(
-    observe_registration, equal_schools, new_browser, work
+    observe_registration, equal_schools, new_browser, transaction
 ):
     observe_registration(equal_schools[1], "sam@oakhill.example")
-    with work() as database:
+    with transaction() as database:
         exists = database.query(Registration).one().id
     stranger = new_browser()
     answers = [stranger.get(f"/register/{registration_id}") for registration_id in (exists, "reg_" + "a" * 26)]

@@ -13,8 +13,8 @@ LIMIT = 4
 
 
 @pytest.fixture
-def username(work):
-    with work():
+def username(transaction):
+    with transaction():
         return an_administrator().username
 
 
@@ -57,8 +57,8 @@ def test_the_limit_of_sign_ins_ends_no_session(stranger, username, four_sign_ins
     assert [person.opens("/mobile/confirm").status_code for person in people[:LIMIT]] == [200] * LIMIT
 
 
-def test_one_persons_limit_does_not_affect_others(stranger, username, four_sign_ins_per_hour, work, clock):
-    with work():
+def test_one_persons_limit_does_not_affect_others(stranger, username, four_sign_ins_per_hour, transaction, clock):
+    with transaction():
         colleague = an_administrator().username
     for _ in range(LIMIT + 1):
         stranger().signs_in(username)
@@ -79,7 +79,9 @@ def test_of_sign_ins_at_once_no_more_succeed_than_the_limit_allows(username, fou
     assert sorted(run_concurrently(LIMIT + 4, signs_in)) == [False] * 4 + [True] * LIMIT
 
 
-def test_many_sign_ins_on_new_computers_send_two_notices_and_a_combined_one(stranger, username, outbox, work, clock):
+def test_many_sign_ins_on_new_computers_send_two_notices_and_a_combined_one(
+    stranger, username, outbox, transaction, clock
+):
     for number in range(30):
         clock.move(timedelta(minutes=1))
         stranger(f"Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/{number}.0 Safari/537.36").signs_in(
@@ -94,10 +96,10 @@ def test_many_sign_ins_on_new_computers_send_two_notices_and_a_combined_one(stra
     assert "2 March 2026 at 10:00" in combined[0].text, "the time of the last one"
 
 
-def test_the_combined_notice_is_sent_after_an_hour(stranger, username, outbox, work, clock):
+def test_the_combined_notice_is_sent_after_an_hour(stranger, username, outbox, transaction, clock):
     for _ in range(5):
         stranger().signs_in(username)
-    with work() as session:
+    with transaction() as session:
         due = [row.due_at for row in session.query(Message).where(Message.name == "new_devices")]
 
     assert due == [clock.now() + timedelta(hours=1)]
@@ -107,11 +109,11 @@ def test_the_combined_notice_is_sent_after_an_hour(stranger, username, outbox, w
     assert len(outbox.all("new_devices")) == 1
 
 
-def test_notices_of_sign_ins_at_once_are_combined_too(username, app, run_concurrently, outbox, work):
+def test_notices_of_sign_ins_at_once_are_combined_too(username, app, run_concurrently, outbox, transaction):
     from idp.estabs import people
     from idp.signin import devices
 
-    with app.test_request_context(), work():
+    with app.test_request_context(), transaction():
         devices.remember(people.by_name(username).id)
 
     def notify():

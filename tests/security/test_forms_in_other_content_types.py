@@ -24,10 +24,10 @@ def test_json_in_place_of_a_form_is_not_read(web, token, path, message):
         assert 400 <= response.status_code < 500 or response.status_code in {200, 303}, response.text
 
 
-def test_a_valid_sign_in_sent_as_json_signs_no_one_in(web, token, work):
+def test_a_valid_sign_in_sent_as_json_signs_no_one_in(web, token, transaction):
     from tests.factories import PASSWORD, an_administrator
 
-    with work():
+    with transaction():
         message = {"username": an_administrator().username, "password": PASSWORD}
     headers = {"X-CSRFToken": token}
     response = web.post("/sign-in", data=json.dumps(message), content_type="application/json", headers=headers)

@@ -25,31 +25,31 @@ def phone(new_browser):
 
 
 @pytest.fixture
-def link(office, work, outbox, clock):
+def link(office, transaction, outbox, clock):
     """The link of a registration begun in the office's browser."""
-    with work():
+    with transaction():
         school = a_school()
     office.opens(f"/register/details?school={school.id}")
     office.presses("sign-up", **DETAILS)
     return outbox.last("verify_email").links[0]
 
 
-def is_verified(work):
-    with work() as database:
+def is_verified(transaction):
+    with transaction() as database:
         return database.query(Registration).one().is_verified
 
 
-def test_a_scanner_that_fetches_the_link_does_not_use_it(link, new_browser, phone, work):
+def test_a_scanner_that_fetches_the_link_does_not_use_it(link, new_browser, phone, transaction):
     for _ in range(5):
         scanner = new_browser()
         assert scanner.get(link).status_code == 200
         assert scanner.head(link).status_code == 200
         assert scanner.options(link).status_code == 200
 
-    assert not is_verified(work)
+    assert not is_verified(transaction)
     phone.opens(link)
     phone.presses("verify")
-    assert is_verified(work)
+    assert is_verified(transaction)
 
 
 def test_a_used_link_continues_in_the_same_browser(link, office):
@@ -71,7 +71,7 @@ def test_a_used_link_in_another_browser_says_so_and_offers_a_new_one(link, offic
     assert len(outbox.all("verify_email")) == 2
 
 
-def test_a_link_replayed_after_signing_up_is_refused(link, office, phone, outbox, work):
+def test_a_link_replayed_after_signing_up_is_refused(link, office, phone, outbox, transaction):
     office.opens(link)
     office.presses("verify")
     office.presses("sign-up")
@@ -80,7 +80,7 @@ def test_a_link_replayed_after_signing_up_is_refused(link, office, phone, outbox
     assert page.value("error-code") == "link_used"
     phone.presses("new-link")
     assert len(outbox.all("verify_email")) == 1, "there is nothing left to verify"
-    with work() as database:
+    with transaction() as database:
         assert database.query(Estab).count() == 1
 
 
@@ -113,16 +113,16 @@ def test_a_superseded_link_says_so(link, office, phone, clock):
     assert (page.status, page.value("error-code")) == (410, "link_superseded")
 
 
-def test_a_link_to_an_address_that_was_corrected_verifies_neither(link, office, phone, work, clock):
+def test_a_link_to_an_address_that_was_corrected_verifies_neither(link, office, phone, transaction, clock):
     clock.move(timedelta(minutes=1))
     office.presses("correct", email="right@oakhill.example")
 
     assert phone.opens(link).value("error-code") == "link_superseded"
-    assert not is_verified(work)
+    assert not is_verified(transaction)
 
 
-def test_a_link_for_another_purpose_is_unknown(link, phone, work):
-    with work() as database:
+def test_a_link_for_another_purpose_is_unknown(link, phone, transaction):
+    with transaction() as database:
         database.query(EmailVerification).one().purpose = "invite"
 
     page = phone.opens(link)
@@ -146,14 +146,14 @@ def test_the_answer_to_asking_for_a_new_link_is_the_same_for_every_link(link, ph
     assert len({(response.status_code, response.location) for response in answers}) == 1
 
 
-def test_verifying_needs_this_browsers_own_form(link, phone, work):
+def test_verifying_needs_this_browsers_own_form(link, phone, transaction):
     phone.client.post(link)
 
-    assert not is_verified(work)
+    assert not is_verified(transaction)
 
 
-def test_no_link_is_built_from_the_host_header(work, app, outbox, web):
-    with work():
+def test_no_link_is_built_from_the_host_header(transaction, app, outbox, web):
+    with transaction():
         school = a_school()
     response = web.get(f"/register/details?school={school.id}", base_url="http://evil.example")
 

@@ -32,8 +32,8 @@ def is_local(location):
 
 
 @pytest.mark.parametrize("foreign_address", FOREIGN_ADDRESSES)
-def test_signing_in_does_not_redirect_to_another_host(jo, work, foreign_address):
-    with work():
+def test_signing_in_does_not_redirect_to_another_host(jo, transaction, foreign_address):
+    with transaction():
         username = an_administrator().username
     response = jo.sends(f"/sign-in?next={quote(foreign_address, safe='')}", username=username, password="wrong")
     assert "evil.test" not in response.headers.get("Content-Security-Policy", "")
@@ -58,8 +58,8 @@ def test_the_link_to_registration_does_not_keep_another_host(jo, foreign_address
 
 
 @pytest.mark.parametrize("foreign_address", FOREIGN_ADDRESSES)
-def test_confirming_a_number_does_not_redirect_to_another_host(jo, work, foreign_address, clock):
-    with work():
+def test_confirming_a_number_does_not_redirect_to_another_host(jo, transaction, foreign_address, clock):
+    with transaction():
         username = an_administrator(mobile_confirmed_at=clock.now()).username
     jo.signs_in(username)
     jo.opens(f"/mobile/confirm?next={quote(foreign_address, safe='')}")

@@ -17,9 +17,9 @@ NUMBER, OWNER, OTHER, UNKNOWN_NAME = (
 
 
 @pytest.fixture
-def owner(work):
+def owner(transaction):
     """Owns the school with the public number; another person owns another."""
-    with work():
+    with transaction():
         an_administrator(email=OTHER)
         return an_administrator(an_estab(estab_id=NUMBER), email=OWNER, username=NUMBER).id
 
@@ -71,7 +71,7 @@ def test_two_names_of_an_account_do_not_double_the_guesses(owner, guess_password
     assert guess_passwords(OWNER, PASSWORD) == guess_passwords(NUMBER, PASSWORD) == [422]
 
 
-def test_of_guesses_by_both_names_at_once_no_more_than_ten_are_answered(owner, run_concurrently, work, app):
+def test_of_guesses_by_both_names_at_once_no_more_than_ten_are_answered(owner, run_concurrently, transaction, app):
     from idp.signin import password
 
     def guess(name):
@@ -85,13 +85,13 @@ def test_of_guesses_by_both_names_at_once_no_more_than_ten_are_answered(owner, r
 
     for name in (NUMBER, OWNER):
         for _ in range(5):
-            with work():
+            with transaction():
                 try:
                     password.check(name, "wrong", device=None, address=None)
                 except password.WrongPassword:
                     continue
     assert run_concurrently(4, guess(OWNER)) == [None] * 4
-    with work() as session:
+    with transaction() as session:
         assert session.get_one(Administrator, owner).password_hash
 
 

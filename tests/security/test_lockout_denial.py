@@ -10,8 +10,8 @@ from tests.signin.person import Person
 
 
 @pytest.fixture
-def username(work):
-    with work():
+def username(transaction):
+    with transaction():
         return an_administrator().username
 
 
@@ -69,16 +69,16 @@ def test_a_lock_expires(browser, username, clock):
     assert browser().signs_in(username).status_code == 303
 
 
-def test_guesses_at_one_account_do_not_lock_others(browser, username, work, clock):
-    with work():
+def test_guesses_at_one_account_do_not_lock_others(browser, username, transaction, clock):
+    with transaction():
         colleague = an_administrator().username
     guess_repeatedly(browser(), username)
 
     assert browser().signs_in(colleague).status_code == 303
 
 
-def test_eighty_people_behind_one_address_can_sign_in_at_once(browser, work, clock):
-    with work():
+def test_eighty_people_behind_one_address_can_sign_in_at_once(browser, transaction, clock):
+    with transaction():
         names = [an_administrator(password_hash=None).username for _ in range(79)]
         names.append(an_administrator().username)
     for name in names[:-1]:

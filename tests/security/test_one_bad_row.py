@@ -17,7 +17,6 @@ from idp.estabs import people, person_invitations
 from idp.estabs.models import Administrator
 from idp.foundation import clock as clocks
 from idp.foundation.retention import DeleteAfter
-from idp.foundation.web import transactions
 from idp.jobs import doctor as jobs_doctor, lease
 from idp.jobs.models import Job
 from idp.onboarding.models import Registration
@@ -36,16 +35,11 @@ from tests.test_worker import a_proof, a_registration
 __all__ = ["import_register", "sample", "tamper"]
 
 
-@pytest.fixture
-def open_transaction(app):
-    return partial(transactions.transaction, app)
-
-
 class TestOutbox:
     @pytest.fixture
-    def messages(self, work):
+    def messages(self, transaction):
         """Three messages, of which the first is wrong in the way that the test says."""
-        with work():
+        with transaction():
             facts = {"to": "https://partner.example/logout", "client": "c", "sub": "x"}
             return [post.event("logout", **facts) for _ in range(3)]
 
@@ -57,9 +51,9 @@ class TestOutbox:
         ],
     )  # fmt: skip
     def test_a_message_that_cannot_be_opened_is_set_aside_and_the_others_leave(
-        self, work, open_transaction, messages, wrong, monkeypatch, caplog
+        self, transaction, messages, wrong, monkeypatch, caplog
     ):
-        with work() as session:
+        with transaction() as session:
             for name, value in wrong.items():
                 setattr(session.get_one(Message, messages[0]), name, value)
             session.get_one(Message, messages[0]).due_at -= timedelta(hours=1)
@@ -67,9 +61,9 @@ class TestOutbox:
         monkeypatch.setattr(channels, "open_channel", partial(_recording_channel, sent))
         monkeypatch.setattr(events, "render", lambda letter: letter)
         for _ in range(3):
-            deliver.run_once(open_transaction, "event")
+            deliver.run_once(transaction, "event")
         assert [letter.id for letter in sent] == messages[1:]
-        with work():
+        with transaction():
             (failed,) = overview.failed()
             assert (failed.id, failed.attempts) == (messages[0], 1)
             assert str(failed.last_error).startswith("cannot be opened")
@@ -77,11 +71,11 @@ class TestOutbox:
         assert any("1 messages failed" in message for message in findings)
         assert "set aside" in caplog.text
 
-    def test_a_message_without_its_text_is_not_retried(self, work, open_transaction, messages):
-        with work() as session:
+    def test_a_message_without_its_text_is_not_retried(self, transaction, messages):
+        with transaction() as session:
             session.get_one(Message, messages[0]).recipient = None
             session.get_one(Message, messages[0]).failed_at = clocks.now()
-        with work(), pytest.raises(deliver.MessageExpired):
+        with transaction(), pytest.raises(deliver.MessageExpired):
             deliver.retry(messages[0])
 
 
@@ -90,15 +84,15 @@ def _recording_channel(sent, _kind, _settings):
 
 
 class TestAuditChain:
-    def test_an_unreadable_entry_does_not_keep_others_out_of_the_chain(self, work, tamper, caplog):
-        with work() as session:
+    def test_an_unreadable_entry_does_not_keep_others_out_of_the_chain(self, transaction, tamper, caplog):
+        with transaction() as session:
             if session.get_bind().dialect.name == "postgresql":
                 pytest.skip("PostgreSQL stores only valid JSON")
             chain.seal()
             log.record("estab.registered", by="adm_jo")
             unreadable_id = session.scalar(select(func.max(Entry.id)))
         tamper("UPDATE audit_entries SET facts = '{' WHERE id = :id", id=unreadable_id)
-        with work() as session:
+        with transaction() as session:
             for _ in range(3):
                 log.record("estab.registered", by="adm_jo")
             assert chain.seal() == 3
@@ -109,7 +103,9 @@ class TestAuditChain:
 
 
 class TestRegister:
-    def test_an_invalid_line_of_the_register_does_not_stop_the_import(self, import_register, sample, monkeypatch, work):
+    def test_an_invalid_line_of_the_register_does_not_stop_the_import(
+        self, import_register, sample, monkeypatch, transaction
+    ):
         parse_school = gias.school
 
         def fails(line):
@@ -128,32 +124,32 @@ class TestRegister:
             row["EstablishmentName"] += " II"
         second = import_register(sample)
         assert (second.changed, second.left) == (299, 0)
-        with work() as session:
+        with transaction() as session:
             names = session.scalars(select(School.name).where(School.name.not_like("% II"))).all()
         assert len(names) == 1
 
 
 class TestCleaning:
-    def test_a_row_that_cannot_be_deleted_does_not_stop_the_cleaning(self, work, open_transaction, monkeypatch, caplog):
+    def test_a_row_that_cannot_be_deleted_does_not_stop_the_cleaning(self, transaction, monkeypatch, caplog):
         rule = DeleteAfter(Registration.expires_at, "expired")
         monkeypatch.setattr(worker, "RETENTION", (rule,))
-        with work() as session:
+        with transaction() as session:
             school, past = a_school(), clocks.now() - timedelta(days=30)
             for name in ("held", "free", "also-free"):
                 session.add(a_registration(name, school, expires_at=past))
                 session.flush()
             session.add(a_proof("held"))
-        worker.clean(open_transaction)
-        with work() as session:
+        worker.clean(transaction)
+        with transaction() as session:
             assert session.scalars(select(Registration.id)).all() == ["held"]
         assert "row set aside" in caplog.text
 
 
 class TestErasure:
     def test_a_rejected_account_that_cannot_be_erased_does_not_stop_the_erasure(
-        self, work, open_transaction, clock, monkeypatch, caplog
+        self, transaction, clock, monkeypatch, caplog
     ):
-        with work():
+        with transaction():
             first, second = (an_administrator(an_estab(state="rejected")) for _ in range(2))
             failing = first.memberships[0].estab_id
         erase = people.erase
@@ -165,8 +161,8 @@ class TestErasure:
 
         monkeypatch.setattr(people, "erase", fail)
         clock.move(timedelta(days=91))
-        worker.erase_personal_data(open_transaction)
-        with work() as session:
+        worker.erase_personal_data(transaction)
+        with transaction() as session:
             emails = {person.id: person.email for person in session.scalars(select(Administrator))}
         assert (emails[first.id], emails[second.id]) == (first.email, people.ERASED)
         assert "row set aside" in caplog.text
@@ -190,22 +186,20 @@ class TestNotices:
         return fail
 
     def test_an_invitation_that_fails_does_not_stop_other_reminders(
-        self, work, open_transaction, clock, fails_for, outbox, caplog, settings
+        self, transaction, clock, fails_for, outbox, caplog, settings
     ):
-        with work():
+        with transaction():
             owner = an_administrator().memberships[0]
             for address in ("first@school.example", "second@school.example"):
                 person_invitations.invite("Sam Smith", address, "viewer", by=owner)
         fails_for("first@school.example")
         clock.move(timedelta(days=settings.onboarding.invitation_lifetime_days - 1))
-        worker.remind_of_expiry(open_transaction)
+        worker.remind_of_expiry(transaction)
         assert [letter.to for letter in outbox.all("invitation_reminder")] == ["second@school.example"]
         assert "row set aside" in caplog.text
 
-    def test_a_client_that_fails_does_not_stop_other_reminders(
-        self, work, open_transaction, clock, fails_for, outbox, caplog
-    ):
-        with work():
+    def test_a_client_that_fails_does_not_stop_other_reminders(self, transaction, clock, fails_for, outbox, caplog):
+        with transaction():
             for address in ("first@partner.example", "second@partner.example"):
                 client = a_client(a_partner(name=address, contact_email=address))
                 registry.rotate_secret(client.id, overlap=timedelta(days=7), by="cli")
@@ -214,28 +208,26 @@ class TestNotices:
                 )
         fails_for("first@partner.example")
         clock.move(timedelta(days=6))
-        worker.remind_of_expiry(open_transaction)
+        worker.remind_of_expiry(transaction)
         for name in ("client_secret_expires", "initial_token_expires"):
             assert [letter.to for letter in outbox.all(name)] == ["second@partner.example"], name
         assert "row set aside" in caplog.text
 
-    def test_a_recovery_that_fails_does_not_stop_other_notices(
-        self, work, open_transaction, clock, fails_for, outbox, caplog
-    ):
-        with work():
+    def test_a_recovery_that_fails_does_not_stop_other_notices(self, transaction, clock, fails_for, outbox, caplog):
+        with transaction():
             for person in [an_administrator(email=f"{name}@school.example") for name in ("first", "second")]:
                 an_app(person.id)
                 factor_recovery.start(person, by="cli")
         outbox_before = len(outbox.all("recovery_notice"))
         fails_for("first@school.example")
         clock.move(timedelta(hours=13))
-        worker.notify_factor_recoveries(open_transaction)
+        worker.notify_factor_recoveries(transaction)
         assert [letter.to for letter in outbox.all("recovery_notice")[outbox_before:]] == ["second@school.example"]
         assert "row set aside" in caplog.text
 
 
 class TestJobs:
-    def test_a_job_with_an_invalid_row_does_not_stop_other_jobs(self, work, open_transaction, monkeypatch, caplog):
+    def test_a_job_with_an_invalid_row_does_not_stop_other_jobs(self, transaction, monkeypatch, caplog):
         take, done = lease.take, []
 
         def wrong(name, **options):
@@ -244,19 +236,19 @@ class TestJobs:
             return take(name, **options)
 
         monkeypatch.setattr(lease, "take", wrong)
-        monkeypatch.setattr(worker, "_run_job", lambda job, _me, _work: done.append(job.name))
-        worker._run_due_jobs("me", open_transaction)
+        monkeypatch.setattr(worker, "_run_job", lambda job, _me, _transaction: done.append(job.name))
+        worker._run_due_jobs("me", transaction)
         assert done == [job.name for job in worker.JOBS[1:]]
         assert "its row is wrong" in caplog.text
 
-    def test_a_job_that_fails_is_reported_by_doctor_and_does_not_stop_others(self, work, open_transaction, monkeypatch):
-        def fails(_work):
+    def test_a_job_that_fails_is_reported_by_doctor_and_does_not_stop_others(self, transaction, monkeypatch):
+        def fails(_transaction):
             raise ValueError("one row")
 
         jobs = (worker.Job("bad", timedelta(hours=1), timedelta(minutes=1), fails), worker.JOBS[-1])
         monkeypatch.setattr(worker, "JOBS", jobs)
-        worker._run_due_jobs("me", open_transaction)
-        with work() as session:
+        worker._run_due_jobs("me", transaction)
+        with transaction() as session:
             assert session.get_one(Job, "bad").fault == "ValueError: one row"
             assert session.get_one(Job, worker.JOBS[-1].name).fault is None
             messages = {finding.what: finding.message for finding in jobs_doctor.worker()}

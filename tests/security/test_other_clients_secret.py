@@ -9,7 +9,7 @@ from tests.oidc.support import follow_redirects, page, query_of, sign_in_and_aut
 
 
 def audited_facts(world, client):
-    with world.work() as session:
+    with world.transaction() as session:
         return [entry.facts for entry in session.scalars(select(Entry).where(Entry.client == client.id))]
 
 

@@ -40,8 +40,8 @@ def browser_at(new_browser):
 
 
 @pytest.fixture
-def username(work):
-    with work():
+def username(transaction):
+    with transaction():
         return an_administrator().username
 
 
@@ -97,8 +97,8 @@ def test_addresses_of_one_network_count_together(browser_at, username, network):
     assert browser_at(network.format(199)).signs_in(username).status_code == 429
 
 
-def test_right_passwords_are_not_counted(browser_at, work):
-    with work():
+def test_right_passwords_are_not_counted(browser_at, transaction):
+    with transaction():
         names = [an_administrator().username for _ in range(21)]
 
     assert [browser_at(NETWORK.format(3)).signs_in(name).status_code for name in names] == [303] * 21
@@ -165,8 +165,8 @@ class TestKnownBrowsers:
         assert owner.signs_in("office1@school.example", WRONG_PASSWORD).status_code == 429
 
 
-def test_codes_of_a_reset_count_with_passwords(browser_at, work, outbox):
-    with work() as session:
+def test_codes_of_a_reset_count_with_passwords(browser_at, transaction, outbox):
+    with transaction() as session:
         for row in session.query(Administrator).all():
             row.mobile_confirmed_at = row.created_at
     guess_at_many_names(browser_at, NETWORK, 18)
@@ -183,17 +183,17 @@ def test_codes_of_a_reset_count_with_passwords(browser_at, work, outbox):
 
 class TestOperators:
     def test_operators_see_spraying_in_logs_audit_log_doctor_and_a_command(
-        self, app, browser_at, work, caplog, monkeypatch
+        self, app, browser_at, transaction, caplog, monkeypatch
     ):
         monkeypatch.setattr("idp.cli._create_app", lambda: app)
-        with work():
+        with transaction():
             assert [finding.level for finding in doctor.password_spraying()] == ["ok"]
         with caplog.at_level(logging.WARNING):
             guess_at_many_names(browser_at, NETWORK, 22)
         records = [record for record in caplog.records if "many names" in record.getMessage()]
         assert len(records) == 1
         assert "192.0.2.0/24" in records[0].getMessage()
-        with work() as session:
+        with transaction() as session:
             (entry,) = session.query(Entry).filter_by(event=events.SPRAYING_SEEN)
             assert entry.facts == {"count": 20}
             assert [finding.level for finding in doctor.password_spraying()] == ["warning"]

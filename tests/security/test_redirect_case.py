@@ -12,9 +12,9 @@ REGISTERED = [
 
 
 @pytest.fixture
-def allows_redirect_uri(work):
+def allows_redirect_uri(transaction):
     def allows_redirect(uri):
-        with work():
+        with transaction():
             return registry.allows_redirect(a_client(redirect_uris=REGISTERED), uri)
 
     return allows_redirect

@@ -37,8 +37,8 @@ def test_a_misleading_host_is_refused_at_registration(app, uri):
 
 
 @pytest.mark.parametrize("uri", HOSTILE)
-def test_a_misleading_host_does_not_match_the_registered_one(work, uri):
-    with work():
+def test_a_misleading_host_does_not_match_the_registered_one(transaction, uri):
+    with transaction():
         client = a_client(
             redirect_uris=[
                 "https://partner.example/cb",

@@ -28,16 +28,16 @@ REGISTERED = "https://partner.example/cb"
         "//partner.example/cb",
     ],
 )
-def test_a_uri_that_resembles_the_registered_one_does_not_match(work, uri):
-    with work():
+def test_a_uri_that_resembles_the_registered_one_does_not_match(transaction, uri):
+    with transaction():
         client = a_client(redirect_uris=[REGISTERED])
 
         assert registry.allows_redirect(client, REGISTERED)
         assert not registry.allows_redirect(client, uri)
 
 
-def test_one_of_several_registered_addresses_is_enough_and_another_clients_is_none(work):
-    with work():
+def test_one_of_several_registered_addresses_is_enough_and_another_clients_is_none(transaction):
+    with transaction():
         client = a_client(redirect_uris=[REGISTERED, "https://partner.example/two"])
         other = a_client(redirect_uris=["https://other.example/cb"])
 

@@ -30,8 +30,8 @@ PATHS = [
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_a_path_is_compared_exactly_without_normalising(work, path):
-    with work():
+def test_a_path_is_compared_exactly_without_normalising(transaction, path):
+    with transaction():
         client = a_client(redirect_uris=["https://partner.example/cb", "http://127.0.0.1/cb"])
 
         assert not registry.allows_redirect(client, f"https://partner.example{path}")

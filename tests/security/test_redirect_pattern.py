@@ -11,8 +11,8 @@ from idp.partners.models import Client
 from tests.factories import a_client
 
 
-def test_a_dot_in_a_registered_uri_matches_only_a_dot(work):
-    with work():
+def test_a_dot_in_a_registered_uri_matches_only_a_dot(transaction):
+    with transaction():
         client = a_client(redirect_uris=["https://partner.example/cb"])
         assert not registry.allows_redirect(client, "https://partnerxexample/cb")
 
@@ -34,8 +34,8 @@ def test_a_wildcard_cannot_be_registered(app, uri):
         metadata.to_columns({"redirect_uris": [uri]})
 
 
-def test_a_client_without_addresses_allows_none_and_asking_registers_none(work):
-    with work():
+def test_a_client_without_addresses_allows_none_and_asking_registers_none(transaction):
+    with transaction():
         client = a_client(redirect_uris=[])
         for _ in range(2):
             assert not registry.allows_redirect(client, "https://partner.example/cb")

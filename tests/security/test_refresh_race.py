@@ -25,7 +25,7 @@ def test_fifty_rotations_at_once_never_fork_a_family(web, new_browser, world, cl
     successors = {token["refresh_token"] for token in tokens}
     assert len(successors) == 1
     assert len({world.claims(token["access_token"])["lineage"] for token in [first, *tokens]}) == 1
-    with world.work() as session:
+    with world.transaction() as session:
         (family,) = session.query(RefreshFamily)
         assert (family.sequence, family.revoked_at) == (1, None)
     assert partner.refreshes(web, successors.pop()).status_code == 200
@@ -49,7 +49,7 @@ def test_fifty_refreshes_at_once_of_a_token_without_rotation_all_succeed_in_one_
     assert {response.status_code for response in answers} == {200}
     assert not any("refresh_token" in response.json for response in answers)
     assert len({world.claims(response.json["access_token"])["lineage"] for response in answers}) == 1
-    with world.work() as session:
+    with world.transaction() as session:
         assert session.query(RefreshFamily).count() == 1
 
 
@@ -71,7 +71,7 @@ def test_refreshing_against_withdrawing_leaves_nothing_alive(web, new_browser, w
     tokens = world.partner.redeems(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json
 
     def withdraw(_web):
-        with world.work() as session:
+        with world.transaction() as session:
             authorise.withdraw(
                 world.estab, world.partner.id, by=session.get_one(Administrator, world.person).memberships[0]
             )

@@ -16,8 +16,8 @@ PRIVATE_ADDRESSES = [
 
 
 @pytest.fixture
-def registrar(web, work):
-    with work():
+def registrar(web, transaction):
+    with transaction():
         return Registrar(web, an_initial_token())
 
 
@@ -37,12 +37,12 @@ def test_no_more_scopes_than_the_token_allows(registrar, scope):
     assert registrar.manages(registration, "PUT", json=body).json["error"] == "invalid_client_metadata"
 
 
-def test_private_keys_are_refused_and_not_kept(registrar, work):
+def test_private_keys_are_refused_and_not_kept(registrar, transaction):
     private = ECKey.generate_key("P-256").as_dict(private=True)
     response = registrar.registers(jwks={"keys": [private]})
     assert response.json["error"] == "invalid_client_metadata"
     assert private["d"] not in response.text
-    with work() as session:
+    with transaction() as session:
         assert session.query(Client).count() == 0
 
 
@@ -79,29 +79,29 @@ def test_unknown_clients_and_wrong_tokens_get_the_same_response(registrar):
     assert (wrong.status_code, wrong.data) == (unknown.status_code, unknown.data)
 
 
-def test_a_disabled_client_cannot_enable_itself(registrar, work):
+def test_a_disabled_client_cannot_enable_itself(registrar, transaction):
     registration = registrar.registered()
-    with work():
+    with transaction():
         registry.disable(registration["client_id"], by="cli")
     body = metadata(client_id=registration["client_id"], enabled=True)
     assert registrar.manages(registration, "PUT", json=body).status_code == 401
     assert registrar.manages(registration).status_code == 401
-    with work() as session:
+    with transaction() as session:
         assert session.get_one(Client, registration["client_id"]).enabled is False
 
 
-def test_a_client_cannot_make_itself_anothers_nor_set_what_schools_read(registrar, work):
+def test_a_client_cannot_make_itself_anothers_nor_set_what_schools_read(registrar, transaction):
     registration = registrar.registered()
     hostile = {
         "id": "x", "partner_id": "x", "partner": "x", "purpose": "x", "enabled": False, "version": 9,
         "profile": "fapi2", "require_pkce": True, "agreement_version": "x", "authorisation_days": 9999,
         "required_scopes": ["school"], "client_scopes": ["schools.list"], "created_at": "2000-01-01T00:00:00Z",
     }  # fmt: skip
-    with work() as session:
+    with transaction() as session:
         before = session.get_one(Client, registration["client_id"]).partner_id
     body = metadata(client_id=registration["client_id"]) | hostile
     assert registrar.manages(registration, "PUT", json=body).status_code == 200
-    with work() as session:
+    with transaction() as session:
         client = session.get_one(Client, registration["client_id"])
         assert client.partner_id == before
         assert (client.purpose, client.enabled, client.profile, client.require_pkce) == ("", True, "oidc", False)
@@ -119,11 +119,11 @@ def test_refusals_say_nothing_that_was_sent(registrar):
     assert canary not in response.text
 
 
-def test_tokens_are_in_no_log_and_no_audit_entry(registrar, work, caplog, capsys):
+def test_tokens_are_in_no_log_and_no_audit_entry(registrar, transaction, caplog, capsys):
     registration = registrar.registered()
     registrar.manages(registration)
     registrar.manages(registration, "DELETE")
-    with work() as session:
+    with transaction() as session:
         entries = repr([(row.facts, row.subject) for row in session.scalars(select(Entry))])
     entries += caplog.text + capsys.readouterr().out
     for secret in (registrar.token, registration["registration_access_token"], registration["client_secret"]):

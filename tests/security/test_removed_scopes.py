@@ -32,7 +32,7 @@ def remove_scope(monkeypatch):
 def tokens(web, world, remove_scope):
     body = world.partner.redeems(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json
     assert REMOVED_SCOPE in body["scope"].split()
-    with world.work():
+    with world.transaction():
         remove_scope()
     return body
 
@@ -86,7 +86,7 @@ def test_the_doctor_finds_nothing_where_all_are_known(app, web, world):
 
 
 def test_doctor_reports_no_client_without_a_removed_scope(app, world, remove_scope):
-    with world.work() as session:
+    with world.transaction() as session:
         client = session.get_one(Client, world.partner.id)
         client.required_scopes = client.required_scopes - {REMOVED_SCOPE}
         remove_scope()

@@ -64,7 +64,7 @@ def test_the_authorisation_page_decides_nothing(web, world):  # noqa: F811
     require_second_step(world)
     for button in ("allow", "deny"):
         assert leads_to_set_up(follow_redirects(web, press(web, response, button, authority="y")))
-    with world.work() as session:
+    with world.transaction() as session:
         assert session.query(Authorisation).count() == 0
 
     response = set_up_app(web, follow_redirects(web, web.get(response.request.full_path)))
@@ -98,7 +98,7 @@ def test_a_device_is_not_connected(web, new_browser, world):  # noqa: F811
 
 def test_a_person_who_has_a_second_step_signs_in_with_it(browser_without_second_step, world, clock):  # noqa: F811
     web, _ = browser_without_second_step
-    with world.work():
+    with world.transaction():
         app = an_app(world.person)
     clock.move(timedelta(minutes=1))
     response = follow_redirects(web, web.get("/manage"))
@@ -108,7 +108,7 @@ def test_a_person_who_has_a_second_step_signs_in_with_it(browser_without_second_
 
 
 def test_another_school_of_the_person_can_still_be_chosen(web, world):  # noqa: F811
-    with world.work() as session:
+    with world.transaction() as session:
         other = factories.an_estab()
         factories.a_membership(session.get_one(Administrator, world.person), other)
         other_id, other_name = other.estab_id, other.name
@@ -130,7 +130,7 @@ def test_another_school_of_the_person_can_still_be_chosen(web, world):  # noqa: 
 
 
 def test_a_review_for_several_schools_leaves_out_one_that_requires_it(web, world):  # noqa: F811
-    with world.work() as session:
+    with world.transaction() as session:
         other = factories.an_estab()
         factories.a_membership(session.get_one(Administrator, world.person), other)
         other_id, other_key = other.estab_id, other.id
@@ -144,7 +144,7 @@ def test_a_review_for_several_schools_leaves_out_one_that_requires_it(web, world
     assert not now_shown.find("input", value=other_id)
     assert "This school requires a second step when you sign in" in now_shown.find(class_="other-schools").text
     redirect_parameters(follow_redirects(web, press(web, response, "allow", authority="y", also=[other_id])))
-    with world.work() as session:
+    with world.transaction() as session:
         assert [agreed.estab_id for agreed in session.query(Authorisation)] == [world.estab]
 
 

@@ -20,8 +20,8 @@ any_scopes = st.frozensets(st.sampled_from(sorted(scopes.catalogue())))
 
 
 @pytest.fixture
-def school(work):
-    with work():
+def school(transaction):
+    with transaction():
         owner, client = an_administrator(an_estab()), a_client()
         return owner.id, client.id
 
@@ -33,9 +33,9 @@ def school(work):
     state=st.sampled_from(["unverified", "verified", "suspended"]),
 )  # fmt: skip
 def test_granted_scopes_are_requested_agreed_and_registered(
-    work, school, required, optional, offered, ticked, later, requested, state
+    transaction, school, required, optional, offered, ticked, later, requested, state
 ):
-    with work():
+    with transaction():
         owner, client = session().get_one(Administrator, school[0]), session().get_one(Client, school[1])
         session().get_one(Estab, owner.memberships[0].estab_id).state = "verified"
         client.required_scopes, client.optional_scopes = required, optional - required
@@ -68,8 +68,8 @@ def test_granted_scopes_are_requested_agreed_and_registered(
         assert state != "suspended" or not allowed
 
 
-def test_an_agreement_never_covers_a_scope_that_was_not_shown_to_the_school(work, school):
-    with work():
+def test_an_agreement_never_covers_a_scope_that_was_not_shown_to_the_school(transaction, school):
+    with transaction():
         owner, client = session().get_one(Administrator, school[0]), session().get_one(Client, school[1])
         everything = client.scopes
         few = client.required_scopes

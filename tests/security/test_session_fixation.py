@@ -10,8 +10,8 @@ SIGNED_IN_PATH = "/mobile/confirm"
 
 
 @pytest.fixture
-def username(work):
-    with work():
+def username(transaction):
+    with transaction():
         return an_administrator().username
 
 
@@ -58,21 +58,21 @@ def test_a_cookie_from_before_signing_out_is_invalid(victim, attacker, username)
 
 
 @pytest.mark.parametrize("column", ["digest", "sid", "person_id"])
-def test_values_stored_in_the_database_do_not_open_a_session(victim, attacker, username, work, column):
+def test_values_stored_in_the_database_do_not_open_a_session(victim, attacker, username, transaction, column):
     victim.signs_in(username)
-    with work() as session:
+    with transaction() as session:
         value = getattr(session.query(BrowserSession).one(), column)
 
     assert not set_cookie(attacker, value.hex() if isinstance(value, bytes) else value)
 
 
-def test_a_planted_remember_cookie_neither_opens_nor_hides_a_session(victim, attacker, username, work):
+def test_a_planted_remember_cookie_neither_opens_nor_hides_a_session(victim, attacker, username, transaction):
     victim.signs_in(username)
     for name in ("remember_token", "remember"):
         victim.web.set_cookie(name, "1|x", domain="localhost")
     assert victim.opens(SIGNED_IN_PATH).status_code == 200
 
-    with work() as session:
+    with transaction() as session:
         sid = session.query(BrowserSession).one().sid
     with attacker.web.session_transaction() as form_cookie:
         form_cookie.accessed = True

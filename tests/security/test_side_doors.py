@@ -76,7 +76,7 @@ def test_sessions_begin_only_in_the_listed_modules():
     assert {path.relative_to(ROOT / "idp").as_posix() for path in starting} == WAYS_IN
 
 
-def test_a_new_installation_has_no_account(work):
-    with work() as session:
+def test_a_new_installation_has_no_account(transaction):
+    with transaction() as session:
         for model in (Administrator, Developer, Operator, BrowserSession):
             assert session.scalar(select(func.count()).select_from(model)) == 0

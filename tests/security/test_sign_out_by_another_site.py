@@ -66,11 +66,11 @@ def test_a_post_with_parameters_too_long_for_a_link_is_refused(new_browser, worl
 
 
 def test_an_operator_is_not_a_person_whom_a_client_may_sign_out(web, world, id_token_hint):
-    with world.work() as session:
+    with world.transaction() as session:
         operator, _ = operators.add("Sam", "sam@idaas.example")
         row = session.query(BrowserSession).one()
         row.kind, row.person_id = "operator", operator.id
     for parameters in ({}, {"id_token_hint": id_token_hint}):
         assert "Set-Cookie" not in web.get("/oauth/logout", query_string=parameters).headers
-    with world.work() as session:
+    with world.transaction() as session:
         assert session.query(BrowserSession).one().ended_at is None

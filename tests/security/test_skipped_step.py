@@ -28,13 +28,13 @@ def office(web):
 
 
 @pytest.fixture
-def registration_id(office, work):
+def registration_id(office, transaction):
     """A registration whose mail has just been sent; its id."""
-    with work():
+    with transaction():
         a_school(id=SCHOOL, dfe_number="3124567")
     office.opens(f"/register/details?school={SCHOOL}")
     office.presses("sign-up", **DETAILS)
-    with work() as database:
+    with transaction() as database:
         return database.query(Registration).one().id
 
 
@@ -60,8 +60,8 @@ def post(visitor, path, **sent):
     return visitor.client.post(path, data={"csrf_token": token} | sent, follow_redirects=True)
 
 
-def counts(work):
-    with work() as database:
+def counts(transaction):
+    with transaction() as database:
         return database.query(Estab).count(), database.query(Administrator).count()
 
 
@@ -80,55 +80,55 @@ def test_after_signing_up_every_page_says_so(office, completed, page):
     assert office.opens(f"/register/{completed}{page}").title == "Your school is registered"
 
 
-def test_signing_up_before_verifying_makes_nothing(office, registration_id, work):
+def test_signing_up_before_verifying_makes_nothing(office, registration_id, transaction):
     response = post(office, f"/register/{registration_id}/sign-up", **DETAILS)
 
     assert "Check your e-mail" in response.text
-    assert counts(work) == (0, 0)
+    assert counts(transaction) == (0, 0)
 
 
 @pytest.mark.parametrize("action", ["password", "new-password"])
-def test_there_is_no_password_before_there_is_an_account(office, verified_registration, work, action):
+def test_there_is_no_password_before_there_is_an_account(office, verified_registration, transaction, action):
     response = post(office, f"/register/{verified_registration}/{action}", password="purple otters juggle marmalade")
 
     assert response.status_code == 410
-    assert counts(work) == (0, 0)
+    assert counts(transaction) == (0, 0)
 
 
-def test_signing_up_twice_makes_one(office, completed, work):
+def test_signing_up_twice_makes_one(office, completed, transaction):
     response = post(office, f"/register/{completed}/sign-up", **DETAILS)
 
     assert "Your school is registered" in response.text
-    assert counts(work) == (1, 1)
+    assert counts(transaction) == (1, 1)
 
 
-def test_an_address_cannot_be_changed_after_signing_up(office, completed, work):
+def test_an_address_cannot_be_changed_after_signing_up(office, completed, transaction):
     post(office, f"/register/{completed}/address", email="evil@elsewhere.example")
     post(office, f"/register/{completed}/resend")
 
-    with work() as database:
+    with transaction() as database:
         assert database.query(Registration).one().email == "office@oakhill.example"
         assert database.query(Administrator).one().email == "office@oakhill.example"
 
 
-def test_an_address_changed_after_verifying_has_to_be_verified_again(office, verified_registration, work):
+def test_an_address_changed_after_verifying_has_to_be_verified_again(office, verified_registration, transaction):
     response = post(office, f"/register/{verified_registration}/address", email="evil@elsewhere.example")
     assert "Check your e-mail" in response.text
 
     post(office, f"/register/{verified_registration}/sign-up", **DETAILS)
-    assert counts(work) == (0, 0)
+    assert counts(transaction) == (0, 0)
 
 
-def test_the_second_form_cannot_smuggle_in_another_address(office, verified_registration, work):
+def test_the_second_form_cannot_smuggle_in_another_address(office, verified_registration, transaction):
     post(office, f"/register/{verified_registration}/sign-up", **(DETAILS | {"email": "evil@elsewhere.example"}))
 
-    with work() as database:
+    with transaction() as database:
         assert database.query(Administrator).one().email == "office@oakhill.example"
 
 
 @pytest.mark.parametrize("state", ["registration_id", "verified_registration", "completed"])
-def test_another_browser_can_neither_see_nor_change_a_registration(request, state, new_browser, work):
-    registration_id, before = request.getfixturevalue(state), counts(work)
+def test_another_browser_can_neither_see_nor_change_a_registration(request, state, new_browser, transaction):
+    registration_id, before = request.getfixturevalue(state), counts(transaction)
     stranger = Visitor(new_browser())
 
     page_statuses = {stranger.opens(f"/register/{registration_id}{page}").status for page in PAGES}
@@ -137,7 +137,7 @@ def test_another_browser_can_neither_see_nor_change_a_registration(request, stat
     }
     assert (page_statuses, post_statuses) == ({404}, {404})
     assert stranger.client.get(f"/register/{registration_id}/status.json").status_code == 404
-    assert counts(work) == before
+    assert counts(transaction) == before
 
 
 def test_the_browser_that_only_verified_never_becomes_signed_in(office, registration_id, outbox, new_browser):
@@ -159,22 +159,22 @@ def test_an_empty_form_is_answered_with_a_page(office, verified_registration, ac
 
 
 @pytest.mark.parametrize("action", ACTIONS)
-def test_without_a_token_of_this_browser_nothing_happens(office, verified_registration, action, work):
+def test_without_a_token_of_this_browser_nothing_happens(office, verified_registration, action, transaction):
     office.client.post(f"/register/{verified_registration}/{action}", data=DETAILS)
 
-    assert counts(work) == (0, 0)
-    with work() as database:
+    assert counts(transaction) == (0, 0)
+    with transaction() as database:
         assert database.query(Registration).one().is_verified
 
 
-def test_an_expired_registration_ends_at_a_page_that_starts_again(clock, office, verified_registration, work):
+def test_an_expired_registration_ends_at_a_page_that_starts_again(clock, office, verified_registration, transaction):
     clock.move(timedelta(days=8))
 
     for page in PAGES:
         response = office.opens(f"/register/{verified_registration}{page}")
         assert (response.status, response.link("Register your school")) == (410, "/register")
     assert post(office, f"/register/{verified_registration}/sign-up", **DETAILS).status_code == 410
-    assert counts(work) == (0, 0)
+    assert counts(transaction) == (0, 0)
 
 
 class TestPasswordReset:
@@ -187,8 +187,8 @@ class TestPasswordReset:
         return Person(web)
 
     @pytest.fixture
-    def account(self, clock, work):
-        with work():
+    def account(self, clock, transaction):
+        with transaction():
             person = an_administrator()
             person.mobile_confirmed_at = person.created_at
             clock.move(timedelta(minutes=1))
@@ -200,34 +200,34 @@ class TestPasswordReset:
         jo.sends("/reset/code", code=outbox.last("reset_code").code)
         return jo
 
-    def is_unchanged(self, work, account):
-        with work() as session:
+    def is_unchanged(self, transaction, account):
+        with transaction() as session:
             return session.get_one(Administrator, account[0]).password_hash == account[2]
 
     @pytest.mark.parametrize("fields", [{}, {"code": "123456"}, {"password": NEW_PASSWORD}, {"send_code": "yes"}])
     @pytest.mark.parametrize("path", STEPS)
-    def test_a_step_opened_or_posted_first_leads_to_the_beginning(self, jo, account, work, path, fields):
+    def test_a_step_opened_or_posted_first_leads_to_the_beginning(self, jo, account, transaction, path, fields):
         assert jo.opens(path).location == "/reset"
         jo.opens("/reset")
         assert jo.sends_again(path, **fields).location == "/reset"
-        assert self.is_unchanged(work, account)
+        assert self.is_unchanged(transaction, account)
 
-    def test_a_password_before_the_code_leads_to_the_code(self, jo, account, work):
+    def test_a_password_before_the_code_leads_to_the_code(self, jo, account, transaction):
         jo.sends("/reset", username=account[1])
         jo.opens("/reset/code")
 
         assert jo.sends_again("/reset/password", password=NEW_PASSWORD).location == "/reset/code"
         assert jo.opens("/reset/password").location == "/reset/code"
-        assert self.is_unchanged(work, account)
+        assert self.is_unchanged(transaction, account)
 
     @pytest.mark.parametrize("step", ["", *STEPS])
-    def test_an_empty_form_shows_the_same_step_again(self, after_code, account, work, step):
+    def test_an_empty_form_shows_the_same_step_again(self, after_code, account, transaction, step):
         if step == "/reset/code":
             after_code.sends("/reset", username=account[1])
         after_code.sends(step or "/reset")
 
         assert after_code.response.status_code == 422
-        assert self.is_unchanged(work, account)
+        assert self.is_unchanged(transaction, account)
 
     def test_the_code_typed_twice_leads_to_the_password(self, after_code, outbox):
         after_code.opens("/reset/password")
@@ -235,7 +235,7 @@ class TestPasswordReset:
         assert after_code.sends_again("/reset/code", code=outbox.last("reset_code").code).location == "/reset/password"
         assert after_code.opens("/reset/code").location == "/reset/password"
 
-    def test_once_it_is_done_every_step_leads_to_signing_in(self, after_code, account, work):
+    def test_once_it_is_done_every_step_leads_to_signing_in(self, after_code, account, transaction):
         after_code.sends("/reset/password", password=NEW_PASSWORD)
         for path in self.STEPS:
             assert after_code.opens(path).location == "/sign-in"
@@ -246,15 +246,15 @@ class TestPasswordReset:
         after_code.signs_in(account[1], NEW_PASSWORD)
         assert after_code.cookie("session")
 
-    def test_another_browser_begins_at_the_beginning(self, after_code, account, new_browser, work, outbox):
+    def test_another_browser_begins_at_the_beginning(self, after_code, account, new_browser, transaction, outbox):
         stranger = Person(new_browser())
         stranger.opens("/reset")
         assert stranger.sends_again("/reset/password", password=NEW_PASSWORD).location == "/reset"
         stranger.opens("/reset")
         assert stranger.sends_again("/reset/code", code=outbox.last("reset_code").code).location == "/reset"
-        assert self.is_unchanged(work, account)
+        assert self.is_unchanged(transaction, account)
 
-    def test_the_cookie_from_before_the_code_is_refused(self, jo, account, new_browser, work, outbox):
+    def test_the_cookie_from_before_the_code_is_refused(self, jo, account, new_browser, transaction, outbox):
         jo.sends("/reset", username=account[1])
         thief = new_browser()
         thief.set_cookie("idaas-reset", jo.cookie("reset"), domain="localhost")
@@ -262,14 +262,14 @@ class TestPasswordReset:
 
         assert thief.get("/reset/password").location == "/reset"
 
-    def test_an_expired_reset_starts_again(self, after_code, account, work, clock):
+    def test_an_expired_reset_starts_again(self, after_code, account, transaction, clock):
         after_code.opens("/reset/password")
         clock.move(timedelta(minutes=15))
 
         assert after_code.sends_again("/reset/password", password=NEW_PASSWORD).location == "/reset"
         assert "took too long" in " ".join(after_code.opens("/reset").text.split())
-        assert self.is_unchanged(work, account)
+        assert self.is_unchanged(transaction, account)
 
-    def test_without_a_token_of_this_browser_nothing_happens(self, after_code, account, work):
+    def test_without_a_token_of_this_browser_nothing_happens(self, after_code, account, transaction):
         assert after_code.web.post("/reset/password", data={"password": NEW_PASSWORD}).status_code == 400
-        assert self.is_unchanged(work, account)
+        assert self.is_unchanged(transaction, account)

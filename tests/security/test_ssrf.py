@@ -245,7 +245,9 @@ class TestPrivateHosts:
             fetch.get(f"https://{host}:1/", rules)
         assert ("not public" in str(error.value)) is not opened
 
-    def test_every_outgoing_request_uses_the_right_list_of_private_hosts(self, app, work, monkeypatch, change_settings):
+    def test_every_outgoing_request_uses_the_right_list_of_private_hosts(
+        self, app, transaction, monkeypatch, change_settings
+    ):
         """Every function that makes outgoing requests, and the rules that it uses."""
         used = {}
         for name in ("get", "post", "download"):
@@ -260,7 +262,7 @@ class TestPrivateHosts:
         for channel in (sms_http, http_push):
             with channel.sender(settings) as send, contextlib.suppress(NotSent):
                 send(outgoing)
-        with work():
+        with transaction():
             client = oauth_client.find(a_client(jwks_uri="https://jwks").id)
             assert client is not None
             client_keys.for_client(client, "x")

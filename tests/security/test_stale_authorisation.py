@@ -18,12 +18,12 @@ def owner(session, world):
 
 
 def withdraw(world, clock):
-    with world.work() as session:
+    with world.transaction() as session:
         authorise.withdraw(world.estab, world.partner.id, by=owner(session, world).memberships[0])
 
 
 def pause(world, clock):
-    with world.work() as session:
+    with world.transaction() as session:
         authorise.pause(world.estab, world.partner.id, by=owner(session, world).memberships[0])
 
 
@@ -44,7 +44,7 @@ def disable_client(world, clock):
 
 
 def disable_partner(world, clock):
-    with world.work() as session:
+    with world.transaction() as session:
         partner_id = session.get_one(Client, world.partner.id).partner_id
     world.change(Partner, partner_id, disabled_at=clock.now())
 
@@ -105,7 +105,7 @@ def test_a_new_request_asks_again(web, world, clock, tokens, end):
 
 def test_resuming_allows_access_again(web, world, clock, tokens):
     pause(world, clock)
-    with world.work() as session:
+    with world.transaction() as session:
         authorise.resume(world.estab, world.partner.id, by=owner(session, world).memberships[0])
     assert world.partner.refreshes(web, tokens["refresh_token"]).status_code == 200
 
@@ -130,7 +130,7 @@ def test_areas_taken_back_are_gone_at_the_next_refresh(web, world, clock):
     params = sign_in_and_authorise(web, world.partner, world.username, "attendance", scope=scope)
     tokens = world.partner.redeems(web, params["code"]).json
     assert "attendance" in tokens["scope"]
-    with world.work() as session:
+    with world.transaction() as session:
         agreed = frozenset(scope.split()) - {"attendance"}
         authorise.change(world.estab, world.partner.id, agreed, by=owner(session, world).memberships[0])
     assert "attendance" not in world.partner.refreshes(web, tokens["refresh_token"]).json["scope"]

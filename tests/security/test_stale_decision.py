@@ -61,8 +61,8 @@ def count_entries(event):
 # An address is verified
 
 
-def test_an_address_that_was_verified_meanwhile_is_not_when_it_is_changed(work, clock):
-    with work() as database:
+def test_an_address_that_was_verified_meanwhile_is_not_when_it_is_changed(transaction, clock):
+    with transaction() as database:
         registration_id = a_registration().id
         clock.move(timedelta(minutes=1))
         registration = database.get_one(Registration, registration_id)
@@ -72,26 +72,26 @@ def test_an_address_that_was_verified_meanwhile_is_not_when_it_is_changed(work, 
         )  # fmt: skip
         signup.change_address(registration, VICTIM)
 
-    with work():
+    with transaction():
         registration = signup.find_in_browser(registration_id, OWN_BROWSER)
         assert (registration.is_verified, registration.verified_email, registration.continues_in) == (False, None, None)
         with pytest.raises(signup.NotVerifiedYet):
             signup.complete(registration, details(email=VICTIM), generated_password(), browser=OWN_BROWSER)
 
 
-def test_the_link_to_an_address_that_was_changed_meanwhile_verifies_nothing(work, outbox):
-    with work() as database:
+def test_the_link_to_an_address_that_was_changed_meanwhile_verifies_nothing(transaction, outbox):
+    with transaction() as database:
         registration_id = a_registration().id
     secret = outbox.last("verify_email").secret
-    with work() as database:
+    with transaction() as database:
         change_in_database(database.get_one(Registration, registration_id), email=VICTIM)
         with pytest.raises(links.LinkSuperseded):
             verify.accept_link(secret, OWN_BROWSER)
 
 
 @pytest.mark.parametrize("changed", [{"email": VICTIM}, {"verified_email": "x@y.example"}, {"verified_email": None}])
-def test_only_the_address_that_was_verified_gets_an_account(work, changed):
-    with work():
+def test_only_the_address_that_was_verified_gets_an_account(transaction, changed):
+    with transaction():
         registration = a_registration()
         verify_address(registration)
         typed = details(email=changed.get("email", registration.email))
@@ -100,8 +100,8 @@ def test_only_the_address_that_was_verified_gets_an_account(work, changed):
             signup.complete(registration, typed, generated_password(), browser=OWN_BROWSER)
 
 
-def test_only_the_browser_in_which_it_continues_gets_an_account(work):
-    with work():
+def test_only_the_browser_in_which_it_continues_gets_an_account(transaction):
+    with transaction():
         registration = a_registration()
         verify_address(registration)
         change_in_database(registration, continues_in=OTHER_BROWSER)
@@ -109,8 +109,8 @@ def test_only_the_browser_in_which_it_continues_gets_an_account(work):
             signup.complete(registration, details(), generated_password(), browser=OWN_BROWSER)
 
 
-def test_without_a_browser_nothing_is_completed(work):
-    with work():
+def test_without_a_browser_nothing_is_completed(transaction):
+    with transaction():
         registration = a_registration()
         verify_address(registration)
         change_in_database(registration, continues_in=None)
@@ -119,12 +119,12 @@ def test_without_a_browser_nothing_is_completed(work):
 
 
 @pytest.mark.parametrize("verb", ["correct", "change_address", "stop", "resend"])
-def test_a_registration_that_was_completed_meanwhile_is_not_changed(work, clock, outbox, verb):
-    with work() as database:
+def test_a_registration_that_was_completed_meanwhile_is_not_changed(transaction, clock, outbox, verb):
+    with transaction() as database:
         registration_id = a_registration().id
     clock.move(timedelta(minutes=1))
     secret = outbox.last("verify_email").secret
-    with work() as database:
+    with transaction() as database:
         registration = database.get_one(Registration, registration_id)
         change_in_database(registration, used_at=clock.now())
         if verb == "resend":
@@ -136,17 +136,17 @@ def test_a_registration_that_was_completed_meanwhile_is_not_changed(work, clock,
             new_details = details(name="Evil", email=VICTIM) if verb == "correct" else VICTIM
             with pytest.raises(signup.CompletedAlready):
                 getattr(signup, verb)(registration, new_details)
-    with work() as database:
+    with transaction() as database:
         assert database.get_one(Registration, registration_id).email == "office@oakhill.example"
         assert database.query(EmailVerification).count() == 1
 
 
 def test_pressing_the_link_and_changing_the_address_at_once_verifies_no_other_address(
-    work, run_concurrently, outbox, clock
+    transaction, run_concurrently, outbox, clock
 ):
     for round_ in range(6):
         clock.move(timedelta(hours=1))
-        with work():
+        with transaction():
             registration_id = a_registration(a_school(), email=f"me{round_}@oakhill.example").id
         link, both = outbox.last("verify_email").secret, [True, False]
 
@@ -158,7 +158,7 @@ def test_pressing_the_link_and_changing_the_address_at_once_verifies_no_other_ad
         outcomes = run_concurrently(2, act)
         errors = [outcome for outcome in outcomes if isinstance(outcome, Exception)]
         assert all(isinstance(error, links.LinkRefused) for error in errors), errors
-        with pytest.raises(signup.NotVerifiedYet), work():
+        with pytest.raises(signup.NotVerifiedYet), transaction():
             signup.complete(
                 signup.find_in_browser(registration_id, OWN_BROWSER),
                 details(email=VICTIM),
@@ -167,10 +167,10 @@ def test_pressing_the_link_and_changing_the_address_at_once_verifies_no_other_ad
             )
 
 
-def test_everything_at_once_on_one_registration_never_deadlocks(work, run_concurrently, outbox, clock):
+def test_everything_at_once_on_one_registration_never_deadlocks(transaction, run_concurrently, outbox, clock):
     for round_ in range(3):
         clock.move(timedelta(hours=2))
-        with work():
+        with transaction():
             registration_id = a_registration(a_school(), email=f"me{round_}@oakhill.example").id
         link = outbox.last("verify_email").secret
         clock.move(timedelta(minutes=1))
@@ -195,8 +195,8 @@ def test_everything_at_once_on_one_registration_never_deadlocks(work, run_concur
         assert not unexpected, unexpected
 
 
-def test_two_clicks_at_once_are_one_registration_and_one_mail(work, run_concurrently, outbox, clock):
-    with work():
+def test_two_clicks_at_once_are_one_registration_and_one_mail(transaction, run_concurrently, outbox, clock):
+    with transaction():
         school = a_school().id
 
     outcomes = run_concurrently(
@@ -210,8 +210,8 @@ def test_two_clicks_at_once_are_one_registration_and_one_mail(work, run_concurre
     assert len(outbox.all("verify_email")) == 1
 
 
-def test_one_address_is_sent_five_links_an_hour_however_many_ask_at_once(work, run_concurrently, outbox, clock):
-    with work():
+def test_one_address_is_sent_five_links_an_hour_however_many_ask_at_once(transaction, run_concurrently, outbox, clock):
+    with transaction():
         schools = [a_school().id for _ in range(8)]
 
     def begin():
@@ -228,17 +228,17 @@ def test_one_address_is_sent_five_links_an_hour_however_many_ask_at_once(work, r
 
 
 @pytest.fixture
-def completed_registration(work, clock):
+def completed_registration(transaction, clock):
     """A registration that made an owner, whose password may be replaced in `OURS`; its id."""
-    with work():
+    with transaction():
         registration = a_registration()
         complete(registration)
         clock.move(timedelta(minutes=1))
         return registration.id
 
 
-def test_a_password_that_was_changed_meanwhile_is_not_replaced(work, completed_registration, clock):
-    with work():
+def test_a_password_that_was_changed_meanwhile_is_not_replaced(transaction, completed_registration, clock):
+    with transaction():
         registration = signup.find_in_browser(completed_registration, OWN_BROWSER)
         change_in_database(signup.owner(registration), password_hash="own", password_changed_at=clock.now())
         for verb in (
@@ -250,7 +250,7 @@ def test_a_password_that_was_changed_meanwhile_is_not_replaced(work, completed_r
 
 
 def test_the_own_password_is_never_replaced_by_one_that_was_asked_for_at_once(
-    work, run_concurrently, completed_registration
+    transaction, run_concurrently, completed_registration
 ):
     both = ["set_own", "replace", "replace", "set_own"]
 
@@ -266,12 +266,12 @@ def test_the_own_password_is_never_replaced_by_one_that_was_asked_for_at_once(
     assert all(
         isinstance(outcome, first_credentials.TooLateToCollect) for outcome in outcomes if outcome is not None
     ), outcomes
-    with work():
+    with transaction():
         assert signup.owner(signup.find_in_browser(completed_registration, OWN_BROWSER)).password_hash == "own"
 
 
-def test_no_welcome_is_sent_to_a_person_whose_password_was_set_meanwhile(work, outbox, clock):
-    with work():
+def test_no_welcome_is_sent_to_a_person_whose_password_was_set_meanwhile(transaction, outbox, clock):
+    with transaction():
         person = an_administrator(password_hash=None)
         secret = links.issue_welcome_url(person).rpartition("/")[2]
         change_in_database(person, password_hash="theirs")
@@ -279,50 +279,52 @@ def test_no_welcome_is_sent_to_a_person_whose_password_was_set_meanwhile(work, o
     assert outbox.all("welcome_link") == []
 
 
-def test_of_many_who_ask_for_a_link_at_once_few_are_sent_one_and_one_works(work, run_concurrently, outbox, clock):
-    with work():
+def test_of_many_who_ask_for_a_link_at_once_few_are_sent_one_and_one_works(
+    transaction, run_concurrently, outbox, clock
+):
+    with transaction():
         secret = links.issue_welcome_url(an_administrator(password_hash=None)).rpartition("/")[2]
 
     assert run_concurrently(6, lambda: links.resend_welcome(secret)) == [None] * 6
 
     assert len(outbox.all("welcome_link")) == links.MAX_WELCOME_LINKS_PER_HOUR - 1
-    with work() as database:
+    with transaction() as database:
         assert database.query(PersonalSecret).filter_by(superseded_at=None).count() == 1
 
 
-def test_links_made_at_once_supersede_each_other(work, run_concurrently, clock):
+def test_links_made_at_once_supersede_each_other(transaction, run_concurrently, clock):
     run_concurrently(4, lambda: links.issue("adm_jo", "welcome", timedelta(days=1)))
 
-    with work() as database:
+    with transaction() as database:
         assert database.query(PersonalSecret).filter_by(superseded_at=None).count() == 1
 
 
-def test_a_code_confirms_only_the_number_it_was_sent_to(work, outbox, clock):
-    with work():
+def test_a_code_confirms_only_the_number_it_was_sent_to(transaction, outbox, clock):
+    with transaction():
         person = an_administrator()
         mobile.send(person)
         session().flush()
         person_id = person.id
     code = outbox.last("mobile_code").code
-    with work() as database:
+    with transaction() as database:
         person = database.get_one(Administrator, person_id)
         change_in_database(person, mobile="+447911123456")
         with pytest.raises(mobile.CodeExpired):
             mobile.confirm(person, code)
-    with work() as database:
+    with transaction() as database:
         assert database.get_one(Administrator, person_id).mobile_confirmed_at is None
 
 
-def test_a_code_is_sent_to_the_number_the_person_has_now(work, outbox, clock):
-    with work():
+def test_a_code_is_sent_to_the_number_the_person_has_now(transaction, outbox, clock):
+    with transaction():
         person = an_administrator()
         change_in_database(person, mobile="+447911123456")
         mobile.send(person)
     assert outbox.last("mobile_code").to == "+447911123456"
 
 
-def test_a_browser_remembered_twice_at_once_is_stored_once(app, work, run_concurrently, clock):
-    with work():
+def test_a_browser_remembered_twice_at_once_is_stored_once(app, transaction, run_concurrently, clock):
+    with transaction():
         person_id = an_administrator().id
 
     def remember():
@@ -333,7 +335,7 @@ def test_a_browser_remembered_twice_at_once_is_stored_once(app, work, run_concur
     outcomes = run_concurrently(4, remember)
 
     assert outcomes == [None] * 4
-    with work() as database:
+    with transaction() as database:
         assert database.query(KnownDevice).count() == 1
 
 
@@ -343,8 +345,8 @@ def test_a_browser_remembered_twice_at_once_is_stored_once(app, work, run_concur
 @pytest.mark.parametrize(
     ("now", "wanted"), [("rejected", "verified"), ("closed", "verified"), ("verified", "rejected")]
 )
-def test_an_estab_whose_state_changed_meanwhile_is_left_alone(work, now, wanted):
-    with work():
+def test_an_estab_whose_state_changed_meanwhile_is_left_alone(transaction, now, wanted):
+    with transaction():
         estab = an_estab(state="unverified")
         change_in_database(estab, state=now)
         with pytest.raises(accounts.WrongState):
@@ -354,12 +356,12 @@ def test_an_estab_whose_state_changed_meanwhile_is_left_alone(work, now, wanted)
         assert count_entries("estab.state_changed") == 0
 
 
-def test_a_review_that_was_decided_meanwhile_is_not_decided_again(work, clock):
-    with work():
+def test_a_review_that_was_decided_meanwhile_is_not_decided_again(transaction, clock):
+    with transaction():
         opened = review.open_for(an_estab(state="unverified"))
         estab_id = opened.estab.estab_id
     for decide in (lambda: review.verify(estab_id, by="cli"), lambda: review.ask(estab_id, "Who are you?", by="cli")):
-        with work() as database:
+        with transaction() as database:
             row = database.query(Review).one()
             row.decided_at = None
             change_in_database(row, decided_at=clock.now(), decision="rejected")
@@ -367,8 +369,8 @@ def test_a_review_that_was_decided_meanwhile_is_not_decided_again(work, clock):
                 decide()
 
 
-def test_of_verifying_and_rejecting_at_once_one_is_done_and_told(work, run_concurrently, outbox):
-    with work():
+def test_of_verifying_and_rejecting_at_once_one_is_done_and_told(transaction, run_concurrently, outbox):
+    with transaction():
         estab_id = review.open_for(an_administrator(an_estab(state="unverified")).memberships[0].estab).estab.estab_id
     both = [lambda: review.verify(estab_id, by="cli"), lambda: review.reject(estab_id, "No.", by="cli")]
 
@@ -379,9 +381,9 @@ def test_of_verifying_and_rejecting_at_once_one_is_done_and_told(work, run_concu
 
 
 @pytest.fixture
-def join_request_and_owner(work, clock):
+def join_request_and_owner(transaction, clock):
     """A request to join a verified school: its id and its owner's."""
-    with work() as database:
+    with transaction() as database:
         owner = an_administrator(email="owner@oakhill.example")
         complete(a_registration(owner.memberships[0].estab.school, email="sam@oakhill.example"))
         return database.query(JoinRequest).one().id, owner.id
@@ -397,20 +399,22 @@ def join_request_and_owner(work, clock):
         (Estab, {"state": "suspended"}, join.SchoolNotActive),
     ],
 )
-def test_a_request_to_join_is_approved_as_things_stand_now(work, join_request_and_owner, subject, changed, refused):
-    with work() as database:
+def test_a_request_to_join_is_approved_as_things_stand_now(
+    transaction, join_request_and_owner, subject, changed, refused
+):
+    with transaction() as database:
         owner = database.get_one(Administrator, join_request_and_owner[1]).memberships[0]
         request = join.find_for_owner(owner, join_request_and_owner[0])
         row = {JoinRequest: request, Membership: owner, Estab: owner.estab}[subject]
         change_in_database(row, **changed)
         with pytest.raises(refused):
             join.approve(request, "admin", by=owner)
-    with work() as database:
+    with transaction() as database:
         assert database.query(Administrator).count() == 1
 
 
 def test_of_approving_and_declining_at_once_one_is_done_and_told(
-    work, run_concurrently, join_request_and_owner, outbox
+    transaction, run_concurrently, join_request_and_owner, outbox
 ):
     both = [lambda request, by: join.approve(request, "admin", by=by), lambda request, by: join.decline(request, by=by)]
 
@@ -424,8 +428,8 @@ def test_of_approving_and_declining_at_once_one_is_done_and_told(
     assert len(outbox.all("join_approved")) + len(outbox.all("join_declined")) == 1
 
 
-def test_one_person_who_asks_twice_at_once_asks_once(work, run_concurrently, outbox, clock):
-    with work():
+def test_one_person_who_asks_twice_at_once_asks_once(transaction, run_concurrently, outbox, clock):
+    with transaction():
         school = an_administrator(email="owner@oakhill.example").memberships[0].estab.school
         both = []
         for browser in (OWN_BROWSER, OTHER_BROWSER):
@@ -462,8 +466,8 @@ def give(client, by):
     ],
 )
 @pytest.mark.parametrize("verb", ["give", "change", "pause", "withdraw"])
-def test_a_person_who_lost_the_right_cannot_decide(work, verb, subject, changed, refused):
-    with work():
+def test_a_person_who_lost_the_right_cannot_decide(transaction, verb, subject, changed, refused):
+    with transaction():
         client, by = a_client(), an_administrator().memberships[0]
         agreed = give(client, by)
         verbs = {
@@ -477,8 +481,8 @@ def test_a_person_who_lost_the_right_cannot_decide(work, verb, subject, changed,
             verbs[verb]()
 
 
-def test_the_system_of_a_school_is_recorded_with_what_it_was_before(work):
-    with work():
+def test_the_system_of_a_school_is_recorded_with_what_it_was_before(transaction):
+    with transaction():
         by = an_administrator(an_estab(mis=None)).memberships[0]
         change_in_database(by.estab, mis="arbor")
         mis.set_by_school("sims", by=by)
@@ -487,8 +491,8 @@ def test_the_system_of_a_school_is_recorded_with_what_it_was_before(work):
         assert (by.estab.mis, entry.facts["before"]) == ("sims", "arbor")
 
 
-def test_an_agreement_given_while_the_school_is_suspended_comes_before_or_is_refused(work, run_concurrently):
-    with work():
+def test_an_agreement_given_while_the_school_is_suspended_comes_before_or_is_refused(transaction, run_concurrently):
+    with transaction():
         client, by = a_client().id, an_administrator().id
     both = [True, False]
 
@@ -513,8 +517,8 @@ def a_token(**limits):
 
 
 @pytest.mark.parametrize("changed", ["revoked", "expired", "used up", "partner disabled"])
-def test_nothing_is_registered_with_a_token_that_ended_meanwhile(work, changed):
-    with work() as database:
+def test_nothing_is_registered_with_a_token_that_ended_meanwhile(transaction, changed):
+    with transaction() as database:
         token, secret = a_token()
         policy = initial_tokens.find_usable(secret)
         assert policy is not None
@@ -527,23 +531,23 @@ def test_nothing_is_registered_with_a_token_that_ended_meanwhile(work, changed):
         assert not initial_tokens.claim(policy.token_id)
 
 
-def test_a_token_revoked_twice_at_once_is_revoked_once(work, run_concurrently):
-    with work():
+def test_a_token_revoked_twice_at_once_is_revoked_once(transaction, run_concurrently):
+    with transaction():
         token_id = a_token()[0].id
 
     outcomes = run_concurrently(4, lambda: initial_tokens.revoke(token_id, by="cli").revoked_at is not None)
 
     assert outcomes == [True] * 4
-    with work():
+    with transaction():
         assert count_entries("initial_token.revoked") == 1
 
 
-def test_of_many_registrations_at_once_no_more_than_the_token_allows(work, run_concurrently):
-    with work():
+def test_of_many_registrations_at_once_no_more_than_the_token_allows(transaction, run_concurrently):
+    with transaction():
         token_id = a_token(most=2)[0].id
 
     outcomes = run_concurrently(6, lambda: initial_tokens.claim(token_id))
 
     assert sorted(outcomes) == [False] * 4 + [True] * 2
-    with work() as database:
+    with transaction() as database:
         assert database.get_one(InitialAccessToken, token_id).used == 2

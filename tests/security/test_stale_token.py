@@ -28,9 +28,9 @@ def partner_and_token(web, world):
     ]
 
 
-def test_a_family_that_was_revoked_meanwhile_has_no_successor(work, partner_and_token):
+def test_a_family_that_was_revoked_meanwhile_has_no_successor(transaction, partner_and_token):
     partner, token = partner_and_token
-    with work():
+    with transaction():
         client = oauth_client.find(partner.id)
         presented = families.present(token, client, None)
         access_tokens.revoke_lineage(presented.family.basis.lineage)
@@ -39,9 +39,9 @@ def test_a_family_that_was_revoked_meanwhile_has_no_successor(work, partner_and_
             families.use(token, presented)
 
 
-def test_a_token_that_was_rotated_twice_meanwhile_does_not_reset_the_sequence(work, partner_and_token):
+def test_a_token_that_was_rotated_twice_meanwhile_does_not_reset_the_sequence(transaction, partner_and_token):
     partner, token = partner_and_token
-    with work():
+    with transaction():
         client = oauth_client.find(partner.id)
         presented = families.present(token, client, None)
         second = families.use(token, families.present(token, client, None))
@@ -52,12 +52,12 @@ def test_a_token_that_was_rotated_twice_meanwhile_does_not_reset_the_sequence(wo
         assert session().get_one(RefreshFamily, presented.family.id).sequence == 2
 
 
-def test_a_pushed_request_that_another_browser_opened_meanwhile_is_refused(app, web, work, world):
+def test_a_pushed_request_that_another_browser_opened_meanwhile_is_refused(app, web, transaction, world):
     urn = world.partner.posts(web, "/oauth/par", world.partner.parameters()).json["request_uri"]
     digest = crypto.digest(urn.removeprefix(pending_requests.URN_PREFIX))
-    with app.test_request_context("/oauth/authorize"), work():
+    with app.test_request_context("/oauth/authorize"), transaction():
         first, _ = pending_requests._bind(digest, oauth_client.find(world.partner.id))
-    with app.test_request_context("/oauth/authorize"), pytest.raises(StaleRequest), work():
+    with app.test_request_context("/oauth/authorize"), pytest.raises(StaleRequest), transaction():
         pending_requests._bind(digest, oauth_client.find(world.partner.id))
-    with work() as database:
+    with transaction() as database:
         assert database.get_one(AuthorizationRequest, digest).browser == first

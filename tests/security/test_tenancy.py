@@ -64,7 +64,7 @@ class Act:
 
 def share_with_service(world, _person):
     """A service that school A shares with, and its id."""
-    with world.work() as database:
+    with world.transaction() as database:
         client = factories.a_client()
         authorise.give(
             client, client.required_scopes, by=database.get_one(Membership, (world.owner, world.estab)),
@@ -77,7 +77,7 @@ def sharing_action(verb, *, paused=False, **fields):
     def prepare(world, person):
         client_id = share_with_service(world, person)
         if paused:
-            with world.work() as database:
+            with world.transaction() as database:
                 by = database.get_one(Membership, (world.owner, world.estab))
                 authorise.pause(world.estab, client_id, by=by)
         return f"/manage/sharing/{client_id}/{verb}", fields
@@ -87,14 +87,14 @@ def sharing_action(verb, *, paused=False, **fields):
 
 def renews(world, _person):
     client_id = share_with_service(world, _person)
-    with world.work() as database:
+    with world.transaction() as database:
         replaces = database.scalars(select(Authorisation.id).where(Authorisation.client_id == client_id)).one()
     return f"/manage/sharing/{client_id}/renew", {"replaces": replaces, "version": "2026-01"}
 
 
 def requires_more(world, _person):
     client_id = share_with_service(world, _person)
-    with world.work() as database:
+    with world.transaction() as database:
         client = database.get_one(Client, client_id)
         client.required_scopes |= {"staff"}
         registry.bump_version(client)
@@ -104,7 +104,7 @@ def requires_more(world, _person):
 
 
 def names_another_system(world, _person):
-    with world.work() as database:
+    with world.transaction() as database:
         for estab in database.scalars(select(Estab)):
             estab.mis = "sims"
     return "/manage/system", {"mis": "arbor"}
@@ -112,7 +112,7 @@ def names_another_system(world, _person):
 
 def connects(world, path):
     """School A has connected a server."""
-    with world.work() as database:
+    with world.transaction() as database:
         if (endpoint := endpoints.current(world.estab)) is None:
             endpoint = Endpoint(
                 id=crypto.new_id("end"), estab_id=world.estab, client_id=factories.a_client().id, key_thumbprint="k",
@@ -134,7 +134,7 @@ def removes_server(world, _person):
 
 def make_successor(world, *, closed, successor):
     """`closed` has closed in the register, and `successor` is its successor; both are internal ids of estabs."""
-    with world.work() as database:
+    with world.transaction() as database:
         before, after = (database.get_one(Estab, estab_id).school for estab_id in (closed, successor))
         before.status_code, before.closed_on = "2", clocks.today()
         database.execute(delete(SchoolLink))
@@ -145,7 +145,7 @@ def make_successor(world, *, closed, successor):
 
 
 def closes(world, _person, path="/manage/closing"):
-    with world.work():
+    with world.transaction():
         after = factories.an_estab().id
     school_id = make_successor(world, closed=world.estab, successor=after)
     return path.format(school_id), {}
@@ -157,7 +157,7 @@ def releases(world, person):
 
 def takes_release_back(world, person):
     path, fields = closes(world, person, "/manage/closing/{}/take-back")
-    with world.work() as database:
+    with world.transaction() as database:
         owner = database.get_one(Membership, (world.owner, world.estab))
         continuing.release(int(path.split("/")[3]), by=owner)
     return path, fields
@@ -165,7 +165,7 @@ def takes_release_back(world, person):
 
 def follows(world, _person):
     """Another school has closed, and lets school A continue with what it shared."""
-    with world.work() as database:
+    with world.transaction() as database:
         database.get_one(Estab, world.estab).school.status_code = "1"
         owner, client = factories.an_administrator(), factories.a_client()
         authorise.give(
@@ -175,7 +175,7 @@ def follows(world, _person):
         closed = owner.memberships[0].estab_id
         owner_id = owner.id
     school_id = make_successor(world, closed=closed, successor=world.estab)
-    with world.work() as database:
+    with world.transaction() as database:
         continuing.release(school_id, by=database.get_one(Membership, (owner_id, closed)))
         release_id = continuing.releases(closed)[school_id].id
         (offer,) = [
@@ -192,7 +192,7 @@ def at(path, **fields):
 
 
 def asks_to_join(world, _person):
-    with world.work() as database:
+    with world.transaction() as database:
         school = database.get_one(Estab, world.estab).school
         number = database.query(JoinRequest).count()
         complete(a_registration(school, email=f"sam{number}@oakhill.example"))
@@ -207,7 +207,7 @@ def partner_request(*, mis=False):
     """A partner's request that waits in the person's browser: for the authorisation, or for the name of the MIS."""
 
     def prepare(world, person):
-        with world.work() as database:
+        with world.transaction() as database:
             client = factories.a_client(accepted_mis=frozenset({"sims"}) if mis else frozenset())
             for estab in database.scalars(select(Estab)):
                 estab.mis = None if mis else "sims"
@@ -227,7 +227,7 @@ def decision(response):
 
 
 def a_device(world, person):
-    with world.work():
+    with world.transaction():
         client = factories.a_client(grant_types=GRANTS)
     device = Device(person.web, Partner(client.id))
     device.asks()
@@ -242,7 +242,7 @@ def chooses_the_school(world, _person):
 
 def a_passkey_of_the_owner(verb):
     def prepare(world, _person):
-        with world.work() as database:
+        with world.transaction() as database:
             a_passkey(world.owner, world.issuer)
             newest = database.scalars(select(Passkey.id).where(Passkey.person_id == world.owner)).one()
         return f"/manage/security/passkeys/{newest}/{verb}", {"name": "Mine"}
@@ -253,7 +253,7 @@ def a_passkey_of_the_owner(verb):
 def a_session_of_the_owner(world, _person):
     elsewhere = Person(world.new_browser())
     elsewhere.signs_in(world.username)
-    with world.work() as database:
+    with world.transaction() as database:
         open_sessions = select(BrowserSession).where(
             BrowserSession.person_id == world.owner, BrowserSession.ended_at.is_(None)
         )
@@ -263,7 +263,7 @@ def a_session_of_the_owner(world, _person):
 
 def for_a_colleague(verb, *, with_factor=False, **fields):
     def prepare(world, _person):
-        with world.work() as database:
+        with world.transaction() as database:
             estab = database.get_one(Estab, world.estab)
             username = f"colleague-{len(database.scalars(select(Administrator)).all())}"
             colleague = factories.an_administrator(estab, username=username, role=VIEWER)
@@ -281,7 +281,7 @@ def invites(world, _person):
 
 def an_invitation(verb):
     def prepare(world, _person):
-        with world.work() as database:
+        with world.transaction() as database:
             estab, now = database.get_one(Estab, world.estab), clocks.now()
             invitation = PersonInvitation(
                 id=crypto.new_id("inv"), estab=estab, name="Sam Lee", email="sam@oakhill.example",
@@ -544,14 +544,14 @@ def statements_about(estab):
 
 def rows_of_school(world):
     """All of school A, of its agreements and of its people, as it is stored; read twice for each of 600 requests."""
-    with world.work():
+    with world.transaction():
         return {(table, *row) for table, sql in world.statements.items() for row in connection().exec_driver_sql(sql)}
 
 
 @pytest.fixture
-def world(work, new_browser, settings):
+def world(transaction, new_browser, settings):
     """School A with its people, school B, and all of them signed in."""
-    with work() as database:
+    with transaction() as database:
         owner = factories.an_administrator()
         estab = owner.memberships[0].estab
         for role in (ADMIN, VIEWER):
@@ -568,14 +568,15 @@ def world(work, new_browser, settings):
     for who, username in names.items():
         persons[who].signs_in(username)
         assert persons[who].opens("/manage").status_code == 200, who
-    with work() as database:
+    with transaction() as database:
         database.get_one(Membership, (removed.id, estab.id)).removed_at = clocks.now()
         # As if by a code, too: for some acts a password is not enough.
         fully = {"acr": sessions.MULTI, "amr": sessions.PASSWORD_AND_CODE}
         database.execute(update(BrowserSession).values(**fully))
         statements = statements_about(estab.id)
     return SimpleNamespace(
-        work=work, new_browser=new_browser, issuer=settings.server.issuer, owner=owner.id, username=owner.username,
+        transaction=transaction, new_browser=new_browser, issuer=settings.server.issuer, owner=owner.id,
+        username=owner.username,
         estab=estab.id, estab_id=estab.estab_id, school=estab.name, persons=persons,
         statements=statements,
     )  # fmt: skip
@@ -617,7 +618,7 @@ def test_each_act_is_answered_as_the_table_says(world):
         }  # fmt: skip
         for who, answer in expected.items():
             person = world.persons[who]
-            with world.work() as database:
+            with world.transaction() as database:
                 database.execute(delete(Passkey))
             path, fields = act.prepare(world, person)
             data = {"csrf_token": csrf_token_of(person), **fields} if method == "POST" else {}
@@ -636,7 +637,7 @@ def test_each_act_is_answered_as_the_table_says(world):
 
 
 def test_pages_of_a_registration_are_for_its_browser_alone(app, world):
-    with world.work():
+    with world.transaction():
         registration = a_registration(email="new@oakhill.example").id
     wrong = []
     for rule in filter(belongs_to_a_registration, rules(app)):

@@ -48,7 +48,7 @@ def claims_of(token):
 
 
 def test_a_token_of_another_issuer_signed_by_our_key_is_none(web, world, tokens):
-    with world.work():
+    with world.transaction():
         foreign = claims_of(tokens["access_token"]) | {"iss": "https://idp.evil.example"}
         token = ring.sign(foreign, alg="ES256", typ="at+jwt")
         other_audience = ring.sign(claims_of(tokens["access_token"]) | {"aud": "https://api.example"}, typ="at+jwt")
@@ -67,7 +67,7 @@ def test_tokens_signed_with_other_keys_or_algorithms_are_refused(web, world, tok
         jwt.encode({"alg": "ES256", "typ": "at+jwt"}, claims, ECKey.generate_key("P-256")),
         *(unsigned(claims, alg) for alg in ("none", "nOnE", "None")),
     ]
-    with world.work():
+    with world.transaction():
         forged.append(ring.sign(claims, alg="RS256", typ="at+jwt"))  # ours, and not what access tokens are signed with
         forged.append(ring.sign(claims, alg="ES256", typ="JWT"))
     assert {use_as_access_token(web, token) for token in forged} == {401}
@@ -99,7 +99,7 @@ def test_a_very_long_token_is_refused(web):
 
 def test_expired_and_future_tokens_are_refused(web, world, tokens):
     now, claims = int(clock.now().timestamp()), claims_of(tokens["access_token"])
-    with world.work():
+    with world.transaction():
         expired = ring.sign(claims | {"iat": now - 700, "exp": now - 1}, typ="at+jwt")
         future = ring.sign(claims | {"iat": now + 120, "nbf": now + 120, "exp": now + 700}, typ="at+jwt")
     assert use_as_access_token(web, expired) == use_as_access_token(web, future) == 401

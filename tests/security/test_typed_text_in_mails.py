@@ -434,8 +434,8 @@ def test_every_mail_template_is_tested_here():
 
 
 @pytest.mark.parametrize("name", sorted(MAIL_MAKERS))
-def test_for_an_unverified_school_nothing_that_was_typed_is_in_it(work, outbox, name):
-    with work():
+def test_for_an_unverified_school_nothing_that_was_typed_is_in_it(transaction, outbox, name):
+    with transaction():
         MAIL_MAKERS[name]()
     written = outbox.all(name)
     assert written
@@ -448,8 +448,8 @@ def test_for_an_unverified_school_nothing_that_was_typed_is_in_it(work, outbox, 
         assert "Hello," in letter.text or name.startswith("sharing")
 
 
-def test_once_the_school_is_verified_people_are_greeted_by_their_name(work, outbox):
-    with work():
+def test_once_the_school_is_verified_people_are_greeted_by_their_name(transaction, outbox):
+    with transaction():
         person = factories.an_administrator()
         password.change(person, "hash", by=person.id)
     assert "Dear Jo Bloggs," in outbox.last("password_changed").text

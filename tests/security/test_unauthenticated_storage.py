@@ -4,7 +4,6 @@ import re
 import secrets
 from dataclasses import replace
 from datetime import timedelta
-from functools import partial
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -17,7 +16,6 @@ from idp.federation.models import FederatedRequest
 from idp.foundation import clock as clocks, crypto
 from idp.foundation.database import db
 from idp.foundation.retention import KeepNewest
-from idp.foundation.web import transactions
 from idp.jobs import cleaning
 from idp.oidc.clients import bounds
 from idp.oidc.models import AuthorizationRequest, DeviceCode, Seen
@@ -34,19 +32,14 @@ DOCUMENT = Path(__file__).parents[2] / "docs" / "storage.md"
 
 
 @pytest.fixture
-def open_transaction(app, settings):
-    return partial(transactions.transaction, app)
-
-
-@pytest.fixture
 def low_limits(monkeypatch):
     """Lower the limits of the protocol's rows, so that tests reach them."""
     monkeypatch.setattr(bounds, "MAX_PER_NETWORK", 5)
     monkeypatch.setattr(bounds, "MAX_PER_CLIENT", 8)
 
 
-def rows(work, model, *only):
-    with work() as session:
+def rows(transaction, model, *only):
+    with transaction() as session:
         return session.scalar(select(func.count()).select_from(model).where(*only))
 
 
@@ -70,7 +63,7 @@ class TestRequests:
         web.get(world.partner.link(extra="x" * 4000, utm_source="y" * 4000))
         web.get(world.partner.link(code_verifier="v" * 43, client_secret="s" * 40))
         world.partner.posts(web, "/oauth/par", world.partner.parameters(extra="z" * 4000))
-        with world.work() as session:
+        with world.transaction() as session:
             stored = session.scalars(select(AuthorizationRequest.params)).all()
         assert len(stored) == 3
         assert all(params["values"] == world.partner.parameters() for params in stored)
@@ -86,16 +79,16 @@ class TestRequests:
             description = web.get(world.partner.link(**sent)).location
         assert "state" in description
         assert "16384" in description
-        assert rows(world.work, AuthorizationRequest) == 0
+        assert rows(world.transaction, AuthorizationRequest) == 0
 
     def test_long_parameters_of_legitimate_requests_fit(self, web, world):
         assert "error" not in web.get(world.partner.link(state="s" * 4096, nonce="n" * 512)).location
-        assert rows(world.work, AuthorizationRequest) == 1
+        assert rows(world.transaction, AuthorizationRequest) == 1
 
     def test_a_resource_repeated_is_stored_once(self, web, world):
         link = world.partner.link() + "&resource=urn:none" * 500
         web.get(link)
-        assert rows(world.work, AuthorizationRequest) <= 1
+        assert rows(world.transaction, AuthorizationRequest) <= 1
 
     def test_pending_requests_of_an_address_are_limited_and_the_oldest_deleted(
         self, new_browser, world, low_limits, clock
@@ -107,7 +100,7 @@ class TestRequests:
             clock.move(timedelta(seconds=1))
         other = new_browser()
         elsewhere = pending_path(other.get(world.partner.link(), **from_address("198.51.100.9")))
-        assert rows(world.work, AuthorizationRequest) == 6
+        assert rows(world.transaction, AuthorizationRequest) == 6
         assert browsers[0].get(places[0]).status_code == 400
         assert browsers[-1].get(places[-1]).status_code == 303
         assert other.get(elsewhere).status_code == 303
@@ -115,17 +108,17 @@ class TestRequests:
     def test_answered_requests_count_too(self, web, world, low_limits):
         for _ in range(9):
             assert "login_required" in web.get(world.partner.link(prompt="none")).location
-        assert rows(world.work, AuthorizationRequest) <= 5
+        assert rows(world.transaction, AuthorizationRequest) <= 5
 
     def test_addresses_of_one_network_share_the_limit(self, new_browser, world, low_limits):
         for number in range(9):
             new_browser().get(world.partner.link(), **from_address(f"2001:db8:1:1::{number:x}"))
-        assert rows(world.work, AuthorizationRequest) == 5
+        assert rows(world.transaction, AuthorizationRequest) == 5
 
     def test_pending_requests_of_a_client_are_limited_over_all_addresses(self, new_browser, world, low_limits):
         for number in range(12):
             new_browser().get(world.partner.link(), **from_address(f"192.0.2.{number}"))
-        assert rows(world.work, AuthorizationRequest) == 8
+        assert rows(world.transaction, AuthorizationRequest) == 8
 
     def test_unauthenticated_requests_do_not_displace_pushed_ones(self, new_browser, world, low_limits):
         pushed = world.partner.posts(new_browser(), "/oauth/par", world.partner.parameters()).json["request_uri"]
@@ -139,13 +132,13 @@ class TestRequests:
     def test_pushed_requests_of_a_client_have_a_higher_limit(self, web, world, low_limits):
         for _ in range(12):
             world.partner.posts(web, "/oauth/par", world.partner.parameters())
-        assert rows(world.work, AuthorizationRequest) == 8
+        assert rows(world.transaction, AuthorizationRequest) == 8
 
     def test_a_public_client_has_the_limit_of_unauthenticated_requests(self, web, world, low_limits):
         public = world.new_partner(token_endpoint_auth_method="none")
         for _ in range(7):
             assert public.posts(web, "/oauth/par", public.parameters()).status_code == 201
-        assert rows(world.work, AuthorizationRequest) == 5
+        assert rows(world.transaction, AuthorizationRequest) == 5
 
 
 class TestDeviceCodes:
@@ -156,13 +149,13 @@ class TestDeviceCodes:
         for _ in range(9):
             response = device.posts(web, "/oauth/device_authorization", {"scope": "school", "extra": "x" * 4000})
             assert response.status_code == 200
-        assert rows(world.work, DeviceCode) == 5
+        assert rows(world.transaction, DeviceCode) == 5
 
     def test_device_codes_of_an_authenticated_client_are_limited(self, web, world, low_limits):
         device = world.new_partner(grant_types=self.GRANTS)
         for _ in range(12):
             assert device.posts(web, "/oauth/device_authorization", {"scope": "school"}).status_code == 200
-        assert rows(world.work, DeviceCode) == 8
+        assert rows(world.transaction, DeviceCode) == 8
 
 
 class TestTrimming:
@@ -173,8 +166,8 @@ class TestTrimming:
         monkeypatch.setattr(cleaning, "BATCH_SIZE", 2)
         monkeypatch.setattr(cleaning, "PAUSE_SECONDS", 0)
 
-    def test_registrations_and_their_proofs_are_trimmed(self, work, open_transaction, keep_three):
-        with work() as session:
+    def test_registrations_and_their_proofs_are_trimmed(self, transaction, keep_three):
+        with transaction() as session:
             school, now = a_school(), clocks.now()
             for number in range(8):
                 session.add(
@@ -193,13 +186,13 @@ class TestTrimming:
                             expires_at=now + timedelta(seconds=number),
                         )
                     )  # fmt: skip
-        worker.clean(open_transaction)
-        with work() as session:
+        worker.clean(transaction)
+        with transaction() as session:
             assert sorted(session.scalars(select(EmailVerification.registration_id))) == ["reg-5", "reg-6", "reg-7"]
             assert sorted(session.scalars(select(Registration.id))) == [f"reg-{number}" for number in range(2, 8)]
 
-    def test_requests_to_other_providers_are_trimmed(self, work, open_transaction, keep_three):
-        with work() as session:
+    def test_requests_to_other_providers_are_trimmed(self, transaction, keep_three):
+        with transaction() as session:
             for number in range(8):
                 created_at, digest = clocks.now() + timedelta(seconds=number), bytes([number])
                 session.add(
@@ -208,26 +201,26 @@ class TestTrimming:
                         created_at=created_at, expires_at=created_at + timedelta(minutes=10), used_at=None,
                     )
                 )  # fmt: skip
-        worker.clean(open_transaction)
-        with work() as session:
+        worker.clean(transaction)
+        with transaction() as session:
             assert sorted(session.scalars(select(FederatedRequest.digest))) == [bytes([number]) for number in (5, 6, 7)]
 
-    def test_counts_of_guesses_are_trimmed_and_locks_last(self, work, open_transaction, keep_three):
-        with work() as session:
+    def test_counts_of_guesses_are_trimmed_and_locks_last(self, transaction, keep_three):
+        with transaction() as session:
             now = clocks.now()
             locked = now + timedelta(minutes=75)
             session.add(Guesses(key=b"locked", count=10, locked_until=now + timedelta(minutes=15), expires_at=locked))
             for number in range(9):
                 later = now + timedelta(minutes=5, seconds=number)
                 session.add(Guesses(key=crypto.digest(str(number)), count=1, locked_until=None, expires_at=later))
-        worker.clean(open_transaction)
-        with work() as session:
+        worker.clean(transaction)
+        with transaction() as session:
             keys = session.scalars(select(Guesses.key)).all()
         assert len(keys) == 3
         assert b"locked" in keys
 
-    def test_ended_sessions_and_devices_of_one_person_are_trimmed(self, work, open_transaction, keep_three):
-        with work() as session:
+    def test_ended_sessions_and_devices_of_one_person_are_trimmed(self, transaction, keep_three):
+        with transaction() as session:
             now, busy, other = clocks.now(), an_administrator(), an_administrator()
             for person, times in ((busy, 7), (other, 2)):
                 for number in range(times):
@@ -236,27 +229,27 @@ class TestTrimming:
                     until = now + timedelta(days=number + 1)
                     session.add(KnownDevice(digest=secrets.token_bytes(32), person_id=person.id, expires_at=until))
             busy_id, other_id = busy.id, other.id
-        worker.clean(open_transaction)
+        worker.clean(transaction)
         is_over, same_person = BrowserSession.ended_at.is_not(None), BrowserSession.person_id == busy_id
-        assert rows(work, BrowserSession, same_person, is_over) == 3
-        assert rows(work, BrowserSession, same_person, ~is_over) == 7  # those end by themselves
-        assert rows(work, KnownDevice, KnownDevice.person_id == busy_id) == 3
-        assert rows(work, BrowserSession, BrowserSession.person_id == other_id) == 4
-        assert rows(work, KnownDevice, KnownDevice.person_id == other_id) == 2
+        assert rows(transaction, BrowserSession, same_person, is_over) == 3
+        assert rows(transaction, BrowserSession, same_person, ~is_over) == 7  # those end by themselves
+        assert rows(transaction, KnownDevice, KnownDevice.person_id == busy_id) == 3
+        assert rows(transaction, BrowserSession, BrowserSession.person_id == other_id) == 4
+        assert rows(transaction, KnownDevice, KnownDevice.person_id == other_id) == 2
 
-    def test_password_resets_are_trimmed_except_accepted_ones(self, work, open_transaction, keep_three, clock):
+    def test_password_resets_are_trimmed_except_accepted_ones(self, transaction, keep_three, clock):
         for number in range(6):
             clock.move(timedelta(seconds=1))
-            with work() as session:
+            with transaction() as session:
                 row = reset.find_by_browser(reset.begin(f"unknown-{number}", device=None))
                 if number == 0:
                     session.get_one(PasswordReset, row.id).proven_at = clocks.now()
-        worker.clean(open_transaction)
-        assert rows(work, PasswordReset, PasswordReset.proven_at.is_(None)) == 3
-        assert rows(work, PasswordReset) == 4
+        worker.clean(transaction)
+        assert rows(transaction, PasswordReset, PasswordReset.proven_at.is_(None)) == 3
+        assert rows(transaction, PasswordReset) == 4
 
-    def test_sent_and_failed_messages_are_trimmed_and_waiting_ones_kept(self, work, open_transaction, keep_three):
-        with work() as session:
+    def test_sent_and_failed_messages_are_trimmed_and_waiting_ones_kept(self, transaction, keep_three):
+        with transaction() as session:
             now = clocks.now()
             for number in range(6):
                 for state in ({"sent_at": now}, {"failed_at": now}, {}):
@@ -266,35 +259,35 @@ class TestTrimming:
                             give_up_at=now, attempts=number, **state,
                         )
                     )  # fmt: skip
-        worker.clean(open_transaction)
+        worker.clean(transaction)
         waits = Message.sent_at.is_(None) & Message.failed_at.is_(None)
-        assert rows(work, Message, waits) == 6
-        assert rows(work, Message) == 12
+        assert rows(transaction, Message, waits) == 6
+        assert rows(transaction, Message) == 12
 
-    def test_ids_of_dpop_proofs_are_deleted_once_the_proofs_are_too_old(self, work, open_transaction, clock):
-        with work() as session:
+    def test_ids_of_dpop_proofs_are_deleted_once_the_proofs_are_too_old(self, transaction, clock):
+        with transaction() as session:
             session.add(Seen(digest=b"old", expires_at=clocks.now() - timedelta(seconds=1)))
             session.add(Seen(digest=b"new", expires_at=clocks.now() + timedelta(seconds=1)))
-        worker.clean(open_transaction)
-        with work() as session:
+        worker.clean(transaction)
+        with transaction() as session:
             assert session.scalars(select(Seen.digest)).all() == [b"new"]
 
 
-def test_repeated_resets_for_an_unknown_name_store_a_bounded_number_of_messages(work):
+def test_repeated_resets_for_an_unknown_name_store_a_bounded_number_of_messages(transaction):
     for _ in range(8):
-        with work():
+        with transaction():
             reset.begin("unknown@oakhill.example", device=None)
-    assert rows(work, Message) == 6
-    assert rows(work, Message, Message.sent_at.is_not(None), Message.sealed.is_(None)) == 6
+    assert rows(transaction, Message) == 6
+    assert rows(transaction, Message, Message.sent_at.is_not(None), Message.sealed.is_(None)) == 6
 
 
-def test_the_log_of_a_client_keeps_the_newest_entries(work, monkeypatch):
+def test_the_log_of_a_client_keeps_the_newest_entries(transaction, monkeypatch):
     monkeypatch.setattr(journal, "MAX_EVENTS", 4)
-    with work():
+    with transaction():
         client = a_client().id
         for name in "abcdefghi":
             journal.record(client, Failure("GET /", "invalid_request", name, f"{name} " + "x" * 9000))
-    with work() as session:
+    with transaction() as session:
         facts = session.scalars(select(ClientEvent.fact)).all()
     assert len(facts) == 4
     assert max(len(fact) for fact in facts) <= journal.MAX_FACT_LENGTH

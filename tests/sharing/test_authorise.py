@@ -26,9 +26,9 @@ ALL_SCOPES = REQUESTED_SCOPES | {"phone", "organisation", "offline_access"}
 
 
 @pytest.fixture
-def agreed(work, clock):
+def agreed(transaction, clock):
     """An owner has agreed to all that is required, and to attendance; not to special needs."""
-    with work():
+    with transaction():
         client, owner = a_client(), an_administrator()
         put = authorise.proposal(owner.memberships[0].estab_id, client, REQUESTED_SCOPES)
         return give(client, owner, REQUESTED_SCOPES - {"students.sen"}, offered=put.offered)
@@ -56,27 +56,27 @@ def client_of(agreed):
     return session().get_one(Client, agreed.client_id)
 
 
-def test_what_was_agreed_is_not_asked_again(work, agreed):
-    with work():
+def test_what_was_agreed_is_not_asked_again(transaction, agreed):
+    with transaction():
         assert standing(agreed, *SIGN_IN).id == agreed.id
         assert standing(agreed, "openid", "students", "attendance").id == agreed.id
 
 
-def test_an_optional_area_that_was_left_out_is_neither_granted_nor_asked_about_again(work, agreed):
-    with work():
+def test_an_optional_area_that_was_left_out_is_neither_granted_nor_asked_about_again(transaction, agreed):
+    with transaction():
         stands = standing(agreed, *REQUESTED_SCOPES)
 
         assert stands.id == agreed.id
         assert stands.scopes & REQUESTED_SCOPES == REQUESTED_SCOPES - {"students.sen"}
 
 
-def test_an_area_that_was_never_put_to_the_school_is_asked_about(work, agreed):
-    with work():
+def test_an_area_that_was_never_put_to_the_school_is_asked_about(transaction, agreed):
+    with transaction():
         assert standing(agreed, "openid", "organisation") is None
 
 
-def test_an_area_that_has_become_required_is_asked_about_if_it_was_left_out(work, agreed):
-    with work():
+def test_an_area_that_has_become_required_is_asked_about_if_it_was_left_out(transaction, agreed):
+    with transaction():
         client = client_of(agreed)
         client.required_scopes |= {"students.sen"}
         client.optional_scopes -= {"students.sen"}
@@ -86,29 +86,29 @@ def test_an_area_that_has_become_required_is_asked_about_if_it_was_left_out(work
         assert standing(agreed, *SIGN_IN).id == agreed.id, "the old agreement goes on until the school decides"
 
 
-def test_another_school_and_another_client_have_agreed_to_nothing(work, agreed):
-    with work():
+def test_another_school_and_another_client_have_agreed_to_nothing(transaction, agreed):
+    with transaction():
         assert authorise.standing(an_estab().id, agreed.client_id, SIGN_IN) is None
         assert authorise.standing(agreed.estab_id, a_client().id, SIGN_IN) is None
 
 
-def test_an_agreement_ends_by_itself(work, agreed, clock):
+def test_an_agreement_ends_by_itself(transaction, agreed, clock):
     clock.move(timedelta(days=365, seconds=-1))
-    with work():
+    with transaction():
         assert standing(agreed, *SIGN_IN)
     clock.move(timedelta(seconds=1))
-    with work():
+    with transaction():
         assert standing(agreed, *SIGN_IN) is None
         assert [agreement.state for agreement in authorise.current(agreed.estab_id)] == ["expired"]
 
 
-def test_a_client_may_have_a_shorter_duration(work, clock):
-    with work():
+def test_a_client_may_have_a_shorter_duration(transaction, clock):
+    with transaction():
         assert authorise.default_end(a_client(authorisation_days=30)) == clock.now() + timedelta(days=30)
 
 
-def test_withdrawing_pausing_and_resuming_act_at_once(work, agreed):
-    with work():
+def test_withdrawing_pausing_and_resuming_act_at_once(transaction, agreed):
+    with transaction():
         authorise.pause(agreed.estab_id, agreed.client_id, by=giver(agreed).memberships[0])
         assert standing(agreed, *SIGN_IN) is None
         authorise.resume(agreed.estab_id, agreed.client_id, by=giver(agreed).memberships[0])
@@ -119,8 +119,8 @@ def test_withdrawing_pausing_and_resuming_act_at_once(work, agreed):
         assert authorise.current(agreed.estab_id) == []
 
 
-def test_the_history_is_one_schools_newest_first_and_limited(work, agreed, clock):
-    with work():
+def test_the_history_is_one_schools_newest_first_and_limited(transaction, agreed, clock):
+    with transaction():
         give(
             a_client(), an_administrator(), SIGN_IN | {"phone", "organisation", "offline_access", "school", "students"}
         )
@@ -134,8 +134,8 @@ def test_the_history_is_one_schools_newest_first_and_limited(work, agreed, clock
         assert [decision.what for decision in authorise.history(agreed.estab_id, limit=2)] == kinds[:2]
 
 
-def test_the_agreement_that_was_stopped_last_is_returned(work, agreed, clock):
-    with work():
+def test_the_agreement_that_was_stopped_last_is_returned(transaction, agreed, clock):
+    with transaction():
         client = client_of(agreed)
         assert authorise.last_withdrawn(agreed.estab_id, client.id) is None
         for _ in range(2):
@@ -149,33 +149,33 @@ def test_the_agreement_that_was_stopped_last_is_returned(work, agreed, clock):
 
 
 @pytest.mark.parametrize("act", [authorise.withdraw, authorise.pause, authorise.resume])
-def test_what_is_not_shared_cannot_be_stopped_or_resumed(work, act):
-    with work():
+def test_what_is_not_shared_cannot_be_stopped_or_resumed(transaction, act):
+    with transaction():
         owner, client = an_administrator(), a_client()
         with pytest.raises(authorise.NothingShared):
             act(owner.memberships[0].estab_id, client.id, by=owner.memberships[0])
 
 
-def test_what_has_ended_by_itself_can_be_cleared_away_and_not_paused_resumed_or_changed(work, agreed, clock):
-    with work():
+def test_what_has_ended_by_itself_can_be_cleared_away_and_not_paused_resumed_or_changed(transaction, agreed, clock):
+    with transaction():
         authorise.pause(agreed.estab_id, agreed.client_id, by=giver(agreed).memberships[0])
     clock.move(timedelta(days=366))
     for act in (authorise.pause, authorise.resume, lambda *of, by: authorise.change(*of, agreed.scopes, by=by)):
-        with pytest.raises(authorise.NothingShared), work():
+        with pytest.raises(authorise.NothingShared), transaction():
             act(agreed.estab_id, agreed.client_id, by=giver(agreed).memberships[0])
-    with work():
+    with transaction():
         assert [decision.what for decision in authorise.history(agreed.estab_id)] == ["paused", "given"]
         authorise.withdraw(agreed.estab_id, agreed.client_id, by=giver(agreed).memberships[0])
 
 
 @pytest.mark.parametrize("act", [authorise.withdraw, authorise.pause, authorise.resume])
-def test_a_person_cannot_decide_for_another_school(work, agreed, act):
-    with pytest.raises(NotFound), work():
+def test_a_person_cannot_decide_for_another_school(transaction, agreed, act):
+    with pytest.raises(NotFound), transaction():
         act(agreed.estab_id, agreed.client_id, by=an_administrator().memberships[0])
 
 
-def test_a_viewer_cannot_decide(work, agreed):
-    with work():
+def test_a_viewer_cannot_decide(transaction, agreed):
+    with transaction():
         viewer = an_administrator(
             giver(agreed).memberships[0].estab, role="viewer", username="viewer", sign_in_email=None
         )
@@ -188,18 +188,18 @@ def test_a_viewer_cannot_decide(work, agreed):
 
 
 @pytest.mark.parametrize("state", ["rejected", "suspended", "closed"])
-def test_a_school_whose_account_is_not_active_cannot_authorise(work, state):
-    with pytest.raises(authority.SchoolCannotAct), work():
+def test_a_school_whose_account_is_not_active_cannot_authorise(transaction, state):
+    with pytest.raises(authority.SchoolCannotAct), transaction():
         give(a_client(), an_administrator(an_estab(state=state)), SIGN_IN)
 
 
-def test_an_unverified_school_can_authorise(work, clock):
-    with work():
+def test_an_unverified_school_can_authorise(transaction, clock):
+    with transaction():
         assert give(a_client(), an_administrator(an_estab(state="unverified")), SIGN_IN).state == "active"
 
 
-def test_agreeing_again_replaces_what_was_agreed_by_exactly_what_is_ticked_now(work, agreed):
-    with work():
+def test_agreeing_again_replaces_what_was_agreed_by_exactly_what_is_ticked_now(transaction, agreed):
+    with transaction():
         again = give(client_of(agreed), giver(agreed), SIGN_IN | {"school", "students", "students.sen"})
 
         assert again.scopes == SIGN_IN | {"school", "students", "students.sen"}
@@ -207,8 +207,8 @@ def test_agreeing_again_replaces_what_was_agreed_by_exactly_what_is_ticked_now(w
         assert [agreement.id for agreement in authorise.current(agreed.estab_id)] == [again.id]
 
 
-def test_a_page_offers_the_earlier_areas_and_ticks_those_agreed(work, agreed):
-    with work():
+def test_a_page_offers_the_earlier_areas_and_ticks_those_agreed(transaction, agreed):
+    with transaction():
         put = authorise.proposal(agreed.estab_id, client_of(agreed), frozenset({"openid", "organisation"}))
 
         assert put.required == SIGN_IN | {"organisation", "school", "students"}
@@ -217,16 +217,16 @@ def test_a_page_offers_the_earlier_areas_and_ticks_those_agreed(work, agreed):
         assert put.offered == put.required | put.optional
 
 
-def test_nothing_is_ticked_for_a_school_that_decides_for_the_first_time(work):
-    with work():
+def test_nothing_is_ticked_for_a_school_that_decides_for_the_first_time(transaction):
+    with transaction():
         put = authorise.proposal(an_estab().id, a_client(), REQUESTED_SCOPES)
 
         assert put.ticked == frozenset()
         assert put.offered == REQUESTED_SCOPES
 
 
-def test_more_than_was_offered_or_than_the_client_may_have_cannot_be_given(work):
-    with work():
+def test_more_than_was_offered_or_than_the_client_may_have_cannot_be_given(transaction):
+    with transaction():
         client, owner = a_client(), an_administrator()
         with pytest.raises(BadRequest):
             give(client, owner, SIGN_IN | {"attendance"}, offered=SIGN_IN)
@@ -234,14 +234,14 @@ def test_more_than_was_offered_or_than_the_client_may_have_cannot_be_given(work)
             give(client, owner, SIGN_IN | {"students.medical"})
 
 
-def test_required_areas_cannot_be_left_out(work):
-    with pytest.raises(BadRequest), work():
+def test_required_areas_cannot_be_left_out(transaction):
+    with pytest.raises(BadRequest), transaction():
         give(a_client(), an_administrator(), SIGN_IN, offered=REQUESTED_SCOPES)
 
 
-def test_optional_areas_are_changed_within_what_was_offered(work, agreed, clock):
+def test_optional_areas_are_changed_within_what_was_offered(transaction, agreed, clock):
     clock.move(timedelta(days=10))
-    with work():
+    with transaction():
         fewer = authorise.change(
             agreed.estab_id,
             agreed.client_id,
@@ -254,16 +254,16 @@ def test_optional_areas_are_changed_within_what_was_offered(work, agreed, clock)
         assert (fewer.until, fewer.agreement, fewer.offered) == (agreed.until, agreed.agreement, agreed.offered)
 
 
-def test_all_that_was_offered_can_be_ticked_later(work, agreed):
-    with work():
+def test_all_that_was_offered_can_be_ticked_later(transaction, agreed):
+    with transaction():
         changed = authorise.change(
             agreed.estab_id, agreed.client_id, agreed.offered, by=giver(agreed).memberships[0], second_step=True
         )
         assert changed.scopes == agreed.offered
 
 
-def test_a_change_leaves_a_paused_agreement_paused(work, agreed, clock):
-    with work():
+def test_a_change_leaves_a_paused_agreement_paused(transaction, agreed, clock):
+    with transaction():
         paused = authorise.pause(agreed.estab_id, agreed.client_id, by=giver(agreed).memberships[0]).paused_at
         clock.move(timedelta(hours=1))
         changed = authorise.change(
@@ -275,9 +275,9 @@ def test_a_change_leaves_a_paused_agreement_paused(work, agreed, clock):
         assert authorise.proposal(agreed.estab_id, client_of(agreed), REQUESTED_SCOPES).is_paused
 
 
-def test_nothing_can_be_changed_from_the_second_it_ends(work, agreed, clock):
+def test_nothing_can_be_changed_from_the_second_it_ends(transaction, agreed, clock):
     clock.move(agreed.until - clock.now())
-    with work():
+    with transaction():
         for act in (authorise.pause, authorise.resume):
             with pytest.raises(authorise.NothingShared):
                 act(agreed.estab_id, agreed.client_id, by=giver(agreed).memberships[0])
@@ -285,8 +285,8 @@ def test_nothing_can_be_changed_from_the_second_it_ends(work, agreed, clock):
             authorise.change(agreed.estab_id, agreed.client_id, agreed.scopes, by=giver(agreed).memberships[0])
 
 
-def test_what_is_paused_cannot_be_paused_again_nor_what_is_active_resumed(work, agreed, clock):
-    with work():
+def test_what_is_paused_cannot_be_paused_again_nor_what_is_active_resumed(transaction, agreed, clock):
+    with transaction():
         with pytest.raises(authorise.NothingShared):
             authorise.resume(agreed.estab_id, agreed.client_id, by=giver(agreed).memberships[0])
         since = authorise.pause(agreed.estab_id, agreed.client_id, by=giver(agreed).memberships[0]).paused_at
@@ -301,9 +301,9 @@ def ticks_all(estab_id, client_id, *, by):
 
 
 @pytest.mark.parametrize("act", [authorise.pause, authorise.withdraw, ticks_all])
-def test_a_decision_is_about_one_school_and_one_client(work, agreed, act):
+def test_a_decision_is_about_one_school_and_one_client(transaction, agreed, act):
     """Agreements of the school with others, and of others with the client, stay as they are."""
-    with work():
+    with transaction():
         other_client, other_school = a_client(), an_administrator()
         others = [
             give(other_client, giver(agreed), ALL_SCOPES, offered=other_client.scopes),
@@ -319,22 +319,22 @@ def test_a_decision_is_about_one_school_and_one_client(work, agreed, act):
 
 
 @pytest.mark.parametrize("scopes", [REQUESTED_SCOPES | {"organisation"}, REQUESTED_SCOPES - {"school"}])
-def test_a_change_adds_nothing_that_was_not_offered_and_drops_nothing_required(work, agreed, scopes):
-    with pytest.raises(BadRequest), work():
+def test_a_change_adds_nothing_that_was_not_offered_and_drops_nothing_required(transaction, agreed, scopes):
+    with pytest.raises(BadRequest), transaction():
         authorise.change(agreed.estab_id, agreed.client_id, scopes, by=giver(agreed).memberships[0])
-    with work():
+    with transaction():
         assert standing(agreed, *SIGN_IN).id == agreed.id
 
 
-def test_refusing_changes_no_agreement_and_is_recorded(work, agreed):
-    with work():
+def test_refusing_changes_no_agreement_and_is_recorded(transaction, agreed):
+    with transaction():
         authorise.refuse(client_of(agreed), frozenset({"students.sen"}), by=giver(agreed).memberships[0])
 
         assert standing(agreed, *SIGN_IN).id == agreed.id
         assert authorise.history(agreed.estab_id)[0].what == "refused"
 
 
-def test_the_history_lists_decisions_newest_first(work, agreed, clock):
+def test_the_history_lists_decisions_newest_first(transaction, agreed, clock):
     steps = [
         lambda by: give(client_of(agreed), by, REQUESTED_SCOPES),
         lambda by: authorise.pause(agreed.estab_id, agreed.client_id, by=by.memberships[0]),
@@ -344,38 +344,38 @@ def test_the_history_lists_decisions_newest_first(work, agreed, clock):
     ]
     for step in steps:
         clock.move(timedelta(minutes=1))
-        with work():
+        with transaction():
             step(giver(agreed))
 
-    with work():
+    with transaction():
         kinds = [decision.what for decision in authorise.history(agreed.estab_id)]
         assert kinds == ["given", "withdrawn", "resumed", "paused", "changed", "given"]
 
 
-def test_two_decisions_at_once_leave_one_agreement(work, agreed, run_concurrently):
+def test_two_decisions_at_once_leave_one_agreement(transaction, agreed, run_concurrently):
     outcomes = run_concurrently(4, lambda: give(client_of(agreed), giver(agreed), REQUESTED_SCOPES))
 
     won = [outcome for outcome in outcomes if not isinstance(outcome, Exception)]
     lost = [outcome for outcome in outcomes if isinstance(outcome, Exception)]
     assert won
     assert all(isinstance(item, authorise.ChangedMeanwhile) for item in lost), lost
-    with work():
+    with transaction():
         assert len(authorise.current(agreed.estab_id)) == 1
 
 
 @pytest.mark.parametrize("act", [authorise.withdraw, authorise.pause])
-def test_stopping_and_pausing_reach_what_a_colleague_changes_at_that_moment(work, agreed, run_overlapping, act):
+def test_stopping_and_pausing_reach_what_a_colleague_changes_at_that_moment(transaction, agreed, run_overlapping, act):
     outcome = run_overlapping(
         lambda: give(client_of(agreed), giver(agreed), REQUESTED_SCOPES),
         lambda: act(agreed.estab_id, agreed.client_id, by=giver(agreed).memberships[0]),
     )
 
     assert isinstance(outcome, Authorisation)
-    with work():
+    with transaction():
         assert standing(agreed, *SIGN_IN) is None
 
 
-def test_a_change_of_what_a_colleague_changes_at_that_moment_is_refused(work, agreed, run_overlapping):
+def test_a_change_of_what_a_colleague_changes_at_that_moment_is_refused(transaction, agreed, run_overlapping):
     outcome = run_overlapping(
         lambda: give(client_of(agreed), giver(agreed), REQUESTED_SCOPES),
         lambda: authorise.change(
@@ -386,9 +386,9 @@ def test_a_change_of_what_a_colleague_changes_at_that_moment_is_refused(work, ag
     assert isinstance(outcome, authorise.ChangedMeanwhile | Authorisation)
 
 
-def test_every_owner_gets_a_receipt_that_says_what_was_agreed(work, agreed, outbox, clock):
+def test_every_owner_gets_a_receipt_that_says_what_was_agreed(transaction, agreed, outbox, clock):
     clock.move(timedelta(minutes=1))
-    with work():
+    with transaction():
         an_administrator(giver(agreed).memberships[0].estab, email="head@oakhill.example", username="head")
         give(client_of(agreed), giver(agreed), REQUESTED_SCOPES)
     letters = outbox.all("sharing_receipt")
@@ -402,8 +402,8 @@ def test_every_owner_gets_a_receipt_that_says_what_was_agreed(work, agreed, outb
     assert "https://assembly.example/agreement" in letter.links
 
 
-def test_receipts_name_the_company_and_its_documents_where_there_are_any(work, outbox):
-    with work():
+def test_receipts_name_the_company_and_its_documents_where_there_are_any(transaction, outbox):
+    with transaction():
         papers = {"agreement_uri": "", "agreement_version": "", "policy_uri": ""}
         bare = a_client(a_partner(name="Timetabler"), client_name="Timetabler", **papers)
         person = an_administrator()
@@ -418,26 +418,26 @@ def test_receipts_name_the_company_and_its_documents_where_there_are_any(work, o
     assert "please ask Timetabler.\n" in outbox.last("sharing_stopped").text
 
 
-def test_the_receipt_of_a_change_says_that_it_replaces_what_was_agreed(work, agreed, outbox, clock):
+def test_the_receipt_of_a_change_says_that_it_replaces_what_was_agreed(transaction, agreed, outbox, clock):
     replaces = "This replaces what your school had agreed with"
     assert replaces not in outbox.last("sharing_receipt").text
     clock.move(timedelta(minutes=1))
-    with work():
+    with transaction():
         authorise.change(
             agreed.estab_id, agreed.client_id, agreed.offered, by=giver(agreed).memberships[0], second_step=True
         )
     assert replaces in outbox.last("sharing_receipt").text
 
 
-def test_the_receipt_of_an_unverified_school_says_that_nothing_is_sent_yet(work, clock, outbox):
-    with work():
+def test_the_receipt_of_an_unverified_school_says_that_nothing_is_sent_yet(transaction, clock, outbox):
+    with transaction():
         give(a_client(), an_administrator(an_estab(state="unverified")), SIGN_IN | {"school", "students"})
 
     assert "None of this is sent until our staff have checked" in outbox.last("sharing_receipt").text
 
 
-def test_stopping_tells_the_owners_that_the_partner_keeps_what_it_has(work, agreed, outbox):
-    with work():
+def test_stopping_tells_the_owners_that_the_partner_keeps_what_it_has(transaction, agreed, outbox):
+    with transaction():
         authorise.withdraw(agreed.estab_id, agreed.client_id, by=giver(agreed).memberships[0])
     letter = outbox.last("sharing_stopped")
 
@@ -445,9 +445,9 @@ def test_stopping_tells_the_owners_that_the_partner_keeps_what_it_has(work, agre
     assert "keeps what it has already received" in letter.text
 
 
-def test_names_with_markup_are_escaped_in_the_mail(work, clock):
+def test_names_with_markup_are_escaped_in_the_mail(transaction, clock):
     hostile = '<script>alert(1)</script>"><img src=x onerror=alert(1)>'
-    with work():
+    with transaction():
         client = a_client(a_partner(name=hostile), client_name=hostile)
         owner = an_administrator(name=hostile)
         agreement = give(client, owner, SIGN_IN)
@@ -461,8 +461,8 @@ def test_names_with_markup_are_escaped_in_the_mail(work, clock):
         assert "&lt;script&gt;" in mail.html
 
 
-def test_a_school_whose_system_the_client_does_not_work_with_is_told_which_ones_it_does(work):
-    with work():
+def test_a_school_whose_system_the_client_does_not_work_with_is_told_which_ones_it_does(transaction):
+    with transaction():
         booking = a_client(client_name="SchoolBooking", accepted_mis=frozenset({"isams", "arbor"}))
         owner = an_administrator(an_estab(mis="sims"))
         with pytest.raises(mis.MisNotAccepted, match="mis_not_accepted") as refused:
@@ -472,8 +472,8 @@ def test_a_school_whose_system_the_client_does_not_work_with_is_told_which_ones_
         assert "recorded as SIMS" in refused.value.message
 
 
-def test_a_school_is_asked_for_its_system_only_if_the_client_restricts_it(work):
-    with work():
+def test_a_school_is_asked_for_its_system_only_if_the_client_restricts_it(transaction):
+    with transaction():
         owner = an_administrator(an_estab(mis=None))
         choosy, easy = a_client(accepted_mis=frozenset({"isams"})), a_client()
 
@@ -485,8 +485,8 @@ def test_a_school_is_asked_for_its_system_only_if_the_client_restricts_it(work):
         assert give(choosy, owner, SIGN_IN).state == "active"
 
 
-def test_an_agreement_is_suspended_while_the_schools_system_is_not_accepted(work, clock):
-    with work():
+def test_an_agreement_is_suspended_while_the_schools_system_is_not_accepted(transaction, clock):
+    with transaction():
         owner = an_administrator(an_estab(mis="isams"))
         agreement = give(a_client(accepted_mis=frozenset({"isams"})), owner, SIGN_IN)
         for code, stands in (("sims", False), ("isams", True)):
@@ -496,12 +496,12 @@ def test_an_agreement_is_suspended_while_the_schools_system_is_not_accepted(work
             assert bool(standing(agreement, *SIGN_IN)) is stands
 
 
-def test_an_unknown_system_cannot_be_recorded(work):
-    with pytest.raises(BadRequest), work():
+def test_an_unknown_system_cannot_be_recorded(transaction):
+    with pytest.raises(BadRequest), transaction():
         mis.set_by_school("abacus", by=an_administrator().memberships[0])
 
 
-def test_a_disabled_client_has_no_standing_agreement(work, agreed):
-    with work():
+def test_a_disabled_client_has_no_standing_agreement(transaction, agreed):
+    with transaction():
         registry.disable(agreed.client_id, by="cli")
         assert standing(agreed, *SIGN_IN) is None

@@ -73,102 +73,102 @@ class World:
 
 
 @pytest.fixture
-def world(work, clock):
-    with work():
+def world(transaction, clock):
+    with transaction():
         return World()
 
 
-def closing_mails(work, outbox):
-    worker.tell_closing(work)
+def closing_mails(transaction, outbox):
+    worker.tell_closing(transaction)
     return outbox.all("school_closing")
 
 
 class TestTelling:
-    def test_owners_are_mailed_once_and_sharing_is_not_moved(self, work, world, outbox):
-        [letter] = closing_mails(work, outbox)
+    def test_owners_are_mailed_once_and_sharing_is_not_moved(self, transaction, world, outbox):
+        [letter] = closing_mails(transaction, outbox)
         assert letter.to == world.old.email
         assert "Oak Hill has closed in the national register" in letter.subject
         assert "closed on 28 February 2026" in letter.text
         assert "It was followed by Oak Hill Academy." in letter.text
-        assert len(closing_mails(work, outbox)) == 1
-        with work():
+        assert len(closing_mails(transaction, outbox)) == 1
+        with transaction():
             assert {row.state for row in authorise.current(world.estab("old"))} == {"active"}
             assert authorise.current(world.estab("new")) == []
             assert continuing.offers(world.member("new")) == [], "the successor learns nothing by itself"
 
-    def test_an_announced_closure_is_mailed_and_the_closure_itself_too(self, work, world, outbox, clock):
-        with work():
+    def test_an_announced_closure_is_mailed_and_the_closure_itself_too(self, transaction, world, outbox, clock):
+        with transaction():
             closes(world.estab("old"), "3", date(2026, 8, 31))
-        assert "is about to close" in closing_mails(work, outbox)[0].subject
+        assert "is about to close" in closing_mails(transaction, outbox)[0].subject
         clock.move(DAY)
-        with work():
+        with transaction():
             closes(world.estab("old"))
-        assert "has closed" in closing_mails(work, outbox)[1].subject
+        assert "has closed" in closing_mails(transaction, outbox)[1].subject
 
-    def test_the_second_closure_of_a_reopened_school_is_mailed(self, work, world, outbox):
-        assert len(closing_mails(work, outbox)) == 1
-        with work():
+    def test_the_second_closure_of_a_reopened_school_is_mailed(self, transaction, world, outbox):
+        assert len(closing_mails(transaction, outbox)) == 1
+        with transaction():
             closes(world.estab("old"), "1", None)
-        assert len(closing_mails(work, outbox)) == 1
-        with work():
+        assert len(closing_mails(transaction, outbox)) == 1
+        with transaction():
             closes(world.estab("old"))
-        assert len(closing_mails(work, outbox)) == 2
+        assert len(closing_mails(transaction, outbox)) == 2
 
-    def test_an_account_that_is_not_active_is_not_mailed(self, work, world, outbox):
-        with work():
+    def test_an_account_that_is_not_active_is_not_mailed(self, transaction, world, outbox):
+        with transaction():
             world.member("old").estab.state = "closed"
-        assert closing_mails(work, outbox) == []
+        assert closing_mails(transaction, outbox) == []
 
-    def test_two_workers_send_one_mail(self, work, world, outbox, run_concurrently):
+    def test_two_workers_send_one_mail(self, transaction, world, outbox, run_concurrently):
         assert not [outcome for outcome in run_concurrently(4, closures.announce_due) if isinstance(outcome, Exception)]
         assert len(outbox.all("school_closing")) == 1
 
 
 class TestReleasing:
-    def test_owners_of_both_schools_get_a_mail_without_people(self, work, world, outbox):
-        with work():
+    def test_owners_of_both_schools_get_a_mail_without_people(self, transaction, world, outbox):
+        with transaction():
             world.release()
             world.release()  # repeated, it changes nothing
         [released], [offered] = outbox.all("sharing_released"), outbox.all("sharing_offered")
         assert (released.to, offered.to) == (world.old.email, world.new.email)
         assert "Old Owner" not in offered.text
-        with work():
+        with transaction():
             assert len(session().scalars(select(Entry).where(Entry.event == "sharing.released")).all()) == 1
 
-    def test_sharing_is_released_only_to_a_successor_in_the_register(self, work, world):
-        with work():
+    def test_sharing_is_released_only_to_a_successor_in_the_register(self, transaction, world):
+        with transaction():
             stranger = an_administrator()
-        with pytest.raises(continuing.NotReleasable), work():
+        with pytest.raises(continuing.NotReleasable), transaction():
             continuing.release(stranger.memberships[0].estab.school_id, by=world.member("old"))
 
-    def test_an_open_school_cannot_release_its_sharing(self, work, world):
-        with work():
+    def test_an_open_school_cannot_release_its_sharing(self, transaction, world):
+        with transaction():
             closes(world.estab("old"), "1", None)
-        with pytest.raises(continuing.NotReleasable), work():
+        with pytest.raises(continuing.NotReleasable), transaction():
             world.release()
 
-    def test_an_unverified_school_cannot_release_its_sharing(self, work, world):
+    def test_an_unverified_school_cannot_release_its_sharing(self, transaction, world):
         """The account of an unverified school may be a stranger's."""
-        with work():
+        with transaction():
             world.member("old").estab.state = "unverified"
-        with pytest.raises(continuing.NotReleasable), work():
+        with pytest.raises(continuing.NotReleasable), transaction():
             world.release()
 
     @pytest.mark.parametrize("role", ["admin", "viewer"])
-    def test_only_an_owner_releases_sharing(self, work, world, role):
-        with work():
+    def test_only_an_owner_releases_sharing(self, transaction, world, role):
+        with transaction():
             world.member("old").role = role
-        with pytest.raises(authority.NotPermitted), work():
+        with pytest.raises(authority.NotPermitted), transaction():
             world.release()
 
-    def test_a_release_is_taken_back_before_the_other_school_has_decided(self, work, world):
-        with work():
+    def test_a_release_is_taken_back_before_the_other_school_has_decided(self, transaction, world):
+        with transaction():
             world.release()
             continuing.take_back(world.member("new").estab.school_id, by=world.member("old"))
             assert continuing.offers(world.member("new")) == []
 
-    def test_our_staff_release_sharing_of_a_school_without_owners(self, work, world):
-        with work():
+    def test_our_staff_release_sharing_of_a_school_without_owners(self, transaction, world):
+        with transaction():
             old, new = (world.member(which).estab for which in ("old", "new"))
             continuing.release_by_staff(old.estab_id, new.estab_id, by="cli")
             assert world.offer().names == ["Assembly", "Timetabler"]
@@ -178,8 +178,8 @@ class TestWhoIsOffered:
     @pytest.mark.parametrize(
         "reason", ["unverified", "admin", "viewer", "announced", "in the future", "not followed", "another school"]
     )
-    def test_only_owners_of_a_verified_successor_are_offered_the_sharing(self, work, world, reason):
-        with work():
+    def test_only_owners_of_a_verified_successor_are_offered_the_sharing(self, transaction, world, reason):
+        with transaction():
             world.release()
             member = world.member("new")
             if reason == "unverified":
@@ -199,11 +199,11 @@ class TestWhoIsOffered:
             assert continuing.offers(member) == []
             release_id = continuing.releases(world.estab("old"))[world.member("new").estab.school_id].id
         refusals = NotFound, authority.NotPermitted, authorise.ChangedMeanwhile
-        with pytest.raises(refusals), work():
+        with pytest.raises(refusals), transaction():
             continuing.move(release_id, {world.clients[0].id: frozenset()}, shown="", by=member)
 
-    def test_the_owner_is_shown_what_was_released(self, work, world):
-        with work():
+    def test_the_owner_is_shown_what_was_released(self, transaction, world):
+        with transaction():
             world.release()
             service = world.offer().services[0]
             assert (service.client.client_name, service.ticked, service.obstacle) == ("Assembly", {"attendance"}, None)
@@ -212,11 +212,11 @@ class TestWhoIsOffered:
 
 
 class TestMoving:
-    def test_ticked_services_continue_here_and_end_at_the_closed_school(self, work, world, outbox, clock):
-        with work():
+    def test_ticked_services_continue_here_and_end_at_the_closed_school(self, transaction, world, outbox, clock):
+        with transaction():
             world.release()
         clock.move(DAY)
-        with work():
+        with transaction():
             [agreement] = world.move("Assembly")
             assert (agreement.estab_id, agreement.given_by) == (world.estab("new"), world.new.id)
             assert (agreement.agreement, agreement.until) == ("2026-01", clocks.now() + 365 * DAY)
@@ -239,44 +239,44 @@ class TestMoving:
         assert "Timetabler" not in moved.text
         assert "New Owner" not in moved.text
 
-    def test_an_outdated_page_decides_nothing(self, work, world):
-        with work():
+    def test_an_outdated_page_decides_nothing(self, transaction, world):
+        with transaction():
             world.release()
             shown = world.offer().shown
             client = session().get_one(Client, world.clients[0].id)
             client.agreement_version = "2027"
             registry.bump_version(client)
-        with pytest.raises(authorise.ChangedMeanwhile), work():
+        with pytest.raises(authorise.ChangedMeanwhile), transaction():
             world.move("Assembly", shown=shown)
 
-    def test_a_form_without_a_choice_decides_nothing(self, work, world):
-        with work():
+    def test_a_form_without_a_choice_decides_nothing(self, transaction, world):
+        with transaction():
             world.release()
-        with pytest.raises(BadRequest), work():
+        with pytest.raises(BadRequest), transaction():
             world.move()
-        with work():
+        with transaction():
             assert world.offer()
 
-    def test_specially_protected_data_needs_a_second_step_and_nothing_is_written_without(self, work, world):
-        with work():
+    def test_specially_protected_data_needs_a_second_step_and_nothing_is_written_without(self, transaction, world):
+        with transaction():
             world.release()
-        with pytest.raises(protected_data.SecondStepNeeded), work():
+        with pytest.raises(protected_data.SecondStepNeeded), transaction():
             world.move("Assembly", ticked=frozenset({"students.sen"}))
-        with work():
+        with transaction():
             assert world.move("Assembly", ticked=frozenset({"students.sen"}), second_step=True)
 
-    def test_a_service_that_does_not_work_with_the_system_cannot_continue(self, work, world):
-        with work():
+    def test_a_service_that_does_not_work_with_the_system_cannot_continue(self, transaction, world):
+        with transaction():
             world.release()
             client = session().get_one(Client, world.clients[0].id)
             client.accepted_mis = frozenset({"arbor"})
             registry.bump_version(client)
             assert "works with Arbor" in world.offer().services[0].obstacle
-        with pytest.raises(BadRequest), work():
+        with pytest.raises(BadRequest), transaction():
             world.move("Assembly")
 
-    def test_sharing_that_the_successor_has_already_is_not_changed(self, work, world):
-        with work():
+    def test_sharing_that_the_successor_has_already_is_not_changed(self, transaction, world):
+        with transaction():
             world.release()
             own = authorise.give(
                 world.clients[0], world.clients[0].required_scopes, by=world.member("new"), agreement_version="2026-01",
@@ -286,16 +286,16 @@ class TestMoving:
             world.move("Timetabler")
             assert session().get_one(Authorisation, own.id).state == "active"
 
-    def test_of_two_owners_at_once_one_decides(self, work, world, run_concurrently):
-        with work():
+    def test_of_two_owners_at_once_one_decides(self, transaction, world, run_concurrently):
+        with transaction():
             world.release()
         outcomes = run_concurrently(4, lambda: world.move("Assembly"))
         assert len([outcome for outcome in outcomes if isinstance(outcome, list)]) == 1, outcomes
-        with work():
+        with transaction():
             assert len(authorise.current(world.estab("new"))) == 1
 
-    def test_stopping_at_that_moment_at_the_closed_school_is_not_undone(self, work, world, run_overlapping):
-        with work():
+    def test_stopping_at_that_moment_at_the_closed_school_is_not_undone(self, transaction, world, run_overlapping):
+        with transaction():
             world.release()
         client_id = world.clients[0].id
         outcome = run_overlapping(
@@ -303,6 +303,6 @@ class TestMoving:
             lambda: world.move("Assembly"),
         )
         assert isinstance(outcome, Exception)
-        with work():
+        with transaction():
             assert authorise.current(world.estab("new")) == []
             assert session().get_one(School, world.member("old").estab.school_id)

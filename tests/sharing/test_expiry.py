@@ -31,14 +31,14 @@ def give_agreement(days=365, owner=None, **client):
 
 
 @pytest.fixture
-def agreement(work, clock):
-    with work():
+def agreement(transaction, clock):
+    with transaction():
         return give_agreement()
 
 
-def send_reminders(work, outbox, name="sharing_expires"):
+def send_reminders(transaction, outbox, name="sharing_expires"):
     """Send the reminders that are due; returns how many there are."""
-    worker.remind_of_expiry(work)
+    worker.remind_of_expiry(transaction)
     return outbox.all(name)
 
 
@@ -52,68 +52,68 @@ def renew(agreement, **overrides):
 
 
 class TestReminders:
-    def test_reminders_are_sent_once_30_and_7_days_before_the_end(self, work, agreement, clock, outbox):
+    def test_reminders_are_sent_once_30_and_7_days_before_the_end(self, transaction, agreement, clock, outbox):
         clock.move(335 * DAY - SECOND)
-        assert send_reminders(work, outbox) == []
+        assert send_reminders(transaction, outbox) == []
         clock.move(SECOND)
-        [letter] = send_reminders(work, outbox)
+        [letter] = send_reminders(transaction, outbox)
         assert "ends on 2 March 2027" in letter.subject
         assert f"/manage/sharing/{agreement.client_id}/renew?school=" in letter.text
         assert "- Attendance" in letter.text
         clock.move(20 * DAY)
-        assert len(send_reminders(work, outbox)) == 1
+        assert len(send_reminders(transaction, outbox)) == 1
         clock.move(3 * DAY)
-        assert len(send_reminders(work, outbox)) == len(send_reminders(work, outbox)) == 2
+        assert len(send_reminders(transaction, outbox)) == len(send_reminders(transaction, outbox)) == 2
 
-    def test_every_owner_and_no_one_else_gets_a_reminder(self, work, agreement, clock, outbox):
-        with work():
+    def test_every_owner_and_no_one_else_gets_a_reminder(self, transaction, agreement, clock, outbox):
+        with transaction():
             estab = giving_member(agreement).estab
             an_administrator(estab, username="second", email="second@oakhill.example")
             an_administrator(estab, username="third", email="admin@oakhill.example", role="admin")
             owners = {"second@oakhill.example", giving_member(agreement).person.email}
         clock.move(340 * DAY)
-        assert {letter.to for letter in send_reminders(work, outbox)} == owners
+        assert {letter.to for letter in send_reminders(transaction, outbox)} == owners
 
-    def test_a_worker_that_was_stopped_for_a_month_sends_the_latest_alone(self, work, agreement, clock, outbox):
+    def test_a_worker_that_was_stopped_for_a_month_sends_the_latest_alone(self, transaction, agreement, clock, outbox):
         clock.move(360 * DAY)
-        assert len(send_reminders(work, outbox)) == 1
+        assert len(send_reminders(transaction, outbox)) == 1
         clock.move(6 * DAY)
-        assert (len(send_reminders(work, outbox)), len(outbox.all("sharing_expired"))) == (1, 1)
+        assert (len(send_reminders(transaction, outbox)), len(outbox.all("sharing_expired"))) == (1, 1)
 
-    def test_the_end_is_mailed_once(self, work, agreement, clock, outbox):
+    def test_the_end_is_mailed_once(self, transaction, agreement, clock, outbox):
         clock.move(365 * DAY - SECOND)
-        assert send_reminders(work, outbox, "sharing_expired") == []
+        assert send_reminders(transaction, outbox, "sharing_expired") == []
         clock.move(SECOND)
-        [letter] = send_reminders(work, outbox, "sharing_expired")
+        [letter] = send_reminders(transaction, outbox, "sharing_expired")
         assert "ended on 2 March 2027" in letter.text
-        assert len(send_reminders(work, outbox, "sharing_expired")) == 1
+        assert len(send_reminders(transaction, outbox, "sharing_expired")) == 1
 
-    def test_an_end_of_long_ago_is_not_mailed(self, work, agreement, clock, outbox):
+    def test_an_end_of_long_ago_is_not_mailed(self, transaction, agreement, clock, outbox):
         clock.move(373 * DAY)
-        assert send_reminders(work, outbox) == send_reminders(work, outbox, "sharing_expired") == []
+        assert send_reminders(transaction, outbox) == send_reminders(transaction, outbox, "sharing_expired") == []
 
     @pytest.mark.parametrize(("days", "reminders"), [(60, 2), (59, 1), (14, 1), (13, 0), (1, 0)])
-    def test_a_short_agreement_has_fewer_reminders(self, work, clock, outbox, days, reminders):
-        with work():
+    def test_a_short_agreement_has_fewer_reminders(self, transaction, clock, outbox, days, reminders):
+        with transaction():
             give_agreement(days)
         for _ in range(days):
-            send_reminders(work, outbox)
+            send_reminders(transaction, outbox)
             clock.move(DAY)
         assert len(outbox.all("sharing_expires")) == reminders
 
-    def test_changing_what_is_shared_does_not_change_the_reminders(self, work, agreement, clock, outbox):
+    def test_changing_what_is_shared_does_not_change_the_reminders(self, transaction, agreement, clock, outbox):
         clock.move(336 * DAY)
-        assert len(send_reminders(work, outbox)) == 1
-        with work():
+        assert len(send_reminders(transaction, outbox)) == 1
+        with transaction():
             scopes = agreement.scopes - {"attendance"}
             authorise.change(agreement.estab_id, agreement.client_id, scopes, by=giving_member(agreement))
-        assert len(send_reminders(work, outbox)) == 1
+        assert len(send_reminders(transaction, outbox)) == 1
         clock.move(23 * DAY)
-        assert len(send_reminders(work, outbox)) == 2
+        assert len(send_reminders(transaction, outbox)) == 2
 
     @pytest.mark.parametrize("reason", ["paused", "withdrawn", "school closed", "disabled"])
-    def test_no_one_is_reminded_of_what_is_not_in_use(self, work, agreement, clock, outbox, reason):
-        with work():
+    def test_no_one_is_reminded_of_what_is_not_in_use(self, transaction, agreement, clock, outbox, reason):
+        with transaction():
             if reason in {"paused", "withdrawn"}:
                 act = authorise.pause if reason == "paused" else authorise.withdraw
                 act(agreement.estab_id, agreement.client_id, by=giving_member(agreement))
@@ -123,45 +123,47 @@ class TestReminders:
                 giving_member(agreement).estab.state = "closed"
         for days in (340, 20, 6):
             clock.move(days * DAY)
-            assert send_reminders(work, outbox) == []
+            assert send_reminders(transaction, outbox) == []
         assert outbox.all("sharing_expired") == []
 
-    def test_the_client_is_told_of_the_end_of_a_paused_one_though_no_owner_is(self, work, clock, outbox):
-        with work():
+    def test_the_client_is_told_of_the_end_of_a_paused_one_though_no_owner_is(self, transaction, clock, outbox):
+        with transaction():
             agreement = give_agreement(events_method=event_types.POLL)
             authorise.pause(agreement.estab_id, agreement.client_id, by=giving_member(agreement))
         for days in (340, 26):
             clock.move(days * DAY)
-            assert send_reminders(work, outbox) == send_reminders(work, outbox, "sharing_expired") == []
-        with work():
+            assert send_reminders(transaction, outbox) == send_reminders(transaction, outbox, "sharing_expired") == []
+        with transaction():
             rows = session().scalars(select(PartnerEvent).order_by(PartnerEvent.number))
             assert [row.name for row in rows] == ["sharing-authorised", "sharing-paused", "sharing-expired"]
 
-    def test_resumed_sharing_has_its_reminders(self, work, agreement, clock, outbox):
-        with work():
+    def test_resumed_sharing_has_its_reminders(self, transaction, agreement, clock, outbox):
+        with transaction():
             authorise.pause(agreement.estab_id, agreement.client_id, by=giving_member(agreement))
         clock.move(340 * DAY)
-        assert send_reminders(work, outbox) == []
-        with work():
+        assert send_reminders(transaction, outbox) == []
+        with transaction():
             authorise.resume(agreement.estab_id, agreement.client_id, by=giving_member(agreement))
-        assert len(send_reminders(work, outbox)) == 1
+        assert len(send_reminders(transaction, outbox)) == 1
 
-    def test_two_workers_send_one_reminder(self, work, agreement, clock, outbox, run_concurrently):
+    def test_two_workers_send_one_reminder(self, transaction, agreement, clock, outbox, run_concurrently):
         clock.move(340 * DAY)
         assert not [outcome for outcome in run_concurrently(4, expiry.remind_due) if isinstance(outcome, Exception)]
         assert len(outbox.all("sharing_expires")) == 1
 
-    def test_more_than_a_batch_is_sent_in_one_run(self, work, clock, outbox, monkeypatch):
+    def test_more_than_a_batch_is_sent_in_one_run(self, transaction, clock, outbox, monkeypatch):
         monkeypatch.setattr(expiry, "BATCH_SIZE", 2)
-        with work():
+        with transaction():
             owner = an_administrator()
             for _ in range(5):
                 give_agreement(owner=owner)
         clock.move(340 * DAY)
-        assert len(send_reminders(work, outbox)) == 5
+        assert len(send_reminders(transaction, outbox)) == 5
 
-    def test_a_reminder_that_fails_does_not_stop_others(self, work, agreement, clock, outbox, monkeypatch, caplog):
-        with work():
+    def test_a_reminder_that_fails_does_not_stop_others(
+        self, transaction, agreement, clock, outbox, monkeypatch, caplog
+    ):
+        with transaction():
             give_agreement()
             bad = giving_member(agreement).person.email
         email = post.email
@@ -173,14 +175,16 @@ class TestReminders:
 
         monkeypatch.setattr(post, "email", failing)
         clock.move(340 * DAY)
-        assert [letter.to != bad for letter in send_reminders(work, outbox)] == [True]
+        assert [letter.to != bad for letter in send_reminders(transaction, outbox)] == [True]
         assert "row set aside" in caplog.text
 
 
 class TestRenewal:
-    def test_renewing_shares_the_same_until_a_later_day_and_mails_a_receipt(self, work, agreement, clock, outbox):
+    def test_renewing_shares_the_same_until_a_later_day_and_mails_a_receipt(
+        self, transaction, agreement, clock, outbox
+    ):
         clock.move(340 * DAY)
-        with work():
+        with transaction():
             again = renew(agreement)
             assert (again.scopes, again.offered, again.line) == (agreement.scopes, agreement.offered, agreement.line)
             assert again.until == clocks.now() + 365 * DAY
@@ -189,84 +193,84 @@ class TestRenewal:
         letter = outbox.last("sharing_receipt")
         assert "has renewed sharing with" in letter.subject
         assert "5 February 2028" in letter.text
-        assert send_reminders(work, outbox) == [], "the new one is not reminded of yet"
+        assert send_reminders(transaction, outbox) == [], "the new one is not reminded of yet"
 
-    def test_what_has_ended_is_in_force_again_and_its_tokens_with_it(self, work, agreement, clock):
+    def test_what_has_ended_is_in_force_again_and_its_tokens_with_it(self, transaction, agreement, clock):
         clock.move(400 * DAY)
-        with work():
+        with transaction():
             assert not live.state(agreement.id).is_live
             renew(agreement)
             assert live.state(agreement.id).is_live
 
-    def test_before_its_last_30_days_there_is_nothing_to_renew(self, work, agreement, clock):
+    def test_before_its_last_30_days_there_is_nothing_to_renew(self, transaction, agreement, clock):
         clock.move(335 * DAY - SECOND)
-        with pytest.raises(renewal.NothingToRenew), work():
+        with pytest.raises(renewal.NothingToRenew), transaction():
             renew(agreement)
         clock.move(SECOND)
-        with work():
+        with transaction():
             renew(agreement)
 
-    def test_a_short_agreement_is_renewed_in_its_second_half(self, work, clock):
-        with work():
+    def test_a_short_agreement_is_renewed_in_its_second_half(self, transaction, clock):
+        with transaction():
             short = give_agreement(20)
         clock.move(10 * DAY - SECOND)
-        with pytest.raises(renewal.NothingToRenew), work():
+        with pytest.raises(renewal.NothingToRenew), transaction():
             renew(short)
         clock.move(SECOND)
-        with work():
+        with transaction():
             renew(short)
 
-    def test_what_the_service_has_come_to_ask_for_is_not_included(self, work, agreement, clock):
+    def test_what_the_service_has_come_to_ask_for_is_not_included(self, transaction, agreement, clock):
         clock.move(340 * DAY)
-        with work():
+        with transaction():
             client = session().get_one(Client, agreement.client_id)
             client.required_scopes |= {"students.sen", "staff"}
             registry.bump_version(client)
             assert renew(agreement).scopes == agreement.scopes
 
-    def test_renewing_keeps_a_pause(self, work, agreement, clock):
+    def test_renewing_keeps_a_pause(self, transaction, agreement, clock):
         clock.move(340 * DAY)
-        with work():
+        with transaction():
             authorise.pause(agreement.estab_id, agreement.client_id, by=giving_member(agreement))
             assert renew(agreement).state == "paused"
 
-    def test_a_page_that_shows_an_older_agreement_or_version_renews_nothing(self, work, agreement, clock):
+    def test_a_page_that_shows_an_older_agreement_or_version_renews_nothing(self, transaction, agreement, clock):
         clock.move(340 * DAY)
         for overrides in ({"version": "2025-01"}, {"replaces": "aut_other"}):
-            with pytest.raises(authorise.ChangedMeanwhile), work():
+            with pytest.raises(authorise.ChangedMeanwhile), transaction():
                 renew(agreement, **overrides)
 
-    def test_specially_protected_data_is_renewed_with_a_second_step_alone(self, work, clock):
-        with work():
+    def test_specially_protected_data_is_renewed_with_a_second_step_alone(self, transaction, clock):
+        with transaction():
             owner, client = an_administrator(), a_client(required_scopes=frozenset({"openid", "students.sen"}))
             protected = authorise.give(
                 client, client.required_scopes, by=owner.memberships[0], agreement_version="2026-01",
                 until=authorise.default_end(client), second_step=True,
             )  # fmt: skip
         clock.move(340 * DAY)
-        with pytest.raises(protected_data.SecondStepNeeded), work():
+        with pytest.raises(protected_data.SecondStepNeeded), transaction():
             renew(protected)
-        with work():
+        with transaction():
             renew(protected, second_step=True)
 
-    def test_a_system_that_is_not_accepted_any_more_is_not_renewed(self, work, clock):
-        with work():
+    def test_a_system_that_is_not_accepted_any_more_is_not_renewed(self, transaction, clock):
+        with transaction():
             agreement = give_agreement(accepted_mis=frozenset({"sims"}))
             giving_member(agreement).estab.mis = "arbor"
         clock.move(340 * DAY)
-        with pytest.raises(mis.MisNotAccepted), work():
+        with pytest.raises(mis.MisNotAccepted), transaction():
             renew(agreement)
 
-    def test_of_two_renewals_at_once_one_is_recorded(self, work, agreement, clock, run_concurrently):
+    def test_of_two_renewals_at_once_one_is_recorded(self, transaction, agreement, clock, run_concurrently):
         clock.move(340 * DAY)
         outcomes = run_concurrently(4, lambda: renew(agreement))
         assert len([outcome for outcome in outcomes if isinstance(outcome, Authorisation)]) == 1
-        with work():
+        with transaction():
             assert len(authorise.current(agreement.estab_id)) == 1
 
-    def test_another_school_cannot_renew_it(self, work, agreement, clock):
+    def test_another_school_cannot_renew_it(self, transaction, agreement, clock):
         clock.move(340 * DAY)
-        with work():
+        with transaction():
             other = an_administrator(an_estab()).memberships[0]
-        with pytest.raises(authorise.NothingShared), work():
+        with pytest.raises(authorise.NothingShared), transaction():
             renewal.renew(other.estab_id, agreement.client_id, replaces=agreement.id, version="2026-01", by=other)

@@ -15,9 +15,9 @@ from tests.factories import a_client, an_administrator
 
 
 @pytest.fixture
-def owner(work, clock):
+def owner(transaction, clock):
     """The id of an owner whose school has SIMS and shares with services that accept it, of which one accepts Arbor."""
-    with work():
+    with transaction():
         person = an_administrator()
         for name, accepted in (("SchoolBooking", {"sims", "arbor"}), ("Timetabler", {"sims"}), ("Any", ())):
             client = a_client(client_name=name, accepted_mis=frozenset(accepted), events_method=event_types.POLL)
@@ -38,17 +38,17 @@ def live_by_service(owner):
     return {row.client.client_name: live.state(row.id).is_live for row in rows}
 
 
-def sent_events(work):
-    with work():
+def sent_events(transaction):
+    with transaction():
         rows = session().scalars(select(PartnerEvent).order_by(PartnerEvent.number)).all()
         clients = {row.id: row.client_name for row in session().scalars(select(Client))}
         return [(clients[row.client_id], row.name) for row in rows if row.name != "sharing-authorised"]
 
 
-def test_sharing_with_a_client_that_does_not_accept_the_system_is_paused_and_announced(work, owner, outbox):
-    with work():
+def test_sharing_with_a_client_that_does_not_accept_the_system_is_paused_and_announced(transaction, owner, outbox):
+    with transaction():
         set_mis(owner, "arbor")
-    with work():
+    with transaction():
         assert live_by_service(owner) == {"SchoolBooking": True, "Timetabler": False, "Any": True}
         history = authorise.history(session().get_one(Administrator, owner).memberships[0].estab_id)
         assert history[0].what == "unsupported"
@@ -56,24 +56,24 @@ def test_sharing_with_a_client_that_does_not_accept_the_system_is_paused_and_ann
     assert "now uses another system: Arbor" in letter.subject
     assert "- Timetabler" in letter.text
     assert "SchoolBooking" not in letter.text
-    assert sent_events(work) == [("Timetabler", "sharing-paused")]
+    assert sent_events(transaction) == [("Timetabler", "sharing-paused")]
 
 
-def test_sharing_is_resumed_when_the_system_is_changed_back(work, owner, outbox, clock):
-    with work():
+def test_sharing_is_resumed_when_the_system_is_changed_back(transaction, owner, outbox, clock):
+    with transaction():
         set_mis(owner, "isams")
     clock.move(timedelta(minutes=1))
-    with work():
+    with transaction():
         set_mis(owner, "sims")
-    with work():
+    with transaction():
         assert set(live_by_service(owner).values()) == {True}
     letter = outbox.last("system_changed")
     assert "they again receive what your school agreed to" in letter.text
-    assert {event for _, event in sent_events(work)} == {"sharing-paused", "sharing-resumed"}
+    assert {event for _, event in sent_events(transaction)} == {"sharing-paused", "sharing-resumed"}
 
 
-def test_no_one_is_notified_of_what_is_paused(work, owner, outbox):
-    with work():
+def test_no_one_is_notified_of_what_is_paused(transaction, owner, outbox):
+    with transaction():
         member = session().get_one(Administrator, owner).memberships[0]
         for row in authorise.current(member.estab_id):
             authorise.pause(member.estab_id, row.client_id, by=member)
@@ -81,7 +81,7 @@ def test_no_one_is_notified_of_what_is_paused(work, owner, outbox):
     assert outbox.all("system_changed") == []
 
 
-def test_the_same_system_again_is_no_change(work, owner, outbox):
-    with work():
+def test_the_same_system_again_is_no_change(transaction, owner, outbox):
+    with transaction():
         set_mis(owner, "sims")
-    assert outbox.all("system_changed") == sent_events(work) == []
+    assert outbox.all("system_changed") == sent_events(transaction) == []

@@ -18,8 +18,8 @@ def agree(owner, **overrides):
     return authorise.give(client, SCOPES, by=owner.memberships[0], **how)
 
 
-def test_the_record_names_recipients_categories_dates_and_agreements(work, clock):
-    with work():
+def test_the_record_names_recipients_categories_dates_and_agreements(transaction, clock):
+    with transaction():
         owner = an_administrator()
         agree(owner, partner={"name": "Assembly"})
         (row,) = processing_record.rows(owner.memberships[0].estab_id)
@@ -31,8 +31,8 @@ def test_the_record_names_recipients_categories_dates_and_agreements(work, clock
     assert (row["Authorised by"], row["Agreement version"]) == ("Jo Bloggs", "2026-01")
 
 
-def test_dates_in_the_record_are_in_british_time(work):
-    with clocks.fixed(datetime(2026, 7, 1, 23, 30, tzinfo=UTC)), work():
+def test_dates_in_the_record_are_in_british_time(transaction):
+    with clocks.fixed(datetime(2026, 7, 1, 23, 30, tzinfo=UTC)), transaction():
         owner = an_administrator()
         agree(owner)
         (row,) = processing_record.rows(owner.memberships[0].estab_id)
@@ -40,8 +40,8 @@ def test_dates_in_the_record_are_in_british_time(work):
     assert (row["Since"], row["Until"]) == ("2026-07-02", "2027-07-02")
 
 
-def test_the_record_has_paused_sharing_and_not_what_was_stopped(work, clock):
-    with work():
+def test_the_record_has_paused_sharing_and_not_what_was_stopped(transaction, clock):
+    with transaction():
         owner = an_administrator()
         stopped, paused = agree(owner), agree(owner)
         authorise.withdraw(owner.memberships[0].estab_id, stopped.client_id, by=owner.memberships[0])
@@ -50,9 +50,9 @@ def test_the_record_has_paused_sharing_and_not_what_was_stopped(work, clock):
         assert [row["State"] for row in processing_record.rows(owner.memberships[0].estab_id)] == ["paused"]
 
 
-def test_no_cell_is_read_as_a_formula(work, clock):
+def test_no_cell_is_read_as_a_formula(transaction, clock):
     hostile = "=HYPERLINK(\"https://evil.example\"), 'quoted'\nand more"
-    with work():
+    with transaction():
         owner = an_administrator(name="@SUM(1)")
         agree(owner, client_name=hostile, purpose="-1+1", partner={"name": "+44"})
         head, row = csv.reader(io.StringIO(processing_record.as_csv(owner.memberships[0].estab_id)))
@@ -62,12 +62,12 @@ def test_no_cell_is_read_as_a_formula(work, clock):
     assert row[1] == f"'{hostile}"
 
 
-def test_a_change_leaves_since_when_a_service_receives_data(work, clock):
-    with work():
+def test_a_change_leaves_since_when_a_service_receives_data(transaction, clock):
+    with transaction():
         owner = an_administrator()
         agreed = agree(owner)
     clock.move(timedelta(days=10))
-    with work():
+    with transaction():
         fewer = agreed.scopes - {"students.sen"}
         authorise.change(agreed.estab_id, agreed.client_id, fewer, by=owner.memberships[0])
         (row,) = processing_record.rows(agreed.estab_id)

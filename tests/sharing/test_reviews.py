@@ -31,8 +31,8 @@ def give_agreement(owner=None, client=None, **overrides):
 
 
 @pytest.fixture
-def agreement(work, clock):
-    with work():
+def agreement(transaction, clock):
+    with transaction():
         return give_agreement()
 
 
@@ -72,40 +72,40 @@ def decline(agreement):
     return reviewing.decline(agreement.estab_id, agreement.client_id, **page(agreement))
 
 
-def send_review_mails(work, outbox):
-    worker.mail_reviews(work)
+def send_review_mails(transaction, outbox):
+    worker.mail_reviews(transaction)
     return outbox.all("sharing_review")
 
 
 class TestWhatIsReviewed:
-    def test_there_is_no_review_when_a_school_has_just_agreed(self, work, agreement):
+    def test_there_is_no_review_when_a_school_has_just_agreed(self, transaction, agreement):
         """Although the client is registered for an optional area that it has not requested yet."""
-        with work():
+        with transaction():
             assert reviews.find_pending(current_agreement(agreement)) is None
 
-    def test_added_and_newly_required_scopes_and_a_new_agreement_version_are_reviewed(self, work, agreement):
-        with work():
+    def test_added_and_newly_required_scopes_and_a_new_agreement_version_are_reviewed(self, transaction, agreement):
+        with transaction():
             registers(agreement, required={"staff", "attendance"}, optional={"timetable"}, agreement_version="2")
             review = reviews.find_pending(current_agreement(agreement))
             assert (review.required, review.optional, review.version) == ({"staff", "attendance"}, {"timetable"}, "2")
 
-    def test_a_shared_scope_that_becomes_required_is_not_reviewed(self, work):
-        with work():
+    def test_a_shared_scope_that_becomes_required_is_not_reviewed(self, transaction):
+        with transaction():
             agreed = give_agreement()
             ticked = agreed.scopes | {"attendance"}
             authorise.change(agreed.estab_id, agreed.client_id, ticked, by=giving_member(agreed))
             registers(agreed, required={"attendance"})
             assert reviews.find_pending(current_agreement(agreed)) is None
 
-    def test_a_scope_that_the_client_no_longer_has_is_not_reviewed(self, work, agreement):
-        with work():
+    def test_a_scope_that_the_client_no_longer_has_is_not_reviewed(self, transaction, agreement):
+        with transaction():
             client = registers(agreement, required={"staff"})
             client.required_scopes -= {"staff"}
             registry.bump_version(client)
             assert reviews.find_pending(current_agreement(agreement)) is None
 
-    def test_an_agreement_of_an_older_release_is_asked_about_a_new_version_alone(self, work, agreement):
-        with work():
+    def test_an_agreement_of_an_older_release_is_asked_about_a_new_version_alone(self, transaction, agreement):
+        with transaction():
             row = current_agreement(agreement)
             row.considered_scopes = row.considered_required = row.considered_agreement = None
             registers(agreement, required={"staff"})
@@ -113,24 +113,26 @@ class TestWhatIsReviewed:
             registers(agreement, agreement_version="2")
             assert (reviews.find_pending(row).version, reviews.find_pending(row).required) == ("2", frozenset())
 
-    def test_an_ended_agreement_is_not_reviewed(self, work, agreement, clock):
+    def test_an_ended_agreement_is_not_reviewed(self, transaction, agreement, clock):
         clock.move(366 * DAY)
-        with work():
+        with transaction():
             registers(agreement, required={"staff"})
             assert reviews.find_pending(current_agreement(agreement)) is None
 
 
 class TestWhatStands:
-    def test_the_agreement_continues_and_a_sign_in_is_asked_only_where_its_request_needs_more(self, work, agreement):
-        with work():
+    def test_the_agreement_continues_and_a_sign_in_is_asked_only_where_its_request_needs_more(
+        self, transaction, agreement
+    ):
+        with transaction():
             registers(agreement, required={"staff"}, agreement_version="2")
             before = frozenset({"openid", "school", "students"})
             assert live.state(agreement.id).is_live
             assert authorise.standing(agreement.estab_id, agreement.client_id, before).id == agreement.id
             assert authorise.standing(agreement.estab_id, agreement.client_id, before | {"staff"}) is None
 
-    def test_optional_areas_are_changed_without_the_new_ones(self, work, agreement):
-        with work():
+    def test_optional_areas_are_changed_without_the_new_ones(self, transaction, agreement):
+        with transaction():
             registers(agreement, required={"staff", "assessment"})
             changed = authorise.change(
                 agreement.estab_id, agreement.client_id, agreement.scopes | {"attendance"}, by=giving_member(agreement)
@@ -138,17 +140,17 @@ class TestWhatStands:
             assert changed.scopes == agreement.scopes | {"attendance"}
             assert reviews.find_pending(changed).required == {"staff", "assessment"}
 
-    def test_renewing_includes_the_version_and_leaves_the_scopes_to_be_reviewed(self, work, agreement, clock):
+    def test_renewing_includes_the_version_and_leaves_the_scopes_to_be_reviewed(self, transaction, agreement, clock):
         clock.move(340 * DAY)
-        with work():
+        with transaction():
             registers(agreement, required={"staff"}, agreement_version="2")
             renewed = renewal.renew(
                 agreement.estab_id, agreement.client_id, replaces=agreement.id, version="2", by=giving_member(agreement)
             )
             assert (reviews.find_pending(renewed).required, reviews.find_pending(renewed).version) == ({"staff"}, None)
 
-    def test_agreeing_at_a_sign_in_to_one_thing_leaves_the_others_to_be_reviewed(self, work, agreement):
-        with work():
+    def test_agreeing_at_a_sign_in_to_one_thing_leaves_the_others_to_be_reviewed(self, transaction, agreement):
+        with transaction():
             client = registers(agreement, required={"staff"}, optional={"timetable"})
             proposal = authorise.proposal(agreement.estab_id, client, frozenset({"staff"}))
             again = authorise.give(
@@ -161,11 +163,11 @@ class TestWhatStands:
 
 
 class TestAgreeing:
-    def test_agreeing_adds_required_and_ticked_scopes_and_keeps_the_others(self, work, agreement, outbox, clock):
-        with work():
+    def test_agreeing_adds_required_and_ticked_scopes_and_keeps_the_others(self, transaction, agreement, outbox, clock):
+        with transaction():
             registers(agreement, required={"staff"}, optional={"timetable", "classes"}, agreement_version="2")
         clock.move(DAY)
-        with work():
+        with transaction():
             again = agree(agreement, "classes", "nonsense")
             assert again.scopes == agreement.scopes | {"staff", "classes"}
             assert (again.until, again.line, again.agreement) == (agreement.until, agreement.line, "2")
@@ -175,40 +177,40 @@ class TestAgreeing:
             assert [decision.what for decision in authorise.history(agreement.estab_id)] == ["changed", "given"]
         assert "Staff" in outbox.last("sharing_receipt").text
 
-    def test_agreeing_keeps_a_pause(self, work, agreement):
-        with work():
+    def test_agreeing_keeps_a_pause(self, transaction, agreement):
+        with transaction():
             authorise.pause(agreement.estab_id, agreement.client_id, by=giving_member(agreement))
             registers(agreement, required={"staff"})
             assert agree(agreement).state == "paused"
 
-    def test_specially_protected_data_needs_a_second_step_and_what_was_agreed_before_does_not(self, work):
-        with work():
+    def test_specially_protected_data_needs_a_second_step_and_what_was_agreed_before_does_not(self, transaction):
+        with transaction():
             agreed = give_agreement(required_scopes=frozenset({"openid", "students.sen"}))
             registers(agreed, required={"staff"}, optional={"students.medical"})
-        with pytest.raises(protected_data.SecondStepNeeded), work():
+        with pytest.raises(protected_data.SecondStepNeeded), transaction():
             agree(agreed, "students.medical")
-        with work():
+        with transaction():
             assert agree(agreed).scopes == {"openid", "students.sen", "staff"}
 
-    def test_another_review_than_was_shown_is_not_agreed_to(self, work, agreement):
-        with work():
+    def test_another_review_than_was_shown_is_not_agreed_to(self, transaction, agreement):
+        with transaction():
             registers(agreement, required={"staff"})
             shown = page(agreement)
             registers(agreement, required={"timetable"})
         for act in (reviewing.decline, lambda *args, **options: reviewing.agree(*args, frozenset(), **options)):
-            with pytest.raises(authorise.ChangedMeanwhile), work():
+            with pytest.raises(authorise.ChangedMeanwhile), transaction():
                 act(agreement.estab_id, agreement.client_id, **(shown | {"by": giving_member(agreement)}))
 
-    def test_a_viewer_decides_nothing(self, work, agreement):
-        with work():
+    def test_a_viewer_decides_nothing(self, transaction, agreement):
+        with transaction():
             registers(agreement, required={"staff"})
             giving_member(agreement).role = "viewer"
         for act in (agree, decline):
-            with pytest.raises(authority.NotPermitted), work():
+            with pytest.raises(authority.NotPermitted), transaction():
                 act(agreement)
 
-    def test_of_agreeing_and_declining_at_once_one_is_recorded(self, work, agreement, run_concurrently):
-        with work():
+    def test_of_agreeing_and_declining_at_once_one_is_recorded(self, transaction, agreement, run_concurrently):
+        with transaction():
             registers(agreement, required={"staff"})
             shown = page(agreement)
         acts = iter([True, False, True, False])
@@ -221,13 +223,13 @@ class TestAgreeing:
 
         outcomes = run_concurrently(4, decide)
         assert len([outcome for outcome in outcomes if isinstance(outcome, Authorisation)]) == 1, outcomes
-        with work():
+        with transaction():
             assert len(authorise.history(agreement.estab_id)) == 2
 
 
 class TestDeclining:
-    def test_declining_keeps_the_agreement_and_is_not_asked_again(self, work, agreement, outbox):
-        with work():
+    def test_declining_keeps_the_agreement_and_is_not_asked_again(self, transaction, agreement, outbox):
+        with transaction():
             registers(agreement, required={"staff"}, optional={"timetable"}, agreement_version="2")
             declined = decline(agreement)
             assert (declined.id, declined.scopes, declined.agreement) == (agreement.id, agreement.scopes, "2026-01")
@@ -242,16 +244,16 @@ class TestDeclining:
             assert session().scalars(select(Entry).where(Entry.event == "sharing.review_declined")).one()
         assert "does not agree to what Assembly" in outbox.last("sharing_review_declined").text
 
-    def test_scopes_added_after_declining_are_a_new_review(self, work, agreement):
-        with work():
+    def test_scopes_added_after_declining_are_a_new_review(self, transaction, agreement):
+        with transaction():
             registers(agreement, required={"staff"})
             decline(agreement)
             registers(agreement, optional={"timetable"}, agreement_version="2")
             review = reviews.find_pending(current_agreement(agreement))
             assert (review.required, review.optional, review.version) == (frozenset(), {"timetable"}, "2")
 
-    def test_the_optional_areas_can_still_be_changed_and_a_declined_one_added(self, work, agreement):
-        with work():
+    def test_the_optional_areas_can_still_be_changed_and_a_declined_one_added(self, transaction, agreement):
+        with transaction():
             registers(agreement, optional={"timetable"})
             decline(agreement)
             wanted = agreement.scopes | {"timetable"}
@@ -259,37 +261,37 @@ class TestDeclining:
 
 
 class TestMails:
-    def test_owners_get_one_mail_however_often_the_registration_changes(self, work, agreement, outbox, clock):
-        assert send_review_mails(work, outbox) == []
-        with work():
+    def test_owners_get_one_mail_however_often_the_registration_changes(self, transaction, agreement, outbox, clock):
+        assert send_review_mails(transaction, outbox) == []
+        with transaction():
             registers(agreement, required={"staff"}, agreement_version="2")
-        [letter] = send_review_mails(work, outbox)
+        [letter] = send_review_mails(transaction, outbox)
         assert letter.subject.endswith("to agree to more")
         assert "- Staff" in letter.text
         assert "new version: 2" in letter.text
         assert f"/manage/sharing/{agreement.client_id}/review?school=" in letter.text
         for number in range(3):
             clock.move(DAY)
-            with work():
+            with transaction():
                 registers(agreement, agreement_version=f"3.{number}")
-            assert len(send_review_mails(work, outbox)) == 1
+            assert len(send_review_mails(transaction, outbox)) == 1
 
-    def test_after_a_decision_the_next_review_is_mailed(self, work, agreement, outbox, clock):
-        with work():
+    def test_after_a_decision_the_next_review_is_mailed(self, transaction, agreement, outbox, clock):
+        with transaction():
             registers(agreement, required={"staff"})
-        assert len(send_review_mails(work, outbox)) == 1
-        with work():
+        assert len(send_review_mails(transaction, outbox)) == 1
+        with transaction():
             decline(agreement)
-        assert len(send_review_mails(work, outbox)) == 1
+        assert len(send_review_mails(transaction, outbox)) == 1
         clock.move(DAY)
-        with work():
+        with transaction():
             registers(agreement, agreement_version="2")
-        [_, letter] = send_review_mails(work, outbox)
+        [_, letter] = send_review_mails(transaction, outbox)
         assert letter.subject.endswith("to look at its new agreement")
 
     @pytest.mark.parametrize("reason", ["paused", "withdrawn", "over", "school closed", "disabled"])
-    def test_unused_agreements_are_not_mailed_about(self, work, agreement, outbox, clock, reason):
-        with work():
+    def test_unused_agreements_are_not_mailed_about(self, transaction, agreement, outbox, clock, reason):
+        with transaction():
             if reason in {"paused", "withdrawn"}:
                 act = authorise.pause if reason == "paused" else authorise.withdraw
                 act(agreement.estab_id, agreement.client_id, by=giving_member(agreement))
@@ -300,22 +302,26 @@ class TestMails:
                 registry.disable(agreement.client_id, by="cli")
         if reason == "over":
             clock.move(366 * DAY)
-        assert send_review_mails(work, outbox) == []
+        assert send_review_mails(transaction, outbox) == []
 
     def test_every_school_is_told_once_by_two_workers_in_batches(
-        self, work, agreement, outbox, run_concurrently, monkeypatch
+        self, transaction, agreement, outbox, run_concurrently, monkeypatch
     ):
         monkeypatch.setattr(reviewing, "BATCH_SIZE", 2)
-        with work():
+        with transaction():
             client = session().get_one(Client, agreement.client_id)
             for _ in range(4):
                 give_agreement(an_administrator(), client)
             registers(agreement, required={"staff"})
         assert not [outcome for outcome in run_concurrently(3, reviewing.mail_due) if isinstance(outcome, Exception)]
-        assert len({letter.to for letter in send_review_mails(work, outbox)}) == len(outbox.all("sharing_review")) == 5
+        assert (
+            len({letter.to for letter in send_review_mails(transaction, outbox)})
+            == len(outbox.all("sharing_review"))
+            == 5
+        )
 
-    def test_a_mail_that_fails_does_not_stop_others(self, work, agreement, outbox, monkeypatch, caplog):
-        with work():
+    def test_a_mail_that_fails_does_not_stop_others(self, transaction, agreement, outbox, monkeypatch, caplog):
+        with transaction():
             give_agreement(an_administrator(), session().get_one(Client, agreement.client_id))
             bad = giving_member(agreement).person.email
             registers(agreement, required={"staff"})
@@ -327,5 +333,5 @@ class TestMails:
             return email(name, to=to, **options)
 
         monkeypatch.setattr(post, "email", failing)
-        assert [letter.to != bad for letter in send_review_mails(work, outbox)] == [True]
+        assert [letter.to != bad for letter in send_review_mails(transaction, outbox)] == [True]
         assert "row set aside" in caplog.text

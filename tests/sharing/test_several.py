@@ -18,9 +18,9 @@ from tests.factories import a_client, a_membership, an_administrator, an_estab
 
 
 @pytest.fixture
-def trust_ids(work, clock):
+def trust_ids(transaction, clock):
     """The ids of a person, of their memberships' estabs, and of a client that works with SIMS only."""
-    with work():
+    with transaction():
         person = an_administrator()
         estabs = [person.memberships[0].estab, *(a_membership(person, an_estab()).estab for _ in range(2))]
         return person.id, [estab.id for estab in estabs], a_client(accepted_mis=frozenset({"sims"})).id
@@ -36,18 +36,18 @@ def give_several(trust_ids, chosen=0, also=(1, 2)):
     )  # fmt: skip
 
 
-def agreed_estabs(work):
-    with work() as database:
+def agreed_estabs(transaction):
+    with transaction() as database:
         rows = database.scalars(select(Authorisation).where(Authorisation.superseded_at.is_(None)))
         return sorted(row.estab_id for row in rows)
 
 
-def test_each_school_has_an_agreement_an_audit_entry_and_a_receipt_of_its_own(work, trust_ids, outbox):
-    with work():
+def test_each_school_has_an_agreement_an_audit_entry_and_a_receipt_of_its_own(transaction, trust_ids, outbox):
+    with transaction():
         result = give_several(trust_ids)
     assert (result.authorisation.estab_id, result.refused) == (trust_ids[1][0], [])
-    assert agreed_estabs(work) == sorted(trust_ids[1])
-    with work() as database:
+    assert agreed_estabs(transaction) == sorted(trust_ids[1])
+    with transaction() as database:
         entries = database.scalars(select(Entry).where(Entry.event == events.SHARING_GIVEN)).all()
         assert sorted(entry.estab for entry in entries) == sorted(trust_ids[1])
         names = {database.get_one(Estab, estab_id).name for estab_id in trust_ids[1]}
@@ -67,9 +67,9 @@ OBSTACLES = [
 
 
 @pytest.mark.parametrize(("obstacle", "sentence"), OBSTACLES)
-def test_a_school_that_cannot_be_authorised_says_why_and_stops_no_other(work, trust_ids, obstacle, sentence):
+def test_a_school_that_cannot_be_authorised_says_why_and_stops_no_other(transaction, trust_ids, obstacle, sentence):
     person_id, estab_ids, client_id = trust_ids
-    with work() as database:
+    with transaction() as database:
         member = database.get_one(Membership, (person_id, estab_ids[1]))
         if obstacle == "is a viewer":
             member.role = "viewer"
@@ -83,72 +83,74 @@ def test_a_school_that_cannot_be_authorised_says_why_and_stops_no_other(work, tr
             member.estab.second_step_required_at = clocks.now()
         else:
             member.estab.mis = "arbor" if obstacle == "uses another system" else None
-    with work() as database:
+    with transaction() as database:
         by = database.get_one(Membership, (person_id, estab_ids[0]))
         shown = several.other_schools(database.get_one(Client, client_id), by, second_step=False)
         assert {other_school.member.estab_id: other_school.obstacle is None for other_school in shown} == {
             estab_ids[1]: False, estab_ids[2]: True,
         }  # fmt: skip
         assert sentence in next(other_school.obstacle for other_school in shown if other_school.obstacle)
-    with work():
+    with transaction():
         result = give_several(trust_ids)
         assert [
             (refused_school.member.estab_id, sentence in refused_school.obstacle) for refused_school in result.refused
         ] == [(estab_ids[1], True)]
-    with work() as database:
+    with transaction() as database:
         made = database.scalars(select(Authorisation).where(Authorisation.agreement != "old")).all()
         assert sorted(row.estab_id for row in made) == sorted([estab_ids[0], estab_ids[2]])
 
 
-def test_a_school_that_requires_a_second_step_is_authorised_by_a_person_who_took_it(work, trust_ids):
+def test_a_school_that_requires_a_second_step_is_authorised_by_a_person_who_took_it(transaction, trust_ids):
     person_id, estab_ids, client_id = trust_ids
-    with work() as database:
+    with transaction() as database:
         database.get_one(Estab, estab_ids[1]).second_step_required_at = clocks.now()
         by = database.get_one(Membership, (person_id, estab_ids[0]))
         shown = several.other_schools(database.get_one(Client, client_id), by, second_step=True)
         assert [other_school.obstacle for other_school in shown] == [None, None]
 
 
-def test_agreements_of_other_services_and_stopped_ones_do_not_prevent_authorising(work, trust_ids, clock):
+def test_agreements_of_other_services_and_stopped_ones_do_not_prevent_authorising(transaction, trust_ids, clock):
     person_id, estab_ids, client_id = trust_ids
-    with work() as database:
+    with transaction() as database:
         members = [database.get_one(Membership, (person_id, estab_id)) for estab_id in estab_ids]
         until = clocks.now() + timedelta(days=30)
         for client, member in ((a_client(), members[1]), (database.get_one(Client, client_id), members[2])):
             for version in ("older", "old"):  # the second replaces the first
                 authorise.give(client, client.required_scopes, by=member, agreement_version=version, until=until)
         authorise.withdraw(estab_ids[2], client_id, by=members[2])
-    with work():
+    with transaction():
         assert give_several(trust_ids).refused == []
 
 
-def test_what_has_expired_is_authorised_anew_and_an_unverified_school_waits_for_our_check(work, trust_ids, clock):
+def test_what_has_expired_is_authorised_anew_and_an_unverified_school_waits_for_our_check(
+    transaction, trust_ids, clock
+):
     person_id, estab_ids, client_id = trust_ids
-    with work() as database:
+    with transaction() as database:
         member, client = database.get_one(Membership, (person_id, estab_ids[1])), database.get_one(Client, client_id)
         authorise.give(
             client, client.required_scopes, by=member, agreement_version="old", until=clocks.now() + timedelta(days=1)
         )
         database.get_one(Estab, estab_ids[2]).state = "unverified"
     clock.move(timedelta(days=2))
-    with work():
+    with transaction():
         assert give_several(trust_ids).refused == []
-    with work() as database:
+    with transaction() as database:
         held_back = [agreement for agreement in authorise.current(estab_ids[2]) if agreement.is_withheld]
         assert [refused_school.client_id for refused_school in held_back] == [client_id]
 
 
-def test_where_the_chosen_school_is_refused_nothing_is_recorded(work, trust_ids):
-    with work() as database:
+def test_where_the_chosen_school_is_refused_nothing_is_recorded(transaction, trust_ids):
+    with transaction() as database:
         database.get_one(Membership, (trust_ids[0], trust_ids[1][0])).role = "viewer"
-    with pytest.raises(authority.NotPermitted), work():
+    with pytest.raises(authority.NotPermitted), transaction():
         give_several(trust_ids)
-    assert agreed_estabs(work) == []
+    assert agreed_estabs(transaction) == []
 
 
-def test_two_reviews_of_the_same_schools_at_once_do_not_wait_for_each_other(work, trust_ids, run_concurrently):
+def test_two_reviews_of_the_same_schools_at_once_do_not_wait_for_each_other(transaction, trust_ids, run_concurrently):
     """Each person acts for another school and ticks the others: in the end, every school has one agreement."""
-    with work() as database:
+    with transaction() as database:
         colleague = an_administrator(database.get_one(Estab, trust_ids[1][2]), username="colleague")
         for estab_id in trust_ids[1][:2]:
             a_membership(colleague, database.get_one(Estab, estab_id))
@@ -163,11 +165,11 @@ def test_two_reviews_of_the_same_schools_at_once_do_not_wait_for_each_other(work
     failed = [outcome for outcome in outcomes if not isinstance(outcome, several.ReviewResult)]
     assert all(isinstance(fault, authorise.ChangedMeanwhile) for fault in failed), failed
     assert len(failed) < 2
-    assert agreed_estabs(work) == sorted(trust_ids[1])
+    assert agreed_estabs(transaction) == sorted(trust_ids[1])
 
 
-def test_people_and_schools_of_others_are_not_shown(work, trust_ids):
-    with work() as database:
+def test_people_and_schools_of_others_are_not_shown(transaction, trust_ids):
+    with transaction() as database:
         an_administrator()
         database.get_one(Estab, trust_ids[1][2]).state = "suspended"
         by = database.get_one(Administrator, trust_ids[0]).memberships[0]

@@ -25,7 +25,7 @@ class App:
 
 
 def an_app(person_id):
-    """Give this person an app, whose current code is used up; call inside `work()`."""
+    """Give this person an app, whose current code is used up; call it in a transaction."""
     app = App(authenticator_app.begin(person_id, "jo@oakhill.example", "ses_of_a_test").seed)
     authenticator_app.finish(person_id, "ses_of_a_test", app.code())
     return app

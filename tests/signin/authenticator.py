@@ -111,7 +111,7 @@ class Authenticator:
 
 
 def a_passkey(person_id, origin, **overrides):
-    """An authenticator with a passkey that this person signs in with; call inside `work()`."""
+    """An authenticator with a passkey that this person signs in with; call it in a transaction."""
     device, person = Authenticator(origin, **overrides), people.get(person_id)
     response = device.create(passkeys.creation_options(person, browser=BROWSER))
     passkeys.register(person, response, name="", device="Firefox on Windows", browser=BROWSER)

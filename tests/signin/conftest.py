@@ -19,9 +19,9 @@ def stranger(new_browser):
 
 
 @pytest.fixture
-def account(work):
+def account(transaction):
     """The details of an administrator of a verified school."""
-    with work():
+    with transaction():
         person = an_administrator(an_estab())
         return Account(
             person.id, person.username, person.email, person.memberships[0].estab_id, person.memberships[0].estab.name

@@ -16,9 +16,9 @@ NEW_EMAIL, NEW_NUMBER = "new@oakhill.example", "+447700900999"
 
 
 @pytest.fixture
-def jo_with_mobile(clock, jo, account, work):
+def jo_with_mobile(clock, jo, account, transaction):
     """Jo, with a confirmed number, signed in."""
-    with work() as session:
+    with transaction() as session:
         person = session.get_one(Administrator, account.id)
         person.mobile_confirmed_at = clock.now()
     clock.move(timedelta(days=2))
@@ -26,8 +26,8 @@ def jo_with_mobile(clock, jo, account, work):
     return jo
 
 
-def stored_account(work, account):
-    with work() as session:
+def stored_account(transaction, account):
+    with transaction() as session:
         return session.get_one(Administrator, account.id)
 
 
@@ -48,9 +48,9 @@ def assert_told_to_wait(person, reason):
     assert reason in person.page_text
 
 
-def lock_account(work, account):
+def lock_account(transaction, account):
     """Make wrong guesses until the account is locked."""
-    with work():
+    with transaction():
         while not guesses.count(guesses.key("account", account.id)):
             pass
 
@@ -62,9 +62,9 @@ def test_the_account_page_shows_name_address_number_and_username(jo_with_mobile,
         assert text in jo_with_mobile.page_text
 
 
-def test_a_name_is_changed(jo_with_mobile, account, work):
+def test_a_name_is_changed(jo_with_mobile, account, transaction):
     assert jo_with_mobile.sends(HOME + "/name", name="Jo Smith").location == HOME
-    assert stored_account(work, account).name == "Jo Smith"
+    assert stored_account(transaction, account).name == "Jo Smith"
     assert jo_with_mobile.sends(HOME + "/name", name="www.evil.example").status_code == 422
 
 
@@ -78,17 +78,19 @@ def test_a_person_who_signed_in_long_ago_signs_in_again_first(jo_with_mobile, pa
 
 
 class TestEmail:
-    def test_the_new_one_is_verified_and_the_old_one_is_told(self, jo_with_mobile, account, work, outbox):
+    def test_the_new_one_is_verified_and_the_old_one_is_told(self, jo_with_mobile, account, transaction, outbox):
         assert jo_with_mobile.sends(EMAIL, email=NEW_EMAIL).location == HOME
         assert outbox.last("confirm_address").to == NEW_EMAIL
-        assert stored_account(work, account).email == account.email
+        assert stored_account(transaction, account).email == account.email
 
         link = outbox.last("confirm_address").path
         assert NEW_EMAIL in jo_with_mobile.opens(link).text
         assert jo_with_mobile.web.head(link).status_code == 200
-        assert stored_account(work, account).email == account.email, "a mail scanner has opened it, and changed nothing"
+        assert stored_account(transaction, account).email == account.email, (
+            "a mail scanner has opened it, and changed nothing"
+        )
         assert jo_with_mobile.sends(link).location == HOME
-        assert stored_account(work, account).sign_in_email == NEW_EMAIL
+        assert stored_account(transaction, account).sign_in_email == NEW_EMAIL
         assert outbox.last("email_changed").to == account.email
         assert jo_with_mobile.opens(link).status_code == 410
 
@@ -98,23 +100,23 @@ class TestEmail:
         assert stranger.signs_in(account.email).status_code == 422
         assert stranger.signs_in(NEW_EMAIL).status_code == 303
 
-    def test_only_the_signed_in_person_can_use_the_link(self, jo_with_mobile, stranger, account, work, outbox):
+    def test_only_the_signed_in_person_can_use_the_link(self, jo_with_mobile, stranger, account, transaction, outbox):
         jo_with_mobile.sends(EMAIL, email=NEW_EMAIL)
         link = outbox.last("confirm_address").path
         assert stranger.opens(link).location.startswith("/sign-in?next=/manage/account/email/")
-        with work():
+        with transaction():
             other = an_administrator().username
         stranger.signs_in(other)
         assert stranger.opens(link).status_code == 404
         stranger.opens(EMAIL)
         assert stranger.sends_again(link).status_code == 404
 
-        assert stored_account(work, account).email == account.email
+        assert stored_account(transaction, account).email == account.email
 
     def test_the_pages_do_not_tell_whether_an_address_signs_in_elsewhere(
-        self, jo_with_mobile, account, work, outbox, clock
+        self, jo_with_mobile, account, transaction, outbox, clock
     ):
-        with work():
+        with transaction():
             taken = an_administrator(email="taken@oakhill.example").email
         seen = []
         for address in (NEW_EMAIL, taken):
@@ -127,17 +129,17 @@ class TestEmail:
         assert "ADDRESS" in seen[1]
 
     def test_an_address_that_signs_in_another_person_stays_theirs(
-        self, jo_with_mobile, account, work, outbox, stranger
+        self, jo_with_mobile, account, transaction, outbox, stranger
     ):
-        with work():
+        with transaction():
             other = an_administrator(email="taken@oakhill.example").id
         changes_email(jo_with_mobile, outbox, "taken@oakhill.example")
 
         jo_with_mobile.opens(HOME)
         assert f"Sign in to this one with your username, {account.username}." in jo_with_mobile.page_text
-        person = stored_account(work, account)
+        person = stored_account(transaction, account)
         assert (person.email, person.sign_in_email) == ("taken@oakhill.example", None)
-        with work() as session:
+        with transaction() as session:
             assert session.get_one(Administrator, other).sign_in_email == "taken@oakhill.example"
 
     def test_five_links_are_sent_an_hour_and_only_the_newest_works(self, jo_with_mobile, outbox, clock):
@@ -162,15 +164,15 @@ class TestEmail:
         assert outbox.all("confirm_address") == []
 
     def test_changing_the_address_invalidates_links_to_choose_a_password(
-        self, jo_with_mobile, account, work, outbox, stranger
+        self, jo_with_mobile, account, transaction, outbox, stranger
     ):
-        with work() as session:
+        with transaction() as session:
             reset_links.send(session.get_one(Administrator, account.id), by="cli", note="Called.")
         changes_email(jo_with_mobile, outbox)
 
         assert stranger.opens(outbox.last("reset_link").path).status_code == 404
 
-    def test_of_two_clicks_at_once_one_changes_it(self, jo_with_mobile, run_concurrently, account, outbox, work):
+    def test_of_two_clicks_at_once_one_changes_it(self, jo_with_mobile, run_concurrently, account, outbox, transaction):
         jo_with_mobile.sends(EMAIL, email=NEW_EMAIL)
         secret = outbox.last("confirm_address").links[0].rpartition("/")[2]
         outcomes = run_concurrently(
@@ -180,8 +182,10 @@ class TestEmail:
         assert outcomes.count(True) == 1
         assert len(outbox.all("email_changed")) == 1
 
-    def test_of_two_people_who_take_one_address_at_once_one_signs_in_by_it(self, run_concurrently, work, outbox, clock):
-        with work():
+    def test_of_two_people_who_take_one_address_at_once_one_signs_in_by_it(
+        self, run_concurrently, transaction, outbox, clock
+    ):
+        with transaction():
             both = [an_administrator() for _ in range(2)]
             for person in both:
                 email_change.begin(person, NEW_EMAIL)
@@ -194,19 +198,19 @@ class TestEmail:
             return email_change.confirm(secret, database_session().get_one(Administrator, person_id))
 
         assert sorted(run_concurrently(2, confirms)) == [False, True]
-        with work() as session:
+        with transaction() as session:
             assert {session.get_one(Administrator, id_).email for id_ in ids} == {NEW_EMAIL}
 
 
 class TestMobile:
-    def test_the_new_one_is_confirmed_and_both_are_told(self, jo_with_mobile, account, work, outbox, clock):
+    def test_the_new_one_is_confirmed_and_both_are_told(self, jo_with_mobile, account, transaction, outbox, clock):
         assert jo_with_mobile.sends(MOBILE, mobile="07700 900999").location == CODE
         assert outbox.last("mobile_code").to == NEW_NUMBER
         assert jo_with_mobile.sends(CODE, code="1").status_code == 422
-        assert stored_account(work, account).mobile == "+447700900123"
+        assert stored_account(transaction, account).mobile == "+447700900123"
 
         assert jo_with_mobile.sends_again(CODE, code=outbox.last("mobile_code").code).location == HOME
-        person = stored_account(work, account)
+        person = stored_account(transaction, account)
         assert (person.mobile, person.mobile_confirmed_at) == (NEW_NUMBER, clock.now())
         assert outbox.last("mobile_changed").to == account.email
         assert [mail.to for mail in outbox.all("mobile_is_yours")] == [NEW_NUMBER]
@@ -214,12 +218,12 @@ class TestMobile:
         assert [mail.to for mail in mails] == ["+447700900123"]
         assert len(mails[0].text) <= 160
 
-    def test_an_old_one_that_was_never_confirmed_is_not_told(self, jo_with_mobile, account, work, outbox):
-        with work() as session:
+    def test_an_old_one_that_was_never_confirmed_is_not_told(self, jo_with_mobile, account, transaction, outbox):
+        with transaction() as session:
             session.get_one(Administrator, account.id).mobile_confirmed_at = None
         changes_mobile(jo_with_mobile, outbox)
 
-        assert stored_account(work, account).mobile == NEW_NUMBER
+        assert stored_account(transaction, account).mobile == NEW_NUMBER
         assert outbox.all("number_changed") == []
 
     def test_for_a_day_it_cannot_reset_the_password(self, jo_with_mobile, account, outbox, stranger, clock):
@@ -239,13 +243,13 @@ class TestMobile:
         stranger.sends("/reset/password", password="wobbly kettle sings at dusk")
         assert outbox.all("password_changed") == []
 
-    def test_a_code_to_confirm_a_number_does_not_change_it(self, jo_with_mobile, account, work, outbox):
+    def test_a_code_to_confirm_a_number_does_not_change_it(self, jo_with_mobile, account, transaction, outbox):
         jo_with_mobile.sends(MOBILE, mobile="07700 900999")
         code = outbox.last("mobile_code").code
-        with work() as session, pytest.raises(mobile.CodeExpired):
+        with transaction() as session, pytest.raises(mobile.CodeExpired):
             mobile.confirm(session.get_one(Administrator, account.id), code)
 
-        assert stored_account(work, account).mobile == "+447700900123"
+        assert stored_account(transaction, account).mobile == "+447700900123"
 
     def test_three_codes_an_hour_for_both_together(self, jo_with_mobile, outbox, clock):
         for _ in range(3):
@@ -255,13 +259,15 @@ class TestMobile:
 
         assert_told_to_wait(jo_with_mobile, "at most three codes an hour")
 
-    def test_a_code_for_a_locked_account_is_refused_until_the_lock_ends(self, jo_with_mobile, account, work, outbox):
+    def test_a_code_for_a_locked_account_is_refused_until_the_lock_ends(
+        self, jo_with_mobile, account, transaction, outbox
+    ):
         jo_with_mobile.sends(MOBILE, mobile="07700 900999")
-        lock_account(work, account)
+        lock_account(transaction, account)
         jo_with_mobile.sends(CODE, code=outbox.last("mobile_code").code)
 
         assert_told_to_wait(jo_with_mobile, "no one can sign in to it for a minute")
-        assert stored_account(work, account).mobile == "+447700900123"
+        assert stored_account(transaction, account).mobile == "+447700900123"
 
     @pytest.mark.parametrize("number", ["", "12", "020 7946 0123", "07700 900123"])
     def test_invalid_values_are_refused_and_kept_in_the_form(self, jo_with_mobile, outbox, number):
@@ -285,31 +291,33 @@ class TestMobile:
 
 
 class TestUndo:
-    def test_the_old_address_undoes_it_without_signing_in(self, jo_with_mobile, account, work, outbox, stranger):
+    def test_the_old_address_undoes_it_without_signing_in(self, jo_with_mobile, account, transaction, outbox, stranger):
         changes_email(jo_with_mobile, outbox)
         link = outbox.last("email_changed").path
         assert account.email in stranger.opens(link).text
-        assert stored_account(work, account).email == NEW_EMAIL, "opening it changes nothing"
+        assert stored_account(transaction, account).email == NEW_EMAIL, "opening it changes nothing"
 
         stranger.sends(link)
         assert "has its former address and number again" in stranger.page_text
-        person = stored_account(work, account)
+        person = stored_account(transaction, account)
         assert (person.email, person.sign_in_email) == (account.email, account.email)
-        with work() as session:
+        with transaction() as session:
             assert {row.why_ended for row in session.query(BrowserSession)} == {"changes_undone"}
         assert outbox.last("changes_undone").to == account.email
         assert stranger.opens(link).status_code == 410
 
-    def test_the_old_number_undoes_it(self, jo_with_mobile, account, work, outbox, stranger):
+    def test_the_old_number_undoes_it(self, jo_with_mobile, account, transaction, outbox, stranger):
         changes_mobile(jo_with_mobile, outbox)
         stranger.sends(outbox.last("number_changed").path)
 
-        person = stored_account(work, account)
+        person = stored_account(transaction, account)
         assert person.mobile == "+447700900123"
         assert person.mobile_changed_at is None
         assert mobile.number_for_resets(person) == "+447700900123"
 
-    def test_the_first_link_undoes_everything_since(self, jo_with_mobile, account, work, outbox, stranger, clock):
+    def test_the_first_link_undoes_everything_since(
+        self, jo_with_mobile, account, transaction, outbox, stranger, clock
+    ):
         """Changes by an attacker who took over the account: the address twice, and then the number."""
         changes_email(jo_with_mobile, outbox, "thief@evil.example")
         clock.move(timedelta(minutes=1))
@@ -318,10 +326,10 @@ class TestUndo:
         changes_mobile(jo_with_mobile, outbox)
         first, second = (mail.path for mail in outbox.all("email_changed"))
         stranger.sends(second)
-        assert stored_account(work, account).email == "thief@evil.example"
+        assert stored_account(transaction, account).email == "thief@evil.example"
         stranger.sends(first)
 
-        person = stored_account(work, account)
+        person = stored_account(transaction, account)
         assert (person.email, person.mobile) == (account.email, "+447700900123")
         for letter in (*outbox.all("mobile_changed"), *outbox.all("number_changed")):
             assert stranger.opens(letter.path).status_code == 410
@@ -336,25 +344,27 @@ class TestUndo:
 
         assert jo_with_mobile.opens(pending).status_code == 410
 
-    def test_changes_of_a_removed_person_cannot_be_undone(self, jo_with_mobile, account, work, outbox, stranger, clock):
+    def test_changes_of_a_removed_person_cannot_be_undone(
+        self, jo_with_mobile, account, transaction, outbox, stranger, clock
+    ):
         changes_email(jo_with_mobile, outbox)
         link = outbox.last("email_changed").path
         stranger.opens(link)
-        with work() as session:
+        with transaction() as session:
             session.get_one(Administrator, account.id).removed_at = clock.now()
 
         assert stranger.sends_again(link).status_code == 404
         assert stranger.opens(link).status_code == 404
-        assert stored_account(work, account).email == NEW_EMAIL
+        assert stored_account(transaction, account).email == NEW_EMAIL
 
-    def test_after_seven_days_it_cannot_be_undone(self, jo_with_mobile, account, work, outbox, stranger, clock):
+    def test_after_seven_days_it_cannot_be_undone(self, jo_with_mobile, account, transaction, outbox, stranger, clock):
         changes_email(jo_with_mobile, outbox)
         link = outbox.last("email_changed").path
         stranger.opens(link)
         clock.move(timedelta(days=7))
 
         assert stranger.sends_again(link).status_code == 410
-        assert stored_account(work, account).email == NEW_EMAIL
+        assert stored_account(transaction, account).email == NEW_EMAIL
 
     def test_of_two_clicks_at_once_one_undoes_it(self, jo_with_mobile, run_concurrently, outbox):
         changes_email(jo_with_mobile, outbox)

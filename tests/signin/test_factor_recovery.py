@@ -19,9 +19,9 @@ HALF_A_MINUTE = timedelta(seconds=30)
 
 
 @pytest.fixture
-def app_of_jo(clock, work, account):
+def app_of_jo(clock, transaction, account):
     """Jo's app; the number is confirmed, too."""
-    with work() as session:
+    with transaction() as session:
         session.get_one(Administrator, account.id).mobile_confirmed_at = clock.now()
         app = an_app(account.id)
     clock.move(HALF_A_MINUTE)
@@ -48,25 +48,25 @@ def notices(outbox):
     return sorted((letter.name, letter.to) for letter in sent)
 
 
-def has_factor(work, account):
-    with work():
+def has_factor(transaction, account):
+    with transaction():
         return factors.has_any(account.id)
 
 
 def test_password_and_text_message_start_a_wait_and_then_the_password_alone_signs_in(
-    started, account, work, outbox, clock
+    started, account, transaction, outbox, clock
 ):
     assert "From" in started.opens(LOST_FACTOR_PATH).text
     assert notices(outbox) == [("lost_factor", "+447700900123"), ("recovery_notice", account.email)]
     clock.move(timedelta(hours=23, minutes=59))
     assert started.signs_in(account.username).location.startswith(SECOND_STEP_PATH), "not before the wait is over"
-    assert has_factor(work, account)
+    assert has_factor(transaction, account)
 
     clock.move(timedelta(minutes=1))
     assert started.signs_in(account.username).location == "/"
     assert "Your lost phone or key has been removed" in started.opens("/manage").text
-    assert not has_factor(work, account)
-    with work() as session:
+    assert not has_factor(transaction, account)
+    with transaction() as session:
         (row,) = session.query(BrowserSession).filter_by(ended_at=None)
         assert row.acr == sessions.SINGLE
     assert outbox.last("factors_recovered").to == account.email
@@ -87,9 +87,9 @@ def test_the_page_of_the_second_step_leads_there(at_second_step):
     )
 
 
-def test_notices_come_at_the_start_half_way_and_at_the_end_once_each(started, account, work, outbox, clock):
+def test_notices_come_at_the_start_half_way_and_at_the_end_once_each(started, account, transaction, outbox, clock):
     def due_notices():
-        with work():
+        with transaction():
             factor_recovery.notify_due()
         return len(notices(outbox))
 
@@ -104,9 +104,9 @@ def test_notices_come_at_the_start_half_way_and_at_the_end_once_each(started, ac
     assert all(len(letter.text) <= 160 for letter in outbox.all("lost_factor"))
 
 
-def test_a_worker_that_was_away_sends_the_newest_notice_only(started, work, outbox, clock):
+def test_a_worker_that_was_away_sends_the_newest_notice_only(started, transaction, outbox, clock):
     clock.move(timedelta(days=2))
-    with work():
+    with transaction():
         factor_recovery.notify_due()
 
     assert len(notices(outbox)) == 4
@@ -115,12 +115,12 @@ def test_a_worker_that_was_away_sends_the_newest_notice_only(started, work, outb
 
 @pytest.mark.parametrize("name", ["recovery_notice", "lost_factor"])
 def test_the_link_in_each_notice_stops_it_and_opening_it_does_not(
-    started, stranger, account, work, outbox, clock, name
+    started, stranger, account, transaction, outbox, clock, name
 ):
     link = outbox.last(name).path
     assert stranger.opens(link).status_code == 200
     assert stranger.web.head(link).status_code == 200
-    with work():
+    with transaction():
         assert factor_recovery.waiting(account.id)
 
     assert "was not removed" in stranger.sends(link).text
@@ -129,15 +129,15 @@ def test_the_link_in_each_notice_stops_it_and_opening_it_does_not(
         assert stranger.opens(letter.path).status_code == 410
     clock.move(timedelta(hours=25))
     assert started.signs_in(account.username).location.startswith(SECOND_STEP_PATH)
-    assert has_factor(work, account)
+    assert has_factor(transaction, account)
 
 
-def test_a_sign_in_with_the_factor_stops_it(started, account, work, app_of_jo, clock, outbox):
+def test_a_sign_in_with_the_factor_stops_it(started, account, transaction, app_of_jo, clock, outbox):
     started.opens(SECOND_STEP_PATH)
     started.sends_again(SECOND_STEP_PATH, code=app_of_jo.code())
 
     assert started.cookie("session")
-    with work():
+    with transaction():
         assert factor_recovery.waiting(account.id) is None
     assert outbox.last("recovery_stopped")
 
@@ -149,7 +149,7 @@ def test_a_week_after_the_wait_it_is_no_longer_good(started, account, clock):
 
 
 class TestHowItIsStarted:
-    def test_no_wait_begins_without_the_password(self, jo, stranger, account, app_of_jo, work, outbox):
+    def test_no_wait_begins_without_the_password(self, jo, stranger, account, app_of_jo, transaction, outbox):
         assert jo.opens(LOST_FACTOR_PATH).location == "/sign-in?next=/"
         jo.opens("/sign-in")
         for fields in ({"send_code": "yes"}, {"code": "123456"}, {}):
@@ -157,7 +157,7 @@ class TestHowItIsStarted:
             jo.opens("/sign-in")
         assert outbox.all() == []
 
-    def test_no_wait_begins_without_the_code(self, at_second_step, work, account, outbox):
+    def test_no_wait_begins_without_the_code(self, at_second_step, transaction, account, outbox):
         at_second_step.sends(LOST_FACTOR_PATH, code="123456")
         assert at_second_step.response.status_code == 422
         at_second_step.sends(LOST_FACTOR_PATH, send_code="yes")
@@ -165,7 +165,7 @@ class TestHowItIsStarted:
         at_second_step.sends(LOST_FACTOR_PATH, code=wrong)
         assert "not the code" in at_second_step.page_text
 
-        with work() as session:
+        with transaction() as session:
             assert session.query(FactorRecovery).all() == []
 
     def test_no_wait_begins_in_a_browser_that_only_knows_the_code(self, at_second_step, stranger, outbox):
@@ -178,9 +178,9 @@ class TestHowItIsStarted:
 
     @pytest.mark.parametrize("reason", ["unconfirmed", "changed"])
     def test_no_wait_begins_by_a_number_that_cannot_reset_a_password(
-        self, at_second_step, account, work, clock, outbox, reason
+        self, at_second_step, account, transaction, clock, outbox, reason
     ):
-        with work() as session:
+        with transaction() as session:
             person = session.get_one(Administrator, account.id)
             person.mobile_confirmed_at = None if reason == "unconfirmed" else clock.now()
             person.mobile_changed_at = clock.now() if reason == "changed" else None
@@ -191,11 +191,11 @@ class TestHowItIsStarted:
 
         assert outbox.all() == []
 
-    def test_starting_again_does_not_move_the_end(self, started, account, work, clock, outbox):
-        with work():
+    def test_starting_again_does_not_move_the_end(self, started, account, transaction, clock, outbox):
+        with transaction():
             due = factor_recovery.waiting(account.id).due_at
         clock.move(timedelta(hours=1))
-        with work() as session:
+        with transaction() as session:
             assert factor_recovery.start(session.get_one(Administrator, account.id), by="cli").due_at == due
         assert len(notices(outbox)) == 2
 
@@ -205,19 +205,19 @@ class TestHowItIsStarted:
         assert jo.opens(LOST_FACTOR_PATH).location == "/sign-in?next=/"
 
 
-def test_the_recovery_of_one_person_neither_ends_nor_removes_anything_of_another(work, clock, outbox):
+def test_the_recovery_of_one_person_neither_ends_nor_removes_anything_of_another(transaction, clock, outbox):
     """None of them has a confirmed number, so they are told by mail alone."""
-    with work():
+    with transaction():
         first, second, third = (an_administrator() for _ in range(3))
         for person in (first, second, third):
             an_app(person.id)
             factor_recovery.start(person, by="cli")
     clock.move(timedelta(hours=24))
-    with work():
+    with transaction():
         assert factor_recovery.complete(first.id)
         assert factors.has_any(second.id)
     [notice] = (letter for letter in outbox.all("recovery_notice") if letter.to == second.email)
-    with work():
+    with transaction():
         factor_recovery.stop(notice.links[0].rpartition("/")[2])
         for person in (first, second):
             factor_recovery.stop_for(person.id)
@@ -229,15 +229,15 @@ def test_the_recovery_of_one_person_neither_ends_nor_removes_anything_of_another
     assert outbox.all("lost_factor") == []
 
 
-def test_of_two_starts_at_once_one_counts(run_concurrently, account, app_of_jo, work, outbox):
+def test_of_two_starts_at_once_one_counts(run_concurrently, account, app_of_jo, transaction, outbox):
     run_concurrently(4, lambda: factor_recovery.start(database_session().get_one(Administrator, account.id), by="cli"))
 
-    with work() as session:
+    with transaction() as session:
         assert session.query(FactorRecovery).count() == 1
     assert len(notices(outbox)) == 2
 
 
-def test_stopped_and_completed_at_once_only_one_happens(run_concurrently, started, account, work, outbox, clock):
+def test_stopped_and_completed_at_once_only_one_happens(run_concurrently, started, account, transaction, outbox, clock):
     secret = outbox.last("recovery_notice").links[0].rpartition("/")[2]
     clock.move(timedelta(hours=24))
     jobs = [lambda: factor_recovery.stop(secret), lambda: factor_recovery.complete(account.id)] * 2
@@ -250,4 +250,4 @@ def test_stopped_and_completed_at_once_only_one_happens(run_concurrently, starte
     stopped, completed = outcomes.count(None), outcomes.count(True)
     assert stopped + completed == 1
     assert all(isinstance(outcome, links.LinkRefused) for outcome in outcomes if outcome not in {None, True, False})
-    assert has_factor(work, account) == (stopped == 1)
+    assert has_factor(transaction, account) == (stopped == 1)

@@ -11,9 +11,9 @@ pytestmark = pytest.mark.usefixtures("clock")
 
 
 @pytest.fixture
-def account_with_factors(account, work, settings):
+def account_with_factors(account, transaction, settings):
     """The account has an app, a passkey and recovery codes."""
-    with work():
+    with transaction():
         an_app(account.id)
         a_passkey(account.id, settings.server.issuer)
         recovery_codes.make(people.get(account.id))
@@ -29,34 +29,38 @@ def remove_passkey(account):
     factor_removal.remove_passkey(people.get(account.id), passkey.id)
 
 
-def test_of_two_removed_at_once_one_stays_where_a_school_requires_it(account_with_factors, work, run_overlapping):
-    with work():
+def test_of_two_removed_at_once_one_stays_where_a_school_requires_it(
+    account_with_factors, transaction, run_overlapping
+):
+    with transaction():
         second_step_rule.require(people.membership(account_with_factors.id, account_with_factors.estab_id))
 
     outcome = run_overlapping(lambda: remove_app(account_with_factors), lambda: remove_passkey(account_with_factors))
 
     assert isinstance(outcome, factor_removal.FactorNeeded)
-    with work():
+    with transaction():
         assert factors.kinds(account_with_factors.id) == {"passkey"}
         assert recovery_codes.count_unused(account_with_factors.id) == recovery_codes.CODES_PER_SET
 
 
 def test_recovery_codes_go_with_the_last_one_though_both_are_removed_at_once(
-    account_with_factors, work, run_overlapping
+    account_with_factors, transaction, run_overlapping
 ):
     assert (
         run_overlapping(lambda: remove_app(account_with_factors), lambda: remove_passkey(account_with_factors)) is None
     )
 
-    with work():
+    with transaction():
         assert (factors.has_any(account_with_factors.id), recovery_codes.count_unused(account_with_factors.id)) == (
             False,
             0,
         )
 
 
-def test_the_last_one_stays_where_a_school_requires_it_at_that_moment(account_with_factors, work, run_overlapping):
-    with work():
+def test_the_last_one_stays_where_a_school_requires_it_at_that_moment(
+    account_with_factors, transaction, run_overlapping
+):
+    with transaction():
         remove_passkey(account_with_factors)
 
     outcome = run_overlapping(

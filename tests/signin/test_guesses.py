@@ -12,11 +12,11 @@ def counter():
     return guesses.key("account", "adm_test")
 
 
-def count_checked(work, counter, times=1):
+def count_checked(transaction, counter, times=1):
     """How many of this number of guesses were checked."""
     checked = 0
     for _ in range(times):
-        with work():
+        with transaction():
             try:
                 guesses.count(counter)
                 checked += 1
@@ -25,34 +25,34 @@ def count_checked(work, counter, times=1):
     return checked
 
 
-def test_ten_guesses_are_answered_and_the_tenth_locks(work, counter, clock):
-    assert count_checked(work, counter, 9) == 9
-    with work():
+def test_ten_guesses_are_answered_and_the_tenth_locks(transaction, counter, clock):
+    assert count_checked(transaction, counter, 9) == 9
+    with transaction():
         guesses.refuse_locked(counter)
         assert guesses.count(counter) is True
-    with work(), pytest.raises(guesses.Locked) as locked:
+    with transaction(), pytest.raises(guesses.Locked) as locked:
         guesses.refuse_locked(counter)
 
     assert locked.value.minutes == 1
-    assert count_checked(work, counter, 5) == 0
+    assert count_checked(transaction, counter, 5) == 0
 
 
-def test_each_further_guess_locks_for_longer_up_to_a_quarter_of_an_hour(work, counter, clock):
-    count_checked(work, counter, 10)
+def test_each_further_guess_locks_for_longer_up_to_a_quarter_of_an_hour(transaction, counter, clock):
+    count_checked(transaction, counter, 10)
     for minutes in (1, 2, 4, 8, 15, 15, 15):
         clock.move(timedelta(minutes=minutes, seconds=-1))
-        assert count_checked(work, counter) == 0
+        assert count_checked(transaction, counter) == 0
         clock.move(timedelta(seconds=1))
-        assert count_checked(work, counter) == 1
+        assert count_checked(transaction, counter) == 1
 
 
-def test_a_lock_says_how_long_it_lasts_and_ends_on_time(work, counter, clock):
-    count_checked(work, counter, 10)
+def test_a_lock_says_how_long_it_lasts_and_ends_on_time(transaction, counter, clock):
+    count_checked(transaction, counter, 10)
     clock.move(timedelta(minutes=1))
-    count_checked(work, counter)
+    count_checked(transaction, counter)
 
     def refused(ask):
-        with work(), pytest.raises(guesses.Locked) as locked:
+        with transaction(), pytest.raises(guesses.Locked) as locked:
             ask(counter)
         return locked.value
 
@@ -63,46 +63,46 @@ def test_a_lock_says_how_long_it_lasts_and_ends_on_time(work, counter, clock):
     last_second = refused(guesses.refuse_locked)
     assert (last_second.minutes, last_second.retry_after) == (1, 1)
     clock.move(timedelta(seconds=1))
-    with work():
+    with transaction():
         guesses.refuse_locked(counter)
 
 
-def test_hammering_for_an_hour_gets_sixteen_answers(work, counter, clock):
+def test_hammering_for_an_hour_gets_sixteen_answers(transaction, counter, clock):
     checked = 0
     for _ in range(360):
-        checked += count_checked(work, counter)
+        checked += count_checked(transaction, counter)
         clock.move(timedelta(seconds=10))
 
     assert checked == 16  # ten, and one after each lock: 1, 2, 4, 8, 15, 15 minutes
 
 
-def test_the_count_is_reset_after_five_minutes_without_guesses(work, counter, clock):
-    count_checked(work, counter, 9)
+def test_the_count_is_reset_after_five_minutes_without_guesses(transaction, counter, clock):
+    count_checked(transaction, counter, 9)
     clock.move(timedelta(minutes=5))
 
-    assert count_checked(work, counter, 10) == 10
-    assert count_checked(work, counter) == 0
+    assert count_checked(transaction, counter, 10) == 10
+    assert count_checked(transaction, counter) == 0
 
 
-def test_a_lock_is_forgotten_after_an_hour_without_guesses(work, counter, clock):
-    count_checked(work, counter, 10)
+def test_a_lock_is_forgotten_after_an_hour_without_guesses(transaction, counter, clock):
+    count_checked(transaction, counter, 10)
     clock.move(timedelta(minutes=61))
 
-    assert count_checked(work, counter, 10) == 10
+    assert count_checked(transaction, counter, 10) == 10
 
 
-def test_a_success_resets_the_count(work, counter, clock):
-    count_checked(work, counter, 9)
-    with work():
+def test_a_success_resets_the_count(transaction, counter, clock):
+    count_checked(transaction, counter, 9)
+    with transaction():
         guesses.forget(counter)
 
-    assert count_checked(work, counter, 10) == 10
+    assert count_checked(transaction, counter, 10) == 10
 
 
-def test_each_account_has_its_own_count(work, counter, clock):
-    count_checked(work, counter, 10)
+def test_each_account_has_its_own_count(transaction, counter, clock):
+    count_checked(transaction, counter, 10)
 
-    assert count_checked(work, guesses.key("account", "adm_other")) == 1
+    assert count_checked(transaction, guesses.key("account", "adm_other")) == 1
 
 
 def test_keys_of_different_subjects_differ():

@@ -16,12 +16,12 @@ def jo_signed_in(jo, account, clock):
     return jo
 
 
-def confirmed_at(work, account):
-    with work() as session:
+def confirmed_at(transaction, account):
+    with transaction() as session:
         return session.get_one(Administrator, account.id).mobile_confirmed_at
 
 
-def test_a_number_is_confirmed_by_the_code_that_was_texted(jo_signed_in, account, work, outbox, clock):
+def test_a_number_is_confirmed_by_the_code_that_was_texted(jo_signed_in, account, transaction, outbox, clock):
     jo_signed_in.sends(PAGE + "?next=/register/next-steps", send_code="yes")
     assert jo_signed_in.response.status_code == 303
     sent = outbox.last("mobile_code")
@@ -30,7 +30,7 @@ def test_a_number_is_confirmed_by_the_code_that_was_texted(jo_signed_in, account
 
     jo_signed_in.sends(PAGE + "?next=/register/next-steps", code=sent.code)
     assert jo_signed_in.response.location == "/register/next-steps"
-    assert confirmed_at(work, account) == clock.now()
+    assert confirmed_at(transaction, account) == clock.now()
 
 
 def test_the_page_shows_the_number_in_national_format(jo_signed_in):
@@ -55,7 +55,7 @@ def test_a_code_with_a_gap_is_the_same_code(jo_signed_in, outbox):
     assert jo_signed_in.response.status_code == 303
 
 
-def test_five_wrong_attempts_invalidate_the_code(jo_signed_in, account, work, outbox):
+def test_five_wrong_attempts_invalidate_the_code(jo_signed_in, account, transaction, outbox):
     jo_signed_in.sends(PAGE, send_code="yes")
     right = outbox.last("mobile_code").code
     wrong = f"{(int(right) + 1) % 1_000_000:06}"
@@ -66,16 +66,16 @@ def test_five_wrong_attempts_invalidate_the_code(jo_signed_in, account, work, ou
     jo_signed_in.sends_again(PAGE, code=right)
 
     assert "works for ten minutes and five attempts" in jo_signed_in.page_text
-    assert confirmed_at(work, account) is None
+    assert confirmed_at(transaction, account) is None
 
 
-def test_a_code_expires_after_ten_minutes(jo_signed_in, account, work, outbox, clock):
+def test_a_code_expires_after_ten_minutes(jo_signed_in, account, transaction, outbox, clock):
     jo_signed_in.sends(PAGE, send_code="yes")
     clock.move(timedelta(minutes=10))
     jo_signed_in.opens(PAGE)
     jo_signed_in.sends_again(PAGE, code=outbox.last("mobile_code").code)
 
-    assert confirmed_at(work, account) is None
+    assert confirmed_at(transaction, account) is None
 
 
 def test_only_the_newest_code_works(jo_signed_in, outbox, clock):
@@ -104,7 +104,7 @@ def test_a_fourth_message_in_an_hour_is_not_sent(jo_signed_in, outbox, clock):
     assert jo_signed_in.sends(PAGE, send_code="yes").status_code == 303
 
 
-def test_of_many_asked_for_at_once_three_are_sent(run_concurrently, work, account, outbox):
+def test_of_many_asked_for_at_once_three_are_sent(run_concurrently, transaction, account, outbox):
     from idp.foundation.database import session
 
     outcomes = run_concurrently(6, lambda: mobile.send(session().get_one(Administrator, account.id)))
@@ -113,10 +113,10 @@ def test_of_many_asked_for_at_once_three_are_sent(run_concurrently, work, accoun
     assert len(outbox.all("mobile_code")) == 3
 
 
-def test_a_code_confirms_once(run_concurrently, work, account, outbox):
+def test_a_code_confirms_once(run_concurrently, transaction, account, outbox):
     from idp.foundation.database import session
 
-    with work():
+    with transaction():
         mobile.send(session().get_one(Administrator, account.id))
     code = outbox.last("mobile_code").code
     outcomes = run_concurrently(4, lambda: mobile.confirm(session().get_one(Administrator, account.id), code))
@@ -124,23 +124,23 @@ def test_a_code_confirms_once(run_concurrently, work, account, outbox):
     assert outcomes.count(None) == 1
 
 
-def test_a_code_for_one_number_does_not_confirm_another(jo_signed_in, account, work, outbox):
+def test_a_code_for_one_number_does_not_confirm_another(jo_signed_in, account, transaction, outbox):
     jo_signed_in.sends(PAGE, send_code="yes")
-    with work() as session:
+    with transaction() as session:
         session.get_one(Administrator, account.id).mobile = "+447700900999"
     jo_signed_in.sends(PAGE, code=outbox.last("mobile_code").code)
 
-    assert confirmed_at(work, account) is None
+    assert confirmed_at(transaction, account) is None
 
 
-def test_a_code_of_one_person_does_not_work_for_another(work, account, outbox):
+def test_a_code_of_one_person_does_not_work_for_another(transaction, account, outbox):
     from tests.factories import an_administrator
 
-    with work() as session:
+    with transaction() as session:
         other = an_administrator().id
         mobile.send(session.get_one(Administrator, account.id))
     code = outbox.last("mobile_code").code
-    with work() as session, pytest.raises(mobile.CodeExpired):
+    with transaction() as session, pytest.raises(mobile.CodeExpired):
         mobile.confirm(session.get_one(Administrator, other), code)
 
 
@@ -155,12 +155,12 @@ def test_wrong_codes_count_as_wrong_passwords_do(jo_signed_in, stranger, account
     assert stranger.cookie("session") is None
 
 
-def test_the_code_is_not_in_the_database(jo_signed_in, work, outbox, account):
+def test_the_code_is_not_in_the_database(jo_signed_in, transaction, outbox, account):
     import hashlib
 
     jo_signed_in.sends(PAGE, send_code="yes")
     code = outbox.last("mobile_code").code
-    with work() as session:
+    with transaction() as session:
         row = session.query(PersonalSecret).one()
         assert row.digest != hashlib.sha256(code.encode()).digest()
         assert code not in (row.value or "")

@@ -21,8 +21,8 @@ EMAIL = "sam@idaas.example"
 
 
 @pytest.fixture
-def link(work, clock):
-    with work():
+def link(transaction, clock):
+    with transaction():
         return operators.add("Sam", EMAIL)[1].removeprefix("http://localhost:5000")
 
 
@@ -63,10 +63,10 @@ def test_an_operator_is_set_up_once_and_signs_in_with_password_and_code(jo, stra
     assert [item.text for item in jo.page.select("nav.account a")] == ["Operators' pages", "Sign out"]
 
 
-def test_opening_the_link_changes_nothing(jo, link, work):
+def test_opening_the_link_changes_nothing(jo, link, transaction):
     for _ in range(3):
         assert jo.opens(link).status_code == 200
-    with work() as session:
+    with transaction() as session:
         assert session.scalars(select(Operator)).one().set_up_at is None
     assert set_up(jo, link)
 
@@ -81,8 +81,8 @@ def test_a_used_link_does_not_work_again(jo, link):
     assert jo.page.find(id="error-code").text == "link_used"
 
 
-def test_a_newer_link_invalidates_the_former_one(jo, link, work):
-    with work():
+def test_a_newer_link_invalidates_the_former_one(jo, link, transaction):
+    with transaction():
         newer = operators.add("Sam", EMAIL)[1].removeprefix("http://localhost:5000")
     jo.opens(link)
 
@@ -97,10 +97,10 @@ def test_a_link_works_for_a_day(jo, link, clock):
     assert jo.page.find(id="error-code").text == "link_expired"
 
 
-def test_a_person_who_is_set_up_gets_no_other_link(jo, link, work):
+def test_a_person_who_is_set_up_gets_no_other_link(jo, link, transaction):
     set_up(jo, link)
 
-    with pytest.raises(operators.AlreadySetUp), work():
+    with pytest.raises(operators.AlreadySetUp), transaction():
         operators.add("Sam again", EMAIL.upper())
 
 
@@ -129,12 +129,12 @@ def test_two_pages_at_once_show_the_same_seed(run_concurrently, link, monkeypatc
     assert len(set(seeds)) == 1
 
 
-def test_a_wrong_code_sets_nothing_up(jo, link, work):
+def test_a_wrong_code_sets_nothing_up(jo, link, transaction):
     jo.sends(link)
     jo.sends_again(link, finish="yes", password=PASSWORD, code="12345")
 
     assert "not the one we expect" in jo.page_text
-    with work() as session:
+    with transaction() as session:
         operator = session.scalars(select(Operator)).one()
         assert (operator.set_up_at, operator.password_hash, operator.totp_sealed) == (None, None, None)
 
@@ -156,14 +156,14 @@ def test_a_wrong_code_keeps_the_password(jo, link):
     assert signs_in(jo, seed, ahead=0).location == "/operate"
 
 
-def test_a_poor_password_is_not_kept_and_nothing_else_passes_for_a_kept_one(jo, stranger, link, work):
+def test_a_poor_password_is_not_kept_and_nothing_else_passes_for_a_kept_one(jo, stranger, link, transaction):
     jo.sends(link)
     jo.sends_again(link, finish="yes", password="too short", code="12345")
     assert "at least 12 characters" in jo.page_text
     assert jo.page.find(id="password")
     jo.sends_again(link, finish="yes", password=PASSWORD, code="12345")
     sealed = jo.page.find(id="sealed_password")["value"]
-    with work():
+    with transaction():
         another = operators.add("Al", "al@idaas.example")[1].removeprefix("http://localhost:5000")
     stranger.sends(another)
     seed = stranger.page.find(id="seed").text.replace(" ", "")
@@ -184,17 +184,17 @@ def test_the_page_shows_the_address_and_a_picture_of_the_link(jo, link):
     assert picture.select("path")[-1]["d"] == drawn.select("path")[-1]["d"]
 
 
-def test_the_seed_is_stored_sealed_and_deleted_from_the_used_link(jo, link, work):
+def test_the_seed_is_stored_sealed_and_deleted_from_the_used_link(jo, link, transaction):
     from idp.estabs.models import PersonalSecret
 
     jo.sends(link)
     seed = jo.page.find(id="seed").text.replace(" ", "")
-    with work() as session:
+    with transaction() as session:
         row = session.scalars(select(PersonalSecret)).one()
         assert row.value
         assert seed not in row.value
     jo.sends_again(link, finish="yes", password=PASSWORD, code=code(seed))
-    with work() as session:
+    with transaction() as session:
         assert session.scalars(select(PersonalSecret)).one().value is None
         assert seed not in session.scalars(select(Operator)).one().totp_sealed
 
@@ -263,11 +263,11 @@ def test_half_an_hour_without_a_click_ends_an_operators_session(jo, link, clock)
     assert jo.opens("/operate").location == "/operate/sign-in?next=/operate"
 
 
-def test_disabling_an_operator_ends_sessions_and_refuses_sign_ins(jo, link, work, clock):
+def test_disabling_an_operator_ends_sessions_and_refuses_sign_ins(jo, link, transaction, clock):
     seed = set_up(jo, link)
     clock.move(timedelta(seconds=60))
     signs_in(jo, seed, ahead=0)
-    with work():
+    with transaction():
         operators.disable(EMAIL)
 
     assert jo.opens("/operate").location == "/operate/sign-in?next=/operate"
@@ -276,11 +276,11 @@ def test_disabling_an_operator_ends_sessions_and_refuses_sign_ins(jo, link, work
     assert "do not match" in jo.page_text
 
 
-def test_two_operators_are_found_and_sign_in_separately(jo, stranger, link, work, clock):
-    with work():
+def test_two_operators_are_found_and_sign_in_separately(jo, stranger, link, transaction, clock):
+    with transaction():
         als_link = operators.add("Al", "al@idaas.example")[1].removeprefix("http://localhost:5000")
     seed, als_seed = set_up(jo, link), set_up(stranger, als_link)
-    with work() as session:
+    with transaction() as session:
         assert [operators.find(email).name for email in (EMAIL, "AL@idaas.example")] == ["Sam", "Al"]
         assert [operator.name for operator in session.scalars(select(Operator).order_by(Operator.name))] == [
             "Al",
@@ -292,15 +292,15 @@ def test_two_operators_are_found_and_sign_in_separately(jo, stranger, link, work
     assert signs_in(stranger, als_seed, ahead=0, email="al@idaas.example").location == "/operate", "own codes"
 
 
-def test_an_operator_can_act_after_set_up_and_until_disabled(jo, link, work):
+def test_an_operator_can_act_after_set_up_and_until_disabled(jo, link, transaction):
     def anyone():
-        with work():
+        with transaction():
             return operators.any_active()
 
     assert not anyone()
     set_up(jo, link)
     assert anyone()
-    with work():
+    with transaction():
         operators.disable(EMAIL)
     assert not anyone()
 
@@ -311,8 +311,8 @@ def test_people_of_a_school_never_see_the_pages_of_operators(jo, account):
     assert jo.opens("/operate").status_code == 404
 
 
-def test_an_unknown_operator_cannot_be_disabled(work):
-    with pytest.raises(operators.UnknownOperator), work():
+def test_an_unknown_operator_cannot_be_disabled(transaction):
+    with pytest.raises(operators.UnknownOperator), transaction():
         operators.disable("unknown@idaas.example")
 
 

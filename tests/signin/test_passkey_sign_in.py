@@ -23,8 +23,8 @@ REFUSED = "We could not sign you in with that passkey."
 
 
 @pytest.fixture
-def device(work, account, settings, clock):
-    with work():
+def device(transaction, account, settings, clock):
+    with transaction():
         return a_passkey(account.id, settings.server.issuer)
 
 
@@ -34,12 +34,12 @@ def sends_passkey(person, device, **wrong):
     return person.sends_again(PASSKEY_FORM, passkey=device.get(options_for(person), **wrong))
 
 
-def test_a_passkey_alone_signs_in_and_its_methods_are_recorded(jo, device, account, work):
+def test_a_passkey_alone_signs_in_and_its_methods_are_recorded(jo, device, account, transaction):
     response = sends_passkey(jo, device)
 
     assert (response.status_code, response.location) == (303, "/mobile/confirm")
     assert jo.is_signed_in()
-    with work() as session:
+    with transaction() as session:
         row = session.scalars(select(BrowserSession)).one()
         assert (row.person_id, row.amr, row.acr) == (account.id, frozenset({"user", "mfa"}), sessions.MULTI)
         [entry] = session.scalars(select(Entry).where(Entry.event == events.SIGNED_IN))
@@ -152,7 +152,7 @@ def test_a_challenge_is_valid_for_ten_minutes(jo, device, clock):
     assert jo.sends_again(PASSKEY_FORM, passkey=sent).status_code == 422
 
 
-def test_without_a_token_nothing_happens(jo, device, work):
+def test_without_a_token_nothing_happens(jo, device, transaction):
     jo.opens(PAGE)
     sent = device.get(options_for(jo))
     response = jo.web.post(PASSKEY_FORM, data={"passkey": sent})
@@ -162,7 +162,7 @@ def test_without_a_token_nothing_happens(jo, device, work):
     assert not jo.is_signed_in()
 
 
-def test_a_copied_passkey_is_refused_and_its_person_told(jo, device, account, outbox, work):
+def test_a_copied_passkey_is_refused_and_its_person_told(jo, device, account, outbox, transaction):
     sends_passkey(jo, device)
     jo.sends("/sign-out")
     device.credentials[0].sign_count = 0
@@ -206,8 +206,8 @@ def test_a_successful_sign_in_resets_the_count_of_guesses(jo, device, account):
 
 
 @pytest.mark.parametrize("state", ["suspended", "rejected", "closed"])
-def test_a_school_that_is_not_open_is_told_so(jo, device, account, work, state):
-    with work() as session:
+def test_a_school_that_is_not_open_is_told_so(jo, device, account, transaction, state):
+    with transaction() as session:
         session.get_one(Estab, account.estab_id).state = state
     response = sends_passkey(jo, device)
 
@@ -216,8 +216,8 @@ def test_a_school_that_is_not_open_is_told_so(jo, device, account, work, state):
     assert not jo.is_signed_in()
 
 
-def test_a_removed_person_is_not_signed_in(jo, device, account, work):
-    with work() as session:
+def test_a_removed_person_is_not_signed_in(jo, device, account, transaction):
+    with transaction() as session:
         session.get_one(Administrator, account.id).removed_at = clocks.now()
 
     assert sends_passkey(jo, device).status_code == 422
@@ -249,7 +249,7 @@ def test_a_return_address_on_another_host_is_not_used(jo, device):
     assert response.location == "/"
 
 
-def test_challenges_are_bounded_for_one_address(jo, work, change_settings):
+def test_challenges_are_bounded_for_one_address(jo, transaction, change_settings):
     change_settings(throttle={"factor": 1})
     jo.opens(PAGE)
     codes = [
@@ -257,7 +257,7 @@ def test_challenges_are_bounded_for_one_address(jo, work, change_settings):
     ]
 
     assert codes.count(429) == 5
-    with work() as session:
+    with transaction() as session:
         assert len(session.scalars(select(PasskeyChallenge)).all()) == 120
 
 

@@ -22,8 +22,8 @@ def origin(settings):
 
 
 @pytest.fixture
-def device(work, account, origin, clock):
-    with work():
+def device(transaction, account, origin, clock):
+    with transaction():
         return a_passkey(account.id, origin)
 
 
@@ -40,8 +40,8 @@ def uses(response, purpose=passkeys.SIGN_IN, *, browser=BROWSER, person_id=None)
     return passkeys.verify_use(read, purpose, browser=browser, person_id=person_id)
 
 
-def test_a_passkey_is_asked_for_that_names_itself_and_verifies_its_person(work, account):
-    with work():
+def test_a_passkey_is_asked_for_that_names_itself_and_verifies_its_person(transaction, account):
+    with transaction():
         options = creation_options(account)
 
     assert options["rp"]["id"] == "localhost"
@@ -52,21 +52,21 @@ def test_a_passkey_is_asked_for_that_names_itself_and_verifies_its_person(work, 
     assert options["user"]["name"] == account.email
 
 
-def test_a_challenge_has_256_bits_and_only_its_digest_is_stored(work, account):
-    with work():
+def test_a_challenge_has_256_bits_and_only_its_digest_is_stored(transaction, account):
+    with transaction():
         challenge = creation_options(account)["challenge"]
 
     assert len(unb64(challenge)) == 32
-    with work() as session:
+    with transaction() as session:
         assert [row.digest for row in session.scalars(select(PasskeyChallenge))] == [crypto.digest(challenge)]
 
 
-def test_what_an_authenticator_has_shown_is_stored(work, account, origin, clock):
+def test_what_an_authenticator_has_shown_is_stored(transaction, account, origin, clock):
     device = Authenticator(origin, transports=("internal", "hybrid"), backed_up=True)
-    with work():
+    with transaction():
         registers(account, device.create(creation_options(account)), name="My laptop")
 
-    with work() as session:
+    with transaction() as session:
         row = session.scalars(select(Passkey)).one()
         assert (row.person_id, row.credential_id, row.name) == (account.id, device.credentials[0].id, "My laptop")
         assert row.transports == {"internal", "hybrid"}
@@ -82,13 +82,13 @@ def test_what_an_authenticator_has_shown_is_stored(work, account, origin, clock)
         ({"attachment": "cross-platform", "transports": ("hybrid", "internal")}, "Phone or tablet"),
     ],
 )
-def test_without_a_name_it_is_called_after_its_kind(work, account, origin, overrides, name):
-    with work():
+def test_without_a_name_it_is_called_after_its_kind(transaction, account, origin, overrides, name):
+    with transaction():
         assert registers(account, Authenticator(origin, **overrides).create(creation_options(account))).name == name
 
 
-def test_the_browser_is_told_which_authenticators_have_one_already(work, account, device):
-    with work():
+def test_the_browser_is_told_which_authenticators_have_one_already(transaction, account, device):
+    with transaction():
         [descriptors] = creation_options(account)["excludeCredentials"]
 
     assert descriptors == {"id": b64(device.credentials[0].id), "type": "public-key", "transports": ["internal"]}
@@ -106,17 +106,17 @@ def test_the_browser_is_told_which_authenticators_have_one_already(work, account
         {"crossOrigin": True},
     ],
 )
-def test_a_registration_that_is_not_as_asked_adds_nothing(work, account, origin, wrong):
-    with work() as session:
+def test_a_registration_that_is_not_as_asked_adds_nothing(transaction, account, origin, wrong):
+    with transaction() as session:
         response = Authenticator(origin).create(creation_options(account), **wrong)
         with pytest.raises(passkeys.PasskeyNotAdded):
             registers(account, response)
         assert session.scalars(select(Passkey)).all() == []
 
 
-def test_a_registration_counts_once_in_its_browser_for_its_person_and_its_purpose(work, account, origin, clock):
+def test_a_registration_counts_once_in_its_browser_for_its_person_and_its_purpose(transaction, account, origin, clock):
     device = Authenticator(origin)
-    with work():
+    with transaction():
         other = an_administrator()
         options = creation_options(account)
         response = device.create(options)
@@ -132,16 +132,16 @@ def test_a_registration_counts_once_in_its_browser_for_its_person_and_its_purpos
             registers(account, device.create(options | {"challenge": for_sign_in}))
 
 
-def test_a_challenge_lives_for_ten_minutes(work, account, origin, clock):
-    with work():
+def test_a_challenge_lives_for_ten_minutes(transaction, account, origin, clock):
+    with transaction():
         response = Authenticator(origin).create(creation_options(account))
         clock.move(timedelta(minutes=10))
         with pytest.raises(passkeys.PasskeyNotAdded):
             registers(account, response)
 
 
-def test_a_credential_is_registered_once(work, account, device, origin):
-    with work():
+def test_a_credential_is_registered_once(transaction, account, device, origin):
+    with transaction():
         other = an_administrator()
         copy = Authenticator(origin)
         copy.new_id = device.credentials[0].id
@@ -151,8 +151,8 @@ def test_a_credential_is_registered_once(work, account, device, origin):
         assert not passkeys.has_any(other.id)
 
 
-def test_a_person_has_at_most_twenty(work, account, origin):
-    with work():
+def test_a_person_has_at_most_twenty(transaction, account, origin):
+    with transaction():
         for _ in range(passkeys.MAX_PER_PERSON):
             a_passkey(account.id, origin)
         response = Authenticator(origin).create(creation_options(account))
@@ -162,42 +162,42 @@ def test_a_person_has_at_most_twenty(work, account, origin):
         assert len(passkeys.list_for_person(account.id)) == passkeys.MAX_PER_PERSON
 
 
-def test_using_a_passkey_raises_its_counter_and_says_when(work, account, device, clock):
+def test_using_a_passkey_raises_its_counter_and_says_when(transaction, account, device, clock):
     clock.move(timedelta(days=1))
-    with work():
+    with transaction():
         used = uses(device.get(passkeys.sign_in_options(browser=BROWSER)))
         assert used.person_id == account.id
 
-    with work():
+    with transaction():
         [row] = passkeys.list_for_person(account.id)
         assert (row.sign_count, row.last_used_at) == (1, clock.now())
 
 
-def test_a_passkey_without_a_counter_can_be_used_again(work, account, origin):
-    with work():
+def test_a_passkey_without_a_counter_can_be_used_again(transaction, account, origin):
+    with transaction():
         device = a_passkey(account.id, origin, counts=False)
         for _ in range(2):
             uses(device.get(passkeys.sign_in_options(browser=BROWSER)))
 
 
-def test_the_options_of_signing_in_name_no_credential(work, device):
-    with work():
+def test_the_options_of_signing_in_name_no_credential(transaction, device):
+    with transaction():
         options = passkeys.sign_in_options(browser=BROWSER)
 
     assert options["allowCredentials"] == []
     assert options["userVerification"] == "required"
 
 
-def test_the_options_of_the_second_step_name_the_persons_own(work, account, device, origin):
-    with work():
+def test_the_options_of_the_second_step_name_the_persons_own(transaction, account, device, origin):
+    with transaction():
         a_passkey(an_administrator().id, origin)
         [descriptors] = passkeys.second_step_options(account.id, browser=BROWSER)["allowCredentials"]
 
     assert descriptors["id"] == b64(device.credentials[0].id)
 
 
-def test_a_challenge_of_the_second_step_signs_no_one_in(work, account, device):
-    with work():
+def test_a_challenge_of_the_second_step_signs_no_one_in(transaction, account, device):
+    with transaction():
         response = device.get(passkeys.second_step_options(account.id, browser=BROWSER))
         with pytest.raises(passkeys.PasskeyRefused):
             uses(response)
@@ -210,8 +210,8 @@ def test_a_challenge_of_the_second_step_signs_no_one_in(work, account, device):
             uses(response, passkeys.SECOND_STEP, person_id=account.id)
 
 
-def test_another_persons_passkey_is_no_second_step(work, account, device, origin):
-    with work():
+def test_another_persons_passkey_is_no_second_step(transaction, account, device, origin):
+    with transaction():
         other = a_passkey(an_administrator().id, origin)
         options = passkeys.second_step_options(account.id, browser=BROWSER)
         response = other.get(options, credential=other.credentials[0])
@@ -219,15 +219,15 @@ def test_another_persons_passkey_is_no_second_step(work, account, device, origin
             uses(response, passkeys.SECOND_STEP, person_id=account.id)
 
 
-def test_a_user_handle_that_is_another_persons_is_refused(work, account, device):
-    with work():
+def test_a_user_handle_that_is_another_persons_is_refused(transaction, account, device):
+    with transaction():
         device.credentials[0].user_id = an_administrator().id.encode()
         with pytest.raises(passkeys.PasskeyRefused):
             uses(device.get(passkeys.sign_in_options(browser=BROWSER)))
 
 
-def test_of_several_answers_to_one_challenge_one_counts(work, account, device, run_concurrently):
-    with work():
+def test_of_several_answers_to_one_challenge_one_counts(transaction, account, device, run_concurrently):
+    with transaction():
         response = device.get(passkeys.sign_in_options(browser=BROWSER))
 
     outcomes = run_concurrently(4, lambda: uses(response).id)
@@ -235,8 +235,8 @@ def test_of_several_answers_to_one_challenge_one_counts(work, account, device, r
     assert sum(isinstance(outcome, passkeys.PasskeyRefused) for outcome in outcomes) == 3
 
 
-def test_of_two_copies_with_one_counter_one_is_accepted(work, account, device, run_concurrently, outbox):
-    with work():
+def test_of_two_copies_with_one_counter_one_is_accepted(transaction, account, device, run_concurrently, outbox):
+    with transaction():
         first = device.get(passkeys.sign_in_options(browser=BROWSER))
         device.credentials[0].sign_count = 0
         second = device.get(passkeys.sign_in_options(browser=BROWSER))
@@ -248,28 +248,30 @@ def test_of_two_copies_with_one_counter_one_is_accepted(work, account, device, r
 
 
 @pytest.mark.parametrize("count", [5, 4, 0])
-def test_a_counter_that_did_not_rise_is_refused_recorded_and_told_once_an_hour(work, account, device, count, outbox):
-    with work() as session:
+def test_a_counter_that_did_not_rise_is_refused_recorded_and_told_once_an_hour(
+    transaction, account, device, count, outbox
+):
+    with transaction() as session:
         session.scalars(select(Passkey)).one().sign_count = 5
     device.counts, device.credentials[0].sign_count = False, count
     for _ in range(2):
-        with work(), pytest.raises(passkeys.PasskeyCopied):
+        with transaction(), pytest.raises(passkeys.PasskeyCopied):
             uses(device.get(passkeys.sign_in_options(browser=BROWSER)))
 
     assert [letter.to for letter in outbox.all("passkey_copied")] == [account.email]
-    with work() as session:
+    with transaction() as session:
         assert len(session.scalars(select(Entry).where(Entry.event == events.PASSKEY_COPIED)).all()) == 2
         assert session.scalars(select(Passkey)).one().sign_count == 5
 
 
-def test_what_is_done_with_one_passkey_changes_no_other(work, account, device, origin):
-    with work():
+def test_what_is_done_with_one_passkey_changes_no_other(transaction, account, device, origin):
+    with transaction():
         other = an_administrator().id
         newer = a_passkey(account.id, origin)
         a_passkey(other, origin)
         used = uses(newer.get(passkeys.sign_in_options(browser=BROWSER)))
         passkeys.rename(account.id, used.id, "Mine")
-    with work() as session:
+    with transaction() as session:
         rows = session.scalars(select(Passkey).order_by(Passkey.created_at, Passkey.id)).all()
         assert sorted((row.id == used.id, row.sign_count, row.name == "Mine") for row in rows) == [
             (False, 0, False), (False, 0, False), (True, 1, True),
@@ -280,8 +282,8 @@ def test_what_is_done_with_one_passkey_changes_no_other(work, account, device, o
         assert (passkeys.has_any(account.id), passkeys.has_any(other)) == (False, True)
 
 
-def test_a_passkey_is_renamed_and_removed_by_its_person_only(work, account, device):
-    with work():
+def test_a_passkey_is_renamed_and_removed_by_its_person_only(transaction, account, device):
+    with transaction():
         [row] = passkeys.list_for_person(account.id)
         stranger = an_administrator().id
         passkeys.rename(stranger, row.id, "Mine")
@@ -289,7 +291,7 @@ def test_a_passkey_is_renamed_and_removed_by_its_person_only(work, account, devi
             with pytest.raises(NotFound):
                 act(stranger, row.id)
         passkeys.rename(account.id, row.id, "The office's computer")
-    with work():
+    with transaction():
         assert passkeys.get(account.id, row.id).name == "The office's computer"
         assert passkeys.has_any(account.id)
         passkeys.remove(account.id, row.id)

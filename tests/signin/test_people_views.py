@@ -14,9 +14,9 @@ OWN_PASSWORD = "wobbly kettle sings at dusk"
 
 
 @pytest.fixture
-def colleague_link(work, clock):
+def colleague_link(transaction, clock):
     """A colleague without a password, and the path of their link."""
-    with work():
+    with transaction():
         owner = an_administrator()
         person = people.add(
             owner.memberships[0].estab, name="Al", email="al@oakhill.example", mobile="+447700900124", role="admin"
@@ -57,7 +57,9 @@ def link_and_password(jo, colleague_link):
     return link, jo.page.find(id="password").text
 
 
-def test_a_person_who_reloads_before_signing_in_is_shown_a_fresh_one(jo, colleague_link, link_and_password, work):
+def test_a_person_who_reloads_before_signing_in_is_shown_a_fresh_one(
+    jo, colleague_link, link_and_password, transaction
+):
     link, first = link_and_password
     jo.sends("/sign-in")  # whatever the browser has open meanwhile
     jo.sends_again(link, generate="yes")  # a reload of the page that showed it
@@ -92,15 +94,15 @@ def test_the_password_is_not_shown_after_a_sign_in_with_it(jo, stranger, colleag
 
 
 def test_the_password_is_not_shown_after_a_quarter_of_an_hour_or_a_change_of_it(
-    jo, colleague_link, link_and_password, work, clock
+    jo, colleague_link, link_and_password, transaction, clock
 ):
-    with work() as session:
+    with transaction() as session:
         changed = session.get_one(Administrator, colleague_link[0])
         before = changed.password_changed_at
         changed.password_changed_at = before + timedelta(seconds=1)
     assert jo.opens(link_and_password[0]).status_code == 410
     assert jo.page.find(id="error-code").text == "link_used"
-    with work() as session:
+    with transaction() as session:
         session.get_one(Administrator, colleague_link[0]).password_changed_at = before
     assert "Did you not see" in (jo.opens(link_and_password[0]) and jo.page_text)
     clock.move(timedelta(minutes=15))
@@ -109,8 +111,10 @@ def test_the_password_is_not_shown_after_a_quarter_of_an_hour_or_a_change_of_it(
     assert jo.page.find(id="error-code").text == "link_used"
 
 
-def test_of_two_reloads_at_once_one_replaces_it(run_concurrently, colleague_link, link_and_password, work, clock):
-    with work():
+def test_of_two_reloads_at_once_one_replaces_it(
+    run_concurrently, colleague_link, link_and_password, transaction, clock
+):
+    with transaction():
         made_at = people.get(colleague_link[0]).password_changed_at
     clock.move(timedelta(seconds=1))
 
@@ -133,10 +137,10 @@ def test_a_poor_password_is_refused_with_the_reason_and_costs_nothing(jo, collea
     assert jo.sends(link, password=OWN_PASSWORD).status_code == 303
 
 
-def test_a_partners_name_is_no_password(jo, colleague_link, work):
+def test_a_partners_name_is_no_password(jo, colleague_link, transaction):
     from tests.factories import a_partner
 
-    with work():
+    with transaction():
         a_partner(name="Timetabler")
     jo.sends(colleague_link[2], password="Timetabler 7 7 x")
 
@@ -156,16 +160,16 @@ def test_opening_the_link_does_not_use_it_up(jo, stranger, colleague_link):
         (lambda person: setattr(person, "removed_at", clocks.now()), "link_unknown"),
     ],
 )
-def test_a_link_that_cannot_be_used_says_why(jo, colleague_link, work, spoil, code):
+def test_a_link_that_cannot_be_used_says_why(jo, colleague_link, transaction, spoil, code):
     person_id, _, link = colleague_link
-    with work() as session:
+    with transaction() as session:
         spoil(session.get_one(Administrator, person_id))
     jo.opens(link)
 
     assert jo.page.find(id="error-code").text == code
 
 
-def test_of_two_who_press_at_once_one_sets_the_password(jo, stranger, colleague_link, work):
+def test_of_two_who_press_at_once_one_sets_the_password(jo, stranger, colleague_link, transaction):
     _, username, link = colleague_link
     jo.opens(link)
     stranger.opens(link)
@@ -176,8 +180,8 @@ def test_of_two_who_press_at_once_one_sets_the_password(jo, stranger, colleague_
     assert jo.signs_in(username, OWN_PASSWORD).status_code == 303
 
 
-def test_a_person_who_had_a_password_is_told_and_signed_out_everywhere(jo, stranger, account, work, outbox):
-    with work() as session:
+def test_a_person_who_had_a_password_is_told_and_signed_out_everywhere(jo, stranger, account, transaction, outbox):
+    with transaction() as session:
         link = links.issue_welcome_url(session.get_one(Administrator, account.id)).removeprefix("http://localhost:5000")
     jo.signs_in(account.username)
     stranger.sends(link, password=OWN_PASSWORD)

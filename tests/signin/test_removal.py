@@ -8,8 +8,8 @@ from tests.signin.apps import an_app
 from tests.signin.person import Person
 
 
-def test_with_the_last_school_sessions_factors_and_known_browsers_go_and_not_before(work, new_browser, clock):
-    with work():
+def test_with_the_last_school_sessions_factors_and_known_browsers_go_and_not_before(transaction, new_browser, clock):
+    with transaction():
         owner, sam = an_administrator(username="jo"), an_administrator(username="sam", email="sam@oakhill.example")
         sam_id, estab = sam.id, sam.memberships[0].estab
         first, second = estab.id, a_membership(sam, owner.memberships[0].estab).estab_id
@@ -17,13 +17,13 @@ def test_with_the_last_school_sessions_factors_and_known_browsers_go_and_not_bef
     for _ in range(2):
         browser = Person(new_browser())
         browser.signs_in("sam")  # and does not choose a school yet
-    with work() as session:
+    with transaction() as session:
         an_app(sam_id)
         removal.remove(session.get_one(Membership, (sam_id, second)), by="cli", note="Called the office.")
         assert factors.has_any(sam_id)
         assert devices.has_any(sam_id)
         assert [row.ended_at for row in session.query(BrowserSession)] == [None, None]
-    with work() as session:
+    with transaction() as session:
         removal.remove(session.get_one(Membership, (sam_id, first)), by="cli", note="Called the office.")
         session.flush()
         assert not factors.has_any(sam_id)

@@ -15,9 +15,9 @@ CODE, CHOOSE = "/reset/code", "/reset/password"
 
 
 @pytest.fixture
-def account(clock, account, work):
+def account(clock, account, transaction):
     """The same, with a confirmed number."""
-    with work() as session:
+    with transaction() as session:
         person = session.get_one(Administrator, account.id)
         person.mobile_confirmed_at = person.created_at
     return account
@@ -38,8 +38,8 @@ def after_code(person_with_code, outbox):
     return person_with_code
 
 
-def stored_reset(work, model=PasswordReset):
-    with work() as session:
+def stored_reset(transaction, model=PasswordReset):
+    with transaction() as session:
         return session.query(model).all()
 
 
@@ -64,8 +64,8 @@ def test_the_old_password_no_longer_works(after_code, account, stranger):
     assert stranger.signs_in(account.username, PASSWORD).status_code == 422
 
 
-def test_a_second_factor_is_asked_for_as_always(after_code, account, work):
-    with work():
+def test_a_second_factor_is_asked_for_as_always(after_code, account, transaction):
+    with transaction():
         an_app(account.id)
     after_code.sends(CHOOSE, password=NEW_PASSWORD)
 
@@ -80,16 +80,16 @@ def test_any_sign_in_name_of_the_account_starts_a_reset(jo, account, outbox, nam
     assert outbox.last("reset_code").to == "+447700900123"
 
 
-def test_everyone_signed_in_is_signed_out(after_code, account, stranger, work, clock):
+def test_everyone_signed_in_is_signed_out(after_code, account, stranger, transaction, clock):
     stranger.signs_in(account.username)
     after_code.sends(CHOOSE, password=NEW_PASSWORD)
 
-    assert [row.why_ended for row in stored_reset(work, BrowserSession)] == ["password_reset"]
+    assert [row.why_ended for row in stored_reset(transaction, BrowserSession)] == ["password_reset"]
     assert stranger.opens("/manage").location.startswith("/sign-in")
 
 
-def test_the_person_and_the_other_owners_are_told(after_code, account, work, outbox):
-    with work() as session:
+def test_the_person_and_the_other_owners_are_told(after_code, account, transaction, outbox):
+    with transaction() as session:
         estab = session.get_one(Administrator, account.id).memberships[0].estab
         an_administrator(estab, email="head@oakhill.example", username="head", name="The Head")
         an_administrator(estab, email="look@oakhill.example", username="look", role="viewer")
@@ -205,8 +205,8 @@ class TestTheCode:
         assert "After many wrong attempts" in person_with_code.page_text
         assert outbox.last("account_locked").to == account.email
 
-    def test_the_code_is_not_stored(self, person_with_code, work, outbox):
-        (row,) = stored_reset(work)
+    def test_the_code_is_not_stored(self, person_with_code, transaction, outbox):
+        (row,) = stored_reset(transaction)
 
         assert row.number == "+447700900123"
         assert outbox.last("reset_code").code.encode() not in row.code_digest
@@ -215,8 +215,10 @@ class TestTheCode:
 
 class TestWhoCannot:
     @pytest.mark.parametrize("reason", ["unconfirmed", "changed", "suspended", "removed"])
-    def test_people_who_cannot_reset_their_password_are_sent_no_code(self, jo, account, work, outbox, clock, reason):
-        with work() as session:
+    def test_people_who_cannot_reset_their_password_are_sent_no_code(
+        self, jo, account, transaction, outbox, clock, reason
+    ):
+        with transaction() as session:
             person = session.get_one(Administrator, account.id)
             if reason == "unconfirmed":
                 person.mobile_confirmed_at = None
@@ -234,32 +236,34 @@ class TestWhoCannot:
         else:
             assert outbox.all() == []
 
-    def test_a_day_after_it_was_changed_a_number_is_used(self, jo, account, work, outbox, clock):
-        with work() as session:
+    def test_a_day_after_it_was_changed_a_number_is_used(self, jo, account, transaction, outbox, clock):
+        with transaction() as session:
             session.get_one(Administrator, account.id).mobile_changed_at = clock.now() - timedelta(hours=24)
         jo.sends("/reset", username=account.username)
 
         assert outbox.last("reset_code")
 
     @pytest.mark.parametrize("change", ["number", "password", "removed"])
-    def test_a_changed_number_or_password_or_removal_ends_the_reset(self, after_code, account, work, clock, change):
+    def test_a_changed_number_or_password_or_removal_ends_the_reset(
+        self, after_code, account, transaction, clock, change
+    ):
         after_code.opens(CHOOSE)
         clock.move(timedelta(seconds=1))
         values = {
             "number": {"mobile": "+447700900999"}, "password": {"password_changed_at": clock.now()},
             "removed": {"removed_at": clock.now()},
         }[change]  # fmt: skip
-        with work() as session:
+        with transaction() as session:
             session.query(Administrator).filter_by(id=account.id).update(values)
             hash_before = session.get_one(Administrator, account.id).password_hash
         after_code.sends_again(CHOOSE, password=NEW_PASSWORD)
 
         assert after_code.response.location == "/reset"
-        with work() as session:
+        with transaction() as session:
             assert session.get_one(Administrator, account.id).password_hash == hash_before
 
 
-def test_of_two_clicks_at_once_one_sets_the_password(run_concurrently, after_code, account, work):
+def test_of_two_clicks_at_once_one_sets_the_password(run_concurrently, after_code, account, transaction):
     secret = after_code.cookie("reset")
     outcomes = run_concurrently(4, lambda: reset.complete(secret, "a hash", device=None))
 
@@ -267,7 +271,7 @@ def test_of_two_clicks_at_once_one_sets_the_password(run_concurrently, after_cod
     assert [type(outcome) for outcome in outcomes if outcome is not None] == [reset.ResetOver] * 3
 
 
-def test_of_many_codes_at_once_five_are_compared(run_concurrently, person_with_code, work, outbox):
+def test_of_many_codes_at_once_five_are_compared(run_concurrently, person_with_code, transaction, outbox):
     wrong = f"{(int(outbox.last('reset_code').code) + 1) % 1_000_000:06}"
     secret = person_with_code.cookie("reset")
 
@@ -294,12 +298,12 @@ def test_of_many_messages_asked_for_at_once_three_are_sent(run_concurrently, acc
     assert len(outbox.all("reset_code")) == 3
 
 
-def test_the_browser_gets_another_secret_when_the_code_is_accepted(person_with_code, outbox, work):
+def test_the_browser_gets_another_secret_when_the_code_is_accepted(person_with_code, outbox, transaction):
     first = person_with_code.cookie("reset")
     person_with_code.sends(CODE, code=outbox.last("reset_code").code)
 
     assert person_with_code.cookie("reset") != first
-    with work():
+    with transaction():
         assert reset.find_by_browser(first) is None
 
 

@@ -13,9 +13,9 @@ NEW_PASSWORD = "wobbly kettle sings at dusk"
 
 
 @pytest.fixture
-def sent_link_path(clock, account, work, outbox):
+def sent_link_path(clock, account, transaction, outbox):
     """The path of a link that was sent to the account's person."""
-    with work() as session:
+    with transaction() as session:
         reset_links.send(session.get_one(Administrator, account.id), by="cli", note="Called the office.")
     letter = outbox.last("reset_link")
     assert letter.to == account.email
@@ -33,8 +33,8 @@ def test_a_reset_link_sets_a_new_password_and_leads_to_signing_in(jo, sent_link_
     assert jo.cookie("session")
 
 
-def test_the_other_owners_are_mailed_how_the_password_was_reset(jo, sent_link_path, account, work, outbox):
-    with work() as session:
+def test_the_other_owners_are_mailed_how_the_password_was_reset(jo, sent_link_path, account, transaction, outbox):
+    with transaction() as session:
         estab = session.get_one(Administrator, account.id).memberships[0].estab
         an_administrator(estab, email="head@oakhill.example", username="head")
     jo.sends(sent_link_path, password=NEW_PASSWORD)
@@ -63,10 +63,10 @@ def test_a_guessable_password_is_refused_and_the_link_stays_good(jo, sent_link_p
     ],
 )  # fmt: skip
 def test_an_unusable_link_says_why_and_changes_nothing(
-    jo, stranger, sent_link_path, account, work, clock, outbox, spoil, code
+    jo, stranger, sent_link_path, account, transaction, clock, outbox, spoil, code
 ):
     stranger.opens(sent_link_path)
-    with work() as session:
+    with transaction() as session:
         person = session.get_one(Administrator, account.id)
         if spoil == "expired":
             clock.move(timedelta(hours=24))
@@ -88,8 +88,8 @@ def test_an_unusable_link_says_why_and_changes_nothing(
     assert len(outbox.all("password_changed")) == (spoil == "used")
 
 
-def test_a_changed_password_revokes_the_link(jo, sent_link_path, account, work):
-    with work() as session:
+def test_a_changed_password_revokes_the_link(jo, sent_link_path, account, transaction):
+    with transaction() as session:
         password.change(session.get_one(Administrator, account.id), "a hash", by=account.id)
 
     assert jo.opens(sent_link_path).status_code == 410
@@ -103,8 +103,8 @@ def test_of_two_clicks_at_once_one_sets_the_password(run_concurrently, sent_link
     assert all(isinstance(outcome, links.LinkRefused) for outcome in outcomes if outcome is not None)
 
 
-def test_no_link_is_sent_for_a_closed_account(work, account, outbox):
-    with work() as session:
+def test_no_link_is_sent_for_a_closed_account(transaction, account, outbox):
+    with transaction() as session:
         person = session.get_one(Administrator, account.id)
         person.memberships[0].estab.state = "suspended"
         with pytest.raises(reset_links.AccountClosed):
@@ -113,8 +113,8 @@ def test_no_link_is_sent_for_a_closed_account(work, account, outbox):
     assert outbox.all("reset_link") == []
 
 
-def test_a_link_for_another_purpose_is_refused(jo, account, work):
-    with work():
+def test_a_link_for_another_purpose_is_refused(jo, account, transaction):
+    with transaction():
         welcome = links.issue(account.id, links.WELCOME, timedelta(days=1), value=account.email)
 
     assert jo.opens(f"/reset/link/{welcome}").status_code == 404

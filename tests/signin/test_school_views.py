@@ -18,16 +18,16 @@ CHOOSE = "/sign-in/school"
 
 
 @pytest.fixture
-def second(work, account):
+def second(transaction, account):
     """The Estab ID and the internal id of another school, for which the account's person is a viewer."""
-    with work() as session:
+    with transaction() as session:
         estab = an_estab()
         a_membership(session.get_one(Administrator, account.id), estab, role="viewer")
         return estab.estab_id, estab.id
 
 
-def first_of(work, account):
-    with work() as session:
+def first_of(transaction, account):
+    with transaction() as session:
         return session.get_one(Estab, account.estab_id).estab_id
 
 
@@ -35,11 +35,11 @@ def chooses(jo, estab_id, back="/manage"):
     return jo.sends(f"{CHOOSE}?next={back}", school=estab_id)
 
 
-def test_a_person_with_one_school_is_not_asked_to_choose(jo, account, work):
+def test_a_person_with_one_school_is_not_asked_to_choose(jo, account, transaction):
     jo.signs_in(account.username)
     assert jo.opens("/manage").status_code == 200
     assert "Change school" not in jo.response.text
-    with work() as session:
+    with transaction() as session:
         assert session.get_one(Membership, (account.id, account.estab_id)).signed_in_at is not None
 
 
@@ -51,14 +51,14 @@ def test_a_person_with_several_schools_chooses_one_first(jo, account, second):
     assert {field["value"] for field in jo.page.find_all("input", {"name": "school"})} == {second[0], account.username}
 
 
-def test_the_chosen_school_is_named_in_the_header_and_can_be_changed(jo, account, second, work):
+def test_the_chosen_school_is_named_in_the_header_and_can_be_changed(jo, account, second, transaction):
     jo.signs_in(account.username)
     chooses(jo, second[0])
     assert jo.response.location == "/manage"
     jo.opens("/manage")
     assert "Jo Bloggs, viewer" in jo.page_text
     assert jo.page.find("nav").find("a", string="Change school")["href"] == CHOOSE
-    chooses(jo, first_of(work, account))
+    chooses(jo, first_of(transaction, account))
     jo.opens("/manage")
     assert "Jo Bloggs, owner" in jo.page_text
     assert account.school in jo.page.find("nav").get_text(" ")
@@ -88,9 +88,11 @@ def test_the_school_chosen_last_stands_first(clock, jo, account, second):
     assert jo.page.find("input", {"name": "school"})["value"] == second[0]
 
 
-def test_a_school_from_which_one_is_removed_at_that_moment_is_not_chosen(jo, account, second, work, run_overlapping):
+def test_a_school_from_which_one_is_removed_at_that_moment_is_not_chosen(
+    jo, account, second, transaction, run_overlapping
+):
     jo.signs_in(account.username)
-    chooses(jo, first_of(work, account))
+    chooses(jo, first_of(transaction, account))
     jo.opens(f"{CHOOSE}?next=/manage")
 
     outcome = run_overlapping(
@@ -108,21 +110,21 @@ def test_a_form_without_a_choice_is_an_error(jo, account, second):
     assert "Choose the school" in jo.page_text
 
 
-def test_a_school_of_others_and_one_that_is_not_open_cannot_be_chosen(jo, account, second, work):
-    with work() as session:
+def test_a_school_of_others_and_one_that_is_not_open_cannot_be_chosen(jo, account, second, transaction):
+    with transaction() as session:
         others, mine = an_estab().estab_id, second[1]
     jo.signs_in(account.username)
     assert chooses(jo, others).status_code == 422
-    with work() as session:
+    with transaction() as session:
         session.get_one(Estab, mine).state = "suspended"
     assert chooses(jo, second[0]).status_code == 422
 
 
 @pytest.mark.parametrize("spoil", ["removed", "suspended"])
-def test_a_session_for_a_school_ends_with_the_membership_and_leaves_the_others(jo, account, second, work, spoil):
+def test_a_session_for_a_school_ends_with_the_membership_and_leaves_the_others(jo, account, second, transaction, spoil):
     jo.signs_in(account.username)
     chooses(jo, second[0])
-    with work() as session:
+    with transaction() as session:
         if spoil == "removed":
             session.get_one(Membership, (account.id, second[1])).removed_at = clocks.now()
         else:
@@ -133,25 +135,25 @@ def test_a_session_for_a_school_ends_with_the_membership_and_leaves_the_others(j
     assert account.school in jo.page_text
 
 
-def test_a_form_opened_for_one_school_does_not_change_another(jo, account, second, work):
+def test_a_form_opened_for_one_school_does_not_change_another(jo, account, second, transaction):
     """Two tabs: in one a form of the first school is open, in the other the person changes to the second school."""
     jo.signs_in(account.username)
-    chooses(jo, first_of(work, account))
+    chooses(jo, first_of(transaction, account))
     jo.opens("/mobile/confirm")
     stale = jo.token
     chooses(jo, second[0])
     jo.response = jo.web.post("/mobile/confirm", data={"csrf_token": stale, "send-code": "yes"})
     assert jo.response.status_code in {303, 400}
     assert "send" not in (jo.response.location or "")
-    with work() as session:
+    with transaction() as session:
         assert session.query(Entry).filter_by(event=events.SCHOOL_CHOSEN).count() == 2
 
 
-def test_signing_in_again_continues_for_the_same_school(jo, account, second, work):
+def test_signing_in_again_continues_for_the_same_school(jo, account, second, transaction):
     jo.signs_in(account.username)
     chooses(jo, second[0])
     jo.sends("/sign-in?next=/manage", username=account.username, password=PASSWORD)
-    with work() as session:
+    with transaction() as session:
         open_sessions = session.query(BrowserSession).filter_by(ended_at=None).all()
         assert [open_session.estab_id for open_session in open_sessions] == [second[1]]
 

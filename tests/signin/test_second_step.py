@@ -19,8 +19,8 @@ PAGE = "/sign-in/second-step?next=/mobile/confirm"
 
 
 @pytest.fixture
-def app_of_jo(work, account, clock):
-    with work():
+def app_of_jo(transaction, account, clock):
+    with transaction():
         app = an_app(account.id)
     clock.move(TIME_STEP)
     return app
@@ -42,12 +42,14 @@ def test_the_password_alone_leads_to_the_second_step_and_does_not_sign_in(jo, ac
     assert not jo.is_signed_in()
 
 
-def test_a_code_of_the_app_completes_the_sign_in_and_says_how_it_was_done(at_second_step, app_of_jo, account, work):
+def test_a_code_of_the_app_completes_the_sign_in_and_says_how_it_was_done(
+    at_second_step, app_of_jo, account, transaction
+):
     response = at_second_step.sends_again(PAGE, code=f" {app_of_jo.code()[:3]} {app_of_jo.code()[3:]}")
 
     assert (response.status_code, response.location) == (303, "/mobile/confirm")
     assert at_second_step.is_signed_in()
-    with work() as session:
+    with transaction() as session:
         row = session.scalars(select(BrowserSession).where(BrowserSession.person_id == account.id)).one()
         assert (row.amr, row.acr) == (frozenset({"pwd", "otp", "mfa"}), sessions.MULTI)
 
@@ -98,7 +100,7 @@ def test_a_half_sign_in_works_once(at_second_step, app_of_jo, clock, account):
 
 
 def test_of_several_requests_with_one_half_sign_in_one_is_signed_in(
-    at_second_step, app_of_jo, account, new_browser, run_concurrently, work
+    at_second_step, app_of_jo, account, new_browser, run_concurrently, transaction
 ):
     token, cookies = at_second_step.token, {name: at_second_step.cookie(name) for name in ("second-step", "form")}
     code = app_of_jo.code()
@@ -110,7 +112,7 @@ def test_of_several_requests_with_one_half_sign_in_one_is_signed_in(
         return browser.post(PAGE, data={"csrf_token": token, "code": code}).location
 
     assert run_concurrently(4, send).count("/mobile/confirm") == 1
-    with work() as session:
+    with transaction() as session:
         assert len(session.scalars(select(BrowserSession).where(BrowserSession.person_id == account.id)).all()) == 1
 
 
@@ -150,7 +152,9 @@ def test_cancel_tells_a_partner_who_waits(jo, account, app_of_jo):
     assert jo.sends_again(page, cancel="yes").location.endswith("&cancel=1")
 
 
-def test_signing_in_starts_a_new_session_and_ends_the_former_one(at_second_step, app_of_jo, account, clock, work):
+def test_signing_in_starts_a_new_session_and_ends_the_former_one(
+    at_second_step, app_of_jo, account, clock, transaction
+):
     at_second_step.sends_again(PAGE, code=app_of_jo.code())
     first = at_second_step.cookie("session")
     clock.move(TIME_STEP)
@@ -163,9 +167,9 @@ def test_signing_in_starts_a_new_session_and_ends_the_former_one(at_second_step,
     assert not at_second_step.is_signed_in()
 
 
-def test_a_changed_password_ends_a_half_completed_sign_in(at_second_step, app_of_jo, account, work, clock):
+def test_a_changed_password_ends_a_half_completed_sign_in(at_second_step, app_of_jo, account, transaction, clock):
     clock.move(TIME_STEP)
-    with work() as session:
+    with transaction() as session:
         password.change(session.get_one(Administrator, account.id), "another hash", by=account.id)
 
     assert at_second_step.sends_again(PAGE, code=app_of_jo.code()).location == "/sign-in?next=/mobile/confirm"
@@ -173,8 +177,8 @@ def test_a_changed_password_ends_a_half_completed_sign_in(at_second_step, app_of
 
 
 @pytest.mark.parametrize("what", ["removed", "suspended"])
-def test_a_person_who_may_no_longer_act_is_not_signed_in(at_second_step, app_of_jo, account, work, what):
-    with work() as session:
+def test_a_person_who_may_no_longer_act_is_not_signed_in(at_second_step, app_of_jo, account, transaction, what):
+    with transaction() as session:
         if what == "removed":
             session.get_one(Administrator, account.id).removed_at = clocks.now()
         else:
@@ -203,8 +207,8 @@ def test_the_form_of_a_page_that_was_open_too_long_is_asked_for_again(at_second_
     assert (response.status_code, response.location) == (303, PAGE)
 
 
-def test_a_person_without_a_factor_is_signed_in_by_the_password(jo, stranger, account, app_of_jo, work):
-    with work():
+def test_a_person_without_a_factor_is_signed_in_by_the_password(jo, stranger, account, app_of_jo, transaction):
+    with transaction():
         colleague = an_administrator().username
 
     assert jo.signs_in(colleague, back="/mobile/confirm").location == "/mobile/confirm"
@@ -235,26 +239,26 @@ def test_the_right_password_allows_no_more_guesses_at_the_code(jo, account, app_
     assert jo.signs_in(account.username).status_code == 429
 
 
-def test_a_complete_sign_in_resets_the_count_of_guesses(at_second_step, app_of_jo, account, work):
+def test_a_complete_sign_in_resets_the_count_of_guesses(at_second_step, app_of_jo, account, transaction):
     for _ in range(5):
         at_second_step.sends_again(PAGE, code=app_of_jo.wrong)
     at_second_step.sends_again(PAGE, code=app_of_jo.code())
 
-    with work() as session:
+    with transaction() as session:
         counters = guesses.key("name", account.username), guesses.key("account", account.id)
         assert session.scalars(select(Guesses.key).where(Guesses.key.in_(counters))).all() == []
 
 
-def test_right_passwords_make_a_bounded_number_of_rows(jo, account, app_of_jo, work, settings, clock):
+def test_right_passwords_make_a_bounded_number_of_rows(jo, account, app_of_jo, transaction, settings, clock):
     for _ in range(50):
         jo.signs_in(account.username, back="/mobile/confirm")
         clock.move(timedelta(seconds=20))
 
-    with work() as session:
+    with transaction() as session:
         assert len(session.scalars(select(HalfSignIn)).all()) <= settings.throttle.account_sign_ins
 
 
-def test_the_owner_of_a_new_school_is_not_signed_in_past_a_second_factor(account, app_of_jo, app, work):
-    with app.test_request_context(), work() as session:
+def test_the_owner_of_a_new_school_is_not_signed_in_past_a_second_factor(account, app_of_jo, app, transaction):
+    with app.test_request_context(), transaction() as session:
         runtime.ports().sign_in(account.id)
         assert session.scalars(select(BrowserSession)).all() == []

@@ -22,8 +22,8 @@ def origin(settings):
 
 
 @pytest.fixture
-def device(work, account, origin, clock):
-    with work():
+def device(transaction, account, origin, clock):
+    with transaction():
         return a_passkey(account.id, origin)
 
 
@@ -35,23 +35,23 @@ def at_second_step(clock, jo, account, device):
     return jo
 
 
-def test_a_passkey_completes_the_sign_in_and_says_how_it_was_done(at_second_step, device, account, work):
+def test_a_passkey_completes_the_sign_in_and_says_how_it_was_done(at_second_step, device, account, transaction):
     assert not at_second_step.is_signed_in()
     at_second_step.opens(PAGE)
     response = at_second_step.sends_again(PASSKEY_FORM, passkey=device.get(options_for(at_second_step, OPTIONS)))
 
     assert (response.status_code, response.location) == (303, "/mobile/confirm")
     assert at_second_step.is_signed_in()
-    with work() as session:
+    with transaction() as session:
         row = session.scalars(select(BrowserSession)).one()
         assert (row.amr, row.acr) == (frozenset({"pwd", "user", "mfa"}), sessions.MULTI)
 
 
-def test_the_page_offers_what_the_person_has(at_second_step, account, work):
+def test_the_page_offers_what_the_person_has(at_second_step, account, transaction):
     assert at_second_step.page.find("form", id="passkey-form")
     assert at_second_step.page.find(id="code") is None
     assert at_second_step.page.find(id="cancel")
-    with work():
+    with transaction():
         an_app(account.id)
     at_second_step.opens(PAGE)
     assert at_second_step.page.find("form", id="passkey-form")
@@ -59,8 +59,8 @@ def test_the_page_offers_what_the_person_has(at_second_step, account, work):
     assert len(at_second_step.page.find_all(id="cancel")) == 1
 
 
-def test_people_without_a_passkey_are_not_offered_one(jo, work, clock):
-    with work():
+def test_people_without_a_passkey_are_not_offered_one(jo, transaction, clock):
+    with transaction():
         colleague = an_administrator()
         an_app(colleague.id)
         username = colleague.username
@@ -86,8 +86,8 @@ def test_an_answer_that_is_not_as_asked_is_refused_and_counted(at_second_step, d
     assert len(outbox.all("account_locked")) == 1
 
 
-def test_another_persons_passkey_is_refused(at_second_step, work, origin):
-    with work():
+def test_another_persons_passkey_is_refused(at_second_step, transaction, origin):
+    with transaction():
         other = a_passkey(an_administrator().id, origin)
     response = other.get(options_for(at_second_step, OPTIONS), credential=other.credentials[0])
 

@@ -20,15 +20,15 @@ def is_signed_in(person):
     return person.opens(SIGNED_IN_PATH).status_code == 200
 
 
-def rows(work, person_id):
-    with work() as session:
+def rows(transaction, person_id):
+    with transaction() as session:
         session_rows = session.scalars(select(BrowserSession).where(BrowserSession.person_id == person_id))
         return list(session_rows.unique())
 
 
-def test_the_cookie_is_found_by_its_digest_and_by_nothing_else_in_the_row(jo, account, work):
+def test_the_cookie_is_found_by_its_digest_and_by_nothing_else_in_the_row(jo, account, transaction):
     jo.signs_in(account.username)
-    (row,) = rows(work, account.id)
+    (row,) = rows(transaction, account.id)
 
     assert row.digest == crypto.digest(jo.cookie("session"))
     assert jo.cookie("session") not in (row.sid, row.person_id)
@@ -56,9 +56,9 @@ def test_a_program_on_the_same_machine_with_a_cookie_named_session_does_not_sign
     assert jo.is_signed_in()
 
 
-def test_over_https_the_cookie_has_the_host_prefix(app, account, work, change_settings):
+def test_over_https_the_cookie_has_the_host_prefix(app, account, transaction, change_settings):
     change_settings(server={"issuer": "https://id.example"})
-    with work(), app.test_request_context(base_url="https://id.example"):
+    with transaction(), app.test_request_context(base_url="https://id.example"):
         app.preprocess_request()
         sessions.begin(account.id)
         response = app.process_response(app.response_class())
@@ -89,34 +89,34 @@ def test_a_session_ends_after_twelve_hours(jo, account, clock):
     assert not is_signed_in(jo)
 
 
-def test_the_last_use_is_updated_at_most_once_a_minute(jo, account, work, clock):
+def test_the_last_use_is_updated_at_most_once_a_minute(jo, account, transaction, clock):
     jo.signs_in(account.username)
-    began = rows(work, account.id)[0].last_used_at
+    began = rows(transaction, account.id)[0].last_used_at
     clock.move(timedelta(seconds=59))
     is_signed_in(jo)
-    assert rows(work, account.id)[0].last_used_at == began
+    assert rows(transaction, account.id)[0].last_used_at == began
     clock.move(timedelta(seconds=1))
     is_signed_in(jo)
-    assert rows(work, account.id)[0].last_used_at == began + timedelta(minutes=1)
+    assert rows(transaction, account.id)[0].last_used_at == began + timedelta(minutes=1)
 
 
-def test_using_one_session_does_not_prolong_another(jo, stranger, account, work, clock):
+def test_using_one_session_does_not_prolong_another(jo, stranger, account, transaction, clock):
     jo.signs_in(account.username)
     stranger.signs_in(account.username)
     began = clock.now()
     clock.move(timedelta(minutes=1))
     is_signed_in(jo)
 
-    used = {row.digest: row.last_used_at for row in rows(work, account.id)}
+    used = {row.digest: row.last_used_at for row in rows(transaction, account.id)}
     assert used[crypto.digest(jo.cookie("session"))] == clock.now()
     assert used[crypto.digest(stranger.cookie("session"))] == began
 
 
-def test_a_session_is_its_own_persons_however_many_others_there_are(app, work):
+def test_a_session_is_its_own_persons_however_many_others_there_are(app, transaction):
     from idp.signin import operators
 
     accounts: list[tuple[str, str, str, str | None]] = []
-    with work() as session:
+    with transaction() as session:
         for number in range(2):
             person = an_administrator(name=f"Head {number}")
             operator, _ = operators.add(f"Operator {number}", f"op{number}@idaas.example")
@@ -124,25 +124,25 @@ def test_a_session_is_its_own_persons_however_many_others_there_are(app, work):
             accounts.append(("administrator", person.id, person.name, person.memberships[0].estab_id))
             accounts.append(("operator", operator.id, operator.name, None))
     for kind, account_id, name, estab_id in accounts:
-        with work(), app.test_request_context(base_url=runtime.for_app(app).settings.server.issuer):
+        with transaction(), app.test_request_context(base_url=runtime.for_app(app).settings.server.issuer):
             app.preprocess_request()
             sessions.begin(account_id, kind=kind)
             response = app.process_response(app.response_class())
         cookie = next(text for text in response.headers.getlist("Set-Cookie") if text.startswith("idaas-session="))
-        with work(), app.test_request_context(headers={"Cookie": cookie.partition(";")[0]}):
+        with transaction(), app.test_request_context(headers={"Cookie": cookie.partition(";")[0]}):
             identity = (current_user.kind, current_user.id, current_user.name, current_user.estab_id)
         assert identity == (kind, account_id, name, estab_id)
 
 
-def test_a_session_that_has_ended_keeps_when_and_why(app, account, work, clock):
-    with work(), app.test_request_context():
+def test_a_session_that_has_ended_keeps_when_and_why(app, account, transaction, clock):
+    with transaction(), app.test_request_context():
         sid = sessions.begin(account.id).sid
     for reason in ("signed_out", "removed"):
-        with work():
+        with transaction():
             sessions.end(sid, reason)
         clock.move(timedelta(minutes=1))
 
-    (row,) = rows(work, account.id)
+    (row,) = rows(transaction, account.id)
     assert (row.why_ended, row.ended_at) == ("signed_out", clock.now() - timedelta(minutes=2))
 
 
@@ -152,7 +152,7 @@ def limit_of_ten_sessions(change_settings):
     change_settings(session={"per_person": 10})
 
 
-def test_the_eleventh_session_ends_the_oldest(app, account, new_browser, work, clock, limit_of_ten_sessions):
+def test_the_eleventh_session_ends_the_oldest(app, account, new_browser, transaction, clock, limit_of_ten_sessions):
     from tests.signin.person import Person
 
     browsers = []
@@ -163,7 +163,7 @@ def test_the_eleventh_session_ends_the_oldest(app, account, new_browser, work, c
 
     assert not is_signed_in(browsers[0])
     assert all(is_signed_in(browser) for browser in browsers[1:])
-    assert {row.why_ended for row in rows(work, account.id)} == {None, "too_many"}
+    assert {row.why_ended for row in rows(transaction, account.id)} == {None, "too_many"}
 
 
 @pytest.mark.parametrize(
@@ -176,50 +176,50 @@ def test_the_eleventh_session_ends_the_oldest(app, account, new_browser, work, c
     ],
     ids=["removed", "suspended", "closed", "ended"],
 )
-def test_a_session_ends_at_once_with_its_person_or_school(jo, account, work, undo):
+def test_a_session_ends_at_once_with_its_person_or_school(jo, account, transaction, undo):
     jo.signs_in(account.username)
-    with work() as session:
+    with transaction() as session:
         session.execute(undo)
 
     assert not is_signed_in(jo)
 
 
-def test_ending_all_leaves_the_one_that_is_kept(jo, stranger, account, work):
+def test_ending_all_leaves_the_one_that_is_kept(jo, stranger, account, transaction):
     jo.signs_in(account.username)
     stranger.signs_in(account.username)
-    kept = next(row.sid for row in rows(work, account.id) if row.digest == crypto.digest(jo.cookie("session")))
-    with work():
+    kept = next(row.sid for row in rows(transaction, account.id) if row.digest == crypto.digest(jo.cookie("session")))
+    with transaction():
         sessions.end_all(account.id, "password_changed", except_sid=kept)
 
     assert is_signed_in(jo)
     assert not is_signed_in(stranger)
 
 
-def test_ending_all_of_a_person_counts_what_lives_and_leaves_others(app, account, work, clock):
-    with work():
+def test_ending_all_of_a_person_counts_what_lives_and_leaves_others(app, account, transaction, clock):
+    with transaction():
         other = an_administrator()
         name = other.id
     sids = []
     for _ in range(4):
-        with work(), app.test_request_context():
+        with transaction(), app.test_request_context():
             sids.append(sessions.begin(account.id).sid)
         if len(sids) == 1:
             clock.move(timedelta(seconds=runtime.for_app(app).settings.session.absolute))
     expired, ended, first, second = sids
-    with work(), app.test_request_context():
+    with transaction(), app.test_request_context():
         others = sessions.begin(name).sid
         sessions.end(ended, "signed_out")
-    with work():
+    with transaction():
         assert sessions.end_all(account.id, "removed") == 2
 
-    assert {row.sid: row.why_ended for row in rows(work, account.id)} == {
+    assert {row.sid: row.why_ended for row in rows(transaction, account.id)} == {
         expired: None, ended: "signed_out", first: "removed", second: "removed",
     }  # fmt: skip
-    assert [(row.sid, row.ended_at) for row in rows(work, name)] == [(others, None)]
+    assert [(row.sid, row.ended_at) for row in rows(transaction, name)] == [(others, None)]
 
 
-def test_a_session_older_than_the_required_sign_in_is_not_current(app, account, work, clock):
-    with work(), app.test_request_context():
+def test_a_session_older_than_the_required_sign_in_is_not_current(app, account, transaction, clock):
+    with transaction(), app.test_request_context():
         sessions.begin(account.id)
         now = clocks.now()
 
@@ -234,8 +234,8 @@ def test_a_session_older_than_the_required_sign_in_is_not_current(app, account, 
         assert sessions.current(since=now + timedelta(microseconds=1)) is None
 
 
-def test_current_user_says_who_it_is_at_once(app, account, work):
-    with work(), app.test_request_context():
+def test_current_user_says_who_it_is_at_once(app, account, transaction):
+    with transaction(), app.test_request_context():
         assert not current_user.is_authenticated
         runtime.ports().sign_in(account.id)
 
@@ -243,10 +243,10 @@ def test_current_user_says_who_it_is_at_once(app, account, work):
         assert current_user.get_id() == current_user.sid != ""
 
 
-def test_an_operator_is_not_signed_in_on_the_pages_of_schools(app, work):
+def test_an_operator_is_not_signed_in_on_the_pages_of_schools(app, transaction):
     from idp.signin import operators
 
-    with work() as session:
+    with transaction() as session:
         operator, _ = operators.add("Sam", "sam@idaas.example")
         session.flush()
         with app.test_request_context():
@@ -257,18 +257,18 @@ def test_an_operator_is_not_signed_in_on_the_pages_of_schools(app, work):
             assert sessions.current() is None
 
 
-def test_another_persons_sign_in_in_the_same_browser_ends_the_first(jo, account, work):
+def test_another_persons_sign_in_in_the_same_browser_ends_the_first(jo, account, transaction):
     from tests.factories import an_administrator
 
-    with work():
+    with transaction():
         other = an_administrator().username
     jo.signs_in(account.username)
     jo.signs_in(other, back="/x")
 
-    assert [row.why_ended for row in rows(work, account.id)] == ["replaced"]
+    assert [row.why_ended for row in rows(transaction, account.id)] == ["replaced"]
 
 
-def test_signing_in_twice_at_once_in_one_browser_succeeds(new_browser, account, work):
+def test_signing_in_twice_at_once_in_one_browser_succeeds(new_browser, account, transaction):
     from concurrent.futures import ThreadPoolExecutor
 
     from tests.signin.person import Person
@@ -281,7 +281,7 @@ def test_signing_in_twice_at_once_in_one_browser_succeeds(new_browser, account, 
         statuses = list(pool.map(lambda tab: tab.signs_in(account.username).status_code, tabs))
 
     assert statuses == [303] * 4
-    assert len(rows(work, account.id)) == 4
+    assert len(rows(transaction, account.id)) == 4
 
 
 def a_reset(account):
@@ -289,22 +289,26 @@ def a_reset(account):
     reset_password.finish(person, "a hash", device=None, by_link=True)
 
 
-def test_a_sign_in_does_not_outlive_a_new_password_that_is_set_at_the_same_moment(jo, account, work, run_overlapping):
+def test_a_sign_in_does_not_outlive_a_new_password_that_is_set_at_the_same_moment(
+    jo, account, transaction, run_overlapping
+):
     run_overlapping(lambda: a_reset(account), lambda: jo.signs_in(account.username))
 
     assert not is_signed_in(jo)
 
 
-def test_an_old_password_does_not_return_with_better_parameters(jo, account, work, run_overlapping, monkeypatch):
+def test_an_old_password_does_not_return_with_better_parameters(jo, account, transaction, run_overlapping, monkeypatch):
     monkeypatch.setattr(crypto.Passwords, "is_outdated", lambda *_: True)
 
     run_overlapping(lambda: a_reset(account), lambda: jo.signs_in(account.username))
 
-    with work() as session:
+    with transaction() as session:
         assert session.get_one(Administrator, account.id).password_hash == "a hash"
 
 
-def test_a_session_that_is_ended_everywhere_gets_no_factor_at_the_same_moment(jo, account, work, run_overlapping):
+def test_a_session_that_is_ended_everywhere_gets_no_factor_at_the_same_moment(
+    jo, account, transaction, run_overlapping
+):
     jo.signs_in(account.username)
     jo.opens("/manage/security/app")
     app = App(jo.page.find(id="seed").text.replace(" ", ""))
@@ -315,7 +319,7 @@ def test_a_session_that_is_ended_everywhere_gets_no_factor_at_the_same_moment(jo
     )
 
     assert not is_signed_in(jo)
-    with work():
+    with transaction():
         assert not factors.has_any(account.id)
 
 
@@ -335,17 +339,17 @@ def test_a_request_and_the_end_of_its_session_do_not_wait_for_each_other(jo, acc
 
 
 def test_a_session_that_is_ended_in_another_browser_gets_no_factor_at_the_same_moment(
-    jo, account, work, run_overlapping
+    jo, account, transaction, run_overlapping
 ):
     jo.signs_in(account.username)
     jo.opens("/manage/security/app")
     app = App(jo.page.find(id="seed").text.replace(" ", ""))
-    sid = rows(work, account.id)[0].sid
+    sid = rows(transaction, account.id)[0].sid
 
     run_overlapping(
         lambda: sessions.end(sid, "ended_elsewhere"), lambda: jo.sends_again("/manage/security/app", code=app.code())
     )
 
     assert not is_signed_in(jo)
-    with work():
+    with transaction():
         assert not factors.has_any(account.id)

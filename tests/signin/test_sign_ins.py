@@ -42,8 +42,8 @@ def record(signed_in, address=OWN_ADDRESS, provider=None):
         ({"pwd"}, "Google account", "Google account"), (set(), None, ""),
     ],
 )  # fmt: skip
-def test_the_methods_of_a_sign_in_are_described(work, session_of, amr, provider, expected):
-    with work():
+def test_the_methods_of_a_sign_in_are_described(transaction, session_of, amr, provider, expected):
+    with transaction():
         record(session_of(amr=amr), provider=provider)
         [sign_in], _ = sign_ins.newest(session_of(), OWN_ADDRESS)
     assert sign_in.method == expected
@@ -57,23 +57,23 @@ def test_the_methods_of_a_sign_in_are_described(work, session_of, amr, provider,
         ("ses_2", OTHER_ADDRESS, OTHER_NETWORK),
     ],
 )
-def test_the_place_of_a_sign_in_is_described(work, session_of, sid, address, expected):
-    with work():
+def test_the_place_of_a_sign_in_is_described(transaction, session_of, sid, address, expected):
+    with transaction():
         record(session_of(sid), address)
         [sign_in], _ = sign_ins.newest(session_of("ses_1"), OWN_ADDRESS)
     assert sign_in.place == expected
 
 
-def test_a_school_that_requires_a_second_step_is_named_as_well(work, session_of, account):
-    with work():
+def test_a_school_that_requires_a_second_step_is_named_as_well(transaction, session_of, account):
+    with transaction():
         for chosen in ({}, {"locked_estab_id": account.estab_id}, {"estab_id": account.estab_id}):
             record(session_of(**chosen))
         newest, _ = sign_ins.newest(session_of(), OWN_ADDRESS)
     assert sorted(sign_in.school or "" for sign_in in newest) == ["", account.school, account.school]
 
 
-def test_a_last_page_that_is_full_has_no_older_ones(work, session_of):
-    with work():
+def test_a_last_page_that_is_full_has_no_older_ones(transaction, session_of):
+    with transaction():
         for number in range(sign_ins.PER_PAGE):
             record(session_of(f"ses_{number}"))
         newest, has_older = sign_ins.newest(session_of(), OWN_ADDRESS)
@@ -82,16 +82,16 @@ def test_a_last_page_that_is_full_has_no_older_ones(work, session_of):
         assert sign_ins.newest(session_of(), OWN_ADDRESS)[1]
 
 
-def test_wrong_passwords_are_counted_by_person_and_day(work, account, clock):
-    with work():
+def test_wrong_passwords_are_counted_by_person_and_day(transaction, account, clock):
+    with transaction():
         other = an_administrator().id
     for person, times in ((account.id, 2), (other, 3)):
         for _ in range(times):
-            with work():
+            with transaction():
                 sign_ins.note_wrong_password(person)
     first = clocks.today()
     clock.move(timedelta(days=1))
-    with work():
+    with transaction():
         sign_ins.note_wrong_password(account.id)
         assert sign_ins.wrong_passwords(account.id) == [(clocks.today(), 1), (first, 2)]
         assert sign_ins.wrong_passwords(other) == [(first, 3)]

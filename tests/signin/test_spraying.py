@@ -23,12 +23,12 @@ def low_limits(change_settings):
 
 
 @pytest.fixture
-def fail_sign_in(work):
+def fail_sign_in(transaction):
     """`fail_sign_in("a", "b", address=HERE)`: a wrong password at each of these names."""
 
     def at(*names, address):
         for name in names:
-            with work():
+            with transaction():
                 spraying.note_failure(address, name)
 
     return at
@@ -40,36 +40,36 @@ def test_the_wait_is_said_in_whole_minutes(seconds, expected):
     assert f"has to wait for {expected} " in refused.message
 
 
-def test_names_in_many_networks_are_widespread_at_the_limit_and_are_recorded_once(fail_sign_in, work, caplog):
+def test_names_in_many_networks_are_widespread_at_the_limit_and_are_recorded_once(fail_sign_in, transaction, caplog):
     fail_sign_in("a", address="203.0.1.1")
     fail_sign_in("b", address="203.0.2.1")
     fail_sign_in("c", address="203.0.3.1")
-    with work():
+    with transaction():
         assert not spraying.figures().is_widespread
     with caplog.at_level(logging.WARNING):
         fail_sign_in("d", address="203.0.4.1")
-        with work():
+        with transaction():
             assert spraying.figures() == spraying.Figures(4, 0, is_widespread=True)
         fail_sign_in("e", address="203.0.5.1")
 
     assert [record.getMessage().count("from many networks") for record in caplog.records] == [1]
-    with work():
+    with transaction():
         assert [(entry[0], entry[4]) for entry in recorded(events.SPRAYING_SEEN)] == [("system", {"count": 4})]
 
 
-def test_a_networks_limit_is_a_tenth_once_the_widespread_limit_is_reached(fail_sign_in, work):
+def test_a_networks_limit_is_a_tenth_once_the_widespread_limit_is_reached(fail_sign_in, transaction):
     fail_sign_in("a", "b", address=ADDRESS)
     fail_sign_in("c", address="203.0.3.1")
-    with work():
+    with transaction():
         spraying.check(ADDRESS)
     fail_sign_in("d", address="203.0.4.1")
-    with work(), pytest.raises(spraying.NetworkBlocked):
+    with transaction(), pytest.raises(spraying.NetworkBlocked):
         spraying.check(ADDRESS)
 
 
-def test_browsers_without_an_address_count_together(fail_sign_in, work):
+def test_browsers_without_an_address_count_together(fail_sign_in, transaction):
     fail_sign_in(*"abcd", address=None)
-    with work(), pytest.raises(spraying.NetworkBlocked):
+    with transaction(), pytest.raises(spraying.NetworkBlocked):
         spraying.check(None)
-    with work():
+    with transaction():
         spraying.check(ADDRESS)

@@ -19,9 +19,9 @@ GOOD_PASSWORD = "wobbly kettle sings at dusk"
 
 
 @pytest.fixture
-def colleague_without_password(work):
+def colleague_without_password(transaction):
     """Someone who was added to a school and has a link to choose a password."""
-    with work():
+    with transaction():
         school = a_school(name="St Mary's School", town="Uxbridge")
         person = an_administrator(an_estab(school), name="Jo Bloggs", password_hash=None)
         return {"id": person.id, "link": links.issue_welcome_url(person).partition("localhost")[2].partition("/")[2]}
@@ -49,8 +49,8 @@ def test_the_check_and_the_form_give_the_same_result(jo, colleague_without_passw
     assert body["message"] in (strength.SHORT_TEXT, jo.page.select_one(".field-error").text.removeprefix("Error: "))
 
 
-def test_names_of_partners_are_refused_too(jo, colleague_without_password, work):
-    with work():
+def test_names_of_partners_are_refused_too(jo, colleague_without_password, transaction):
+    with transaction():
         a_partner(name="Timetabler Unlimited")
     jo.opens(f"/{colleague_without_password['link']}")
     assert "easy to guess" in ask_strength(jo, "Timetabler-Unlimited").json["message"]
@@ -70,7 +70,7 @@ def test_everyone_gets_the_same_answer(jo, stranger, colleague_without_password,
     assert not mine.json["is_accepted"]
 
 
-def test_a_person_who_was_removed_and_one_who_never_was_are_alike(jo, app, work):
+def test_a_person_who_was_removed_and_one_who_never_was_are_alike(jo, app, transaction):
     jo.opens("/sign-in")
     with app.app_context():
         subject = strength.seal_subject("adm_unknown")
@@ -79,8 +79,8 @@ def test_a_person_who_was_removed_and_one_who_never_was_are_alike(jo, app, work)
     assert response.json == {"is_accepted": True, "message": strength.GOOD_TEXT}
 
 
-def test_an_operators_own_name_is_known(jo, work):
-    with work():
+def test_an_operators_own_name_is_known(jo, transaction):
+    with transaction():
         operator, _ = operators.add("Sam Featherstonehaugh", "sam@idaas.example")
         subject = strength.seal_subject(operator.id)
     jo.opens("/sign-in")
@@ -110,7 +110,9 @@ def test_the_check_answers_post_requests_only(web):
     assert web.get(f"{ASK}?password={GOOD_PASSWORD}").status_code == 405
 
 
-def test_nothing_is_hashed_counted_kept_or_logged(jo, colleague_without_password, app, work, capsys, change_settings):
+def test_nothing_is_hashed_counted_kept_or_logged(
+    jo, colleague_without_password, app, transaction, capsys, change_settings
+):
     change_settings(server={"log_level": "INFO"})
     jo.opens(f"/{colleague_without_password['link']}")
     hashed = runtime.for_app(app).passwords.hashed
@@ -120,7 +122,7 @@ def test_nothing_is_hashed_counted_kept_or_logged(jo, colleague_without_password
     assert runtime.for_app(app).passwords.hashed == hashed
     assert GOOD_PASSWORD not in capsys.readouterr().out
     assert "no-store" in response.headers["Cache-Control"]
-    with work():
+    with transaction():
         assert session().query(KeptForm).count() == session().query(Guesses).count() == 0
 
 

@@ -122,8 +122,10 @@ def test_the_eleventh_guess_meets_a_page_that_says_how_long(jo, account):
 @pytest.mark.parametrize(
     ("state", "message"), [("suspended", "suspended"), ("closed", "has been closed"), ("rejected", "could not confirm")]
 )
-def test_an_account_that_is_not_open_is_explained_after_the_right_password_only(jo, account, work, state, message):
-    with work() as session:
+def test_an_account_that_is_not_open_is_explained_after_the_right_password_only(
+    jo, account, transaction, state, message
+):
+    with transaction() as session:
         session.get_one(Estab, account.estab_id).state = state
 
     jo.signs_in(account.username, "wrong of course")
@@ -134,8 +136,8 @@ def test_an_account_that_is_not_open_is_explained_after_the_right_password_only(
     assert jo.cookie("session") is None
 
 
-def test_a_suspended_school_is_shown_the_way_back_to_the_partner(jo, account, work, assembly_asks):
-    with work() as session:
+def test_a_suspended_school_is_shown_the_way_back_to_the_partner(jo, account, transaction, assembly_asks):
+    with transaction() as session:
         session.get_one(Estab, account.estab_id).state = "suspended"
     jo.signs_in(account.username, back=quoted(PENDING_REQUEST))
 
@@ -203,8 +205,8 @@ def test_a_new_computer_is_told_about_and_the_same_one_is_not(jo, stranger, acco
     assert len(outbox.all("new_device")) == 1
 
 
-def test_the_first_computer_of_a_person_is_no_news_though_others_have_one(jo, stranger, account, work, outbox):
-    with work():
+def test_the_first_computer_of_a_person_is_no_news_though_others_have_one(jo, stranger, account, transaction, outbox):
+    with transaction():
         colleague = an_administrator().username
     stranger.signs_in(colleague)
     jo.signs_in(account.username)

@@ -93,7 +93,7 @@ class Agent(Signer):
         return response
 
 
-def give_tokens(work: Any, agent: Agent, person_id: str) -> None:
+def give_tokens(transaction: Any, agent: Agent, person_id: str) -> None:
     """Give the agent tokens as device authorization does, under the agreement of the person's only school."""
     from datetime import timedelta
 
@@ -105,7 +105,7 @@ def give_tokens(work: Any, agent: Agent, person_id: str) -> None:
     from idp.sharing import live
     from tests.oidc.signing import thumbprint
 
-    with work() as session:
+    with transaction() as session:
         person = session.get_one(Administrator, person_id)
         membership = person.memberships[0]
         stored = registry.client(agent.id)

@@ -7,23 +7,23 @@ from tests.xporter.agents import Agent, give_tokens, the_agents_client, the_api
 
 
 @pytest.fixture
-def clients(work, clock):
+def clients(transaction, clock):
     """The ids of the agent's client and of the protected API's."""
-    with work():
+    with transaction():
         return the_agents_client(), the_api()
 
 
 @pytest.fixture
-def new_agent(work, web, clients):
+def new_agent(transaction, web, clients):
     """Connect a server to the only school of a person; by default a new school."""
 
     def make(person_id: str = "", **school) -> Agent:
         if not person_id:
-            with work():
+            with transaction():
                 person_id = factories.an_administrator(factories.an_estab(**school)).id
         agent = Agent(clients[0], secret="none", web=web)
         agent.person_id = person_id
-        give_tokens(work, agent, person_id)
+        give_tokens(transaction, agent, person_id)
         return agent
 
     return make

@@ -29,8 +29,8 @@ def idp(app, monkeypatch, clock):
 
 
 @pytest.fixture
-def estab_id(work, agent):
-    with work() as session:
+def estab_id(transaction, agent):
+    with transaction() as session:
         return session.get_one(Administrator, agent.person_id).memberships[0].estab.estab_id
 
 
@@ -56,12 +56,12 @@ def test_an_endpoint_is_shown_with_its_last_error_and_without_data(idp, agent, e
         assert "612" not in text
 
 
-def test_an_endpoint_is_removed_and_the_audit_log_has_who_and_why(idp, agent, estab_id, work):
+def test_an_endpoint_is_removed_and_the_audit_log_has_who_and_why(idp, agent, estab_id, transaction):
     agent.reports(last_extract=EXTRACT)
     idp("remove", estab_id, code=2)
     assert "SERVER-1 of" in idp("remove", estab_id, "--reason", "The school asked by telephone.")
     agent.reads_status(status=401)
-    with work():
+    with transaction():
         ((actor, *_, details),) = recorded(events.ENDPOINT_REMOVED)
     assert (actor, details) == ("cli", {"reason": "The school asked by telephone."})
     for words in (("show", estab_id), ("remove", estab_id, "--reason", "x")):

@@ -14,9 +14,9 @@ SCOPE = "endpoint offline_access"
 
 
 @pytest.fixture
-def jo(work, clock):
+def jo(transaction, clock):
     """The id and the username of a school's owner."""
-    with work():
+    with transaction():
         owner = an_administrator(name="Jo Bloggs")
         return owner.id, owner.username
 
@@ -65,7 +65,7 @@ def test_another_server_of_the_school_is_asked_about_in_the_same_words(web, new_
     assert second.polls().json["error"] == "access_denied"
 
 
-def test_an_unverified_school_is_told_that_nothing_is_sent_yet(web, new_server, jo, work):
-    with work() as session:
+def test_an_unverified_school_is_told_that_nothing_is_sent_yet(web, new_server, jo, transaction):
+    with transaction() as session:
         session.get_one(Administrator, jo[0]).memberships[0].estab.state = "unverified"
     assert "It sends nothing yet." in text_of(enter(web, new_server().codes["user_code"], jo[1]))

@@ -18,9 +18,9 @@ from tests.xporter.agents import EXTRACT
 
 
 @pytest.fixture
-def jo(agent, work, new_browser):
+def jo(agent, transaction, new_browser):
     """The owner who connected the server, signed in at a browser."""
-    with work() as session:
+    with transaction() as session:
         person = session.get_one(Administrator, agent.person_id)
         facts = {"estab_id": person.memberships[0].estab_id, "username": person.username}
     jo = Person(new_browser(), **facts)
@@ -29,8 +29,8 @@ def jo(agent, work, new_browser):
     return jo
 
 
-def is_in_force(work, jo):
-    with work():
+def is_in_force(transaction, jo):
+    with transaction():
         return [agreement.state for agreement in authorise.current(jo.facts["estab_id"])]
 
 
@@ -40,11 +40,11 @@ def removes(jo):
     jo.opens("/manage")
 
 
-def test_when_a_person_removes_it_its_tokens_and_the_agreement_end_at_once(agent, jo, work, outbox):
+def test_when_a_person_removes_it_its_tokens_and_the_agreement_end_at_once(agent, jo, transaction, outbox):
     removes(jo)
     assert agent.reports(status=401)["code"] == "invalid_token"
     assert agent.refreshes_token().json["error"] == "invalid_grant"
-    assert is_in_force(work, jo) == []
+    assert is_in_force(transaction, jo) == []
     assert "What your school's server sends" not in jo.page_text
     assert "Disconnected Your school's server" in " ".join(jo.page.find("table").get_text(" ").split())
     mail = outbox.last("sharing_stopped")
@@ -54,57 +54,57 @@ def test_when_a_person_removes_it_its_tokens_and_the_agreement_end_at_once(agent
     assert "keeps what it has already received" not in mail.text
 
 
-def test_disconnect_among_what_is_shared_leads_to_the_same_question(agent, jo, clients, work):
+def test_disconnect_among_what_is_shared_leads_to_the_same_question(agent, jo, clients, transaction):
     for send in (jo.opens, jo.sends_again):
         jo.opens("/manage")
         response = send(f"/manage/sharing/{clients[0]}/stop")
         assert (response.status_code, response.location) == (303, "/manage/endpoint/remove")
-    assert is_in_force(work, jo) == ["active"]
+    assert is_in_force(transaction, jo) == ["active"]
     removes(jo)
-    assert is_in_force(work, jo) == []
+    assert is_in_force(transaction, jo) == []
 
 
-def test_an_agreement_without_a_server_is_ended_by_itself(agent, jo, clients, work):
-    with work() as session:
+def test_an_agreement_without_a_server_is_ended_by_itself(agent, jo, clients, transaction):
+    with transaction() as session:
         session.delete(endpoints.current(jo.facts["estab_id"]))
     jo.opens(f"/manage/sharing/{clients[0]}/stop")
     jo.sends_again(f"/manage/sharing/{clients[0]}/stop")
     jo.opens("/manage")
     assert "Your school has disconnected its server." in jo.page_text
-    assert is_in_force(work, jo) == []
+    assert is_in_force(transaction, jo) == []
 
 
-def test_removed_by_our_staff_or_by_itself_the_agreement_ends_too(agent, new_agent, jo, work, outbox):
-    with work():
+def test_removed_by_our_staff_or_by_itself_the_agreement_ends_too(agent, new_agent, jo, transaction, outbox):
+    with transaction():
         endpoints.remove_by_staff(jo.facts["estab_id"], by="cli", reason="The school asked.")
-    assert is_in_force(work, jo) == []
+    assert is_in_force(transaction, jo) == []
     assert "our staff disconnected the server" in outbox.last("sharing_stopped").text
 
     second = new_agent(agent.person_id)
     second.reports()
     third = new_agent(agent.person_id)
     second.leaves()
-    assert is_in_force(work, jo) == ["active"], "another server, which is connected already, takes its place"
+    assert is_in_force(transaction, jo) == ["active"], "another server, which is connected already, takes its place"
     third.leaves()
-    assert is_in_force(work, jo) == []
+    assert is_in_force(transaction, jo) == []
     texts = " ".join(mail.text for mail in outbox.all("sharing_stopped"))
     assert "the program on your school's server disconnected" in texts
 
 
-def test_a_server_that_is_replaced_leaves_the_agreement_to_the_other(agent, new_agent, jo, work):
+def test_a_server_that_is_replaced_leaves_the_agreement_to_the_other(agent, new_agent, jo, transaction):
     second = new_agent(agent.person_id)
     second.reports(replaces=True)
-    assert is_in_force(work, jo) == ["active"]
+    assert is_in_force(transaction, jo) == ["active"]
     assert second.reports()["state"] == "registered"
 
 
-def test_an_agreement_about_data_is_not_ended_with_the_server(agent, jo, clients, work):
-    with work() as session:
+def test_an_agreement_about_data_is_not_ended_with_the_server(agent, jo, clients, transaction):
+    with transaction() as session:
         agreement = authorise.current(jo.facts["estab_id"])[0]
         agreement.scopes = agreement.scopes | {"students"}
         session.flush()
     removes(jo)
-    assert is_in_force(work, jo) == ["active"]
+    assert is_in_force(transaction, jo) == ["active"]
 
 
 @pytest.mark.parametrize(
@@ -124,17 +124,17 @@ def test_pausing_and_resuming_are_about_the_server(act, flash, name, subject, ag
     assert "receives" not in outbox.last(name).text
 
 
-def test_the_end_of_its_agreement_is_announced_as_that_of_a_server(agent, jo, clients, work, outbox, clock):
+def test_the_end_of_its_agreement_is_announced_as_that_of_a_server(agent, jo, clients, transaction, outbox, clock):
     assert "has connected a server" in outbox.last("sharing_receipt").subject
     assert "connecting the server authorises none" in outbox.last("sharing_receipt").text
     clock.move(timedelta(days=336))
-    with work():
+    with transaction():
         expiry.remind_due()
     mail = outbox.last("sharing_expires")
     assert "'s server ends on" in mail.subject
     assert "then has to be connected again, with a new code" in mail.text
     clock.move(timedelta(days=30))
-    with work():
+    with transaction():
         expiry.remind_due()
     mail = outbox.last("sharing_expired")
     assert "no longer sends data" in mail.subject
@@ -147,15 +147,17 @@ def test_the_end_of_its_agreement_is_announced_as_that_of_a_server(agent, jo, cl
     assert jo.opens(f"/manage/sharing/{clients[0]}/renew").location == "/manage/endpoint"
 
 
-def test_a_following_school_continues_with_services_and_not_with_the_server(agent, jo, work):
-    with work() as session:
+def test_a_following_school_continues_with_services_and_not_with_the_server(agent, jo, transaction):
+    with transaction() as session:
         member = session.get_one(Administrator, agent.person_id).memberships[0]
         release = Release(estab_id=member.estab_id)
         assert continuing._offer(release, member).services == []
 
 
-def test_of_several_removals_at_once_one_ends_the_agreement_and_is_mailed(agent, jo, work, outbox, run_concurrently):
-    with work() as session:
+def test_of_several_removals_at_once_one_ends_the_agreement_and_is_mailed(
+    agent, jo, transaction, outbox, run_concurrently
+):
+    with transaction() as session:
         estab_id = jo.facts["estab_id"]
         [member] = session.get_one(Administrator, agent.person_id).memberships
         endpoint_id = endpoints.current(estab_id).id
@@ -172,9 +174,9 @@ def test_of_several_removals_at_once_one_ends_the_agreement_and_is_mailed(agent,
     outcomes = run_concurrently(6, ends_it)
     refusals = [outcome for outcome in outcomes if isinstance(outcome, Exception)]
     assert {type(refusal) for refusal in refusals} <= {endpoints.NoEndpoint, NothingShared}
-    assert is_in_force(work, jo) == []
+    assert is_in_force(transaction, jo) == []
     assert len(outbox.all("sharing_stopped")) == before + 1
-    with work() as session:
+    with transaction() as session:
         withdrawn, removed = (
             session.scalar(select(func.count()).select_from(Entry).where(Entry.estab == estab_id, Entry.event == event))
             for event in (events.SHARING_WITHDRAWN, events.ENDPOINT_REMOVED)

@@ -18,12 +18,12 @@ def lasts_until(agent):
     return None
 
 
-def test_a_server_that_is_used_works_on_while_the_school_renews_its_agreement(agent, work, clock):
+def test_a_server_that_is_used_works_on_while_the_school_renews_its_agreement(agent, transaction, clock):
     agent.reports()
 
     def renews(month):
         if month % 12 == 0:
-            with work() as session:
+            with transaction() as session:
                 by = session.get_one(Administrator, agent.person_id).memberships[0]
                 [agreement] = authorise.current(by.estab_id)
                 renewal.renew(by.estab_id, agent.id, replaces=agreement.id, by=by, version=agreement.agreement)

@@ -17,22 +17,22 @@ from tests.xporter.agents import the_api
 
 
 @pytest.fixture
-def school(work):
-    with work():
+def school(transaction):
+    with transaction():
         person = an_administrator()
         return person.memberships[0].estab.estab_id, person.memberships[0].estab_id, person.id
 
 
 @pytest.fixture
-def partner_id(work):
-    with work():
+def partner_id(transaction):
+    with transaction():
         return a_client(client_name="=Timetabler").id
 
 
 @pytest.fixture
-def api(work, web, clock):
+def api(transaction, web, clock):
     """`api(rows)` sends a report as the protected API."""
-    with work():
+    with transaction():
         client = Partner(the_api())
     form = {"grant_type": "client_credentials", "scope": "reads.report"}
     token = client.posts(web, "/oauth/token", form).json["access_token"]
@@ -58,23 +58,25 @@ def row(school, partner_id, clock):
     return make
 
 
-def stored(work):
-    with work() as session:
+def stored(transaction):
+    with transaction() as session:
         return [(read.scope, read.requests, read.records) for read in session.scalars(select(Read))]
 
 
-def test_a_total_is_stored_and_repeated_without_harm(api, row, work):
+def test_a_total_is_stored_and_repeated_without_harm(api, row, transaction):
     for _ in range(2):
         assert api(row()).data == b""
-    assert stored(work) == [("students", 3, 300)]
+    assert stored(transaction) == [("students", 3, 300)]
     api(row(requests=5, records=400), row(scope="attendance"))
     api(row(requests=4, records=350))
-    assert sorted(stored(work)) == [("attendance", 3, 300), ("students", 5, 400)], "an older total changes nothing"
+    assert sorted(stored(transaction)) == [("attendance", 3, 300), ("students", 5, 400)], (
+        "an older total changes nothing"
+    )
 
 
-def test_the_newest_of_a_row_that_comes_twice_in_one_report_counts(api, row, work):
+def test_the_newest_of_a_row_that_comes_twice_in_one_report_counts(api, row, transaction):
     api(row(requests=9, records=900), row())
-    assert stored(work) == [("students", 9, 900)]
+    assert stored(transaction) == [("students", 9, 900)]
     api()
 
 
@@ -96,21 +98,21 @@ def test_the_newest_of_a_row_that_comes_twice_in_one_report_counts(api, row, wor
         ({"estab_id": "a\0"}, "reads"),
     ],
 )
-def test_a_row_that_is_wrong_is_named_and_none_is_stored(api, row, work, overrides, names):
+def test_a_row_that_is_wrong_is_named_and_none_is_stored(api, row, transaction, overrides, names):
     refused = api(row(), row(**overrides), status=400).json
     assert (refused["code"], names in refused["detail"]) == ("invalid_request", True), refused["detail"]
-    assert stored(work) == []
+    assert stored(transaction) == []
 
 
-def test_a_report_has_a_thousand_rows_at_most(api, row, work):
+def test_a_report_has_a_thousand_rows_at_most(api, row, transaction):
     rows = [row(day=f"{clocks.now() - timedelta(days=n % 30):%Y-%m-%d}", requests=n) for n in range(1001)]
     api(*rows, status=400)
     api(*rows[:1000])
-    assert len(stored(work)) == 30
+    assert len(stored(transaction)) == 30
 
 
-def test_only_xporter_on_demand_reports_reads(web, work, row, clients, new_agent):
-    with work():
+def test_only_xporter_on_demand_reports_reads(web, transaction, row, clients, new_agent):
+    with transaction():
         grants = frozenset({"client_credentials"})
         other = Partner(a_client(client_scopes=frozenset({"schools.list"}), grant_types=grants).id)
         without_api = Partner(a_client(client_scopes=frozenset({"reads.report"}), grant_types=grants).id)
@@ -126,10 +128,10 @@ def test_only_xporter_on_demand_reports_reads(web, work, row, clients, new_agent
     proof = agent.proof("POST", "/api/reads", agent.token)
     own = {"Authorization": f"DPoP {agent.token}", "DPoP": proof}
     assert web.post("/api/reads", json={"reads": [row()]}, headers=own).status_code == 403
-    assert stored(work) == []
+    assert stored(transaction) == []
 
 
-def test_two_reports_at_once_leave_the_larger_total(work, school, partner_id, run_concurrently, clock):
+def test_two_reports_at_once_leave_the_larger_total(transaction, school, partner_id, run_concurrently, clock):
     numbers = iter(range(1, 9))
 
     def report():
@@ -138,19 +140,19 @@ def test_two_reports_at_once_leave_the_larger_total(work, school, partner_id, ru
         reads.record([total], served=frozenset({"students"}))
 
     assert run_concurrently(8, report) == [None] * 8
-    assert stored(work) == [("students", 8, 8)]
+    assert stored(transaction) == [("students", 8, 8)]
 
 
-def test_the_schools_copy_names_service_and_area_and_runs_nothing_in_a_spreadsheet(api, row, work, school):
+def test_the_schools_copy_names_service_and_area_and_runs_nothing_in_a_spreadsheet(api, row, transaction, school):
     api(row())
-    with work():
+    with transaction():
         (line,) = csv.DictReader(io.StringIO(reads.as_csv(school[1])))
     assert (line["Service"], line["Category of data"], line["Records"]) == ("'=Timetabler", "Pupils", "300")
     assert set(line) == set(reads.COLUMNS)
 
 
-def test_another_school_sees_nothing_of_it(api, row, work):
+def test_another_school_sees_nothing_of_it(api, row, transaction):
     api(row())
-    with work() as session:
+    with transaction() as session:
         other = an_administrator()
         assert reads.recent(session.get_one(Administrator, other.id).memberships[0].estab_id) == []

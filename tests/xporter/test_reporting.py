@@ -34,17 +34,17 @@ def test_it_is_connected_by_its_first_extract_and_lost_after_a_day(agent, clock)
     assert agent.reports(last_extract=EXTRACT)["state"] == "connected"
 
 
-def test_the_newest_report_is_what_is_kept(agent, work):
+def test_the_newest_report_is_what_is_kept(agent, transaction):
     error = {"code": "mis_unreachable", "message": "SIMS does not answer.", "at": "2026-09-01T07:00:00+01:00"}
     agent.reports(last_error=error)
     agent.reports(name="SERVER-2", mis="arbor", agent_version="2.0", last_error=error, last_extract=EXTRACT)
-    with work() as session:
+    with transaction() as session:
         row = session.scalars(select(Endpoint)).one()
         assert (row.name, row.mis, row.agent_version) == ("SERVER-2", "arbor", "2.0")
         assert row.last_error == error | {"at": "2026-09-01T06:00:00+00:00"}
         assert row.last_extract["records"] == {"students": 612, "staff": 70}
     agent.reports()
-    with work() as session:
+    with transaction() as session:
         row = session.scalars(select(Endpoint)).one()
         assert (row.last_error, row.last_extract["id"]) == (None, "e1"), "an error that is over is forgotten"
 
@@ -53,10 +53,10 @@ def test_a_school_that_is_not_verified_connects_its_server_too(new_agent):
     assert new_agent(state="unverified").reports()["estab_status"] == "unverified"
 
 
-def test_an_endpoint_continues_after_the_person_who_connected_it_has_left(agent, work, clock):
+def test_an_endpoint_continues_after_the_person_who_connected_it_has_left(agent, transaction, clock):
     from idp.estabs.models import Membership
 
-    with work() as session:
+    with transaction() as session:
         membership = session.scalars(select(Membership).where(Membership.person_id == agent.person_id)).one()
         membership.removed_at = clock.now()
     assert agent.reports()["state"] == "registered"
@@ -72,17 +72,17 @@ def test_a_second_server_is_refused_and_learns_which_is_first(agent, new_agent, 
     assert agent.reports()["state"] == "registered"
 
 
-def test_a_server_that_replaces_another_revokes_its_tokens(agent, new_agent, work):
+def test_a_server_that_replaces_another_revokes_its_tokens(agent, new_agent, transaction):
     agent.reports()
     second = new_agent(agent.person_id)
     assert second.reports(name="SERVER-2", replaces=True)["state"] == "registered"
     assert agent.reports(status=401)["code"] == "invalid_token"
     assert agent.refreshes_token().json["error"] == "invalid_grant"
-    with work() as session:
+    with transaction() as session:
         ended = session.scalars(select(Endpoint).where(Endpoint.ended_at.is_not(None))).one()
         assert (ended.name, ended.state, ended.ended_by) == ("SERVER-1", "replaced", agent.person_id)
     second.reports(replaces=True)
-    with work() as session:
+    with transaction() as session:
         assert len(session.scalars(select(Endpoint)).all()) == 2, "replacing itself is no replacement"
 
 
@@ -131,8 +131,8 @@ def test_a_token_works_with_the_key_it_is_bound_to_alone(agent, method, override
     assert refused.headers["WWW-Authenticate"].startswith("DPoP ")
 
 
-def test_a_partners_own_token_is_refused(work, web, clients):
-    with work():
+def test_a_partners_own_token_is_refused(transaction, web, clients):
+    with transaction():
         partner = Partner(a_client(client_scopes=frozenset({"schools.list"}), grant_types={"client_credentials"}).id)
     form = {"grant_type": "client_credentials", "scope": "schools.list"}
     token = partner.posts(web, "/oauth/token", form).json["access_token"]
@@ -175,8 +175,8 @@ def test_a_report_that_is_too_large_is_refused(agent):
     assert agent.requests("PUT", json=REPORT | {"padding": "x" * 70_000}).status_code in {400, 413}
 
 
-def test_a_suspended_schools_server_is_refused(agent, work):
+def test_a_suspended_schools_server_is_refused(agent, transaction):
     agent.reports()
-    with work() as session:
+    with transaction() as session:
         session.scalars(select(Estab)).one().state = "suspended"
     assert agent.reports(status=401)["code"] == "invalid_token"

@@ -25,9 +25,9 @@ AGREED_SCOPES = frozenset({"openid", "school", "students"})
 
 
 @pytest.fixture
-def program(work, web, agent, clock):
+def program(transaction, web, agent, clock):
     """A partner's program that the agent's school shares with, and that is told of endpoints."""
-    with work() as session:
+    with transaction() as session:
         client = a_client(
             client_scopes=frozenset({"schools.list"}), grant_types=frozenset({"client_credentials"}),
             events_method="urn:ietf:rfc:8936", events_types=frozenset({"endpoint-connected", "endpoint-lost"}),
@@ -40,8 +40,8 @@ def program(work, web, agent, clock):
         return Program(Partner(client.id), web).signs_in()
 
 
-def events(work, program):
-    with work() as session:
+def events(transaction, program):
+    with transaction() as session:
         rows = session.scalars(select(PartnerEvent).where(PartnerEvent.client_id == program.partner.id))
         return [(row.name, row.facts["endpoint"]) for row in sorted(rows, key=lambda row: row.number)]
 
@@ -81,35 +81,35 @@ def test_a_partner_is_told_what_the_schools_data_waits_for(program, agent, clock
         ("rejected", "closed"), ("closed", "closed"),
     ],
 )  # fmt: skip
-def test_the_account_of_the_school_comes_before_its_endpoint(program, work, agent, state, connection):
-    with work() as session:
+def test_the_account_of_the_school_comes_before_its_endpoint(program, transaction, agent, state, connection):
+    with transaction() as session:
         session.get_one(Administrator, agent.person_id).memberships[0].estab.state = state
     assert school(program)["connection"] == connection
 
 
-def test_partners_are_told_once_when_it_connects_is_lost_and_comes_back(program, agent, work, app, clock):
+def test_partners_are_told_once_when_it_connects_is_lost_and_comes_back(program, agent, transaction, app, clock):
     agent.reports()
-    assert events(work, program) == []
+    assert events(transaction, program) == []
     for _ in range(2):
         agent.reports(last_extract=EXTRACT)
     connected, was_lost = ("endpoint-connected", "connected"), ("endpoint-lost", "lost")
-    assert events(work, program) == [connected]
+    assert events(transaction, program) == [connected]
     clock.move(timedelta(hours=24) - timedelta(seconds=1))
     run_loss_job(app)
-    assert events(work, program) == [connected]
+    assert events(transaction, program) == [connected]
     clock.move(timedelta(seconds=1))
     for _ in range(2):
         run_loss_job(app)
-    assert events(work, program) == [connected, was_lost]
+    assert events(transaction, program) == [connected, was_lost]
     agent.refreshes_token()
     agent.reports(last_extract=EXTRACT)
-    assert events(work, program) == [connected, was_lost, connected]
+    assert events(transaction, program) == [connected, was_lost, connected]
     agent.leaves()
-    assert events(work, program) == [connected, was_lost, connected, was_lost]
+    assert events(transaction, program) == [connected, was_lost, connected, was_lost]
 
 
 def test_a_partner_that_lost_events_finds_each_change_of_the_endpoint_by_its_moment(
-    program, agent, new_agent, work, app, clock
+    program, agent, new_agent, transaction, app, clock
 ):
     def expect_found_as(expected, expected_connection):
         """Assert that the change of this moment is found, and that nothing changes later."""
@@ -157,41 +157,43 @@ def test_a_change_of_the_endpoint_is_none_of_another_schools(program, agent, new
     assert changed_since(program, clock.now()) == {}
 
 
-def test_partners_are_told_when_a_server_takes_the_place_of_one_that_was_connected(program, agent, new_agent, work):
+def test_partners_are_told_when_a_server_takes_the_place_of_one_that_was_connected(
+    program, agent, new_agent, transaction
+):
     connected, was_lost = ("endpoint-connected", "connected"), ("endpoint-lost", "lost")
     agent.reports(last_extract=EXTRACT)
     second = new_agent(agent.person_id)
     second.reports(replaces=True)
-    assert events(work, program) == [connected, was_lost], "until it has sent an extract"
+    assert events(transaction, program) == [connected, was_lost], "until it has sent an extract"
     second.reports(last_extract=EXTRACT | {"id": "e2"})
-    assert events(work, program) == [connected, was_lost, connected]
+    assert events(transaction, program) == [connected, was_lost, connected]
     third = new_agent(agent.person_id)
     third.reports(replaces=True, last_extract=EXTRACT | {"id": "e3"})
-    assert events(work, program) == [connected, was_lost, connected, connected], "nothing was interrupted"
+    assert events(transaction, program) == [connected, was_lost, connected, connected], "nothing was interrupted"
 
 
-def test_partners_are_not_told_of_a_replaced_server_that_had_sent_nothing(program, agent, new_agent, work):
+def test_partners_are_not_told_of_a_replaced_server_that_had_sent_nothing(program, agent, new_agent, transaction):
     agent.reports()
     new_agent(agent.person_id).reports(replaces=True)
-    assert events(work, program) == []
+    assert events(transaction, program) == []
 
 
-def test_partners_are_not_told_of_the_loss_of_a_server_that_never_sent(program, agent, work, app, clock):
+def test_partners_are_not_told_of_the_loss_of_a_server_that_never_sent(program, agent, transaction, app, clock):
     agent.reports()
     clock.move(timedelta(days=2))
     run_loss_job(app)
-    assert events(work, program) == []
-    with work() as session:
+    assert events(transaction, program) == []
+    with transaction() as session:
         assert session.scalars(select(Endpoint.lost_at)).one() == clock.now()
 
 
-def test_a_notice_that_fails_does_not_stop_others(new_agent, program, agent, work, app, clock, monkeypatch):
+def test_a_notice_that_fails_does_not_stop_others(new_agent, program, agent, transaction, app, clock, monkeypatch):
     others = [new_agent() for _ in range(3)]
     for server in (agent, *others):
         server.reports(last_extract=EXTRACT)
     clock.move(timedelta(days=2))
     monkeypatch.setattr(lost, "BATCH_SIZE", 2)
-    with work() as session:
+    with transaction() as session:
         bad = session.scalars(select(Endpoint.estab_id).order_by(Endpoint.estab_id)).first()
     tell = notices.record_endpoint
 
@@ -202,16 +204,16 @@ def test_a_notice_that_fails_does_not_stop_others(new_agent, program, agent, wor
 
     monkeypatch.setattr(notices, "record_endpoint", fails_once)
     run_loss_job(app)
-    with work() as session:
+    with transaction() as session:
         unreported = session.scalars(select(Endpoint.estab_id).where(Endpoint.lost_at.is_(None))).all()
     assert unreported == [bad]
 
 
 @pytest.fixture
-def identities(work, clients, agent):
+def identities(transaction, clients, agent):
     """Two servers of one school, as their tokens name them."""
     agent.reports()
-    with work() as session:
+    with transaction() as session:
         row = session.scalars(select(Endpoint)).one()
         estab, client = row.estab_id, row.client_id
         session.delete(row)
@@ -222,30 +224,30 @@ def report_of(number):
     return Report(f"SERVER-{number}", "sims", "1", "Linux", None, None)
 
 
-def test_of_several_servers_at_once_one_is_the_schools(work, identities, run_concurrently):
+def test_of_several_servers_at_once_one_is_the_schools(transaction, identities, run_concurrently):
     numbers = iter(range(8))
     outcomes = run_concurrently(
         8, lambda: endpoints.report(identities[n := next(numbers)], report_of(n), replaces=False)
     )
     assert sum(isinstance(outcome, EndpointExists) for outcome in outcomes) == 7
-    with work() as session:
+    with transaction() as session:
         assert len(session.scalars(select(Endpoint)).all()) == 1
 
 
-def test_of_several_that_replace_one_another_at_once_one_is_left(work, identities, run_concurrently):
+def test_of_several_that_replace_one_another_at_once_one_is_left(transaction, identities, run_concurrently):
     numbers = iter(range(8))
     outcomes = run_concurrently(
         8, lambda: endpoints.report(identities[n := next(numbers)], report_of(n), replaces=True)
     )
     assert not [outcome for outcome in outcomes if isinstance(outcome, Exception)]
-    with work() as session:
+    with transaction() as session:
         rows = session.scalars(select(Endpoint)).all()
         assert sorted(row.state for row in rows) == ["registered", *["replaced"] * 7]
 
 
-def test_a_report_that_comes_while_the_server_is_replaced_registers_nothing(work, identities, run_overlapping):
+def test_a_report_that_comes_while_the_server_is_replaced_registers_nothing(transaction, identities, run_overlapping):
     first, second, *_ = identities
-    with work():
+    with transaction():
         endpoints.report(first, report_of(0), replaces=False)
     outcome = run_overlapping(
         lambda: endpoints.report(second, report_of(1), replaces=True),
@@ -254,8 +256,8 @@ def test_a_report_that_comes_while_the_server_is_replaced_registers_nothing(work
     assert isinstance(outcome, endpoints.EndpointEnded)
 
 
-def test_the_doctor_counts_them_and_warns_when_most_are_lost(work, clients, clock):
-    with work() as session:
+def test_the_doctor_counts_them_and_warns_when_most_are_lost(transaction, clients, clock):
+    with transaction() as session:
         for number in range(8):
             heard_at = clock.now() - timedelta(days=2 if number < 6 else 0)
             session.add(
@@ -274,18 +276,18 @@ def test_the_doctor_counts_them_and_warns_when_most_are_lost(work, clients, cloc
                     platform="Linux",
                 )
             )
-    with work():
+    with transaction():
         (finding,) = doctor.endpoints()
         assert (finding.level, finding.message) == ("warning", "8 registered, 6 of them lost")
 
 
-def test_the_doctor_misses_the_api_that_takes_extracts(work, agent):
+def test_the_doctor_misses_the_api_that_takes_extracts(transaction, agent):
     agent.reports()
-    with work():
+    with transaction():
         assert [finding.level for finding in doctor.endpoints()] == ["ok"]
-    with work() as session:
+    with transaction() as session:
         for client in session.scalars(select(Client).where(Client.resource.is_not(None))):
             client.enabled = False
         resources.forget()
-    with work():
+    with transaction():
         assert [finding.level for finding in doctor.endpoints()] == ["ok", "warning"]

@@ -11,11 +11,11 @@ from tests.signin.person import Person
 
 
 @pytest.fixture
-def school(agent, work, new_browser):
+def school(agent, transaction, new_browser):
     """`school(mis)`: the owner of the agent's school, which has named this system, at a browser."""
 
     def make(mis) -> Person:
-        with work() as session:
+        with transaction() as session:
             person = session.get_one(Administrator, agent.person_id)
             membership = person.memberships[0]
             membership.estab.mis = mis
@@ -27,9 +27,9 @@ def school(agent, work, new_browser):
     return make
 
 
-def share_with_service(work, agent, accepted):
+def share_with_service(transaction, agent, accepted):
     """The school shares with a service that works with these systems alone."""
-    with work() as session:
+    with transaction() as session:
         by = session.get_one(Administrator, agent.person_id).memberships[0]
         by.estab.mis = min(accepted)
         client = factories.a_client(client_name="SchoolBooking", accepted_mis=frozenset(accepted))
@@ -38,20 +38,20 @@ def share_with_service(work, agent, accepted):
         by.estab.mis = None
 
 
-def test_a_school_without_a_chosen_system_has_that_of_its_endpoint(agent, school, work):
+def test_a_school_without_a_chosen_system_has_that_of_its_endpoint(agent, school, transaction):
     jo = school(None)
     assert "Not known yet" in (jo.opens("/manage"), jo.page_text)[1]
     agent.reports(mis="arbor")
     agent.reports(mis="arbor")
     jo.opens("/manage")
     assert "System (MIS) Arbor" in jo.page_text
-    with work():
+    with transaction():
         assert len(recorded(events.ESTAB_MIS_TOLD)) == 1
 
 
 @pytest.mark.parametrize(("mis", "continues"), [("arbor", True), ("sims", False)])
-def test_services_that_accept_the_system_continue_and_others_pause(mis, continues, agent, school, work, outbox):
-    share_with_service(work, agent, {"arbor", "isams"})
+def test_services_that_accept_the_system_continue_and_others_pause(mis, continues, agent, school, transaction, outbox):
+    share_with_service(transaction, agent, {"arbor", "isams"})
     jo = school(None)
     agent.reports(mis=mis)
     jo.opens("/manage")
@@ -61,7 +61,7 @@ def test_services_that_accept_the_system_continue_and_others_pause(mis, continue
     assert all("the program on your school's server recorded that" in mail.text for mail in mails)
 
 
-def test_a_school_that_has_named_another_is_shown_both_and_asked(agent, school, work):
+def test_a_school_that_has_named_another_is_shown_both_and_asked(agent, school, transaction):
     jo = school("sims")
     agent.reports(mis="arbor")
     jo.opens("/manage")

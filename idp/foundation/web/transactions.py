@@ -5,7 +5,7 @@ is committed as it runs.
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Final, TypeVar
 
 from flask import Flask, Request, request
@@ -17,6 +17,9 @@ from idp.foundation.database import close, db
 
 ViewT = TypeVar("ViewT", bound=Callable[..., Any])
 _AUTOCOMMIT: Final = "runs_in_autocommit"
+
+TransactionFactory = Callable[[], AbstractContextManager[Any]]
+"""Begins a transaction: `partial(transaction, app)`."""
 
 
 def autocommit(view: ViewT) -> ViewT:

@@ -13,7 +13,7 @@ from clients.xporter import settings as xporter_settings, tables, web
 from clients.xporter.app import create_app
 from idp.foundation import database, runtime
 from idp.foundation.setting_types import ROOT
-from idp.foundation.web.transactions import transaction
+from idp.foundation.web import transactions
 from idp.oidc.tokens import device_codes
 from idp.onboarding import review
 from idp.partners import manifest, registry
@@ -38,10 +38,10 @@ def provider(databases):
 
 
 @pytest.fixture(scope="module")
-def work(provider):
+def transaction(provider):
     @contextmanager
     def open_transaction():
-        with transaction(provider):
+        with transactions.transaction(provider):
             yield database.session()
 
     return open_transaction
@@ -53,7 +53,7 @@ def issuer(provider):
 
 
 @pytest.fixture(scope="module")
-def receiver(issuer, work, tmp_path_factory):
+def receiver(issuer, transaction, tmp_path_factory):
     """XporterOnDemand, served, and its worker; both programs are registered."""
     port, folder = free_port(), tmp_path_factory.mktemp("xporter")
     url = f"http://localhost:{port}"
@@ -66,8 +66,8 @@ def receiver(issuer, work, tmp_path_factory):
         "jwks_uri": f"{url}/jwks.json", "resource": url, "resource_scopes": sorted({*DATA_SCOPES, "endpoint"}),
         "scopes": {"client": ["reads.report"]},
     }  # fmt: skip
-    register(work, about)
-    with work():
+    register(transaction, about)
+    with transaction():
         registry.register(manifest.read_file(ROOT / "clients/endpoint/client.toml"))
     app = create_app(xporter_settings.Settings(issuer, "xporter", url, port, folder, cache_seconds=0))
     with serving(app, port), app.app_context():
@@ -79,8 +79,8 @@ def receiver(issuer, work, tmp_path_factory):
 class School:
     """A school with an office, an MIS, and a server."""
 
-    def __init__(self, work, issuer, folder, *, state="verified"):
-        with work():
+    def __init__(self, transaction, issuer, folder, *, state="verified"):
+        with transaction():
             estab = an_estab(state=state)
             if state != "verified":
                 review.open_for(estab)
@@ -127,8 +127,8 @@ def count_stored(receiver, estab_id):
         return {row[0]: row[1] for row in connection.execute(query)}
 
 
-def test_a_server_registers_is_approved_and_sends_until_it_leaves(work, issuer, receiver, tmp_path):
-    school = School(work, issuer, tmp_path)
+def test_a_server_registers_is_approved_and_sends_until_it_leaves(transaction, issuer, receiver, tmp_path):
+    school = School(transaction, issuer, tmp_path)
 
     assert f"registered for the school {school.estab_id}" in school.registers()
     status, output = school.runs("once")
@@ -158,14 +158,14 @@ def test_a_server_registers_is_approved_and_sends_until_it_leaves(work, issuer, 
     assert count_stored(receiver, school.estab_id) == {}
 
 
-def test_a_school_that_is_not_verified_sends_nothing_until_it_is(work, issuer, receiver, tmp_path):
-    school = School(work, issuer, tmp_path, state="unverified")
+def test_a_school_that_is_not_verified_sends_nothing_until_it_is(transaction, issuer, receiver, tmp_path):
+    school = School(transaction, issuer, tmp_path, state="unverified")
 
     assert "not verified yet" in school.registers()
     assert "not verified yet" in school.runs("once")[1]
     assert count_stored(receiver, school.estab_id) == {}
 
-    with work():
+    with transaction():
         review.verify(school.estab_id, by="cli")
 
     status, output = school.runs("once")

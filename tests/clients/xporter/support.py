@@ -150,7 +150,7 @@ class Endpoint:
         return document["id"]
 
     def run_worker(self):
-        return self.app.extensions["xporter"].worker.work()
+        return self.app.extensions["xporter"].worker.apply_waiting()
 
     def delivers(self, *lines, **options):
         """Upload an extract of these lines and have it checked; returns its status."""

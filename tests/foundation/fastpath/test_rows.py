@@ -74,9 +74,9 @@ def test_a_row_type_with_other_fields_than_the_statement_is_refused_naming_both(
         Statement(Person, select(*(PEOPLE.c[name] for name in columns)))
 
 
-def test_the_statement_of_a_dialect_is_checked_when_it_is_made(work):
+def test_the_statement_of_a_dialect_is_checked_when_it_is_made(transaction):
     statement = Statement(Person, lambda _dialect: select(PEOPLE.c.id))
-    with work(), pytest.raises(TypeError, match="Person has the fields"):
+    with transaction(), pytest.raises(TypeError, match="Person has the fields"):
         statement.one()
 
 
@@ -95,14 +95,14 @@ def test_a_statement_that_gives_rows_needs_a_row_type():
         WriteStatement(insert(PEOPLE).returning(PEOPLE.c.id))
 
 
-def test_a_part_is_none_where_the_outer_join_found_nothing(work):
+def test_a_part_is_none_where_the_outer_join_found_nothing(transaction):
     statement = Statement(
         PersonAtPlace,
         select(PEOPLE.c.role, PEOPLE.c.id, PEOPLE.c.name, PEOPLE.c.removed_at, ESTABS.c.estab_id, ESTABS.c.mis)
         .outerjoin(ESTABS, (ESTABS.c.id == PEOPLE.c.estab_id) & (ESTABS.c.estab_id == bindparam("by_estab")))
         .where(PEOPLE.c.id == bindparam("by_id")),
     )
-    with work():
+    with transaction():
         estab = an_estab()
         jo = an_administrator(estab)
         database.session().flush()

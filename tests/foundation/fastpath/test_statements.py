@@ -58,10 +58,10 @@ def add(secret="the secret", **overrides):
     ADD.run(**(values | overrides))
 
 
-def test_what_is_written_is_read_again_as_it_was(work):
-    with work():
+def test_what_is_written_is_read_again_as_it_was(transaction):
+    with transaction():
         add()
-    with work():
+    with transaction():
         row = SELECT_SECRET.one(by_digest=crypto.digest("the secret"))
         assert row == tuple(database.connection().execute(select(TABLE)).one())
         assert row.expires_at == database.session().scalars(select(PersonalSecret.expires_at)).one()
@@ -69,7 +69,7 @@ def test_what_is_written_is_read_again_as_it_was(work):
         assert row.used_at is None
 
 
-def test_sets_and_json_are_what_the_columns_say(work):
+def test_sets_and_json_are_what_the_columns_say(transaction):
     family = {
         "id": "fam_1", "digest": b"\x00\xff", "rotates": True, "client_id": "cli_1", "person_id": "adm_1",
         "estab_id": "est_1", "authorisation_id": "aut_1", "lineage": "lin_1", "scopes": frozenset({"openid", "school"}),
@@ -77,7 +77,7 @@ def test_sets_and_json_are_what_the_columns_say(work):
         "acr": "a", "amr": frozenset({"pwd"}), "sid": "ses_1", "sequence": 3, "rotated_at": None,
         "created_at": clock.now(), "last_used_at": clock.now(), "expires_at": clock.now(), "revoked_at": None,
     }  # fmt: skip
-    with work():
+    with transaction():
         if database.connection().dialect.name == "postgresql":
             pytest.skip("this family's client does not exist, which PostgreSQL refuses")
         database.connection().exec_driver_sql("PRAGMA defer_foreign_keys = ON")
@@ -87,8 +87,8 @@ def test_sets_and_json_are_what_the_columns_say(work):
         database.connection().rollback()
 
 
-def test_it_says_how_many_rows_it_changed_and_what_is_missing(work):
-    with work():
+def test_it_says_how_many_rows_it_changed_and_what_is_missing(transaction):
+    with transaction():
         add()
         assert COUNT_TRY.run(by_digest=crypto.digest("the secret")) == 1
         assert COUNT_TRY.run(by_digest=crypto.digest("another")) == 0
@@ -96,32 +96,32 @@ def test_it_says_how_many_rows_it_changed_and_what_is_missing(work):
         assert SELECT_SECRET.one(by_digest=crypto.digest("another")) is None
 
 
-def test_it_is_part_of_the_transaction_from_the_first_statement_on(work):
+def test_it_is_part_of_the_transaction_from_the_first_statement_on(transaction):
     def fails():
         add()
         raise ZeroDivisionError
 
-    with pytest.raises(ZeroDivisionError), work():
+    with pytest.raises(ZeroDivisionError), transaction():
         fails()
-    with work():
+    with transaction():
         assert SELECT_SECRET.one(by_digest=crypto.digest("the secret")) is None
         add()
         assert database.session().scalar(select(func.count()).select_from(PersonalSecret)) == 1
-    with work():
+    with transaction():
         assert SELECT_SECRET.one(by_digest=crypto.digest("the secret")) is not None
 
 
-def test_reading_begins_no_transaction_and_so_never_waits_for_a_writer(work):
-    with work():
+def test_reading_begins_no_transaction_and_so_never_waits_for_a_writer(transaction):
+    with transaction():
         add()
-    with work():
+    with transaction():
         add("another")  # SQLite has one writer at a time
-        with work():
+        with transaction():
             assert SELECT_SECRET.one(by_digest=crypto.digest("the secret")).tries == 0
             assert not database.connection().in_transaction()
 
 
-def test_the_first_statement_that_writes_begins_the_transaction_that_later_reads_belong_to(work):
+def test_the_first_statement_that_writes_begins_the_transaction_that_later_reads_belong_to(transaction):
     def fails():
         assert SELECT_SECRET.one(by_digest=crypto.digest("the secret")).tries == 0
         assert COUNT_TRY.run(by_digest=crypto.digest("the secret")) == 1
@@ -129,44 +129,44 @@ def test_the_first_statement_that_writes_begins_the_transaction_that_later_reads
         assert database.connection().in_transaction()
         raise ZeroDivisionError
 
-    with work():
+    with transaction():
         add()
-    with pytest.raises(ZeroDivisionError), work():
+    with pytest.raises(ZeroDivisionError), transaction():
         fails()
-    with work():
+    with transaction():
         assert SELECT_SECRET.one(by_digest=crypto.digest("the secret")).tries == 0
 
 
 @pytest.mark.usefixtures("on_postgresql")
-def test_a_statement_that_locks_rows_is_refused(work):
-    with pytest.raises(TypeError, match="locks"), work():
+def test_a_statement_that_locks_rows_is_refused(transaction):
+    with pytest.raises(TypeError, match="locks"), transaction():
         Statement(Name, select(Revoked.name).with_for_update()).one()
 
 
-def test_where_no_transaction_was_wanted_each_statement_stands_by_itself(app, work):
+def test_where_no_transaction_was_wanted_each_statement_stands_by_itself(app, transaction):
     with app.app_context():
         request_state.current().autocommit = True
         WriteStatement(insert(cast("Table", Revoked.__table__))).run(name="jti", at=clock.now(), expires_at=clock.now())
         database.release_connection()
-    with work():
+    with transaction():
         assert Statement(Name, select(Revoked.name)).one().name == "jti"
 
 
-def test_its_errors_are_sqlalchemys_and_quote_no_value(work):
-    with work():
+def test_its_errors_are_sqlalchemys_and_quote_no_value(transaction):
+    with transaction():
         add()
-    with pytest.raises(IntegrityError) as refused, work():
+    with pytest.raises(IntegrityError) as refused, transaction():
         add(person_id="someone's name")
     assert "someone" not in str(refused.value)
-    with pytest.raises(DBAPIError), work():
+    with pytest.raises(DBAPIError), transaction():
         Statement(Name, select(Revoked.name).where(func.no_such_function() == 1)).one()
 
 
-def test_listeners_to_statement_events_get_both_events_with_the_context_of_the_execution(work):
+def test_listeners_to_statement_events_get_both_events_with_the_context_of_the_execution(transaction):
     """OpenTelemetry's instrumentation stores its span on the context before a statement, and ends it afterwards."""
     before: list[str] = []
     after = []
-    with work():
+    with transaction():
         add()
         listened_to = database.connection().engine
 
@@ -192,7 +192,7 @@ def test_listeners_to_statement_events_get_both_events_with_the_context_of_the_e
     assert after == [(place, f"{statement} -- commented") for place, statement in enumerate(before)]
 
 
-def test_listeners_to_errors_get_them_with_the_context_of_the_execution(app, work):
+def test_listeners_to_errors_get_them_with_the_context_of_the_execution(app, transaction):
     errors = []
     engine = database.CONNECTIONS.for_app(app).engine
 
@@ -201,9 +201,9 @@ def test_listeners_to_errors_get_them_with_the_context_of_the_execution(app, wor
         errors.append(context)
 
     try:
-        with work():
+        with transaction():
             add()
-        with pytest.raises(IntegrityError), work():
+        with pytest.raises(IntegrityError), transaction():
             add()
     finally:
         event.remove(engine, "handle_error", _note)
@@ -225,22 +225,22 @@ def deallocate_ours():
 
 
 @pytest.mark.usefixtures("on_postgresql")
-def test_statements_work_after_a_rollback_at_which_psycopg_deallocates_all(work):
+def test_statements_work_after_a_rollback_at_which_psycopg_deallocates_all(transaction):
     def fails():
         have_psycopg_prepare_a_statement_of_its_own()
         assert SELECT_SECRET.one(by_digest=crypto.digest("the secret")) is None
         raise ZeroDivisionError
 
     for _ in range(3):  # each connection of the pool
-        with pytest.raises(ZeroDivisionError), work():
+        with pytest.raises(ZeroDivisionError), transaction():
             fails()
-        with work():
+        with transaction():
             assert SELECT_SECRET.one(by_digest=crypto.digest("the secret")) is None
 
 
 @pytest.mark.usefixtures("on_postgresql")
-def test_statements_work_after_a_savepoint_was_rolled_back(work):
-    with work():
+def test_statements_work_after_a_savepoint_was_rolled_back(transaction):
+    with transaction():
         have_psycopg_prepare_a_statement_of_its_own()
         add()
         with pytest.raises(IntegrityError), database.savepoint():
@@ -250,29 +250,29 @@ def test_statements_work_after_a_savepoint_was_rolled_back(work):
 
 
 @pytest.mark.usefixtures("on_postgresql")
-def test_statements_of_psycopg_work_after_savepoints_were_rolled_back(app, work):
+def test_statements_of_psycopg_work_after_savepoints_were_rolled_back(app, transaction):
     def rolls_back_a_savepoint():
         with pytest.raises(ZeroDivisionError), database.savepoint():
             raise ZeroDivisionError
         assert SELECT_SECRET.one(by_digest=crypto.digest("the secret")) is None
 
     database.CONNECTIONS.for_app(app).engine.dispose()  # psycopg has prepared nothing yet on a new connection
-    with work():
+    with transaction():
         rolls_back_a_savepoint()
-    with work():
+    with transaction():
         have_psycopg_prepare_a_statement_of_its_own()
         rolls_back_a_savepoint()
         have_psycopg_prepare_a_statement_of_its_own()
 
 
 @pytest.mark.usefixtures("on_postgresql")
-def test_a_statement_that_was_deallocated_elsewhere_fails_once(work):
-    with work():
+def test_a_statement_that_was_deallocated_elsewhere_fails_once(transaction):
+    with transaction():
         assert SELECT_SECRET.one(by_digest=crypto.digest("the secret")) is None
         deallocate_ours()
-    with pytest.raises(DBAPIError), work():
+    with pytest.raises(DBAPIError), transaction():
         SELECT_SECRET.one(by_digest=crypto.digest("the secret"))
-    with work():
+    with transaction():
         assert SELECT_SECRET.one(by_digest=crypto.digest("the secret")) is None
 
 
@@ -308,15 +308,15 @@ def test_a_statement_whose_columns_got_another_type_fails_once(app):
 
 
 @pytest.mark.usefixtures("on_postgresql")
-def test_rollbacks_leave_no_prepared_statements_behind(work):
+def test_rollbacks_leave_no_prepared_statements_behind(transaction):
     def fails():
         SELECT_SECRET.one(by_digest=crypto.digest("the secret"))
         raise ZeroDivisionError
 
     for _ in range(20):
-        with pytest.raises(ZeroDivisionError), work():
+        with pytest.raises(ZeroDivisionError), transaction():
             fails()
-    with work():
+    with transaction():
         SELECT_SECRET.one(by_digest=crypto.digest("the secret"))
         names = database.connection().execute(text("SELECT name FROM pg_prepared_statements")).scalars().all()
     assert len([name for name in names if name.startswith("idp_")]) == 1
@@ -340,17 +340,17 @@ def restarted_database(app):
 
 @pytest.mark.usefixtures("on_postgresql")
 def test_in_a_busy_pool_a_restart_costs_one_failure_and_not_one_for_each_connection(
-    restarted_database, work, monkeypatch
+    restarted_database, transaction, monkeypatch
 ):
     monkeypatch.setattr(connections, "MAX_IDLE_SECONDS", 3600)
-    with pytest.raises(DBAPIError), work():
+    with pytest.raises(DBAPIError), transaction():
         SELECT_SECRET.one(by_digest=crypto.digest("the secret"))
-    with work():
+    with transaction():
         assert SELECT_SECRET.one(by_digest=crypto.digest("the secret")) is None
 
 
 @pytest.mark.usefixtures("on_postgresql")
-def test_in_an_idle_pool_a_restart_costs_no_failure(restarted_database, work, monkeypatch):
+def test_in_an_idle_pool_a_restart_costs_no_failure(restarted_database, transaction, monkeypatch):
     monkeypatch.setattr(connections, "MAX_IDLE_SECONDS", 0)
-    with work():
+    with transaction():
         assert SELECT_SECRET.one(by_digest=crypto.digest("the secret")) is None

@@ -25,9 +25,9 @@ SESSION_ENDED = timedelta(hours=3)
 
 
 @pytest.fixture
-def jo(web, work, clock):
+def jo(web, transaction, clock):
     """The owner of a verified school, signed in."""
-    with work():
+    with transaction():
         owner = an_administrator()
         facts = {
             "id": owner.id,
@@ -41,9 +41,9 @@ def jo(web, work, clock):
 
 
 @pytest.fixture
-def url_arguments(jo, work):
+def url_arguments(jo, transaction):
     """Values for the variable parts of the addresses of pages for signed-in people."""
-    with work() as session:
+    with transaction() as session:
         client = a_client(client_name="Timetabler")
         owner = session.get_one(Administrator, jo.facts["id"])
         authorise.give(
@@ -102,13 +102,13 @@ def test_every_form_for_signed_in_people_redirects_through_sign_in_to_its_page(a
     assert len(paths) >= 6
 
 
-def test_ticked_boxes_are_ticked_again_and_nothing_has_been_changed(jo, url_arguments, clock, work):
+def test_ticked_boxes_are_ticked_again_and_nothing_has_been_changed(jo, url_arguments, clock, transaction):
     path = f"/manage/sharing/{url_arguments['client_id']}/change"
     post_after_session_ended(jo, path, clock, area=["attendance"])
     ticked = {box["value"]: box.has_attr("checked") for box in jo.page.find_all("input", {"name": "area"})}
     assert ticked == {"students.sen": False, "attendance": True}
     assert "has not been sent yet" in jo.page_text
-    with work():
+    with transaction():
         assert "students.sen" in authorise.current(jo.facts["estab_id"])[0].scopes
 
     jo.sends_again(path, area="attendance")
@@ -122,22 +122,22 @@ def test_a_draft_without_any_ticked_box_is_shown_so(jo, url_arguments, clock):
     assert not jo.page.find("input", {"name": "area", "checked": True})
 
 
-def test_a_radio_button_is_selected_again_and_the_join_request_is_undecided(jo, url_arguments, clock, work):
+def test_a_radio_button_is_selected_again_and_the_join_request_is_undecided(jo, url_arguments, clock, transaction):
     post_after_session_ended(jo, f"/join/{url_arguments['request_id']}", clock, role="viewer", decision="approve")
     assert jo.page.find("input", {"name": "role", "value": "viewer"}).has_attr("checked")
-    with work() as session:
+    with transaction() as session:
         assert session.scalars(select(JoinRequest.used_at)).one() is None
 
 
-def test_a_button_without_a_page_of_its_own_redirects_to_the_page_that_shows_it(jo, url_arguments, clock, work):
+def test_a_button_without_a_page_of_its_own_redirects_to_the_page_that_shows_it(jo, url_arguments, clock, transaction):
     post_after_session_ended(jo, f"/manage/sharing/{url_arguments['client_id']}/pause", clock)
     assert jo.response.request.path == "/manage"
-    with work():
+    with transaction():
         assert authorise.current(jo.facts["estab_id"])[0].state == "active"
 
 
-def test_another_person_who_signs_in_at_that_browser_does_not_see_the_draft(jo, url_arguments, clock, work):
-    with work() as session:
+def test_another_person_who_signs_in_at_that_browser_does_not_see_the_draft(jo, url_arguments, clock, transaction):
+    with transaction() as session:
         colleague = an_administrator(
             session.get_one(Administrator, jo.facts["id"]).memberships[0].estab, username="colleague"
         )
@@ -161,17 +161,17 @@ def test_the_same_person_in_another_browser_does_not_see_the_draft(jo, url_argum
     assert not elsewhere.page.find("input", {"value": "attendance"}).has_attr("checked")
 
 
-def test_secrets_are_not_stored(app, jo, clock, work):
-    with work() as session:
+def test_secrets_are_not_stored(app, jo, clock, transaction):
+    with transaction() as session:
         session.get_one(Administrator, jo.facts["id"]).mobile_confirmed_at = None
     post_after_session_ended(
         jo, "/mobile/confirm", clock, code="123456", password="a secret of mine", other="not secret"
     )
-    with work() as session:
+    with transaction() as session:
         row = session.scalars(select(KeptForm)).one()
     name = "typed:/mobile/confirm"
     cookie = app.session_interface.get_signing_serializer(app).loads(jo.cookie("form"))
-    with work():
+    with transaction():
         content = browser_store.get(name, browser=cookie["browser"]).content
     assert b"not secret" in content
     assert b"123456" not in content
@@ -196,7 +196,7 @@ def test_no_password_field_is_ever_stored(app):
     assert fields <= form_drafts.NEVER_STORED
 
 
-def test_a_form_with_an_expired_token_is_shown_again_filled_in(web, work):
+def test_a_form_with_an_expired_token_is_shown_again_filled_in(web, transaction):
     person = Person(web)
     person.opens("/device")
     person.opens("/sign-in")
@@ -209,7 +209,7 @@ def test_a_form_with_an_expired_token_is_shown_again_filled_in(web, work):
 
 
 @pytest.mark.parametrize("site", ["cross-site", "same-site", "none", None])
-def test_a_form_from_another_site_is_not_saved(web, site, work):
+def test_a_form_from_another_site_is_not_saved(web, site, transaction):
     person = Person(web)
     person.opens("/operate/sign-in")
     headers = {"Sec-Fetch-Site": site} if site else {}
@@ -217,14 +217,14 @@ def test_a_form_from_another_site_is_not_saved(web, site, work):
     assert response.status_code == 400
     person.opens("/operate/sign-in")
     assert "evil" not in person.response.text
-    with work() as session:
+    with transaction() as session:
         assert session.scalars(select(KeptForm)).all() == []
 
 
-def test_an_operator_whose_session_has_ended_signs_in_and_returns(app, web, work, clock):
+def test_an_operator_whose_session_has_ended_signs_in_and_returns(app, web, transaction, clock):
     from idp.signin import operators, session as sessions
 
-    with work() as session:
+    with transaction() as session:
         operator, _ = operators.add("Sam", "sam@idaas.example")
         session.flush()
         with app.test_request_context():

@@ -58,8 +58,8 @@ def test_an_unreachable_database_is_reported_as_temporary(error_response):
 
 
 @pytest.mark.parametrize("path", ["/", "/sign-in", "/register", "/register/details?school=1", "/oauth/authorize"])
-def test_an_error_page_shows_who_is_signed_in(app, web, work, monkeypatch, path):
-    with work():
+def test_an_error_page_shows_who_is_signed_in(app, web, transaction, monkeypatch, path):
+    with transaction():
         username = an_administrator().username
     Person(web).signs_in(username)
     monkeypatch.setattr(app, "testing", False)
@@ -72,8 +72,8 @@ def test_an_error_page_shows_who_is_signed_in(app, web, work, monkeypatch, path)
     assert b"We cannot reach our records" in response.data
 
 
-def test_a_missing_page_needs_no_database(app, web, work, monkeypatch):
-    with work():
+def test_a_missing_page_needs_no_database(app, web, transaction, monkeypatch):
+    with transaction():
         username = an_administrator().username
     Person(web).signs_in(username)
     monkeypatch.setattr(app, "testing", False)

@@ -46,8 +46,8 @@ def signs_in_wrongly(web, **headers):
     )
 
 
-def rows(work):
-    with work() as session:
+def rows(transaction):
+    with transaction() as session:
         return list(session.scalars(select(KeptForm)))
 
 
@@ -70,9 +70,9 @@ def paths(app):
 @pytest.mark.parametrize("fields", [{}, WRONG_PASSWORD, {"email": "no address", "name": "", "user_code": "x"}])
 @pytest.mark.parametrize("has_token", [True, False])
 @pytest.mark.parametrize("is_signed_in", [True, False])
-def test_every_form_of_every_page_gets_a_redirect(app, web, work, fields, has_token, is_signed_in):
+def test_every_form_of_every_page_gets_a_redirect(app, web, transaction, fields, has_token, is_signed_in):
     if is_signed_in:
-        with work():
+        with transaction():
             username = an_administrator().username
         signed_in = {"csrf_token": token(web), "username": username, "password": PASSWORD}
         web.post("/sign-in", data=signed_in)
@@ -104,8 +104,8 @@ def test_the_page_shows_the_errors_and_shows_them_again_when_reloaded(web):
     assert len(policies) == 1, "the policy, with the nonce of the page's scripts, is stored with it"
 
 
-def test_the_form_on_a_stored_page_can_be_posted(web, work):
-    with work():
+def test_the_form_on_a_stored_page_can_be_posted(web, transaction):
+    with transaction():
         username = an_administrator().username
     location = signs_in_wrongly(web).location
     field = parse(web.get(location).text).find("input", {"name": "csrf_token"})
@@ -114,10 +114,10 @@ def test_the_form_on_a_stored_page_can_be_posted(web, work):
     assert web.post(location, data=right, headers=NAVIGATION).location == "/manage"
 
 
-def test_a_program_gets_the_page_itself(web, work):
+def test_a_program_gets_the_page_itself(web, transaction):
     response = web.post("/sign-in", data={"csrf_token": token(web)} | WRONG_PASSWORD)
     assert response.status_code == 422
-    assert rows(work) == []
+    assert rows(transaction) == []
 
 
 def test_another_browser_does_not_see_the_stored_page(web, new_browser):
@@ -134,38 +134,38 @@ def test_after_half_an_hour_the_page_itself_is_shown(web, clock):
     assert web.get(location).location == "/sign-in?next=/manage"
 
 
-def test_a_stored_page_is_encrypted_and_deleted_after_it_expired(web, work, clock):
+def test_a_stored_page_is_encrypted_and_deleted_after_it_expired(web, transaction, clock):
     signs_in_wrongly(web)
-    row = rows(work)[0]
+    row = rows(transaction)[0]
     assert "unknown" not in row.sealed
     clock.move(timedelta(minutes=31))
     signs_in_wrongly(web)
-    assert [row.digest for row in rows(work)] != [row.digest]
-    assert len(rows(work)) == 1
+    assert [row.digest for row in rows(transaction)] != [row.digest]
+    assert len(rows(transaction)) == 1
 
 
-def test_a_page_that_shows_a_secret_is_not_stored(web, work):
-    with work():
+def test_a_page_that_shows_a_secret_is_not_stored(web, transaction):
+    with transaction():
         path = links.issue_welcome_url(an_administrator()).removeprefix("http://localhost:5000")
     response = web.post(path, data={"csrf_token": token(web), "generate": "yes"}, headers=NAVIGATION)
     assert response.status_code == 200
     assert response.headers["Cache-Control"] == "no-store"
-    assert rows(work) == []
+    assert rows(transaction) == []
 
 
 @pytest.mark.parametrize("bound", ["MAX_ROWS_PER_NETWORK", "MAX_ROWS"])
-def test_beyond_the_limit_the_page_itself_is_the_response(web, work, monkeypatch, bound):
+def test_beyond_the_limit_the_page_itself_is_the_response(web, transaction, monkeypatch, bound):
     monkeypatch.setattr(browser_store, bound, 3)
     responses = [signs_in_wrongly(web) for _ in range(5)]
     assert [response.status_code for response in responses] == [303, 303, 303, 422, 422]
     assert 'value="unknown"' in responses[-1].text
-    assert len(rows(work)) == 3
+    assert len(rows(transaction)) == 3
 
 
-def test_a_page_that_is_too_large_is_not_stored(web, work, monkeypatch):
+def test_a_page_that_is_too_large_is_not_stored(web, transaction, monkeypatch):
     monkeypatch.setattr(browser_store, "MAX_ITEM_BYTES", 100)
     assert signs_in_wrongly(web).status_code == 422
-    assert rows(work) == []
+    assert rows(transaction) == []
 
 
 def test_without_the_database_the_page_itself_is_the_response(web, monkeypatch):

@@ -63,7 +63,9 @@ def test_userinfo_runs_in_autocommit_and_the_token_endpoint_in_a_transaction(web
 
 
 @pytest.mark.parametrize("is_kept", [True, False])
-def test_what_a_view_wrote_before_it_raised_is_committed_in_autocommit_only(app, web, work, monkeypatch, is_kept):
+def test_what_a_view_wrote_before_it_raised_is_committed_in_autocommit_only(
+    app, web, transaction, monkeypatch, is_kept
+):
     def view():
         inserts.insert_if_absent(Seen, digest=crypto.digest("a"), expires_at=clock.now())
         raise Conflict
@@ -72,13 +74,13 @@ def test_what_a_view_wrote_before_it_raised_is_committed_in_autocommit_only(app,
     monkeypatch.setitem(app.view_functions, "health.healthz", autocommit(guarded) if is_kept else guarded)
 
     assert web.get("/healthz").status_code == 409
-    with work() as session:
+    with transaction() as session:
         assert (session.get(Seen, crypto.digest("a")) is not None) == is_kept
 
 
-def test_what_runs_last_finds_pending_objects_written(work, world):
+def test_what_runs_last_finds_pending_objects_written(transaction, world):
     pending = []
-    with work() as session:
+    with transaction() as session:
         session.get_one(Administrator, world.person).name = "Another Name"
         request_state.current().before_commit = lambda: pending.extend(session.dirty)
 
