@@ -43,11 +43,8 @@ class Databases(ABC):
             db.metadata.create_all(connection)
             connection.exec_driver_sql("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)")
             connection.exec_driver_sql(f"INSERT INTO alembic_version VALUES ('{migrations.head()}')")
-        with (
-            clock.fixed(LONG_AGO),
-            transactions.transaction(app),
-        ):  # so that the keys sign already at any time that a test sets
-            ring.ensure()
+        with clock.fixed(LONG_AGO), transactions.transaction(app):
+            ring.ensure()  # keys that sign already at any time that a test sets
         self.remember(app)
 
     @abstractmethod
