@@ -126,7 +126,7 @@ def main() -> int:
     results: dict[str, list[Figure]] = {name: [] for name in arguments.parts}
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        schools = register.material(folder, scale.schools) if {"register", "api"} & results.keys() else None
+        schools = register.generate(folder, scale.schools) if {"register", "api"} & results.keys() else None
         server = None if arguments.quick else _server(stack)
         databases = list(_databases(folder, server))
         settings = {

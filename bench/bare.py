@@ -3,4 +3,4 @@
 from flask import Flask
 
 application = Flask("bare")
-application.add_url_rule("/", view_func=lambda: "nothing at all")
+application.add_url_rule("/", view_func=lambda: "bare view")

@@ -1,7 +1,7 @@
 """What a request costs in process: elapsed and processor time, beside a bare Flask view in the same run.
 
 Requests go straight into the WSGI application, so what is timed is Flask, Authlib, our code and the database,
-and no network. Every answer is checked. Subjects take turns within each round, the bare view among them.
+and no network. Every response is checked. Subjects take turns within each round, the bare view among them.
 """
 
 import base64
@@ -49,21 +49,21 @@ GOALS: Final = {  # processor ×: SQLite file, PostgreSQL (performance.md §4)
     "jwks": (1.5, 1.5),
     "discovery": (1.5, 1.5),
 }
-PROOF_ADDS: Final = 2.5
-"""How many times the bare view a DPoP proof may add, with its insert."""
-SHARES: Final = {
+MAX_DPOP_COST: Final = 2.5
+"""How much a DPoP proof may add to a request, in times the bare view, without the INSERT of its `jti`."""
+MIN_SHARES: Final = {
     "token: code, all ES256": 45, "token: code, ID token RS256": 50, "token: refresh": 50,
     "token: client_credentials": 40, "introspect": 55, "userinfo": 55, "par": 55, "authorize, nothing to ask": 40,
 }  # fmt: skip
-"""The per cent of the time that unavoidable work should take (performance.md §4), on PostgreSQL."""
+"""The least share of the time, in per cent, that `limits` says is necessary, on PostgreSQL (performance.md §4)."""
 DPOP_SUBJECT: Final = "token: client_credentials, DPoP"
 
 Environ = dict[str, Any]
 
 
-def first_decile(seconds: list[float]) -> float:
+def first_decile(durations: list[float]) -> float:
     """The first decile: what a request costs while nothing else uses the machine; the minimum varies too much."""
-    return statistics.quantiles(seconds, n=10)[0]
+    return statistics.quantiles(durations, n=10)[0]
 
 
 @dataclass
@@ -77,30 +77,31 @@ class Subject:
     elapsed: list[float] = field(default_factory=list)
     processor: list[float] = field(default_factory=list)
 
-    def round(self, calls: int, *, keep: bool) -> None:
-        """Answer `calls` requests; with `keep`, the microseconds of each are recorded."""
+    def round(self, calls: int, *, record: bool) -> None:
+        """Send `calls` requests to the application; with `record`, the microseconds of each are recorded."""
         for environ in list(self.requests(calls)):
             began, spent = time.perf_counter_ns(), time.process_time_ns()
-            _call(self.app, environ, self.status)
+            call(self.app, environ, self.status)
             processor, elapsed = time.process_time_ns() - spent, time.perf_counter_ns() - began
-            if keep:
+            if record:
                 self.elapsed.append(elapsed / 1e3)
                 self.processor.append(processor / 1e3)
 
 
-def _call(app: Flask, environ: Environ, status: str) -> tuple[list[tuple[str, str]], bytes]:
+def call(app: Flask, environ: Environ, status: str) -> tuple[list[tuple[str, str]], bytes]:
+    """Call the application; returns headers and body. Raises `RuntimeError` if the status is another."""
     started: dict[str, Any] = {}
 
-    def start(line: str, headers: list[tuple[str, str]], _fault: Any = None) -> Callable[[bytes], object]:
+    def start_response(line: str, headers: list[tuple[str, str]], _exc_info: Any = None) -> Callable[[bytes], object]:
         started.update(line=line, headers=headers)
         return lambda _data: None
 
-    answer = app.wsgi_app(environ, start)
-    body = b"".join(answer)
-    if hasattr(answer, "close"):
-        answer.close()
+    response = app.wsgi_app(environ, start_response)
+    body = b"".join(response)
+    if hasattr(response, "close"):
+        response.close()
     if not started["line"].startswith(status):
-        raise RuntimeError(f"{environ['PATH_INFO']} answered {started['line']}: {body[:300]!r}")
+        raise RuntimeError(f"{environ['PATH_INFO']} returned {started['line']}: {body[:300]!r}")
     return started["headers"], body
 
 
@@ -131,9 +132,9 @@ class World:
                     until=authorise.default_end(client),
                 )
                 self.clients[alg] = client.id
-            itself = a_client(client_scopes=frozenset({"schools.list"}), grant_types=frozenset({"client_credentials"}))
-            self.clients["itself"] = itself.id
-            self.proofs = ECKey.generate_key("P-256")
+            service = a_client(client_scopes=frozenset({"schools.list"}), grant_types=frozenset({"client_credentials"}))
+            self.clients["client_credentials"] = service.id
+            self.dpop_key = ECKey.generate_key("P-256")
         self.issuer = runtime.for_app(self.app).settings.server.issuer
         self.cookie = self._sign_in()
 
@@ -146,7 +147,7 @@ class World:
         typed = {"username": self.username, "password": PASSWORD, "csrf_token": str(token["value"]), "sign-in": "1"}
         response = browser.post("/sign-in", data=typed, base_url=self.issuer)
         if response.status_code != 303:
-            raise RuntimeError(f"signing in answered {response.status_code}")
+            raise RuntimeError(f"signing in returned {response.status_code}")
         return "; ".join(f"{cookie.key}={cookie.value}" for cookie in (browser._cookies or {}).values())  # noqa: SLF001
 
     def get(self, path: str, **headers: str) -> Environ:
@@ -165,9 +166,9 @@ class World:
 
     def authorize(self, alg: str = "ES256") -> Environ:
         """A partner's authorization request of a person who is signed in and need not be asked anything."""
-        return self.get(f"/oauth/authorize?{urlencode(self._asked(alg))}", Cookie=self.cookie)
+        return self.get(f"/oauth/authorize?{urlencode(self._authorization_parameters(alg))}", Cookie=self.cookie)
 
-    def _asked(self, alg: str) -> dict[str, str]:
+    def _authorization_parameters(self, alg: str) -> dict[str, str]:
         return {
             "response_type": "code", "client_id": self.clients[alg], "redirect_uri": CALLBACK, "scope": SCOPE,
             "state": "s" * 20, "nonce": "n" * 20, "code_challenge": CHALLENGE, "code_challenge_method": "S256",
@@ -175,7 +176,7 @@ class World:
 
     def code(self, alg: str) -> str:
         """A new authorization code."""
-        headers, _ = _call(self.app, self.authorize(alg), "303")
+        headers, _ = call(self.app, self.authorize(alg), "303")
         return parse_qs(urlsplit(dict(headers)["Location"]).query)["code"][0]
 
     def exchange(self, alg: str) -> Environ:
@@ -188,25 +189,25 @@ class World:
 
     def tokens(self, alg: str) -> dict[str, str]:
         """The tokens that a client has after signing someone in."""
-        _, body = _call(self.app, self.exchange(alg), "200")
+        _, body = call(self.app, self.exchange(alg), "200")
         response: dict[str, str] = json.loads(body)
         return response
 
     def pushed(self) -> Environ:
         """A pushed authorization request."""
-        return self.post("/oauth/par", self._asked("ES256"), self.clients["ES256"])
+        return self.post("/oauth/par", self._authorization_parameters("ES256"), self.clients["ES256"])
 
-    def itself(self, *, proven: bool = False) -> Environ:
-        """A client's request for a token of its own; with a fresh DPoP proof where `proven`."""
-        environ = self.post("/oauth/token", {"grant_type": "client_credentials"}, self.clients["itself"])
-        return environ | {"HTTP_DPOP": self._proof()} if proven else environ
+    def client_credentials(self, *, dpop: bool = False) -> Environ:
+        """A client's request for a token of its own, with a new DPoP proof if `dpop`."""
+        environ = self.post("/oauth/token", {"grant_type": "client_credentials"}, self.clients["client_credentials"])
+        return environ | {"HTTP_DPOP": self._proof()} if dpop else environ
 
     def _proof(self) -> str:
-        header = {"typ": "dpop+jwt", "alg": "ES256", "jwk": self.proofs.as_dict(private=False)}
+        header = {"typ": "dpop+jwt", "alg": "ES256", "jwk": self.dpop_key.as_dict(private=False)}
         claims = {
             "htm": "POST", "htu": f"{self.issuer}/oauth/token", "iat": int(time.time()), "jti": secrets.token_hex(8),
         }  # fmt: skip
-        return jwt.encode(header, claims, self.proofs, algorithms=["ES256"])
+        return jwt.encode(header, claims, self.dpop_key, algorithms=["ES256"])
 
     def subjects(self) -> list[Subject]:
         """All kinds of request that are timed."""
@@ -226,8 +227,8 @@ class World:
             "token: code, all ES256": (lambda: self.exchange("ES256"), "200"),
             "token: code, ID token RS256": (lambda: self.exchange("RS256"), "200"),
             "token: refresh": (lambda: self.post("/oauth/token", refresh, self.clients["ES256"]), "200"),
-            "token: client_credentials": (self.itself, "200"),
-            DPOP_SUBJECT: (lambda: self.itself(proven=True), "200"),
+            "token: client_credentials": (self.client_credentials, "200"),
+            DPOP_SUBJECT: (lambda: self.client_credentials(dpop=True), "200"),
             "introspect": (lambda: self.post("/oauth/introspect", token, self.clients["ES256"]), "200"),
             "userinfo": (lambda: self.get("/oauth/userinfo", Authorization=bearer), "200"),
         }
@@ -248,24 +249,24 @@ def measure(url: str, dbms: str, *, rounds: int, calls: int) -> list[Figure]:
     world = World(url)
     bare_view = bare()
     subjects = [bare_view, *world.subjects()]
-    for number in range(rounds + 1):  # the first is thrown away
+    for number in range(rounds + 1):  # the first is a warm-up
         for subject in subjects:
-            subject.round(calls, keep=number > 0)
+            subject.round(calls, record=number > 0)
     with world.app.app_context():
-        price = limits.prices(database.db.engine, database.db.engine.execution_options(autocommit=True))
+        times = limits.operation_times(database.db.engine, database.db.engine.execution_options(autocommit=True))
         database.db.engine.dispose()
-    figures = [figure for subject in subjects for figure in _figures(subject, bare_view, dbms, price)]
-    proven, plain = (
+    figures = [figure for subject in subjects for figure in _figures(subject, bare_view, dbms, times)]
+    with_proof, without_proof = (
         next(subject for subject in subjects if subject.name == name)
         for name in (DPOP_SUBJECT, DPOP_SUBJECT.split(",")[0])
     )
-    adds = (first_decile(proven.elapsed) - first_decile(plain.elapsed) - price["alone"]) / first_decile(
+    adds = (first_decile(with_proof.elapsed) - first_decile(without_proof.elapsed) - times["alone"]) / first_decile(
         bare_view.elapsed
     )
-    return [*figures, Figure(f"a DPoP proof adds, besides its insert, {dbms}", "elapsed", adds, "×", PROOF_ADDS)]
+    return [*figures, Figure(f"a DPoP proof adds, besides its insert, {dbms}", "elapsed", adds, "×", MAX_DPOP_COST)]
 
 
-def _figures(subject: Subject, bare_view: Subject, dbms: str, price: dict[str, float]) -> Iterable[Figure]:
+def _figures(subject: Subject, bare_view: Subject, dbms: str, times: dict[str, float]) -> Iterable[Figure]:
     """The figures of one subject; the share has a goal on PostgreSQL only."""
     name, goals = f"{subject.name}, {dbms}", GOALS.get(subject.name)
     goal = goals and float(goals[0 if dbms == "SQLite" else 1])
@@ -276,7 +277,7 @@ def _figures(subject: Subject, bare_view: Subject, dbms: str, price: dict[str, f
     yield Figure(name, "elapsed, least", first_decile(subject.elapsed), "µs")
     yield Figure(name, "elapsed, median", statistics.median(subject.elapsed), "µs")
     if (needs := limits.NEEDS.get(subject.name)) is not None:
-        raw = limits.limit(needs, price, first_decile(bare_view.elapsed))
-        least_share = SHARES[subject.name] if dbms == "PostgreSQL" else None
-        yield Figure(name, "raw limit", raw, "µs")
-        yield Figure(name, "share", raw / first_decile(subject.elapsed) * 100, "%", least_share, at_least=True)
+        limit = limits.lower_limit(needs, times, first_decile(bare_view.elapsed))
+        least_share = MIN_SHARES[subject.name] if dbms == "PostgreSQL" else None
+        yield Figure(name, "raw limit", limit, "µs")
+        yield Figure(name, "share", limit / first_decile(subject.elapsed) * 100, "%", least_share, at_least=True)

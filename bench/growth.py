@@ -110,7 +110,7 @@ def _hot(ground: Ground, size: int) -> dict[str, float]:
         )
         connection.commit()
     refresh = Subject("refresh", ground.provider.world.app, lambda _calls: map(ground.refresh, alive), "200")
-    refresh.round(SAMPLE_SIZE, keep=True)
+    refresh.round(SAMPLE_SIZE, record=True)
     return {
         "read by digest": read, "rotate": rotation, "refresh, in process": statistics.median(refresh.elapsed),
     }  # fmt: skip

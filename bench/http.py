@@ -71,7 +71,7 @@ def measure(url: str, dbms: str, *, rounds: int, seconds: float, steady_seconds:
 
 def bare_view(server: Server) -> Endpoint:
     """The bare view, as one more endpoint to measure."""
-    kinds = [RequestKind("bare view", [servers.request("GET", "/", server.port)], 200, "nothing at all")]
+    kinds = [RequestKind("bare view", [servers.request("GET", "/", server.port)], 200, "bare view")]
     return Endpoint("bare view", lambda _times: kinds)
 
 

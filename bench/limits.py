@@ -20,7 +20,7 @@ ATTEMPTS = 200
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """How often an endpoint needs each operation; the keys of `prices` have the same names."""
+    """How often an endpoint needs each operation; the keys of `operation_times` have the same names."""
 
     sha256: int = 0
     es256: int = 0
@@ -49,8 +49,8 @@ NEEDS = {
 """The needs of each endpoint, by the name of its subject in `costs`."""
 
 
-def prices(engine: Engine, reading: Engine) -> dict[str, float]:
-    """Microseconds for each operation of `Needs`: the first decile of the tries, as in `costs`.
+def operation_times(engine: Engine, reading: Engine) -> dict[str, float]:
+    """Microseconds for each operation of `Needs`: the first decile of the attempts, as in `costs`.
 
     `reading` is the engine in autocommit.
     """
@@ -76,10 +76,10 @@ def prices(engine: Engine, reading: Engine) -> dict[str, float]:
     return microseconds | {"read": read, "alone": alone, "write": write, "commit": max(transaction_time - write, 0.0)}
 
 
-def limit(needs: Needs, price: dict[str, float], bare: float) -> float:
+def lower_limit(needs: Needs, times: dict[str, float], bare: float) -> float:
     """The lower limit in microseconds: a bare view and the operations, with statements as SQLAlchemy runs them."""
-    transaction: float = sum(times * price[name] for name, times in asdict(needs).items())
-    return bare + transaction
+    operations: float = sum(number * times[name] for name, number in asdict(needs).items())
+    return bare + operations
 
 
 _READ = text("SELECT times FROM bench_rows WHERE id = 1")

@@ -39,8 +39,10 @@ def measure(url: str, dbms: str, register: Material, *, schools: int, seconds: f
         engine = database.db.engine
     rng, an_hour_ago = random.Random(SEED), (datetime.now(UTC) - timedelta(hours=1)).isoformat()
     texts = _typed(provider, register, rng)  # before there are 100,000 schools of one name and one postcode
-    rows.authorised_schools(engine, provider.world.clients["ES256"], provider.world.clients["itself"], schools)
-    _, body = costs._call(provider.world.app, provider.world.itself(), "200")  # noqa: SLF001
+    rows.authorised_schools(
+        engine, provider.world.clients["ES256"], provider.world.clients["client_credentials"], schools
+    )
+    _, body = costs.call(provider.world.app, provider.world.client_credentials(), "200")
     bearer = f"Bearer {json.loads(body)['access_token']}"
 
     def requests(path: Callable[[int], str]) -> list[bytes]:

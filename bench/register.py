@@ -1,7 +1,7 @@
 """The register at full size: 52,000 schools imported, imported again, and searched (school-register.md §5, §6).
 
-Made in the real 140-column format, with the names of a real links file where there is one: `GIAS_LINKS` names it,
-or it lies in `shared/data` beside the project.
+The register is generated in the real 140-column format. Its schools have the names of a real links file if
+`GIAS_LINKS` is the path of one, and random names otherwise.
 """
 
 import csv
@@ -29,10 +29,7 @@ from idp.schools import codes, files, gias, refresh, search, succession, words
 from idp.schools.models import School
 
 SAMPLE = ROOT / "config" / "sample-register.csv"
-_links_path = os.environ.get("GIAS_LINKS")
-REAL_LINKS = (
-    Path(_links_path) if _links_path else max((ROOT.parent / "shared" / "data").glob("gias-links-*.csv"), default=None)
-)
+REAL_LINKS = Path(os.environ["GIAS_LINKS"]) if os.environ.get("GIAS_LINKS") else None
 ENCODING = "cp1252"
 LETTERS = "ABDEFGHJLNPQRSTUWXYZ"
 STATUS_SHARES = {codes.OPEN: 500, codes.CLOSED: 470, codes.CLOSING: 10, codes.PROPOSED: 20}
@@ -40,7 +37,7 @@ AREAS = ("B", "BN", "BS", "CB", "CM", "DH", "E", "GU", "L", "LE", "LS", "M", "ME
          "SO", "SW", "TQ", "TR", "UB", "W", "WA", "YO")  # fmt: skip
 
 
-# ── a register of full size ───────────────────────────────────────────────────────────────────────────────────
+# ── the generated register ────────────────────────────────────────────────────────────────────────────────────
 
 
 def real_names(path: Path | None) -> list[str]:
@@ -56,7 +53,7 @@ def make(path: Path, rows: int, names: list[str]) -> None:
     rng = random.Random(52_000)
     with SAMPLE.open(encoding=ENCODING, newline="") as file:
         sample = list(csv.DictReader(file))
-    names = names or _invented(sample, rng)
+    names = names or _random_names(sample, rng)
     towns = sorted({name.split()[0].strip(",.'’()") for name in names if len(name.split()[0]) > 4})[:1500]
     states = rng.choices(list(STATUS_SHARES), list(STATUS_SHARES.values()), k=rows)
     authorities = sorted({(row["LA (code)"], row["LA (name)"]) for row in sample if len(row["LA (code)"]) == 3})
@@ -83,7 +80,7 @@ def _postcode(rng: random.Random) -> str:
     return f"{outward} {rng.randint(0, 9)}{rng.choice(LETTERS)}{rng.choice(LETTERS)}"
 
 
-def _invented(sample: list[dict[str, str]], rng: random.Random) -> list[str]:
+def _random_names(sample: list[dict[str, str]], rng: random.Random) -> list[str]:
     """Names mixed from the words of names in the sample register, if there is no file with real ones."""
     first_words = sorted({row["EstablishmentName"].split()[0] for row in sample})
     other_words = sorted({" ".join(row["EstablishmentName"].split()[1:]) for row in sample})
@@ -117,7 +114,7 @@ def timed(job: Callable[[], object]) -> float:
 
 
 def imports(app: Flask, register: Path, names: Path | None, dbms: str) -> Iterator[Figure]:
-    """The first import, the same again, a thousand schools changed, and the real links file."""
+    """The first import, the same again, one with some changed names, and the real links file."""
 
     def run_import(path: Path) -> refresh.Summary:
         with transaction(app), files.open_sources(path) as sources:
@@ -137,7 +134,7 @@ def imports(app: Flask, register: Path, names: Path | None, dbms: str) -> Iterat
         f"register, {dbms}", "import with some changed", summary.seconds, "s", note=f"{summary.changed} changed"
     )
     if names:
-        with transaction(app), files.open_sources(register, names) as sources, _text_of(sources) as links:
+        with transaction(app), files.open_sources(register, names) as sources, _read_links(sources) as links:
             yield Figure(f"register, {dbms}", "real links file", timed(lambda: succession.replace(links)), "s")
 
 
@@ -147,20 +144,20 @@ def _peak_memory() -> float:
 
 
 @contextmanager
-def _text_of(sources: files.Sources) -> Iterator[Iterator[gias.Link]]:
+def _read_links(sources: files.Sources) -> Iterator[Iterator[gias.Link]]:
     assert sources.links
-    with sources.links.text() as text_:
-        yield gias.links(text_)
+    with sources.links.text() as file:
+        yield gias.links(file)
 
 
 def searches(app: Flask, dbms: str, times: int) -> Iterator[Figure]:
-    """Each way of searching: p95 in milliseconds, every answer checked."""
+    """Each way of searching: p95 in milliseconds, and whether the school was found."""
     rng = random.Random(7)
     with transaction(app):
         open_schools = select(School).where(School.standing == 0)
         schools = list(database.session().scalars(open_schools.order_by(School.register_id).limit(12_000)))
         sampled = rng.sample(schools, times)
-    for what, target, question in (
+    for what, target, query in (
         ("URN", 10, lambda school: school.register_id),
         ("DfE number", 10, lambda school: school.dfe_number),
         ("UKPRN", 10, lambda school: school.ukprn),
@@ -171,7 +168,7 @@ def searches(app: Flask, dbms: str, times: int) -> Iterator[Figure]:
         ("misspelt name", 50, lambda school: _misspelt(school.name, rng)),
         ("one common word", 50, lambda _school: rng.choice(("school", "primary school", "st", "saint", "church"))),
     ):
-        yield _search(app, what, target, [(school, question(school) or school.register_id) for school in sampled], dbms)
+        yield _search(app, what, target, [(school, query(school) or school.register_id) for school in sampled], dbms)
 
 
 def pages(app: Flask, dbms: str, times: int) -> Iterator[Figure]:
@@ -185,32 +182,32 @@ def pages(app: Flask, dbms: str, times: int) -> Iterator[Figure]:
         for number in range(times):
             sampled = {"q": rng.choice(names)}
             start = time.perf_counter()
-            answer = browser.get(address, query_string=sampled, headers=host)
+            response = browser.get(address, query_string=sampled, headers=host)
             if number >= 10:
                 durations.append((time.perf_counter() - start) * 1000)
-            assert answer.status_code == 200, answer.status
+            assert response.status_code == 200, response.status
         p95 = statistics.quantiles(durations, n=20)[-1]
         note = f"median {statistics.median(durations):.1f}, worst {max(durations):.0f}"
         yield Figure(f"register, {dbms}", f"{what}, p95", p95, "ms", target, note)
 
 
 def _host(app: Flask) -> str:
-    """The one host the application answers for."""
+    """The host name that the application accepts."""
     with app.app_context():
         return runtime.settings().server.host_name
 
 
-def _search(app: Flask, what: str, target: float, questions: list[tuple[School, str]], dbms: str) -> Figure:
+def _search(app: Flask, what: str, target: float, queries: list[tuple[School, str]], dbms: str) -> Figure:
     durations, found_count = [], 0
     with transaction(app):
-        for number, (school, question) in enumerate(questions):
+        for number, (school, query) in enumerate(queries):
             start = time.perf_counter()
-            answer = search.find(question, show=200 if what in {"name", "misspelt name"} else 20)
-            if number >= 10:  # thrown away as warm-up
+            found = search.find(query, show=200 if what in {"name", "misspelt name"} else 20)
+            if number >= 10:  # the first are a warm-up
                 durations.append((time.perf_counter() - start) * 1000)
-            found_count += any(result.school.id == school.id for result in answer.results) or answer.more
+            found_count += any(result.school.id == school.id for result in found.results) or found.more
     p95 = statistics.quantiles(durations, n=20)[-1]
-    found_percent = 100 * found_count / len(questions)
+    found_percent = 100 * found_count / len(queries)
     note = f"median {statistics.median(durations):.1f}, worst {max(durations):.0f}, found {found_percent:.0f} %"
     return Figure(f"register, {dbms}", f"search by {what}, p95", p95, "ms", target, note)
 
@@ -233,18 +230,22 @@ class Material:
     links: Path | None
 
 
-def material(folder: Path, rows: int) -> Material:
+def generate(folder: Path, rows: int) -> Material:
     """Write the register of a run into `folder`."""
     names = real_names(REAL_LINKS)
     register = folder / "edubasealldata20240404.csv"
-    maker = multiprocessing.Process(target=make, args=(register, rows, names))
-    maker.start()  # apart, so that what it takes is not counted as the import's
-    maker.join()
+    generator = multiprocessing.Process(target=make, args=(register, rows, names))
+    generator.start()  # a process of its own, so that its memory is not counted as the import's
+    generator.join()
     print(f"{rows:,} schools, {register.stat().st_size / 1e6:.0f} MB; {len(names):,} real names", flush=True)
     return Material(register, REAL_LINKS)
 
 
-def measure(url: str, dbms: str, of: Material, *, times: int) -> list[Figure]:
+def measure(url: str, dbms: str, material: Material, *, times: int) -> list[Figure]:
     """Everything on one database; `times` searches of each kind."""
     with on_database(url) as app:
-        return [*imports(app, of.register, of.links, dbms), *searches(app, dbms, times), *pages(app, dbms, times)]
+        return [
+            *imports(app, material.register, material.links, dbms),
+            *searches(app, dbms, times),
+            *pages(app, dbms, times),
+        ]

@@ -89,7 +89,7 @@ def measure(url: str, dbms: str, *, rounds: int, calls: int) -> list[Figure]:
         ]
         for number in range(rounds + 1):
             for subject in (bare, *subjects):
-                subject.round(calls, keep=number > 0)
+                subject.round(calls, record=number > 0)
         unit = first_decile(bare.processor)
         figures = [
             Figure(
