@@ -61,7 +61,7 @@ def sign_up() -> ResponseReturnValue:
 @bp.get("/check-email")
 def check_email() -> ResponseReturnValue:
     """Say that a mail is on its way, and offer to send it again."""
-    return render_template("check_email.html", email=session.get("waiting_for", ""), again="again" in request.args)
+    return render_template("check_email.html", email=session.get("waiting_for", ""), was_resent="again" in request.args)
 
 
 @bp.post("/resend")

@@ -114,7 +114,7 @@ class Connection:
         return frozenset(self.school["scope"].split()) if "scope" in self.school else self.scope
 
     @property
-    def held_back(self) -> frozenset[str]:
+    def withheld_scopes(self) -> frozenset[str]:
         """The scopes that the school agreed to and that are withheld now."""
         if "scope" in self.school:
             return frozenset(self.school.get("withheld_scope", "").split())

@@ -28,13 +28,13 @@ def connector() -> ResponseReturnValue:
         return redirect(url_for("people.sign_in"), 303)
     if sign_in.estab_id is None and account is not None and account.urn is None:
         return redirect(url_for("school.choose"), 303)
-    return render_template("connector.html", **_state(refresh=True))
+    return render_template("connector.html", **_template_variables(refresh=True))
 
 
 @bp.get("/connector/status")
 def status() -> ResponseReturnValue:
     """The part of the page that changes, which a script loads again."""
-    return render_template("status.html", **_state(refresh=True)) if current_sign_in() else ("", 401)
+    return render_template("status.html", **_template_variables(refresh=True)) if current_sign_in() else ("", 401)
 
 
 @bp.post("/connector/grant-access")
@@ -45,7 +45,9 @@ def grant_access() -> ResponseReturnValue:
         return redirect(url_for("connector.connector"), 303)
     name = " ".join(request.form.get("name", "").split())[:100]
     if not name:
-        state = _state(refresh=False) | {"field_errors": {"name": "Enter your name: the e-mail is addressed to it"}}
+        state = _template_variables(refresh=False) | {
+            "field_errors": {"name": "Enter your name: the e-mail is addressed to it"}
+        }
         return render_template("connector.html", **state), 400
     accounts.set_contact_name(program.database, account.id, name)
     key = invitations.request(program.database, program.settings, account, name)
@@ -88,7 +90,7 @@ def check_again() -> ResponseReturnValue:
 
 @bp.post("/connector/disconnect")
 def disconnect() -> ResponseReturnValue:
-    """Forget the school's data and its tokens: for those who act for it."""
+    """Delete the school's data and its tokens, if the person acts for the school."""
     program, connection = current_program(), _connection()
     if connection is None or not _acts_for(connection):
         return redirect(url_for("connector.connector"), 303)
@@ -97,8 +99,8 @@ def disconnect() -> ResponseReturnValue:
     return redirect(url_for("connector.connector"), 303)
 
 
-def _state(*, refresh: bool) -> dict[str, Any]:
-    """What the templates show. With `refresh`, an old status is first requested again; if that fails, it is shown."""
+def _template_variables(*, refresh: bool) -> dict[str, Any]:
+    """The variables of the templates. With `refresh`, an old status is requested again; if that fails, it is shown."""
     program = current_program()
     application = program.settings.application
     reachable = True
@@ -109,7 +111,7 @@ def _state(*, refresh: bool) -> dict[str, Any]:
             reachable = False
     connection, invitation = _connection(), _invitation()
     areas = list(
-        application.area_states(connection.granted, connection.held_back, paused=connection.is_paused)
+        application.area_states(connection.granted, connection.withheld_scopes, paused=connection.is_paused)
     ) if connection else []  # fmt: skip
     sign_in = current_sign_in()
     return {
@@ -117,7 +119,7 @@ def _state(*, refresh: bool) -> dict[str, Any]:
         "field_errors": {},
         "step": _step(connection, invitation), "acts_for": connection is not None and _acts_for(connection),
         "has_resource": bool(program.settings.resource), "person": sign_in.about if sign_in else {},
-        "claims": sign_in.claims if sign_in else {}, "kinds": resource.KINDS, "table": resource.rows,
+        "claims": sign_in.claims if sign_in else {}, "kinds": resource.KINDS, "table": resource.table,
     }  # fmt: skip
 
 
@@ -159,12 +161,12 @@ def _refresh() -> None:
     if now - connection.checked_at > STATUS_CACHE_SECONDS:
         connections.check(program.database, program.provider, connection.estab_id)
         connection = _connection()
-    if connection and connection.is_shared and now - (connection.received_at or 0) > _reads_every(connection):
+    if connection and connection.is_shared and now - (connection.received_at or 0) > _read_interval_seconds(connection):
         connections.receive(program.database, program.provider, program.settings, connection.estab_id)
 
 
-def _reads_every(connection: Connection) -> float:
-    """Seconds between two reads of the data: few if the school's server is connected and we have nothing yet."""
+def _read_interval_seconds(connection: Connection) -> float:
+    """Seconds between two reads of the data; they are few while nothing has come from a connected server yet."""
     has_data = bool((connection.received or {}).get("kinds"))
     return STATUS_CACHE_SECONDS if connection.status == "connected" and not has_data else RECEIVE_SECONDS
 

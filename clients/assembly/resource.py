@@ -112,7 +112,7 @@ def _pages(provider: Provider, url: str, access_token: str) -> Iterator[dict[str
         url = page.get("next") or ""
 
 
-def rows(sample: list[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
+def table(sample: list[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
     """A table of records for people: the headings, and a row for each record."""
     names = dict.fromkeys(name for record in sample for name in record if name not in REFERENCES)
     members = sorted(names, key=lambda name: (not name.startswith(NAME_PREFIXES), "preferred" in name))

@@ -25,7 +25,7 @@ def choose() -> ResponseReturnValue:
 
 @bp.get("/school/search")
 def search() -> ResponseReturnValue:
-    """The list alone, for the script that narrows it while someone types."""
+    """The list alone, for the script that searches while someone types."""
     if current_account() is None:
         return "", 401
     return render_template("schools.html", **_search(request.args.get("q", "")))

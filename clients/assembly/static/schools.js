@@ -1,24 +1,25 @@
-// Narrows the list of schools while someone types. Without it, the form's own button does the same.
+// Searches for schools while someone types. Without scripts, the form's button does the same.
 
-const typed = document.querySelector("[data-narrows]");
-const kept = document.querySelector("form[method=post] input[name=q]"); // what was typed, sent with the choice
+const searchField = document.querySelector("[data-search-url]");
+const queryOfChoice = document.querySelector("form[method=post] input[name=q]"); // sent with the chosen school
 const list = document.getElementById("schools");
-const PAUSE_MS = 200;
+const DEBOUNCE_MS = 200;
 let timer = 0;
-let newest = 0;
+let lastRequest = 0;
 
-async function narrow() {
-  const mine = ++newest;
+async function search() {
+  const request = ++lastRequest;
   const chosen = list.querySelector("input:checked")?.value;
-  const response = await fetch(`${typed.dataset.narrows}?${new URLSearchParams({ q: typed.value })}`);
-  if (!response.ok || mine !== newest) return; // an older response that came late
-  list.innerHTML = await response.text();
-  const again = chosen && list.querySelector(`input[value="${CSS.escape(chosen)}"]`);
-  if (again) again.checked = true;
+  const response = await fetch(`${searchField.dataset.searchUrl}?${new URLSearchParams({ q: searchField.value })}`);
+  const html = await response.text();
+  if (!response.ok || request !== lastRequest) return; // an older response that came late
+  list.innerHTML = html;
+  const sameSchool = chosen && list.querySelector(`input[value="${CSS.escape(chosen)}"]`);
+  if (sameSchool) sameSchool.checked = true;
 }
 
-typed.addEventListener("input", () => {
-  kept.value = typed.value;
+searchField.addEventListener("input", () => {
+  queryOfChoice.value = searchField.value;
   clearTimeout(timer);
-  timer = setTimeout(() => narrow().catch(() => {}), PAUSE_MS);
+  timer = setTimeout(() => search().catch(() => {}), DEBOUNCE_MS);
 });
