@@ -5,6 +5,7 @@
 
 import contextlib
 import logging
+import os
 import signal
 import sys
 import threading
@@ -29,9 +30,9 @@ class Handler(WSGIRequestHandler):
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         """Log method, path and status in one line; nothing for the paths that are requested all the time."""
         path = self.path.partition("?")[0]
-        for beginning in PATHS_WITH_SECRET:
-            if path.startswith(beginning):
-                path = f"{beginning}…"
+        for prefix in PATHS_WITH_SECRET:
+            if path.startswith(prefix):
+                path = f"{prefix}…"
         if path not in {"/healthz", "/connector/status"}:
             self.log("info", "%s %s %s", self.command, path, code)
 
@@ -50,10 +51,8 @@ def main(context: click.Context) -> None:
     """Serve until it is stopped; exits with 2 when the environment is wrong."""
     if context.invoked_subcommand is not None:
         return
-    import os
-
-    chosen = [ASSEMBLY, *([SCHOOLBOOKING] if "SCHOOLBOOKING_PORT" in os.environ else [])]
-    all_settings = [_settings(application) for application in chosen]
+    applications = [ASSEMBLY, *([SCHOOLBOOKING] if "SCHOOLBOOKING_PORT" in os.environ else [])]
+    all_settings = [_settings(application) for application in applications]
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     servers = [
@@ -87,7 +86,7 @@ def invite_code(application: str, uses: int, days: int, note: str) -> None:
 @main.command("rotate-key")
 @click.option("--application", type=click.Choice(list(APPLICATIONS)), default=ASSEMBLY.key, show_default=True)
 def rotate_key(application: str) -> None:
-    """Publish a new signing key, which signs a little later. The running program notices by itself."""
+    """Publish a new signing key, which signs a little later. A running program reads it without a restart."""
     Keys(_settings(APPLICATIONS[application]).key_file).rotate()
     click.echo(f"The new key is published, and signs in {PUBLISH_BEFORE_SECONDS // 60} minutes.")
 

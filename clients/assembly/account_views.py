@@ -1,4 +1,6 @@
-"""Pages about people: the first page, sign up, activate, sign in, sign out."""
+"""Front page and terms; signing up, activating an account, passwords, signing in and out."""
+
+import secrets
 
 from flask import Blueprint, flash, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
@@ -6,7 +8,6 @@ from flask.typing import ResponseReturnValue
 from clients.assembly import accounts, resets, school_account
 from clients.assembly.accounts import InvalidInput
 from clients.assembly.errors import ProviderError, UntrustedResponse
-from clients.assembly.sign_ins import SignIn
 from clients.assembly.web import (
     browser,
     csrf,
@@ -49,7 +50,7 @@ def sign_up() -> ResponseReturnValue:
             field_errors = error.field_errors
         else:
             current_program().background.wake()
-            session["waiting_for"] = request.form["email"].strip()
+            session["mailed_to"] = request.form["email"].strip()
             return redirect(url_for("people.check_email"), 303)
     page = render_template(
         "sign_up.html", field_errors=field_errors, typed=request.form, version=accounts.TERMS_VERSION,
@@ -61,7 +62,7 @@ def sign_up() -> ResponseReturnValue:
 @bp.get("/check-email")
 def check_email() -> ResponseReturnValue:
     """Say that a mail is on its way, and offer to send it again."""
-    return render_template("check_email.html", email=session.get("waiting_for", ""), was_resent="again" in request.args)
+    return render_template("check_email.html", email=session.get("mailed_to", ""), was_resent="again" in request.args)
 
 
 @bp.post("/resend")
@@ -69,7 +70,7 @@ def resend() -> ResponseReturnValue:
     """Send the mail again if the address waits for one; the response is the same in any case."""
     accounts.resend(current_program().database, request.form.get("email", ""))
     current_program().background.wake()
-    session["waiting_for"] = request.form.get("email", "").strip()[:254]
+    session["mailed_to"] = request.form.get("email", "").strip()[:254]
     return redirect(url_for("people.check_email", again=1), 303)
 
 
@@ -84,10 +85,10 @@ def activate(secret: str) -> ResponseReturnValue:
             field_errors = error.field_errors
         else:
             return redirect(url_for("school.choose"), 303)
-    works = accounts.can_activate(current_program().database, secret)
+    link_works = accounts.can_activate(current_program().database, secret)
     return render_template(
-        "activate.html", works=works, field_errors=field_errors
-    ), 400 if field_errors else 200 if works else 404
+        "activate.html", link_works=link_works, field_errors=field_errors
+    ), 400 if field_errors else 200 if link_works else 404
 
 
 @bp.route("/sign-in", methods=["GET", "POST"])
@@ -136,10 +137,10 @@ def new_password(secret: str) -> ResponseReturnValue:
             current_program().background.wake()
             flash("Your password has been changed. Sign in with it.")
             return redirect(url_for("people.sign_in"), 303)
-    works = resets.works(current_program().database, secret)
+    link_works = resets.works(current_program().database, secret)
     return render_template(
-        "new_password.html", works=works, field_errors=field_errors
-    ), 400 if field_errors else 200 if works else 404
+        "new_password.html", link_works=link_works, field_errors=field_errors
+    ), 400 if field_errors else 200 if link_works else 404
 
 
 @bp.get("/school-account")
@@ -166,12 +167,7 @@ def callback() -> ResponseReturnValue:
     signed_in = school_account.finish(
         program.database, program.provider, program.settings, browser=browser(), response=request.args
     )
-    sign_in_by_school_account(
-        SignIn(
-            estab_id=signed_in.estab_id, sub=signed_in.sub, sid=signed_in.sid,
-            id_token=signed_in.id_token, claims=signed_in.claims, about=signed_in.about,
-        )
-    )  # fmt: skip
+    sign_in_by_school_account(signed_in)
     account = current_account()  # None if the sign-in by password has ended meanwhile
     if account is not None and signed_in.estab_id is not None:
         urn = (signed_in.about.get("organisation") or {}).get("urn")
@@ -182,13 +178,13 @@ def callback() -> ResponseReturnValue:
 @bp.post("/sign-out")
 def sign_out() -> ResponseReturnValue:
     """Sign out here, then at the provider, if the browser is signed in there."""
-    before = current_sign_in()
+    ended = current_sign_in()
     end_sign_in()
-    if before and before.id_token:
-        session["signing_out"] = state = browser()
+    if ended and ended.id_token:
+        session["sign_out_state"] = state = secrets.token_urlsafe(16)
         try:
             program = current_program()
-            url = school_account.sign_out_url(program.provider, program.settings, before, state=state)
+            url = school_account.sign_out_url(program.provider, program.settings, ended, state=state)
         except ProviderError:
             return redirect(url_for("people.signed_out"), 303)
         return redirect(url, 303)
@@ -198,8 +194,8 @@ def sign_out() -> ResponseReturnValue:
 @bp.get("/signed-out")
 def signed_out() -> ResponseReturnValue:
     """Say that the person is signed out: here, or also at the provider if it redirected the browser here."""
-    began = session.pop("signing_out", None)
-    return render_template("signed_out.html", everywhere=began is not None and began == request.args.get("state"))
+    state = session.pop("sign_out_state", None)
+    return render_template("signed_out.html", everywhere=state is not None and state == request.args.get("state"))
 
 
 def _to_provider(login_hint: str | None = None) -> ResponseReturnValue:

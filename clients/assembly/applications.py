@@ -10,7 +10,7 @@ from typing import Literal
 IDENTITY = ("openid", "profile", "email", "organisation", "offline_access")
 """Scopes about the person and the school, and a refresh token (`offline_access`)."""
 
-MIS = {"sims": "SIMS", "cmis": "CMIS", "pupil_asset": "Pupil Asset", "isams": "iSAMS", "arbor": "Arbor"}
+MIS_NAMES = {"sims": "SIMS", "cmis": "CMIS", "pupil_asset": "Pupil Asset", "isams": "iSAMS", "arbor": "Arbor"}
 """The systems that can be connected, by the provider's codes."""
 
 AreaState = Literal["shared", "waiting", "paused", "not_shared"]
@@ -39,6 +39,11 @@ class Application:
     accepted_mis: frozenset[str]
     mis_reason: str = ""
     """Why a school with another system cannot use it, for people."""
+
+    @property
+    def accepted_mis_names(self) -> str:
+        """The systems that it works with, for people: "iSAMS and Arbor"."""
+        return " and ".join(name for code, name in MIS_NAMES.items() if code in self.accepted_mis)
 
     @property
     def data_scope(self) -> str:
@@ -84,7 +89,7 @@ ASSEMBLY = Application(
         Area("students.demographics", "Pupils: background", "To compare how groups of pupils fare.", False),
         Area("students.sen", "Pupils: special educational needs", "To see whether support makes a difference.", False),
     ),
-    accepted_mis=frozenset(MIS),
+    accepted_mis=frozenset(MIS_NAMES),
 )
 
 SCHOOLBOOKING = Application(

@@ -8,6 +8,7 @@ from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from clients.assembly import accounts, connections, invitations, resource
+from clients.assembly.applications import MIS_NAMES
 from clients.assembly.connections import Connection, NoAccessToken
 from clients.assembly.errors import ProviderUnreachable, RequestRefused
 from clients.assembly.web import current_account, current_program, current_sign_in
@@ -116,7 +117,7 @@ def _template_variables(*, refresh: bool) -> dict[str, Any]:
     sign_in = current_sign_in()
     return {
         "connection": connection, "invitation": invitation, "reachable": reachable, "area_states": areas,
-        "field_errors": {},
+        "field_errors": {}, "mis_names": MIS_NAMES,
         "step": _step(connection, invitation), "acts_for": connection is not None and _acts_for(connection),
         "has_resource": bool(program.settings.resource), "person": sign_in.about if sign_in else {},
         "claims": sign_in.claims if sign_in else {}, "kinds": resource.KINDS, "table": resource.table,

@@ -86,7 +86,7 @@ def finish(
         )  # fmt: skip
     except RequestRefused as refused:
         raise _error_for(refused.code, refused.detail) from refused
-    claims = _verified(provider, token_response, nonce=pending["nonce"])
+    claims = _verify_id_token(provider, settings, token_response, nonce=pending["nonce"])
     about = provider.userinfo(str(token_response["access_token"]))
     if about.get("sub") != claims["sub"]:
         raise UntrustedResponse("userinfo is about another person (OpenID Connect Core §5.3.2)")
@@ -109,8 +109,10 @@ def sign_out_url(provider: Provider, settings: Settings, sign_in: SignIn, *, sta
     )  # fmt: skip
 
 
-def _verified(provider: Provider, response: Mapping[str, Any], *, nonce: str) -> dict[str, Any]:
-    """The claims of the ID Token (OpenID Connect Core §3.1.3.7)."""
+def _verify_id_token(
+    provider: Provider, settings: Settings, response: Mapping[str, Any], *, nonce: str
+) -> dict[str, Any]:
+    """Verify the ID Token of a token response, and return its claims (OpenID Connect Core §3.1.3.7)."""
     if not isinstance(response.get("id_token"), str) or not isinstance(response.get("access_token"), str):
         raise UntrustedResponse("no ID Token, or no access token")
     claims = provider.verify(response["id_token"], typ="JWT")
@@ -118,14 +120,14 @@ def _verified(provider: Provider, response: Mapping[str, Any], *, nonce: str) ->
     if not isinstance(claims.get("exp"), int | float) or claims["exp"] < now - LEEWAY_SECONDS:
         raise UntrustedResponse("ID Token: expired")
     if not isinstance(claims.get("iat"), int | float) or claims["iat"] > now + LEEWAY_SECONDS:
-        raise UntrustedResponse("ID Token: from the future")
+        raise UntrustedResponse("ID Token: iat is in the future")
     if claims.get("nonce") != nonce:
-        raise UntrustedResponse("ID Token: made for another request")
-    if "azp" in claims and claims["azp"] not in claims["aud"]:
+        raise UntrustedResponse("ID Token: nonce is another request's")
+    if claims.get("azp", settings.client_id) != settings.client_id:
         raise UntrustedResponse("ID Token: azp is another client")
     expected = urlsafe_b64encode(sha256(response["access_token"].encode()).digest()[:16]).decode().rstrip("=")
     if claims.get("at_hash", expected) != expected:
-        raise UntrustedResponse("ID Token: came with another access token")
+        raise UntrustedResponse("ID Token: at_hash is another access token's")
     if not isinstance(claims.get("sub"), str):
         raise UntrustedResponse("ID Token: no sub")
     return claims

@@ -6,7 +6,7 @@ from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from clients.assembly import accounts
-from clients.assembly.applications import MIS
+from clients.assembly.applications import MIS_NAMES
 from clients.assembly.web import current_account, current_program
 
 bp = Blueprint("school", __name__)
@@ -45,13 +45,12 @@ def save() -> ResponseReturnValue:
         field_errors["urn"] = "Choose your school from the list"
     elif not school["can_register"]:
         field_errors["urn"] = f"{school['name']} cannot be connected: {school['status']}"
-    if mis not in MIS:
+    if mis not in MIS_NAMES:
         field_errors["mis"] = "Choose your school's management information system"
     elif mis not in application.accepted_mis:
-        names = " and ".join(name for code, name in MIS.items() if code in application.accepted_mis)
-        field_errors["mis"] = f"{application.name} is only available for {names} schools"
+        field_errors["mis"] = f"{application.name} is only available for {application.accepted_mis_names} schools"
     if field_errors or school is None:
-        return _page(field_errors, refused_mis=mis in MIS and mis not in application.accepted_mis), 400
+        return _page(field_errors, refused_mis=mis in MIS_NAMES and mis not in application.accepted_mis), 400
     accounts.choose_school(
         current_program().database, account.id, urn=school["urn"], name=school["name"], place=_place(school), mis=mis
     )
@@ -64,7 +63,7 @@ def _page(field_errors: dict[str, str], *, refused_mis: bool = False) -> str:
     chosen = request.form.get("urn", "")
     typed = request.values.get("q", account.school_name or "") or chosen
     return render_template(
-        "school.html", field_errors=field_errors, q=typed, mis=MIS,
+        "school.html", field_errors=field_errors, q=typed, mis=MIS_NAMES,
         chosen_mis=request.form.get("mis", account.mis or ""),
         chosen_urn=chosen or account.urn or "", refused_mis=refused_mis, **_search(typed),
     )  # fmt: skip

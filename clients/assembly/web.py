@@ -22,9 +22,9 @@ from clients.assembly.provider import Provider
 from clients.assembly.settings import Settings
 from clients.assembly.sign_ins import SignIn
 
-POLICY = (
-    # No form-action: signing out goes to the provider by a redirect after a form, and where it sends the browser
-    # on its way back is not ours to list, while Chromium holds the policy against every redirect.
+CONTENT_SECURITY_POLICY = (
+    # Without form-action, which Chromium applies to every redirect after a form is sent: signing out is a form that
+    # redirects to the provider, and we cannot list the URLs to which the provider redirects.
     "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self'; img-src 'self'; base-uri 'none'; "
     "frame-ancestors 'none'"
 )
@@ -46,7 +46,7 @@ class Program:
 
 
 def current_program() -> Program:
-    """The program whose page this request asks for."""
+    """The program that handles this request."""
     return cast("Program", current_app.extensions["assembly"])
 
 
@@ -99,18 +99,18 @@ def browser() -> str:
 def configure(app: Flask, program: Program) -> None:
     """Apply the rules of this module to every request of `app`."""
     settings = program.settings
-    key = settings.application.key
+    application_key = settings.application.key
     app.extensions["assembly"] = program
     app.config.update(
-        SECRET_KEY=_cookie_key(settings.data_folder / f"{key}.cookie.key"),
-        SESSION_COOKIE_NAME=key,  # browsers keep cookies by host, whatever the port
+        SECRET_KEY=_cookie_key(settings.data_folder / f"{application_key}.cookie.key"),
+        SESSION_COOKIE_NAME=application_key,  # browsers keep cookies by host, whatever the port
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",  # it must be sent with the provider's redirect to the callback
         WTF_CSRF_TIME_LIMIT=None,
         MAX_CONTENT_LENGTH=65_536,
     )
     csrf.init_app(app)
-    app.add_template_filter(_clock, "clock")
+    app.add_template_filter(_format_time, "format_time")
     support = {"telephone": mail.SUPPORT_TELEPHONE, "email": mail.SUPPORT_EMAIL}
     app.context_processor(lambda: {
         "application": settings.application, "support": support, "sign_in": current_sign_in(),
@@ -124,7 +124,7 @@ def configure(app: Flask, program: Program) -> None:
 
     @app.after_request
     def add_headers(response: Response) -> Response:
-        response.headers["Content-Security-Policy"] = POLICY
+        response.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
         response.headers["X-Content-Type-Options"] = "nosniff"
         response.headers["Referrer-Policy"] = "no-referrer"
         response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
@@ -139,7 +139,7 @@ def configure(app: Flask, program: Program) -> None:
         return render_template("error.html", error=error), error.status
 
     app.register_error_handler(CSRFError, lambda _error: show_error(SignInNotFound("CSRF token missing or not ours")))
-    app.register_error_handler(404, lambda _error: (render_template("nothing.html"), 404))
+    app.register_error_handler(404, lambda _error: (render_template("not_found.html"), 404))
 
 
 def _cookie_key(file: Path) -> bytes:
@@ -151,8 +151,8 @@ def _cookie_key(file: Path) -> bytes:
     return file.read_bytes()
 
 
-def _clock(moment: float | str) -> str:
-    """A moment as British date and time: "2 March 2026 at 09:30". It is in seconds since 1970, or a text (RFC 3339)."""
+def _format_time(moment: float | str) -> str:
+    """A time in seconds since 1970, or as a string of RFC 3339, in British time: "2 March 2026 at 09:30"."""
     zone = ZoneInfo("Europe/London")
     local_time = (
         datetime.fromisoformat(moment).astimezone(zone)

@@ -1,4 +1,4 @@
-"""`python -m` this package."""
+"""Run the command `xporter-endpoint` by `python -m`, under whatever name the package is installed."""
 
 from .cli import main
 

@@ -252,6 +252,8 @@ def test_a_wrong_response_signs_no_one_in(person, provider, wrong, message):
         {"iss": "http://localhost:1"},
         {"aud": "another-client"},
         {"aud": "another-client", "azp": "assembly"},
+        {"azp": "another-client"},
+        {"azp": "assem"},
         {"exp": 1},
         {"at_hash": "AAAAAAAAAAAAAAAAAAAAAA"},
     ],
