@@ -206,7 +206,7 @@ class TestCheckpoint:
         worker._run_job(job, "me", transaction)
         with transaction() as session:
             assert session.scalars(select(Checkpoint)).all() == []
-            assert "Tampered" in str(lease.listing()[0].fault)
+            assert "Tampered" in str(lease.list_jobs()[0].fault)
         assert "position 1" in caplog.text
 
 

@@ -9,7 +9,7 @@ from flask.typing import ResponseReturnValue
 
 from clients.mailbox import messages
 
-POLICY = (
+CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; frame-src 'self'; "
     "form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
 )
@@ -25,7 +25,7 @@ def create_app(folder: Path) -> Flask:
     """Build the mailbox that shows the Maildir `folder`, which may appear later."""
     app = Flask(__name__)
     app.config["TRUSTED_HOSTS"] = ["localhost", "127.0.0.1"]  # no other name may be made to lead here
-    app.add_template_filter(_clock, "clock")
+    app.add_template_filter(_format_time, "format_time")
     app.after_request(_headers)
 
     @app.get("/")
@@ -68,7 +68,9 @@ def create_app(folder: Path) -> Flask:
 
 def _page(folder: Path, chosen: messages.Message | None, *, gone: bool = False) -> str:
     state = _state(folder)  # before the list: what comes in between is then noticed
-    return render_template("mailbox.html", messages=messages.listing(folder), chosen=chosen, state=state, gone=gone)
+    return render_template(
+        "mailbox.html", messages=messages.list_messages(folder), chosen=chosen, state=state, gone=gone
+    )
 
 
 def _state(folder: Path) -> str:
@@ -77,7 +79,7 @@ def _state(folder: Path) -> str:
 
 
 def _headers(response: Response) -> Response:
-    response.headers.setdefault("Content-Security-Policy", POLICY)
+    response.headers.setdefault("Content-Security-Policy", CONTENT_SECURITY_POLICY)
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["Referrer-Policy"] = "no-referrer"
     if request.endpoint != "static":
@@ -85,7 +87,7 @@ def _headers(response: Response) -> Response:
     return response
 
 
-def _clock(moment: datetime) -> str:
-    """A moment as a person in Britain reads it: "2 March, 09:30"."""
+def _format_time(moment: datetime) -> str:
+    """A time in British form and time zone: "2 March, 09:30"."""
     moment = moment.astimezone(ZoneInfo("Europe/London"))
     return f"{moment.day} {moment:%B, %H:%M}"

@@ -35,7 +35,7 @@ class Message:
         return (self.text.strip().partition("\n")[0] if self.is_text_message else self.subject) or "(no subject)"
 
 
-def listing(folder: Path) -> list[Message]:
+def list_messages(folder: Path) -> list[Message]:
     """The newest messages first; none where the folder does not exist yet."""
     if not (folder / "new").is_dir():
         return []

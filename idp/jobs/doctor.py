@@ -19,7 +19,7 @@ def worker() -> Iterator[Finding]:
         yield Finding("worker", "fault", f"{state}: no message is sent", "run it as a service: idp worker")
     else:
         yield Finding("worker", "ok", "is running")
-    for job in lease.listing():
+    for job in lease.list_jobs():
         if job.fault:
             yield Finding(
                 f"job {job.name}",

@@ -37,6 +37,6 @@ def finish(name: str, *, worker: str, every: timedelta, fault: str | None = None
         job.ended_at, job.fault, job.due_at = clock.now(), fault, job.began_at + every
 
 
-def listing() -> list[Job]:
+def list_jobs() -> list[Job]:
     """All jobs, by name."""
     return list(session().scalars(select(Job).order_by(Job.name)))

@@ -25,7 +25,7 @@ def listed(*, as_json: bool) -> None:
     token to expire, `expired` and `retired` verify nothing.
     """
     columns = ("kid", "alg", "state", "created_at", "signs_from", "verifies_until", "retired_at")
-    show(ring.listing(), columns, as_json=as_json, empty="There are no keys; `idp keys rotate` makes them.")
+    show(ring.list_keys(), columns, as_json=as_json, empty="There are no keys; `idp keys rotate` makes them.")
 
 
 @commands.command()

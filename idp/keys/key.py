@@ -64,7 +64,7 @@ class Key:
 
     def private(self) -> Jwk:
         """The private key. Raises `UnsealError`."""
-        private_jwk = runtime.sealer().unseal(self.sealed, where=_sealing_context(self.kid))
+        private_jwk = runtime.sealer().unseal(self.sealed, context=_sealing_context(self.kid))
         return _load(self.alg, json.loads(private_jwk))
 
 
@@ -76,7 +76,7 @@ def generate(alg: str, signs_from: datetime) -> SigningKey:
     private = json.dumps({**jwk.as_dict(private=True), **parameters}).encode()
     return SigningKey(
         kid=kid, alg=alg, public_jwk={**jwk.as_dict(private=False), **parameters},
-        sealed=runtime.sealer().seal(private, where=_sealing_context(kid)),
+        sealed=runtime.sealer().seal(private, context=_sealing_context(kid)),
         created_at=clock.now(), signs_from=signs_from, verifies_until=None, retired_at=None,
     )  # fmt: skip
 

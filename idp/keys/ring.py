@@ -22,7 +22,7 @@ from idp.keys.rotation import (
     UnknownKey,
     check_retirable,
     ensure,
-    listing,
+    list_keys,
     retire,
     rotate,
 )
@@ -38,7 +38,7 @@ __all__ = [
     "ensure",
     "forget",
     "jwks",
-    "listing",
+    "list_keys",
     "retire",
     "rotate",
     "sign",

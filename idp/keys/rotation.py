@@ -94,7 +94,7 @@ def check_retirable(kid: str) -> SigningKey:
     return key
 
 
-def listing() -> list[dict[str, Any]]:
+def list_keys() -> list[dict[str, Any]]:
     """All keys, including former ones, newest first, with their state."""
     return [
         {

@@ -61,7 +61,7 @@ def issue(
 @initial_token.command("list")
 @json_option
 @in_transaction
-def listing(*, as_json: bool) -> None:
+def list_tokens(*, as_json: bool) -> None:
     """List all tokens, what they allow, and how many clients were registered with them."""
     rows = [_token_row(row) for row in initial_tokens.all_tokens()]
     show(rows, COLUMNS, as_json=as_json, empty="No initial access token was issued yet.")

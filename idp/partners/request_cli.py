@@ -17,7 +17,7 @@ def commands() -> None:
 @commands.command("list")
 @json_option
 @in_transaction
-def listing(*, as_json: bool) -> None:
+def list_requests(*, as_json: bool) -> None:
     """List the requests that wait, the oldest first."""
     rows = [_row(request) for request in registration_requests.waiting()]
     show(rows, ["id", "partner", "name", "about", "requested_at"], as_json=as_json, empty="No requests are waiting.")

@@ -8,12 +8,12 @@ from idp.signin import operators
 
 
 class EmailAddress(click.ParamType[str]):
-    """An e-mail address, checked by its form only."""
+    """An e-mail address whose syntax is checked, and not whether it exists."""
 
     name = "email"
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """The address as it is normally written."""
+        """The normalised address."""
         try:
             return validate_email(value, check_deliverability=False).normalized
         except EmailNotValidError as error:
@@ -47,7 +47,7 @@ def add(name: str, email: str, *, as_json: bool) -> None:
 @commands.command("list")
 @json_option
 @in_transaction
-def listing(*, as_json: bool) -> None:
+def list_operators(*, as_json: bool) -> None:
     """List all operators, disabled ones too, and whether they can sign in."""
     rows = [
         {

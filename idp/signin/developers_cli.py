@@ -33,7 +33,7 @@ def invite(partner: str, name: str, email: str, *, owner: bool) -> None:
 @click.argument("partner")
 @json_option
 @in_transaction
-def listing(partner: str, *, as_json: bool) -> None:
+def list_developers(partner: str, *, as_json: bool) -> None:
     """List the people of the company PARTNER, those who were removed too."""
     rows = [
         {

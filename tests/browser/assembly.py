@@ -76,7 +76,7 @@ def newest_mail(folder: Path, to: str, containing: str) -> str:
     """The text of the newest mail to this address that contains `containing`; waits until there is one."""
     deadline = time.monotonic() + MAIL_SECONDS
     while time.monotonic() < deadline:
-        mails = [mail for mail in messages.listing(folder) if mail.to == to and containing in mail.text]
+        mails = [mail for mail in messages.list_messages(folder) if mail.to == to and containing in mail.text]
         if mails:
             return mails[0].text
         time.sleep(0.1)

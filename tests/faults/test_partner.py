@@ -91,8 +91,10 @@ def test_whatever_is_killed_between_two_steps_nothing_is_lost(transaction, provi
         serving = running.enter_context(provider.serve())
         with receive_mail(tmp_path / "maildir", assembly.smtp_port), assembly.serve() as process:
             _make_all_due(assembly.database)
-            eventually(lambda: messages.listing(tmp_path / "maildir"))
-            office.opens(re.findall(r"http://\S+/activate/\S+", messages.listing(tmp_path / "maildir")[0].text)[0])
+            eventually(lambda: messages.list_messages(tmp_path / "maildir"))
+            office.opens(
+                re.findall(r"http://\S+/activate/\S+", messages.list_messages(tmp_path / "maildir")[0].text)[0]
+            )
             office.sends("Activate my account", password=OWN_PASSWORD)
             office.opens(f"{assembly.url}/school?q={urn}")
             office.sends("Continue", urn=urn, mis="sims")

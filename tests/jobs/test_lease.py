@@ -60,7 +60,7 @@ def test_the_result_of_a_job_is_stored(transaction):
         take("one")
         lease.finish("sweep", worker="one", every=HOUR, fault="ValueError: no")
     with transaction():
-        (job,) = lease.listing()
+        (job,) = lease.list_jobs()
         assert (job.name, job.worker, job.began_at, job.ended_at, job.fault) == (
             "sweep", "one", clocks.now(), clocks.now(), "ValueError: no",
         )  # fmt: skip
@@ -68,7 +68,7 @@ def test_the_result_of_a_job_is_stored(transaction):
     with transaction():
         take("two")
         lease.finish("sweep", worker="two", every=HOUR)
-        assert lease.listing()[0].fault is None
+        assert lease.list_jobs()[0].fault is None
 
 
 def test_the_last_heartbeat_is_that_of_a_running_worker(transaction):

@@ -40,7 +40,7 @@ def published_kids():
 
 
 def states(alg="ES256"):
-    return {row["kid"]: row["state"] for row in ring.listing() if row["alg"] == alg}
+    return {row["kid"]: row["state"] for row in ring.list_keys() if row["alg"] == alg}
 
 
 def test_an_empty_ring_gets_a_key_of_each_kind_that_signs_at_once(transaction, clock):

@@ -39,7 +39,7 @@ def test_the_key_set_has_a_key_until_its_last_token_has_expired(app, web, transa
         return {key["kid"] for key in json.loads(web.get("/oauth/jwks").data)["keys"]}
 
     with transaction():
-        before = {row["kid"] for row in ring.listing() if row["alg"] == "ES256"}
+        before = {row["kid"] for row in ring.list_keys() if row["alg"] == "ES256"}
         token = ring.sign({"exp": clocks.timestamp() + settings.tokens.access})
         ring.rotate("ES256")
     clock.move(timedelta(seconds=settings.tokens.access - 1))
