@@ -35,7 +35,7 @@ class CannotRegister(Refusal):
 
 
 class NotInThisBrowser(Refusal):
-    """The registration is another browser's or does not exist: the response does not reveal which."""
+    """The registration belongs to another browser or does not exist; the response does not reveal which."""
 
     code, status, title = "registration_not_here", 404, "We cannot find this registration"
     message = (
@@ -69,7 +69,7 @@ class CompletedAlready(Refusal):
     """Another click or another browser completed it first."""
 
     code, status, title = "registration_completed", 409, "This registration is complete"
-    message = "It was completed a moment ago. Nothing has been done twice."
+    message = "It was completed already. Nothing has been done twice."
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +88,8 @@ def school_to_register(school_id: int, return_to: str | None) -> School:
     """
     school = search.school(school_id)
     if message := status.reason_not_to_register(school):
-        reason, steps = (
-            f"school {school.id}: {school.status_name}, {school.type_name}",
-            _alternatives(school, return_to),
-        )
-        raise CannotRegister(message, reason=reason, next_steps=steps)
+        reason = f"school {school.id}: {school.status_name}, {school.type_name}"
+        raise CannotRegister(message, reason=reason, next_steps=_alternatives(school, return_to))
     return school
 
 
@@ -171,8 +168,8 @@ def find_in_browser(registration_id: str, browser: bytes | None) -> Registration
     Raises `NotInThisBrowser`; `RegistrationExpired` if it was not completed in time; `RegistrationStopped` if the
     reader of its mail stopped it.
     """
-    plausible = re.fullmatch(r"reg_[a-z2-7]{26}", registration_id)
-    registration = session().get(Registration, registration_id) if plausible else None
+    is_well_formed = re.fullmatch(r"reg_[a-z2-7]{26}", registration_id)
+    registration = session().get(Registration, registration_id) if is_well_formed else None
     start = (("Register your school", "/register"),)
     if registration is None or not registration.is_known_browser(browser):
         raise NotInThisBrowser(reason=f"registration {registration_id}", next_steps=start)

@@ -1,9 +1,9 @@
 """Push waiting events: lease one client's stream, send its events in order, record the outcomes.
 
-A stream has one worker at a time. If that dies, its lease ends, and another sends again what was not recorded, with the
-same `jti`. An event that is not taken keeps later ones of its subject waiting; an endpoint that takes nothing keeps all
-events of its client waiting, at growing intervals. Other clients do not wait: streams whose last round failed or was
-slow have threads of their own (`Lane`).
+A stream has one worker at a time. If that worker dies, its lease expires, and another sends again what was not
+recorded, with the same `jti`. An event that is not accepted keeps later ones of its subject waiting; an unreachable
+endpoint keeps all events of its client waiting, at growing intervals. Other clients do not wait: streams whose last
+round failed or was slow have threads of their own (`Lane`).
 """
 
 import time
@@ -45,10 +45,10 @@ LEASE_MARGIN_SECONDS: Final = 20.0
 SLOW_SECONDS: Final = 1.0
 """An endpoint that needs longer than this for a response is slow."""
 PAUSE: Final = timedelta(seconds=0.2)
-"""How long a worker leaves a stream after a round that took all that was due, so that the next has more than a few
+"""How long a stream is not leased again after a round that sent all that was due, so that the next has more than a few
 events: a round costs as much as twenty of them."""
 MAX_FAILURES: Final = 3
-"""When this many events of different subjects in a row are not taken, the endpoint counts as unreachable."""
+"""When this many events of different subjects in a row are not accepted, the endpoint counts as unreachable."""
 
 _log = structlog.get_logger("idp.partner_events")
 
@@ -103,7 +103,7 @@ def run_once(
 ) -> int:
     """Push the next events of one client; returns how many were due.
 
-    Ends early when it takes too long, `stopping` returns true, or the endpoint takes nothing. `pause` is as `PAUSE`.
+    Ends early when it takes too long, `stopping` returns true, or the endpoint is unreachable. `pause` is as `PAUSE`.
     """
     with transaction():
         set_asynchronous_commit()  # what a crash undoes is done again: an event is then sent twice, with the same jti
@@ -129,10 +129,8 @@ def _lease(lane: Lane) -> Round | None:
     stream = _NEXT_STREAM[lane].one(now=now)
     if stream is None:
         return None
-    lease_seconds, lease = (
-        MAX_ROUND_SECONDS + runtime.settings().fetch.timeout + LEASE_MARGIN_SECONDS,
-        crypto.new_id("lease"),
-    )
+    lease = crypto.new_id("lease")
+    lease_seconds = MAX_ROUND_SECONDS + runtime.settings().fetch.timeout + LEASE_MARGIN_SECONDS
     _SET_LEASE.run(by_client=stream.client_id, leased_until=now + timedelta(seconds=lease_seconds), leased_by=lease)
     leased = Round(
         stream.client_id, lease, stream.failures, stream.events_endpoint_url or "",
@@ -142,10 +140,8 @@ def _lease(lane: Lane) -> Round | None:
         leased.authorization = event_streams.authorization(stream.client_id, stream.events_authorization)
     except Exception as error:  # noqa: BLE001  a removed key; other clients' events are sent
         _log.error("cannot be unsealed", client=stream.client_id, reason=type(error).__name__)
-        leased.is_unreachable, leased.fault = (
-            True,
-            "our Authorization header for it cannot be read, and has to be set again",
-        )
+        leased.is_unreachable = True
+        leased.fault = "our Authorization header for it cannot be read, and has to be set again"
     return leased
 
 
@@ -161,21 +157,21 @@ def _signed(event: EventRow, alg: str) -> WaitingEvent:
 
 def _send(leased: Round, events: Sequence[WaitingEvent], rules: fetch.Rules, stopping: Callable[[], bool]) -> None:
     """Send the events in order, until one of the reasons to stop; sets the round's outcomes."""
-    stop_at, behind, failed_subjects = time.monotonic() + MAX_ROUND_SECONDS, set[str](), 0
-    with fetch.keep_open(leased.endpoint, rules) as connection:
+    stop_at, failed_subjects, failures = time.monotonic() + MAX_ROUND_SECONDS, set[str](), 0
+    with fetch.keep_open(leased.endpoint, rules) as endpoint:
         for event in events:
             if stopping() or time.monotonic() > stop_at:
                 return
-            if event.subject in behind:
+            if event.subject in failed_subjects:
                 continue
             began = time.monotonic()
-            outcome = _push(connection.post, event, leased.authorization)
+            outcome = _push(endpoint.post, event, leased.authorization)
             leased.is_slow = time.monotonic() - began > SLOW_SECONDS
             leased.outcomes.append((event, outcome))
-            failed_subjects = failed_subjects + 1 if outcome.kind == "later" else 0
+            failures = failures + 1 if outcome.kind == "later" else 0
             if outcome.kind == "later":
-                behind.add(event.subject)
-            if outcome.kind == "unreachable" or failed_subjects == MAX_FAILURES:
+                failed_subjects.add(event.subject)
+            if outcome.kind == "unreachable" or failures == MAX_FAILURES:
                 leased.is_unreachable = True
                 return
 
@@ -194,8 +190,8 @@ def _settle(leased: Round, pause: timedelta = timedelta(0)) -> None:
     """Record what became of the events, and release the stream, unless the lease has passed to another round."""
     now = clock.now()
     if leased.accepted:
-        taken = {"delivered_at": now, "last_error": None, "attempts": PartnerEvent.attempts + 1}
-        _update(PartnerEvent.number.in_(leased.accepted), PartnerEvent.delivered_at.is_(None), **taken)
+        accepted = {"delivered_at": now, "last_error": None, "attempts": PartnerEvent.attempts + 1}
+        _update(PartnerEvent.number.in_(leased.accepted), PartnerEvent.delivered_at.is_(None), **accepted)
     for event, outcome in leased.outcomes:
         if outcome.kind != "accepted":
             _settle_one(leased, event, outcome, now)
@@ -268,13 +264,13 @@ def _next_events() -> Select[Any]:
     """The next events of a client that are due, in order, without those whose subject has an earlier one that waits."""
     client, now = bindparam("by_client", type_=Text()), bindparam("now", type_=Instant())
     earlier = aliased(PartnerEvent)
-    is_behind = exists().where(
+    follows_waiting = exists().where(
         earlier.client_id == client, earlier.subject == PartnerEvent.subject, earlier.due_at > now,
         earlier.number < PartnerEvent.number, earlier.delivered_at.is_(None), earlier.failed_at.is_(None),
     )  # fmt: skip
     columns = (getattr(PartnerEvent, name) for name in EventRow._fields)
     conditions = PartnerEvent.client_id == client, waiting(), PartnerEvent.due_at <= now
-    return select(*columns).where(*conditions, ~is_behind).order_by(PartnerEvent.number).limit(BATCH_SIZE)
+    return select(*columns).where(*conditions, ~follows_waiting).order_by(PartnerEvent.number).limit(BATCH_SIZE)
 
 
 _DUE: Final = Query(EventRow, _next_events())

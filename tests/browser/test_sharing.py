@@ -109,7 +109,7 @@ def test_the_schools_system_is_changed(page, issuer, username, transaction, chec
     page.get_by_role("radio", name="Arbor").check()
     page.get_by_role("button", name="Save").click()
     check_page(page, "system")
-    page.get_by_role("button", name="Save it anyway").click()
+    page.get_by_role("button", name="Save anyway").click()
     expect(page.get_by_role("status").first).to_contain_text("recorded as Arbor")
     check_page(page, "manage-unsupported")
 

@@ -198,7 +198,7 @@ class TestSystem:
         assert "System (MIS) SIMS" in jo.page_text
         jo.sends("/manage/system", mis="arbor")
         assert jo.response.status_code == 200
-        assert "Some services do not work with it" in jo.page_text
+        assert "Some services do not work with this system" in jo.page_text
         assert "Timetabler" in jo.page_text
         jo.opens("/manage")
         assert "System (MIS) SIMS" in jo.page_text

@@ -260,7 +260,10 @@ def test_an_unsigned_assertion_gets_no_reason_and_the_log_has_it(web, signer, ne
         ({"aud": "x"}, f"request: aud is x; accepted is {ISSUER}"),
         ({"iss": "x"}, "request: iss is x; it must be the client_id"),
         ({"exp": 1}, "request: exp is "),
-        ({"client_id": "x"}, "request: client_id must be the same in it and among the parameters sent with it"),
+        (
+            {"client_id": "x"},
+            "request: client_id must be the client's, in the request object and also beside it if sent there",
+        ),
     ],
 )
 def test_the_reason_why_a_request_object_is_refused_is_described(web, signer, overrides, description):

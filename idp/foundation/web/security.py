@@ -129,7 +129,7 @@ def _require(kind: str, *, needs_school: bool = True) -> Callable[[], ResponseRe
 def _is_open_to_fictional(endpoint: str) -> bool:
     """Whether people of fictional schools may use this page: those on which they decide about sharing.
 
-    Closed are all those that write to someone, or lead to another school or account.
+    The pages that send a message to someone, or lead to another school or account, are closed to them.
     """
     return endpoint in OPEN_TO_FICTIONAL or endpoint.startswith(("manage.sharing.", "manage.security."))
 
@@ -191,7 +191,7 @@ def cookie_name(settings: Settings, name: str) -> str:
 
 
 def set_cookie(name: str, value: str, *, lifetime: timedelta | None = None) -> None:
-    """Set the cookie of this full name with the response to the request, for `lifetime` or until the browser is closed.
+    """Set a cookie with the response, for `lifetime` or until the browser is closed; `name` includes its prefix.
 
     An empty value deletes it. Scripts cannot read it, and other sites' forms do not send it (security.md rule 7).
     """
@@ -221,9 +221,9 @@ def configure(app: Flask, settings: Settings) -> None:
         SESSION_COOKIE_SAMESITE="Lax",
         MAX_CONTENT_LENGTH=settings.server.max_body,
         MAX_FORM_PARTS=500,
-        WTF_CSRF_TIME_LIMIT=None,  # as long as the browser session it is bound to
-        WTF_CSRF_CHECK_DEFAULT=False,  # `_guard_request` does, after the route was checked
-        WTF_CSRF_SSL_STRICT=False,  # it requires a Referer, and our referrer policy is to send none
+        WTF_CSRF_TIME_LIMIT=None,  # valid as long as the browser session it is bound to
+        WTF_CSRF_CHECK_DEFAULT=False,  # `_guard_request` checks it, after the route
+        WTF_CSRF_SSL_STRICT=False,  # it requires a Referer, which our referrer policy forbids
     )
     csrf.init_app(app)
     app.before_request(_guard_request)

@@ -23,10 +23,10 @@ JSON_PARAMETERS: Final[dict[str, type]] = {"claims": dict, "authorization_detail
 """Parameters whose value is JSON: in a request object they may have this type instead of being a string."""
 
 
-def parameters_of(text: str, client: OAuthClient, client_id: str | None) -> Parameters:
+def parameters_of(request_object: str, client: OAuthClient, client_id: str | None) -> Parameters:
     """The parameters in a request object of `client`. Raises `InvalidRequestObjectError`."""
     try:
-        return _read(text, client, client_id)
+        return _read(request_object, client, client_id)
     except InvalidJwt as error:
         raise InvalidRequestObjectError(description=descriptions.sanitise(f"request: {error}")) from None
 
@@ -38,8 +38,8 @@ def algorithms(client: OAuthClient) -> tuple[str, ...]:
     return allowed if registered is None else tuple(alg for alg in allowed if jwts.is_same_algorithm(alg, registered))
 
 
-def _read(text: str, client: OAuthClient, client_id: str | None) -> Parameters:
-    presented = jwts.parse(text, max_length=MAX_LENGTH)
+def _read(request_object: str, client: OAuthClient, client_id: str | None) -> Parameters:
+    presented = jwts.parse(request_object, max_length=MAX_LENGTH)
     claims = presented.claims
     jwts.verify(presented, client_keys.for_client(client, presented.kid), algorithms(client))
     jwts.check_times(claims, skew=client.skew, leeway=client.leeway)
@@ -50,9 +50,9 @@ def _read(text: str, client: OAuthClient, client_id: str | None) -> Parameters:
     if issuer not in (audience if isinstance(audience, list) else [audience]):
         raise InvalidJwt(f"aud is {descriptions.format_value(audience)}; accepted is {issuer}")
     if claims.get("client_id") != client.id or client_id not in {None, client.id}:
-        raise InvalidJwt("client_id must be the same in it and among the parameters sent with it")
+        raise InvalidJwt("client_id must be the client's, in the request object and also beside it if sent there")
     if "request" in claims or "request_uri" in claims:
-        raise InvalidJwt("must not hold request or request_uri")
+        raise InvalidJwt("must not contain request or request_uri")
     if client.is_fapi2:
         _check_window(claims)
     return _parameters(claims)
@@ -66,7 +66,7 @@ def _check_window(claims: dict[str, Any]) -> None:
         or claims["exp"] - claims["nbf"] > MAX_WINDOW_SECONDS
     ):
         raise InvalidJwt(
-            "exp and nbf are needed: nbf at most "
+            "exp and nbf are required: nbf at most "
             f"{MAX_WINDOW_SECONDS} seconds ago, exp at most {MAX_WINDOW_SECONDS} seconds after nbf"
         )
 
@@ -75,7 +75,7 @@ def _parameters(claims: dict[str, Any]) -> Parameters:
     """The claims that are parameters, as strings: an integer `max_age` and JSON values are converted."""
     selected = {name: value for name, value in claims.items() if name in incoming.AUTHORIZATION}
     return incoming.parameters(
-        (name, _text(name, text)) for name, value in selected.items() for text in _values(name, value)
+        (name, _to_string(name, element)) for name, value in selected.items() for element in _values(name, value)
     )
 
 
@@ -83,7 +83,7 @@ def _values(name: str, value: Any) -> list[Any]:
     return value if name in incoming.REPEATABLE and isinstance(value, list) else [value]
 
 
-def _text(name: str, value: object) -> str:
+def _to_string(name: str, value: object) -> str:
     if isinstance(value, str):
         return value
     if name == "max_age" and isinstance(value, int) and not isinstance(value, bool):
