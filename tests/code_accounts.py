@@ -39,7 +39,7 @@ def _set_up(account: Any, accounts: Any) -> str:
     seed = pyotp.random_base32(32)
     account.password_hash, account.set_up_at = runtime.passwords().hash(PASSWORD), clock.now()
     account.created_at, account.disabled_at, account.totp_step = clock.now(), None, None
-    account.totp_sealed = runtime.sealer().seal(seed.encode(), where=accounts._seed_context(account.id))
+    account.totp_sealed = runtime.sealer().seal(seed.encode(), context=accounts._seed_context(account.id))
     session().add(account)
     session().flush()
     return seed

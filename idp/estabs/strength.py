@@ -30,7 +30,7 @@ ESTIMATED_LENGTH: Final = 32
 MAX_READINGS: Final = 24
 """Ways to read signs as letters that zxcvbn may try. It tries every one: for `4@8({[<369&#!|10$57` it took seconds."""
 
-_WHERE: Final = "page/password-strength"
+_SEALING_CONTEXT: Final = "page/password-strength"
 
 
 class UnknownSubject(BadRequest):
@@ -57,13 +57,13 @@ def hint(password: str, about: Iterable[str]) -> Hint:
 
 def seal_subject(person_id: str) -> str:
     """The id of the person whose password a page is about, sealed, for the page's script to send."""
-    return runtime.sealer().seal(person_id.encode(), where=_WHERE)
+    return runtime.sealer().seal(person_id.encode(), context=_SEALING_CONTEXT)
 
 
 def unseal_subject(sealed: str) -> str:
     """The id that `seal_subject` sealed. Raises `UnknownSubject`."""
     try:
-        return runtime.sealer().unseal(sealed, where=_WHERE).decode()
+        return runtime.sealer().unseal(sealed, context=_SEALING_CONTEXT).decode()
     except crypto.UnsealError as error:
         raise UnknownSubject(reason="not a subject that we sealed") from error
 

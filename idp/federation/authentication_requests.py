@@ -48,7 +48,7 @@ def begin(
     session().add(
         FederatedRequest(
             digest=digest, provider=provider.name, browser=crypto.digest(browser), sid=sid,
-            sealed=runtime.sealer().seal(secrets, where=_sealing_context(digest)),
+            sealed=runtime.sealer().seal(secrets, context=_sealing_context(digest)),
             return_path=return_path if len(return_path) <= MAX_RETURN_PATH_LENGTH else "/",
             created_at=now, expires_at=now + LIFETIME, used_at=None,
         )
@@ -62,7 +62,7 @@ def spend(provider: Provider, state: str, *, browser: str) -> Pending | None:
     if not claim(FederatedRequest, digest=digest, provider=provider.name, browser=crypto.digest(browser)):
         return None
     row = session().get_one(FederatedRequest, digest)
-    secrets = json.loads(runtime.sealer().unseal(row.sealed, where=_sealing_context(digest)))
+    secrets = json.loads(runtime.sealer().unseal(row.sealed, context=_sealing_context(digest)))
     return Pending(secrets["nonce"], secrets["verifier"], row.sid, row.return_path)
 
 

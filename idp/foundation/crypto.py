@@ -82,26 +82,26 @@ class Sealer:
         self._keys = dict(keys)
         self._current = next(iter(self._keys))
 
-    def seal(self, plain: bytes, *, where: str) -> str:
-        """Seal `plain`; `where` names table, row and column, and must be the same at `unseal`."""
+    def seal(self, plain: bytes, *, context: str) -> str:
+        """Seal `plain`; `context` names table, row and column, and must be the same at `unseal`."""
         nonce = secrets.token_bytes(12)
-        sealed = AESGCM(self._keys[self._current]).encrypt(nonce, plain, self._associated_data(self._current, where))
+        sealed = AESGCM(self._keys[self._current]).encrypt(nonce, plain, self._associated_data(self._current, context))
         return f"{self._current}.{base64url(nonce + sealed)}"
 
-    def unseal(self, sealed: str, *, where: str) -> bytes:
+    def unseal(self, sealed: str, *, context: str) -> bytes:
         """Open what `seal` made; raises `UnsealError`."""
         key_id, _, rest = sealed.partition(".")
         if key_id not in self._keys:
-            raise UnsealError(f"{where}: sealed with key {key_id!r}, which the settings do not have")
+            raise UnsealError(f"{context}: sealed with key {key_id!r}, which the settings do not have")
         try:
             data = base64.urlsafe_b64decode(rest + "=" * (-len(rest) % 4))
-            return AESGCM(self._keys[key_id]).decrypt(data[:12], data[12:], self._associated_data(key_id, where))
+            return AESGCM(self._keys[key_id]).decrypt(data[:12], data[12:], self._associated_data(key_id, context))
         except (InvalidTag, ValueError) as error:
-            raise UnsealError(f"{where}: not what was sealed there") from error
+            raise UnsealError(f"{context}: altered, or sealed in another context") from error
 
     @staticmethod
-    def _associated_data(key_id: str, where: str) -> bytes:
-        return f"{key_id}\0{where}".encode()
+    def _associated_data(key_id: str, context: str) -> bytes:
+        return f"{key_id}\0{context}".encode()
 
 
 class Passwords:

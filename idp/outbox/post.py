@@ -103,7 +103,7 @@ def unseal(message: Message) -> OutgoingMessage:
     """Decrypt `message`. Raises `UnsealError`, and `ValueError` if its content was deleted after it was sent."""
     if message.sealed is None or message.recipient is None:
         raise ValueError(f"{message.id} was wiped")
-    content = json.loads(runtime.sealer().unseal(message.sealed, where=_sealing_context(message.id)))
+    content = json.loads(runtime.sealer().unseal(message.sealed, context=_sealing_context(message.id)))
     return OutgoingMessage(
         message.id, message.kind, message.name, message.recipient, message.created_at,
         content["subject"], content["text"], content["html"],
@@ -116,7 +116,7 @@ def _store(
     held_until: datetime | None = None, deduplicate_as: str | None = None, discard: bool = False,
 ) -> str:  # fmt: skip
     message_id = crypto.new_id("msg") if deduplicate_as is None else crypto.derive_id("msg", deduplicate_as)
-    sealed, now = runtime.sealer().seal(json.dumps(content).encode(), where=_sealing_context(message_id)), clock.now()
+    sealed, now = runtime.sealer().seal(json.dumps(content).encode(), context=_sealing_context(message_id)), clock.now()
     if deduplicate_as is not None and _replace_content(message_id, sealed):
         return message_id
     session().add(

@@ -45,7 +45,7 @@ def set_authorization(client_id: str, header: str | None, *, by: str) -> Client:
     client = check_pushed(client_id)
     if header is not None:
         _check(header)
-        header = runtime.sealer().seal(header.encode("ascii"), where=_sealing_context(client_id))
+        header = runtime.sealer().seal(header.encode("ascii"), context=_sealing_context(client_id))
     if header is None and client.events_authorization is None:
         return client
     client.events_authorization = header
@@ -58,7 +58,7 @@ def authorization(client_id: str, stored: str | None) -> str | None:
     """The header to send, from the sealed value `stored` in `Client.events_authorization`. Raises `UnsealError`."""
     if stored is None:
         return None
-    return runtime.sealer().unseal(stored, where=_sealing_context(client_id)).decode("ascii")
+    return runtime.sealer().unseal(stored, context=_sealing_context(client_id)).decode("ascii")
 
 
 def _check(header: str) -> None:

@@ -182,7 +182,7 @@ def hmac_keys(client: Snapshot) -> list[bytes]:
     """The secrets of a `client_secret_jwt` client, as HMAC keys; raises `UnsealError`."""
     now = clock.now()
     return [
-        runtime.sealer().unseal(stored.sealed, where=_sealing_context(stored.digest))
+        runtime.sealer().unseal(stored.sealed, context=_sealing_context(stored.digest))
         for stored in client.secrets
         if stored.sealed is not None and _is_valid(stored.expires_at, now)
     ]
@@ -357,7 +357,7 @@ def seal_hmac_key(client: Client, secret: str) -> str | None:
     """A secret of the client, sealed, where it is the key of `client_secret_jwt`; else None."""
     if client.token_endpoint_auth_method != "client_secret_jwt":  # noqa: S105  a method's name
         return None
-    return runtime.sealer().seal(secret.encode("ascii"), where=_sealing_context(crypto.digest(secret)))
+    return runtime.sealer().seal(secret.encode("ascii"), context=_sealing_context(crypto.digest(secret)))
 
 
 def bump_version(client: Client) -> None:

@@ -48,7 +48,7 @@ def begin(person_id: str, account: str, sid: str) -> NewApp:
         app_id, seed = crypto.new_id("app"), second_factor.new_seed()
         row = AuthenticatorApp(
             id=app_id, person_id=person_id, sid=sid,
-            seed_sealed=runtime.sealer().seal(seed.encode(), where=_seed_context(app_id)),
+            seed_sealed=runtime.sealer().seal(seed.encode(), context=_seed_context(app_id)),
             step=None, created_at=clock.now(), confirmed_at=None, last_used_at=None,
         )  # fmt: skip
         _delete(AuthenticatorApp.person_id == person_id, AuthenticatorApp.confirmed_at.is_(None))
@@ -119,7 +119,7 @@ def _delete(*conditions: ColumnElement[bool]) -> bool:
 
 
 def _seed(row: AuthenticatorApp) -> str:
-    return runtime.sealer().unseal(row.seed_sealed, where=_seed_context(row.id)).decode()
+    return runtime.sealer().unseal(row.seed_sealed, context=_seed_context(row.id)).decode()
 
 
 def _seed_context(app_id: str) -> str:

@@ -79,7 +79,7 @@ class Accounts(Generic[AccountT]):
         link = links.check(secret, self.purpose)
         if link.value is None:
             _store_seed(link)
-        seed = runtime.sealer().unseal(link.value or "", where=_sealing_context(link)).decode()
+        seed = runtime.sealer().unseal(link.value or "", context=_sealing_context(link)).decode()
         return SetUp(session().get_one(self.model, link.person_id), seed)
 
     def finish_set_up(self, secret: str, *, password_hash: str, code: str) -> AccountT:
@@ -93,7 +93,7 @@ class Accounts(Generic[AccountT]):
             raise WrongCode(reason=account.id)
         links.spend(secret, self.purpose, account.id)
         account.password_hash, account.totp_step, account.set_up_at = password_hash, step, clock.now()
-        account.totp_sealed = runtime.sealer().seal(set_up.seed.encode(), where=self._seed_context(account.id))
+        account.totp_sealed = runtime.sealer().seal(set_up.seed.encode(), context=self._seed_context(account.id))
         links.erase_values(account.id)
         log.record(self.event, by=account.id, subject=account.id)
         return account
@@ -132,7 +132,7 @@ class Accounts(Generic[AccountT]):
         model, account = self.model, session().get_one(self.model, account_id)
         if account.totp_sealed is None:
             return False
-        seed = runtime.sealer().unseal(account.totp_sealed, where=self._seed_context(account_id)).decode()
+        seed = runtime.sealer().unseal(account.totp_sealed, context=self._seed_context(account_id)).decode()
         step = second_factor.step_of(seed, code)
         if step is None:
             return False
@@ -152,13 +152,13 @@ DEVELOPERS: Final = Accounts(Developer, "developer", "developer_set_up", events.
 
 def seal_for_set_up(secret: str, password_hash: str) -> str:
     """Encrypt the hash of an accepted password for the page of this link, until the code is right too."""
-    return runtime.sealer().seal(password_hash.encode(), where=_page_context(secret))
+    return runtime.sealer().seal(password_hash.encode(), context=_page_context(secret))
 
 
 def unseal_for_set_up(secret: str, sealed: str) -> str | None:
     """The hash that `seal_for_set_up` encrypted for this link; None if `sealed` is anything else."""
     try:
-        return runtime.sealer().unseal(sealed, where=_page_context(secret)).decode()
+        return runtime.sealer().unseal(sealed, context=_page_context(secret)).decode()
     except crypto.UnsealError:
         return None
 
@@ -169,7 +169,7 @@ def _page_context(secret: str) -> str:
 
 def _store_seed(link: PersonalSecret) -> None:
     """Store a new seed with the link, unless another page has just stored one: then both pages show that one."""
-    sealed = runtime.sealer().seal(second_factor.new_seed().encode(), where=_sealing_context(link))
+    sealed = runtime.sealer().seal(second_factor.new_seed().encode(), context=_sealing_context(link))
     links.set_value(link, sealed)
 
 

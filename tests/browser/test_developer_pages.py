@@ -34,7 +34,7 @@ def an_owner_with_an_application():
     developers.invite(company, "Bo Ray", "bo@groupcall.example", is_owner=False, by="cli")
     owner = developers.invite(company, "Sam Lee", EMAIL, is_owner=True, by="cli")
     owner.password_hash, owner.set_up_at = runtime.passwords().hash(PASSWORD), clock.now()
-    owner.totp_sealed = runtime.sealer().seal(seed.encode(), where=DEVELOPERS._seed_context(owner.id))
+    owner.totp_sealed = runtime.sealer().seal(seed.encode(), context=DEVELOPERS._seed_context(owner.id))
     return seed
 
 

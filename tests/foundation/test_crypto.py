@@ -12,33 +12,33 @@ SEALER = crypto.Sealer({"new": b"n" * 32, "old": b"o" * 32})
 
 
 @given(st.binary(max_size=2000), st.text(max_size=40))
-def test_what_is_sealed_opens_where_it_was_sealed(plain, where):
-    assert SEALER.unseal(SEALER.seal(plain, where=where), where=where) == plain
+def test_a_sealed_value_can_be_unsealed_in_its_context(plain, context):
+    assert SEALER.unseal(SEALER.seal(plain, context=context), context=context) == plain
 
 
-def test_a_sealed_value_does_not_open_elsewhere():
-    sealed = SEALER.seal(b"secret", where="outbox:1")
+def test_a_sealed_value_cannot_be_unsealed_in_another_context():
+    sealed = SEALER.seal(b"secret", context="outbox:1")
 
     with pytest.raises(crypto.UnsealError):
-        SEALER.unseal(sealed, where="outbox:2")
+        SEALER.unseal(sealed, context="outbox:2")
 
 
-def test_an_older_key_still_opens_and_a_missing_one_is_named():
-    sealed = crypto.Sealer({"old": b"o" * 32}).seal(b"secret", where="here")
+def test_values_sealed_with_an_older_key_can_be_unsealed_and_a_missing_key_is_named():
+    sealed = crypto.Sealer({"old": b"o" * 32}).seal(b"secret", context="outbox:1")
 
-    assert SEALER.unseal(sealed, where="here") == b"secret"
+    assert SEALER.unseal(sealed, context="outbox:1") == b"secret"
     with pytest.raises(crypto.UnsealError, match="'old'"):
-        crypto.Sealer({"new": b"n" * 32}).unseal(sealed, where="here")
+        crypto.Sealer({"new": b"n" * 32}).unseal(sealed, context="outbox:1")
 
 
 @pytest.mark.parametrize("altered", ["", "new", "new.", "new.AAAA", "new.é", "x" * 500])
 def test_malformed_sealed_values_raise_unseal_error(altered):
     with pytest.raises(crypto.UnsealError):
-        SEALER.unseal(altered, where="here")
+        SEALER.unseal(altered, context="outbox:1")
 
 
 @given(st.lists(st.text(max_size=5), max_size=4), st.lists(st.text(max_size=5), max_size=4))
-def test_hmac_sha256_differs_for_different_lists(first, second):
+def test_hmac_sha256_is_different_for_different_lists(first, second):
     assert (crypto.hmac_sha256(b"k", *first) == crypto.hmac_sha256(b"k", *second)) == (first == second)
 
 
@@ -57,7 +57,7 @@ def test_a_password_matches_itself_and_nothing_else():
 
 
 @pytest.mark.parametrize("stored", [None, "garbage"])
-def test_checking_an_unknown_person_costs_a_hash_too(stored):
+def test_a_password_is_hashed_once_even_if_there_is_no_valid_hash_to_compare_it_with(stored):
     passwords = crypto.Passwords(memory_kib=64, passes=1)
 
     assert not passwords.matches(stored, "anything")
@@ -72,7 +72,7 @@ def test_a_password_of_a_hundred_thousand_characters_is_not_hashed():
         passwords.hash("x" * 100_000)
 
 
-def test_the_longest_password_is_hashed_whole_and_one_character_more_is_never_right():
+def test_the_longest_password_is_hashed_whole_and_a_longer_one_never_matches():
     passwords = crypto.Passwords(memory_kib=64, passes=1)
     longest = "x" * crypto.MAX_PASSWORD_LENGTH
     stored = passwords.hash(longest)
@@ -82,33 +82,34 @@ def test_the_longest_password_is_hashed_whole_and_one_character_more_is_never_ri
     with pytest.raises(ValueError, match="longer"):
         passwords.hash(longest + "x")
     too_long = passwords._hasher.hash((longest + "x").encode())
-    assert not passwords.matches(too_long, longest + "x"), "even where it is the one behind the hash"
+    assert not passwords.matches(too_long, longest + "x"), "even if the hash is of this password"
     assert passwords.hashed == 4, "and it costs as much as any other"
 
 
 def test_only_one_password_is_hashed_at_a_time(monkeypatch):
-    passwords, running, most = crypto.Passwords(memory_kib=64, passes=1), [], []
+    passwords = crypto.Passwords(memory_kib=64, passes=1)
+    running, counts = [], []
 
-    class Watched:
-        def hash(self, _typed):
+    class CountingHasher:
+        def hash(self, _password):
             running.append(1)
-            most.append(len(running))
+            counts.append(len(running))
             time.sleep(0.01)
             running.pop()
             return "hash"
 
-    monkeypatch.setattr(passwords, "_hasher", Watched())
+    monkeypatch.setattr(passwords, "_hasher", CountingHasher())
     threads = [threading.Thread(target=passwords.hash, args=("one",)) for _ in range(4)]
     for thread in threads:
         thread.start()
-    for item in threads:
-        item.join(60)
+    for thread in threads:
+        thread.join(60)
 
-    assert most == [1] * 4
+    assert counts == [1] * 4
     assert passwords.hashed == 4
 
 
-def test_stronger_parameters_outdate_a_hash():
+def test_a_hash_with_weaker_parameters_is_outdated():
     weak, strong = crypto.Passwords(memory_kib=64, passes=1), crypto.Passwords(memory_kib=128, passes=1)
 
     assert strong.is_outdated(weak.hash("x"))

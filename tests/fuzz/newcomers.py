@@ -123,7 +123,7 @@ def an_operator(target: FuzzTarget) -> Any:
         operator, _ = operators.add("Sam", an_email())
         seed = pyotp.random_base32(32)
         operator.password_hash, operator.set_up_at = runtime.passwords().hash(OWN_PASSWORD), clock.now()
-        operator.totp_sealed = runtime.sealer().seal(seed.encode(), where=OPERATORS._seed_context(operator.id))
+        operator.totp_sealed = runtime.sealer().seal(seed.encode(), context=OPERATORS._seed_context(operator.id))
         session.flush()
         email = operator.email
     code = pyotp.TOTP(seed).at(clock.timestamp())

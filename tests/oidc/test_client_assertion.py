@@ -208,7 +208,7 @@ def make_with_secret(world, make):
     with world.transaction() as session:
         session.query(ClientSecret).filter_by(client_id=partner.id).delete()
         digest = crypto.digest(secret)
-        sealed = runtime.sealer().seal(secret.encode(), where=f"client_secrets.sealed:{digest.hex()}")
+        sealed = runtime.sealer().seal(secret.encode(), context=f"client_secrets.sealed:{digest.hex()}")
         now = clocks.now()
         session.add(ClientSecret(digest=digest, client_id=partner.id, sealed=sealed, created_at=now, expires_at=None))
     return partner, OctKey.import_key(secret)

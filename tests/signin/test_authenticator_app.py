@@ -119,4 +119,4 @@ def test_a_seed_is_sealed_and_belongs_to_its_row(transaction, account):
         row = session.scalars(select(AuthenticatorApp)).one()
         assert seed not in row.seed_sealed
         with pytest.raises(crypto.UnsealError):
-            runtime.sealer().unseal(row.seed_sealed, where="authenticator_apps/app_other/seed_sealed")
+            runtime.sealer().unseal(row.seed_sealed, context="authenticator_apps/app_other/seed_sealed")

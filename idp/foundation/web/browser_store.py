@@ -90,7 +90,7 @@ def put(name: str, content: bytes, *, browser: str, owner: str | None = None) ->
     digest, network, now = _digest(browser, name), throttle.caller_key(), clock.now()
     row = {
         "digest": digest, "network": network, "owner": owner, "expires_at": now + LIFETIME,
-        "sealed": runtime.sealer().seal(compressed, where=_sealing_context(digest)),
+        "sealed": runtime.sealer().seal(compressed, context=_sealing_context(digest)),
     }  # fmt: skip
     try:
         database.end_read_transaction()  # otherwise SQLite's single writer would wait for itself
@@ -116,7 +116,7 @@ def get(name: str, *, browser: str) -> Item | None:
     if row is None:
         return None
     try:
-        return Item(zlib.decompress(runtime.sealer().unseal(row.sealed, where=_sealing_context(digest))), row.owner)
+        return Item(zlib.decompress(runtime.sealer().unseal(row.sealed, context=_sealing_context(digest))), row.owner)
     except crypto.UnsealError:  # its key has been removed from the settings since
         return None
 
