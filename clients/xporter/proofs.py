@@ -49,7 +49,7 @@ class Proofs:
     def _check(self, proof: str, method: str, url: str, token: str) -> str:
         if len(proof) > MAX_PROOF_LENGTH:
             raise ValueError("too long")
-        registry = _Headers(algorithms=ALGS)
+        registry = _Headers(algorithms=ALGS, strict_check_header=False)  # unknown members are ignored (RFC 7515 §4)
         header = jws.extract_compact(proof.encode("ascii"), registry=registry).headers()
         if header["typ"] != "dpop+jwt" or header["alg"] not in ALGS:
             raise ValueError("another type or algorithm")

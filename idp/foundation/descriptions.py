@@ -18,7 +18,11 @@ def sanitise(text: str, limit: int = MAX_DESCRIPTION_LENGTH) -> str:
 def format_value(value: object) -> str:
     """A value that was sent, for a description: a string, a list of strings, or only the type of anything else."""
     if isinstance(value, list):
-        return sanitise(", ".join(map(format_value, value)), MAX_VALUE_LENGTH)
+        return sanitise(", ".join(map(_format_member, value)), MAX_VALUE_LENGTH)
+    return _format_member(value)
+
+
+def _format_member(value: object) -> str:
     if value is None:
         return "missing"
     return sanitise(value, MAX_VALUE_LENGTH) if isinstance(value, str) else f"a {type(value).__name__}"

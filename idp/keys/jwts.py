@@ -38,10 +38,13 @@ MAX_TIME: Final = 2**53
 """The largest time accepted, in seconds since 1970: above it a double does not hold every integer."""
 MILLISECONDS_SUSPECTED_FROM: Final = 10**11
 """A claim further ahead of our clock than this many seconds, 3,000 years, was given in milliseconds."""
+MAX_DEPTH: Final = 64
+"""How deep objects and lists may be nested: no claim needs more, and code that walks through them may recurse."""
 MAX_CACHED_HEADER_BYTES: Final = 1536
 """A longer header is not cached; one with an RSA key of 4096 bits is shorter."""
 
-_REGISTRY: Final = jws.JWSRegistry(algorithms=[*ASYMMETRIC, *SYMMETRIC])
+_REGISTRY: Final = jws.JWSRegistry(algorithms=[*ASYMMETRIC, *SYMMETRIC], strict_check_header=False)
+"""It ignores header members that it does not know (RFC 7515 §4); those that must be understood are refused above."""
 _COMPACT: Final = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 _KEY_TYPES: Final[dict[str, type[Any]]] = {
     "RS256": RSAKey, "PS256": RSAKey, "ES256": ECKey, "EdDSA": OKPKey, "Ed25519": OKPKey,
@@ -171,10 +174,23 @@ def _is_time(value: object) -> bool:
 
 
 def _object(part: bytes) -> dict[str, Any]:
-    members = json.loads(urlsafe_b64decode(part))
+    text = urlsafe_b64decode(part)
+    members = json.loads(text)
     if not isinstance(members, dict):
         raise TypeError("not an object")
+    if text.count(b"[") + text.count(b"{") > MAX_DEPTH and _is_nested_deeper(members, MAX_DEPTH):
+        raise ValueError("nested too deeply")
     return members
+
+
+def _is_nested_deeper(value: Any, depth: int) -> bool:
+    level = [value]
+    for _ in range(depth):
+        containers = [member.values() if isinstance(member, dict) else member for member in level]
+        level = [inner for members in containers for inner in members if isinstance(inner, dict | list)]
+        if not level:
+            return False
+    return True
 
 
 def _is_suitable(key: Key, presented: Presented) -> bool:

@@ -125,6 +125,32 @@ def test_a_hostile_header_is_refused(target, kind, header_name):
 
 
 @pytest.mark.parametrize("kind", ACCEPTED_JWTS)
+def test_header_members_that_are_not_known_are_ignored(target, kind):
+    """RFC 7515 §4: only what `crit` names must be understood. Providers and key services add members of their own."""
+    claims, header, send = ACCEPTED_JWTS[kind]
+    others = {"cat": "cl_1", "trust_chain": ["x"], "nonce": {"a": 1}, "p2c": 10**9, "http://x.example/iat": 1}
+    response = send(target, signed(claims(target), header | others))
+    assert is_accepted(response), response.text
+
+
+@pytest.mark.parametrize("kind", ACCEPTED_JWTS)
+def test_deeply_nested_members_are_answered(target, kind):
+    """json reads a list that is nested 500 deep, and what walks through it afterwards has no stack left for that."""
+    valid, header, send = ACCEPTED_JWTS[kind]
+    for nested in (_nested_value([], lambda inner: [inner]), _nested_value({}, lambda inner: {"a": inner})):
+        for name in (*valid(target), "aud", "claims", "authorization_details", "htm", "htu", "sub"):
+            check_response(target, send(target, signed(valid(target) | {name: nested}, header)))
+        for name in ("jwk", "kid", "x"):
+            check_response(target, send(target, signed(valid(target), header | {name: nested})))
+
+
+def _nested_value(innermost: Any, wrap: Callable[[Any], Any]) -> Any:
+    for _ in range(500):
+        innermost = wrap(innermost)
+    return innermost
+
+
+@pytest.mark.parametrize("kind", ACCEPTED_JWTS)
 @fuzz_settings(0.4)
 @given(data=st.data())
 def test_jwts_with_any_claims_are_answered(target, kind, data):

@@ -10,7 +10,7 @@ from clients.xporter import settings as environment
 from clients.xporter.problems import KINDS
 from clients.xporter.proofs import InvalidProof, Proofs
 from tests.clients.xporter.support import ESTAB, ISSUER, KEY, RESOURCE, SIGNER, call, proof, token
-from tests.oidc.signing import sign_jws
+from tests.oidc.signing import ath, sign_jws, without_kid
 
 METADATA = f"{RESOURCE}/.well-known/oauth-protected-resource"
 
@@ -114,6 +114,18 @@ def test_a_proof_is_for_one_request_and_works_once(api):
         api.get("/access", headers={"Authorization": f"Bearer {access_token}", "DPoP": proof(access_token)}).status_code
         == 401
     )
+
+
+def test_header_members_of_a_proof_that_are_not_known_are_ignored(api):
+    access_token = token()
+    for header, status in (({"cat": "cl_1", "trust_chain": ["x"]}, 200), ({"crit": ["cat"], "cat": "cl_1"}, 401)):
+        claims = {
+            "jti": str(time.monotonic_ns()), "htm": "GET", "htu": f"{RESOURCE}/access", "iat": int(time.time()),
+            "ath": ath(access_token),
+        }  # fmt: skip
+        sent = sign_jws(claims, KEY, "ES256", typ="dpop+jwt", jwk=without_kid(KEY), kid=None, **header)
+        response = api.get("/access", headers={"Authorization": f"DPoP {access_token}", "DPoP": sent})
+        assert response.status_code == status, header
 
 
 def test_an_unbound_token_is_sent_as_bearer(api, provider):
