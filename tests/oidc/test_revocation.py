@@ -2,6 +2,8 @@
 
 import pytest
 
+from idp.estabs.models import Estab
+from idp.partners.models import Client
 from tests.oidc.support import sign_in_and_authorise
 
 
@@ -65,6 +67,25 @@ def test_another_clients_token_is_not_revoked(web, world, tokens):
         assert (response.status_code, response.json["error"]) == (400, "invalid_grant")
     assert userinfo(web, tokens["access_token"]) == 200
     assert world.partner.refreshes(web, tokens["refresh_token"]).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("row", "column", "interrupted", "before"),
+    [(Client, "accepted_mis", frozenset({"arbor"}), frozenset()), (Estab, "state", "suspended", "verified")],
+)
+def test_a_token_that_is_revoked_while_sharing_is_interrupted_stays_revoked(
+    web, world, tokens, row, column, interrupted, before
+):
+    key, other = world.partner.id if row is Client else world.estab, world.new_partner()
+    world.change(row, key, **{column: interrupted})
+    assert userinfo(web, tokens["access_token"]) == 401
+    refused = revoke(web, other, tokens["access_token"])
+    assert (refused.status_code, refused.json["error"]) == (400, "invalid_grant")
+    assert revoke(web, world.partner, tokens["access_token"]).status_code == 200
+    world.change(row, key, **{column: before})
+    assert userinfo(web, tokens["access_token"]) == 401
+    again = world.partner.refreshes(web, tokens["refresh_token"]).json
+    assert userinfo(web, again["access_token"]) == 200
 
 
 @pytest.mark.parametrize("form", [{}, {"token": ""}, {"token_type_hint": "access_token"}])

@@ -19,10 +19,8 @@ def _revoke(_server: Server, request: Request) -> Response:
         raise errors.invalid("token", "missing")
     if (family := families.find(token)) is not None:
         if family.basis.client_id != request.client.id:
-            raise errors.invalid_grant("token: was issued to another client")
+            raise errors.invalid_grant(access_tokens.ANOTHER_CLIENTS)
         families.revoke(family, request.client)
-    elif (access := access_tokens.read(token)) is not None:
-        if access.client.id != request.client.id:
-            raise errors.invalid_grant("token: was issued to another client")
-        access_tokens.revoke(access)
+    else:
+        access_tokens.revoke(token, request.client)
     return authorization_server.empty_response(200)

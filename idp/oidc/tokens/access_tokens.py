@@ -30,6 +30,8 @@ ALG: Final = "ES256"
 """The algorithm of access tokens."""
 TYP: Final = "at+jwt"
 """The header's `typ` (RFC 9068 §2.1)."""
+ANOTHER_CLIENTS: Final = "token: was issued to another client"
+"""The error for a token that is revoked by another client (RFC 7009 §2.1)."""
 
 _revoked = cast("Table", Revoked.__table__)
 _families = cast("Table", RefreshFamily.__table__)
@@ -229,12 +231,32 @@ def is_for_us(access: Access) -> bool:
     return audience == issuer if isinstance(audience, str) else issuer in audience
 
 
-def revoke(access: Access) -> None:
-    """Refuse this access token from now on."""
-    _store_revocation(access.payload["jti"])
+def revoke(token: str, client: OAuthClient) -> None:
+    """Refuse this access token from now on, also when it is refused anyway while sharing is interrupted.
+
+    Does nothing if it is not ours, expired or revoked. Raises `invalid_grant` if it is another client's.
+    """
+    try:
+        payload = ring.verify(token, typ=TYP, algs=(ALG,))
+    except ring.TokenNotVerified:
+        return
+    if payload.get("iss") != runtime.settings().server.issuer:
+        return
+    if payload["client_id"] != client.id:
+        raise errors.invalid_grant(ANOTHER_CLIENTS)
+    names = {"jti": payload["jti"], "lineage": payload["lineage"]}
+    row: _Token | _ClientToken | None
+    if "authorisation" in payload:
+        row = _TOKEN.one(**names, authorisation=payload["authorisation"], person=None)
+    else:
+        row = _CLIENT_TOKEN.one(**names)
+    if row is not None and row.is_revoked:
+        return
+    standing = row.standing if isinstance(row, _Token) else None
+    _store_revocation(payload["jti"])
     log.record(
-        events.TOKEN_REVOKED, by=access.client.id, client=access.client.id,
-        estab=access.state.estab_id if access.state else None, subject=access.payload["jti"],
+        events.TOKEN_REVOKED, by=client.id, client=client.id, estab=standing.estab_id if standing else None,
+        subject=payload["jti"],
     )  # fmt: skip
 
 
