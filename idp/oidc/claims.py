@@ -130,12 +130,19 @@ def _pseudonym(kind: str, client: OAuthClient, name: str) -> str:
 
 
 def check_resources(requested: Iterable[str], client: OAuthClient) -> frozenset[str]:
-    """The resources of a request: ours, and those that serve a scope of the client's (RFC 8707 §2)."""
+    """The resources of a request, all of which must be `available_resources` (RFC 8707 §2)."""
     requested_resources = frozenset(requested)
-    others = requested_resources - {runtime.settings().server.issuer}
-    if others and not others <= resources.serving(client.registered.scopes | client.registered.client_scopes):
+    if requested_resources != available_resources(requested_resources, client):
         raise InvalidTarget
     return requested_resources
+
+
+def available_resources(resource: frozenset[str], client: OAuthClient) -> frozenset[str]:
+    """Those of these resources that are ours, or an API in use that serves a scope of the client's."""
+    ours = resource & {runtime.settings().server.issuer}
+    if resource == ours:
+        return ours
+    return ours | (resource & resources.serving(client.registered.scopes | client.registered.client_scopes))
 
 
 def audience(resource: frozenset[str], granted: frozenset[str]) -> str | list[str]:

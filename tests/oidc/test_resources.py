@@ -59,6 +59,21 @@ def test_a_token_request_may_narrow_the_audience_and_not_widen_it(web, world, ap
     assert audience(world, world.partner.refreshes(web, narrow["refresh_token"]).json) == ISSUER
 
 
+def test_no_token_is_issued_for_an_api_that_was_disabled_since_it_was_requested(web, world, api):
+    alone, both = tokens_of(web, world, resource=DATA), tokens_of(web, world)
+    narrowed = sign_in_and_authorise(web, world.partner, world.username, resource=DATA)["code"]
+    link = web.get(world.partner.link(resource=DATA) + f"&resource={ISSUER}")
+    with_us = world.partner.redeems(web, redirect_parameters(link)["code"]).json
+    world.change(Client, api.id, enabled=False)
+    assert world.partner.redeems(web, narrowed).json["error"] == "invalid_target"
+    assert world.partner.refreshes(web, alone["refresh_token"]).json["error"] == "invalid_target"
+    for tokens in (both, with_us):
+        assert audience(world, world.partner.refreshes(web, tokens["refresh_token"]).json) == ISSUER
+    world.change(Client, api.id, enabled=True)
+    assert audience(world, world.partner.refreshes(web, alone["refresh_token"]).json) == DATA
+    assert audience(world, world.partner.refreshes(web, with_us["refresh_token"]).json) == [ISSUER, DATA]
+
+
 def test_an_api_without_scopes_of_the_client_is_an_invalid_target(web, world, api):
     world.new_partner(resource=STAFF, resource_scopes=frozenset({"staff"}))
     for unknown in (STAFF, "https://unknown.example", DATA + "/"):

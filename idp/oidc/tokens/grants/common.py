@@ -29,7 +29,7 @@ class BaseGrant:
         Authlib's token generators never see the request, so they are not used.
         """
         request, granted = self.request, state.allowed(scope)
-        basis = request.basis._replace(resource=request.resource) if request.resource else request.basis
+        basis = request.basis._replace(resource=request.resource)
         response = token_response(
             request, access_tokens.access_token(basis, state, request.client, granted, request.dpop_jkt), granted
         )
@@ -38,11 +38,15 @@ class BaseGrant:
         return response
 
     def narrow_resources(self, granted: Basis) -> None:
-        """Limit this access token to the requested resources, which must be among those granted (RFC 8707 §2.2)."""
-        requested = claims.check_resources(self.request.sent.resources, self.request.client)
-        if not requested <= (granted.resource or requested):
+        """Limit this access token to the requested resources, which must be among those granted (RFC 8707 §2.2).
+
+        Without a request it is for those granted that are still available: an API may have been disabled since.
+        """
+        client, requested = self.request.client, self.request.sent.resources
+        resource = claims.check_resources(requested, client) or claims.available_resources(granted.resource, client)
+        if granted.resource and not (resource and resource <= granted.resource):
             raise errors.InvalidTarget
-        self.request.resource = requested
+        self.request.resource = resource
 
     def save_token(self, token: dict[str, Any]) -> None:
         """Do nothing: access tokens are not stored, and refresh tokens were stored when they were created."""
