@@ -18,7 +18,8 @@ from tests.clients.endpoint.conftest import CREDENTIALS
 from tests.clients.endpoint.test_readers import rewrite
 from tests.clients.xporter.school_data import SCOPE_OF
 
-SECONDS = 2.0
+MAX_SECONDS = 2.0
+"""Of processor time, for one value; a workbook may take ten times as long."""
 
 
 @pytest.fixture
@@ -34,7 +35,7 @@ def read(mis, source, collection="students"):
     return list(reader.read(collection, problems)), [str(problem) for problem in problems.listed]
 
 
-def spoil(folder, report, column, value):
+def set_first_value(folder, report, column, value):
     """Put this value into the first row of a report."""
 
     def change(rows):
@@ -51,7 +52,7 @@ def test_a_huge_cell_is_refused_quickly(text, convert):
     began = time.process_time()
     with pytest.raises(InvalidValue):
         convert(text)
-    assert time.process_time() - began < SECONDS
+    assert time.process_time() - began < MAX_SECONDS
 
 
 @pytest.mark.parametrize(
@@ -64,12 +65,13 @@ def test_a_huge_cell_is_refused_quickly(text, convert):
     ],
 )
 def test_no_value_makes_the_receiver_refuse_the_extract(report, column, value, collection, sims):
-    spoil(sims, report, column, value)
+    set_first_value(sims, report, column, value)
     members = [name.partition(".")[2] for name in SCOPE_OF if name.startswith(f"{collection}.")]
     decode = Reader(collection, members).decode
 
     records, _ = read("sims", sims, collection)
 
+    assert records
     for record in records:
         decode(json.dumps(record.data).encode())
 
@@ -77,18 +79,16 @@ def test_no_value_makes_the_receiver_refuse_the_extract(report, column, value, c
 def test_lists_that_are_longer_than_the_receiver_takes_are_cut_off_and_reported(sims):
     contacts = sims / "Contacts.csv"
     lines = contacts.read_bytes().splitlines(keepends=True)
-    adno = next(iter(read("sims", sims)[0])).key
     row = lines[1].split(b",")
-    heading = [cell.strip(b'"\r\n') for cell in lines[0].split(b",")].index(b"Adno")
-    more = []
+    column = [cell.strip(b'"\r\n') for cell in lines[0].split(b",")].index(b"Adno")
+    copies = []
     for number in range(150):
-        row[heading] = f'"{number}"'.encode()
-        more.append(b",".join(row))
-    contacts.write_bytes(b"".join([lines[0], *more]))
+        row[column] = f'"{number}"'.encode()
+        copies.append(b",".join(row))
+    contacts.write_bytes(b"".join([lines[0], *copies]))
 
     records, problems = read("sims", sims, "contacts")
 
-    assert adno
     assert [len(record.data["students"]) for record in records] == [100]
     assert any("has more than 100" in problem for problem in problems)
 
@@ -100,24 +100,24 @@ def test_a_named_pipe_in_place_of_a_report_is_not_read(sims):
         read("sims", sims)
 
 
-def test_links_that_lead_nowhere_or_in_a_circle_make_a_report_unreadable(sims, tmp_path):
-    for target in ("/nowhere", "Students.csv"):
+def test_a_report_that_is_a_dangling_or_circular_link_is_unreadable(sims, tmp_path):
+    for target in ("/missing", "Students.csv"):
         (sims / "Students.csv").unlink()
         (sims / "Students.csv").symlink_to(target)
         with pytest.raises(UnreadableReport):
             read("sims", sims)
-    books = tmp_path / "books"
-    books.mkdir()
-    (books / "export.xlsx").symlink_to("/nowhere")
+    workbooks = tmp_path / "workbooks"
+    workbooks.mkdir()
+    (workbooks / "export.xlsx").symlink_to("/missing")
     with pytest.raises(UnreadableReport):
-        read("pupil_asset", books)
+        read("pupil_asset", workbooks)
 
 
 def test_control_characters_in_file_names_and_headings_are_not_printed(sims, tmp_path):
     path = sims / "Students.csv"
     path.write_bytes(path.read_bytes().replace(b'"UPN"', b'"\x1b[2J\nUPN","\x1b[2J\nUPN"', 1))
     _, problems = read("sims", sims)
-    (tmp_path / "export\x1b[2J\n2026-11-29 INFO all is well.xlsx").write_bytes(b"no workbook")
+    (tmp_path / "export\x1b[2J\n2026-11-29 INFO all is well.xlsx").write_bytes(b"not a workbook")
     with pytest.raises(UnreadableReport) as refused:
         read("pupil_asset", tmp_path)
     failed = ExtractFailed("Nothing could be read.", refused.value.args[0])
@@ -138,8 +138,8 @@ def test_a_folder_that_may_not_be_listed_makes_its_reports_unreadable(sims, monk
         read("pupil_asset", sims)
 
 
-def workbook(exported, target, change):
-    """Copy the workbook to `target`, and change the parts of its archive: name and content."""
+def copy_workbook(exported, target, change):
+    """Copy the workbook to `target`; `change(name, content)` returns the new content of a file in its archive."""
     [source] = (exported / "pupil_asset").glob("*.xlsx")
     with zipfile.ZipFile(source) as before, zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as after:
         for name in before.namelist():
@@ -154,32 +154,32 @@ ENTITIES = b"""<?xml version="1.0"?><!DOCTYPE worksheet [<!ENTITY a "ha"><!ENTIT
 
 
 def test_xml_entities_are_not_expanded(exported, tmp_path):
-    def unfold(name, content):
+    def add_entities(name, content):
         if "sharedStrings" in name or "sheet" in name:
             body = content[content.index(b"?>") + 2 :] if content.startswith(b"<?xml") else content
             return ENTITIES + body.replace(b"</t>", b"&i;</t>", 1)
         return content
 
     began = time.process_time()
-    path = workbook(exported, tmp_path / "export.xlsx", unfold)
+    path = copy_workbook(exported, tmp_path / "export.xlsx", add_entities)
     for collection in COLLECTIONS[:5]:
         with pytest.raises(UnreadableReport):
             read("pupil_asset", path, collection)
-    assert time.process_time() - began < 10 * SECONDS
+    assert time.process_time() - began < 10 * MAX_SECONDS
 
 
 def test_external_xml_entities_are_not_read(exported, tmp_path):
     secret = tmp_path / "secret.txt"
     secret.write_text("a secret of the server")
 
-    def include(name, content):
+    def add_external_entity(name, content):
         if name.startswith("xl/") and name.endswith(".xml"):
             body = content[content.index(b"?>") + 2 :] if content.startswith(b"<?xml") else content
             declared = f'<?xml version="1.0"?><!DOCTYPE x [<!ENTITY s SYSTEM "{secret.as_uri()}">]>'.encode()
             return declared + body.replace(b"</t>", b"&s;</t>")
         return content
 
-    path = workbook(exported, tmp_path / "export.xlsx", include)
+    path = copy_workbook(exported, tmp_path / "export.xlsx", add_external_entity)
     try:
         records, problems = read("pupil_asset", path)
     except UnreadableReport as error:
@@ -189,20 +189,21 @@ def test_external_xml_entities_are_not_read(exported, tmp_path):
 
 def test_a_workbook_that_is_a_zip_bomb_is_refused_by_its_size(exported, tmp_path, monkeypatch):
     monkeypatch.setattr("clients.endpoint.readers.pupil_asset.MAX_UNPACKED_BYTES", 1 << 20)
-    path = workbook(exported, tmp_path / "export.xlsx", lambda name, content: content + b" " * (1 << 20))
+    path = copy_workbook(exported, tmp_path / "export.xlsx", lambda name, content: content + b" " * (1 << 20))
     with pytest.raises(UnreadableReport, match="is too large"):
         read("pupil_asset", path)
 
 
-def test_a_workbook_with_too_many_rows_or_columns_is_refused(exported, tmp_path):
-    def stretch(name, content):
-        if name == "xl/worksheets/sheet1.xml":
+def test_a_cell_in_the_last_row_and_column_does_not_delay_the_others(exported, tmp_path):
+    def add_last_cell(name, content):
+        if name.startswith("xl/worksheets/"):
             return content.replace(
                 b"</sheetData>", b'<row r="1048576"><c r="XFD1048576"><v>1</v></c></row></sheetData>'
             )
         return content
 
     began = time.process_time()
-    path = workbook(exported, tmp_path / "export.xlsx", stretch)
-    read("pupil_asset", path, "terms")
-    assert time.process_time() - began < 10 * SECONDS
+    path = copy_workbook(exported, tmp_path / "export.xlsx", add_last_cell)
+    records, _ = read("pupil_asset", path, "terms")
+    assert time.process_time() - began < 10 * MAX_SECONDS
+    assert records == read("pupil_asset", exported / "pupil_asset", "terms")[0]
