@@ -92,7 +92,7 @@ def read(file: Path) -> dict[str, Any]:
 
 
 def compare(first_file: Path, second_file: Path) -> None:
-    """Print what moved between two runs; ratios (unit ×) by more than `MOVED` are marked."""
+    """Print the changes between two runs; ratios (unit ×) that changed by more than `NOTABLE_CHANGE` are marked."""
     before, after = _by_name(read(first_file)), _by_name(read(second_file))
     for name in sorted(before.keys() & after.keys()):
         was, now = before[name], after[name]

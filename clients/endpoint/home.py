@@ -42,7 +42,7 @@ class Pending:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What has to survive a restart. Times are ISO 8601 in UTC, unless a name ends in `_at_epoch` (seconds)."""
+    """What has to survive a restart. Times are ISO 8601 in UTC, unless a name ends in `_epoch` (seconds since 1970)."""
 
     issuer: str
     mis: str

@@ -22,7 +22,7 @@ REPLACEMENT_WINDOW: Final = timedelta(minutes=15)
 """How long after signing up the password may be replaced without knowing the first one."""
 
 
-class TooLateToCollect(Refusal):
+class PasswordNotReplaceable(Refusal):
     """The replacement window is over, or this is another browser."""
 
     code, status, title = "too_late_to_collect", 410, "The password can no longer be changed here"
@@ -61,15 +61,15 @@ def replaceable_owner(registration: Registration, browser: bytes | None) -> Admi
 
 
 def require_owner(registration: Registration, browser: bytes | None) -> Administrator:
-    """As `replaceable_owner`, but raises `TooLateToCollect` instead of returning None."""
+    """As `replaceable_owner`, but raises `PasswordNotReplaceable` instead of returning None."""
     person = replaceable_owner(registration, browser)
     if person is None:
-        raise TooLateToCollect(reason=registration.id, next_steps=(("Sign in", "/sign-in"),))
+        raise PasswordNotReplaceable(reason=registration.id, next_steps=(("Sign in", "/sign-in"),))
     return person
 
 
 def replace(registration: Registration, browser: bytes | None, generated: GeneratedPassword) -> None:
-    """Set another generated password in place of the first. Raises `TooLateToCollect`."""
+    """Set another generated password in place of the first. Raises `PasswordNotReplaceable`."""
     person = _lock_owner(registration, browser)
     issue(registration, person, generated)
     log.record(events.CREDENTIALS_REPLACED, by=person.id, estab=person.sole_estab_id, subject=person.id)
@@ -83,7 +83,7 @@ def rejection_reason(person: Administrator, password: str) -> str | None:
 def set_own(registration: Registration, browser: bytes | None, password_hash: str) -> None:
     """Replace the generated password by one that the owner chose. The caller has checked it (`rejection_reason`).
 
-    Afterwards this browser can no longer change the password without signing in. Raises `TooLateToCollect`.
+    Afterwards this browser can no longer change the password without signing in. Raises `PasswordNotReplaceable`.
     """
     person = _lock_owner(registration, browser)
     credentials.set_hash(person, password_hash, by=person.id)

@@ -107,7 +107,7 @@ def finish_set_up(target: FuzzTarget) -> FormRequest:
     """The second form behind that link, with password and app."""
     web, request = set_up(target)
     page = request.send(web)
-    seed = Page(page).value("seed").replace(" ", "")
+    seed = Page(page).text_of("seed").replace(" ", "")
     return form(web, page, "finish", password=OWN_PASSWORD, code=pyotp.TOTP(seed).at(clock.timestamp()))
 
 

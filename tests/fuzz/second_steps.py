@@ -64,7 +64,7 @@ def set_up_app(target: FuzzTarget) -> FormRequest:
     """The form that sets up an authenticator app."""
     web, _ = _signed_in(target)
     page = web.get("/manage/security/app")
-    seed = Page(page).value("seed").replace(" ", "")
+    seed = Page(page).text_of("seed").replace(" ", "")
     return form(web, page, "finish", code=pyotp.TOTP(seed).at(clock.timestamp()))
 
 

@@ -108,7 +108,7 @@ def test_accepting_redirects_to_the_partner_with_iss_only(send, reader, ids, tra
     assert parse_qs(urlsplit(response.location).query) == {"iss": ["http://localhost:5000"]}
     assert status(transaction, ids).state == "opened"
     page = reader.opens(link)
-    assert (page.status, page.value("error-code"), page.title) == (410, "invitation_begun", "You have already begun")
+    assert (page.status, page.text_of("error-code"), page.title) == (410, "invitation_begun", "You have already begun")
     assert page.link("continue") == response.location
 
 
@@ -156,7 +156,7 @@ def test_passing_an_invitation_on_tells_the_partner_its_state_only(
         for word in ("Al Bloggs", "Bo Bloggs", "head@"):
             assert word not in part
     assert "A colleague" in letter.html
-    assert reader.opens(link).value("error-code") == "invitation_forwarded"
+    assert reader.opens(link).text_of("error-code") == "invitation_forwarded"
     assert other_browser.opens(letter.path).title == "Connect Oakhill School?"
     assert press(other_browser, "yes").location.startswith("https://assembly.example/initiate")
     assert status(transaction, ids).state == "opened"
@@ -221,7 +221,7 @@ def test_a_reader_declines_the_invitation(send, reader, ids, transaction):
     assert reader.presses("not-for-us").title == "Thank you for telling us"
     assert status(transaction, ids).state == "declined"
     page = reader.opens(link)
-    assert (page.status, page.value("error-code")) == (410, "invitation_declined")
+    assert (page.status, page.text_of("error-code")) == (410, "invitation_declined")
     assert "ask the service to invite your school again" in page.text
 
 
@@ -229,16 +229,16 @@ def test_each_link_that_cannot_be_used_says_what_it_is(send, reader, ids, transa
     link = send()
     clock.move(timedelta(days=14))
     assert "ask the service to send it again" in reader.opens(link).text
-    assert reader.page.value("error-code") == "link_expired"
+    assert reader.page.text_of("error-code") == "link_expired"
     with transaction():
         invite.resend(registry.client(ids[0]), status_id(ids))
-    assert reader.opens(link).value("error-code") == "link_superseded"
+    assert reader.opens(link).text_of("error-code") == "link_superseded"
     with transaction():
         invite.cancel(ids[0], status_id(ids))
-    assert reader.opens(link).value("error-code") == "invitation_cancelled"
-    assert reader.opens(f"{link}/pass-on").value("error-code") == "invitation_cancelled"
+    assert reader.opens(link).text_of("error-code") == "invitation_cancelled"
+    assert reader.opens(f"{link}/pass-on").text_of("error-code") == "invitation_cancelled"
     page = reader.opens("/invitations/unknown")
-    assert (page.status, page.value("error-code")) == (404, "link_unknown")
+    assert (page.status, page.text_of("error-code")) == (404, "link_unknown")
 
 
 def status_id(ids):

@@ -70,8 +70,8 @@ def test_a_school_registers_directly_however_it_was_found(office, outbox, clock,
     assert opens_mail(office, outbox, "office@willowbank.example").title == "Sign up"
 
     page = office.presses("sign-up")
-    assert page.value("estab-id") == "3124567"
-    password = page.value("passphrase")
+    assert page.text_of("estab-id") == "3124567"
+    password = page.text_of("passphrase")
     page = office.opens(page.link("next-steps"))
     assert "Wednesday 4 March 2026" in page.text
     assert outbox.last("school_registered").to == "office@willowbank.example"
@@ -108,11 +108,11 @@ def test_a_link_opened_on_a_telephone_continues_on_the_computer(office, phone, o
     check_mail_page = office.presses("sign-up", **JO)
     opens_mail(phone, outbox, "office@willowbank.example")
 
-    status = office.client.get(check_mail_page.polls).json
+    status = office.client.get(check_mail_page.poll_url).json
     assert status["done"] is True
     office.opens(status["next"])
     assert "Someone opened the link" in office.page.text
-    assert office.presses("enter-code", code=phone.page.value("code")).title == "Sign up"
+    assert office.presses("enter-code", code=phone.page.text_of("code")).title == "Sign up"
     assert office.presses("sign-up").link("Continue to Assembly") == pending
     assert phone.opens("/").title == "Sign in", "the telephone verified the address, and that is all"
 
@@ -127,7 +127,7 @@ def test_a_link_opened_on_a_telephone_completes_the_registration_there(office, p
 
     restart = urlsplit(page.link("Go back to Assembly"))
     assert (restart.netloc, list(parse_qs(restart.query))) == ("assembly.example", ["iss"])
-    office.opens(office.client.get(check_mail_page.polls).json["next"])
+    office.opens(office.client.get(check_mail_page.poll_url).json["next"])
     sign_in_query = parse_qs(urlsplit(office.page.link("sign-in")).query)
     assert sign_in_query["next"] == [pending], "after signing in on the computer, the request continues"
 

@@ -1,4 +1,4 @@
-"""The school's first page, and stopping to share."""
+"""The school's first page, and changing, pausing and stopping sharing."""
 
 import csv
 import io
@@ -11,7 +11,7 @@ from sqlalchemy import select
 from idp.audit.models import Entry
 from idp.estabs.models import Administrator, Estab
 from idp.foundation import clock as clocks, database
-from idp.manage import overview
+from idp.manage import overview, views
 from idp.onboarding import review
 from idp.partners.models import Client
 from idp.sharing import authorise
@@ -21,7 +21,7 @@ from tests.signin.person import Person
 
 
 def member_of(session, jo):
-    """Jo, acting for her school."""
+    """The membership of Jo at the school."""
     return session.get_one(Administrator, jo.facts["id"]).memberships[0]
 
 
@@ -337,15 +337,13 @@ def test_names_with_markup_are_escaped(jo, transaction):
     assert "<script>alert(1)</script>" in jo.page_text
 
 
-def test_operators_are_led_to_their_own_pages(app, transaction, web):
+def test_operators_are_redirected_to_their_own_pages(app, transaction, web):
     with transaction() as session:
         operator, _ = operators.add("Sam", "sam@idaas.example")
         session.flush()
         with app.test_request_context():
             sessions.begin(operator.id, sessions.PASSWORD_AND_CODE, kind="operator")
-            from idp.manage.views import front
-
-            assert make_response(front()).location == "/operate"
+            assert make_response(views.front()).location == "/operate"
 
 
 @pytest.mark.parametrize(

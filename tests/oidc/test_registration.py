@@ -94,7 +94,7 @@ def test_a_client_registers_itself_and_gets_its_metadata_back(registrar, clock):
 
 @pytest.fixture
 def sector_document():
-    """`serve([...])` is the URL of a document with these URIs; `paths` has those that were fetched."""
+    """`sector_document.serve([...])` is the URL of a document with these URIs; `paths` has those that were fetched."""
     servers, paths = [], []
 
     def serve(uris):

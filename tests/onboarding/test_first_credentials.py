@@ -1,4 +1,4 @@
-"""The password is shown once; only the browser that signed up can replace it unseen, for a short time."""
+"""The password is shown once; for a short time, the browser that signed up may replace it without signing in."""
 
 from datetime import timedelta
 
@@ -22,13 +22,13 @@ def registration(transaction, clock):
 
 @pytest.fixture
 def find_with_owner(transaction, registration):
-    """The registration and its owner, in a request of their own."""
+    """`find_with_owner(browser)`: the registration, and the owner whose password that browser may replace."""
 
-    def look(browser):
+    def find(browser):
         row = session().get_one(Registration, registration.id)
         return row, first_credentials.replaceable_owner(row, browser)
 
-    return look
+    return find
 
 
 def test_the_password_is_six_words_and_its_hash_is_stored(app):
@@ -45,10 +45,10 @@ def test_the_browser_that_signed_up_may_replace_the_password_for_15_minutes(tran
         assert find_with_owner(OWN_BROWSER)[1] is not None
     clock.move(timedelta(minutes=15))
     with transaction():
-        password, person = find_with_owner(OWN_BROWSER)
-        assert person is None
-        with pytest.raises(first_credentials.TooLateToCollect):
-            first_credentials.require_owner(password, OWN_BROWSER)
+        registration, owner = find_with_owner(OWN_BROWSER)
+        assert owner is None
+        with pytest.raises(first_credentials.PasswordNotReplaceable):
+            first_credentials.require_owner(registration, OWN_BROWSER)
 
 
 @pytest.mark.parametrize("browser", [OTHER_BROWSER, None])
@@ -66,18 +66,20 @@ def test_before_signing_up_there_is_no_password_to_replace(transaction, clock):
 
 def test_replacing_the_password_invalidates_the_former_one(transaction, find_with_owner):
     with transaction():
-        password, person = find_with_owner(OWN_BROWSER)
-        first_credentials.replace(password, OWN_BROWSER, first_credentials.GeneratedPassword("other", "hash of other"))
-        assert person.password_hash == "hash of other"
+        registration, owner = find_with_owner(OWN_BROWSER)
+        first_credentials.replace(
+            registration, OWN_BROWSER, first_credentials.GeneratedPassword("other", "hash of other")
+        )
+        assert owner.password_hash == "hash of other"
     with transaction():
         assert find_with_owner(OWN_BROWSER)[1] is not None, "it may have been lost again"
 
 
 def test_a_password_chosen_by_the_person_is_not_replaced(transaction, find_with_owner):
     with transaction():
-        password, person = find_with_owner(OWN_BROWSER)
-        first_credentials.set_own(password, OWN_BROWSER, "hash of their own")
-        assert person.password_hash == "hash of their own"
+        registration, owner = find_with_owner(OWN_BROWSER)
+        first_credentials.set_own(registration, OWN_BROWSER, "hash of their own")
+        assert owner.password_hash == "hash of their own"
     with transaction():
         assert find_with_owner(OWN_BROWSER)[1] is None
 
@@ -85,8 +87,8 @@ def test_a_password_chosen_by_the_person_is_not_replaced(transaction, find_with_
 def test_a_password_changed_elsewhere_is_not_replaced(transaction, find_with_owner, clock):
     clock.move(timedelta(seconds=1))
     with transaction():
-        _, person = find_with_owner(OWN_BROWSER)
-        credentials.set_hash(person, "another hash", by=person.id)
+        _, owner = find_with_owner(OWN_BROWSER)
+        credentials.set_hash(owner, "another hash", by=owner.id)
     with transaction():
         assert find_with_owner(OWN_BROWSER)[1] is None
 

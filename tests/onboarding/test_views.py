@@ -77,7 +77,7 @@ def test_signing_up_sends_a_link_and_the_page_waits_for_it(office, school, outbo
 
     assert page.title == "Check your e-mail"
     assert "office@oakhill.example" in page.text
-    poll = page.polls
+    poll = page.poll_url
     assert office.client.get(poll).json["done"] is False
     verifies(office, outbox)
     assert office.client.get(poll).json["done"] is True
@@ -98,12 +98,12 @@ def test_the_form_comes_back_filled_in_and_says_the_address_is_verified(office, 
 def test_signing_up_again_shows_username_and_password_once_and_signs_in(office, school, outbox, transaction):
     page = registers(office, school, outbox)
 
-    assert page.value("estab-id") == "3124567"
+    assert page.text_of("estab-id") == "3124567"
     assert page.response.headers["Cache-Control"] == "no-store"
     with transaction() as database:
         owner = database.query(Administrator).one()
-        assert runtime.passwords().matches(owner.password_hash, page.value("passphrase"))
-    assert page.value("passphrase") not in "".join(letter.text for letter in outbox.all())
+        assert runtime.passwords().matches(owner.password_hash, page.text_of("passphrase"))
+    assert page.text_of("passphrase") not in "".join(letter.text for letter in outbox.all())
     assert office.opens("/register/next-steps").title == "Next steps"
 
 
@@ -119,14 +119,14 @@ def test_details_corrected_on_the_second_form_are_the_ones_kept(office, school, 
 
 def test_a_password_of_ones_own_replaces_the_one_shown(office, school, outbox, transaction):
     page = registers(office, school, outbox)
-    shown = page.value("passphrase")
+    shown = page.text_of("passphrase")
     _, form = page.button_and_form("own-password")
     username_field = form.find("input", {"type": "text", "autocomplete": "username"})  # a password manager keeps both
-    assert username_field["value"] == page.value("estab-id")
+    assert username_field["value"] == page.text_of("estab-id")
     page = office.presses("own-password", password="oak hill")
     assert page.status == 422
     assert "at least 12 characters" in page.text
-    fresh = page.value("passphrase")  # after a refused password, the page shows a new one that works
+    fresh = page.text_of("passphrase")  # after a refused password, the page shows a new one that works
     assert "The password that we showed you before no longer" in page.text
     with transaction() as database:
         stored = database.query(Administrator).one().password_hash
@@ -152,13 +152,13 @@ def test_a_password_page_that_was_lost_can_be_requested_again_for_a_while(office
     types_details(office, school)
     verifies(office, outbox)
     form = office.page
-    lost = office.presses("sign-up").value("passphrase")
+    lost = office.presses("sign-up").text_of("passphrase")
 
     office.page = form  # the back button, or the second of two clicks
     page = office.presses("sign-up")
     assert page.title == "Your school is registered"
     assert lost not in page.text
-    fresh = office.presses("new-password").value("passphrase")
+    fresh = office.presses("new-password").text_of("passphrase")
     with transaction() as database:
         assert database.query(Estab).count() == 1
         assert runtime.passwords().matches(database.query(Administrator).one().password_hash, fresh)
@@ -216,7 +216,7 @@ def test_another_browser_may_sign_up_and_restarts_at_the_partner(office, phone, 
     phone.presses("continue-here")
     page = phone.presses("sign-up")
 
-    assert page.value("estab-id") == "3124567"
+    assert page.text_of("estab-id") == "3124567"
     back = urlsplit(page.link("Go back to Assembly"))
     assert back.netloc == "assembly.example"
     assert parse_qs(back.query) == {"iss": [ISSUER]}
@@ -258,14 +258,14 @@ def test_without_an_address_of_the_partner_there_is_no_button(office, phone, sch
     phone.presses("continue-here")
     page = phone.presses("sign-up")
 
-    assert page.value("passphrase")
+    assert page.text_of("passphrase")
     assert "Go to the website" not in page.text
     assert not page.soup.select("main a[href='']")
 
 
 def test_the_link_pressed_elsewhere_lets_the_first_browser_continue_and_resume(office, phone, school, outbox, pending):
     types_details(office, school, pending)
-    shown = verifies(phone, outbox).value("code")
+    shown = verifies(phone, outbox).text_of("code")
     page = office.opens("/" + office.page.path.strip("/").removesuffix("/check-email"))
     assert page.title == "Enter the code"
 

@@ -3,7 +3,7 @@
 from datetime import UTC, date, datetime
 
 import pytest
-from hypothesis import given, strategies as some
+from hypothesis import given, strategies as st
 
 from idp.foundation import dates
 from idp.onboarding import working_days
@@ -45,16 +45,16 @@ def test_the_day_of_registration_is_the_day_it_is_in_london():
 
 
 @given(
-    some.datetimes(datetime(2024, 1, 1), datetime(2035, 1, 1), timezones=some.just(UTC)),  # noqa: DTZ001
-    some.integers(1, 10),
-    some.sampled_from([ENGLAND, SCOTLAND, "Wales", NORTHERN_IRELAND]),
+    st.datetimes(datetime(2024, 1, 1), datetime(2035, 1, 1), timezones=st.just(UTC)),  # noqa: DTZ001
+    st.integers(1, 10),
+    st.sampled_from([ENGLAND, SCOTLAND, "Wales", NORTHERN_IRELAND]),
 )
-def test_it_is_always_due_on_a_working_day_that_lies_ahead(start, days, nation):
-    day = working_days.end_of_working_day(start, days, nation)
+def test_the_end_is_on_a_later_working_day_and_later_with_each_day(start, days, nation):
+    end = working_days.end_of_working_day(start, days, nation)
 
-    assert day > start
-    assert working_days.is_working_day(day.date(), nation)
-    assert working_days.end_of_working_day(start, days + 1, nation) > day
+    assert end > start
+    assert working_days.is_working_day(end.date(), nation)
+    assert working_days.end_of_working_day(start, days + 1, nation) > end
 
 
 def test_a_weekend_is_never_a_working_day():

@@ -22,11 +22,12 @@ class Page:
 
     @property
     def text(self) -> str:
-        """The text of the main part, with single blanks."""
+        """The text of the main part, with single spaces."""
         return " ".join((self.soup.find("main") or self.soup).get_text(" ").split())
 
     @property
     def title(self) -> str:
+        """The main heading, or "" if there is none."""
         heading = self.soup.find("h1")
         return " ".join(heading.get_text(" ").split()) if heading else ""
 
@@ -37,17 +38,17 @@ class Page:
                 return str(element["href"])
         raise AssertionError(f"no link {label!r} on {self.title!r}: {self.text}")
 
-    def value(self, id_: str) -> str:
-        """The text of one element."""
-        element = self.soup.find(id=id_)
-        assert element is not None, f"no #{id_} on {self.title!r}: {self.text}"
+    def text_of(self, element_id: str) -> str:
+        """The text of the element with this id."""
+        element = self.soup.find(id=element_id)
+        assert element is not None, f"no #{element_id} on {self.title!r}: {self.text}"
         return element.get_text().strip()
 
     @property
-    def polls(self) -> str:
-        """The address that the open page polls, to notice what happens in another browser."""
+    def poll_url(self) -> str:
+        """The URL that the page polls, to notice what happens in another browser."""
         element = self.soup.select_one("[data-poll-url]")
-        assert element is not None, f"{self.title!r} does not ask"
+        assert element is not None, f"{self.title!r} does not poll"
         return str(element["data-poll-url"])
 
     def button_and_form(self, button: str) -> tuple[Tag, Tag]:
@@ -64,8 +65,8 @@ class Page:
         pressed, form = self.button_and_form(button)
         sent: dict[str, Any] = {}
         for field in form.find_all("input"):
-            ticked = field.get("type") not in {"checkbox", "radio"} or field.has_attr("checked")
-            if field.get("name") and ticked:
+            is_sent = field.get("type") not in {"checkbox", "radio"} or field.has_attr("checked")
+            if field.get("name") and is_sent:
                 sent[str(field["name"])] = str(field.get("value", ""))
         if pressed.get("name"):
             sent[str(pressed["name"])] = str(pressed.get("value", ""))
@@ -80,14 +81,14 @@ class Visitor:
         self.page: Page
 
     def opens(self, address: str) -> Page:
-        """Type an address, or follow a link of ours."""
+        """Open the page at this path or URL of ours, and follow redirects."""
         parts = urlsplit(address)
         path = parts.path + (f"?{parts.query}" if parts.query else "")
         self.page = Page(self.client.get(path, follow_redirects=True))
         return self.page
 
     def presses(self, button: str, **fields: Any) -> Page:
-        """Fill in these fields and press a button; None unticks."""
+        """Fill in these fields and press a button; None unticks a checkbox."""
         before = self.page
         sent = before.fields(button) | fields
         _, form = before.button_and_form(button)

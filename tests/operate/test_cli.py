@@ -22,11 +22,11 @@ from tests.signin.person import Person
 
 @pytest.fixture
 def idp(app, monkeypatch, clock):
-    """`idp("estabs", …)` runs the command on the tests' application."""
+    """`idp("estabs", …, code=0)` runs the command on the tests' application; returns its result."""
     monkeypatch.setattr("idp.cli._create_app", lambda: app)
 
-    def run(*words, code=0, env=None):
-        result = CliRunner().invoke(main, words, env=env)
+    def run(*arguments, code=0, env=None):
+        result = CliRunner().invoke(main, arguments, env=env)
         assert result.exit_code == code, result.output
         return result
 
@@ -35,7 +35,7 @@ def idp(app, monkeypatch, clock):
 
 @pytest.fixture
 def oak_hill(transaction, clock):
-    """A verified school, of an Estab ID that is not its DfE number; its owner's username."""
+    """A verified school, whose Estab ID is not its DfE number; the fixture is its owner's username."""
     with transaction():
         school = a_school(name="Oak Hill School", town="Norwich", dfe_number="3124567", register_id="900123")
         estab = an_estab(school, estab_id="E123456")
@@ -53,12 +53,12 @@ def sam(transaction, clock):
         return operator.id
 
 
-def state(transaction):
+def state_of_estab(transaction):
     with transaction() as session:
         return session.scalars(select(Estab.state)).one()
 
 
-def newest(transaction, event):
+def newest_entry(transaction, event):
     with transaction() as session:
         return session.scalars(select(Entry).where(Entry.event == event).order_by(Entry.id.desc())).first()
 
@@ -111,12 +111,12 @@ def test_suspending_ends_every_session_at_once_and_restoring_brings_the_school_b
 
     assert "has been suspended" in idp("estabs", "suspend", "312/4567", "--reason", "asked to by the head").stdout
     assert jo.opens("/manage").status_code == 303
-    assert state(transaction) == "suspended"
+    assert state_of_estab(transaction) == "suspended"
     with transaction() as session:
         assert session.scalars(select(BrowserSession.why_ended)).one() == "suspended"
 
     assert "is verified again" in idp("estabs", "restore", "E123456").stdout
-    assert state(transaction) == "verified"
+    assert state_of_estab(transaction) == "verified"
     idp("estabs", "restore", "E123456", code=1)
 
 
@@ -140,11 +140,11 @@ def test_sessions_are_ended_and_counted(idp, oak_hill, web, new_browser, transac
 
 
 @pytest.mark.parametrize(
-    "how", [{"words": ("--as", "sam@idaas.example")}, {"env": {"IDP_OPERATOR": "SAM@idaas.example"}}]
+    ("options", "env"), [(("--as", "sam@idaas.example"), {}), ((), {"IDP_OPERATOR": "SAM@idaas.example"})]
 )
-def test_the_acting_operator_is_named_in_the_audit_log(idp, oak_hill, sam, transaction, how):
-    idp(*how.get("words", ()), "estabs", "suspend", "E123456", "--reason", "odd", env=how.get("env"))
-    assert newest(transaction, "estab.state_changed").actor == sam
+def test_the_acting_operator_is_named_in_the_audit_log(idp, oak_hill, sam, transaction, options, env):
+    idp(*options, "estabs", "suspend", "E123456", "--reason", "odd", env=env)
+    assert newest_entry(transaction, "estab.state_changed").actor == sam
     listed = idp("audit", "list", "--actor", "sam@idaas.example").stdout
     assert "sam@idaas.example" in listed
     assert "estab.state_changed" in listed
@@ -153,7 +153,7 @@ def test_the_acting_operator_is_named_in_the_audit_log(idp, oak_hill, sam, trans
 
 def test_without_a_name_it_is_the_command_that_acts(idp, oak_hill, transaction):
     idp("estabs", "suspend", "E123456", "--reason", "odd")
-    assert newest(transaction, "estab.state_changed").actor == "cli"
+    assert newest_entry(transaction, "estab.state_changed").actor == "cli"
 
 
 @pytest.mark.parametrize("reason", ["unknown", "disabled", "not set up"])
@@ -165,7 +165,7 @@ def test_no_one_acts_as_an_operator_who_is_not_active(idp, oak_hill, sam, transa
             session.get_one(Operator, sam).set_up_at = None
     email = "unknown@idaas.example" if reason == "unknown" else "sam@idaas.example"
     idp("--as", email, "estabs", "suspend", "E123456", "--reason", "odd", code=1)
-    assert state(transaction) == "verified"
+    assert state_of_estab(transaction) == "verified"
 
 
 def test_in_production_an_operator_must_be_named_once_there_is_one(
@@ -181,11 +181,11 @@ def test_in_production_an_operator_must_be_named_once_there_is_one(
     assert "idp --as EMAIL" in output
     idp("estabs", "show", "E123456")  # commands that only read need no name
     idp("--as", "sam@idaas.example", "estabs", "restore", "E123456")
-    assert newest(transaction, "estab.state_changed").actor.startswith("opr_")
+    assert newest_entry(transaction, "estab.state_changed").actor.startswith("opr_")
 
 
 @pytest.mark.parametrize(
-    "words",
+    "arguments",
     [
         ("partners", "add", "Elm", "--website", "https://elm.example", "--email", "d@elm.example"),
         ("keys", "rotate", "--now"),
@@ -193,10 +193,10 @@ def test_in_production_an_operator_must_be_named_once_there_is_one(
         ("onboarding", "note", "E123456", "called"),
     ],
 )
-def test_every_command_records_the_operator(idp, oak_hill, sam, transaction, words):
+def test_commands_record_the_operator(idp, oak_hill, sam, transaction, arguments):
     with transaction() as session:
         before = len(session.scalars(select(Entry)).all())
-    idp("--as", "sam@idaas.example", *words)
+    idp("--as", "sam@idaas.example", *arguments)
     with transaction() as session:
         entries = session.scalars(select(Entry).order_by(Entry.id)).all()[before:]
     assert entries

@@ -47,7 +47,7 @@ class ObservedRegistration:
         letter = self.outbox.last("verify_email")
         assert letter.to == self.email
         self.observations.append((letter.subject, without_varying_parts(letter.text)))
-        self.observations.append(without_varying_parts(visitor.client.get(visitor.page.polls).text))
+        self.observations.append(without_varying_parts(visitor.client.get(visitor.page.poll_url).text))
         visitor.opens(letter.links[0])
         self.record_page()
         visitor.presses("verify")

@@ -64,7 +64,7 @@ def test_a_used_link_in_another_browser_says_so_and_offers_a_new_one(link, offic
     office.presses("verify")
     page = phone.opens(link)
 
-    assert (page.status, page.value("error-code")) == (410, "link_used")
+    assert (page.status, page.text_of("error-code")) == (410, "link_used")
     assert page.title == "This link has been used already"
     clock.move(timedelta(minutes=1))
     assert phone.presses("new-link").title == "Check your e-mail"
@@ -77,7 +77,7 @@ def test_a_link_replayed_after_signing_up_is_refused(link, office, phone, outbox
     office.presses("sign-up")
     page = phone.opens(link)
 
-    assert page.value("error-code") == "link_used"
+    assert page.text_of("error-code") == "link_used"
     phone.presses("new-link")
     assert len(outbox.all("verify_email")) == 1, "there is nothing left to verify"
     with transaction() as database:
@@ -87,7 +87,7 @@ def test_a_link_replayed_after_signing_up_is_refused(link, office, phone, outbox
 def test_an_expired_link_says_so_and_offers_a_new_one_to_the_same_address(link, phone, outbox, clock):
     clock.move(timedelta(hours=1))
     page = phone.opens(link)
-    assert (page.status, page.value("error-code")) == (410, "link_expired")
+    assert (page.status, page.text_of("error-code")) == (410, "link_expired")
 
     phone.presses("new-link")
     letter = outbox.last("verify_email")
@@ -110,14 +110,14 @@ def test_a_superseded_link_says_so(link, office, phone, clock):
     office.presses("resend")
 
     page = phone.opens(link)
-    assert (page.status, page.value("error-code")) == (410, "link_superseded")
+    assert (page.status, page.text_of("error-code")) == (410, "link_superseded")
 
 
 def test_a_link_to_an_address_that_was_corrected_verifies_neither(link, office, phone, transaction, clock):
     clock.move(timedelta(minutes=1))
     office.presses("correct", email="right@oakhill.example")
 
-    assert phone.opens(link).value("error-code") == "link_superseded"
+    assert phone.opens(link).text_of("error-code") == "link_superseded"
     assert not is_verified(transaction)
 
 
@@ -126,7 +126,7 @@ def test_a_link_for_another_purpose_is_unknown(link, phone, transaction):
         database.query(EmailVerification).one().purpose = "invite"
 
     page = phone.opens(link)
-    assert (page.status, page.value("error-code")) == (404, "link_unknown")
+    assert (page.status, page.text_of("error-code")) == (404, "link_unknown")
 
 
 @pytest.mark.parametrize("secret", ["x", "A" * 43, "A" * 2000, "%00", "..%2f..", "\N{SNOWMAN}"])

@@ -146,7 +146,7 @@ def test_the_browser_that_only_verified_never_becomes_signed_in(office, registra
     phone.presses("verify")
     phone.presses("continue-here")
 
-    assert phone.presses("sign-up").value("estab-id") == "3124567"
+    assert phone.presses("sign-up").text_of("estab-id") == "3124567"
     assert phone.opens("/register/next-steps").path.startswith("/sign-in")
     assert office.opens("/register/next-steps").path.startswith("/sign-in"), "nor the one that did not sign up"
     assert "new-password" not in office.opens(f"/register/{registration_id}/done").response.text

@@ -229,7 +229,7 @@ def test_one_address_is_sent_five_links_an_hour_however_many_ask_at_once(transac
 
 @pytest.fixture
 def completed_registration(transaction, clock):
-    """A registration that made an owner, whose password may be replaced in `OURS`; its id."""
+    """A registration that made an owner, whose password may be replaced in `OWN_BROWSER`; its id."""
     with transaction():
         registration = a_registration()
         complete(registration)
@@ -245,7 +245,7 @@ def test_a_password_that_was_changed_meanwhile_is_not_replaced(transaction, comp
             lambda: first_credentials.replace(registration, OWN_BROWSER, generated_password()),
             lambda: first_credentials.set_own(registration, OWN_BROWSER, "h"),
         ):  # fmt: skip
-            with pytest.raises(first_credentials.TooLateToCollect):
+            with pytest.raises(first_credentials.PasswordNotReplaceable):
                 verb()
 
 
@@ -264,7 +264,7 @@ def test_the_own_password_is_never_replaced_by_one_that_was_asked_for_at_once(
 
     assert sum(outcome is None for outcome in outcomes) >= 1
     assert all(
-        isinstance(outcome, first_credentials.TooLateToCollect) for outcome in outcomes if outcome is not None
+        isinstance(outcome, first_credentials.PasswordNotReplaceable) for outcome in outcomes if outcome is not None
     ), outcomes
     with transaction():
         assert signup.owner(signup.find_in_browser(completed_registration, OWN_BROWSER)).password_hash == "own"

@@ -1,6 +1,7 @@
 """The page on which an administrator connects a school's server by the code that it shows."""
 
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
 
@@ -14,11 +15,11 @@ SCOPE = "endpoint offline_access"
 
 
 @pytest.fixture
-def jo(transaction, clock):
+def owner(transaction, clock):
     """The id and the username of a school's owner."""
     with transaction():
-        owner = an_administrator(name="Jo Bloggs")
-        return owner.id, owner.username
+        person = an_administrator(name="Jo Bloggs")
+        return SimpleNamespace(id=person.id, username=person.username)
 
 
 @pytest.fixture
@@ -38,11 +39,11 @@ def text_of(response):
     return " ".join(page(response).find("main").get_text(" ").split())
 
 
-def test_the_page_explains_what_the_server_does_and_how_to_disconnect_it(web, new_server, jo, clock):
+def test_the_page_explains_what_the_server_does_and_how_to_disconnect_it(web, new_server, owner, clock):
     server = new_server()
     clock.move(timedelta(minutes=2))
-    asking = enter(web, server.codes["user_code"], jo[1])
-    text = text_of(asking)
+    confirmation = enter(web, server.codes["user_code"], owner.username)
+    text = text_of(confirmation)
     for part in (
         "reads your school's management information system", "only what your school has authorised for that service",
         "Connecting the server authorises no service.", f"Does the server show {server.codes['user_code']}?",
@@ -51,21 +52,21 @@ def test_the_page_explains_what_the_server_does_and_how_to_disconnect_it(web, ne
         assert part in text, part
     for part in ("who you are", "not signed in", "OAuth", "scope", "It sends nothing yet"):
         assert part not in text, part
-    assert page(asking).find("main").find("a", href="/manage/endpoint")
-    assert "You can go back to the device or program" in decide(web, asking).text
+    assert page(confirmation).find("main").find("a", href="/manage/endpoint")
+    assert "You can go back to the device or program" in decide(web, confirmation).text
     assert server.polls().json["token_type"] == "DPoP"
 
 
-def test_another_server_of_the_school_is_asked_about_in_the_same_words(web, new_server, jo):
-    decide(web, enter(web, new_server().codes["user_code"], jo[1]))
+def test_another_server_of_the_school_is_asked_about_in_the_same_words(web, new_server, owner):
+    decide(web, enter(web, new_server().codes["user_code"], owner.username))
     second = new_server()
-    asking = enter(web, second.codes["user_code"])
-    assert "Connecting the server authorises no service." in text_of(asking)
-    assert "Nothing was connected" in decide(web, asking, "deny").text
+    confirmation = enter(web, second.codes["user_code"])
+    assert "Connecting the server authorises no service." in text_of(confirmation)
+    assert "Nothing was connected" in decide(web, confirmation, "deny").text
     assert second.polls().json["error"] == "access_denied"
 
 
-def test_an_unverified_school_is_told_that_nothing_is_sent_yet(web, new_server, jo, transaction):
+def test_an_unverified_school_is_told_that_nothing_is_sent_yet(web, new_server, owner, transaction):
     with transaction() as session:
-        session.get_one(Administrator, jo[0]).memberships[0].estab.state = "unverified"
-    assert "It sends nothing yet." in text_of(enter(web, new_server().codes["user_code"], jo[1]))
+        session.get_one(Administrator, owner.id).memberships[0].estab.state = "unverified"
+    assert "It sends nothing yet." in text_of(enter(web, new_server().codes["user_code"], owner.username))

@@ -57,7 +57,7 @@ def receiver(issuer, transaction, tmp_path_factory):
     """XporterOnDemand, served, and its worker; both programs are registered."""
     port, folder = free_port(), tmp_path_factory.mktemp("xporter")
     url = f"http://localhost:{port}"
-    about = {
+    metadata = {
         "partner": "XporterOnDemand", "client_id": "xporter", "client_name": "XporterOnDemand",
         "client_uri": "https://xporter.example", "contacts": ["developers@xporter.example"],
         "purpose": "To pass on what schools share.", "policy_uri": "https://xporter.example/privacy",
@@ -66,7 +66,7 @@ def receiver(issuer, transaction, tmp_path_factory):
         "jwks_uri": f"{url}/jwks.json", "resource": url, "resource_scopes": sorted({*DATA_SCOPES, "endpoint"}),
         "scopes": {"client": ["reads.report"]},
     }  # fmt: skip
-    register(transaction, about)
+    register(transaction, metadata)
     with transaction():
         registry.register(manifest.read_file(ROOT / "clients/endpoint/client.toml"))
     app = create_app(xporter_settings.Settings(issuer, "xporter", url, port, folder, cache_seconds=0))
@@ -91,10 +91,10 @@ class School:
         self.records = fictional.build(pupils=12, seed=3)
         exports.write(self.records, self.mis, "sims")
 
-    def registers(self, *more):
+    def registers(self, *options):
         """The technician runs the command, and the office approves what it shows."""
-        words = ("register", "--issuer", self.issuer, "--mis", "sims", "--source", str(self.mis), *more)
-        with a_process("clients.endpoint", "--home", str(self.home), *words, log=self.log) as process:
+        arguments = ("register", "--issuer", self.issuer, "--mis", "sims", "--source", str(self.mis), *options)
+        with a_process("clients.endpoint", "--home", str(self.home), *arguments, log=self.log) as process:
             process.wait_until(lambda: "Waiting" in process.output)
             link = re.findall(r"http://\S+user_code=\S+", process.output)[-1]
             self.office.opens(link)
@@ -107,9 +107,9 @@ class School:
             assert process.popen.returncode == 0, process.output
             return process.output
 
-    def runs(self, *words):
-        """Run a command; returns the exit status and the output."""
-        result = CliRunner().invoke(cli.main, ["--home", str(self.home), *words])
+    def runs(self, *arguments):
+        """Run the program; returns the exit status and the output."""
+        result = CliRunner().invoke(cli.main, ["--home", str(self.home), *arguments])
         if result.exception and not isinstance(result.exception, SystemExit):
             raise result.exception
         return result.exit_code, result.output
@@ -151,7 +151,7 @@ def test_a_server_registers_is_approved_and_sends_until_it_leaves(transaction, i
     school.home = tmp_path / "second"
     assert "registered for the school" in school.registers("--replace")
     school.home = home
-    assert school.runs("once")[0] == 3
+    assert school.runs("once")[0] == 3, "it must be registered again"
     school.home = tmp_path / "second"
 
     assert school.runs("unregister", "--delete-data")[0] == 0

@@ -33,7 +33,7 @@ def test_these_routes_run_in_autocommit_and_no_others(app):
 
 @pytest.fixture
 def isolation_modes(app):
-    """`modes(call)` returns the response, and for each statement of the request whether it ran in autocommit."""
+    """`isolation_modes(call)` returns the response, and whether each statement of the request ran in autocommit."""
     engine = database.CONNECTIONS.for_app(app).engine
 
     def watch(call):
