@@ -78,7 +78,7 @@ def test_a_private_key_is_stored_sealed_and_cannot_be_moved_to_another_row(trans
         session.flush()
         ring.forget()
         held._CACHE.get().private.clear()
-        with pytest.raises(Exception, match="not what was sealed"):
+        with pytest.raises(Exception, match="sealed in another context"):
             ring.sign(claims(), alg=first.alg)
 
 
