@@ -17,6 +17,12 @@ def add(sid: str, client_id: str) -> None:
     inserts.insert_if_absent(SessionClient, sid=sid, client_id=client_id, session=sid, since=clock.now())
 
 
+def sids(sid: str, client_id: str) -> list[str]:
+    """The sids in the ID Tokens that the client received of this session, and of those that were carried over to it."""
+    statement = select(SessionClient.sid).where(SessionClient.session == sid, SessionClient.client_id == client_id)
+    return list(session().scalars(statement))
+
+
 def carry_over(before: str, after: str) -> None:
     """Move the session's clients to the session of a new sign-in by the same person in the same browser."""
     statement = update(SessionClient).where(SessionClient.session == before).values(session=after)

@@ -8,7 +8,9 @@ import pytest
 from joserfc import jwt
 from joserfc.jwk import OctKey
 
-from tests.oidc.support import follow_redirects, page, press, redirect_parameters, sign_in_and_authorise
+from idp.estabs.models import Estab
+from tests import factories
+from tests.oidc.support import follow_redirects, page, press, redirect_parameters, sign_in, sign_in_and_authorise
 
 POST_LOGOUT_URI = "https://assembly.example/signed-out"
 
@@ -191,6 +193,30 @@ def test_a_hint_of_another_session_asks_first_and_then_redirects(web, new_browse
     response = out(browser, id_token_hint=id_token_hint, post_logout_redirect_uri=POST_LOGOUT_URI, state="x")
     assert "form-action" not in response.headers["Content-Security-Policy"]
     assert press(browser, response, "confirm-logout").location == f"{POST_LOGOUT_URI}?state=x"
+
+
+@pytest.mark.parametrize("subject_type", ["public", "pairwise"])
+def test_a_hint_from_before_the_person_signed_in_again_here_signs_out_at_once(web, new_browser, world, subject_type):
+    """Another client asked for `prompt=login`, which gave the session of this browser a new `sid`."""
+    partner = world.new_partner(subject_type=subject_type, sector_identifier="assembly.example")
+    tokens = partner.redeems(web, sign_in_and_authorise(web, partner, world.username)["code"]).json
+    hint = {"id_token_hint": tokens["id_token"], "post_logout_redirect_uri": POST_LOGOUT_URI}
+    other = world.new_partner()
+    for _ in range(2):
+        response = follow_redirects(web, web.get(other.link(prompt="login")))
+        response = follow_redirects(web, sign_in(web, response, world.username))
+    browser = new_browser()
+    sign_in_and_authorise(browser, partner, world.username)
+    assert page(out(browser, **hint)).find(id="confirm-logout")
+    assert out(web, **hint).location == POST_LOGOUT_URI
+    assert not has_session(web, world)
+
+
+def test_a_hint_of_the_person_before_asks_first(web, world, transaction, id_token_hint):
+    with transaction() as session:
+        factories.an_administrator(session.get_one(Estab, world.estab), username="second")
+    sign_in(web, web.get("/sign-in?next=/mobile"), "second")
+    assert page(out(web, id_token_hint=id_token_hint)).find(id="confirm-logout")
 
 
 def test_signing_out_requires_our_own_form(web, world, id_token_hint):

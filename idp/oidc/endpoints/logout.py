@@ -18,7 +18,7 @@ from idp.oidc.clients import failures, oauth_client
 from idp.oidc.clients.oauth_client import OAuthClient
 from idp.oidc.incoming import Parameters
 from idp.partners import registry
-from idp.signin import session
+from idp.signin import session, session_clients
 
 
 class InvalidLogoutRequest(Exception):
@@ -124,8 +124,17 @@ def _read(sent: Parameters) -> LogoutRequest:
 
 
 def _is_this_session(sid: str, logout_request: LogoutRequest) -> bool:
-    """Whether the hint names this browser's session, by the `sid` that the client has for it."""
-    return logout_request.client is not None and logout_request.sid == claims.client_sid(logout_request.client, sid)
+    """Whether the hint names this browser's session, by a `sid` that the client has for it.
+
+    The session has another `sid` since the person signed in again in this browser; the client may hold one from before.
+    """
+    client = logout_request.client
+    if client is None or logout_request.sid is None:
+        return False
+    return any(
+        logout_request.sid == claims.client_sid(client, known_sid)
+        for known_sid in (sid, *session_clients.sids(sid, client.id))
+    )
 
 
 def _read_hint(hint: str | None) -> dict[str, str] | None:
