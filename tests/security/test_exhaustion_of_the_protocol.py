@@ -2,6 +2,8 @@
 query.
 """
 
+from io import BytesIO
+
 import pytest
 
 HUGE = "x" * 1_000_000
@@ -37,3 +39,31 @@ def test_a_large_form_is_not_read(web, world, path):
     response = web.post(path, data={"token": HUGE, "grant_type": HUGE}, headers=world.partner.basic)
     assert response.status_code == 413
     assert response.json["error"] == "invalid_request"
+
+
+@pytest.mark.parametrize(
+    ("path", "limit"),
+    [
+        ("/oauth/token", 65_536), ("/oauth/par", 65_536), ("/oauth/userinfo", 65_536), ("/oauth/logout", 1_048_576),
+        ("/sign-in", 1_048_576),
+    ],
+)  # fmt: skip
+def test_a_large_body_is_refused_though_its_length_is_not_announced(web, path, limit):
+    """Werkzeug alone would cut it off at the limit, and read what is left."""
+    assert post_in_chunks(web, path, b"client_id=a&x=".ljust(limit, b"x")).status_code != 413
+    assert post_in_chunks(web, path, b"client_id=a&x=".ljust(limit + 1, b"x")).status_code == 413
+
+
+def test_a_body_in_chunks_is_read_to_its_end(web, world):
+    body = b"grant_type=refresh_token&refresh_token=x&scope=openid&scope=openid"
+    response = post_in_chunks(web, "/oauth/token", body, headers=world.partner.basic)
+    assert response.json["error_description"] == "scope: sent more than once"
+
+
+def post_in_chunks(web, path, body, **options):
+    """A form whose length is not announced, as Granian passes it on."""
+    environ = {"wsgi.input_terminated": True, "HTTP_TRANSFER_ENCODING": "chunked", "CONTENT_LENGTH": ""}
+    return web.post(
+        path, input_stream=BytesIO(body), content_type="application/x-www-form-urlencoded", environ_overrides=environ,
+        **options,
+    )  # fmt: skip

@@ -136,13 +136,16 @@ def configure(app: Flask, settings: Settings) -> None:
 def _read_body(environ: dict[str, Any], limit: int) -> None:
     """Read the body before a place is taken: a slow client then holds a thread, but no place.
 
-    A body that is too large is not read here, and refused later by its length.
+    A body that is too large is not read here, and refused later by its length. One that comes in chunks is read as far
+    as the limit and one byte more, and gets that length: without a length, Werkzeug cuts it off at a limit in silence.
     """
     length = environ.get("CONTENT_LENGTH", "")
     if length.isdecimal() and 0 < int(length) <= limit:
         environ["wsgi.input"] = BytesIO(environ["wsgi.input"].read(int(length)))
     elif not length and "HTTP_TRANSFER_ENCODING" in environ:
-        environ["wsgi.input"] = BytesIO(environ["wsgi.input"].read(limit + 1))
+        body = environ["wsgi.input"].read(limit + 1)
+        environ["wsgi.input"], environ["CONTENT_LENGTH"] = BytesIO(body), str(len(body))
+        del environ["HTTP_TRANSFER_ENCODING"]
 
 
 def prepare(app: Flask) -> None:
