@@ -20,7 +20,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from hypothesis import HealthCheck, settings as examples
-from sqlalchemy import text
+from sqlalchemy import event, text
 from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
@@ -262,6 +262,27 @@ def run_overlapping(transaction: TransactionFactory) -> Callable[..., Any]:
         return outcomes[0]
 
     return run
+
+
+@pytest.fixture
+def record_statements(app: Flask) -> Callable[[], AbstractContextManager[list[str]]]:
+    """`with record_statements() as statements:` collects the SQL statements that the block executes."""
+
+    @contextmanager
+    def record() -> Iterator[list[str]]:
+        statements: list[str] = []
+
+        def add_statement(*arguments: Any) -> None:
+            statements.append(arguments[2])
+
+        engine = database.CONNECTIONS.for_app(app).engine
+        event.listen(engine, "before_cursor_execute", add_statement)
+        try:
+            yield statements
+        finally:
+            event.remove(engine, "before_cursor_execute", add_statement)
+
+    return record
 
 
 @pytest.fixture

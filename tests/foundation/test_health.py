@@ -83,22 +83,12 @@ def test_a_read_only_database_is_not_ready(app, readiness):
     assert readiness() == (200, "ok")
 
 
-def test_frequent_checks_cause_one_write_a_second(app, web, monkeypatch):
+def test_frequent_checks_cause_one_write_a_second(app, web, monkeypatch, record_statements):
     monkeypatch.setattr(health, "CACHE_SECONDS", 60.0)
     health.PROBE.for_app(app).checked_at = float("-inf")
-    written = []
-    with app.app_context():
-        engine = database.db.engine
-
-    def note(_connection, _cursor, statement, *_rest):
-        written.append(statement)
-
-    event.listen(engine, "before_cursor_execute", note)
-    try:
+    with record_statements() as statements:
         assert [web.get("/readyz").status_code for _ in range(5)] == [200] * 5
-    finally:
-        event.remove(engine, "before_cursor_execute", note)
-    assert len([line for line in written if line.startswith("UPDATE")]) == 1
+    assert len([statement for statement in statements if statement.startswith("UPDATE")]) == 1
 
 
 def test_the_factories_make_valid_people_and_clients(transaction):

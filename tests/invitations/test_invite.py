@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from itertools import chain
+from typing import NamedTuple
 
 import pytest
 
@@ -25,26 +26,33 @@ HEAD = ("Al Bloggs", "head@oakhill.example")
 COLLEAGUE = Recipient("Bo Bloggs", "bo@oakhill.example", is_forwarded=True)
 
 
+class Ids(NamedTuple):
+    """The ids of the partner's client and of the school."""
+
+    client: str
+    school: int
+
+
 @pytest.fixture
 def ids(transaction, clock):
-    """Ids of the partner's client, and of the school."""
     with transaction():
-        return a_client(client_name="Assembly").id, a_school(name="Oakhill School").id
+        return Ids(a_client(client_name="Assembly").id, a_school(name="Oakhill School").id)
 
 
 @pytest.fixture
 def send(ids, transaction, outbox):
-    """`send()` invites the school and returns the invitation's id; `secret()` is then the link's."""
+    """`send()` invites the school and returns the invitation's id."""
 
-    def send_invitation(key=None, client_id=ids[0], **overrides):
+    def send_invitation(key=None, client_id=ids.client, **overrides):
         with transaction():
-            return invite.invite(registry.client(client_id), request(ids[1], **overrides), idempotency_key=key).id
+            return invite.invite(registry.client(client_id), request(ids.school, **overrides), idempotency_key=key).id
 
     return send_invitation
 
 
 @pytest.fixture
 def secret(outbox):
+    """`secret()` is the secret in the link of the last mail."""
     return lambda name="partner_invitation": outbox.last(name).secret
 
 
@@ -56,20 +64,20 @@ def request(school_id, **overrides):
 
 def state(transaction, ids, invitation_id):
     with transaction():
-        return states.find(ids[0], invitation_id).state
+        return states.find(ids.client, invitation_id).state
 
 
 def the_school_authorises(ids):
     """Have a new owner of the school authorise the client."""
-    estab = session().query(Estab).filter_by(school_id=ids[1]).one_or_none()
-    estab = estab or an_estab(session().get_one(School, ids[1]))
-    owner, client = an_administrator(estab, username=f"u{id(estab)}").memberships[0], registry.client(ids[0])
+    estab = session().query(Estab).filter_by(school_id=ids.school).one_or_none()
+    estab = estab or an_estab(session().get_one(School, ids.school))
+    owner, client = an_administrator(estab, username=f"u{id(estab)}").memberships[0], registry.client(ids.client)
     return authorise.give(
         client, frozenset({"openid", "students"}), by=owner, agreement_version="1", until=authorise.default_end(client)
     )
 
 
-def test_an_invitation_mails_its_contact_who_asks_and_for_what(send, ids, transaction, outbox):
+def test_the_mail_of_an_invitation_says_who_asks_and_for_what(send, ids, transaction, outbox):
     invitation_id = send(reference="crm-17")
     letter = outbox.last("partner_invitation")
     assert letter.to == HEAD[1]
@@ -80,19 +88,19 @@ def test_an_invitation_mails_its_contact_who_asks_and_for_what(send, ids, transa
     assert letter.links[0].startswith("http://localhost:5000/invitations/")
     assert "crm-17" not in letter.text
     with transaction():
-        status = states.find(ids[0], invitation_id)
+        status = states.find(ids.client, invitation_id)
         assert (status.state, status.invitation.reference, status.invitation.mis) == ("sent", "crm-17", "sims")
         assert letter.secret.encode() not in session().query(InvitationLink).one().digest
 
 
-def test_all_that_is_wrong_with_it_is_named_at_once(ids, transaction, outbox):
+def test_a_refusal_names_all_fields_that_are_wrong(ids, transaction, outbox):
     wrong = {
         "name": "Your refund is at evil.example", "email": "no-address",
         "scopes": frozenset({"timetable"}), "mis": "abacus",
         "reference": "two\nlines",
     }  # fmt: skip
     with transaction(), pytest.raises(invite.InvalidInvitation) as refused:
-        invite.invite(registry.client(ids[0]), request(ids[1], **wrong), idempotency_key="")
+        invite.invite(registry.client(ids.client), request(ids.school, **wrong), idempotency_key="")
     assert [name for name, _ in refused.value.field_errors] == [
         "contact.name", "contact.email", "scope", "mis", "reference", "Idempotency-Key",
     ]  # fmt: skip
@@ -101,13 +109,13 @@ def test_all_that_is_wrong_with_it_is_named_at_once(ids, transaction, outbox):
 
 def test_a_client_invites_only_for_systems_and_scopes_of_its_registration(ids, transaction):
     with transaction():
-        picky = a_client(accepted_mis=frozenset({"isams", "arbor"})).id
+        selective_client = a_client(accepted_mis=frozenset({"isams", "arbor"})).id
     for wrong, field in (({"mis": "sims"}, "mis"), ({"scopes": frozenset()}, "scope")):
         with transaction(), pytest.raises(invite.InvalidInvitation) as refused:
-            invite.invite(registry.client(picky), request(ids[1], **({"mis": "isams"} | wrong)))
+            invite.invite(registry.client(selective_client), request(ids.school, **({"mis": "isams"} | wrong)))
         assert [name for name, _ in refused.value.field_errors] == [field]
     with transaction():
-        assert invite.invite(registry.client(picky), request(ids[1], mis=None)).mis is None
+        assert invite.invite(registry.client(selective_client), request(ids.school, mis=None)).mis is None
 
 
 def test_the_same_request_again_is_the_same_invitation_and_another_one_with_its_key_is_refused(
@@ -124,9 +132,11 @@ def test_the_same_request_again_is_the_same_invitation_and_another_one_with_its_
     assert send("key-2") != first
 
 
-def test_of_several_requests_at_once_with_one_key_one_makes_the_invitation(ids, transaction, run_concurrently, outbox):
+def test_of_several_requests_with_one_key_at_the_same_time_one_makes_the_invitation(
+    ids, transaction, run_concurrently, outbox
+):
     def job():
-        return invite.invite(registry.client(ids[0]), request(ids[1]), idempotency_key="key-1").id
+        return invite.invite(registry.client(ids.client), request(ids.school), idempotency_key="key-1").id
 
     outcomes = run_concurrently(4, job)
     assert len(set(outcomes)) == 1
@@ -140,7 +150,7 @@ def test_the_unique_index_refuses_a_second_invitation_with_the_same_key(
     monkeypatch.setattr(invite, "advisory_lock", lambda *what: None)
 
     def job():
-        return invite.invite(registry.client(ids[0]), request(ids[1]), idempotency_key="key-1").id
+        return invite.invite(registry.client(ids.client), request(ids.school), idempotency_key="key-1").id
 
     assert len(set(run_concurrently(4, job))) == 1
     assert len(outbox.all("partner_invitation")) == 1
@@ -172,10 +182,10 @@ def test_a_closed_school_is_refused_and_those_that_followed_it_are_named(ids, se
         session().flush()
         assert targets.by_dfe_number("2139999") is new
         with pytest.raises(targets.SchoolNotOpen):
-            invite.invite(registry.client(ids[0]), request(old.id))
+            invite.invite(registry.client(ids.client), request(old.id))
 
 
-def test_a_client_has_so_many_open_and_makes_so_many_a_day(send, ids, transaction, change_settings, clock):
+def test_a_clients_open_invitations_and_those_of_a_day_are_limited(send, ids, transaction, change_settings, clock):
     change_settings(invitations={"max_open": 2, "max_a_day": 3})
     first = send(email="a@oakhill.example")
     send("key", email="b@oakhill.example")
@@ -184,10 +194,10 @@ def test_a_client_has_so_many_open_and_makes_so_many_a_day(send, ids, transactio
     assert "wait for an answer" in too_many.value.message
     assert send("key", email="b@oakhill.example")  # the same key: the same invitation
     with transaction():
-        invite.cancel(ids[0], first)
+        invite.cancel(ids.client, first)
     send(email="c@oakhill.example")
     with transaction():
-        invite.cancel(ids[0], states.list_for_client(ids[0])[1].invitation.id)
+        invite.cancel(ids.client, states.list_for_client(ids.client)[1].invitation.id)
     with pytest.raises(invite.TooManyInvitations) as today:
         send(email="d@oakhill.example")
     assert "within 24 hours" in today.value.message
@@ -195,12 +205,12 @@ def test_a_client_has_so_many_open_and_makes_so_many_a_day(send, ids, transactio
         other = a_client().id
     assert send(client_id=other, email="d@oakhill.example")
     with transaction():
-        invite.cancel(ids[0], states.list_for_client(ids[0], only="sent")[0].invitation.id)
+        invite.cancel(ids.client, states.list_for_client(ids.client, only="sent")[0].invitation.id)
     clock.move(timedelta(days=1))
     assert send(email="d@oakhill.example")
 
 
-def test_an_address_gets_so_many_a_day_of_all_partners_together(send, transaction, outbox, clock):
+def test_the_mails_of_all_partners_to_one_address_a_day_are_limited(send, transaction, outbox, clock):
     for number in range(mailing.MAX_MAILS_TO_ADDRESS):
         with transaction():
             client_id = a_client().id
@@ -212,20 +222,24 @@ def test_an_address_gets_so_many_a_day_of_all_partners_together(send, transactio
     assert send()
 
 
-def test_the_limit_of_an_address_holds_for_clients_that_write_at_once(ids, transaction, run_concurrently, outbox):
+def test_the_limit_of_an_address_holds_for_clients_that_invite_at_the_same_time(
+    ids, transaction, run_concurrently, outbox
+):
     with transaction():
         clients = [a_client().id for _ in range(mailing.MAX_MAILS_TO_ADDRESS + 2)]
     queue = list(clients)
-    outcomes = run_concurrently(len(clients), lambda: invite.invite(registry.client(queue.pop()), request(ids[1])).id)
+    outcomes = run_concurrently(
+        len(clients), lambda: invite.invite(registry.client(queue.pop()), request(ids.school)).id
+    )
     assert sum(isinstance(outcome, mailing.TooManyMails) for outcome in outcomes) == 2
     assert len(outbox.all("partner_invitation")) == mailing.MAX_MAILS_TO_ADDRESS
 
 
 @pytest.mark.parametrize("known", ["nothing", "the school", "the address"])
-def test_inviting_answers_alike_whether_or_not_an_account_exists(known, ids, transaction, send, outbox):
+def test_the_outcome_is_the_same_whether_or_not_an_account_exists(known, ids, transaction, send, outbox):
     with transaction() as database:
         if known == "the school":
-            an_administrator(an_estab(database.get_one(School, ids[1])))
+            an_administrator(an_estab(database.get_one(School, ids.school)))
         elif known == "the address":
             an_administrator(email=HEAD[1])
     invitation_id = send()
@@ -234,7 +248,7 @@ def test_inviting_answers_alike_whether_or_not_an_account_exists(known, ids, tra
 
 
 def test_the_states_an_invitation_goes_through(send, secret, ids, transaction, clock):
-    first, second, third = send(), None, None
+    first = send()
     assert state(transaction, ids, first) == "sent"
     with transaction():
         answer.forward(secret(), COLLEAGUE, disclose=False)
@@ -253,7 +267,7 @@ def test_the_states_an_invitation_goes_through(send, secret, ids, transaction, c
     with transaction():
         answer_to = answer.check(secret())
         assert answer_to.is_connected
-        assert invite.cancel(ids[0], second).state == "cancelled"
+        assert invite.cancel(ids.client, second).state == "cancelled"
     clock.move(timedelta(minutes=1))
     with transaction():
         withdraw(ids)
@@ -277,40 +291,45 @@ def test_an_agreement_of_an_account_that_was_rejected_is_no_acceptance(send, ids
         for account, expected in (("unverified", "accepted"), ("suspended", "accepted"), ("rejected", "sent")):
             estab.state = account
             database.flush()
-            assert states.find(ids[0], invitation_id).state == expected
+            assert states.find(ids.client, invitation_id).state == expected
 
 
-def test_the_mail_names_no_area_that_the_client_may_not_ask_for_any_more(send, ids, transaction, outbox, clock):
+def test_a_mail_sent_again_does_not_name_an_area_that_the_client_may_no_longer_ask_for(
+    send, ids, transaction, outbox, clock
+):
     invitation_id = send(scopes=frozenset({"school", "attendance"}))
     assert "Attendance" in outbox.last("partner_invitation").text
     with transaction() as database:
-        database.get_one(Client, ids[0]).optional_scopes = frozenset({"students.sen"})
+        database.get_one(Client, ids.client).optional_scopes = frozenset({"students.sen"})
         registry.forget()
         clock.move(timedelta(minutes=1))
-        invite.resend(registry.client(ids[0]), invitation_id)
+        invite.resend(registry.client(ids.client), invitation_id)
     assert "Attendance" not in outbox.last("partner_invitation").text
 
 
 def withdraw(ids):
     owner = session().query(Membership).first()
-    authorise.withdraw(owner.estab_id, ids[0], by=owner)
+    authorise.withdraw(owner.estab_id, ids.client, by=owner)
 
 
-def test_a_list_is_in_the_order_of_making_page_by_page_with_one_statement_each(send, ids, transaction, clock):
-    made = []
-    for number in range(5):
-        made.append(send(email=f"a{number}@oakhill.example"))
-        if number % 2:
-            clock.move(timedelta(seconds=1))
+def test_a_list_has_the_oldest_invitations_first_and_takes_one_statement_a_page(
+    send, ids, transaction, clock, record_statements
+):
+    sent: list[str] = []
+    for _ in range(3):  # two at the same moment, which are in the order of their ids
+        sent += sorted(send(email=f"a{len(sent) + number}@oakhill.example") for number in range(2))
+        clock.move(timedelta(seconds=1))
     with transaction():
-        invite.cancel(ids[0], made[2])
+        invite.cancel(ids.client, sent[2])
+    with transaction(), record_statements() as statements:
         pages, after = [], None
-        while page := states.list_for_client(ids[0], after=after, limit=2):
+        while page := states.list_for_client(ids.client, after=after, limit=4):
             pages.append([status.invitation.id for status in page])
             after = page[-1].cursor
-        assert [len(page) for page in pages] == [2, 2, 1]
-        assert sorted(chain.from_iterable(pages)) == sorted(made)
-        assert [status.invitation.id for status in states.list_for_client(ids[0], only="cancelled")] == [made[2]]
+        assert len(statements) == 3  # the last page is empty
+        assert [len(page) for page in pages] == [4, 2]
+        assert list(chain.from_iterable(pages)) == sent
+        assert [status.invitation.id for status in states.list_for_client(ids.client, only="cancelled")] == [sent[2]]
         assert states.list_for_client("another") == []
 
 
@@ -318,23 +337,23 @@ def test_another_clients_invitation_is_not_found(send, ids, transaction):
     invitation_id = send()
     with transaction():
         other = registry.client(a_client().id)
-        for verb in (
+        for operation in (
             lambda: states.find(other.id, invitation_id),
             lambda: invite.resend(other, invitation_id),
             lambda: invite.cancel(other.id, invitation_id),
         ):
             with pytest.raises(NotFound):
-                verb()
+                operation()
 
 
-def test_sending_again_supersedes_the_link_for_the_whole_time_and_ends_after_four_mails(
+def test_sending_again_replaces_the_link_begins_its_lifetime_again_and_is_limited_to_four_mails(
     send, secret, ids, transaction, outbox, clock
 ):
     invitation_id, first = send(), secret()
     clock.move(timedelta(days=20))
     for number in range(2, invite.MAX_MAILS + 1):
         with transaction():
-            status = invite.resend(registry.client(ids[0]), invitation_id)
+            status = invite.resend(registry.client(ids.client), invitation_id)
             assert (status.state, status.invitation.sent) == ("sent", number)
         clock.move(timedelta(days=1))
     with transaction():
@@ -342,7 +361,7 @@ def test_sending_again_supersedes_the_link_for_the_whole_time_and_ends_after_fou
         with pytest.raises(answer.InvitationSuperseded):
             answer.check(first)
         with pytest.raises(invite.TooManyInvitations):
-            invite.resend(registry.client(ids[0]), invitation_id)
+            invite.resend(registry.client(ids.client), invitation_id)
 
 
 def test_sending_again_writes_to_the_person_who_has_it_now(send, secret, ids, transaction, outbox, clock):
@@ -351,7 +370,7 @@ def test_sending_again_writes_to_the_person_who_has_it_now(send, secret, ids, tr
         answer.forward(secret(), COLLEAGUE, disclose=False)
     clock.move(timedelta(minutes=1))
     with transaction():
-        invite.resend(registry.client(ids[0]), invitation_id)
+        invite.resend(registry.client(ids.client), invitation_id)
     assert [letter.to for letter in outbox.all("partner_invitation_forwarded")] == [COLLEAGUE.email] * 2
     assert state(transaction, ids, invitation_id) == "forwarded"
 
@@ -360,33 +379,33 @@ def test_an_invitation_that_is_over_is_neither_sent_again_nor_cancelled(send, se
     invitation_id = send()
     with transaction():
         the_school_authorises(ids)
-    for verb in (
-        lambda: invite.resend(registry.client(ids[0]), invitation_id),
-        lambda: invite.cancel(ids[0], invitation_id),
+    for operation in (
+        lambda: invite.resend(registry.client(ids.client), invitation_id),
+        lambda: invite.cancel(ids.client, invitation_id),
     ):
         with transaction(), pytest.raises(invite.InvitationOver):
-            verb()
+            operation()
     with transaction() as database:
         assert database.get_one(SchoolInvitation, invitation_id).cancelled_at is None
 
 
-def test_cancelling_twice_is_cancelling_once(send, ids, transaction):
+def test_cancelling_again_changes_nothing_and_is_recorded_once(send, ids, transaction):
     invitation_id = send()
     for _ in range(2):
         with transaction():
-            assert invite.cancel(ids[0], invitation_id).state == "cancelled"
+            assert invite.cancel(ids.client, invitation_id).state == "cancelled"
     with transaction() as database:
         assert database.query(Entry).filter_by(event="school_invitation.cancelled").count() == 1
 
 
 @pytest.mark.parametrize("cancels_first", [True, False])
-def test_cancelling_while_the_reader_declines_one_of_them_wins(
+def test_of_cancelling_and_declining_at_the_same_time_one_succeeds(
     cancels_first, send, secret, ids, transaction, run_overlapping
 ):
     invitation_id, link = send(), secret()
 
     def cancel():
-        return invite.cancel(ids[0], invitation_id)
+        return invite.cancel(ids.client, invitation_id)
 
     def decline():
         return answer.decline(link)
@@ -396,7 +415,7 @@ def test_cancelling_while_the_reader_declines_one_of_them_wins(
     assert state(transaction, ids, invitation_id) == ("cancelled" if cancels_first else "declined")
 
 
-def test_of_two_answers_at_once_one_is_recorded(send, secret, ids, transaction, run_concurrently, outbox):
+def test_of_several_answers_at_the_same_time_one_is_recorded(send, secret, ids, transaction, run_concurrently, outbox):
     send()
     link = secret()
     jobs = [
@@ -419,7 +438,7 @@ def test_sending_again_while_it_is_passed_on_leaves_one_link_that_works(
 ):
     invitation_id, link = send(), secret()
     outcome = run_overlapping(
-        lambda: invite.resend(registry.client(ids[0]), invitation_id),
+        lambda: invite.resend(registry.client(ids.client), invitation_id),
         lambda: answer.forward(link, COLLEAGUE, disclose=False),
     )
     assert isinstance(outcome, answer.InvitationSuperseded)
@@ -434,16 +453,18 @@ def test_sending_again_while_it_is_passed_on_writes_to_the_new_person(
     invitation_id, link = send(), secret()
     outcome = run_overlapping(
         lambda: answer.forward(link, COLLEAGUE, disclose=False),
-        lambda: invite.resend(registry.client(ids[0]), invitation_id).state,
+        lambda: invite.resend(registry.client(ids.client), invitation_id).state,
     )
     assert outcome == "forwarded"
     assert [letter.to for letter in outbox.all("partner_invitation_forwarded")] == [COLLEAGUE.email] * 2
     assert len(outbox.all("partner_invitation")) == 1
 
 
-def test_sending_it_again_five_times_at_once_sends_three_mails(send, ids, transaction, run_concurrently, outbox):
+def test_sending_it_again_five_times_at_the_same_time_sends_three_mails(
+    send, ids, transaction, run_concurrently, outbox
+):
     invitation_id = send()
-    outcomes = run_concurrently(5, lambda: invite.resend(registry.client(ids[0]), invitation_id).state)
+    outcomes = run_concurrently(5, lambda: invite.resend(registry.client(ids.client), invitation_id).state)
     assert outcomes.count("sent") == 3, outcomes
     assert sum(isinstance(outcome, invite.TooManyInvitations) for outcome in outcomes) == 2, outcomes
     with transaction() as database:
@@ -452,10 +473,10 @@ def test_sending_it_again_five_times_at_once_sends_three_mails(send, ids, transa
         assert links.filter_by(superseded_at=None).count() == 1
 
 
-def test_a_disabled_client_has_no_invitations_that_work(send, secret, ids, transaction):
+def test_the_invitations_of_a_disabled_client_are_cancelled(send, secret, ids, transaction):
     send()
     with transaction():
-        registry.disable(ids[0], by="cli")
+        registry.disable(ids.client, by="cli")
     with transaction(), pytest.raises(answer.InvitationCancelled):
         answer.check(secret())
 

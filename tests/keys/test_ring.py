@@ -90,14 +90,14 @@ def test_a_private_key_is_loaded_once_however_often_the_ring_is_read(transaction
         ring.sign(claims())
 
 
-def test_signing_and_verifying_ask_the_database_nothing(transaction, clock, statements):
+def test_signing_and_verifying_execute_no_statement(transaction, clock, record_statements):
     with transaction():
         token = ring.sign(claims())
-        with statements() as queries:
+        with record_statements() as statements:
             ring.sign(claims())
             ring.verify(token, typ="at+jwt")
             ring.jwks()
-    assert queries == []
+    assert statements == []
 
 
 def test_the_signature_of_a_token_that_is_sent_again_is_checked_once(transaction, clock, monkeypatch):
@@ -129,15 +129,15 @@ def test_the_signature_of_a_token_that_is_sent_again_is_checked_once(transaction
             ring.verify(token, typ="at+jwt")
 
 
-def test_unknown_kids_cause_at_most_one_query_a_second(transaction, clock, statements):
+def test_unknown_kids_cause_at_most_one_query_a_second(transaction, clock, record_statements):
     with transaction():
         token = forge_token({"alg": "ES256", "typ": "at+jwt", "kid": "theirs"}, claims(), ECKey.generate_key("P-256"))
         ring.forget()
-        with statements() as queries:
+        with record_statements() as statements:
             for _ in range(20):
                 with pytest.raises(ring.TokenNotVerified):
                     ring.verify(token, typ="at+jwt")
-    assert len([sql for sql in queries if sql.startswith("SELECT")]) == 1
+    assert len([sql for sql in statements if sql.startswith("SELECT")]) == 1
 
 
 class TestRefused:

@@ -6,11 +6,10 @@ from itertools import product
 from typing import get_args
 
 import pytest
-from sqlalchemy import event, select, update
+from sqlalchemy import select, update
 
 from idp.estabs.models import Estab, Membership
 from idp.foundation import crypto
-from idp.foundation.database import db
 from idp.oidc.tokens import access_tokens
 from idp.partner_api import responses
 from idp.partners import registry
@@ -160,26 +159,15 @@ def test_a_closed_school_brings_its_successors(program, closes):
     assert (successor["name"], len(successor["urn"])) == ("Old School Academy", 6)
 
 
-def test_a_page_of_many_closed_schools_takes_as_many_statements_as_one(program, closes, settings, app):
-    statements = []
-
-    def note(_connection, _cursor, text, *_):
-        statements.append(text)
-
-    with app.app_context():
-        engine = db.engine
+def test_a_page_of_many_closed_schools_takes_as_many_statements_as_one(program, closes, record_statements):
     numbers = []
     for count in (1, 4):
         for number in range(count):
             closes(f"School {count} {number}")
-        event.listen(engine, "before_cursor_execute", note)
-        try:
+        with record_statements() as statements:
             schools = program.schools()
-        finally:
-            event.remove(engine, "before_cursor_execute", note)
         assert all("continues_as" in school and school["register"]["successors"] for school in schools.values())
         numbers.append(len(statements))
-        statements.clear()
     assert numbers[0] == numbers[1] > 0
 
 

@@ -3,10 +3,10 @@
 from datetime import UTC, date, datetime
 
 import pytest
-from sqlalchemy import delete, event, func, select, text
+from sqlalchemy import delete, func, select, text
 
 from idp.audit.models import Entry
-from idp.foundation.database import db, session
+from idp.foundation.database import session
 from idp.schools import files, index, refresh, search
 from idp.schools.models import RegisterImport, School, SchoolChange, SchoolLink, SchoolWord, SearchWord, WordTrigram
 from tests.schools.conftest import SAMPLE, SAMPLE_LINKS, csv_of, refused, rows_of
@@ -68,15 +68,9 @@ def test_importing_the_same_file_again_writes_only_the_import_itself(register, i
     assert (again.added, again.changed, again.closed, again.reopened, again.left, again.returned) == (0,) * 6
 
 
-def test_importing_the_same_file_again_takes_few_statements(register, import_register, app):
-    statements = []
-    with app.app_context():
-        engine = db.engine
-    event.listen(engine, "before_cursor_execute", listener := lambda *args: statements.append(args[2]))
-    try:
+def test_importing_the_same_file_again_takes_few_statements(register, import_register, record_statements):
+    with record_statements() as statements:
         import_register()
-    finally:
-        event.remove(engine, "before_cursor_execute", listener)
 
     assert len([statement for statement in statements if "school" in statement]) <= 3, statements
     assert not [statement for statement in statements if "schools" in statement and not statement.startswith("SELECT")]

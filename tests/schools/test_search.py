@@ -284,14 +284,9 @@ def test_a_more_similar_word_is_preferred_to_a_more_common_one(register, transac
 
 
 @pytest.mark.parametrize("typed", ["school", "st josephs leeds", "312/4567", "B78", "wilow bnak", "birch green"])
-def test_a_page_of_results_takes_few_queries_however_long_it_is(register, transaction, typed):
-    with transaction():
-        statements = []
-        event.listen(db.engine, "before_cursor_execute", listener := lambda *args: statements.append(args[2]))
-        try:
-            search.find(typed, show=200)
-        finally:
-            event.remove(db.engine, "before_cursor_execute", listener)
+def test_a_page_of_results_takes_few_queries_however_long_it_is(register, transaction, record_statements, typed):
+    with transaction(), record_statements() as statements:
+        search.find(typed, show=200)
 
     assert len(statements) <= 9
 

@@ -112,18 +112,9 @@ def test_a_school_known_by_another_register_has_no_successors_here(transaction):
         assert search.successors(a_school(register="scotland", status_code="2")) == ()
 
 
-def test_many_schools_are_followed_in_a_query_for_each_hop(register, transaction, app):
-    from sqlalchemy import event
-
-    from idp.foundation.database import db
-
-    with transaction():
-        urns = [str(urn) for urn in range(900_100, 900_140)]
-        statements = []
-        event.listen(db.engine, "before_cursor_execute", listener := lambda *args: statements.append(args[2]))
-        try:
-            succession.successors(urns)
-        finally:
-            event.remove(db.engine, "before_cursor_execute", listener)
+def test_many_schools_are_followed_in_a_query_for_each_hop(register, transaction, record_statements):
+    urns = [str(urn) for urn in range(900_100, 900_140)]
+    with transaction(), record_statements() as statements:
+        succession.successors(urns)
 
     assert len(statements) <= 6

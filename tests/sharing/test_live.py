@@ -3,7 +3,6 @@
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import event
 
 from idp.estabs.models import Administrator, Estab, Membership
 from idp.foundation import clock as clocks
@@ -180,19 +179,9 @@ def test_an_agreement_that_has_run_out_or_is_paused_allows_nothing(transaction, 
         assert allowed_scopes(agreed) == frozenset()
 
 
-def test_the_state_is_read_in_one_statement(transaction, agreed):
-    statements = []
-
-    def record(*arguments):
-        statements.append(arguments[2])
-
-    with transaction():
-        engine = session().connection().engine
-        event.listen(engine, "before_cursor_execute", record)
-        try:
-            authorise.state(agreed.id)
-        finally:
-            event.remove(engine, "before_cursor_execute", record)
+def test_the_state_is_read_in_one_statement(transaction, agreed, record_statements):
+    with transaction(), record_statements() as statements:
+        authorise.state(agreed.id)
     assert len(statements) == 1, statements
 
 
