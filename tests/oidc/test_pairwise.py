@@ -1,11 +1,12 @@
-"""Pairwise subjects: a person has another subject in each sector (OpenID Connect Core §8.1)."""
+"""Pairwise subjects: a person has a different subject in each sector (OpenID Connect Core §8.1)."""
 
 import json
 
 import pytest
 
-from idp.estabs.models import Membership
+from idp.estabs.models import Estab, Membership
 from idp.foundation.clock import now
+from tests import factories
 from tests.oidc.support import query_of, redirect_parameters, sign_in_and_authorise
 
 SECTOR = {"subject_type": "pairwise", "sector_identifier": "assembly.example"}
@@ -40,12 +41,12 @@ def test_a_client_gets_the_same_subject_everywhere(web, world, partner):
 
 def test_nothing_else_links_the_subjects_of_two_sectors(web, world, partner):
     other = world.new_partner(**(SECTOR | {"sector_identifier": "reports.example"}))
-    mine, theirs = (token_claims(web, application, world) for application in (partner, other))
-    assert world.person not in json.dumps([mine, theirs])
+    first, second = (token_claims(web, application, world) for application in (partner, other))
+    assert world.person not in json.dumps([first, second])
     for token in ("id_token", "access_token"):
-        for claim in mine[token].keys() - {"iss", "aud", "iat", "exp", "auth_time", "acr", "amr", "scope", "nonce"}:
-            if not claim.startswith("estab_"):  # both are told the school, which agreed to it
-                assert mine[token][claim] != theirs[token][claim], claim
+        for claim in first[token].keys() - {"iss", "aud", "iat", "exp", "auth_time", "acr", "amr", "scope", "nonce"}:
+            if not claim.startswith("estab_"):  # both clients may know the school, which authorised them
+                assert first[token][claim] != second[token][claim], claim
 
 
 def token_claims(web, partner, world):
@@ -72,16 +73,13 @@ def test_another_sector_gets_another_subject_and_public_clients_the_id(web, worl
 
 
 def test_two_people_of_one_school_have_different_subjects(web, new_browser, world, partner):
-    from idp.estabs.models import Estab
-    from tests import factories
-
     with world.transaction() as session:
         factories.an_administrator(session.get_one(Estab, world.estab), username="second", name="Se Cond")
-    mine, theirs = tokens_of(web, partner, world), partner.redeems(
-        new_browser(), sign_in_and_authorise(new_browser(), partner, "second", scope=ALL_SCOPES)["code"]
-    ).json  # fmt: skip
-    assert world.claims(mine["id_token"], "JWT")["sub"] != world.claims(theirs["id_token"], "JWT")["sub"]
-    assert userinfo(web, theirs["access_token"]).json["name"] == "Se Cond"
+    first = tokens_of(web, partner, world)
+    code = sign_in_and_authorise(new_browser(), partner, "second", scope=ALL_SCOPES)["code"]
+    second = partner.redeems(new_browser(), code).json
+    assert world.claims(first["id_token"], "JWT")["sub"] != world.claims(second["id_token"], "JWT")["sub"]
+    assert userinfo(web, second["access_token"]).json["name"] == "Se Cond"
 
 
 def test_a_hint_names_the_person_by_the_clients_subject(web, world, partner):
@@ -94,22 +92,22 @@ def test_a_hint_names_the_person_by_the_clients_subject(web, world, partner):
     assert "code" in redirect_parameters(
         web.get(partner.link(scope=ALL_SCOPES, prompt="none", claims=requested_claims))
     )
-    public = json.dumps({"id_token": {"sub": {"value": world.person}}})
+    by_internal_id = json.dumps({"id_token": {"sub": {"value": world.person}}})
     assert (
-        redirect_parameters(web.get(partner.link(scope=ALL_SCOPES, prompt="none", claims=public)))["error"]
+        redirect_parameters(web.get(partner.link(scope=ALL_SCOPES, prompt="none", claims=by_internal_id)))["error"]
         == "login_required"
     )
 
 
 def test_signing_out_accepts_a_hint_with_the_clients_subject(web, world, partner):
     tokens = tokens_of(web, partner, world)
-    out = "https://assembly.example/signed-out"
+    signed_out_uri = "https://assembly.example/signed-out"
     response = web.get(
         "/oauth/logout",
-        query_string={"id_token_hint": tokens["id_token"], "post_logout_redirect_uri": out, "state": "s"},
+        query_string={"id_token_hint": tokens["id_token"], "post_logout_redirect_uri": signed_out_uri, "state": "s"},
     )
     assert response.status_code == 303
-    assert response.location.startswith(out)
+    assert response.location.startswith(signed_out_uri)
     assert query_of(response.location) == {"state": "s"}
 
 

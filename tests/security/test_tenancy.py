@@ -1,8 +1,8 @@
-"""S37 tenancy: for every route that acts for a school, or takes an id of one, how each person is answered.
+"""Tenancy (security.md S37): the response to each person by every route that acts for a school or takes an id of one.
 
-The tables below have every route of the application, so that a new one fails here until it says what it is. Each act is
-asked for with ids of school A by its owner, an administrator, a viewer, a person who was removed from it, the owner of
-school B, and signed out. Only people whom the table permits it change anything of school A.
+The tables below list every route of the application, so that this test fails until a new one is added to one of them.
+Each request is sent with ids of school A by its owner, an administrator, a viewer, a person who was removed from it,
+the owner of school B, and signed out. Only the people whom the table permits it change anything of school A.
 """
 
 import re
@@ -43,27 +43,27 @@ DONE, FORBIDDEN, UNKNOWN, SIGN_IN = "done", 403, 404, "sign in"
 NOT_OFFERED = 422
 """A form that offers choices, and not this one."""
 NO_CHANGE = "nothing happens"
-"""The person is led back, to the page or to the service, as after a second click: there is nothing to do."""
-OWN_SCHOOL_ONLY = "for the own school"
-"""Without an id in the address: the owner of school B is answered for school B, and reads nothing of A."""
+"""There is nothing to do, as after a second click: the person is redirected to the page or to the service."""
+OWN_SCHOOL_ONLY = "their own school"
+"""Without an id in the URL: the response to the owner of school B is about school B, and has nothing of A."""
 
 
 @dataclass(frozen=True)
 class Act:
-    """One request for school A, and its outcome by role. Who was removed or is signed out is led to sign-in."""
+    """One request for school A, and its outcome by role; people who were removed or signed out are asked to sign in."""
 
     prepare: Callable[[Any, Any], tuple[str, dict[str, Any]]]
     """Makes what the request needs, given the world and the person; returns path and fields."""
     action: Action | None
-    """What the table of rights calls it; None for one's own account."""
-    owner: Any
-    admin: Any
-    viewer: Any
-    stranger: Any
+    """The action that the permissions are about; None for one's own account."""
+    owner: int | str
+    admin: int | str
+    viewer: int | str
+    stranger: int | str
 
 
-def share_with_service(world, _person):
-    """A service that school A shares with, and its id."""
+def authorise_service(world, _person):
+    """Have school A authorise a service; returns the service's id."""
     with world.transaction() as database:
         client = factories.a_client()
         authorise.give(
@@ -75,7 +75,7 @@ def share_with_service(world, _person):
 
 def sharing_action(verb, *, paused=False, **fields):
     def prepare(world, person):
-        client_id = share_with_service(world, person)
+        client_id = authorise_service(world, person)
         if paused:
             with world.transaction() as database:
                 by = database.get_one(Membership, (world.owner, world.estab))
@@ -85,15 +85,15 @@ def sharing_action(verb, *, paused=False, **fields):
     return prepare
 
 
-def renews(world, _person):
-    client_id = share_with_service(world, _person)
+def prepare_renewal(world, person):
+    client_id = authorise_service(world, person)
     with world.transaction() as database:
         replaces = database.scalars(select(Authorisation.id).where(Authorisation.client_id == client_id)).one()
     return f"/manage/sharing/{client_id}/renew", {"replaces": replaces, "version": "2026-01"}
 
 
-def requires_more(world, _person):
-    client_id = share_with_service(world, _person)
+def prepare_review(world, person):
+    client_id = authorise_service(world, person)
     with world.transaction() as database:
         client = database.get_one(Client, client_id)
         client.required_scopes |= {"staff"}
@@ -103,15 +103,15 @@ def requires_more(world, _person):
     return f"/manage/sharing/{client_id}/review", fields
 
 
-def names_another_system(world, _person):
+def prepare_system_change(world, _person):
     with world.transaction() as database:
         for estab in database.scalars(select(Estab)):
             estab.mis = "sims"
     return "/manage/system", {"mis": "arbor"}
 
 
-def connects(world, path):
-    """School A has connected a server."""
+def connect_server(world, path):
+    """Have school A connect a server, unless it has; returns `path` and the fields that name the server."""
     with world.transaction() as database:
         if (endpoint := endpoints.current(world.estab)) is None:
             endpoint = Endpoint(
@@ -124,16 +124,16 @@ def connects(world, path):
         return path, {"endpoint": endpoint.id}
 
 
-def sends_data(world, _person):
-    return connects(world, "/manage/endpoint/send")
+def prepare_request_for_data(world, _person):
+    return connect_server(world, "/manage/endpoint/send")
 
 
-def removes_server(world, _person):
-    return connects(world, "/manage/endpoint/remove")
+def prepare_server_removal(world, _person):
+    return connect_server(world, "/manage/endpoint/remove")
 
 
 def make_successor(world, *, closed, successor):
-    """`closed` has closed in the register, and `successor` is its successor; both are internal ids of estabs."""
+    """Close the school of the estab `closed` in the register, with that of `successor` as its successor."""
     with world.transaction() as database:
         before, after = (database.get_one(Estab, estab_id).school for estab_id in (closed, successor))
         before.status_code, before.closed_on = "2", clocks.today()
@@ -144,27 +144,27 @@ def make_successor(world, *, closed, successor):
         return after.id
 
 
-def closes(world, _person, path="/manage/closing"):
+def close_school(world, _person, path="/manage/closing"):
     with world.transaction():
         after = factories.an_estab().id
     school_id = make_successor(world, closed=world.estab, successor=after)
     return path.format(school_id), {}
 
 
-def releases(world, person):
-    return closes(world, person, "/manage/closing/{}/release")
+def prepare_release(world, person):
+    return close_school(world, person, "/manage/closing/{}/release")
 
 
-def takes_release_back(world, person):
-    path, fields = closes(world, person, "/manage/closing/{}/take-back")
+def prepare_release_withdrawal(world, person):
+    path, fields = close_school(world, person, "/manage/closing/{}/take-back")
     with world.transaction() as database:
         owner = database.get_one(Membership, (world.owner, world.estab))
         continuing.release(int(path.split("/")[3]), by=owner)
     return path, fields
 
 
-def follows(world, _person):
-    """Another school has closed, and lets school A continue with what it shared."""
+def prepare_offer(world, _person):
+    """Have another school close, and let school A continue with what it shared."""
     with world.transaction() as database:
         database.get_one(Estab, world.estab).school.status_code = "1"
         owner, client = factories.an_administrator(), factories.a_client()
@@ -187,11 +187,11 @@ def follows(world, _person):
     return f"/manage/continue/{release_id}", {"shown": shown, "service": service, "authority": "y"}
 
 
-def at(path, **fields):
+def fixed_path(path, **fields):
     return lambda _world, _person: (path, fields)
 
 
-def asks_to_join(world, _person):
+def prepare_join_request(world, _person):
     with world.transaction() as database:
         school = database.get_one(Estab, world.estab).school
         number = database.query(JoinRequest).count()
@@ -204,7 +204,7 @@ def asks_to_join(world, _person):
 
 
 def partner_request(*, mis=False):
-    """A partner's request that waits in the person's browser: for the authorisation, or for the name of the MIS."""
+    """A partner's pending request in the person's browser, which needs the authorisation, or the name of the MIS."""
 
     def prepare(world, person):
         with world.transaction() as database:
@@ -221,12 +221,12 @@ def partner_request(*, mis=False):
 
 
 def decision(response):
-    """The fields that authorise, on the page that asks."""
-    soup = page(response).find("input", {"name": "shown"})
-    return {"allow": "yes", "authority": "y", "agreement": "2026-01", "shown": soup["value"] if soup else ""}
+    """The fields that authorise, on the consent page."""
+    shown = page(response).find("input", {"name": "shown"})
+    return {"allow": "yes", "authority": "y", "agreement": "2026-01", "shown": shown["value"] if shown else ""}
 
 
-def a_device(world, person):
+def prepare_device(world, person):
     with world.transaction():
         client = factories.a_client(grant_types=GRANTS)
     device = Device(person.web, Partner(client.id))
@@ -236,11 +236,11 @@ def a_device(world, person):
     return device.link, decision(follow_redirects(person.web, person.web.get(device.link)))
 
 
-def chooses_the_school(world, _person):
+def prepare_school_choice(world, _person):
     return "/sign-in/school", {"school": world.estab_id}
 
 
-def a_passkey_of_the_owner(verb):
+def owners_passkey(verb):
     def prepare(world, _person):
         with world.transaction() as database:
             a_passkey(world.owner, world.issuer)
@@ -250,7 +250,7 @@ def a_passkey_of_the_owner(verb):
     return prepare
 
 
-def a_session_of_the_owner(world, _person):
+def prepare_session_of_owner(world, _person):
     elsewhere = Person(world.new_browser())
     elsewhere.signs_in(world.username)
     with world.transaction() as database:
@@ -261,7 +261,7 @@ def a_session_of_the_owner(world, _person):
         return f"/manage/security/sessions/{newest.sid}/end", {}
 
 
-def for_a_colleague(verb, *, with_factor=False, **fields):
+def colleague_action(verb, *, with_factor=False, **fields):
     def prepare(world, _person):
         with world.transaction() as database:
             estab = database.get_one(Estab, world.estab)
@@ -274,12 +274,12 @@ def for_a_colleague(verb, *, with_factor=False, **fields):
     return prepare
 
 
-def invites(world, _person):
+def prepare_invitation(world, _person):
     number = len(rows_of_school(world))
     return "/manage/people/invite", {"name": "Sam Lee", "email": f"sam{number}@oakhill.example", "role": VIEWER}
 
 
-def an_invitation(verb):
+def invitation_action(verb):
     def prepare(world, _person):
         with world.transaction() as database:
             estab, now = database.get_one(Estab, world.estab), clocks.now()
@@ -295,16 +295,16 @@ def an_invitation(verb):
     return prepare
 
 
-def hands_over(world, person):
-    colleague = for_a_colleague("x")(world, person)[0].split("/")[3]
+def prepare_hand_over(world, person):
+    colleague = colleague_action("x")(world, person)[0].split("/")[3]
     return "/manage/people/hand-over", {"person": colleague, "role": ADMIN}
 
 
 ACTIONS = {
-    # endpoint: what is asked, the action of the permissions table, then owner, admin, viewer, owner of another school
-    ("manage.home", "GET"): Act(at("/manage"), Action.SEE_SHARING, DONE, DONE, DONE, OWN_SCHOOL_ONLY),
+    # route: the request, its action in the permissions, outcome for owner, admin, viewer, owner of another school
+    ("manage.home", "GET"): Act(fixed_path("/manage"), Action.SEE_SHARING, DONE, DONE, DONE, OWN_SCHOOL_ONLY),
     ("manage.download_record", "GET"): Act(
-        at("/manage/sharing/record.csv"), Action.SEE_SHARING, DONE, DONE, DONE, OWN_SCHOOL_ONLY
+        fixed_path("/manage/sharing/record.csv"), Action.SEE_SHARING, DONE, DONE, DONE, OWN_SCHOOL_ONLY
     ),
     ("manage.stop_sharing", "GET"): Act(sharing_action("stop"), Action.SEE_SHARING, DONE, DONE, DONE, UNKNOWN),
     ("manage.stop_sharing", "POST"): Act(sharing_action("stop"), Action.AUTHORISE, DONE, DONE, FORBIDDEN, UNKNOWN),
@@ -314,109 +314,129 @@ ACTIONS = {
     ),
     ("manage.pause_sharing", "POST"): Act(sharing_action("pause"), Action.AUTHORISE, DONE, DONE, FORBIDDEN, UNKNOWN),
     ("manage.sharing.renew", "GET"): Act(sharing_action("renew"), Action.SEE_SHARING, DONE, DONE, DONE, UNKNOWN),
-    ("manage.sharing.renew", "POST"): Act(renews, Action.AUTHORISE, DONE, DONE, FORBIDDEN, UNKNOWN),
-    ("manage.sharing.review", "GET"): Act(requires_more, Action.SEE_SHARING, DONE, DONE, DONE, UNKNOWN),
-    ("manage.sharing.review", "POST"): Act(requires_more, Action.AUTHORISE, DONE, DONE, FORBIDDEN, UNKNOWN),
-    ("manage.system.change", "GET"): Act(at("/manage/system"), Action.NAME_MIS, DONE, DONE, FORBIDDEN, OWN_SCHOOL_ONLY),
+    ("manage.sharing.renew", "POST"): Act(prepare_renewal, Action.AUTHORISE, DONE, DONE, FORBIDDEN, UNKNOWN),
+    ("manage.sharing.review", "GET"): Act(prepare_review, Action.SEE_SHARING, DONE, DONE, DONE, UNKNOWN),
+    ("manage.sharing.review", "POST"): Act(prepare_review, Action.AUTHORISE, DONE, DONE, FORBIDDEN, UNKNOWN),
+    ("manage.system.change", "GET"): Act(
+        fixed_path("/manage/system"), Action.NAME_MIS, DONE, DONE, FORBIDDEN, OWN_SCHOOL_ONLY
+    ),
     ("manage.system.change", "POST"): Act(
-        names_another_system, Action.NAME_MIS, DONE, DONE, FORBIDDEN, OWN_SCHOOL_ONLY
+        prepare_system_change, Action.NAME_MIS, DONE, DONE, FORBIDDEN, OWN_SCHOOL_ONLY
     ),
-    ("manage.endpoint.home", "GET"): Act(at("/manage/endpoint"), Action.SEE_SHARING, DONE, DONE, DONE, OWN_SCHOOL_ONLY),
+    ("manage.endpoint.home", "GET"): Act(
+        fixed_path("/manage/endpoint"), Action.SEE_SHARING, DONE, DONE, DONE, OWN_SCHOOL_ONLY
+    ),
     ("manage.endpoint.download_reads", "GET"): Act(
-        at("/manage/endpoint/reads.csv"), Action.SEE_SHARING, DONE, DONE, DONE, OWN_SCHOOL_ONLY
+        fixed_path("/manage/endpoint/reads.csv"), Action.SEE_SHARING, DONE, DONE, DONE, OWN_SCHOOL_ONLY
     ),
-    ("manage.endpoint.send", "POST"): Act(sends_data, Action.APPROVE_DEVICES, DONE, DONE, FORBIDDEN, NO_CHANGE),
-    ("manage.endpoint.remove", "GET"): Act(removes_server, Action.APPROVE_DEVICES, DONE, DONE, FORBIDDEN, NO_CHANGE),
-    ("manage.endpoint.remove", "POST"): Act(removes_server, Action.APPROVE_DEVICES, DONE, DONE, FORBIDDEN, NO_CHANGE),
-    ("manage.closing.home", "GET"): Act(closes, Action.SEE_SHARING, DONE, DONE, DONE, NO_CHANGE),
-    ("manage.closing.release", "POST"): Act(releases, Action.CONTINUE_SHARING, DONE, FORBIDDEN, FORBIDDEN, NO_CHANGE),
+    ("manage.endpoint.send", "POST"): Act(
+        prepare_request_for_data, Action.APPROVE_DEVICES, DONE, DONE, FORBIDDEN, NO_CHANGE
+    ),
+    ("manage.endpoint.remove", "GET"): Act(
+        prepare_server_removal, Action.APPROVE_DEVICES, DONE, DONE, FORBIDDEN, NO_CHANGE
+    ),
+    ("manage.endpoint.remove", "POST"): Act(
+        prepare_server_removal, Action.APPROVE_DEVICES, DONE, DONE, FORBIDDEN, NO_CHANGE
+    ),
+    ("manage.closing.home", "GET"): Act(close_school, Action.SEE_SHARING, DONE, DONE, DONE, NO_CHANGE),
+    ("manage.closing.release", "POST"): Act(
+        prepare_release, Action.CONTINUE_SHARING, DONE, FORBIDDEN, FORBIDDEN, NO_CHANGE
+    ),
     ("manage.closing.take_back", "POST"): Act(
-        takes_release_back, Action.CONTINUE_SHARING, DONE, FORBIDDEN, FORBIDDEN, NO_CHANGE
+        prepare_release_withdrawal, Action.CONTINUE_SHARING, DONE, FORBIDDEN, FORBIDDEN, NO_CHANGE
     ),
     ("manage.closing.continue_sharing", "GET"): Act(
-        follows, Action.CONTINUE_SHARING, DONE, FORBIDDEN, FORBIDDEN, UNKNOWN
+        prepare_offer, Action.CONTINUE_SHARING, DONE, FORBIDDEN, FORBIDDEN, UNKNOWN
     ),
     ("manage.closing.continue_sharing", "POST"): Act(
-        follows, Action.CONTINUE_SHARING, DONE, FORBIDDEN, FORBIDDEN, UNKNOWN
+        prepare_offer, Action.CONTINUE_SHARING, DONE, FORBIDDEN, FORBIDDEN, UNKNOWN
     ),
     ("manage.resume_sharing", "POST"): Act(
         sharing_action("resume", paused=True), Action.AUTHORISE, DONE, DONE, FORBIDDEN, UNKNOWN
     ),
     ("onboarding.signed_in.next_steps", "GET"): Act(
-        at("/register/next-steps"), Action.SEE_SHARING, DONE, DONE, DONE, OWN_SCHOOL_ONLY
+        fixed_path("/register/next-steps"), Action.SEE_SHARING, DONE, DONE, DONE, OWN_SCHOOL_ONLY
     ),
     ("manage.join.decide", "GET"): Act(
-        asks_to_join, Action.DECIDE_REQUESTS_TO_JOIN, DONE, FORBIDDEN, FORBIDDEN, UNKNOWN
+        prepare_join_request, Action.DECIDE_REQUESTS_TO_JOIN, DONE, FORBIDDEN, FORBIDDEN, UNKNOWN
     ),
     ("manage.join.decide", "POST"): Act(
-        asks_to_join, Action.DECIDE_REQUESTS_TO_JOIN, DONE, FORBIDDEN, FORBIDDEN, UNKNOWN
+        prepare_join_request, Action.DECIDE_REQUESTS_TO_JOIN, DONE, FORBIDDEN, FORBIDDEN, UNKNOWN
     ),
     ("oidc.ask_consent", "GET"): Act(partner_request(), Action.AUTHORISE, DONE, DONE, FORBIDDEN, OWN_SCHOOL_ONLY),
     ("oidc.ask_consent", "POST"): Act(partner_request(), Action.AUTHORISE, DONE, DONE, NO_CHANGE, OWN_SCHOOL_ONLY),
     ("oidc.tell_mis", "GET"): Act(partner_request(mis=True), Action.NAME_MIS, DONE, DONE, FORBIDDEN, OWN_SCHOOL_ONLY),
     ("oidc.tell_mis", "POST"): Act(partner_request(mis=True), Action.NAME_MIS, DONE, DONE, NO_CHANGE, OWN_SCHOOL_ONLY),
-    ("oidc.device", "GET"): Act(a_device, Action.APPROVE_DEVICES, DONE, DONE, FORBIDDEN, OWN_SCHOOL_ONLY),
-    ("oidc.device", "POST"): Act(a_device, Action.APPROVE_DEVICES, DONE, DONE, FORBIDDEN, OWN_SCHOOL_ONLY),
-    ("signin.schools.choose", "POST"): Act(chooses_the_school, None, DONE, DONE, DONE, NOT_OFFERED),
-    ("manage.security.passkeys.rename", "GET"): Act(
-        a_passkey_of_the_owner("rename"), None, DONE, UNKNOWN, UNKNOWN, UNKNOWN
-    ),
-    ("manage.security.passkeys.rename", "POST"): Act(
-        a_passkey_of_the_owner("rename"), None, DONE, UNKNOWN, UNKNOWN, UNKNOWN
-    ),
-    ("manage.security.passkeys.remove", "GET"): Act(
-        a_passkey_of_the_owner("remove"), None, DONE, UNKNOWN, UNKNOWN, UNKNOWN
-    ),
-    ("manage.security.passkeys.remove", "POST"): Act(
-        a_passkey_of_the_owner("remove"), None, DONE, UNKNOWN, UNKNOWN, UNKNOWN
-    ),
+    ("oidc.device", "GET"): Act(prepare_device, Action.APPROVE_DEVICES, DONE, DONE, FORBIDDEN, OWN_SCHOOL_ONLY),
+    ("oidc.device", "POST"): Act(prepare_device, Action.APPROVE_DEVICES, DONE, DONE, FORBIDDEN, OWN_SCHOOL_ONLY),
+    ("signin.schools.choose", "POST"): Act(prepare_school_choice, None, DONE, DONE, DONE, NOT_OFFERED),
+    ("manage.security.passkeys.rename", "GET"): Act(owners_passkey("rename"), None, DONE, UNKNOWN, UNKNOWN, UNKNOWN),
+    ("manage.security.passkeys.rename", "POST"): Act(owners_passkey("rename"), None, DONE, UNKNOWN, UNKNOWN, UNKNOWN),
+    ("manage.security.passkeys.remove", "GET"): Act(owners_passkey("remove"), None, DONE, UNKNOWN, UNKNOWN, UNKNOWN),
+    ("manage.security.passkeys.remove", "POST"): Act(owners_passkey("remove"), None, DONE, UNKNOWN, UNKNOWN, UNKNOWN),
     ("manage.colleagues.reset", "GET"): Act(
-        for_a_colleague("reset"), Action.HELP_COLLEAGUES, DONE, FORBIDDEN, FORBIDDEN, UNKNOWN
+        colleague_action("reset"), Action.HELP_COLLEAGUES, DONE, FORBIDDEN, FORBIDDEN, UNKNOWN
     ),
     ("manage.colleagues.reset", "POST"): Act(
-        for_a_colleague("reset"), Action.HELP_COLLEAGUES, DONE, FORBIDDEN, FORBIDDEN, UNKNOWN
+        colleague_action("reset"), Action.HELP_COLLEAGUES, DONE, FORBIDDEN, FORBIDDEN, UNKNOWN
     ),
     ("manage.colleagues.lost_factor", "GET"): Act(
-        for_a_colleague("lost-factor", with_factor=True), Action.HELP_COLLEAGUES, DONE, FORBIDDEN, FORBIDDEN, UNKNOWN
+        colleague_action("lost-factor", with_factor=True), Action.HELP_COLLEAGUES, DONE, FORBIDDEN, FORBIDDEN, UNKNOWN
     ),
     ("manage.colleagues.lost_factor", "POST"): Act(
-        for_a_colleague("lost-factor", with_factor=True), Action.HELP_COLLEAGUES, DONE, FORBIDDEN, FORBIDDEN, UNKNOWN
+        colleague_action("lost-factor", with_factor=True), Action.HELP_COLLEAGUES, DONE, FORBIDDEN, FORBIDDEN, UNKNOWN
     ),
-    ("manage.own.end_session", "POST"): Act(a_session_of_the_owner, None, DONE, UNKNOWN, UNKNOWN, UNKNOWN),
-    ("manage.people.home", "GET"): Act(at("/manage/people"), Action.SEE_PEOPLE, DONE, DONE, DONE, OWN_SCHOOL_ONLY),
+    ("manage.own.end_session", "POST"): Act(prepare_session_of_owner, None, DONE, UNKNOWN, UNKNOWN, UNKNOWN),
+    ("manage.people.home", "GET"): Act(
+        fixed_path("/manage/people"), Action.SEE_PEOPLE, DONE, DONE, DONE, OWN_SCHOOL_ONLY
+    ),
     ("manage.people.invite", "GET"): Act(
-        at("/manage/people/invite"), Action.MANAGE_PEOPLE, DONE, FORBIDDEN, FORBIDDEN, OWN_SCHOOL_ONLY
+        fixed_path("/manage/people/invite"), Action.MANAGE_PEOPLE, DONE, FORBIDDEN, FORBIDDEN, OWN_SCHOOL_ONLY
     ),
-    ("manage.people.invite", "POST"): Act(invites, Action.MANAGE_PEOPLE, DONE, FORBIDDEN, FORBIDDEN, OWN_SCHOOL_ONLY),
+    ("manage.people.invite", "POST"): Act(
+        prepare_invitation, Action.MANAGE_PEOPLE, DONE, FORBIDDEN, FORBIDDEN, OWN_SCHOOL_ONLY
+    ),
     ("manage.people.resend", "POST"): Act(
-        an_invitation("resend"), Action.MANAGE_PEOPLE, DONE, FORBIDDEN, FORBIDDEN, UNKNOWN
+        invitation_action("resend"), Action.MANAGE_PEOPLE, DONE, FORBIDDEN, FORBIDDEN, UNKNOWN
     ),
     ("manage.people.cancel", "POST"): Act(
-        an_invitation("cancel"), Action.MANAGE_PEOPLE, DONE, FORBIDDEN, FORBIDDEN, UNKNOWN
+        invitation_action("cancel"), Action.MANAGE_PEOPLE, DONE, FORBIDDEN, FORBIDDEN, UNKNOWN
     ),
     ("manage.people.role", "GET"): Act(
-        for_a_colleague("role"), Action.MANAGE_PEOPLE, DONE, FORBIDDEN, FORBIDDEN, UNKNOWN
+        colleague_action("role"), Action.MANAGE_PEOPLE, DONE, FORBIDDEN, FORBIDDEN, UNKNOWN
     ),
     ("manage.people.role", "POST"): Act(
-        for_a_colleague("role", role=ADMIN), Action.MANAGE_PEOPLE, DONE, FORBIDDEN, FORBIDDEN, UNKNOWN
+        colleague_action("role", role=ADMIN), Action.MANAGE_PEOPLE, DONE, FORBIDDEN, FORBIDDEN, UNKNOWN
     ),
     ("manage.people.remove", "GET"): Act(
-        for_a_colleague("remove"), Action.MANAGE_PEOPLE, DONE, FORBIDDEN, FORBIDDEN, UNKNOWN
+        colleague_action("remove"), Action.MANAGE_PEOPLE, DONE, FORBIDDEN, FORBIDDEN, UNKNOWN
     ),
     ("manage.people.remove", "POST"): Act(
-        for_a_colleague("remove"), Action.MANAGE_PEOPLE, DONE, FORBIDDEN, FORBIDDEN, UNKNOWN
+        colleague_action("remove"), Action.MANAGE_PEOPLE, DONE, FORBIDDEN, FORBIDDEN, UNKNOWN
     ),
     ("manage.people.hand_over", "GET"): Act(
-        at("/manage/people/hand-over"), Action.MANAGE_PEOPLE, DONE, FORBIDDEN, FORBIDDEN, OWN_SCHOOL_ONLY
+        fixed_path("/manage/people/hand-over"), Action.MANAGE_PEOPLE, DONE, FORBIDDEN, FORBIDDEN, OWN_SCHOOL_ONLY
     ),
     ("manage.rule.everyone", "GET"): Act(
-        at("/manage/security/everyone"), Action.REQUIRE_SECOND_FACTOR, DONE, FORBIDDEN, FORBIDDEN, OWN_SCHOOL_ONLY
+        fixed_path("/manage/security/everyone"),
+        Action.REQUIRE_SECOND_FACTOR,
+        DONE,
+        FORBIDDEN,
+        FORBIDDEN,
+        OWN_SCHOOL_ONLY,
     ),
     ("manage.rule.everyone", "POST"): Act(
-        at("/manage/security/everyone"), Action.REQUIRE_SECOND_FACTOR, DONE, FORBIDDEN, FORBIDDEN, OWN_SCHOOL_ONLY
+        fixed_path("/manage/security/everyone"),
+        Action.REQUIRE_SECOND_FACTOR,
+        DONE,
+        FORBIDDEN,
+        FORBIDDEN,
+        OWN_SCHOOL_ONLY,
     ),
-    # The last: afterwards the owner is an administrator.
-    ("manage.people.hand_over", "POST"): Act(hands_over, Action.MANAGE_PEOPLE, DONE, FORBIDDEN, FORBIDDEN, NOT_OFFERED),
+    # This is the last, because the owner is only an administrator afterwards.
+    ("manage.people.hand_over", "POST"): Act(
+        prepare_hand_over, Action.MANAGE_PEOPLE, DONE, FORBIDDEN, FORBIDDEN, NOT_OFFERED
+    ),
 }
 """Routes that act for a school or take an id of one, its people or what is theirs."""
 
@@ -430,7 +450,7 @@ OWN_ACCOUNT = {
     "manage.security.put_off", "manage.security.remove_app", "manage.security.second_step",
     "manage.security.set_up_app", "signin.people.confirm_mobile",
 }  # fmt: skip
-"""Pages of a person's own account, which take no id of anybody."""
+"""Pages of a person's own account, which take no id of anyone."""
 
 FOR_ALL = {
     "brand_css", "federation.begin", "federation.come_back", "health.healthz", "health.readyz",
@@ -479,6 +499,7 @@ FOR_STAFF = {
     "signin.operators.home", "operate.list_partners", "operate.show_partner", "operate.remove_person",
     "operate.requests.list_requests", "operate.requests.show_request",
 }  # fmt: skip
+"""Pages of our staff, which do not exist for anyone else."""
 FOR_DEVELOPERS = {
     "developers.sandbox.home", "developers.sandbox.make_application", "developers.sandbox.replace_password",
     "developers.sandbox.verify", "developers.sandbox.remove_school", "developers.sandbox.remove_application",
@@ -491,19 +512,19 @@ FOR_DEVELOPERS = {
         "people", "remove", "list_failures",
     )
 }  # fmt: skip
-"""Of a partner's people; `tests/developers/test_account.py` has their own table. They take no id of a school."""
+"""Pages of a partner's people, which take no id of a school: `tests/developers/test_account.py` has their table."""
 
 
 def rules(app):
     return [rule for rule in app.url_map.iter_rules() if not rule.endpoint.endswith("static")]
 
 
-def belongs_to_a_registration(rule):
+def is_page_of_registration(rule):
     return "registration_id" in rule.arguments
 
 
 def csrf_token_of(person):
-    """A CSRF token of this browser: from the page that signs out, or, signed out, from the search page."""
+    """A CSRF token of this browser, from the sign-out page, or if it is signed out, from the sign-in page."""
     for path in ("/sign-out", "/sign-in"):
         person.opens(path)
         if person.response.status_code == 200 and person.token:
@@ -512,7 +533,7 @@ def csrf_token_of(person):
 
 
 def outcome_of(person, response):
-    """The outcome of a response: its status where it refuses, else the address that the person is finally led to."""
+    """The outcome of a response: its status if it is an error, else `SIGN_IN` if it redirects there, else `DONE`."""
     if response.status_code >= 400:
         return response.status_code
     last = follow_redirects(person.web, response)
@@ -570,9 +591,9 @@ def world(transaction, new_browser, settings):
         assert persons[who].opens("/manage").status_code == 200, who
     with transaction() as database:
         database.get_one(Membership, (removed.id, estab.id)).removed_at = clocks.now()
-        # As if by a code, too: for some acts a password is not enough.
-        fully = {"acr": sessions.MULTI, "amr": sessions.PASSWORD_AND_CODE}
-        database.execute(update(BrowserSession).values(**fully))
+        # As after a second factor: for some actions a password is not enough.
+        second_factor = {"acr": sessions.MULTI, "amr": sessions.PASSWORD_AND_CODE}
+        database.execute(update(BrowserSession).values(**second_factor))
         statements = statements_about(estab.id)
     return SimpleNamespace(
         transaction=transaction, new_browser=new_browser, issuer=settings.server.issuer, owner=owner.id,
@@ -592,31 +613,33 @@ def test_every_route_is_in_one_of_the_tables(app):
         | FOR_STAFF
         | FOR_DEVELOPERS
     )
-    registering = {rule.endpoint for rule in rules(app) if belongs_to_a_registration(rule)}
+    registration_pages = {rule.endpoint for rule in rules(app) if is_page_of_registration(rule)}
     endpoints = {rule.endpoint for rule in rules(app)} | {"static"}
 
-    assert endpoints - listed - registering == set(), "say in this file what these routes are"
+    assert endpoints - listed - registration_pages == set(), "add these routes to a table of this file"
     assert listed - endpoints == set()
-    posted = {(rule.endpoint, method) for rule in rules(app) for method in rule.methods & {"GET", "POST"}}
-    acting = {endpoint for endpoint, _ in ACTIONS} - {"signin.schools.choose"}
-    assert {message for message in posted if message[0] in acting} == {act for act in ACTIONS if act[0] in acting}
+    routes = {(rule.endpoint, method) for rule in rules(app) for method in rule.methods & {"GET", "POST"}}
+    endpoints_in_table = {endpoint for endpoint, _ in ACTIONS} - {"signin.schools.choose"}
+    assert {route for route in routes if route[0] in endpoints_in_table} == {
+        route for route in ACTIONS if route[0] in endpoints_in_table
+    }
 
 
-def test_the_answers_are_those_of_the_table_of_rights():
+def test_the_outcomes_agree_with_the_permissions():
     for (endpoint, method), act in ACTIONS.items():
         if act.action is not None:
             may = [permissions.may(role, act.action) for role in permissions.ROLES]
-            assert [response == DONE for response in (act.owner, act.admin, act.viewer)] == may, (endpoint, method)
+            assert [outcome == DONE for outcome in (act.owner, act.admin, act.viewer)] == may, (endpoint, method)
 
 
-def test_each_act_is_answered_as_the_table_says(world):
+def test_each_request_has_the_outcome_in_the_table(world):
     wrong = []
     for (endpoint, method), act in ACTIONS.items():
         expected = {
             "stranger": act.stranger, "signed out": SIGN_IN, "removed": SIGN_IN,
             VIEWER: act.viewer, ADMIN: act.admin, OWNER: act.owner,
         }  # fmt: skip
-        for who, answer in expected.items():
+        for who, expected_outcome in expected.items():
             person = world.persons[who]
             with world.transaction() as database:
                 database.execute(delete(Passkey))
@@ -625,12 +648,13 @@ def test_each_act_is_answered_as_the_table_says(world):
             before = rows_of_school(world)
             response = person.web.post(path, data=data) if data else person.web.get(path)
             outcome, changed = outcome_of(person, response), rows_of_school(world) != before
-            is_right = outcome == (DONE if answer in {OWN_SCHOOL_ONLY, NO_CHANGE} else answer)
-            reads = answer == OWN_SCHOOL_ONLY and world.school in response.get_data(as_text=True)
-            should_change = method == "POST" and answer == DONE
+            is_right = outcome == (DONE if expected_outcome in {OWN_SCHOOL_ONLY, NO_CHANGE} else expected_outcome)
+            reads = expected_outcome == OWN_SCHOOL_ONLY and world.school in response.get_data(as_text=True)
+            should_change = method == "POST" and expected_outcome == DONE
             if not is_right or reads or changed != should_change:
                 wrong.append(
-                    f"{method} {endpoint} for {who}: {answer} expected, {outcome}, changed {changed}, reads {reads}"
+                    f"{method} {endpoint} for {who}: {expected_outcome} expected, {outcome}, "
+                    f"changed {changed}, reads {reads}"
                 )
 
     assert wrong == []
@@ -640,7 +664,7 @@ def test_pages_of_a_registration_are_for_its_browser_alone(app, world):
     with world.transaction():
         registration = a_registration(email="new@oakhill.example").id
     wrong = []
-    for rule in filter(belongs_to_a_registration, rules(app)):
+    for rule in filter(is_page_of_registration, rules(app)):
         path = re.sub(r"<registration_id>", registration, rule.rule)
         for who, person in world.persons.items():
             for method in rule.methods & {"GET", "POST"}:
@@ -652,7 +676,7 @@ def test_pages_of_a_registration_are_for_its_browser_alone(app, world):
     assert wrong == []
 
 
-def test_pages_of_an_own_account_lead_to_sign_in_and_those_of_our_staff_do_not_exist(app, world):
+def test_pages_of_ones_own_account_redirect_to_sign_in_and_those_of_our_staff_are_not_found(app, world):
     for rule in rules(app):
         path = re.sub(r"<\w+>", "x", rule.rule)
         if rule.endpoint in OWN_ACCOUNT and "GET" in rule.methods:
@@ -660,10 +684,10 @@ def test_pages_of_an_own_account_lead_to_sign_in_and_those_of_our_staff_do_not_e
                 assert outcome_of(world.persons[who], world.persons[who].web.get(path)) == SIGN_IN, (path, who)
         if rule.endpoint in FOR_STAFF:
             for method in rule.methods & {"GET", "POST"}:
-                answers = [
+                responses = [
                     person.web.get(path)
                     if method == "GET"
                     else person.web.post(path, data={"csrf_token": csrf_token_of(person)})
                     for person in world.persons.values()
                 ]
-                assert {response.status_code for response in answers} == {UNKNOWN}, (path, method)
+                assert {response.status_code for response in responses} == {UNKNOWN}, (path, method)
