@@ -145,6 +145,7 @@ REMOVED_NAMES = {
     "erase_rejected", "ESTAB_REDUCED", "go_on_here", "goes_to_set_up", "JoinDecision", "NewAddress", "NewNumber",
     "NewPerson", "old_address_views", "OldAddress", "proved_in", "proves_the_address", "ResetName", "send_proof",
     "SomebodyElse", "WhichSchool", "YourDetails",
+    "hangs_up_after", "OWN_TOKEN", "Seen",
 }  # fmt: skip
 """Names of functions, classes, modules and variables that were replaced, because a new reader could not tell their
 meaning.

@@ -24,7 +24,7 @@ from idp.foundation.retention import DeleteAfter, KeepAll
 from idp.foundation.setting_types import ROOT
 from idp.jobs import cleaning, heartbeats, lease
 from idp.jobs.models import Heartbeat, Job
-from idp.oidc.models import Code, Revoked, Seen
+from idp.oidc.models import Code, Revoked, UsedJti
 from idp.onboarding.models import EmailVerification, JoinRequest, Registration
 from idp.outbox import post
 from idp.outbox.models import Message
@@ -77,7 +77,7 @@ def a_message(**overrides):
 
 
 def a_seen(age):
-    return Seen(digest=os.urandom(8), expires_at=clocks.now() - age)
+    return UsedJti(digest=os.urandom(8), expires_at=clocks.now() - age)
 
 
 def test_it_delivers_seals_signs_cleans_and_sends_a_heartbeat(start_worker, transaction, eventually):
@@ -88,7 +88,7 @@ def test_it_delivers_seals_signs_cleans_and_sends_a_heartbeat(start_worker, tran
     start_worker()
     eventually(lambda session: session.get(Message, sent).sent_at)
     eventually(lambda session: not session.scalar(select(func.count()).where(Entry.position.is_(None))))
-    eventually(lambda session: session.scalar(select(func.count()).select_from(Seen)) == 0)
+    eventually(lambda session: session.scalar(select(func.count()).select_from(UsedJti)) == 0)
     eventually(lambda session: heartbeats.last_beat())
     with transaction():
         assert chain.verify(from_start=True).discrepancies == []
@@ -116,7 +116,7 @@ def test_a_job_that_fails_is_logged_and_does_not_prevent_the_others(start_worker
     start_worker()
     broken = eventually(lambda session: session.scalar(select(Job).where(Job.name == "broken", Job.fault.is_not(None))))
     assert broken.fault == "ZeroDivisionError: oops"
-    eventually(lambda session: session.scalar(select(func.count()).select_from(Seen)) == 0)
+    eventually(lambda session: session.scalar(select(func.count()).select_from(UsedJti)) == 0)
 
 
 @pytest.mark.parametrize("fault", [OperationalError("SELECT 1", {}, Exception("the database is away")), KeyError("x")])
@@ -226,7 +226,7 @@ class TestCleaning:
             session.add_all([kept, gone])
         worker.clean(transaction)
         with transaction() as session:
-            assert session.scalars(select(Seen.digest)).all() == [kept.digest]
+            assert session.scalars(select(UsedJti.digest)).all() == [kept.digest]
 
     def test_registrations_never_verified_go_with_their_proofs_and_the_others_stay(self, transaction, clock):
         with transaction() as session:
@@ -282,7 +282,7 @@ class TestCleaning:
             session.add(a_seen(timedelta(days=2)))
         worker.clean(transaction)
         with transaction() as session:
-            assert session.scalars(select(Seen)).all() == []
+            assert session.scalars(select(UsedJti)).all() == []
 
     def test_one_round_deletes_everything_that_is_due(self, transaction, clock, monkeypatch):
         monkeypatch.setattr(cleaning, "BATCH_SIZE", 3)
@@ -291,7 +291,7 @@ class TestCleaning:
             session.add_all([a_seen(timedelta(days=2)) for _ in range(10)])
         worker.clean(transaction)
         with transaction() as session:
-            assert session.scalars(select(Seen)).all() == []
+            assert session.scalars(select(UsedJti)).all() == []
 
     def test_every_column_rows_are_cleaned_by_has_an_index(self):
         for rule in worker.RETENTION:

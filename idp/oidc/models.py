@@ -148,7 +148,7 @@ class Revoked(Base):
     expires_at: Mapped[datetime] = mapped_column(index=True)
 
 
-class Seen(Base):
+class UsedJti(Base):
     """A `jti` of an assertion or proof, claimed by an insert that fails the second time."""
 
     __tablename__ = "seen"

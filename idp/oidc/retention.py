@@ -3,7 +3,7 @@
 from typing import Final
 
 from idp.foundation.retention import DeleteAfter, Rule
-from idp.oidc.models import AuthorizationRequest, Code, DeviceCode, RefreshFamily, Revoked, Seen
+from idp.oidc.models import AuthorizationRequest, Code, DeviceCode, RefreshFamily, Revoked, UsedJti
 
 RETENTION: Final[tuple[Rule, ...]] = (
     DeleteAfter(AuthorizationRequest.expires_at, "expired"),
@@ -12,5 +12,5 @@ RETENTION: Final[tuple[Rule, ...]] = (
     DeleteAfter(RefreshFamily.expires_at, "expired"),
     DeleteAfter(RefreshFamily.revoked_at, "revoked"),
     DeleteAfter(Revoked.expires_at, "expired"),
-    DeleteAfter(Seen.expires_at, "counters"),
+    DeleteAfter(UsedJti.expires_at, "counters"),
 )

@@ -1,6 +1,7 @@
 """The suite's clients and browser, as a configuration that `tests.conformance.suite` writes describes them."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
@@ -15,7 +16,7 @@ from tests.conformance.suite.prepare import Credentials
 
 @dataclass
 class ScriptedBrowser:
-    """Follows the visits of a configuration: tasks by the address that is open, then their commands."""
+    """Follows the visits of a configuration: runs the commands of each task whose pattern matches the current URL."""
 
     browser: Browser
     visits: list[dict[str, Any]]
@@ -26,8 +27,9 @@ class ScriptedBrowser:
         self.visits = [dict(visit) for visit in self.visits]
 
     def goes_to(self, url: str) -> PartnerRequest | None:
-        """Open `url` and do the tasks of the first visit that matches it; returns the request that reached the partner,
-        or None.
+        """Open `url`, and do the tasks of the first visit that matches it.
+
+        Returns the request that reached the partner, or None.
         """
         visit = next(
             visit for visit in self.visits if fnmatchcase(url, visit["match"]) and visit.get("match-limit") != 0
@@ -36,10 +38,10 @@ class ScriptedBrowser:
             visit["match-limit"] -= 1
         partner_request = self.browser.opens(url)
         for task in visit["tasks"]:
-            address = self.browser.page.url if partner_request is None else partner_request.address
-            if not fnmatchcase(address, task["match"]):
+            current_url = self.browser.page.url if partner_request is None else partner_request.address
+            if not fnmatchcase(current_url, task["match"]):
                 assert task.get("optional"), (
-                    f"{task['task']}: the browser is at {address}: {self._text(partner_request)}"
+                    f"{task['task']}: the browser is at {current_url}: {self._text(partner_request)}"
                 )
                 continue
             partner_request = self._run_commands(task.get("commands", []), partner_request)
@@ -47,11 +49,11 @@ class ScriptedBrowser:
 
     def _run_commands(self, commands: list[list[Any]], partner_request: PartnerRequest | None) -> PartnerRequest | None:
         fields: dict[str, str | None] = {}
-        for verb, by, control, *more in commands:
+        for verb, by, control, *arguments in commands:
             assert by == "id"
             if verb == "text":
                 assert self.browser.page.has(control), control
-                fields[control] = more[0]
+                fields[control] = arguments[0]
             elif verb == "click":
                 element = self.browser.page.soup.find(id=control)
                 assert element is not None, f"no {control}: {self.browser.page.text}"
@@ -59,16 +61,14 @@ class ScriptedBrowser:
                     fields[element["name"]] = None if element.has_attr("checked") else element.get("value", "on")
                 else:
                     partner_request, fields = self.browser.presses(control, **fields), {}
-            elif (
-                partner_request is None
-            ):  # wait, and perhaps take a screenshot; pages of the suite itself are not tested
+            elif partner_request is None:  # on one of our pages; those of the suite are not tested
                 assert verb == "wait"
-                assert re.search(more[1], self.browser.page.soup.find(id=control).get_text())
-                self.screenshots += [control] if len(more) > 2 else []
+                assert re.search(arguments[1], self.browser.page.soup.find(id=control).get_text())
+                self.screenshots += [control] if len(arguments) > 2 else []
         return partner_request
 
     def _text(self, partner_request: PartnerRequest | None) -> str:
-        return self.browser.page.text if partner_request is None else "the partner's"
+        return self.browser.page.text if partner_request is None else "the partner's page"
 
 
 @dataclass
@@ -78,12 +78,12 @@ class Suite:
     configuration: dict[str, Any]
     provider: Provider
     redirect_uri: str
-    a_browser: Any
+    new_browser: Callable[[], Browser]
 
     def scripted_browser(self, module: str | None = None, browser: Browser | None = None) -> ScriptedBrowser:
         """A new browser that follows the configuration for every module, or for `module`."""
         visits = self.configuration["override"][module]["browser"] if module else self.configuration["browser"]
-        return ScriptedBrowser(browser or self.a_browser(), visits)
+        return ScriptedBrowser(browser or self.new_browser(), visits)
 
     def client(self, part: str = "client", **overrides: Any) -> RelyingParty:
         """The client in this part of the configuration."""

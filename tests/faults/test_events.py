@@ -52,7 +52,7 @@ def test_what_a_killed_worker_was_pushing_is_pushed_by_the_next(worker, transact
             stream.leased_until = stream.due_at  # as if the lease had ended
         with worker() as process:
             process.wait_until(lambda: _delivered(transaction) == 3)
-        taken = [claims["jti"] for claims in endpoint.taken]
+        taken = [claims["jti"] for claims in endpoint.accepted]
     assert taken == [jtis[0], *jtis], "the first came twice, and says so"
 
 

@@ -3,20 +3,22 @@
 from datetime import timedelta
 
 from idp.foundation import clock, crypto, inserts
-from idp.oidc.models import Seen
+from idp.oidc.models import UsedJti
 
 
 def test_inserting_an_existing_row_returns_false(transaction):
     until = clock.now() + timedelta(minutes=1)
     with transaction():
-        assert inserts.insert_if_absent(Seen, digest=crypto.digest("a"), expires_at=until)
-        assert not inserts.insert_if_absent(Seen, digest=crypto.digest("a"), expires_at=until)
-        assert inserts.insert_if_absent(Seen, digest=crypto.digest("b"), expires_at=until)
+        assert inserts.insert_if_absent(UsedJti, digest=crypto.digest("a"), expires_at=until)
+        assert not inserts.insert_if_absent(UsedJti, digest=crypto.digest("a"), expires_at=until)
+        assert inserts.insert_if_absent(UsedJti, digest=crypto.digest("b"), expires_at=until)
     with transaction():
-        assert not inserts.insert_if_absent(Seen, digest=crypto.digest("a"), expires_at=until)
+        assert not inserts.insert_if_absent(UsedJti, digest=crypto.digest("a"), expires_at=until)
 
 
 def test_of_many_inserts_at_once_one_returns_true(run_concurrently):
     until = clock.now() + timedelta(minutes=1)
-    outcomes = run_concurrently(8, lambda: inserts.insert_if_absent(Seen, digest=crypto.digest("c"), expires_at=until))
+    outcomes = run_concurrently(
+        8, lambda: inserts.insert_if_absent(UsedJti, digest=crypto.digest("c"), expires_at=until)
+    )
     assert sorted(outcomes) == [False] * 7 + [True]

@@ -8,7 +8,7 @@ from sqlalchemy import func, select
 from idp.foundation import clock as clocks
 from idp.jobs import cleaning
 from idp.jobs.models import Heartbeat
-from idp.oidc.models import Seen
+from idp.oidc.models import UsedJti
 from idp.signin.models import SessionClient
 
 pytestmark = pytest.mark.usefixtures("clock")
@@ -23,13 +23,13 @@ def test_a_batch_deletes_the_oldest_rows_and_returns_their_number(transaction, m
     now = clocks.now()
     with transaction() as session:
         for age in range(25):
-            session.add(Seen(digest=bytes([age]), expires_at=now - timedelta(hours=age)))
+            session.add(UsedJti(digest=bytes([age]), expires_at=now - timedelta(hours=age)))
     with transaction() as session:
-        assert cleaning.delete_before(Seen.expires_at, now) == 10
-        assert set(session.scalars(select(Seen.digest))) == {bytes([age]) for age in range(15)}
-        assert cleaning.delete_before(Seen.expires_at, now) == 10
-        assert cleaning.delete_before(Seen.expires_at, now) == 4
-        assert session.scalars(select(Seen.digest)).all() == [bytes([0])]  # it expires at this very moment
+        assert cleaning.delete_before(UsedJti.expires_at, now) == 10
+        assert set(session.scalars(select(UsedJti.digest))) == {bytes([age]) for age in range(15)}
+        assert cleaning.delete_before(UsedJti.expires_at, now) == 10
+        assert cleaning.delete_before(UsedJti.expires_at, now) == 4
+        assert session.scalars(select(UsedJti.digest)).all() == [bytes([0])]  # it expires at this very moment
 
 
 def test_only_rows_that_meet_the_conditions_are_deleted(transaction):

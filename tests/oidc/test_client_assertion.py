@@ -13,7 +13,7 @@ from sqlalchemy import select
 from idp.foundation import clock as clocks, crypto, runtime
 from idp.oidc.clients import client_keys
 from idp.oidc.clients.client_assertion import MAX_LIFETIME_SECONDS
-from idp.oidc.models import Seen
+from idp.oidc.models import UsedJti
 from idp.partners.models import ClientSecret
 from tests import factories
 from tests.oidc.signing import ASSERTION, Signer, jwks, key
@@ -85,7 +85,7 @@ def test_a_jti_is_stored_until_its_assertion_would_expire(web, world, make, cloc
     assert is_refused(authenticate(web, partner, exp=exp + 1))
     assert is_authenticated(authenticate(web, partner, exp=exp))
     with world.transaction() as session:
-        (kept_until,) = session.scalars(select(Seen.expires_at))
+        (kept_until,) = session.scalars(select(UsedJti.expires_at))
     assert kept_until.timestamp() == exp + behind
 
 

@@ -31,19 +31,17 @@ def test_without_a_scope_parameter_a_client_gets_all_its_client_scopes(web, part
 
 
 @pytest.mark.parametrize("scope", ["openid", "students", "events", "nonsense", "schools.list students", '"'])
-def test_scopes_that_need_a_school_are_refused(web, partner, scope):
+def test_scopes_that_a_client_may_not_have_for_itself_are_refused(web, partner, scope):
     response = request_token(web, partner, scope=scope)
     assert (response.status_code, response.json["error"]) == (400, "invalid_scope")
 
 
-def test_a_client_without_any_such_scope_gets_nothing(web, world):
-    assert (
-        request_token(web, world.new_partner(grant_types=frozenset({"client_credentials"}))).json["error"]
-        == "invalid_scope"
-    )
+def test_a_client_without_client_scopes_gets_no_token(web, world):
+    partner = world.new_partner(grant_types=frozenset({"client_credentials"}))
+    assert request_token(web, partner).json["error"] == "invalid_scope"
 
 
-def test_a_public_client_has_no_credentials(web, world):
+def test_a_public_client_may_not_use_the_grant(web, world):
     public = world.new_partner(
         token_endpoint_auth_method="none", grant_types=frozenset({"client_credentials"}),
         client_scopes=frozenset({"schools.list"}),

@@ -8,10 +8,10 @@ from joserfc.jwk import ECKey, RSAKey
 from idp.foundation import crypto
 from idp.keys import jwts
 from idp.oidc.clients import dpop
-from idp.oidc.models import Seen
+from idp.oidc.models import UsedJti
 from tests import factories
 from tests.oidc.signing import Signer, jwks, key, thumbprint, without_kid
-from tests.oidc.support import ISSUER, sign_in_and_authorise
+from tests.oidc.support import ISSUER, follow_redirects, press, redirect_parameters, sign_in, sign_in_and_authorise
 
 FIRST_KEY, SECOND_KEY = ECKey.generate_key("P-256"), ECKey.generate_key("P-256")
 
@@ -24,7 +24,7 @@ def partner(world, clock):
 
 
 @pytest.fixture
-def bound(world, clock):
+def bound_client(world, clock):
     with world.transaction():
         client = factories.a_client(
             token_endpoint_auth_method="private_key_jwt", jwks=jwks(key("ES256")), profile="fapi2",
@@ -38,7 +38,7 @@ def tokens(web, world, partner):
     return partner.redeems(web, sign_in_and_authorise(web, partner, world.username)["code"]).json
 
 
-def failed(response, error, status=400):
+def assert_error(response, error, status=400):
     assert (response.status_code, response.json["error"]) == (status, error), response.text
 
 
@@ -50,12 +50,12 @@ def test_a_proof_binds_the_tokens(web, world, partner, tokens):
 
 
 @pytest.mark.parametrize("bits", [2048, 4096])
-def test_a_large_key_fits_into_a_proof(web, world, partner, bits):
+def test_a_proof_may_have_a_large_key(web, world, partner, bits):
     """joserfc's default limit for headers is 512 characters."""
-    large = RSAKey.generate_key(bits)
-    partner.dpop_key, partner.proofs = large, {"alg": "PS256"}
+    rsa_key = RSAKey.generate_key(bits)
+    partner.dpop_key, partner.proofs = rsa_key, {"alg": "PS256"}
     tokens = partner.redeems(web, sign_in_and_authorise(web, partner, world.username)["code"]).json
-    assert world.claims(tokens["access_token"])["cnf"] == {"jkt": thumbprint(large)}
+    assert world.claims(tokens["access_token"])["cnf"] == {"jkt": thumbprint(rsa_key)}
     assert partner.reads(web, tokens["access_token"], alg="PS256").status_code == 200
 
 
@@ -67,20 +67,18 @@ def test_every_algorithm_advertised_for_proofs_works(web, world, partner):
         assert partner.reads(web, tokens["access_token"], alg=alg).status_code == 200
 
 
-def test_a_client_that_must_bind_tokens_gets_none_without_a_proof(web, world, bound):
-    pushed = bound.posts(web, "/oauth/par", bound.parameters()).json
-    link = {"client_id": bound.id, "request_uri": pushed["request_uri"]}
-    from tests.oidc.support import follow_redirects, press, redirect_parameters, sign_in
-
+def test_a_client_that_must_bind_tokens_gets_none_without_a_proof(web, world, bound_client):
+    pushed = bound_client.posts(web, "/oauth/par", bound_client.parameters()).json
+    link = {"client_id": bound_client.id, "request_uri": pushed["request_uri"]}
     response = follow_redirects(web, web.get("/oauth/authorize", query_string=link))
     response = follow_redirects(web, sign_in(web, response, world.username))
     code = redirect_parameters(follow_redirects(web, press(web, response, "allow", authority="y")))["code"]
-    bound.dpop_key = None
-    failed(bound.redeems(web, code), "invalid_dpop_proof")
-    bound.dpop_key = SECOND_KEY
-    failed(bound.redeems(web, code), "invalid_grant")  # bound to the key of the push
-    bound.dpop_key = FIRST_KEY
-    assert bound.redeems(web, code).json["token_type"] == "DPoP"  # and neither uses it up
+    bound_client.dpop_key = None
+    assert_error(bound_client.redeems(web, code), "invalid_dpop_proof")
+    bound_client.dpop_key = SECOND_KEY
+    assert_error(bound_client.redeems(web, code), "invalid_grant")  # the code is bound to the key of the pushed request
+    bound_client.dpop_key = FIRST_KEY
+    assert bound_client.redeems(web, code).json["token_type"] == "DPoP"  # neither error used the code up
 
 
 @pytest.mark.parametrize(
@@ -94,10 +92,10 @@ def test_a_client_that_must_bind_tokens_gets_none_without_a_proof(web, world, bo
         {"header": {"jwk": FIRST_KEY.as_dict(private=True)}}, {"header": {"crit": ["b64"], "b64": False}},
     ],
 )  # fmt: skip
-def test_a_proof_for_another_request_is_refused_and_uses_up_nothing(web, world, partner, overrides):
+def test_a_wrong_proof_is_refused_and_does_not_use_the_code_up(web, world, partner, overrides):
     code = sign_in_and_authorise(web, partner, world.username)["code"]
     partner.proofs = overrides
-    failed(partner.redeems(web, code), "invalid_dpop_proof")
+    assert_error(partner.redeems(web, code), "invalid_dpop_proof")
     partner.proofs = {}
     assert partner.redeems(web, code).status_code == 200
 
@@ -108,7 +106,7 @@ def test_weak_keys_and_rs256_are_refused(web, world, partner):
         {"key": ECKey.generate_key("P-384"), "alg": "ES384"},
     ):  # fmt: skip
         partner.proofs = proof
-        failed(partner.refreshes(web, "x"), "invalid_dpop_proof")
+        assert_error(partner.refreshes(web, "x"), "invalid_dpop_proof")
 
 
 @pytest.mark.parametrize(
@@ -125,7 +123,7 @@ def test_htu_is_compared_normalised_without_query_and_fragment(web, world, partn
 )
 def test_normalising_htu_does_not_accept_another_url(web, partner, other):
     partner.proofs = {"htu": ISSUER + other}
-    failed(partner.refreshes(web, "x"), "invalid_dpop_proof")
+    assert_error(partner.refreshes(web, "x"), "invalid_dpop_proof")
 
 
 def test_capitals_in_the_host_and_extra_claims_do_not_matter(web, world, partner, clock):
@@ -134,18 +132,22 @@ def test_capitals_in_the_host_and_extra_claims_do_not_matter(web, world, partner
     assert partner.redeems(web, sign_in_and_authorise(web, partner, world.username)["code"]).status_code == 200
 
 
-@pytest.mark.parametrize(("seconds", "good"), [(-120, True), (-121, False), (-10, True), (60, True), (61, False)])
-def test_a_proof_is_accepted_from_a_clock_that_is_a_minute_off(web, world, partner, tokens, clock, seconds, good):
+@pytest.mark.parametrize(
+    ("seconds", "is_accepted"), [(-120, True), (-121, False), (-10, True), (60, True), (61, False)]
+)
+def test_a_proof_is_accepted_from_a_clock_that_is_a_minute_off(
+    web, world, partner, tokens, clock, seconds, is_accepted
+):
     issued_at = int(clock.now().timestamp()) + seconds
-    assert (partner.reads(web, tokens["access_token"], iat=issued_at).status_code == 200) == good
+    assert (partner.reads(web, tokens["access_token"], iat=issued_at).status_code == 200) == is_accepted
 
 
-@pytest.mark.parametrize(("seconds", "good"), [(-60, True), (-61, False), (-10, True), (15, True), (16, False)])
-def test_fapi2_limits_the_age_of_a_proof(web, bound, clock, seconds, good):
+@pytest.mark.parametrize(("seconds", "is_accepted"), [(-60, True), (-61, False), (-10, True), (15, True), (16, False)])
+def test_fapi2_limits_the_age_of_a_proof(web, bound_client, clock, seconds, is_accepted):
     issued_at = int(clock.now().timestamp()) + seconds
-    bound.proofs = {"iat": issued_at}
-    response = bound.posts(web, "/oauth/par", bound.parameters())
-    assert response.status_code == (201 if good else 400)
+    bound_client.proofs = {"iat": issued_at}
+    response = bound_client.posts(web, "/oauth/par", bound_client.parameters())
+    assert response.status_code == (201 if is_accepted else 400)
 
 
 @pytest.mark.parametrize("seconds", [-120, 0, 60])
@@ -153,24 +155,24 @@ def test_a_proof_dated_in_the_future_is_accepted_once(web, world, partner, token
     token, made_at = tokens["access_token"], int(clock.now().timestamp()) + seconds
     assert partner.reads(web, token, jti="once", iat=made_at).status_code == 200
     clock.move(timedelta(seconds=120 + seconds))
-    failed(partner.reads(web, token, jti="once", iat=made_at), "invalid_dpop_proof", 401)
+    assert_error(partner.reads(web, token, jti="once", iat=made_at), "invalid_dpop_proof", 401)
     with world.transaction() as session:
-        row = session.get_one(Seen, crypto.hmac_sha256(b"proof", thumbprint(FIRST_KEY), "once"))
-        assert row.expires_at >= clock.now(), "its name could be forgotten while the proof is good"
+        row = session.get_one(UsedJti, crypto.hmac_sha256(b"proof", thumbprint(FIRST_KEY), "once"))
+        assert row.expires_at >= clock.now(), "the jti could be deleted while the proof is valid"
 
 
 @pytest.mark.parametrize("iat", [-(10**400), 10**400, float("nan"), float("inf"), -1, True])
 def test_a_time_out_of_range_is_refused(web, partner, iat):
-    failed(partner.refreshes(web, "x"), "invalid_grant")
+    assert_error(partner.refreshes(web, "x"), "invalid_grant")
     partner.proofs = {"iat": iat}
-    failed(partner.refreshes(web, "x"), "invalid_dpop_proof")
+    assert_error(partner.refreshes(web, "x"), "invalid_dpop_proof")
 
 
 def test_a_proof_is_accepted_once(web, partner, tokens):
     token = tokens["access_token"]
     assert partner.reads(web, token, jti="once").status_code == 200
     again = partner.reads(web, token, jti="once")
-    failed(again, "invalid_dpop_proof", 401)
+    assert_error(again, "invalid_dpop_proof", 401)
     description = "DPoP: the jti was used before: each request needs a new proof"
     challenge = f'DPoP error="invalid_dpop_proof", error_description="{description}", algs="PS256 ES256 EdDSA Ed25519"'
     assert again.headers["WWW-Authenticate"] == challenge
@@ -178,10 +180,10 @@ def test_a_proof_is_accepted_once(web, partner, tokens):
 
 def test_a_proof_that_came_with_a_refused_token_request_is_used_up(web, world, partner):
     partner.proofs = {"jti": "once"}
-    failed(partner.refreshes(web, "unknown"), "invalid_grant")
+    assert_error(partner.refreshes(web, "unknown"), "invalid_grant")
 
     code = sign_in_and_authorise(web, partner, world.username)["code"]
-    failed(partner.redeems(web, code), "invalid_dpop_proof")
+    assert_error(partner.redeems(web, code), "invalid_dpop_proof")
     partner.proofs = {"jti": "another"}
     assert partner.redeems(web, code).json["token_type"] == "DPoP"
 
@@ -198,10 +200,10 @@ def test_two_proofs_are_refused(web, partner, tokens):
     proofs = [partner.proof("GET", "/oauth/userinfo", token) for _ in range(2)]
     for headers in ([("DPoP", proof) for proof in proofs], [("DPoP", ", ".join(proofs))]):
         response = web.get("/oauth/userinfo", headers=[("Authorization", f"DPoP {token}"), *headers])
-        failed(response, "invalid_dpop_proof", 401)
+        assert_error(response, "invalid_dpop_proof", 401)
 
 
-def test_a_bound_token_is_not_a_bearer_token_nor_the_reverse(web, world, partner, tokens):
+def test_a_bound_token_is_refused_as_a_bearer_token_and_an_unbound_one_as_bound(web, world, partner, tokens):
     token = tokens["access_token"]
     as_bearer = web.get("/oauth/userinfo", headers={"Authorization": f"Bearer {token}"})
     assert as_bearer.status_code == 401
@@ -211,10 +213,9 @@ def test_a_bound_token_is_not_a_bearer_token_nor_the_reverse(web, world, partner
     assert partner.reads(web, token, scheme="Bearer").headers["WWW-Authenticate"] == challenge
     assert web.post("/oauth/userinfo", data={"access_token": token}).headers["WWW-Authenticate"] == challenge
     assert web.get("/oauth/userinfo", headers={"Authorization": f"DPoP {token}"}).status_code == 401
-    free = world.partner.redeems(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json[
-        "access_token"
-    ]
-    as_bound = partner.reads(web, free)
+    code = sign_in_and_authorise(web, world.partner, world.username)["code"]
+    unbound = world.partner.redeems(web, code).json["access_token"]
+    as_bound = partner.reads(web, unbound)
     assert as_bound.status_code == 401
     assert as_bound.headers["WWW-Authenticate"].startswith(
         'Bearer error="invalid_token", error_description="access_tok'
@@ -243,10 +244,10 @@ def test_a_public_client_must_refresh_with_the_bound_key(web, world, clock):
             "code_verifier": public.verifier}  # fmt: skip
     tokens = posts(form, FIRST_KEY).json
     refresh = {"grant_type": "refresh_token", "refresh_token": tokens["refresh_token"]}
-    failed(posts(refresh, SECOND_KEY), "invalid_grant")
+    assert_error(posts(refresh, SECOND_KEY), "invalid_grant")
     response = posts(refresh, FIRST_KEY)
     assert response.status_code == 200
-    assert "refresh_token" not in response.json  # bound, so it need not rotate
+    assert "refresh_token" not in response.json  # it is bound, and therefore not rotated
 
     unbound = public.redeems(web, sign_in_and_authorise(web, public, world.username)["code"]).json["refresh_token"]
     assert posts({"grant_type": "refresh_token", "refresh_token": unbound}, FIRST_KEY).json["token_type"] == "DPoP"
@@ -254,13 +255,15 @@ def test_a_public_client_must_refresh_with_the_bound_key(web, world, clock):
 
 def test_dpop_jkt_binds_the_code(web, world, partner):
     code = sign_in_and_authorise(web, partner, world.username, dpop_jkt=thumbprint(SECOND_KEY))["code"]
-    failed(partner.redeems(web, code), "invalid_grant")
+    assert_error(partner.redeems(web, code), "invalid_grant")
     partner.dpop_key = SECOND_KEY
     assert partner.redeems(web, code).status_code == 200
 
 
 def test_dpop_jkt_with_another_proof_is_refused_at_par(web, partner):
-    failed(partner.posts(web, "/oauth/par", partner.parameters(dpop_jkt=thumbprint(SECOND_KEY))), "invalid_dpop_proof")
+    assert_error(
+        partner.posts(web, "/oauth/par", partner.parameters(dpop_jkt=thumbprint(SECOND_KEY))), "invalid_dpop_proof"
+    )
     assert partner.posts(web, "/oauth/par", partner.parameters(dpop_jkt=thumbprint(FIRST_KEY))).status_code == 201
 
 
@@ -269,24 +272,24 @@ def test_a_nonce_is_required_where_it_is_configured(web, world, partner, tokens,
     assert "DPoP-Nonce" not in partner.reads(web, token).headers
     change_settings(tokens={"dpop_nonces": True})
     response = partner.reads(web, token)
-    failed(response, "use_dpop_nonce", 401)
+    assert_error(response, "use_dpop_nonce", 401)
     nonce = response.headers["DPoP-Nonce"]
     response = partner.reads(web, token, nonce=nonce)
     assert response.status_code == 200
     assert response.headers["DPoP-Nonce"]
     clock.move(timedelta(minutes=5))
-    response = partner.reads(web, token, nonce=nonce)  # the nonce of the window before
+    response = partner.reads(web, token, nonce=nonce)  # it is the nonce of the previous window
     assert response.status_code == 200
     assert response.headers["DPoP-Nonce"] != nonce
     clock.move(timedelta(minutes=5))
     at_token = partner.refreshes(web, tokens["refresh_token"])
-    failed(at_token, "use_dpop_nonce")
+    assert_error(at_token, "use_dpop_nonce")
     partner.proofs = {"nonce": at_token.headers["DPoP-Nonce"]}
     assert partner.refreshes(web, tokens["refresh_token"]).status_code == 200
     partner.proofs = {"nonce": nonce}
-    failed(partner.refreshes(web, tokens["refresh_token"]), "use_dpop_nonce")
+    assert_error(partner.refreshes(web, tokens["refresh_token"]), "use_dpop_nonce")
     partner.proofs = {"nonce": [at_token.headers["DPoP-Nonce"]]}
-    failed(partner.refreshes(web, tokens["refresh_token"]), "use_dpop_nonce")
+    assert_error(partner.refreshes(web, tokens["refresh_token"]), "use_dpop_nonce")
 
 
 def test_a_header_larger_than_any_key_is_not_cached(web, world, partner):
@@ -295,4 +298,7 @@ def test_a_header_larger_than_any_key_is_not_cached(web, world, partner):
     dpop._proof_key.cache_clear()
     partner.proofs = {"header": {"jwk": without_kid(FIRST_KEY) | {"x5t": "A" * 2000}}}
     assert partner.redeems(web, sign_in_and_authorise(web, partner, world.username)["code"]).status_code == 200
-    assert (jwts.header.cache_info().currsize, dpop._proof_key.cache_info().currsize) == (1, 0)  # the assertion's own
+    assert (jwts.header.cache_info().currsize, dpop._proof_key.cache_info().currsize) == (
+        1,
+        0,
+    )  # the header of the client assertion

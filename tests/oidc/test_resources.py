@@ -1,4 +1,4 @@
-"""Protected APIs of others (RFC 8707): the audience of tokens, and who may introspect them."""
+"""Resource servers of other companies (RFC 8707): the audience of tokens, and who may introspect them."""
 
 from datetime import timedelta
 
@@ -33,7 +33,7 @@ def introspect(web, partner, token):
     return partner.posts(web, "/oauth/introspect", {"token": token}).json
 
 
-def test_the_audience_of_a_token_is_us_and_the_apis_of_its_scopes(web, world, api):
+def test_the_audience_of_a_token_is_the_issuer_and_the_apis_of_its_scopes(web, world, api):
     assert audience(world, tokens_of(web, world)) == [ISSUER, DATA]
     assert audience(world, tokens_of(web, world, scope="openid email")) == ISSUER
 
@@ -47,10 +47,10 @@ def test_a_token_request_may_narrow_the_audience_and_not_widen_it(web, world, ap
     code = sign_in_and_authorise(web, world.partner, world.username)["code"]
     tokens = world.partner.redeems(web, code, resource=DATA).json
     assert audience(world, tokens) == DATA
-    again = world.partner.refreshes(web, tokens["refresh_token"])
-    assert audience(world, again.json) == [ISSUER, DATA]
-    once_more = world.partner.refreshes(web, tokens["refresh_token"], resource=ISSUER)
-    assert audience(world, once_more.json) == ISSUER
+    refreshed = world.partner.refreshes(web, tokens["refresh_token"])
+    assert audience(world, refreshed.json) == [ISSUER, DATA]
+    narrowed = world.partner.refreshes(web, tokens["refresh_token"], resource=ISSUER)
+    assert audience(world, narrowed.json) == ISSUER
 
     narrow = tokens_of(web, world, resource=ISSUER)
     for wider in (DATA, "https://unknown.example"):
@@ -95,7 +95,7 @@ def test_an_api_introspects_its_tokens_with_the_scopes_it_serves(web, world, api
     assert "email" in introspect(web, world.partner, token)["scope"]
 
 
-def test_an_api_gets_nothing_about_tokens_for_others(web, world, api):
+def test_tokens_for_others_are_inactive_for_an_api(web, world, api):
     staff = world.new_partner(resource=STAFF, resource_scopes=frozenset({"staff"}))
     for_us = tokens_of(web, world, resource=ISSUER)
     assert introspect(web, api, for_us["access_token"]) == {"active": False}
@@ -135,15 +135,15 @@ def change_agreement(world, **values):
 @pytest.mark.parametrize(
     ("column", "status"), [("paused_at", "paused"), ("withdrawn_at", "withdrawn"), ("until", "expired")]
 )
-def test_an_api_is_told_why_a_token_for_it_is_not_valid_and_no_one_else_is(
+def test_introspection_gives_the_reason_why_a_token_is_inactive_to_its_api_alone(
     web, world, api, token, clock, column, status
 ):
     assert introspect(web, api, token)["active"] is True
     change_agreement(world, **{column: clock.now()})
     assert introspect(web, api, token) == {"active": False, "authorisation_status": status}
     other = world.new_partner(resource=STAFF, resource_scopes=frozenset({"staff"}))
-    for stranger in (world.partner, other, world.new_partner()):
-        assert introspect(web, stranger, token) == {"active": False}
+    for client in (world.partner, other, world.new_partner()):
+        assert introspect(web, client, token) == {"active": False}
 
 
 def test_a_system_that_the_client_does_not_accept_counts_as_a_pause(web, world, api, token):
@@ -151,7 +151,7 @@ def test_a_system_that_the_client_does_not_accept_counts_as_a_pause(web, world, 
     assert introspect(web, api, token) == {"active": False, "authorisation_status": "paused"}
 
 
-def test_an_api_is_told_nothing_about_a_token_that_is_not_valid_for_another_reason(web, world, api, token, clock):
+def test_introspection_gives_no_other_reason_than_the_schools_decision(web, world, api, token, clock):
     narrow = tokens_of(web, world, scope="openid school", resource=ISSUER)["access_token"]
     change_agreement(world, paused_at=clock.now())
     assert introspect(web, api, narrow) == {"active": False}, "it is for us alone"
@@ -166,7 +166,7 @@ def test_an_api_is_told_nothing_about_a_token_that_is_not_valid_for_another_reas
     assert introspect(web, api, token) == {"active": False}, "it has expired"
 
 
-def test_an_api_is_told_nothing_about_a_revoked_token(web, world, api, token, clock):
+def test_introspection_gives_no_reason_for_a_revoked_token(web, world, api, token, clock):
     world.partner.posts(web, "/oauth/revoke", {"token": token})
     change_agreement(world, paused_at=clock.now())
     assert introspect(web, api, token) == {"active": False}

@@ -1,4 +1,4 @@
-"""Our staff check every new school: in order, with the register's details and notes; and decide once."""
+"""The review of each new school by our staff: the queue, the notes of a case, and the decision, which is made once."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -28,7 +28,7 @@ def state(database, estab_id):
     return database.query(Estab).filter_by(estab_id=estab_id).one().state
 
 
-def test_verifying_lets_data_flow_and_tells_the_owners(transaction, estab_id, outbox):
+def test_verifying_a_school_informs_its_owners(transaction, estab_id, outbox):
     with transaction():
         review.verify(estab_id, by="cli")
     with transaction() as database:
@@ -37,7 +37,7 @@ def test_verifying_lets_data_flow_and_tells_the_owners(transaction, estab_id, ou
     assert outbox.last("school_verified").to == "office@oakhill.example"
 
 
-def test_rejecting_tells_the_owners_why_and_lets_the_school_register_again(transaction, estab_id, outbox):
+def test_rejecting_informs_the_owners_of_the_reason_and_the_school_may_register_again(transaction, estab_id, outbox):
     with transaction():
         review.reject(estab_id, "  The school does not know you.  ", by="cli")
     with transaction() as database:
@@ -51,7 +51,7 @@ def test_rejecting_tells_the_owners_why_and_lets_the_school_register_again(trans
 
 
 @pytest.mark.parametrize("reason", ["", "   ", "\n"])
-def test_no_one_is_rejected_without_a_reason(transaction, estab_id, reason):
+def test_a_school_cannot_be_rejected_without_a_reason(transaction, estab_id, reason):
     with pytest.raises(review.ReasonMissing), transaction():
         review.reject(estab_id, reason, by="cli")
     with transaction() as database:
@@ -68,7 +68,7 @@ def test_a_case_is_decided_once(transaction, estab_id, run_concurrently, outbox)
     assert refused.value.message == "This school was verified on Monday 2 March 2026."
 
 
-def test_the_queue_begins_with_the_most_pressing_and_knows_what_is_overdue(transaction, clock):
+def test_the_queue_has_the_most_urgent_case_first_and_says_which_are_overdue(transaction, clock):
     with transaction():
         for number, nation in ((1, "England"), (2, "Scotland"), (3, "England")):
             complete(a_registration(a_school(name=f"School {number}", country=nation), email=f"a{number}@s.example"))
@@ -81,21 +81,21 @@ def test_the_queue_begins_with_the_most_pressing_and_knows_what_is_overdue(trans
         assert [registration.is_overdue for registration in waiting] == [True, False, False]
 
 
-def test_the_queue_goes_by_when_a_case_is_due_and_then_by_when_it_was_opened(transaction, clock):
+def test_the_queue_is_in_the_order_of_due_dates_and_then_of_opening(transaction, clock):
     with transaction():
         estabs = [an_estab(state="unverified") for _ in range(3)]
-        opened = []
+        reviews = []
         for estab in estabs:
-            opened.append(review.open_for(estab))
+            reviews.append(review.open_for(estab))
             clock.move(timedelta(minutes=1))
-        opened[0].due_at, opened[1].due_at = opened[2].due_at, opened[1].due_at - timedelta(days=1)
-        opened[0].opened_at, opened[2].opened_at = opened[2].opened_at, opened[0].opened_at
+        reviews[0].due_at, reviews[1].due_at = reviews[2].due_at, reviews[1].due_at - timedelta(days=1)
+        reviews[0].opened_at, reviews[2].opened_at = reviews[2].opened_at, reviews[0].opened_at
 
     with transaction():
-        assert [account.estab_id for account in review.queue()] == [estabs[place].id for place in (1, 2, 0)]
+        assert [account.estab_id for account in review.queue()] == [estabs[index].id for index in (1, 2, 0)]
 
 
-def test_a_case_in_scotland_is_due_by_the_bank_holidays_there(transaction, clock):
+def test_the_due_date_of_a_case_in_scotland_is_by_scottish_bank_holidays(transaction, clock):
     clock.move(datetime(2026, 12, 31, 12, tzinfo=UTC) - clock.now())
     with transaction():
         english, scottish = (
@@ -126,7 +126,7 @@ def test_a_note_is_kept_with_its_own_case(transaction, estab_id):
         assert review.case(estab_id).notes == []
 
 
-def test_what_the_school_is_told_names_it_and_is_kept_under_it(transaction, estab_id, outbox, settings):
+def test_mails_about_a_case_name_the_school_and_are_stored_with_its_id(transaction, estab_id, outbox, settings):
     with transaction():
         review.ask(estab_id, "Who is your head teacher?", by="cli")
         review.verify(estab_id, by="cli")
@@ -189,7 +189,7 @@ def test_addresses_are_compared_with_the_website(email, host, message):
     assert message in review.describe_address(email, host)
 
 
-def test_an_estab_that_was_never_new_has_no_case(transaction):
+def test_an_estab_that_did_not_register_has_no_case(transaction):
     with pytest.raises(review.NoReview), transaction():
         review.verify(an_estab().estab_id, by="cli")
 
@@ -199,7 +199,7 @@ def test_an_unknown_estab_has_no_case(transaction, app):
         review.case("9999999")
 
 
-def test_every_act_is_in_the_audit_log(transaction, estab_id):
+def test_every_step_of_a_review_is_in_the_audit_log(transaction, estab_id):
     with transaction():
         review.note(estab_id, "Called.", by="opr_x")
         review.ask(estab_id, "Who?", by="opr_x")

@@ -17,10 +17,10 @@ class Server:
     """Accepts mail, or gives responses that a test sets: `replies[address]` to RCPT, `after_data` to the message."""
 
     def __init__(self):
-        self.taken = []
+        self.received = []
         self.replies = {}
         self.after_data = None
-        self.hangs_up_after = None
+        self.disconnects_after = None
         self.connections = 0
 
     async def handle_EHLO(self, server, session, envelope, hostname, responses):  # noqa: N802  aiosmtpd's name
@@ -37,7 +37,7 @@ class Server:
     async def handle_DATA(self, server, session, envelope):  # noqa: N802
         if self.after_data:
             return self.after_data
-        self.taken.append(
+        self.received.append(
             SimpleNamespace(
                 sender=envelope.mail_from,
                 to=envelope.rcpt_tos,
@@ -46,14 +46,14 @@ class Server:
                 signed_in=session.authenticated,
             )
         )
-        if self.hangs_up_after == len(self.taken):
+        if self.disconnects_after == len(self.received):
             server.transport.close()
-        return "250 taken"
+        return "250 OK"
 
 
 @pytest.fixture
-def serving():
-    """`serving(**options)` starts a mail server; returns its handler, which has its port."""
+def start_server():
+    """`start_server(**options)` starts a mail server; returns its handler, which has its port."""
     running = []
 
     def start(handler=None, **options):
@@ -70,9 +70,9 @@ def serving():
 
 
 @pytest.fixture
-def server(serving, change_settings):
+def server(start_server, change_settings):
     """A mail server, and settings that send to it."""
-    smtp_server = serving()
+    smtp_server = start_server()
     change_settings(mail={"channel": "smtp", "host": "127.0.0.1", "port": smtp_server.port, "timeout": 60})
     return smtp_server
 
@@ -99,8 +99,8 @@ def _templates(app, monkeypatch):
 
 
 @pytest.fixture
-def posted(transaction):
-    """`posted("jo@oakhill.example")` queues a mail, `posted("+44…")` a text message; returns the id."""
+def queue_message(transaction):
+    """`queue_message("jo@oakhill.example")` queues a mail, `queue_message("+44…")` a text message; returns the id."""
 
     def write(to="jo@oakhill.example", **overrides):
         with transaction():

@@ -1,4 +1,4 @@
-"""The channels, each with a real receiver: an SMTP server, a text gateway, a Maildir, standard output."""
+"""The channels, each with a real receiver: an SMTP server, an SMS gateway, a Maildir, standard output."""
 
 import json
 import mailbox
@@ -24,10 +24,10 @@ def authenticated(server, session, envelope, mechanism, data):
 
 
 class TestSmtp:
-    def test_a_mail_arrives_with_both_its_texts(self, server, posted, row, deliver_all):
-        sent = posted(name="Zoë <Al>")
+    def test_a_mail_arrives_as_plain_text_and_html(self, server, queue_message, row, deliver_all):
+        sent = queue_message(name="Zoë <Al>")
         deliver_all()
-        (mail,) = server.taken
+        (mail,) = server.received
         message = mail.message
         assert (mail.sender, mail.to) == ("no-reply@idaas.example", ["jo@oakhill.example"])
         assert message["From"] == "IDaaS <no-reply@idaas.example>"
@@ -40,55 +40,61 @@ class TestSmtp:
         assert "Zoë &lt;Al&gt;" in html.get_content()
         assert row(sent).sent_at
 
-    def test_it_says_that_no_reply_is_wanted_and_which_message_it_is(self, server, posted, deliver_all, clock):
-        sent = posted()
+    def test_the_headers_say_that_it_was_generated_and_identify_the_message(
+        self, server, queue_message, deliver_all, clock
+    ):
+        sent = queue_message()
         deliver_all()
-        message = server.taken[0].message
+        message = server.received[0].message
         assert message["Auto-Submitted"] == "auto-generated"
         assert message["Message-ID"] == f"<{sent}@localhost>"
         assert message["Date"].datetime == clock.now()
 
-    def test_sent_twice_it_is_the_same_message(self, server, posted, deliver_all, transaction, clock):
-        sent = posted()
+    def test_a_mail_that_is_sent_twice_has_the_same_message_id_and_date(
+        self, server, queue_message, deliver_all, transaction, clock
+    ):
+        sent = queue_message()
         with transaction() as session:
-            message_row = session.get(Message, sent).sealed
+            sealed = session.get(Message, sent).sealed
         deliver_all()
         with transaction() as session:  # as if the worker had died before it stored that this was sent
             message = session.get(Message, sent)
-            message.sent_at, message.sealed, message.recipient = None, message_row, "jo@oakhill.example"
+            message.sent_at, message.sealed, message.recipient = None, sealed, "jo@oakhill.example"
         deliver_all()
-        first, second = (mail.message for mail in server.taken)
+        first, second = (mail.message for mail in server.received)
         assert first["Message-ID"] == second["Message-ID"]
         assert first["Date"] == second["Date"]
 
-    def test_a_long_link_arrives_whole(self, server, posted, deliver_all):
+    def test_a_long_link_arrives_whole(self, server, queue_message, deliver_all):
         link = "https://us.example/v/" + "x" * 1500
-        posted(link=link)
+        queue_message(link=link)
         deliver_all()
-        text, html = server.taken[0].message.iter_parts()
+        text, html = server.received[0].message.iter_parts()
         assert link in text.get_content()
         assert link in html.get_content()
 
-    def test_a_round_uses_one_connection(self, server, posted, deliver_all):
+    def test_a_round_uses_one_connection(self, server, queue_message, deliver_all):
         for _ in range(5):
-            posted()
+            queue_message()
         deliver_all()
-        assert len(server.taken) == 5
+        assert len(server.received) == 5
         assert server.connections == 1
 
-    def test_an_address_that_does_not_exist_fails_alone_and_for_good(self, server, posted, row, deliver_all):
+    def test_an_address_that_does_not_exist_fails_alone_and_for_good(self, server, queue_message, row, deliver_all):
         server.replies["al@gone.example"] = "550 5.1.1 no such user"
-        before, gone, after = posted(), posted("al@gone.example"), posted()
+        before, gone, after = queue_message(), queue_message("al@gone.example"), queue_message()
         deliver_all()
-        assert len(server.taken) == 2
+        assert len(server.received) == 2
         assert row(before).sent_at
         assert row(after).sent_at
         assert row(gone).failed_at
         assert "no such user" in row(gone).last_error
 
-    def test_an_address_that_is_busy_is_tried_again(self, server, posted, row, deliver_all, clock):
-        server.replies["al@busy.example"] = "451 4.7.1 greylisted, try later"
-        message = posted("al@busy.example")
+    def test_a_mail_to_an_address_that_is_greylisted_is_sent_again(
+        self, server, queue_message, row, deliver_all, clock
+    ):
+        server.replies["al@greylisting.example"] = "451 4.7.1 greylisted, try later"
+        message = queue_message("al@greylisting.example")
         deliver_all()
         assert row(message).failed_at is None
         assert "greylisted" in row(message).last_error
@@ -98,29 +104,31 @@ class TestSmtp:
         assert row(message).sent_at
 
     @pytest.mark.parametrize(("response", "fails"), [("554 5.7.1 spam", True), ("452 4.3.1 disk full", False)])
-    def test_a_message_refused_after_it_was_read_fails_or_waits(
-        self, server, posted, row, deliver_all, response, fails
+    def test_a_message_refused_after_its_data_fails_or_is_sent_again_later(
+        self, server, queue_message, row, deliver_all, response, fails
     ):
         server.after_data = response
-        message = posted()
+        message = queue_message()
         deliver_all()
         assert bool(row(message).failed_at) is fails
         assert row(message).sent_at is None
 
-    def test_what_the_server_says_is_kept_as_a_line_that_any_database_and_terminal_can_have(
-        self, server, posted, row, deliver_all
+    def test_control_characters_in_the_servers_response_are_replaced_before_it_is_stored(
+        self, server, queue_message, row, deliver_all
     ):
         server.replies["al@gone.example"] = "550 no\0 such \x1b[31muser"
-        message = posted("al@gone.example")
+        message = queue_message("al@gone.example")
         deliver_all()
         assert row(message).failed_at
         assert "550 no\ufffd such \ufffd[31muser" in row(message).last_error
 
-    def test_a_connection_lost_half_way_loses_nothing(self, server, posted, row, deliver_all, clock):
-        server.hangs_up_after = 1
-        messages = [posted() for _ in range(3)]
+    def test_after_a_lost_connection_the_remaining_mails_are_sent_later(
+        self, server, queue_message, row, deliver_all, clock
+    ):
+        server.disconnects_after = 1
+        messages = [queue_message() for _ in range(3)]
         deliver_all()
-        server.hangs_up_after = None
+        server.disconnects_after = None
         waiting = [message for message in messages if not row(message).sent_at]
         assert waiting
         assert all(row(message).failed_at is None for message in waiting)
@@ -128,22 +136,24 @@ class TestSmtp:
         deliver_all()
         assert all(row(message).sent_at for message in messages)
 
-    def test_a_server_that_is_not_there_keeps_every_letter(self, change_settings, posted, row, deliver_all):
+    def test_if_the_mail_server_does_not_accept_connections_every_mail_waits(
+        self, change_settings, queue_message, row, deliver_all
+    ):
         change_settings(mail={"channel": "smtp", "host": "127.0.0.1", "port": free_port(), "timeout": 2})
-        messages = [posted() for _ in range(3)]
+        messages = [queue_message() for _ in range(3)]
         deliver_all()
         for message in messages:
             assert "no connection to the mail server" in row(message).last_error
             assert row(message).failed_at is row(message).leased_until is None
 
-    def test_a_server_that_never_responds_costs_one_timeout_and_not_one_a_letter(
-        self, change_settings, posted, row, deliver_all
+    def test_a_server_that_never_responds_costs_one_timeout_and_not_one_for_each_mail(
+        self, change_settings, queue_message, row, deliver_all
     ):
         with socket.create_server(("127.0.0.1", 0)) as silent:
             change_settings(
                 mail={"channel": "smtp", "host": "127.0.0.1", "port": silent.getsockname()[1], "timeout": 0.5}
             )
-            messages = [posted() for _ in range(5)]
+            messages = [queue_message() for _ in range(5)]
             deliver_all()
             silent.accept()[0].close()
             silent.setblocking(False)
@@ -151,102 +161,107 @@ class TestSmtp:
                 silent.accept()
         assert all(row(message).due_at > row(message).created_at for message in messages)
 
-    def test_starttls_and_a_password(self, serving, certificate, change_settings, posted, deliver_all, monkeypatch):
+    def test_starttls_and_a_password(
+        self, start_server, certificate, change_settings, queue_message, deliver_all, monkeypatch
+    ):
         file, context = certificate
         monkeypatch.setenv("SSL_CERT_FILE", str(file))
-        server = serving(tls_context=context, require_starttls=True, authenticator=authenticated, auth_required=True)
-        signed_in = {"username": "us", "password": secret(PASSWORD)}
-        change_settings(
-            mail={"channel": "smtp", "host": "localhost", "port": server.port, "security": "starttls", **signed_in}
+        server = start_server(
+            tls_context=context, require_starttls=True, authenticator=authenticated, auth_required=True
         )
-        posted()
+        credentials = {"username": "us", "password": SecretStr(PASSWORD)}
+        change_settings(
+            mail={"channel": "smtp", "host": "localhost", "port": server.port, "security": "starttls", **credentials}
+        )
+        queue_message()
         deliver_all()
-        (mail,) = server.taken
+        (mail,) = server.received
         assert mail.encrypted
         assert mail.signed_in
 
-    def test_tls_from_the_start(self, serving, certificate, change_settings, posted, deliver_all, monkeypatch):
+    def test_implicit_tls(self, start_server, certificate, change_settings, queue_message, deliver_all, monkeypatch):
         file, context = certificate
         monkeypatch.setenv("SSL_CERT_FILE", str(file))
-        server = serving(ssl_context=context)
+        server = start_server(ssl_context=context)
         change_settings(mail={"channel": "smtp", "host": "localhost", "port": server.port, "security": "tls"})
-        posted()
+        queue_message()
         deliver_all()
-        assert len(server.taken) == 1
+        assert len(server.received) == 1
 
     @pytest.mark.parametrize("security", ["starttls", "tls"])
-    def test_a_certificate_no_one_vouches_for_gets_no_mail(
-        self, serving, certificate, change_settings, posted, row, deliver_all, security
+    def test_a_server_whose_certificate_is_not_trusted_gets_no_mail(
+        self, start_server, certificate, change_settings, queue_message, row, deliver_all, security
     ):
         _, context = certificate
-        server = serving(**({"ssl_context": context} if security == "tls" else {"tls_context": context}))
+        server = start_server(**({"ssl_context": context} if security == "tls" else {"tls_context": context}))
         change_settings(mail={"channel": "smtp", "host": "localhost", "port": server.port, "security": security})
-        message = posted()
+        message = queue_message()
         deliver_all()
-        assert server.taken == []
+        assert server.received == []
         assert "certificate verify failed" in row(message).last_error.lower()
 
-    def test_a_server_without_starttls_gets_no_mail_in_clear(self, server, change_settings, posted, row, deliver_all):
+    def test_a_server_without_starttls_gets_no_unencrypted_mail(
+        self, server, change_settings, queue_message, row, deliver_all
+    ):
         change_settings(
             mail={"channel": "smtp", "host": "127.0.0.1", "port": server.port, "timeout": 60, "security": "starttls"}
         )
-        message = posted()
+        message = queue_message()
         deliver_all()
-        assert server.taken == []
+        assert server.received == []
         assert row(message).failed_at is None
 
-    def test_a_wrong_password_waits_for_an_operator(
-        self, serving, certificate, change_settings, posted, row, deliver_all
+    def test_a_mail_waits_if_the_password_for_the_server_is_wrong(
+        self, start_server, certificate, change_settings, queue_message, row, deliver_all
     ):
-        server = serving(auth_require_tls=False, authenticator=authenticated)
-        wrong = {"username": "us", "password": secret("wrong")}
-        change_settings(mail={"channel": "smtp", "host": "127.0.0.1", "port": server.port, "timeout": 60, **wrong})
-        message = posted()
+        server = start_server(auth_require_tls=False, authenticator=authenticated)
+        credentials = {"username": "us", "password": SecretStr("wrong")}
+        change_settings(
+            mail={"channel": "smtp", "host": "127.0.0.1", "port": server.port, "timeout": 60, **credentials}
+        )
+        message = queue_message()
         deliver_all()
         assert "535" in row(message).last_error
         assert row(message).failed_at is None
 
 
-def secret(text):
-    return SecretStr(text)
-
-
 class TestMailbox:
     @pytest.fixture
-    def box(self, scratch, change_settings):
+    def read_mailbox(self, scratch, change_settings):
+        """`read_mailbox()` returns the messages in the Maildir."""
         change_settings(
             mail={"channel": "mailbox"}, sms={"channel": "mailbox"}, outbox={"mailbox": scratch / "deep" / "mailbox"}
         )
 
-        def letters():
-            box = mailbox.Maildir(scratch / "deep" / "mailbox", create=False)
-            return [message_from_bytes(box.get_bytes(key), policy=policy.default) for key in box.keys()]  # noqa: SIM118
+        def read():
+            maildir = mailbox.Maildir(scratch / "deep" / "mailbox", create=False)
+            return [message_from_bytes(maildir.get_bytes(key), policy=policy.default) for key in maildir.keys()]  # noqa: SIM118
 
-        return letters
+        return read
 
-    def test_mails_are_left_as_they_would_have_been_sent(self, box, posted, deliver_all):
-        sent = posted()
+    def test_a_mail_is_stored_as_it_would_be_sent(self, read_mailbox, queue_message, deliver_all):
+        sent = queue_message()
         deliver_all()
-        (message,) = box()
+        (message,) = read_mailbox()
         assert message["X-Channel"] is None
         assert message["Message-ID"] == f"<{sent}@localhost>"
         assert message["Subject"] == "Hello Jo"
         assert "https://us.example/v/x" in message.get_body(("plain",)).get_content()
 
-    def test_text_messages_are_told_from_mails(self, box, posted, deliver_all):
-        posted("+447700900123")
+    def test_a_header_distinguishes_text_messages_from_mails(self, read_mailbox, queue_message, deliver_all):
+        queue_message("+447700900123")
         deliver_all()
-        (message,) = box()
+        (message,) = read_mailbox()
         assert message["X-Channel"] == "sms"
         assert message["To"] == "+447700900123"
         assert message.get_content().strip() == "IDaaS: your code is 123456"
 
 
 class TestConsole:
-    def test_both_kinds_are_printed(self, change_settings, posted, deliver_all, capsys):
+    def test_both_kinds_are_printed(self, change_settings, queue_message, deliver_all, capsys):
         change_settings(mail={"channel": "console"}, sms={"channel": "console"})
-        posted()
-        posted("+447700900123")
+        queue_message()
+        queue_message("+447700900123")
         deliver_all()
         output = capsys.readouterr().out
         assert "email to jo@oakhill.example\nSubject: Hello Jo\n" in output
@@ -277,13 +292,13 @@ class TestSmsGateway:
             thread = threading.Thread(target=httpd.serve_forever, args=(0.01,))
             thread.start()
             url = f"http://127.0.0.1:{httpd.server_address[1]}/send?account=7"
-            change_settings(sms={"channel": "http", "gateway_url": url, "gateway_token": secret("a-token")})
+            change_settings(sms={"channel": "http", "gateway_url": url, "gateway_token": SecretStr("a-token")})
             yield Gateway
             httpd.shutdown()
             thread.join()
 
-    def test_it_is_handed_the_message_with_our_token(self, gateway, posted, row, deliver_all):
-        sent = posted("+447700900123")
+    def test_it_receives_the_message_and_our_token(self, gateway, queue_message, row, deliver_all):
+        sent = queue_message("+447700900123")
         deliver_all()
         ((path, headers, body),) = gateway.requests
         assert path == "/send?account=7"
@@ -297,18 +312,20 @@ class TestSmsGateway:
         [(400, True), (422, True), (499, True), (401, False), (403, False), (404, False), (405, False), (408, False),
          (425, False), (429, False), (500, False), (503, False), (302, False)],
     )  # fmt: skip
-    def test_a_refusal_is_for_good_and_the_rest_is_tried_again(
-        self, gateway, posted, row, deliver_all, response, fails
+    def test_a_refused_message_fails_and_after_other_errors_it_is_sent_again(
+        self, gateway, queue_message, row, deliver_all, response, fails
     ):
         gateway.response = response
-        message = posted("+447700900123")
+        message = queue_message("+447700900123")
         deliver_all()
         assert bool(row(message).failed_at) is fails
         assert f"returned {response}" in row(message).last_error
 
-    def test_a_gateway_that_is_not_there_keeps_every_message(self, change_settings, posted, row, deliver_all):
+    def test_if_the_gateway_does_not_accept_connections_every_message_waits(
+        self, change_settings, queue_message, row, deliver_all
+    ):
         change_settings(sms={"channel": "http", "gateway_url": f"http://127.0.0.1:{free_port()}/"})
-        messages = [posted("+447700900123") for _ in range(3)]
+        messages = [queue_message("+447700900123") for _ in range(3)]
         deliver_all()
         for message in messages:
             assert row(message).last_error == "the gateway does not respond"

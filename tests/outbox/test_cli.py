@@ -16,16 +16,16 @@ def idp(app):
 
 
 @pytest.fixture
-def failed_message(server, posted, deliver_all):
+def failed_message(server, queue_message, deliver_all):
     server.replies["al@gone.example"] = "550 no such user"
-    message = posted("al@gone.example")
+    message = queue_message("al@gone.example")
     deliver_all()
     server.replies.clear()
     return message
 
 
-def test_list_shows_what_failed_and_why_and_what_waits_but_not_what_it_says(idp, failed_message, posted):
-    waiting = posted("+447700900123")
+def test_list_shows_what_failed_and_why_and_what_waits_but_not_what_it_says(idp, failed_message, queue_message):
+    waiting = queue_message("+447700900123")
     output = idp("list").stdout
     assert failed_message in output
     assert "no such user" in output
@@ -43,7 +43,7 @@ def test_retry_sends_it_again(idp, failed_message, server, transaction, row):
     assert idp("retry", failed_message).exit_code == 0
     deliver.run_once(transaction, "email")
     assert row(failed_message).sent_at
-    assert [mail.to for mail in server.taken] == [["al@gone.example"]]
+    assert [mail.to for mail in server.received] == [["al@gone.example"]]
 
 
 def test_what_did_not_fail_is_not_retried(idp, failed_message, row):
@@ -53,8 +53,8 @@ def test_what_did_not_fail_is_not_retried(idp, failed_message, row):
     assert row(failed_message).failed_at
 
 
-def test_texts_shows_whether_each_reached_the_telephone_and_nothing_of_the_person(idp, posted, transaction):
-    arrived, lost = posted("+447700900123"), posted("+447700900124")
+def test_texts_shows_whether_each_reached_the_telephone_and_nothing_of_the_person(idp, queue_message, transaction):
+    arrived, lost = queue_message("+447700900123"), queue_message("+447700900124")
     with transaction():
         receipts.record(Receipt(arrived, "delivered"))
         receipts.record(Receipt(lost, "failed", "the telephone is off"))

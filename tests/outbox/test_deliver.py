@@ -43,8 +43,8 @@ def channel(monkeypatch):
     return fake
 
 
-def test_a_message_leaves_and_its_words_and_its_recipient_are_wiped(posted, row, channel, deliver_all):
-    sent = posted()
+def test_a_message_leaves_and_its_words_and_its_recipient_are_wiped(queue_message, row, channel, deliver_all):
+    sent = queue_message()
     assert deliver_all() == 1
     message_row = row(sent)
     assert message_row.sent_at == clocks.now()
@@ -54,8 +54,8 @@ def test_a_message_leaves_and_its_words_and_its_recipient_are_wiped(posted, row,
     assert len(channel.sent) == 1
 
 
-def test_what_could_not_leave_is_tried_again_at_growing_intervals(posted, row, channel, deliver_all):
-    message, waits = posted(), []
+def test_what_could_not_leave_is_tried_again_at_growing_intervals(queue_message, row, channel, deliver_all):
+    message, waits = queue_message(), []
     for number in range(1, 10):
         channel.outcomes = [TemporaryFailure("busy")]
         assert deliver_all() == 1
@@ -76,15 +76,15 @@ def test_what_could_not_leave_is_tried_again_at_growing_intervals(posted, row, c
     assert row(message).sent_at
 
 
-def test_the_intervals_differ_so_that_letters_do_not_come_all_at_once(posted, row, channel, deliver_all):
-    messages = [posted() for _ in range(8)]
+def test_the_intervals_differ_so_that_letters_do_not_come_all_at_once(queue_message, row, channel, deliver_all):
+    messages = [queue_message() for _ in range(8)]
     channel.outcomes = [TemporaryFailure("busy")] * 8
     deliver_all()
     assert len({row(message).due_at for message in messages}) > 4
 
 
-def test_after_a_day_it_has_failed_and_stays_visible(posted, row, channel, deliver_all):
-    message = posted()
+def test_after_a_day_it_has_failed_and_stays_visible(queue_message, row, channel, deliver_all):
+    message = queue_message()
     while not (message_row := row(message)).failed_at:
         clocks.move(max(message_row.due_at - clocks.now(), timedelta()))
         channel.outcomes = [TemporaryFailure("busy")]
@@ -94,8 +94,10 @@ def test_after_a_day_it_has_failed_and_stays_visible(posted, row, channel, deliv
     assert deliver_all() == 0
 
 
-def test_a_failed_message_is_retried_by_hand_with_a_day_of_its_own(posted, row, channel, deliver_all, transaction):
-    message = posted()
+def test_a_failed_message_is_retried_by_hand_with_a_day_of_its_own(
+    queue_message, row, channel, deliver_all, transaction
+):
+    message = queue_message()
     channel.outcomes = [PermanentFailure("mailbox full")]
     deliver_all()
     assert row(message).failed_at
@@ -110,17 +112,17 @@ def test_a_failed_message_is_retried_by_hand_with_a_day_of_its_own(posted, row, 
     assert row(message).sent_at
 
 
-def test_what_did_not_fail_is_not_retried(posted, channel, deliver_all, transaction):
-    waiting, sent = posted(), posted()
+def test_what_did_not_fail_is_not_retried(queue_message, channel, deliver_all, transaction):
+    waiting, sent = queue_message(), queue_message()
     for message in (waiting, sent, "msg_unknown"):
         with transaction(), pytest.raises(deliver.NoSuchFailure):
             deliver.retry(message)
 
 
 def test_a_message_that_outlived_its_link_is_not_sent_and_says_nothing_any_more(
-    posted, row, channel, deliver_all, transaction
+    queue_message, row, channel, deliver_all, transaction
 ):
-    message = posted(expires=clocks.now() + timedelta(hours=1))
+    message = queue_message(expires=clocks.now() + timedelta(hours=1))
     clocks.move(timedelta(hours=1))
     assert deliver_all() == 0
     message_row = row(message)
@@ -132,8 +134,8 @@ def test_a_message_that_outlived_its_link_is_not_sent_and_says_nothing_any_more(
         deliver.retry(message)
 
 
-def test_one_bad_address_fails_alone_and_delays_no_one(posted, row, channel, deliver_all):
-    before, bad, after = posted(), posted(), posted()
+def test_one_bad_address_fails_alone_and_delays_no_one(queue_message, row, channel, deliver_all):
+    before, bad, after = queue_message(), queue_message(), queue_message()
     outcomes = {before: None, bad: PermanentFailure("unknown user", code=550), after: None}
     channel.send = lambda outgoing: raise_outcome(outcomes[outgoing.id])
     deliver_all()
@@ -148,8 +150,8 @@ def raise_outcome(outcome):
         raise outcome
 
 
-def test_a_fault_of_our_own_in_one_letter_delays_no_one(posted, row, channel, deliver_all):
-    bad, good = posted(), posted()
+def test_a_fault_of_our_own_in_one_letter_delays_no_one(queue_message, row, channel, deliver_all):
+    bad, good = queue_message(), queue_message()
     channel.send = lambda outgoing: raise_outcome(ZeroDivisionError("oops") if outgoing.id == bad else None)
     deliver_all()
     assert row(good).sent_at
@@ -157,8 +159,8 @@ def test_a_fault_of_our_own_in_one_letter_delays_no_one(posted, row, channel, de
     assert row(bad).due_at > clocks.now()
 
 
-def test_when_no_one_is_there_the_whole_round_waits_without_trying_each(posted, row, channel, deliver_all):
-    messages = [posted() for _ in range(5)]
+def test_when_no_one_is_there_the_whole_round_waits_without_trying_each(queue_message, row, channel, deliver_all):
+    messages = [queue_message() for _ in range(5)]
     channel.outcomes = [None, ServerUnreachable("connection lost")]
     deliver_all()
     assert len(channel.sent) == 1
@@ -167,8 +169,10 @@ def test_when_no_one_is_there_the_whole_round_waits_without_trying_each(posted, 
     assert all(message.due_at > clocks.now() and message.leased_until is None for message in waiting)
 
 
-def test_a_message_sealed_with_a_key_we_lost_fails_and_the_others_leave(posted, row, channel, deliver_all, transaction):
-    lost, good = posted(), posted()
+def test_a_message_sealed_with_a_key_we_lost_fails_and_the_others_leave(
+    queue_message, row, channel, deliver_all, transaction
+):
+    lost, good = queue_message(), queue_message()
     with transaction() as session:
         message_row = session.get(Message, lost)
         message_row.sealed = "old." + message_row.sealed.partition(".")[2]
@@ -179,9 +183,9 @@ def test_a_message_sealed_with_a_key_we_lost_fails_and_the_others_leave(posted, 
 
 
 def test_what_a_worker_leased_and_died_with_is_delivered_when_the_lease_ends(
-    posted, row, channel, deliver_all, transaction
+    queue_message, row, channel, deliver_all, transaction
 ):
-    message = posted()
+    message = queue_message()
     with transaction():
         assert [outgoing.id for outgoing in deliver._lease("email")] == [message]
     assert deliver_all() == 0
@@ -190,8 +194,8 @@ def test_what_a_worker_leased_and_died_with_is_delivered_when_the_lease_ends(
     assert row(message).sent_at
 
 
-def test_several_workers_send_each_message_once(posted, channel, transaction):
-    messages = {posted() for _ in range(30)}
+def test_several_workers_send_each_message_once(queue_message, channel, transaction):
+    messages = {queue_message() for _ in range(30)}
     ready = threading.Barrier(4)
 
     def deliver_until_empty():
@@ -208,8 +212,8 @@ def test_several_workers_send_each_message_once(posted, channel, transaction):
     assert sorted(ids) == sorted(messages)
 
 
-def test_a_round_that_is_told_to_stop_gives_back_what_it_has_not_tried(posted, row, channel, transaction):
-    messages = [posted() for _ in range(3)]
+def test_a_round_that_is_told_to_stop_gives_back_what_it_has_not_tried(queue_message, row, channel, transaction):
+    messages = [queue_message() for _ in range(3)]
     deliver.run_once(transaction, "email", stopping=lambda: len(channel.sent) == 1)
     assert len(channel.sent) == 1
     left = [row(message) for message in messages if not row(message).sent_at]
@@ -217,8 +221,8 @@ def test_a_round_that_is_told_to_stop_gives_back_what_it_has_not_tried(posted, r
     assert deliver.run_once(transaction, "email") == 2
 
 
-def test_no_transaction_is_open_while_a_letter_is_on_its_way(posted, channel, transaction, app):
-    posted()
+def test_no_transaction_is_open_while_a_letter_is_on_its_way(queue_message, channel, transaction, app):
+    queue_message()
     with app.app_context():
         engine = db.engine
     open_now: list[str] = []
@@ -238,8 +242,8 @@ def test_no_transaction_is_open_while_a_letter_is_on_its_way(posted, channel, tr
     assert channel.sent == [0]
 
 
-def test_mail_and_text_messages_are_delivered_apart(posted, channel, transaction):
-    mail, text = posted(), posted("+447700900123")
+def test_mail_and_text_messages_are_delivered_apart(queue_message, channel, transaction):
+    mail, text = queue_message(), queue_message("+447700900123")
     deliver.run_once(transaction, "sms")
     assert [outgoing.id for outgoing in channel.sent] == [text]
     deliver.run_once(transaction, "email")

@@ -1,6 +1,7 @@
 """Posting messages: rendered, sealed and stored with the change that they report."""
 
 import pytest
+from jinja2 import TemplateNotFound
 from sqlalchemy import select, text
 
 from idp.foundation.crypto import UnsealError
@@ -8,9 +9,9 @@ from idp.outbox import post
 from idp.outbox.models import Message
 
 
-def test_a_mail_is_rendered_at_once_with_its_subject_and_both_texts(posted, row, transaction):
+def test_a_mail_is_rendered_with_its_subject_as_plain_text_and_html(queue_message, row, transaction):
     with transaction() as session:
-        outgoing = post.unseal(session.get(Message, posted(name="Jo & <Al>")))
+        outgoing = post.unseal(session.get(Message, queue_message(name="Jo & <Al>")))
     assert outgoing.to == "jo@oakhill.example"
     assert outgoing.subject == "Hello Jo & <Al>"
     assert "Dear Jo & <Al>, see https://us.example/v/x" in outgoing.text
@@ -20,31 +21,37 @@ def test_a_mail_is_rendered_at_once_with_its_subject_and_both_texts(posted, row,
     assert "Jo & <Al>" not in outgoing.html
 
 
-def test_a_text_message_is_one_line_with_our_name_first(posted, transaction):
+def test_a_text_message_is_one_line_with_our_name_first(queue_message, transaction):
     with transaction() as session:
-        outgoing = post.unseal(session.get(Message, posted("+447700900123")))
+        outgoing = post.unseal(session.get(Message, queue_message("+447700900123")))
     assert (outgoing.subject, outgoing.html) == ("", "")
     assert outgoing.text == "IDaaS: your code is 123456"
 
 
 def test_nothing_is_sent_about_a_change_that_was_rolled_back(transaction, outbox):
-    def act():
+    def change():
         with transaction():
             post.email("hello", to="jo@oakhill.example", name="Jo", link="x")
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        act()
+        change()
     assert outbox.all() == []
 
 
-def test_a_template_that_is_missing_undoes_the_act(transaction):
-    with transaction(), pytest.raises(Exception, match="no_such"):
-        post.email("no_such", to="jo@oakhill.example")
+def test_a_missing_template_rolls_the_change_back(transaction, outbox):
+    def change():
+        with transaction():
+            post.email("hello", to="jo@oakhill.example", name="Jo", link="x")
+            post.email("no_such", to="jo@oakhill.example")
+
+    with pytest.raises(TemplateNotFound, match="no_such"):
+        change()
+    assert outbox.all() == []
 
 
-def test_a_sealed_message_cannot_be_moved_to_another_row(posted, transaction):
-    first, second = posted(), posted()
+def test_a_sealed_message_cannot_be_moved_to_another_row(queue_message, transaction):
+    first, second = queue_message(), queue_message()
     with transaction() as session:
         stored = str(session.execute(text("SELECT * FROM outbox")).all())
         assert "us.example/v/x" not in stored
@@ -71,7 +78,7 @@ def test_a_text_message_goes_to_exactly_one_number(transaction, to):
         post.sms("hello", to=to, code="1")
 
 
-def test_a_line_break_in_a_name_cannot_end_the_subject(posted, transaction):
+def test_a_line_break_in_a_name_cannot_end_the_subject(queue_message, transaction):
     with transaction() as session:
-        outgoing = post.unseal(session.get(Message, posted(name="Jo\r\nBcc: al@evil.example")))
+        outgoing = post.unseal(session.get(Message, queue_message(name="Jo\r\nBcc: al@evil.example")))
     assert outgoing.subject == "Hello Jo Bcc: al@evil.example"

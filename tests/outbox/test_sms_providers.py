@@ -97,8 +97,8 @@ def any_provider(request):
 
 
 class TestTwilio:
-    def test_a_message_is_a_form_with_our_name_and_the_account_by_basic(self, twilio, posted, row, deliver_all):
-        sent = posted(NUMBER)
+    def test_a_message_is_a_form_with_our_name_and_the_account_by_basic(self, twilio, queue_message, row, deliver_all):
+        sent = queue_message(NUMBER)
         deliver_all()
         (requests,) = twilio.requests
         assert requests.path == "/2010-04-01/Accounts/AC42/Messages.json"
@@ -111,9 +111,9 @@ class TestTwilio:
         assert row(sent).sent_at
         assert row(sent).delivered_at is None
 
-    def test_a_messaging_service_may_be_the_sender(self, twilio, posted, deliver_all, change_settings):
+    def test_a_messaging_service_may_be_the_sender(self, twilio, queue_message, deliver_all, change_settings):
         change_settings(sms={"sender": "MG0123"})
-        posted(NUMBER)
+        queue_message(NUMBER)
         deliver_all()
         form = parse_qs(twilio.requests[0].body.decode())
         assert form["MessagingServiceSid"] == ["MG0123"]
@@ -125,10 +125,10 @@ class TestTwilio:
          (401, 20003, False), (404, 20404, False), (429, 20429, False), (500, None, False), (503, None, False)],
     )  # fmt: skip
     def test_a_bad_number_is_final_and_what_we_or_twilio_can_mend_is_tried_again(
-        self, twilio, posted, row, deliver_all, status, code, fails
+        self, twilio, queue_message, row, deliver_all, status, code, fails
     ):
         twilio.status, twilio.body = status, json.dumps({"code": code, "message": f"{NUMBER} is wrong"}).encode()
-        message = posted(NUMBER)
+        message = queue_message(NUMBER)
         deliver_all()
         assert bool(row(message).failed_at) is fails
         assert f"Twilio returned {status}" in row(message).last_error
@@ -138,9 +138,9 @@ class TestTwilio:
 
 class TestNotify:
     def test_a_message_goes_through_one_template_with_a_token_of_this_moment(
-        self, notify, posted, row, deliver_all, clock
+        self, notify, queue_message, row, deliver_all, clock
     ):
-        sent = posted(NUMBER)
+        sent = queue_message(NUMBER)
         deliver_all()
         (requests,) = notify.requests
         token = jwt.decode(requests.headers["Authorization"].removeprefix("Bearer "), OctKey.import_key(KEY))
@@ -153,9 +153,9 @@ class TestNotify:
         }  # fmt: skip
         assert row(sent).provider_id == "740e5834-3a29-46b4-9a6f-16142fde533a"
 
-    def test_a_sender_may_be_chosen(self, notify, posted, deliver_all, change_settings):
+    def test_a_sender_may_be_chosen(self, notify, queue_message, deliver_all, change_settings):
         change_settings(sms={"sender": "8e222534-7f05"})
-        posted(NUMBER)
+        queue_message(NUMBER)
         deliver_all()
         assert json.loads(notify.requests[0].body)["sms_sender_id"] == "8e222534-7f05"
 
@@ -171,20 +171,20 @@ class TestNotify:
         ],
     )
     def test_a_bad_number_is_final_and_the_rest_is_tried_again(
-        self, notify, posted, row, deliver_all, status, error, body, fails
+        self, notify, queue_message, row, deliver_all, status, error, body, fails
     ):
         response = {"status_code": status, "errors": [{"error": error, "message": body}]}
         notify.status, notify.body = status, json.dumps(response).encode()
-        message = posted(NUMBER)
+        message = queue_message(NUMBER)
         deliver_all()
         assert bool(row(message).failed_at) is fails
         assert f"GOV.UK Notify returned {status} {error}" in row(message).last_error
 
 
 class TestEveryProvider:
-    def test_a_connection_that_is_cut_loses_nothing(self, any_provider, posted, row, deliver_all, clock):
+    def test_a_connection_that_is_cut_loses_nothing(self, any_provider, queue_message, row, deliver_all, clock):
         any_provider.hangs_up = True
-        message = posted(NUMBER)
+        message = queue_message(NUMBER)
         deliver_all()
         assert row(message).failed_at is row(message).sent_at is None
         assert "does not respond" in row(message).last_error
@@ -194,26 +194,28 @@ class TestEveryProvider:
         assert row(message).sent_at
 
     def test_one_that_hangs_costs_one_timeout_and_not_one_a_message(
-        self, any_provider, posted, row, deliver_all, change_settings
+        self, any_provider, queue_message, row, deliver_all, change_settings
     ):
         change_settings(fetch={"timeout": 0.3})
         any_provider.slow = True
-        messages = [posted(NUMBER) for _ in range(4)]
+        messages = [queue_message(NUMBER) for _ in range(4)]
         deliver_all()
         assert len(any_provider.requests) == 1
         assert all(row(message).failed_at is None for message in messages)
 
-    def test_one_that_is_away_keeps_every_message(self, any_provider, posted, row, deliver_all, change_settings):
+    def test_one_that_is_away_keeps_every_message(self, any_provider, queue_message, row, deliver_all, change_settings):
         change_settings(sms={"gateway_url": f"http://127.0.0.1:{free_port()}"})
-        messages = [posted(NUMBER) for _ in range(3)]
+        messages = [queue_message(NUMBER) for _ in range(3)]
         deliver_all()
         assert all("does not respond" in row(message).last_error for message in messages)
         assert all(row(message).failed_at is None for message in messages)
 
     @pytest.mark.parametrize("body", [b"", b"not JSON", b"[]", b'{"sid": 7, "id": []}', b"[" * 60_000])
-    def test_a_response_that_cannot_be_read_still_counts_as_sent(self, any_provider, posted, row, deliver_all, body):
+    def test_a_response_that_cannot_be_read_still_counts_as_sent(
+        self, any_provider, queue_message, row, deliver_all, body
+    ):
         any_provider.body = body
-        message = posted(NUMBER)
+        message = queue_message(NUMBER)
         deliver_all()
         assert row(message).sent_at
         assert row(message).provider_id is None
@@ -252,11 +254,11 @@ def by_gateway(web, message, status, error="handset is off", **forged):
     ],
     ids=["twilio", "notify", "gateway"],
 )
-def receipt(request, web, posted, deliver_all):
+def receipt(request, web, queue_message, deliver_all):
     """A message that the provider accepted, and a function that sends its receipt."""
     name, send, delivered, failed, reason = request.param
     request.getfixturevalue(name)
-    message = posted(NUMBER)
+    message = queue_message(NUMBER)
     deliver_all()
     return SimpleNamespace(
         message=message, delivered=lambda: send(web, message, delivered), failed=lambda: send(web, message, failed),
@@ -299,15 +301,15 @@ class TestReceipts:
         assert row(receipt.message).failed_at is row(receipt.message).last_error is None
 
     @pytest.mark.parametrize("status", ["accepted", "queued", "sending", "sent"])
-    def test_one_that_is_on_its_way_with_twilio_is_neither(self, twilio, web, posted, deliver_all, row, status):
-        message = posted(NUMBER)
+    def test_one_that_is_on_its_way_with_twilio_is_neither(self, twilio, web, queue_message, deliver_all, row, status):
+        message = queue_message(NUMBER)
         deliver_all()
         assert by_twilio(web, message, status).status_code == 204
         assert row(message).delivered_at is row(message).failed_at is None
 
     @pytest.mark.parametrize("status", ["created", "sending", "pending"])
-    def test_one_that_is_on_its_way_with_notify_is_neither(self, notify, web, posted, deliver_all, row, status):
-        message = posted(NUMBER)
+    def test_one_that_is_on_its_way_with_notify_is_neither(self, notify, web, queue_message, deliver_all, row, status):
+        message = queue_message(NUMBER)
         deliver_all()
         assert by_notify(web, message, status).status_code == 204
         assert row(message).delivered_at is row(message).failed_at is None
@@ -320,8 +322,8 @@ class TestReceipts:
         assert receipt.sends(receipt.message, "teleported").status_code == 400
         assert row(receipt.message).delivered_at is None
 
-    def test_one_for_a_mail_changes_nothing(self, receipt, posted, row):
-        mail = posted("jo@oakhill.example")
+    def test_one_for_a_mail_changes_nothing(self, receipt, queue_message, row):
+        mail = queue_message("jo@oakhill.example")
         assert receipt.sends(mail, receipt.words[1]).status_code == 204
         assert row(mail).failed_at is None
 
@@ -341,27 +343,27 @@ class TestForgeries:
         "token", ["", "wrong", RECEIPT_TOKEN + "x", RECEIPT_TOKEN.upper(), "\N{SNOWMAN}".encode().decode("latin-1")]
     )
     @pytest.mark.parametrize("send", [by_notify, by_gateway])
-    def test_a_receipt_without_the_token_is_refused(self, request, web, posted, deliver_all, row, send, token):
+    def test_a_receipt_without_the_token_is_refused(self, request, web, queue_message, deliver_all, row, send, token):
         request.getfixturevalue("notify" if send is by_notify else "gateway")
-        message = posted(NUMBER)
+        message = queue_message(NUMBER)
         deliver_all()
         assert send(web, message, "delivered", token=token).status_code == 401
         assert row(message).delivered_at is None
 
     @pytest.mark.parametrize("send", [by_notify, by_gateway])
     def test_without_a_token_in_the_settings_none_is_taken(
-        self, request, web, posted, deliver_all, send, change_settings
+        self, request, web, queue_message, deliver_all, send, change_settings
     ):
         request.getfixturevalue("notify" if send is by_notify else "gateway")
         change_settings(sms={"receipt_token": SecretStr("")})
-        message = posted(NUMBER)
+        message = queue_message(NUMBER)
         deliver_all()
         for token in ("", "Bearer"):
             assert send(web, message, "delivered", token=token).status_code == 401
         assert web.post("/receipts/sms", json={"id": message, "status": "delivered"}).status_code == 401
 
-    def test_one_that_twilio_did_not_sign_is_refused(self, twilio, web, posted, deliver_all, row):
-        message, other = posted(NUMBER), posted(NUMBER)
+    def test_one_that_twilio_did_not_sign_is_refused(self, twilio, web, queue_message, deliver_all, row):
+        message, other = queue_message(NUMBER), queue_message(NUMBER)
         deliver_all()
         fields = {"MessageSid": "SM123", "MessageStatus": "delivered", "To": NUMBER}
         other_signature = signature(f"http://localhost:5000/receipts/sms/{other}", fields)
@@ -373,8 +375,8 @@ class TestForgeries:
         assert {changed.status_code, added.status_code} == {401}
         assert row(message).delivered_at is None
 
-    def test_the_url_that_is_signed_is_the_settings_and_not_the_requests(self, twilio, web, posted, deliver_all):
-        message = posted(NUMBER)
+    def test_the_url_that_is_signed_is_the_settings_and_not_the_requests(self, twilio, web, queue_message, deliver_all):
+        message = queue_message(NUMBER)
         deliver_all()
         fields = {"MessageSid": "SM123", "MessageStatus": "delivered", "To": NUMBER}
         evil = signature(f"http://evil.example/receipts/sms/{message}", fields)
@@ -398,8 +400,8 @@ class TestForgeries:
             assert by_gateway(web, "msg_x", "delivered").status_code == 404
 
 
-def test_receipts_at_once_are_one(posted, row, run_concurrently, twilio, deliver_all):
-    message = posted(NUMBER)
+def test_receipts_at_once_are_one(queue_message, row, run_concurrently, twilio, deliver_all):
+    message = queue_message(NUMBER)
     deliver_all()
     outcomes = run_concurrently(8, lambda: receipts.record(Receipt(message, "delivered")))
     assert sorted(outcomes) == [False] * 7 + [True]

@@ -23,7 +23,7 @@ class Endpoint:
 
     url: str
     requests: list[dict[str, Any]] = field(default_factory=list)
-    taken: list[dict[str, Any]] = field(default_factory=list)
+    accepted: list[dict[str, Any]] = field(default_factory=list)
     """The claims of the tokens that were accepted."""
     respond: Callable[[dict[str, Any]], Response] = lambda _claims: 202
     connections: int = 0
@@ -65,7 +65,7 @@ def an_endpoint() -> Iterator[Endpoint]:
             response = endpoint.respond(claims)
             status, document = response if isinstance(response, tuple) else (response, None)
             if status == 202:
-                endpoint.taken.append(claims)
+                endpoint.accepted.append(claims)
             body = json.dumps(document).encode() if document is not None else b""
             self.send_response(status)
             self.send_header("Content-Length", str(len(body)))

@@ -67,7 +67,7 @@ def test_a_replay_of_nothing_says_so(idp, record_event, client_id, words):
 def test_verify_sends_an_event(idp, push, endpoint, client_id):
     assert "is on its way" in idp("verify", client_id, "--state", "hello").stdout
     push()
-    assert names(endpoint.taken) == ["verification"]
+    assert names(endpoint.accepted) == ["verification"]
     assert states(endpoint) == ["hello"]
 
 

@@ -18,7 +18,7 @@ from tests.ports import free_port
 
 
 def states(endpoint):
-    return [next(iter(claims["events"].values())).get("state", "") for claims in endpoint.taken]
+    return [next(iter(claims["events"].values())).get("state", "") for claims in endpoint.accepted]
 
 
 def test_events_arrive_in_order_over_and_over(record_event, push, endpoint, row, stream):
@@ -43,12 +43,14 @@ def test_any_status_but_202_is_not_a_delivery_and_is_tried_again(record_event, p
     endpoint.respond = lambda _claims: 202
     push()
     assert row(event_id).delivered_at is not None
-    assert len({claims["jti"] for claims in endpoint.taken}) == 1
+    assert len({claims["jti"] for claims in endpoint.accepted}) == 1
 
 
 @pytest.mark.parametrize("error", ["invalid_request", "invalid_issuer", "invalid_audience", "of its own"])
 def test_what_the_client_refuses_for_good_is_set_aside_and_later_ones_sent(record_event, push, endpoint, row, error):
-    endpoint.respond = lambda claims: (400, {"err": error, "description": "no\nthanks"}) if not endpoint.taken else 202
+    endpoint.respond = lambda claims: (
+        (400, {"err": error, "description": "no\nthanks"}) if not endpoint.accepted else 202
+    )
     refused = record_event("school", "first")
     endpoint.respond = lambda claims: (
         (400, {"err": error, "description": "no\nthanks"}) if claims["jti"] == refused else 202
@@ -127,7 +129,7 @@ def test_a_client_whose_endpoint_hangs_delays_no_one_else(
     _until(lambda: endpoint.requests)
     record_event(client=make_stream(other_endpoint.url))
     assert push("prompt") == 1, "the other client's, at once"
-    assert len(other_endpoint.taken) == 1
+    assert len(other_endpoint.accepted) == 1
     hanging.join()
     released.set()
     record_event(client=make_stream(other_endpoint.url))
@@ -210,7 +212,7 @@ def test_waiting_events_go_to_the_new_url(transaction, record_event, push, endpo
     with transaction():
         session().get_one(Client, client_id).events_endpoint_url = other_endpoint.url
     push()
-    assert (len(endpoint.taken), len(other_endpoint.taken)) == (0, 1)
+    assert (len(endpoint.accepted), len(other_endpoint.accepted)) == (0, 1)
 
 
 def test_the_authorization_header_is_sent_stored_sealed_and_never_goes_to_another_url(
@@ -246,7 +248,7 @@ def test_a_header_that_cannot_be_unsealed_keeps_no_one_else_waiting(
     record_event()
     record_event(client=make_stream(other_endpoint.url))
     assert [push("prompt"), push("prompt"), push("prompt")] == [1, 1, 0]
-    assert len(other_endpoint.taken) == 1
+    assert len(other_endpoint.accepted) == 1
     assert endpoint.requests == []
     assert "has to be set again" in stream().last_error
     assert stream().failures == 1
@@ -323,7 +325,7 @@ def test_events_go_over_one_connection_which_is_opened_again_where_the_server_ha
     for number in range(10):
         record_event(str(number))
     push()
-    assert len(endpoint.taken) == 20
+    assert len(endpoint.accepted) == 20
 
 
 def test_a_server_that_sends_a_byte_now_and_then_is_cut_off(change_settings, make_stream, record_event, push, stream):

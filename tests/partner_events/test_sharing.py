@@ -39,11 +39,11 @@ def test_all_that_happens_to_an_agreement_is_told_in_order(school, push, endpoin
     school.decide(authorise.withdraw)
     school.give()
     push()
-    assert names(endpoint.taken) == [
+    assert names(endpoint.accepted) == [
         "sharing-authorised", "sharing-changed", "sharing-paused", "sharing-resumed", "sharing-withdrawn",
         "sharing-authorised",
     ]  # fmt: skip
-    facts = [next(iter(claims["events"].values())) for claims in endpoint.taken]
+    facts = [next(iter(claims["events"].values())) for claims in endpoint.accepted]
     assert [fact["status"] for fact in facts] == ["active", "active", "paused", "active", "withdrawn", "active"]
     assert "attendance" in facts[1]["scope"]
     assert facts[2]["scope"] == "", "nothing is given while it is paused"
@@ -62,12 +62,12 @@ def test_a_declined_review_is_told_with_what_was_declined(school, push, endpoint
         seen = {"replaces": before.id, "shown": reviews.find_pending(before).shown}
     school.decide(reviewing.decline, **seen)
     push()
-    assert names(endpoint.taken) == ["sharing-authorised", "sharing-review-declined"]
-    (fact,) = endpoint.taken[1]["events"].values()
+    assert names(endpoint.accepted) == ["sharing-authorised", "sharing-review-declined"]
+    (fact,) = endpoint.accepted[1]["events"].values()
     assert (fact["declined_scope"], fact["declined_agreement_version"]) == ("attendance", "2027")
     assert fact["status"] == "active"
     assert "attendance" not in fact["scope"], "what was agreed continues"
-    (first,) = endpoint.taken[0]["events"].values()
+    (first,) = endpoint.accepted[0]["events"].values()
     assert "declined_scope" not in first
 
 
@@ -101,7 +101,7 @@ def test_what_our_staff_decide_about_a_school_is_told_to_its_partners(
             accounts.change_state(session().get_one(Estab, school.estab_id), "suspended", by="cli")
         accounts.change_state(session().get_one(Estab, school.estab_id), after, by="cli")
     push()
-    uri, facts = next(iter(endpoint.taken[-1]["events"].items()))
+    uri, facts = next(iter(endpoint.accepted[-1]["events"].items()))
     assert uri.endswith(event)
     assert uri.startswith("https://schemas.openid.net/secevent/risc/") is event.startswith("account-")
     assert facts["verification"] == after
@@ -117,7 +117,7 @@ def test_a_client_with_which_the_school_does_not_share_hears_nothing_of_it(
     with transaction():
         accounts.change_state(session().get_one(Estab, school.estab_id), "suspended", by="cli")
     push()
-    assert names(endpoint.taken) == ["sharing-authorised", "sharing-withdrawn"]
+    assert names(endpoint.accepted) == ["sharing-authorised", "sharing-withdrawn"]
 
 
 def test_what_is_rolled_back_is_not_told(transaction, school, push, endpoint):
@@ -156,7 +156,7 @@ def test_a_verification_at_the_moment_of_an_authorisation_is_told_or_in_its_fact
 
     run_overlapping(authorising, verifying)
     push()
-    assert names(endpoint.taken) == ["sharing-authorised", "school-verified"]
+    assert names(endpoint.accepted) == ["sharing-authorised", "school-verified"]
 
 
 class _Same:
@@ -181,6 +181,9 @@ def test_an_end_that_comes_near_and_comes_is_told(transaction, school, push, end
     with transaction():
         expiry.remind_due()
     push()
-    assert names(endpoint.taken) == ["sharing-authorised", "sharing-expiring", "sharing-expired"]
-    assert [next(iter(claims["events"].values()))["status"] for claims in endpoint.taken[1:]] == ["active", "expired"]
-    assert endpoint.taken[-1]["events"][endpoint.taken[-1]["iss"] + "/events/sharing-expired"]["scope"] == ""
+    assert names(endpoint.accepted) == ["sharing-authorised", "sharing-expiring", "sharing-expired"]
+    assert [next(iter(claims["events"].values()))["status"] for claims in endpoint.accepted[1:]] == [
+        "active",
+        "expired",
+    ]
+    assert endpoint.accepted[-1]["events"][endpoint.accepted[-1]["iss"] + "/events/sharing-expired"]["scope"] == ""

@@ -43,7 +43,7 @@ def test_an_event_that_was_refused_is_delivered_again_with_its_jti(
     with transaction():
         assert streams.replay(client_id, [jti], by="cli") == 1
     push()
-    assert [claims["jti"] for claims in endpoint.taken] == [jti]
+    assert [claims["jti"] for claims in endpoint.accepted] == [jti]
     with transaction() as database:
         entry = database.scalars(select(Entry).where(Entry.event == "client.events_replayed")).one()
         assert (entry.client, entry.facts["count"]) == (client_id, 1)
@@ -58,7 +58,7 @@ def test_all_events_since_a_moment_are_delivered_again_in_order(
     for number in range(1, 4):
         record_event("one", str(number))
     push()
-    endpoint.taken.clear()
+    endpoint.accepted.clear()
     with transaction():
         assert streams.replay_since(client_id, since, by="cli") == 3
     push()

@@ -18,7 +18,7 @@ from idp.foundation.database import db
 from idp.foundation.retention import KeepNewest
 from idp.jobs import cleaning
 from idp.oidc.clients import bounds
-from idp.oidc.models import AuthorizationRequest, DeviceCode, Seen
+from idp.oidc.models import AuthorizationRequest, DeviceCode, UsedJti
 from idp.onboarding.models import EmailVerification, Registration
 from idp.outbox.models import Message
 from idp.partners import journal
@@ -266,11 +266,11 @@ class TestTrimming:
 
     def test_ids_of_dpop_proofs_are_deleted_once_the_proofs_are_too_old(self, transaction, clock):
         with transaction() as session:
-            session.add(Seen(digest=b"old", expires_at=clocks.now() - timedelta(seconds=1)))
-            session.add(Seen(digest=b"new", expires_at=clocks.now() + timedelta(seconds=1)))
+            session.add(UsedJti(digest=b"old", expires_at=clocks.now() - timedelta(seconds=1)))
+            session.add(UsedJti(digest=b"new", expires_at=clocks.now() + timedelta(seconds=1)))
         worker.clean(transaction)
         with transaction() as session:
-            assert session.scalars(select(Seen.digest)).all() == [b"new"]
+            assert session.scalars(select(UsedJti.digest)).all() == [b"new"]
 
 
 def test_repeated_resets_for_an_unknown_name_store_a_bounded_number_of_messages(transaction):

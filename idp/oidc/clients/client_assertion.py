@@ -16,7 +16,7 @@ from idp.oidc import errors
 from idp.oidc.clients import client_keys, failures
 from idp.oidc.clients.oauth_client import OAuthClient
 from idp.oidc.incoming import Request
-from idp.oidc.models import Seen
+from idp.oidc.models import UsedJti
 from idp.partners import registry
 
 FindClient = Callable[[str | None], OAuthClient | None]
@@ -110,6 +110,6 @@ def _store_jti(claims: dict[str, Any], client: OAuthClient) -> None:
         raise InvalidJwt("jti must be a string, and not empty")
     expires_at = clock.now() + timedelta(seconds=MAX_LIFETIME_SECONDS + client.skew + client.leeway)
     if not inserts.insert_if_absent(
-        Seen, digest=crypto.hmac_sha256(b"assertion", client.id, jti), expires_at=expires_at
+        UsedJti, digest=crypto.hmac_sha256(b"assertion", client.id, jti), expires_at=expires_at
     ):
         raise InvalidJwt("the jti was used before: each request needs a new assertion")

@@ -18,7 +18,7 @@ from idp.foundation import clock, crypto, descriptions, inserts, runtime
 from idp.keys import jwts
 from idp.keys.jwts import InvalidJwt
 from idp.oidc.clients.oauth_client import OAuthClient
-from idp.oidc.models import Seen
+from idp.oidc.models import UsedJti
 from idp.partners import jwks
 
 MAX_AGE_SECONDS: Final = 60
@@ -165,5 +165,7 @@ def _store_jti(claims: dict[str, Any], thumbprint: str, client: OAuthClient) -> 
     if not isinstance(jti, str) or not jti:
         raise InvalidJwt("jti must be a string, and not empty")
     expires_at = clock.now() + timedelta(seconds=MAX_AGE_SECONDS + client.leeway + client.skew)
-    if not inserts.insert_if_absent(Seen, digest=crypto.hmac_sha256(b"proof", thumbprint, jti), expires_at=expires_at):
+    if not inserts.insert_if_absent(
+        UsedJti, digest=crypto.hmac_sha256(b"proof", thumbprint, jti), expires_at=expires_at
+    ):
         raise InvalidJwt("the jti was used before: each request needs a new proof")

@@ -9,7 +9,7 @@ from idp.foundation import clock, crypto, database, inserts, request_state
 from idp.foundation.web import security
 from idp.foundation.web.throttle import rate_limit
 from idp.foundation.web.transactions import autocommit
-from idp.oidc.models import Seen
+from idp.oidc.models import UsedJti
 from tests.oidc.support import sign_in_and_authorise
 from tests.oidc.world import world
 
@@ -67,7 +67,7 @@ def test_what_a_view_wrote_before_it_raised_is_committed_in_autocommit_only(
     app, web, transaction, monkeypatch, is_kept
 ):
     def view():
-        inserts.insert_if_absent(Seen, digest=crypto.digest("a"), expires_at=clock.now())
+        inserts.insert_if_absent(UsedJti, digest=crypto.digest("a"), expires_at=clock.now())
         raise Conflict
 
     guarded = security.anyone(rate_limit(100)(view))
@@ -75,7 +75,7 @@ def test_what_a_view_wrote_before_it_raised_is_committed_in_autocommit_only(
 
     assert web.get("/healthz").status_code == 409
     with transaction() as session:
-        assert (session.get(Seen, crypto.digest("a")) is not None) == is_kept
+        assert (session.get(UsedJti, crypto.digest("a")) is not None) == is_kept
 
 
 def test_what_runs_last_finds_pending_objects_written(transaction, world):
