@@ -116,12 +116,12 @@ def _many_readers(app: Flask, key: ECKey, dbms: str) -> Iterator[Figure]:
             address = "/v1/students?limit=100"
             while address and time.monotonic() < until:
                 began = time.monotonic()
-                answer = client.get(address, headers=headers)
+                response = client.get(address, headers=headers)
                 latencies.append(time.monotonic() - began)
-                if answer.status_code != 200:
-                    errors.append(answer.status_code)
+                if response.status_code != 200:
+                    errors.append(response.status_code)
                     return
-                address = (answer.get_json()["next"] or "").removeprefix(RESOURCE)
+                address = (response.get_json()["next"] or "").removeprefix(RESOURCE)
 
     threads = [threading.Thread(target=read, args=(number,)) for number in range(PARTNERS)]
     spent = time.process_time()

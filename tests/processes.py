@@ -60,11 +60,11 @@ def environment_with(**settings: object) -> dict[str, str]:
 
 
 @contextmanager
-def a_process(*words: str, log: Path, **settings: object) -> Iterator[Process]:
-    """Run `python -m words` with these settings (`database__url=…`) until the block ends."""
+def a_process(*arguments: str, log: Path, **settings: object) -> Iterator[Process]:
+    """Run `python -m` with these arguments and settings (`database__url=…`) until the block ends."""
     with log.open("wb") as to:
         popen = subprocess.Popen(
-            [sys.executable, "-m", *words], cwd=ROOT, env=environment_with(**settings),
+            [sys.executable, "-m", *arguments], cwd=ROOT, env=environment_with(**settings),
             stdin=subprocess.DEVNULL, stdout=to, stderr=subprocess.STDOUT, start_new_session=True,
         )  # fmt: skip
     process = Process(popen, log)

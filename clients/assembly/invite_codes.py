@@ -49,5 +49,5 @@ def _store(database: Database, code: str, uses: int, days: int, note: str) -> No
 
 
 def _normal(code: str) -> str:
-    """As typed by anybody: without blanks, hyphens, and small letters."""
+    """A code as someone typed it, without spaces and hyphens, and in capitals."""
     return "".join(letter for letter in code.upper() if letter.isalnum())

@@ -29,7 +29,7 @@ PRODUCT_WORDS = ("idaas", "xporter", "groupcall", "xporterondemand", "emerge")
 def set_hash(person: Administrator, password_hash: str, *, by: str, is_generated: bool = False) -> None:
     """Store `password_hash`, which is calculated outside the transaction because hashing is slow.
 
-    `is_generated` marks a passphrase that we generated: it is also accepted with blanks and capitals (`passphrases`).
+    `is_generated` marks a passphrase that we generated: it is also accepted with spaces and capitals (`passphrases`).
     """
     person.password_hash, person.password_is_ours = password_hash, is_generated
     person.password_changed_at = person.updated_at = clock.now()

@@ -102,7 +102,7 @@ class Administrator(Base):
     """Written for the previous release, as `first_estab_id` is."""
     password_hash: Mapped[str | None]
     password_is_ours: Mapped[bool] = mapped_column(default=False, server_default=false())
-    """Whether it is a passphrase that we generated, which may be typed with blanks for hyphens, and with capitals."""
+    """Whether it is a passphrase that we generated, which may be typed with spaces for hyphens, and with capitals."""
     password_changed_at: Mapped[datetime | None]
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]

@@ -81,7 +81,7 @@ class Instant(TypeDecorator[datetime]):
 
 
 class WordSet(TypeDecorator[frozenset[str]]):
-    """A set of words without blanks (scopes, codes), stored sorted and separated by one space."""
+    """A set of words without spaces (scopes, codes), stored sorted and separated by one space."""
 
     impl = Text
     cache_ok = True

@@ -48,7 +48,7 @@ def invalid_scope(detail: str, names: Iterable[str] = ()) -> InvalidScopeError:
 def unknown_scope(error: UnknownScope) -> InvalidScopeError:
     """`invalid_scope` for a scope that cannot be read or does not exist."""
     return invalid_scope(
-        "does not exist" if error.names else "must be names of scopes, with a blank between", error.names
+        "does not exist" if error.names else "must be names of scopes, with a space between", error.names
     )
 
 

@@ -78,7 +78,7 @@ def newest(client_id: str) -> list[ClientEvent]:
 def list_for_partner(partner_id: str, *, reference: str = "", client_id: str = "") -> list[tuple[ClientEvent, Client]]:
     """The newest failures of a partner's clients, each with its client; of one client, or one request, if named.
 
-    `reference` is the id of a request, with blanks and capitals as someone may have typed them.
+    `reference` is the id of a request, with spaces and capitals as someone may have typed them.
     """
     statement = (
         select(ClientEvent, Client).join(Client, Client.id == ClientEvent.client_id)
@@ -97,7 +97,7 @@ def list_for_partner(partner_id: str, *, reference: str = "", client_id: str = "
 
 def _upsert(row: dict[str, Any]) -> Executable:
     """One statement that inserts the row or increments its count, and returns the count."""
-    before, max_length = ClientEvent.request_ids, MAX_REQUEST_IDS * 17  # sixteen letters and a blank
+    before, max_length = ClientEvent.request_ids, MAX_REQUEST_IDS * 17  # sixteen letters and a space
     return (
         inserts.insert(ClientEvent)
         .values(row)

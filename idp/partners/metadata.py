@@ -66,7 +66,7 @@ class InvalidRedirectUri(InvalidMetadata):
 def printable(text: str) -> str:
     """Raise `ValueError` if the text has invisible characters, or ones that change the direction of reading."""
     if not text.isprintable() or text != text.strip():
-        raise ValueError("must be one line of visible characters, without blanks around it")
+        raise ValueError("must be one line of visible characters, without spaces around it")
     return text
 
 

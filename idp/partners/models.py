@@ -224,7 +224,7 @@ class ClientEvent(Base):
     comparison: Mapped[list[dict[str, Any]] | None] = mapped_column(JSON)
     """For a wrong URI (the latest, if there were several): how it differs from each registered one."""
     request_ids: Mapped[str] = mapped_column(default="", server_default="")
-    """The `X-Request-ID` of the newest such requests, which error pages call the reference; each ends with a blank."""
+    """The `X-Request-ID` of the newest such requests, which error pages call the reference; each ends with a space."""
 
 
 class ClientMilestone(Base):

@@ -89,7 +89,7 @@ def _split(uri: str) -> SplitResult:
     if "#" in uri:
         raise ValueError("must not have a fragment")
     if not _ALLOWED.issuperset(uri):
-        raise ValueError("has a character that is not allowed in a URI (no blanks, quotes, backslashes or *)")
+        raise ValueError("has a character that is not allowed in a URI (no spaces, quotes, backslashes or *)")
     if not all(_is_hex(escape[:2]) for escape in uri.split("%")[1:]):
         raise ValueError("has a % that is not followed by two hexadecimal digits")
     try:

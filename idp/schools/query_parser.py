@@ -33,7 +33,7 @@ _GIROBANK = "GIR0AA"
 
 _DASHES = dict.fromkeys(map(ord, "\u2010\u2011\u2012\u2013\u2014\u2015\u2212"), "-")
 _SIGNS_AROUND = re.compile(r"^[\s.,;:!?()\"]+|\s*[.,;:!?()\"][\s.,;:!?()\"]*$")
-"""Punctuation at the ends. A single blank at the end is kept: it means that a district is complete."""
+"""Punctuation at the ends. A single space at the end is kept: it means that a district is complete."""
 
 _SHAPES = ("A9", "A99", "A9A", "AA9", "AA99", "AA9A")
 _TO_LETTER = str.maketrans("01", "OI")
@@ -83,7 +83,7 @@ def parse(text: str) -> tuple[Reading, ...]:
 
 
 def is_whole(postcode: str) -> bool:
-    """Whether a postcode, with its blank, is complete and not the beginning of several."""
+    """Whether a postcode, with its space, is complete and not the beginning of several."""
     key = postcode.replace(" ", "")
     overseas, forces = _OVERSEAS.fullmatch(key), _FORCES.fullmatch(key)
     special = (overseas and overseas[2] == "1ZZ") or (forces and forces[1]) or key == _GIROBANK

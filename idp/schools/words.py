@@ -82,7 +82,7 @@ def _expand(text: str) -> str:
 
 
 def trigrams(word: str) -> set[str]:
-    """Every run of three letters, with the word's beginning and end marked by blanks."""
+    """Every run of three letters, with the word's beginning and end marked by spaces."""
     padded = f"  {word} "
     return {padded[start : start + 3] for start in range(len(padded) - 2)}
 

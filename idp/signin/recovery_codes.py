@@ -78,6 +78,6 @@ def _random() -> str:
 
 
 def _digest(person_id: str, code: str) -> bytes:
-    """Digest of the code, whose blanks, hyphens and capitals are ignored."""
+    """Digest of the code, whose spaces, hyphens and capitals are ignored."""
     typed = "".join(char for char in code if char.isalnum()).lower().translate(_LETTERS_FOR_DIGITS)
     return crypto.digest(f"recovery code {person_id} {typed}")

@@ -378,7 +378,7 @@ class TestCheckpoints:
 class TestCommands:
     @pytest.fixture
     def idp(self, app, sealed):
-        return lambda *words: CliRunner().invoke(commands, words, obj=lambda: app)
+        return lambda *arguments: CliRunner().invoke(commands, arguments, obj=lambda: app)
 
     def test_verify_reports_an_intact_chain(self, idp):
         result = idp("verify", "--from-start")

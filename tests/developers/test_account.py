@@ -434,7 +434,7 @@ class TestCommand:
     @pytest.fixture
     def idp(self, app, partner, monkeypatch):
         monkeypatch.setattr("idp.cli._create_app", lambda: app)
-        return lambda *words: CliRunner().invoke(main, ["developers", *words])
+        return lambda *arguments: CliRunner().invoke(main, ["developers", *arguments])
 
     def test_a_person_is_invited_listed_and_removed(self, idp, outbox):
         assert idp("invite", "Assembly", "Sam Lee", EMAIL, "--owner").exit_code == 0
@@ -449,13 +449,13 @@ class TestCommand:
         assert sam.opens("/developers/applications").status_code == 303
 
     @pytest.mark.parametrize(
-        ("words", "message"),
+        ("arguments", "message"),
         [
             (("invite", "Nobody", "Sam", EMAIL), "no partner of that name"),
             (("remove", "Timetabler", "sam@elsewhere.example"), "no such person"),
         ],
     )
-    def test_unknown_names_are_reported(self, idp, words, message):
-        result = idp(*words)
+    def test_unknown_names_are_reported(self, idp, arguments, message):
+        result = idp(*arguments)
         assert result.exit_code == 1
         assert message in result.output

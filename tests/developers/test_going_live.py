@@ -274,7 +274,7 @@ class TestCommand:
     @pytest.fixture
     def idp(self, app, monkeypatch):
         monkeypatch.setattr("idp.cli._create_app", lambda: app)
-        return lambda *words: CliRunner().invoke(main, ["clients", "requests", *words])
+        return lambda *arguments: CliRunner().invoke(main, ["clients", "requests", *arguments])
 
     def test_a_request_is_listed_shown_and_approved(self, idp, transaction, assembly):
         with transaction():

@@ -59,8 +59,8 @@ class Program:
         self.environment = {"ISSUER": issuer, "PORT": port, "DATA": folder / "xporter"}
 
     @contextmanager
-    def run(self, *words):
-        with a_process(*(words or ("clients.xporter",)), log=self.folder / "log") as process:
+    def run(self, *arguments):
+        with a_process(*(arguments or ("clients.xporter",)), log=self.folder / "log") as process:
             process.wait_until(self._answers)
             yield process
 

@@ -141,7 +141,7 @@ def test_a_jwt_with_repeated_members_or_extra_text_is_refused_or_read_in_one_way
 
 @pytest.mark.parametrize("kind", ["client assertion", "proof"])
 def test_a_used_jwt_is_refused_in_any_other_encoding(target, kind):
-    """base64url has unused bits at its end, and some decoders ignore padding and blanks."""
+    """base64url has unused bits at its end, and some decoders ignore padding and spaces."""
     valid, header, send = ACCEPTED_JWTS[kind]
     jwt = signed(valid(target), header)
     assert is_accepted(send(target, jwt))

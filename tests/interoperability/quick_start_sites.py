@@ -210,14 +210,14 @@ def prepare(quick_start: QuickStart, folder: Path) -> None:
             run(name, ["-version"], folder)
 
 
-def run(name: str, words: list[str], folder: Path, **environment: str) -> None:
+def run(name: str, arguments: list[str], folder: Path, **environment: str) -> None:
     """Run a program of a language; the test is skipped where it, or what it fetches, is not available in time."""
-    _run([_program(name, environment.get("PATH")), *words], folder, environment, PREPARE_SECONDS)
+    _run([_program(name, environment.get("PATH")), *arguments], folder, environment, PREPARE_SECONDS)
 
 
-def compile_beside(name: str, words: list[str], folder: Path, **environment: str) -> None:
+def compile_beside(name: str, arguments: list[str], folder: Path, **environment: str) -> None:
     """Run a compiler for minutes, while the tests beside it go first; skips as `run` does."""
-    _run([*_GIVING_WAY, _program(name), *words], folder, environment, COMPILE_SECONDS)
+    _run([*_GIVING_WAY, _program(name), *arguments], folder, environment, COMPILE_SECONDS)
 
 
 def _program(name: str, path: str | None = None) -> str:
@@ -265,6 +265,6 @@ def _java(scene: Scene) -> dict[str, str]:
         return {}
     if not store.exists():
         shutil.copy(JAVA_TRUST, store)
-        words = ["-importcert", "-noprompt", "-file", scene.trust, "-alias", "idp", "-keystore", str(store)]
-        run("keytool", [*words, "-storepass", "changeit"], store.parent)
+        arguments = ["-importcert", "-noprompt", "-file", scene.trust, "-alias", "idp", "-keystore", str(store)]
+        run("keytool", [*arguments, "-storepass", "changeit"], store.parent)
     return {"JAVA_TOOL_OPTIONS": f"-Djavax.net.ssl.trustStore={store} -Djavax.net.ssl.trustStorePassword=changeit"}

@@ -246,8 +246,8 @@ def test_changes_of_the_key_ring_are_in_the_audit_log(transaction, clock):
 def idp(app):
     """Runs `idp keys …` on the test's application."""
 
-    def run(*words, **options):
-        return CliRunner().invoke(commands, words, obj=lambda: app, **options)
+    def run(*arguments, **options):
+        return CliRunner().invoke(commands, arguments, obj=lambda: app, **options)
 
     return run
 

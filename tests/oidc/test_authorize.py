@@ -184,10 +184,10 @@ def test_a_request_continues_only_in_the_browser_that_began_it(web, new_browser,
 
 
 def test_a_browser_whose_cookies_were_deleted_gets_that_as_the_reason(web, world):
-    asking = follow_redirects(web, web.get(world.partner.link()))
+    sign_in_page = follow_redirects(web, web.get(world.partner.link()))
     for cookie in list(web._cookies):
         del web._cookies[cookie]
-    refused = sign_in(web, asking, world.username)
+    refused = sign_in(web, sign_in_page, world.username)
     assert "Your browser sent no cookies with that." in refused.text
 
     response = follow_redirects(web, sign_in(web, refused, world.username))
@@ -203,8 +203,8 @@ def test_a_browser_without_cookies_gets_an_error_before_the_password_page(web, n
         return new_browser().get(path)
 
     response = without_cookies(world.partner.link())
-    asking = without_cookies(response.location)
-    assert "Your browser keeps no cookies for this site" in asking.text
+    error_page = without_cookies(response.location)
+    assert "Your browser keeps no cookies for this site" in error_page.text
     assert "keeps no cookies" not in follow_redirects(web, web.get(world.partner.link())).text
 
 

@@ -21,7 +21,7 @@ COLLEAGUE_EMAIL = "head@oakhill.sch.uk"
 
 
 @pytest.fixture
-def asking(web, world):
+def consent_response(web, world):
     """The page on which Jo Bloggs is asked."""
     return consent_page(web, world)
 
@@ -37,11 +37,11 @@ def shown_messages(response):
     )
 
 
-def test_the_colleague_gets_a_mail_of_ours_with_the_way_to_the_service(web, world, asking, outbox):
-    response = hand_over(web, asking)
+def test_the_colleague_gets_a_mail_of_ours_with_the_way_to_the_service(web, world, consent_response, outbox):
+    response = hand_over(web, consent_response)
 
     assert response.status_code == 303
-    assert response.location == address(asking)
+    assert response.location == address(consent_response)
     assert "We have written to h…@oakhill.sch.uk" in shown_messages(follow_redirects(web, response))
     mail = outbox.last("decide_sharing")
     assert mail.to == COLLEAGUE_EMAIL
@@ -50,8 +50,8 @@ def test_the_colleague_gets_a_mail_of_ours_with_the_way_to_the_service(web, worl
     assert mail.links == ["https://assembly.example/initiate?iss=http%3A%2F%2Flocalhost%3A5000"]
 
 
-def test_ticks_are_kept_and_nothing_is_decided(web, world, asking):
-    response = follow_redirects(web, hand_over(web, asking, area=["attendance"]))
+def test_ticks_are_kept_and_nothing_is_decided(web, world, consent_response):
+    response = follow_redirects(web, hand_over(web, consent_response, area=["attendance"]))
 
     assert page(response).find(id="area-attendance").has_attr("checked")
     assert not page(response).find(id="area-students.sen").has_attr("checked")
@@ -63,8 +63,8 @@ def test_ticks_are_kept_and_nothing_is_decided(web, world, asking):
     assert press(web, response, "deny").status_code == 303
 
 
-def test_a_removed_tick_stays_removed(web, world, asking, clock):
-    follow_redirects(web, press(web, asking, "allow", authority="y", area=["attendance"]))
+def test_a_removed_tick_stays_removed(web, world, consent_response, clock):
+    follow_redirects(web, press(web, consent_response, "allow", authority="y", area=["attendance"]))
     clock.move(timedelta(minutes=1))
     again = follow_redirects(
         web, web.get(world.partner.link(scope="openid school students attendance", prompt="consent"))
@@ -84,8 +84,8 @@ def test_a_removed_tick_stays_removed(web, world, asking, clock):
         ("head@gmial.com", "Did you mean head@gmail.com?"),
     ],
 )
-def test_a_wrong_address_is_explained_and_nothing_is_lost(web, asking, outbox, typed, message):
-    response = hand_over(web, asking, typed, area=["attendance"], authority="y")
+def test_a_wrong_address_is_explained_and_nothing_is_lost(web, consent_response, outbox, typed, message):
+    response = hand_over(web, consent_response, typed, area=["attendance"], authority="y")
 
     assert response.status_code == 422
     assert message in page(response).find(class_="error-summary").text
@@ -98,40 +98,42 @@ def test_a_wrong_address_is_explained_and_nothing_is_lost(web, asking, outbox, t
     assert outbox.all("decide_sharing") == []
 
 
-def test_an_address_that_looks_mistyped_is_accepted_the_second_time(web, asking, outbox):
-    response = hand_over(web, asking, "head@gmial.com")
+def test_an_address_that_looks_mistyped_is_accepted_the_second_time(web, consent_response, outbox):
+    response = hand_over(web, consent_response, "head@gmial.com")
     assert hand_over(web, response, "head@gmial.com").status_code == 303
     assert outbox.last("decide_sharing").to == "head@gmial.com"
 
 
-def test_enter_in_the_address_field_sends_the_mail_and_elsewhere_does_nothing(web, asking, outbox):
-    first = page(asking).find(id="allow").find_parent("form").find("button")
+def test_enter_in_the_address_field_sends_the_mail_and_elsewhere_does_nothing(web, consent_response, outbox):
+    first = page(consent_response).find(id="allow").find_parent("form").find("button")
     assert first["name"] == "hand_over"
     assert first["tabindex"] == "-1"
-    data = {field["name"]: field.get("value", "") for field in page(asking).select("input[type=hidden]")}
+    data = {field["name"]: field.get("value", "") for field in page(consent_response).select("input[type=hidden]")}
     data[first["name"]] = first["value"]
 
-    ignored = web.post(address(asking), data=data | {"email": "", "area": ["attendance"]})
+    ignored = web.post(address(consent_response), data=data | {"email": "", "area": ["attendance"]})
     assert ignored.status_code == 303
     response = follow_redirects(web, ignored)
     assert page(response).find(id="area-attendance").has_attr("checked")
     assert shown_messages(response) == ""
     assert outbox.all("decide_sharing") == []
 
-    assert web.post(address(asking), data=data | {"email": COLLEAGUE_EMAIL}).status_code == 303
+    assert web.post(address(consent_response), data=data | {"email": COLLEAGUE_EMAIL}).status_code == 303
     assert outbox.last("decide_sharing").to == COLLEAGUE_EMAIL
 
 
 def test_an_unverified_school_is_told_what_to_do_and_sends_nothing(web, world, outbox):
     world.change(Estab, world.estab, state="unverified")
-    asking = consent_page(web, world)
-    soup = page(asking).find(id="someone-else")
+    consent_response = consent_page(web, world)
+    soup = page(consent_response).find(id="someone-else")
     assert "ask your colleague to start from Assembly" in " ".join(soup.text.split())
     assert soup.find("input") is None
     assert soup.find("button") is None
 
-    token = page(asking).find("input", {"name": "csrf_token"})["value"]
-    forged = web.post(address(asking), data={"csrf_token": token, "hand_over": "yes", "email": COLLEAGUE_EMAIL})
+    token = page(consent_response).find("input", {"name": "csrf_token"})["value"]
+    forged = web.post(
+        address(consent_response), data={"csrf_token": token, "hand_over": "yes", "email": COLLEAGUE_EMAIL}
+    )
     assert forged.status_code == 303
     assert outbox.all("decide_sharing") == []
 
@@ -139,16 +141,16 @@ def test_an_unverified_school_is_told_what_to_do_and_sends_nothing(web, world, o
 def test_a_viewer_writes_to_no_colleague(web, world, outbox):
     with world.transaction() as session:
         factories.an_administrator(session.get_one(Estab, world.estab), username="viewer", role="viewer")
-    asking = consent_page(web, world, username="viewer")
-    token = page(asking).find("input", {"name": "csrf_token"})["value"]
-    web.post(address(asking), data={"csrf_token": token, "hand_over": "yes", "email": COLLEAGUE_EMAIL})
+    consent_response = consent_page(web, world, username="viewer")
+    token = page(consent_response).find("input", {"name": "csrf_token"})["value"]
+    web.post(address(consent_response), data={"csrf_token": token, "hand_over": "yes", "email": COLLEAGUE_EMAIL})
     assert outbox.all("decide_sharing") == []
 
 
-def test_mails_to_colleagues_are_limited_per_hour(web, asking, outbox, clock):
+def test_mails_to_colleagues_are_limited_per_hour(web, consent_response, outbox, clock):
     for number in range(colleague.MAX_MAILS_AN_HOUR):
-        asking = follow_redirects(web, hand_over(web, asking, f"head{number}@oakhill.sch.uk"))
-    refused = hand_over(web, asking, area=["attendance"])
+        consent_response = follow_redirects(web, hand_over(web, consent_response, f"head{number}@oakhill.sch.uk"))
+    refused = hand_over(web, consent_response, area=["attendance"])
 
     assert refused.status_code == 429
     assert int(refused.headers["Retry-After"]) > 0
@@ -157,39 +159,41 @@ def test_mails_to_colleagues_are_limited_per_hour(web, asking, outbox, clock):
     assert len(outbox.all("decide_sharing")) == colleague.MAX_MAILS_AN_HOUR
 
 
-def test_the_limit_is_counted_per_person(web, new_browser, world, asking, outbox):
+def test_the_limit_is_counted_per_person(web, new_browser, world, consent_response, outbox):
     for number in range(colleague.MAX_MAILS_AN_HOUR):
-        asking = follow_redirects(web, hand_over(web, asking, f"head{number}@oakhill.sch.uk"))
+        consent_response = follow_redirects(web, hand_over(web, consent_response, f"head{number}@oakhill.sch.uk"))
     with world.transaction() as session:
         factories.an_administrator(session.get_one(Estab, world.estab), username="second", role="admin")
     browser = new_browser()
     assert hand_over(browser, consent_page(browser, world, username="second")).status_code == 303
 
 
-def test_the_response_is_the_same_for_a_colleague_who_has_an_account(web, world, asking, outbox):
+def test_the_response_is_the_same_for_a_colleague_who_has_an_account(web, world, consent_response, outbox):
     with world.transaction() as session:
         address = session.get_one(Administrator, world.person).email
     responses = []
     for to in (address, f"un{address}"):
-        response = hand_over(web, asking, to)
+        response = hand_over(web, consent_response, to)
         responses.append((response.status_code, response.location, len(response.data)))
     assert responses[0] == responses[1]
     known_letter, unknown_letter = outbox.all("decide_sharing")
     assert (known_letter.subject, known_letter.text) == (unknown_letter.subject, unknown_letter.text)
 
 
-def test_the_audit_entry_does_not_hold_the_address(web, world, asking):
-    hand_over(web, asking)
+def test_the_audit_entry_does_not_hold_the_address(web, world, consent_response):
+    hand_over(web, consent_response)
     with world.transaction() as session:
         entry = session.scalars(select(Entry).where(Entry.event == events.SHARING_HANDED_OVER)).one()
         assert (entry.actor, entry.estab, entry.client) == (world.person, world.estab, world.partner.id)
         assert COLLEAGUE_EMAIL not in repr(vars(entry))
 
 
-def test_an_address_typed_while_signed_out_is_kept_and_nothing_is_sent(web, asking, outbox, world):
+def test_an_address_typed_while_signed_out_is_kept_and_nothing_is_sent(web, consent_response, outbox, world):
     with world.transaction() as session:
         session.execute(update(BrowserSession).values(ended_at=clocks.now()))
-    response = follow_redirects(web, sign_in(web, follow_redirects(web, hand_over(web, asking)), world.username))
+    response = follow_redirects(
+        web, sign_in(web, follow_redirects(web, hand_over(web, consent_response)), world.username)
+    )
     assert outbox.all("decide_sharing") == []
     assert page(response).find(id="someone-else").has_attr("open")
     assert page(response).find(id="email")["value"] == COLLEAGUE_EMAIL
@@ -199,7 +203,7 @@ def test_an_address_typed_while_signed_out_is_kept_and_nothing_is_sent(web, aski
 def test_a_device_is_connected_by_the_colleague_with_a_code_of_its_own(new_browser, web, world, outbox):
     device = Device(new_browser(), world.new_partner(grant_types=GRANTS))
     device.asks()
-    asking = enter(web, device.codes["user_code"], world.username)
-    soup = page(asking).find(id="someone-else")
+    consent_response = enter(web, device.codes["user_code"], world.username)
+    soup = page(consent_response).find(id="someone-else")
     assert "with a new code from it" in " ".join(soup.text.split())
     assert soup.find("input") is None

@@ -48,8 +48,8 @@ def test_the_response_is_not_cached(device):
 
 def test_a_device_gets_tokens_and_refreshes_them(clock, web, device, world):
     assert device.polls().json["error"] == "authorization_pending"
-    asking = enter(web, device.codes["user_code"], world.username)
-    response = decide(web, asking)
+    confirmation = enter(web, device.codes["user_code"], world.username)
+    response = decide(web, confirmation)
     assert "You can go back to the device or program" in response.text
     clock.move(timedelta(seconds=5))
     tokens = device.polls().json
@@ -74,11 +74,11 @@ def test_a_device_asks_for_consent_even_if_the_school_agreed_before(web, new_bro
     device = Device(new_browser(), partner)
     sign_in_and_authorise(web, partner, world.username, scope=device.scope)
     device.asks()
-    asking = enter(web, device.codes["user_code"])
-    assert page(asking).find(id="authority") is None
-    assert "Connect Assembly?" in asking.text
+    confirmation = enter(web, device.codes["user_code"])
+    assert page(confirmation).find(id="authority") is None
+    assert "Connect Assembly?" in confirmation.text
     assert device.polls().json["error"] == "authorization_pending"
-    decide(web, asking)
+    decide(web, confirmation)
     assert device.polls().status_code == 200
 
 
@@ -103,9 +103,9 @@ def test_a_code_may_be_typed_in_any_way(web, device, world, how):
 
 def test_a_code_typed_after_the_session_ended_is_there_after_signing_in(clock, web, device, world):
     enter(web, "BCDF-GHJK", world.username)
-    asking = web.get("/device")
+    confirmation = web.get("/device")
     clock.move(timedelta(hours=3))
-    response = follow_redirects(web, press(web, asking, "continue", user_code=device.codes["user_code"]))
+    response = follow_redirects(web, press(web, confirmation, "continue", user_code=device.codes["user_code"]))
     response = follow_redirects(web, sign_in(web, response, world.username))
     assert page(response).find(id="user_code")["value"] == device.codes["user_code"]
 
@@ -115,11 +115,11 @@ def test_what_was_ticked_after_the_session_ended_is_there_after_signing_in(clock
         new_browser(), world.new_partner(grant_types=GRANTS), scope="openid offline_access school students attendance"
     )
     device.asks()
-    asking = enter(web, device.codes["user_code"], world.username)
+    confirmation = enter(web, device.codes["user_code"], world.username)
     clock.move(timedelta(minutes=5))
     with world.transaction() as session:
         session.execute(update(BrowserSession).values(ended_at=clocks.now()))
-    response = follow_redirects(web, press(web, asking, "allow", authority="y", area=["attendance"]))
+    response = follow_redirects(web, press(web, confirmation, "allow", authority="y", area=["attendance"]))
     soup = page(follow_redirects(web, sign_in(web, response, world.username)))
     assert soup.find(id="area-attendance").has_attr("checked")
     assert not soup.find(id="authority").has_attr("checked")  # declared again
@@ -127,8 +127,8 @@ def test_what_was_ticked_after_the_session_ended_is_there_after_signing_in(clock
 
 
 def test_a_denied_code_is_access_denied(web, device, world):
-    asking = enter(web, device.codes["user_code"], world.username)
-    assert "not connected" in decide(web, asking, "deny").text
+    confirmation = enter(web, device.codes["user_code"], world.username)
+    assert "not connected" in decide(web, confirmation, "deny").text
     assert device.polls().json["error"] == "access_denied"
     with world.transaction() as session:
         assert session.query(Authorisation).count() == 0
@@ -169,9 +169,9 @@ def test_a_code_expires(clock, web, device, world):
 
 
 def test_a_code_that_expires_while_the_page_is_open_connects_nothing(clock, web, device, world):
-    asking = enter(web, device.codes["user_code"], world.username)
+    confirmation = enter(web, device.codes["user_code"], world.username)
     clock.move(timedelta(seconds=900))
-    response = press(web, asking, "allow", authority="y")
+    response = press(web, confirmation, "allow", authority="y")
     assert "We do not recognise this code" in response.text
     with world.transaction() as session:
         assert session.query(Authorisation).count() == 0
@@ -209,9 +209,9 @@ def test_a_decision_is_about_one_device_and_its_code_is_used_up(web, new_browser
 
 
 def test_a_decision_cannot_be_changed(web, device, world):
-    asking = enter(web, device.codes["user_code"], world.username)
-    decide(web, asking, "deny")
-    again = follow_redirects(web, press(web, asking, "allow", authority="y"))
+    confirmation = enter(web, device.codes["user_code"], world.username)
+    decide(web, confirmation, "deny")
+    again = follow_redirects(web, press(web, confirmation, "allow", authority="y"))
     assert "not connected" in again.text
     assert device.polls().json["error"] == "access_denied"
 
@@ -322,8 +322,8 @@ def test_optional_areas_that_are_not_ticked_are_not_granted(web, new_browser, wo
 
 
 def test_the_declaration_is_required(web, device, world):
-    asking = enter(web, device.codes["user_code"], world.username)
-    response = press(web, asking, "allow")
+    confirmation = enter(web, device.codes["user_code"], world.username)
+    response = press(web, confirmation, "allow")
     assert response.status_code == 422
     assert "Tick the box if you have authority" in response.text
     assert device.codes["user_code"] in response.text
@@ -334,22 +334,22 @@ def test_a_school_whose_system_is_not_known_is_asked_for_it(web, new_browser, wo
     world.change(Estab, world.estab, mis=None)
     device = Device(new_browser(), world.new_partner(grant_types=GRANTS, accepted_mis=frozenset({"isams", "arbor"})))
     device.asks()
-    asking = enter(web, device.codes["user_code"], world.username)
-    assert "Which system does your school use?" in asking.text
-    refused = follow_redirects(web, press(web, asking, "continue", mis="sims"))
+    confirmation = enter(web, device.codes["user_code"], world.username)
+    assert "Which system does your school use?" in confirmation.text
+    refused = follow_redirects(web, press(web, confirmation, "continue", mis="sims"))
     assert "does not work with your school" in refused.text
     assert page(refused).find(id="allow") is None
-    asking = follow_redirects(web, press(web, refused, "continue", mis="arbor"))
-    assert page(asking).find(id="allow")
+    confirmation = follow_redirects(web, press(web, refused, "continue", mis="arbor"))
+    assert page(confirmation).find(id="allow")
 
 
 def test_a_viewer_is_told_who_can_decide(web, device, world):
     with world.transaction() as session:
         factories.an_administrator(session.get_one(Estab, world.estab), username="viewer", role="viewer")
-    asking = enter(web, device.codes["user_code"], "viewer")
-    assert asking.status_code == 403
-    assert "Someone else at your school has to decide this" in asking.text
-    decide(web, asking, "deny")
+    confirmation = enter(web, device.codes["user_code"], "viewer")
+    assert confirmation.status_code == 403
+    assert "Someone else at your school has to decide this" in confirmation.text
+    decide(web, confirmation, "deny")
     assert device.polls().json["error"] == "access_denied"
 
 

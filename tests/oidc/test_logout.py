@@ -240,9 +240,9 @@ def test_an_expired_hint_is_accepted(web, world, clock):
 
 
 def test_a_popups_opener_is_kept_and_only_a_way_to_the_client_lifts_the_policy_on_forms(web, world, id_token_hint):
-    asking = out(web)
-    assert "form-action 'self';" in asking.headers["Content-Security-Policy"]
-    for response in (asking, press(web, asking, "stay")):
+    confirmation = out(web)
+    assert "form-action 'self';" in confirmation.headers["Content-Security-Policy"]
+    for response in (confirmation, press(web, confirmation, "stay")):
         assert response.headers["Cross-Origin-Opener-Policy"] == "unsafe-none"
 
 

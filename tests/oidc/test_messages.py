@@ -51,7 +51,7 @@ def description(response):
     [
         ({"scope": "openid attendance staff"}, "scope: this client is not registered for: staff"),
         ({"scope": "openid groups roles"}, "scope: does not exist: groups, roles"),
-        ({"scope": 'openid "x"'}, "scope: must be names of scopes, with a blank between"),
+        ({"scope": 'openid "x"'}, "scope: must be names of scopes, with a space between"),
         ({"scope": "openid <b>&'"}, "scope: does not exist: <b>&'"),
         ({"code_challenge": None}, "code_challenge: missing; this client has to use PKCE with S256"),
         ({"code_challenge_method": "plain"}, "code_challenge_method: must be S256"),

@@ -142,9 +142,9 @@ def test_a_silent_request_is_refused_with_the_pause(web, world, tokens, decides)
 
 def test_the_page_says_that_agreeing_resumes_what_is_paused(web, world, tokens, decides):
     decides(authorise.pause)
-    asking = follow_redirects(web, web.get(world.partner.link()))
-    assert "Your school has paused this" in page(asking).text
-    assert "code" in redirect_parameters(follow_redirects(web, press(web, asking, "allow", authority="y")))
+    consent_response = follow_redirects(web, web.get(world.partner.link()))
+    assert "Your school has paused this" in page(consent_response).text
+    assert "code" in redirect_parameters(follow_redirects(web, press(web, consent_response, "allow", authority="y")))
     assert world.partner.refreshes(web, tokens["refresh_token"]).status_code == 200
 
 

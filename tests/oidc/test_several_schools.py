@@ -83,8 +83,10 @@ def test_a_silent_request_without_a_chosen_school_is_refused(web, world, second)
 
 def authorises_for(web, world, second, *boxes):
     """Authorise on the page of the second school, with these boxes for other schools ticked."""
-    asking = chooses(web, world, second)
-    return redirect_parameters(follow_redirects(web, press(web, asking, "allow", authority="y", also=list(boxes))))
+    consent_response = chooses(web, world, second)
+    return redirect_parameters(
+        follow_redirects(web, press(web, consent_response, "allow", authority="y", also=list(boxes)))
+    )
 
 
 @pytest.mark.parametrize("box", ["the school", "all"])
@@ -128,26 +130,28 @@ def test_what_cannot_be_authorised_says_so_next_to_its_name_and_a_failure_keeps_
     with world.transaction() as session:
         viewed = factories.an_estab()
         factories.a_membership(session.get_one(Administrator, world.person), viewed, role="viewer")
-    asking = chooses(web, world, second)
-    assert f"{viewed.name}. Only an owner or an administrator of this school" in page(asking).find(
+    consent_response = chooses(web, world, second)
+    assert f"{viewed.name}. Only an owner or an administrator of this school" in page(consent_response).find(
         class_="other-schools"
     ).get_text(" ", strip=True).replace(" .", ".")
-    assert page(asking).find(id=f"also-{viewed.estab_id}") is None
-    again = press(web, asking, "allow", also=[world.estab_id])  # without the declaration
+    assert page(consent_response).find(id=f"also-{viewed.estab_id}") is None
+    again = press(web, consent_response, "allow", also=[world.estab_id])  # without the declaration
     again = follow_redirects(web, again)
     assert page(again).find(id=f"also-{world.estab_id}").has_attr("checked")
     assert page(again).find(class_="other-schools").has_attr("open")
 
 
 def test_what_was_authorised_meanwhile_is_left_out_and_said_on_the_next_page(web, world, second):
-    asking = chooses(web, world, second)
+    consent_response = chooses(web, world, second)
     with world.transaction() as session:
         client = session.get_one(Client, world.partner.id)
         by = session.get_one(Membership, (world.person, world.estab))
         authorise.give(
             client, client.required_scopes, by=by, agreement_version="1", until=authorise.default_end(client)
         )
-    redirect_parameters(follow_redirects(web, press(web, asking, "allow", authority="y", also=[world.estab_id])))
+    redirect_parameters(
+        follow_redirects(web, press(web, consent_response, "allow", authority="y", also=[world.estab_id]))
+    )
     text = page(web.get("/manage")).find("main").get_text(" ", strip=True)
     assert f"was not authorised for {world.school}. It is authorised already" in text
 

@@ -19,8 +19,8 @@ def idp(app, monkeypatch):
     """`idp("onboarding", …)` runs the command on the tests' application."""
     monkeypatch.setattr("idp.cli._create_app", lambda: app)
 
-    def run(*words):
-        result = CliRunner().invoke(main, words)
+    def run(*arguments):
+        result = CliRunner().invoke(main, arguments)
         assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
         return result
 

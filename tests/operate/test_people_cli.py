@@ -19,8 +19,8 @@ def idp(app, monkeypatch, clock):
     """`idp("people", …)` runs the command on the tests' application."""
     monkeypatch.setattr("idp.cli._create_app", lambda: app)
 
-    def run(*words, code=0):
-        result = CliRunner().invoke(main, words)
+    def run(*arguments, code=0):
+        result = CliRunner().invoke(main, arguments)
         assert result.exit_code == code, result.output
         return result.output
 

@@ -12,7 +12,7 @@ from idp.outbox.cli import commands
 
 @pytest.fixture
 def idp(app):
-    return lambda *words: CliRunner().invoke(commands, words, obj=lambda: app)
+    return lambda *arguments: CliRunner().invoke(commands, arguments, obj=lambda: app)
 
 
 @pytest.fixture

@@ -19,7 +19,9 @@ from tests.partner_events.test_deliver import states
 
 @pytest.fixture
 def idp(app):
-    return lambda *words, group=commands, **options: CliRunner().invoke(group, words, obj=lambda: app, **options)
+    return lambda *arguments, group=commands, **options: CliRunner().invoke(
+        group, arguments, obj=lambda: app, **options
+    )
 
 
 @pytest.fixture
@@ -56,10 +58,10 @@ def test_replay_delivers_named_events_or_all_since_a_moment(idp, record_event, p
     assert states(endpoint) == ["1", "2", "1", "1", "2"]
 
 
-@pytest.mark.parametrize("words", [[], ["evt_unknown"], ["evt_x", "--since", "2026-01-01"]])
-def test_a_replay_of_nothing_says_so(idp, record_event, client_id, words):
+@pytest.mark.parametrize("arguments", [[], ["evt_unknown"], ["evt_x", "--since", "2026-01-01"]])
+def test_a_replay_of_nothing_says_so(idp, record_event, client_id, arguments):
     record_event()
-    result = idp("replay", client_id, *words)
+    result = idp("replay", client_id, *arguments)
     assert result.exit_code != 0
     assert "event" in result.stderr.lower()
 

@@ -49,8 +49,8 @@ def test_a_client_is_registered_and_its_secret_shown_once(idp, register_example,
     client_id, secret = register_example
     with transaction():
         assert works(client_id, secret)
-    for words in (["list"], ["list", "--json"], ["show", client_id], ["show", client_id, "--json"]):
-        result = idp("clients", *words)
+    for arguments in (["list"], ["list", "--json"], ["show", client_id], ["show", client_id, "--json"]):
+        result = idp("clients", *arguments)
         assert client_id in result.stdout
         assert secret not in result.stdout
 
@@ -156,7 +156,7 @@ def test_clients_and_partners_are_disabled_and_enabled(idp, register_example, tr
 
 
 @pytest.mark.parametrize(
-    "words",
+    "arguments",
     [
         ("clients", "show", "unknown"),
         ("clients", "disable", "unknown"),
@@ -164,8 +164,8 @@ def test_clients_and_partners_are_disabled_and_enabled(idp, register_example, tr
         ("partners", "disable", "unknown"),
     ],
 )
-def test_unknown_names_are_reported_with_exit_code_1(idp, words):
-    result = idp(*words)
+def test_unknown_names_are_reported_with_exit_code_1(idp, arguments):
+    result = idp(*arguments)
     assert result.exit_code == 1
     assert "There is no" in result.stderr
 

@@ -19,8 +19,8 @@ def idp(app, monkeypatch, clock):
     """`idp("schools", …)` runs the command on the tests' application."""
     monkeypatch.setattr("idp.cli._create_app", lambda: app)
 
-    def run(*words, code=0):
-        result = CliRunner().invoke(main, words)
+    def run(*arguments, code=0):
+        result = CliRunner().invoke(main, arguments)
         assert result.exit_code == code, result.output
         return result
 
@@ -80,10 +80,10 @@ def test_a_refused_import_prints_a_sentence_and_exits_with_1(idp, schools, tmp_p
 
 
 @pytest.mark.parametrize(
-    "words", [(), ("--from", str(SAMPLE), "--download"), ("--url", "https://x.example"), ("--from", "no such file")]
+    "arguments", [(), ("--from", str(SAMPLE), "--download"), ("--url", "https://x.example"), ("--from", "no such file")]
 )
-def test_wrong_usage_exits_with_2(idp, words):
-    idp("schools", "refresh", *words, code=2)
+def test_wrong_usage_exits_with_2(idp, arguments):
+    idp("schools", "refresh", *arguments, code=2)
 
 
 def test_a_download_names_its_file(idp, site, schools):

@@ -30,11 +30,11 @@ def test_a_public_client_may_call_us_from_its_origin(web, app_client, path):
     response = preflight(web, path, APP)
     assert response.headers["Access-Control-Allow-Origin"] == APP
     assert "DPoP" in response.headers["Access-Control-Allow-Headers"]
-    answer = web.post(path, data={}, headers={"Origin": APP})
-    assert answer.headers["Access-Control-Allow-Origin"] == APP
-    assert "WWW-Authenticate" in answer.headers["Access-Control-Expose-Headers"]
-    assert "Origin" in answer.headers["Vary"]
-    assert "Access-Control-Allow-Credentials" not in answer.headers
+    response = web.post(path, data={}, headers={"Origin": APP})
+    assert response.headers["Access-Control-Allow-Origin"] == APP
+    assert "WWW-Authenticate" in response.headers["Access-Control-Expose-Headers"]
+    assert "Origin" in response.headers["Vary"]
+    assert "Access-Control-Allow-Credentials" not in response.headers
 
 
 @pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://app.example", "https://assembly.example"])

@@ -43,7 +43,7 @@ def test_a_form_that_was_not_posted_decides_nothing_about_a_device(web, new_brow
 
 def test_a_content_type_without_a_body_is_harmless(web, world):
     """Some clients name the type of every request, whether or not anything follows."""
-    answer = web.get("/.well-known/openid-configuration", content_type="application/x-www-form-urlencoded")
-    assert answer.status_code == 200
+    response = web.get("/.well-known/openid-configuration", content_type="application/x-www-form-urlencoded")
+    assert response.status_code == 200
     response = follow_redirects(web, web.get(world.partner.link(), content_type="application/x-www-form-urlencoded"))
     assert page(follow_redirects(web, sign_in(web, response, world.username))).find(id="allow")

@@ -12,7 +12,7 @@ from idp.cli import main
 def idp(app, monkeypatch):
     """`idp("operators", "list")` runs the command on the application of the test."""
     monkeypatch.setattr("idp.cli._create_app", lambda: app)
-    return lambda *words: CliRunner().invoke(main, words)
+    return lambda *arguments: CliRunner().invoke(main, arguments)
 
 
 def test_an_operator_is_added_listed_and_disabled(idp):
@@ -34,7 +34,7 @@ def test_the_link_is_in_the_json_output(idp):
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "message"),
+    ("arguments", "code", "message"),
     [
         (("operators", "add", "Sam", "not an address"), 2, "EMAIL"),
         (("operators", "add", "Sam"), 2, "EMAIL"),
@@ -42,8 +42,8 @@ def test_the_link_is_in_the_json_output(idp):
         (("operators", "list"), 0, "There are no operators yet."),
     ],
 )
-def test_errors_are_reported_with_an_exit_code(idp, words, code, message):
-    result = idp(*words)
+def test_errors_are_reported_with_an_exit_code(idp, arguments, code, message):
+    result = idp(*arguments)
 
     assert result.exit_code == code
     assert message in result.output

@@ -153,17 +153,17 @@ def test_opening_the_link_does_not_use_it_up(jo, stranger, colleague_link):
 
 
 @pytest.mark.parametrize(
-    ("spoil", "code"),
+    ("invalidate", "code"),
     [
         (links.issue_welcome_url, "link_superseded"),
         (lambda _person: clocks.move(timedelta(days=7)), "link_expired"),
         (lambda person: setattr(person, "removed_at", clocks.now()), "link_unknown"),
     ],
 )
-def test_a_link_that_cannot_be_used_says_why(jo, colleague_link, transaction, spoil, code):
+def test_a_link_that_cannot_be_used_says_why(jo, colleague_link, transaction, invalidate, code):
     person_id, _, link = colleague_link
     with transaction() as session:
-        spoil(session.get_one(Administrator, person_id))
+        invalidate(session.get_one(Administrator, person_id))
     jo.opens(link)
 
     assert jo.page.find(id="error-code").text == code

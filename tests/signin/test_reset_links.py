@@ -56,36 +56,36 @@ def test_a_guessable_password_is_refused_and_the_link_stays_good(jo, sent_link_p
 
 
 @pytest.mark.parametrize(
-    ("spoil", "code"),
+    ("reason", "code"),
     [
         ("used", "link_used"), ("expired", "link_expired"), ("newer", "link_superseded"), ("address", "link_unknown"),
         ("removed", "link_unknown"), ("suspended", "link_unknown"), ("password", "link_superseded"),
     ],
 )  # fmt: skip
 def test_an_unusable_link_says_why_and_changes_nothing(
-    jo, stranger, sent_link_path, account, transaction, clock, outbox, spoil, code
+    jo, stranger, sent_link_path, account, transaction, clock, outbox, reason, code
 ):
     stranger.opens(sent_link_path)
     with transaction() as session:
         person = session.get_one(Administrator, account.id)
-        if spoil == "expired":
+        if reason == "expired":
             clock.move(timedelta(hours=24))
-        elif spoil == "newer":
+        elif reason == "newer":
             reset_links.send(person, by="cli", note="Again.")
-        elif spoil == "address":
+        elif reason == "address":
             person.email = person.email_folded = "new@oakhill.example"
-        elif spoil == "removed":
+        elif reason == "removed":
             person.removed_at = clock.now()
-        elif spoil == "suspended":
+        elif reason == "suspended":
             person.memberships[0].estab.state = "suspended"
-        elif spoil == "password":
+        elif reason == "password":
             links.supersede(person.id, links.RESET)
-    if spoil == "used":
+    if reason == "used":
         jo.sends(sent_link_path, password=NEW_PASSWORD)
     stranger.sends_again(sent_link_path, password="another good one of many words")
 
     assert stranger.page.find(id="error-code").get_text() == code
-    assert len(outbox.all("password_changed")) == (spoil == "used")
+    assert len(outbox.all("password_changed")) == (reason == "used")
 
 
 def test_a_changed_password_revokes_the_link(jo, sent_link_path, account, transaction):

@@ -120,12 +120,14 @@ def test_a_school_of_others_and_one_that_is_not_open_cannot_be_chosen(jo, accoun
     assert chooses(jo, second[0]).status_code == 422
 
 
-@pytest.mark.parametrize("spoil", ["removed", "suspended"])
-def test_a_session_for_a_school_ends_with_the_membership_and_leaves_the_others(jo, account, second, transaction, spoil):
+@pytest.mark.parametrize("reason", ["removed", "suspended"])
+def test_a_session_for_a_school_ends_with_the_membership_and_leaves_the_others(
+    jo, account, second, transaction, reason
+):
     jo.signs_in(account.username)
     chooses(jo, second[0])
     with transaction() as session:
-        if spoil == "removed":
+        if reason == "removed":
             session.get_one(Membership, (account.id, second[1])).removed_at = clocks.now()
         else:
             session.get_one(Estab, second[1]).state = "suspended"

@@ -65,10 +65,10 @@ def waits(monkeypatch):
 def command(home, servers, mis):
     """`command("once")` returns the exit status and the output."""
 
-    def run(*words, **options):
-        if words[0] == "register":
-            words = ("register", "--issuer", servers.issuer, "--mis", "sims", "--source", str(mis), *words[1:])
-        result = CliRunner().invoke(cli.main, ["--home", str(home.folder), *words], **options)
+    def run(*arguments, **options):
+        if arguments[0] == "register":
+            arguments = ("register", "--issuer", servers.issuer, "--mis", "sims", "--source", str(mis), *arguments[1:])
+        result = CliRunner().invoke(cli.main, ["--home", str(home.folder), *arguments], **options)
         if result.exception and not isinstance(result.exception, SystemExit):
             raise result.exception
         return result.exit_code, result.output

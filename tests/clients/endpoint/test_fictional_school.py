@@ -58,8 +58,8 @@ def test_a_pupil_joins_with_contacts_and_classes():
 
 
 def test_the_command_makes_a_school_and_changes_it_each_time(tmp_path):
-    def run(*words):
-        result = CliRunner().invoke(main, [str(tmp_path), *words])
+    def run(*arguments):
+        result = CliRunner().invoke(main, [str(tmp_path), *arguments])
         assert result.exit_code == 0, result.output
         return result.output
 

@@ -72,10 +72,10 @@ HOSTILE_REPORTS = {
 def test_a_wrong_value_is_reported_by_file_and_row_and_stops_nothing(case, sims, school):
     column, value, expected, is_read = HOSTILE_REPORTS[case]
 
-    def spoil(rows):
+    def change(rows):
         rows[2][rows[0].index(column)] = value
 
-    rewrite(sims / "Students.csv", spoil)
+    rewrite(sims / "Students.csv", change)
 
     records, problems = problems_of(sims)
 
@@ -86,11 +86,11 @@ def test_a_wrong_value_is_reported_by_file_and_row_and_stops_nothing(case, sims,
 
 
 def test_a_row_that_lacks_a_required_value_gives_its_key_without_data(sims, school):
-    def spoil(rows):
+    def change(rows):
         rows[2][rows[0].index("Legal Surname")] = ""
         rows[3][rows[0].index("Adno")] = ""
 
-    rewrite(sims / "Students.csv", spoil)
+    rewrite(sims / "Students.csv", change)
 
     records, problems = problems_of(sims)
 
@@ -104,11 +104,11 @@ def test_a_row_that_lacks_a_required_value_gives_its_key_without_data(sims, scho
 
 
 def test_a_row_that_can_be_read_counts_more_than_one_of_the_same_key_that_cannot(sims, school):
-    def spoil(rows):
+    def change(rows):
         rows.insert(1, list(rows[1]))
         rows[1][rows[0].index("Legal Surname")] = ""
 
-    rewrite(sims / "Students.csv", spoil)
+    rewrite(sims / "Students.csv", change)
 
     records, _ = problems_of(sims)
 
@@ -125,11 +125,11 @@ def test_of_two_rows_with_the_same_key_the_first_is_read(sims, school):
 
 
 def test_rows_with_too_many_or_too_few_values_are_left_out(sims, school):
-    def spoil(rows):
+    def change(rows):
         rows[1].append("and more")
         rows[2].pop()
 
-    rewrite(sims / "Students.csv", spoil)
+    rewrite(sims / "Students.csv", change)
 
     records, problems = problems_of(sims)
 
@@ -146,11 +146,11 @@ def test_rows_with_too_many_or_too_few_values_are_left_out(sims, school):
 def test_a_class_with_a_damaged_membership_row_keeps_the_data_sent_before(sims, school):
     owners = []
 
-    def spoil(rows):
+    def change(rows):
         rows[1].append("and more")
         owners.append(rows[1][rows[0].index("Class")])
 
-    rewrite(sims / "Class Members.csv", spoil)
+    rewrite(sims / "Class Members.csv", change)
 
     records, problems = problems_of(sims, "classes")
 
@@ -164,11 +164,11 @@ def test_a_class_with_a_damaged_membership_row_keeps_the_data_sent_before(sims, 
 def test_a_class_with_a_membership_row_without_a_pupil_keeps_the_data_sent_before(sims, school):
     owners = []
 
-    def spoil(rows):
+    def change(rows):
         rows[1][rows[0].index("Adno")] = ""
         owners.append(rows[1][rows[0].index("Class")])
 
-    rewrite(sims / "Class Members.csv", spoil)
+    rewrite(sims / "Class Members.csv", change)
 
     records, problems = problems_of(sims, "classes")
 
@@ -218,8 +218,8 @@ DAMAGED_REPORTS = {
 
 @pytest.mark.parametrize("case", DAMAGED_REPORTS)
 def test_a_report_that_cannot_be_read_as_a_whole_says_what_to_do(case, sims):
-    spoil, expected = DAMAGED_REPORTS[case]
-    spoil(sims / "Students.csv")
+    damage, expected = DAMAGED_REPORTS[case]
+    damage(sims / "Students.csv")
 
     with pytest.raises(UnreadableReport, match=expected):
         problems_of(sims)

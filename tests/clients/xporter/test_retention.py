@@ -92,8 +92,8 @@ def command(settings, monkeypatch):
     monkeypatch.setenv("XPORTER_DATA", str(settings.data))
     monkeypatch.setenv("XPORTER_DATABASE", settings.database)
 
-    def run(*words):
-        result = CliRunner().invoke(__main__.main, words)
+    def run(*arguments):
+        result = CliRunner().invoke(__main__.main, arguments)
         return result.exit_code, result.output
 
     return run
