@@ -2,6 +2,7 @@
 
 import json
 from datetime import timedelta
+from typing import NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -39,6 +40,13 @@ def sam(transaction, assembly):
         return a_developer(companies.by_id(assembly), "bo@assembly.example")[0].id
 
 
+class SandboxIds(NamedTuple):
+    """Ids of a sandbox application and of a fictional school."""
+
+    client: str
+    estab: str
+
+
 @pytest.fixture
 def sandbox_ids(transaction, sam):
     """The ids of a sandbox application and of a fictional school of Assembly."""
@@ -48,7 +56,7 @@ def sandbox_ids(transaction, sam):
         school = sandbox.make_school(
             person, "primary", mis="sims", password=sandbox.generate_password(), is_verified=True
         )
-        return client.id, school.estab.id
+        return SandboxIds(client.id, school.estab.id)
 
 
 def authorise_client(client, estab):
@@ -69,24 +77,24 @@ class TestIsolation:
         with transaction():
             real = factories.an_administrator(factories.an_estab()).memberships[0].estab
             with pytest.raises(FictionalAndReal):
-                authorise_client(registry.find(sandbox_ids[0]), real)
+                authorise_client(registry.find(sandbox_ids.client), real)
 
     def test_a_fictional_school_never_authorises_a_live_application(self, sandbox_ids, transaction):
         with transaction():
             live = factories.a_client(registry.partner("Assembly"))
             with pytest.raises(FictionalAndReal):
-                authorise_client(live, session().get_one(Estab, sandbox_ids[1]))
+                authorise_client(live, session().get_one(Estab, sandbox_ids.estab))
 
     def test_a_fictional_school_never_authorises_another_partners_sandbox_application(self, sandbox_ids, transaction):
         with transaction():
             other, _ = a_developer(factories.a_partner(name="Timetabler"), "al@timetabler.example")
             client, _ = sandbox.make_application(other, name="Other", quick_start_id="authlib", address="")
             with pytest.raises(FictionalAndReal):
-                authorise_client(client, session().get_one(Estab, sandbox_ids[1]))
+                authorise_client(client, session().get_one(Estab, sandbox_ids.estab))
 
     def test_real_and_fictional_people_never_act_for_each_others_schools(self, sandbox_ids, transaction):
         with transaction():
-            fiction = session().get_one(Estab, sandbox_ids[1])
+            fiction = session().get_one(Estab, sandbox_ids.estab)
             real = factories.an_administrator(factories.an_estab())
             with pytest.raises(people.FictionalPerson):
                 people.join(real, fiction, role="admin")
@@ -95,7 +103,7 @@ class TestIsolation:
 
     def test_no_search_finds_a_fictional_school_and_none_can_be_registered(self, sandbox_ids, transaction):
         with transaction():
-            school = session().get_one(Estab, sandbox_ids[1]).school
+            school = session().get_one(Estab, sandbox_ids.estab).school
             assert school.dfe_number.startswith("999")
             for text in (school.name, "Fictional", school.dfe_number, "Nowhere"):
                 assert search.find(text).results == ()
@@ -118,19 +126,19 @@ class TestIsolation:
         self, sandbox_ids, transaction, names
     ):
         with transaction(), pytest.raises(InvalidClientMetadata):
-            registry.change({**manifest.from_client(registry.find(sandbox_ids[0])), **names})
+            registry.change({**manifest.from_client(registry.find(sandbox_ids.client)), **names})
         with transaction():
-            assert registry.find(sandbox_ids[0]).is_sandbox
+            assert registry.find(sandbox_ids.client).is_sandbox
 
     def test_a_sandbox_application_has_no_scope_that_only_our_staff_register(self, sandbox_ids, transaction):
         with transaction():
-            client = registry.find(sandbox_ids[0])
+            client = registry.find(sandbox_ids.client)
             assert scopes.operators_only(client.required_scopes | client.optional_scopes) == frozenset()
             assert "attendance" in client.optional_scopes
 
     def test_localhost_is_for_sandbox_applications_alone_in_production(self, sandbox_ids, transaction, monkeypatch):
         with transaction():
-            document = manifest.from_client(registry.find(sandbox_ids[0]))
+            document = manifest.from_client(registry.find(sandbox_ids.client))
             in_production = runtime.settings().model_copy(update={"environment": "production"})
             monkeypatch.setattr(runtime, "settings", lambda: in_production)
             manifest.parse_manifest(document, is_sandbox=True)
@@ -212,14 +220,14 @@ class TestInABrowser:
             assert (client.profile, client.token_endpoint_auth_method) == (profile, "private_key_jwt")
 
     def test_a_real_schools_person_is_sent_back_without_a_page_that_names_it(self, sandbox_ids, stranger, account):
-        response = self.signs_in_at(stranger, sandbox_ids[0], account.username, factories.PASSWORD)
+        response = self.signs_in_at(stranger, sandbox_ids.client, account.username, factories.PASSWORD)
         parts = urlsplit(response.location)
         assert f"{parts.scheme}://{parts.netloc}{parts.path}" == CALLBACK
         assert parse_qs(parts.query)["error"] == ["access_denied"]
 
     def test_the_sign_in_page_says_that_it_is_a_test(self, sandbox_ids, stranger):
         query = {
-            "response_type": "code", "client_id": sandbox_ids[0], "redirect_uri": CALLBACK, "scope": "openid",
+            "response_type": "code", "client_id": sandbox_ids.client, "redirect_uri": CALLBACK, "scope": "openid",
             "code_challenge": "A" * 43, "code_challenge_method": "S256", "prompt": "create",
         }  # fmt: skip
         response = stranger.web.get("/oauth/authorize", query_string=query)
@@ -231,7 +239,7 @@ class TestInABrowser:
     def alex(self, sandbox_ids, stranger, transaction):
         """The person of the fictional school, signed in."""
         with transaction():
-            owner = fictional.owner(session().get_one(Estab, sandbox_ids[1]))
+            owner = fictional.owner(session().get_one(Estab, sandbox_ids.estab))
             owner.password_hash, owner.password_is_ours = runtime.passwords().hash(factories.PASSWORD), False
             username = owner.username
         stranger.sends("/sign-in", username=username, password=factories.PASSWORD)
@@ -261,7 +269,7 @@ class TestInABrowser:
 
     def test_no_message_is_sent_to_fictional_people(self, sandbox_ids, transaction):
         with transaction():
-            authorise_client(registry.find(sandbox_ids[0]), session().get_one(Estab, sandbox_ids[1]))
+            authorise_client(registry.find(sandbox_ids.client), session().get_one(Estab, sandbox_ids.estab))
         with transaction():
             receipt = session().scalars(select(Message).where(Message.name == "sharing_receipt")).one()
             assert (receipt.recipient, receipt.sealed) == (None, None)
@@ -277,28 +285,31 @@ class TestConsole:
             other, _ = a_developer(factories.a_partner(name="Timetabler"), "al@timetabler.example")
             sandbox.make_application(other, name="Theirs", quick_start_id="authlib", address="")
         developer.opens("/developers/sandbox")
-        for place in (f"/developers/applications/{sandbox_ids[0]}", f"/developers/applications/{sandbox_ids[0]}/try-it",
-                      f"/developers/sandbox/applications/{sandbox_ids[0]}/remove"):  # fmt: skip
+        for place in (
+            f"/developers/applications/{sandbox_ids.client}",
+            f"/developers/applications/{sandbox_ids.client}/try-it",
+            f"/developers/sandbox/applications/{sandbox_ids.client}/remove",
+        ):
             assert developer.page.find("main").find("a", href=place), place
-        assert f"Trial (sandbox) active Client id {sandbox_ids[0]}" in developer.page_text
+        assert f"Trial (sandbox) active Client id {sandbox_ids.client}" in developer.page_text
         assert "Live Connector" not in developer.page_text
         assert "Theirs" not in developer.page_text
         with transaction():
-            registry.disable(sandbox_ids[0], by="cli")
+            registry.disable(sandbox_ids.client, by="cli")
         developer.opens("/developers/sandbox")
         assert "Trial (sandbox) disabled by us" in developer.page_text
-        assert developer.page.find(id=f"try-{sandbox_ids[0]}") is None
-        developer.opens(f"/developers/sandbox/applications/{sandbox_ids[0]}/remove")
-        developer.sends_again(f"/developers/sandbox/applications/{sandbox_ids[0]}/remove")
+        assert developer.page.find(id=f"try-{sandbox_ids.client}") is None
+        developer.opens(f"/developers/sandbox/applications/{sandbox_ids.client}/remove")
+        developer.sends_again(f"/developers/sandbox/applications/{sandbox_ids.client}/remove")
         developer.opens("/developers/sandbox")
         assert "You have none yet. Make one for the software that you use" in developer.page_text
 
     def test_one_without_our_redirect_uri_is_not_offered_for_trying(self, developer, sandbox_ids, transaction):
         with transaction():
-            document = manifest.from_client(registry.find(sandbox_ids[0]))
+            document = manifest.from_client(registry.find(sandbox_ids.client))
             registry.change({**document, "redirect_uris": [CALLBACK]}, by="cli")
         developer.opens("/developers/sandbox")
-        assert developer.page.find(id=f"try-{sandbox_ids[0]}") is None
+        assert developer.page.find(id=f"try-{sandbox_ids.client}") is None
 
     def test_making_another_is_not_offered_beyond_the_limit(self, developer, sandbox_ids, monkeypatch):
         assert developer.opens("/developers/sandbox").status_code == 200
@@ -334,7 +345,7 @@ class TestConsole:
 
     def test_a_new_password_replaces_the_former(self, developer, sandbox_ids, stranger, transaction):
         with transaction():
-            estab_id = session().get_one(Estab, sandbox_ids[1]).estab_id
+            estab_id = session().get_one(Estab, sandbox_ids.estab).estab_id
         developer.opens("/developers/sandbox")
         developer.sends_again(f"/developers/sandbox/schools/{estab_id}/password")
         password = developer.page.find(id="password").text
@@ -406,15 +417,15 @@ class TestConsole:
 
 class TestRemoving:
     def test_a_removed_application_works_no_more_and_leaves_room(self, developer, sandbox_ids, transaction, stranger):
-        developer.opens(f"/developers/applications/{sandbox_ids[0]}")
+        developer.opens(f"/developers/applications/{sandbox_ids.client}")
         developer.opens(developer.page.find(id="remove-application")["href"])
-        developer.sends_again(f"/developers/sandbox/applications/{sandbox_ids[0]}/remove")
+        developer.sends_again(f"/developers/sandbox/applications/{sandbox_ids.client}/remove")
         assert developer.response.location == "/developers/applications"
         developer.opens("/developers/applications")
-        assert sandbox_ids[0] not in developer.response.text
-        assert developer.opens(f"/developers/applications/{sandbox_ids[0]}").status_code == 404
+        assert sandbox_ids.client not in developer.response.text
+        assert developer.opens(f"/developers/applications/{sandbox_ids.client}").status_code == 404
         with transaction():
-            client = registry.find(sandbox_ids[0])
+            client = registry.find(sandbox_ids.client)
             assert not client.enabled
             assert registry.secrets_of(client.id) == []
             journal.record(client.id, journal.Failure("POST /oauth/token", "invalid_client", "", "removed"))
@@ -435,7 +446,7 @@ class TestRemoving:
 
     def test_a_removed_school_signs_in_no_more(self, developer, sandbox_ids, transaction, stranger):
         with transaction():
-            estab = session().get_one(Estab, sandbox_ids[1])
+            estab = session().get_one(Estab, sandbox_ids.estab)
             owner, estab_id = fictional.owner(estab), estab.estab_id
             owner.password_hash, owner.password_is_ours = runtime.passwords().hash(factories.PASSWORD), False
         stranger.sends("/sign-in", username=estab_id, password=factories.PASSWORD)
@@ -454,19 +465,19 @@ class TestRemoving:
 
     def test_removing_a_fictional_school_lists_what_ends_with_it(self, developer, sandbox_ids, transaction):
         with transaction():
-            estab = session().get_one(Estab, sandbox_ids[1])
+            estab = session().get_one(Estab, sandbox_ids.estab)
             path = f"/developers/sandbox/schools/{estab.estab_id}/remove"
         developer.opens(path)
         assert "It has authorised no application" in developer.page_text
         with transaction():
-            authorise_client(registry.find(sandbox_ids[0]), session().get_one(Estab, sandbox_ids[1]))
+            authorise_client(registry.find(sandbox_ids.client), session().get_one(Estab, sandbox_ids.estab))
         developer.opens(path)
         assert "It has authorised Trial (sandbox):" in developer.page_text
         with transaction():
-            assert current(sandbox_ids[1], sandbox_ids[0]).is_live
+            assert current(sandbox_ids.estab, sandbox_ids.client).is_live
         developer.sends_again(path)
         with transaction():
-            assert not current(sandbox_ids[1], sandbox_ids[0]).is_live
+            assert not current(sandbox_ids.estab, sandbox_ids.client).is_live
         assert developer.opens(path).status_code == 404
 
     def test_another_partners_are_not_removed(self, developer, transaction):
@@ -488,9 +499,9 @@ class TestRemoving:
 
             def make():
                 client, _ = sandbox.make_application(person, name="Trial", quick_start_id="authlib", address="")
-                sandbox_ids = sandbox.make_school(person, "primary", mis="sims", password=("x", "x"), is_verified=True)
+                school = sandbox.make_school(person, "primary", mis="sims", password=("x", "x"), is_verified=True)
                 sandbox.remove_application(person, client.id)
-                sandbox.remove_school(person, sandbox_ids.estab.estab_id)
+                sandbox.remove_school(person, school.estab.estab_id)
 
             make()
             with pytest.raises(sandbox.TooManyApplications):
@@ -512,24 +523,24 @@ class TestUnused:
         assert "Trial (sandbox)" in mail.text
         assert "Fictional Primary School 1" in mail.text
         with transaction():
-            assert registry.find(sandbox_ids[0]).enabled
+            assert registry.find(sandbox_ids.client).enabled
         clock.move(timedelta(days=15))
         worker.remove_unused(transaction)
         with transaction():
-            assert registry.find(sandbox_ids[0]).removed_at is not None
-            assert session().get_one(Estab, sandbox_ids[1]).state == "closed"
+            assert registry.find(sandbox_ids.client).removed_at is not None
+            assert session().get_one(Estab, sandbox_ids.estab).state == "closed"
 
     def test_a_sandbox_that_is_used_after_the_mail_is_kept(self, sandbox_ids, transaction, outbox, clock):
         clock.move(timedelta(days=167))
         worker.remove_unused(transaction)
         with transaction():
-            milestones.note(registry.find(sandbox_ids[0]), "token")
-            people.list_for_estab(sandbox_ids[1])[0].signed_in_at = clocks.now()
+            milestones.note(registry.find(sandbox_ids.client), "token")
+            people.list_for_estab(sandbox_ids.estab)[0].signed_in_at = clocks.now()
         clock.move(timedelta(days=15))
         worker.remove_unused(transaction)
         with transaction():
-            assert registry.find(sandbox_ids[0]).removed_at is None
-            assert session().get_one(Estab, sandbox_ids[1]).state == "verified"
+            assert registry.find(sandbox_ids.client).removed_at is None
+            assert session().get_one(Estab, sandbox_ids.estab).state == "verified"
 
     def test_a_mail_from_before_the_last_use_does_not_count(self, sandbox_ids, transaction, outbox, clock, monkeypatch):
         monkeypatch.setattr(unused, "_period", lambda: timedelta(days=30))
@@ -537,20 +548,20 @@ class TestUnused:
         worker.remove_unused(transaction)
         clock.move(timedelta(days=1))
         with transaction():
-            milestones.note(registry.find(sandbox_ids[0]), "token")
-            people.list_for_estab(sandbox_ids[1])[0].signed_in_at = clocks.now()
+            milestones.note(registry.find(sandbox_ids.client), "token")
+            people.list_for_estab(sandbox_ids.estab)[0].signed_in_at = clocks.now()
         for days in (17, 13):
             clock.move(timedelta(days=days))
             worker.remove_unused(transaction)
             assert len([mail for mail in outbox.all("sandbox_unused") if mail.to == "bo@assembly.example"]) == 2
             with transaction():
-                assert registry.find(sandbox_ids[0]).removed_at is None
-                assert session().get_one(Estab, sandbox_ids[1]).state == "verified"
+                assert registry.find(sandbox_ids.client).removed_at is None
+                assert session().get_one(Estab, sandbox_ids.estab).state == "verified"
         clock.move(timedelta(days=2))
         worker.remove_unused(transaction)
         with transaction():
-            assert registry.find(sandbox_ids[0]).removed_at is not None
-            assert session().get_one(Estab, sandbox_ids[1]).state == "closed"
+            assert registry.find(sandbox_ids.client).removed_at is not None
+            assert session().get_one(Estab, sandbox_ids.estab).state == "closed"
 
     def test_a_sandbox_that_is_used_during_its_removal_is_kept(self, sandbox_ids, transaction, clock, monkeypatch):
         clock.move(timedelta(days=167))
@@ -560,16 +571,16 @@ class TestUnused:
 
         def used_afterwards(*args, **named):
             ids = find(*args, **named)
-            milestones.note(registry.find(sandbox_ids[0]), "token")
-            people.list_for_estab(sandbox_ids[1])[0].signed_in_at = clocks.now()
+            milestones.note(registry.find(sandbox_ids.client), "token")
+            people.list_for_estab(sandbox_ids.estab)[0].signed_in_at = clocks.now()
             return ids
 
         monkeypatch.setattr(sandbox_clients, "list_unused", used_afterwards)
-        monkeypatch.setattr(fictional, "list_unused", lambda *_, **__: [sandbox_ids[1]])
+        monkeypatch.setattr(fictional, "list_unused", lambda *_, **__: [sandbox_ids.estab])
         worker.remove_unused(transaction)
         with transaction():
-            assert registry.find(sandbox_ids[0]).removed_at is None
-            assert session().get_one(Estab, sandbox_ids[1]).state == "verified"
+            assert registry.find(sandbox_ids.client).removed_at is None
+            assert session().get_one(Estab, sandbox_ids.estab).state == "verified"
 
     def test_a_row_that_cannot_be_removed_keeps_no_other_waiting(
         self, sandbox_ids, sam, transaction, clock, monkeypatch
@@ -577,7 +588,7 @@ class TestUnused:
         with transaction():
             person = session().get_one(Developer, sam)
             other, _ = sandbox.make_application(person, name="Other", quick_start_id="authlib", address="")
-            first, second = sorted([sandbox_ids[0], other.id])
+            first, second = sorted([sandbox_ids.client, other.id])
         clock.move(timedelta(days=167))
         worker.remove_unused(transaction)
         clock.move(timedelta(days=15))
@@ -593,7 +604,7 @@ class TestUnused:
         worker.remove_unused(transaction)
         with transaction():
             assert [registry.find(id_).removed_at is None for id_ in (first, second)] == [True, False]
-            assert session().get_one(Estab, sandbox_ids[1]).state == "closed"
+            assert session().get_one(Estab, sandbox_ids.estab).state == "closed"
 
     def test_a_mail_that_cannot_be_written_is_written_by_the_next_run(
         self, sandbox_ids, transaction, outbox, clock, monkeypatch
@@ -608,7 +619,7 @@ class TestUnused:
         clock.move(timedelta(days=15))
         worker.remove_unused(transaction)
         with transaction():
-            assert registry.find(sandbox_ids[0]).removed_at is None
+            assert registry.find(sandbox_ids.client).removed_at is None
         assert outbox.all("sandbox_unused")
 
     def test_of_several_workers_one_mails(self, sandbox_ids, transaction, outbox, clock, run_concurrently):
@@ -640,9 +651,9 @@ class TestCommands:
         return run
 
     def test_commands_make_use_and_remove_applications_and_schools(self, idp, assembly, transaction):
-        sandbox_ids = json.loads(idp("add-application", "Assembly", "Trial", "--software", "authlib", "--json"))
+        application = json.loads(idp("add-application", "Assembly", "Trial", "--software", "authlib", "--json"))
         school = json.loads(idp("add-school", "Assembly", "--unverified", "--json"))
-        assert sandbox_ids["client_secret"]
+        assert application["client_secret"]
         assert school["password"]
         listed = json.loads(idp("list", "Assembly", "--json"))
         assert [(row["kind"], row["state"]) for row in listed] == [("application", "works"), ("school", "unverified")]
@@ -651,17 +662,17 @@ class TestCommands:
         assert again["password"] != school["password"]
         with transaction():
             assert accounts.find(school["estab_id"]).is_verified
-        idp("remove-application", "Assembly", sandbox_ids["client_id"])
+        idp("remove-application", "Assembly", application["client_id"])
         idp("remove-school", "Assembly", school["estab_id"])
         assert json.loads(idp("list", "Assembly", "--json")) == []
 
     def test_an_application_with_a_key_is_made_from_a_file(self, app, idp, assembly, transaction, tmp_path):
         (tmp_path / "jwks.json").write_text(PUBLIC_KEY, "utf-8")
         key = ["--software", "authlib-key", "--jwks", str(tmp_path / "jwks.json")]
-        sandbox_ids = json.loads(idp("add-application", "Assembly", "Trial", *key, "--json"))
-        assert sandbox_ids["client_secret"] is None
+        application = json.loads(idp("add-application", "Assembly", "Trial", *key, "--json"))
+        assert application["client_secret"] is None
         with transaction():
-            assert registry.find(sandbox_ids["client_id"]).jwks == {"keys": [json.loads(PUBLIC_KEY)]}
+            assert registry.find(application["client_id"]).jwks == {"keys": [json.loads(PUBLIC_KEY)]}
         without_key = ["--software", "authlib", *key[2:]]
         for wrong in (without_key, ["--software", "authlib-key"], ["--software", "authlib", "--security", "fapi2"]):
             done = CliRunner().invoke(
@@ -673,7 +684,7 @@ class TestCommands:
         with transaction():
             factories.a_partner(name="Timetabler")
         done = CliRunner().invoke(
-            sandbox_cli.commands, ["remove-application", "Timetabler", sandbox_ids[0]], obj=lambda: app
+            sandbox_cli.commands, ["remove-application", "Timetabler", sandbox_ids.client], obj=lambda: app
         )
         assert done.exit_code == 1
         assert "no sandbox application" in done.output

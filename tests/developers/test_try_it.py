@@ -3,6 +3,7 @@
 import json
 import re
 from datetime import timedelta
+from typing import NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -22,6 +23,13 @@ from tests import factories
 from tests.code_accounts import a_developer
 
 
+class Trial(NamedTuple):
+    """Sandbox applications with a secret and without, and the username of a fictional school."""
+
+    client_ids: list[str]
+    username: str
+
+
 @pytest.fixture
 def trial(transaction, assembly):
     """The ids of sandbox applications with a secret and without, and the username of a fictional school."""
@@ -34,7 +42,7 @@ def trial(transaction, assembly):
         password = ("", runtime.passwords().hash(factories.PASSWORD))
         made = sandbox.make_school(person, "primary", mis="sims", password=password, is_verified=True)
         fictional.owner(made.estab).password_is_ours = False
-        return ids, made.username
+        return Trial(ids, made.username)
 
 
 def run_trial(developer, client_id, username, scope="openid profile students", button="allow"):
@@ -59,7 +67,7 @@ def run_trial(developer, client_id, username, scope="openid profile students", b
 
 @pytest.mark.parametrize("kind", [0, 1], ids=["with a secret", "public"])
 def test_each_step_of_a_sign_in_is_shown_without_secrets(developer, trial, transaction, kind):
-    client_id, username = trial[0][kind], trial[1]
+    client_id, username = trial.client_ids[kind], trial.username
     path = run_trial(developer, client_id, username)
     assert developer.response.status_code == 200
     assert "Everything went well" in developer.page_text
@@ -94,7 +102,7 @@ PROFILES = {
 @pytest.mark.parametrize("profile", PROFILES.values(), ids=PROFILES)
 def test_a_trial_sign_in_uses_the_profile_of_the_application(developer, trial, transaction, profile):
     client_id = make_application(transaction, trial, **profile)
-    path = run_trial(developer, client_id, trial[1])
+    path = run_trial(developer, client_id, trial.username)
     assert "Everything went well" in developer.page_text, developer.page_text
     titles = [heading.get_text() for heading in developer.page.select("section.card h2")]
     is_pushed = profile.get("security") == "fapi2"
@@ -111,7 +119,7 @@ def test_a_trial_sign_in_uses_the_profile_of_the_application(developer, trial, t
 
 
 def test_every_claim_of_a_token_is_explained(developer, trial, transaction):
-    run_trial(developer, make_application(transaction, trial, security="fapi2"), trial[1])
+    run_trial(developer, make_application(transaction, trial, security="fapi2"), trial.username)
     steps = developer.page.select("section.card:has(details)")
     assert len(steps) == 3
     for step in steps:
@@ -172,19 +180,19 @@ def make_application(transaction, trial, security="", overrides=None):
 
 
 def test_a_school_that_refuses_is_explained(developer, trial):
-    run_trial(developer, trial[0][0], trial[1], button="deny")
+    run_trial(developer, trial.client_ids[0], trial.username, button="deny")
     assert "access_denied" in developer.page_text
     assert "Something went wrong" in developer.page_text
 
 
 def test_another_browser_learns_nothing_from_the_url(developer, trial, stranger):
-    path = run_trial(developer, trial[0][0], trial[1])
+    path = run_trial(developer, trial.client_ids[0], trial.username)
     assert stranger.opens(path).status_code == 410
 
 
 def test_a_state_that_was_not_sent_is_thrown_away(developer, trial):
-    developer.opens(f"/developers/applications/{trial[0][0]}/try-it")
-    developer.sends_again(f"/developers/applications/{trial[0][0]}/try-it", scope="openid")
+    developer.opens(f"/developers/applications/{trial.client_ids[0]}/try-it")
+    developer.sends_again(f"/developers/applications/{trial.client_ids[0]}/try-it", scope="openid")
     developer.opens(f"{trial_secrets.CALLBACK}?code=stolen&state=another")
     assert "must stop" in developer.page_text
 

@@ -1,6 +1,7 @@
 """The page behind the link of a partner's invitation, as its readers see it."""
 
 from datetime import timedelta
+from typing import NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -19,21 +20,28 @@ HEAD = ("Al Bloggs", "head@oakhill.example")
 BO = {"name": "Bo Bloggs", "email": "bo@oakhill.example"}
 
 
+class Ids(NamedTuple):
+    """Ids of the partner's client, and of the school."""
+
+    client: str
+    school: int
+
+
 @pytest.fixture
 def ids(transaction, clock):
     """Ids of the partner's client, and of the school."""
     with transaction():
         client = a_client(a_partner(name="Groupcall"), client_name="Assembly", tos_uri="https://assembly.example/terms")
-        return client.id, a_school(name="Oakhill School").id
+        return Ids(client.id, a_school(name="Oakhill School").id)
 
 
 @pytest.fixture
 def send(ids, transaction, outbox):
     """`send()` invites the school, and returns the path of the link."""
 
-    def send_invitation(client_id=ids[0], scopes=("school", "students", "students.sen")):
+    def send_invitation(client_id=ids.client, scopes=("school", "students", "students.sen")):
         with transaction():
-            request = invite.Request(session().get_one(School, ids[1]), *HEAD, frozenset(scopes))
+            request = invite.Request(session().get_one(School, ids.school), *HEAD, frozenset(scopes))
             invite.invite(registry.client(client_id), request)
         return outbox.last("partner_invitation").path
 
@@ -52,7 +60,7 @@ def other_browser(new_browser):
 
 def status(transaction, ids):
     with transaction():
-        return states.list_for_client(ids[0])[-1]
+        return states.list_for_client(ids.client)[-1]
 
 
 def press(visitor, button, **fields):
@@ -63,8 +71,8 @@ def press(visitor, button, **fields):
 
 def the_school_authorises(transaction, ids):
     with transaction():
-        owner = an_administrator(an_estab(session().get_one(School, ids[1])), name="Secret Owner").memberships[0]
-        client = registry.client(ids[0])
+        owner = an_administrator(an_estab(session().get_one(School, ids.school)), name="Secret Owner").memberships[0]
+        client = registry.client(ids.client)
         authorise.give(
             client,
             frozenset({"openid", "students"}),
@@ -231,10 +239,10 @@ def test_each_link_that_cannot_be_used_says_what_it_is(send, reader, ids, transa
     assert "ask the service to send it again" in reader.opens(link).text
     assert reader.page.text_of("error-code") == "link_expired"
     with transaction():
-        invite.resend(registry.client(ids[0]), status_id(ids))
+        invite.resend(registry.client(ids.client), status_id(ids))
     assert reader.opens(link).text_of("error-code") == "link_superseded"
     with transaction():
-        invite.cancel(ids[0], status_id(ids))
+        invite.cancel(ids.client, status_id(ids))
     assert reader.opens(link).text_of("error-code") == "invitation_cancelled"
     assert reader.opens(f"{link}/pass-on").text_of("error-code") == "invitation_cancelled"
     page = reader.opens("/invitations/unknown")
@@ -242,7 +250,7 @@ def test_each_link_that_cannot_be_used_says_what_it_is(send, reader, ids, transa
 
 
 def status_id(ids):
-    return states.list_for_client(ids[0])[-1].invitation.id
+    return states.list_for_client(ids.client)[-1].invitation.id
 
 
 def test_a_connected_school_is_told_so_and_nothing_about_its_account(send, reader, ids, transaction, other_browser):
@@ -282,7 +290,7 @@ def test_a_school_with_an_account_that_is_not_connected_reads_the_same_page(send
 
     before = seen()
     with transaction():
-        an_administrator(an_estab(session().get_one(School, ids[1])), email=HEAD[1])
+        an_administrator(an_estab(session().get_one(School, ids.school)), email=HEAD[1])
     assert seen() == before
 
 

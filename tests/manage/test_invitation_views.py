@@ -1,6 +1,7 @@
 """The page behind the link of an invitation."""
 
 from datetime import timedelta
+from typing import NamedTuple
 
 import pytest
 
@@ -13,21 +14,29 @@ AL = ("Al Bloggs", "al@oakhill.example")
 OWN_PASSWORD = "wobbly kettle sings at dusk"
 
 
+class Inviter(NamedTuple):
+    """The owner who invites, and the school."""
+
+    person_id: str
+    estab_id: str
+    school: str
+
+
 @pytest.fixture
-def jo(transaction, clock):
+def inviter(transaction, clock):
     """The ids of the owner who invites, and of the school."""
     with transaction():
         owner = an_administrator(name="Jo Bloggs", username="jo", email="jo@oakhill.example").memberships[0]
-        return owner.person_id, owner.estab_id, owner.estab.name
+        return Inviter(owner.person_id, owner.estab_id, owner.estab.name)
 
 
 @pytest.fixture
-def invite(transaction, jo, outbox):
+def invite(transaction, inviter, outbox):
     """`invite()` invites Al, and returns the path of the link."""
 
     def send(role="admin"):
         with transaction() as session:
-            person_invitations.invite(*AL, role, by=session.get_one(Membership, jo[:2]))
+            person_invitations.invite(*AL, role, by=session.get_one(Membership, (inviter.person_id, inviter.estab_id)))
         return outbox.last("invitation").links[0].removeprefix("http://localhost:5000")
 
     return send
@@ -38,10 +47,10 @@ def al(new_browser):
     return Person(new_browser())
 
 
-def test_a_new_person_accepts_chooses_a_password_and_acts(al, invite, jo, transaction):
+def test_a_new_person_accepts_chooses_a_password_and_acts(al, invite, inviter, transaction):
     link = invite()
     al.opens(link)
-    for text in (f"Act for {jo[2]}?", "Jo Bloggs invites you", "Administrator. Sees everything", AL[1]):
+    for text in (f"Act for {inviter.school}?", "Jo Bloggs invites you", "Administrator. Sees everything", AL[1]):
         assert text in al.page_text
     assert al.page.find(id="name")["value"] == AL[0]
     al.sends_again(link, name="Al B", mobile="")
@@ -52,7 +61,7 @@ def test_a_new_person_accepts_chooses_a_password_and_acts(al, invite, jo, transa
     al.sends(al.response.location, password=OWN_PASSWORD)
     al.signs_in(AL[1], OWN_PASSWORD)
     al.opens("/manage")
-    assert jo[2] in al.page_text
+    assert inviter.school in al.page_text
     assert "Alan Bloggs" in al.page_text
     assert "How to install it" in al.page_text  # something that only an administrator may do
 
@@ -82,7 +91,7 @@ def test_opening_the_link_changes_nothing(invite, new_browser, transaction):
         assert session.query(PersonInvitation).one().used_at is None
 
 
-def test_a_person_with_an_account_signs_in_decides_and_then_acts_for_both_schools(al, invite, jo, transaction):
+def test_a_person_with_an_account_signs_in_decides_and_then_acts_for_both_schools(al, invite, inviter, transaction):
     with transaction():
         person = an_administrator(name="Al", username="al", email=AL[1])
         first, person_id = person.memberships[0].estab.name, person.id
@@ -96,16 +105,20 @@ def test_a_person_with_an_account_signs_in_decides_and_then_acts_for_both_school
     al.sends_again(al.response.request.full_path, username=AL[1], password="correct horse battery staple oak hill")
     assert al.response.location == link
     with transaction():
-        assert people.membership(person_id, jo[1]) is None  # signing in does not accept it
+        assert people.membership(person_id, inviter.estab_id) is None  # signing in does not accept it
     al.opens(link)
-    for text in (f"Act for {jo[2]}?", "Jo Bloggs invites you, Al, to act for this school as well", "Viewer. Sees"):
+    for text in (
+        f"Act for {inviter.school}?",
+        "Jo Bloggs invites you, Al, to act for this school as well",
+        "Viewer. Sees",
+    ):
         assert text in al.page_text
     assert al.sends_again(link).location == "/manage"
     al.opens("/manage")
-    assert f"You now act for {jo[2]}." in al.page_text
+    assert f"You now act for {inviter.school}." in al.page_text
     header = al.page.find("header").get_text(" ")
     assert "Change school" in header
-    assert jo[2] in header
+    assert inviter.school in header
     assert first in al.opens("/sign-in/school").text
     assert al.opens(link).status_code == 410
 
@@ -125,19 +138,23 @@ def test_someone_else_who_is_signed_in_is_offered_to_sign_out(al, invite, transa
     assert al.page.find(id="mobile")
 
 
-def test_a_person_who_acts_for_the_school_already_is_told_so(al, invite, jo, transaction):
+def test_a_person_who_acts_for_the_school_already_is_told_so(al, invite, inviter, transaction):
     link = invite()
     with transaction() as session:
         an_administrator(
-            session.get_one(Membership, jo[:2]).estab, name="Al", username="al", email=AL[1], role="viewer"
+            session.get_one(Membership, (inviter.person_id, inviter.estab_id)).estab,
+            name="Al",
+            username="al",
+            email=AL[1],
+            role="viewer",
         )
     al.signs_in("al")
     al.opens(link)
-    assert f"You already act for {jo[2]}" in al.page_text
+    assert f"You already act for {inviter.school}" in al.page_text
     assert not al.page.find(id="accept")
 
 
-def test_a_link_that_cannot_be_used_says_why(al, invite, jo, transaction, clock, outbox):
+def test_a_link_that_cannot_be_used_says_why(al, invite, inviter, transaction, clock, outbox):
     link = invite()
     assert al.opens(f"{link}x").status_code == 404
     assert al.page.find(id="error-code").text == "link_unknown"
@@ -145,11 +162,14 @@ def test_a_link_that_cannot_be_used_says_why(al, invite, jo, transaction, clock,
     assert al.opens(link).status_code == 410
     assert al.page.find(id="error-code").text == "link_expired"
     with transaction() as session:
-        by = session.get_one(Membership, jo[:2])
-        person_invitations.resend(person_invitations.waiting(jo[1])[0].id, by=by)
+        by = session.get_one(Membership, (inviter.person_id, inviter.estab_id))
+        person_invitations.resend(person_invitations.waiting(inviter.estab_id)[0].id, by=by)
     link = outbox.last("invitation").links[0]
     assert al.opens(link).status_code == 200
     with transaction() as session:
-        person_invitations.cancel(person_invitations.waiting(jo[1])[0].id, by=session.get_one(Membership, jo[:2]))
+        person_invitations.cancel(
+            person_invitations.waiting(inviter.estab_id)[0].id,
+            by=session.get_one(Membership, (inviter.person_id, inviter.estab_id)),
+        )
     assert al.opens(link).status_code == 410
     assert al.page.find(id="error-code").text == "invitation_cancelled"

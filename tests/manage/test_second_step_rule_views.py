@@ -1,6 +1,7 @@
 """An owner requires a second step of everyone who acts for the school, and lifts it again."""
 
 from datetime import timedelta
+from typing import NamedTuple
 
 import pytest
 from sqlalchemy import select
@@ -18,6 +19,13 @@ from tests.signin.conftest import account, jo, stranger  # noqa: F401  fixtures
 RULE_PATH = "/manage/security/everyone"
 
 
+class Colleague(NamedTuple):
+    """An administrator of the same school."""
+
+    username: str
+    email: str
+
+
 @pytest.fixture
 def colleague(clock, transaction, account):  # noqa: F811
     """An administrator of the same school, without a second step."""
@@ -25,7 +33,7 @@ def colleague(clock, transaction, account):  # noqa: F811
         person = an_administrator(
             session.get_one(Estab, account.estab_id), role="admin", username="sam", name="Sam Low"
         )
-        return person.username, person.email
+        return Colleague(person.username, person.email)
 
 
 @pytest.fixture
@@ -50,7 +58,7 @@ def test_an_owner_requires_it_and_lifts_it_and_everyone_is_told(owner, account, 
     assert "Sam Low" in owner.page_text
     assert owner.sends_again(RULE_PATH, require="yes").location == "/manage/security"
     assert required_since(transaction, account) is not None
-    assert {letter.to for letter in outbox.all("second_step_required")} == {account.email, colleague[1]}
+    assert {letter.to for letter in outbox.all("second_step_required")} == {account.email, colleague.email}
     with transaction():
         name = people.get(account.id).name
     for letter in outbox.all("second_step_required"):
@@ -61,7 +69,7 @@ def test_an_owner_requires_it_and_lifts_it_and_everyone_is_told(owner, account, 
 
     owner.sends(RULE_PATH, lift="yes")
     assert required_since(transaction, account) is None
-    assert {letter.to for letter in outbox.all("second_step_optional")} == {account.email, colleague[1]}
+    assert {letter.to for letter in outbox.all("second_step_optional")} == {account.email, colleague.email}
     with transaction() as session:
         names = [events.SECOND_STEP_REQUIRED, events.SECOND_STEP_OPTIONAL]
         rows = session.scalars(select(Entry).where(Entry.event.in_(names)).order_by(Entry.id)).all()
@@ -81,7 +89,7 @@ def test_the_letter_names_by_username_whom_no_one_has_verified(account, outbox, 
 def test_only_those_without_a_second_step_are_listed(owner, account, colleague, transaction):  # noqa: F811
     with transaction():
         assert [person.username for person in second_step_rule.people_without_factor(account.estab_id)] == [
-            colleague[0]
+            colleague.username
         ]
 
 
@@ -97,9 +105,9 @@ def test_an_owner_without_a_second_step_sets_up_their_own_first(jo, colleague, a
 
 def test_only_an_owner_decides_it(jo, colleague, account, transaction, clock):  # noqa: F811
     with transaction():
-        app = an_app(people.by_name(colleague[0]).id)
+        app = an_app(people.by_name(colleague.username).id)
     clock.move(timedelta(minutes=1))
-    jo.signs_in(colleague[0])
+    jo.signs_in(colleague.username)
     jo.sends("/sign-in/second-step", code=app.code())
     assert jo.opens("/manage/security").status_code == 200
     assert jo.page.find(id="everyone") is None

@@ -1,6 +1,7 @@
 """Which initial access tokens can register a client, until the second at which they expire."""
 
 from datetime import timedelta
+from typing import NamedTuple
 
 import pytest
 
@@ -12,20 +13,27 @@ from tests.factories import a_partner
 DAY = timedelta(days=1)
 
 
+class InitialToken(NamedTuple):
+    """An initial access token."""
+
+    id: str
+    secret: str
+
+
 @pytest.fixture
 def token(transaction, clock):
     """The id and the secret of an initial access token for two clients, valid for a day."""
     with transaction():
         allowed = {"scopes": {"required": ["openid"]}, "most": 2}
         row, secret = initial_tokens.issue(a_partner(name="Assembly").name, allowed, lasts=DAY, by="cli")
-        return row.id, secret
+        return InitialToken(row.id, secret)
 
 
 def token_state(transaction, token):
     """The state that is shown of the token, whether it is accepted, and whether it can register one more client."""
     with transaction() as database:
-        state = initial_tokens.state(database.get_one(InitialAccessToken, token[0]))
-        return state, initial_tokens.find_usable(token[1]) is not None, initial_tokens.claim(token[0])
+        state = initial_tokens.state(database.get_one(InitialAccessToken, token.id))
+        return state, initial_tokens.find_usable(token.secret) is not None, initial_tokens.claim(token.id)
 
 
 def test_a_token_registers_its_number_of_clients(transaction, token):
@@ -43,7 +51,7 @@ def test_a_token_expires_at_its_time_and_not_a_second_before(transaction, token,
 
 def test_a_revoked_token_registers_nothing(transaction, token):
     with transaction():
-        initial_tokens.revoke(token[0], by="cli")
+        initial_tokens.revoke(token.id, by="cli")
     assert token_state(transaction, token) == ("revoked", False, False)
 
 
@@ -58,8 +66,8 @@ def test_a_token_of_a_disabled_partner_registers_nothing(transaction, token):
 
 def test_a_registration_is_limited_to_what_the_operator_allowed(transaction, token):
     with transaction() as database:
-        row = database.get_one(InitialAccessToken, token[0])
-        policy = initial_tokens.find_usable(token[1])
+        row = database.get_one(InitialAccessToken, token.id)
+        policy = initial_tokens.find_usable(token.secret)
 
         assert policy == initial_tokens.Policy(
             token_id=row.id, partner_id=row.partner_id, partner_name="Assembly", profile="oidc",

@@ -1,6 +1,7 @@
 """security.md S30: guesses at one account count together, for all spellings of its names and all ways to sign in."""
 
 from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
 
 import pytest
 
@@ -8,11 +9,18 @@ from tests.factories import PASSWORD, an_administrator, an_estab
 from tests.signin.person import Person
 
 
+class Names(NamedTuple):
+    """The names by which a person signs in."""
+
+    username: str
+    email: str
+
+
 @pytest.fixture
 def names(transaction):
     with transaction():
         person = an_administrator(an_estab(estab_id="E123456"), email="Office@Oakhill.example")
-        return person.username, person.email
+        return Names(person.username, person.email)
 
 
 @pytest.fixture
@@ -48,18 +56,18 @@ def test_spellings_of_an_unknown_name_count_together_too(browser):
 
 def test_deleting_cookies_does_not_bypass_the_limit(browser, names):
     for _ in range(10):
-        browser().signs_in(names[0], "wrong")
+        browser().signs_in(names.username, "wrong")
 
-    assert is_locked(browser(), names[0])
+    assert is_locked(browser(), names.username)
 
 
 def test_an_invented_device_does_not_bypass_the_limit(browser, names):
     for number in range(10):
         person = browser()
         person.web.set_cookie("idaas-device", f"invented-{number}", domain="localhost")
-        person.signs_in(names[0], "wrong")
+        person.signs_in(names.username, "wrong")
 
-    assert is_locked(browser(), names[0])
+    assert is_locked(browser(), names.username)
 
 
 def test_a_device_known_to_another_person_does_not_bypass_the_limit(browser, names, transaction):
@@ -68,9 +76,9 @@ def test_a_device_known_to_another_person_does_not_bypass_the_limit(browser, nam
     attacker = browser()
     attacker.signs_in(other)
     for _ in range(10):
-        attacker.signs_in(names[0], "wrong", back="/x")
+        attacker.signs_in(names.username, "wrong", back="/x")
 
-    assert is_locked(browser(), names[0])
+    assert is_locked(browser(), names.username)
 
 
 def test_a_sign_in_to_ones_own_account_does_not_clear_anothers_count(browser, names, transaction):
@@ -78,19 +86,19 @@ def test_a_sign_in_to_ones_own_account_does_not_clear_anothers_count(browser, na
         own_username = an_administrator().username
     attacker = browser()
     for _ in range(10):
-        attacker.signs_in(names[0], "wrong", back="/x")
+        attacker.signs_in(names.username, "wrong", back="/x")
         attacker.signs_in(own_username, back="/x")
 
-    assert is_locked(browser(), names[0])
+    assert is_locked(browser(), names.username)
 
 
 def test_headers_that_claim_another_address_do_not_bypass_the_limit(browser, names):
     for number in range(10):
         person = browser()
         person.web.environ_base["HTTP_X_FORWARDED_FOR"] = f"203.0.113.{number}"
-        person.signs_in(names[0], "wrong")
+        person.signs_in(names.username, "wrong")
 
-    assert is_locked(browser(), names[0])
+    assert is_locked(browser(), names.username)
 
 
 def test_guesses_at_once_all_count(browser, names):
@@ -99,7 +107,7 @@ def test_guesses_at_once_all_count(browser, names):
         person.opens("/sign-in")
 
     def guess(person):
-        return person.sends_again("/sign-in", username=names[0], password="wrong").status_code
+        return person.sends_again("/sign-in", username=names.username, password="wrong").status_code
 
     with ThreadPoolExecutor(8) as pool:
         statuses = list(pool.map(guess, people))
@@ -110,9 +118,9 @@ def test_guesses_at_once_all_count(browser, names):
 
 def test_the_right_password_among_guesses_at_once_is_answered_only_within_the_ten(browser, names):
     for _ in range(10):
-        browser().signs_in(names[0], "wrong")
+        browser().signs_in(names.username, "wrong")
 
-    assert browser().signs_in(names[0], PASSWORD).status_code == 429
+    assert browser().signs_in(names.username, PASSWORD).status_code == 429
 
 
 @pytest.fixture
@@ -141,9 +149,9 @@ def test_one_password_tried_at_many_accounts_is_many_guesses_of_one_address(
     ]
 
     assert [response.status_code for response in responses] == [422] * 5 + [429] * 2
-    assert browser_at("192.0.2.7").signs_in(names[0]).status_code == 429
-    assert browser_at("192.0.2.8").signs_in(names[0]).status_code == 303
+    assert browser_at("192.0.2.7").signs_in(names.username).status_code == 429
+    assert browser_at("192.0.2.8").signs_in(names.username).status_code == 303
 
 
 def test_a_whole_school_behind_one_address_signs_in(browser_at, names, five_guesses_per_address):
-    assert [browser_at("192.0.2.9").signs_in(names[0]).status_code for _ in range(7)] == [303] * 7
+    assert [browser_at("192.0.2.9").signs_in(names.username).status_code for _ in range(7)] == [303] * 7

@@ -3,6 +3,8 @@
 CVE-2026-9704 (Keycloak), GHSA-7qjx-gp9h-65qj (Dex), CVE-2024-29892, CVE-2026-33132 (Zitadel).
 """
 
+from typing import NamedTuple
+
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
@@ -19,11 +21,18 @@ school_scopes = st.frozensets(st.sampled_from(SCHOOL_SCOPES))
 any_scopes = st.frozensets(st.sampled_from(sorted(scopes.catalogue())))
 
 
+class Ids(NamedTuple):
+    """Ids of a school's owner, and of a client."""
+
+    owner: str
+    client: str
+
+
 @pytest.fixture
-def school(transaction):
+def ids(transaction):
     with transaction():
         owner, client = an_administrator(an_estab()), a_client()
-        return owner.id, client.id
+        return Ids(owner.id, client.id)
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -33,10 +42,10 @@ def school(transaction):
     state=st.sampled_from(["unverified", "verified", "suspended"]),
 )  # fmt: skip
 def test_granted_scopes_are_requested_agreed_and_registered(
-    transaction, school, required, optional, offered, ticked, later, requested, state
+    transaction, ids, required, optional, offered, ticked, later, requested, state
 ):
     with transaction():
-        owner, client = session().get_one(Administrator, school[0]), session().get_one(Client, school[1])
+        owner, client = session().get_one(Administrator, ids.owner), session().get_one(Client, ids.client)
         session().get_one(Estab, owner.memberships[0].estab_id).state = "verified"
         client.required_scopes, client.optional_scopes = required, optional - required
         session().flush()
@@ -68,9 +77,9 @@ def test_granted_scopes_are_requested_agreed_and_registered(
         assert state != "suspended" or not allowed
 
 
-def test_an_agreement_never_covers_a_scope_that_was_not_shown_to_the_school(transaction, school):
+def test_an_agreement_never_covers_a_scope_that_was_not_shown_to_the_school(transaction, ids):
     with transaction():
-        owner, client = session().get_one(Administrator, school[0]), session().get_one(Client, school[1])
+        owner, client = session().get_one(Administrator, ids.owner), session().get_one(Client, ids.client)
         everything = client.scopes
         few = client.required_scopes
         authorise.give(client, few, by=owner.memberships[0], agreement_version="1", until=authorise.default_end(client))

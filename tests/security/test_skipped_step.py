@@ -5,6 +5,7 @@ After any request, the person is at the same step; nothing is made without a ver
 """
 
 from datetime import timedelta
+from typing import NamedTuple
 
 import pytest
 
@@ -177,6 +178,14 @@ def test_an_expired_registration_ends_at_a_page_that_starts_again(clock, office,
     assert counts(transaction) == (0, 0)
 
 
+class Account(NamedTuple):
+    """A person with a confirmed mobile."""
+
+    id: str
+    username: str
+    password_hash: str | None
+
+
 class TestPasswordReset:
     """Whatever is opened or posted, the step that is due follows, and no password is set without the code."""
 
@@ -192,17 +201,17 @@ class TestPasswordReset:
             person = an_administrator()
             person.mobile_confirmed_at = person.created_at
             clock.move(timedelta(minutes=1))
-            return person.id, person.username, person.password_hash
+            return Account(person.id, person.username, person.password_hash)
 
     @pytest.fixture
     def after_code(self, jo, account, outbox):
-        jo.sends("/reset", username=account[1])
+        jo.sends("/reset", username=account.username)
         jo.sends("/reset/code", code=outbox.last("reset_code").code)
         return jo
 
     def is_unchanged(self, transaction, account):
         with transaction() as session:
-            return session.get_one(Administrator, account[0]).password_hash == account[2]
+            return session.get_one(Administrator, account.id).password_hash == account.password_hash
 
     @pytest.mark.parametrize("fields", [{}, {"code": "123456"}, {"password": NEW_PASSWORD}, {"send_code": "yes"}])
     @pytest.mark.parametrize("path", STEPS)
@@ -213,7 +222,7 @@ class TestPasswordReset:
         assert self.is_unchanged(transaction, account)
 
     def test_a_password_before_the_code_leads_to_the_code(self, jo, account, transaction):
-        jo.sends("/reset", username=account[1])
+        jo.sends("/reset", username=account.username)
         jo.opens("/reset/code")
 
         assert jo.sends_again("/reset/password", password=NEW_PASSWORD).location == "/reset/code"
@@ -223,7 +232,7 @@ class TestPasswordReset:
     @pytest.mark.parametrize("step", ["", *STEPS])
     def test_an_empty_form_shows_the_same_step_again(self, after_code, account, transaction, step):
         if step == "/reset/code":
-            after_code.sends("/reset", username=account[1])
+            after_code.sends("/reset", username=account.username)
         after_code.sends(step or "/reset")
 
         assert after_code.response.status_code == 422
@@ -243,7 +252,7 @@ class TestPasswordReset:
         assert (
             after_code.sends_again("/reset/password", password="another good one of many words").location == "/sign-in"
         )
-        after_code.signs_in(account[1], NEW_PASSWORD)
+        after_code.signs_in(account.username, NEW_PASSWORD)
         assert after_code.cookie("session")
 
     def test_another_browser_begins_at_the_beginning(self, after_code, account, new_browser, transaction, outbox):
@@ -255,7 +264,7 @@ class TestPasswordReset:
         assert self.is_unchanged(transaction, account)
 
     def test_the_cookie_from_before_the_code_is_refused(self, jo, account, new_browser, transaction, outbox):
-        jo.sends("/reset", username=account[1])
+        jo.sends("/reset", username=account.username)
         thief = new_browser()
         thief.set_cookie("idaas-reset", jo.cookie("reset"), domain="localhost")
         jo.sends("/reset/code", code=outbox.last("reset_code").code)

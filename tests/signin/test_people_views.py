@@ -1,6 +1,7 @@
 """The first password of someone who was added to a school."""
 
 from datetime import timedelta
+from typing import NamedTuple
 
 import pytest
 
@@ -13,6 +14,14 @@ from tests.factories import an_administrator
 OWN_PASSWORD = "wobbly kettle sings at dusk"
 
 
+class ColleagueLink(NamedTuple):
+    """A colleague without a password, and the path of their link."""
+
+    person_id: str
+    username: str
+    path: str
+
+
 @pytest.fixture
 def colleague_link(transaction, clock):
     """A colleague without a password, and the path of their link."""
@@ -21,7 +30,9 @@ def colleague_link(transaction, clock):
         person = people.add(
             owner.memberships[0].estab, name="Al", email="al@oakhill.example", mobile="+447700900124", role="admin"
         )
-        return person.id, person.username, links.issue_welcome_url(person).removeprefix("http://localhost:5000")
+        return ColleagueLink(
+            person.id, person.username, links.issue_welcome_url(person).removeprefix("http://localhost:5000")
+        )
 
 
 def test_a_person_chooses_a_password_and_signs_in_with_it(jo, colleague_link, outbox):
@@ -71,9 +82,9 @@ def test_a_person_who_reloads_before_signing_in_is_shown_a_fresh_one(
     jo.sends_again(link, generate="yes")
     third = jo.page.find(id="password").text
 
-    assert jo.signs_in(colleague_link[1], first).status_code == 422
-    assert jo.signs_in(colleague_link[1], second).status_code == 422
-    assert jo.signs_in(colleague_link[1], third).status_code == 303
+    assert jo.signs_in(colleague_link.username, first).status_code == 422
+    assert jo.signs_in(colleague_link.username, second).status_code == 422
+    assert jo.signs_in(colleague_link.username, third).status_code == 303
 
 
 def test_another_browser_is_not_shown_the_password(stranger, link_and_password):
@@ -84,26 +95,26 @@ def test_another_browser_is_not_shown_the_password(stranger, link_and_password):
 
 
 def test_the_password_is_not_shown_after_a_sign_in_with_it(jo, stranger, colleague_link, link_and_password):
-    stranger.signs_in(colleague_link[1], link_and_password[1])
+    stranger.signs_in(colleague_link.username, link_and_password[1])
     jo.opens(link_and_password[0])
     assert jo.page.find(id="error-code").text == "link_used"
     jo.opens("/sign-in")
 
     assert jo.sends_again(link_and_password[0], generate="yes").status_code == 410
-    assert stranger.signs_in(colleague_link[1], link_and_password[1]).status_code == 303
+    assert stranger.signs_in(colleague_link.username, link_and_password[1]).status_code == 303
 
 
 def test_the_password_is_not_shown_after_a_quarter_of_an_hour_or_a_change_of_it(
     jo, colleague_link, link_and_password, transaction, clock
 ):
     with transaction() as session:
-        changed = session.get_one(Administrator, colleague_link[0])
+        changed = session.get_one(Administrator, colleague_link.person_id)
         before = changed.password_changed_at
         changed.password_changed_at = before + timedelta(seconds=1)
     assert jo.opens(link_and_password[0]).status_code == 410
     assert jo.page.find(id="error-code").text == "link_used"
     with transaction() as session:
-        session.get_one(Administrator, colleague_link[0]).password_changed_at = before
+        session.get_one(Administrator, colleague_link.person_id).password_changed_at = before
     assert "Did you not see" in (jo.opens(link_and_password[0]) and jo.page_text)
     clock.move(timedelta(minutes=15))
     jo.opens(link_and_password[0])
@@ -115,11 +126,11 @@ def test_of_two_reloads_at_once_one_replaces_it(
     run_concurrently, colleague_link, link_and_password, transaction, clock
 ):
     with transaction():
-        made_at = people.get(colleague_link[0]).password_changed_at
+        made_at = people.get(colleague_link.person_id).password_changed_at
     clock.move(timedelta(seconds=1))
 
     outcomes = run_concurrently(
-        2, lambda: first_password.replace(people.get(colleague_link[0]), made_at, "another hash")
+        2, lambda: first_password.replace(people.get(colleague_link.person_id), made_at, "another hash")
     )
 
     assert [type(outcome) for outcome in outcomes if outcome] == [links.LinkUsed]
@@ -142,14 +153,14 @@ def test_a_partners_name_is_no_password(jo, colleague_link, transaction):
 
     with transaction():
         a_partner(name="Timetabler")
-    jo.sends(colleague_link[2], password="Timetabler 7 7 x")
+    jo.sends(colleague_link.path, password="Timetabler 7 7 x")
 
     assert "easy to guess" in jo.page_text
 
 
 def test_opening_the_link_does_not_use_it_up(jo, stranger, colleague_link):
     for browser in (jo, stranger, jo):
-        assert browser.opens(colleague_link[2]).status_code == 200
+        assert browser.opens(colleague_link.path).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -217,6 +228,6 @@ def test_no_new_link_for_those_who_have_a_password_and_none_for_the_unknown(jo, 
 def test_new_links_are_not_sent_without_end(jo, colleague_link, outbox):
     jo.opens("/sign-in")
     for _ in range(5):
-        jo.web.post(f"{colleague_link[2]}/again", data={"csrf_token": jo.token})
+        jo.web.post(f"{colleague_link.path}/again", data={"csrf_token": jo.token})
 
     assert len(outbox.all("welcome_link")) == 2  # and the first one of all

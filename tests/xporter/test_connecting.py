@@ -28,7 +28,7 @@ def new_server(new_browser, clients):
 
     def make() -> Device:
         browser = new_browser()
-        server = Device(browser, Agent(clients[0], secret="none", web=browser), scope=SCOPE)
+        server = Device(browser, Agent(clients.agent, secret="none", web=browser), scope=SCOPE)
         server.asks()
         return server
 

@@ -57,7 +57,7 @@ def test_when_a_person_removes_it_its_tokens_and_the_agreement_end_at_once(agent
 def test_disconnect_among_what_is_shared_leads_to_the_same_question(agent, jo, clients, transaction):
     for send in (jo.opens, jo.sends_again):
         jo.opens("/manage")
-        response = send(f"/manage/sharing/{clients[0]}/stop")
+        response = send(f"/manage/sharing/{clients.agent}/stop")
         assert (response.status_code, response.location) == (303, "/manage/endpoint/remove")
     assert is_in_force(transaction, jo) == ["active"]
     removes(jo)
@@ -67,8 +67,8 @@ def test_disconnect_among_what_is_shared_leads_to_the_same_question(agent, jo, c
 def test_an_agreement_without_a_server_is_ended_by_itself(agent, jo, clients, transaction):
     with transaction() as session:
         session.delete(endpoints.current(jo.facts["estab_id"]))
-    jo.opens(f"/manage/sharing/{clients[0]}/stop")
-    jo.sends_again(f"/manage/sharing/{clients[0]}/stop")
+    jo.opens(f"/manage/sharing/{clients.agent}/stop")
+    jo.sends_again(f"/manage/sharing/{clients.agent}/stop")
     jo.opens("/manage")
     assert "Your school has disconnected its server." in jo.page_text
     assert is_in_force(transaction, jo) == []
@@ -117,7 +117,7 @@ def test_an_agreement_about_data_is_not_ended_with_the_server(agent, jo, clients
 def test_pausing_and_resuming_are_about_the_server(act, flash, name, subject, agent, jo, clients, outbox):
     for step in ("pause", "resume")[: 1 + (act == "resume")]:
         jo.opens("/manage")
-        jo.sends_again(f"/manage/sharing/{clients[0]}/{step}")
+        jo.sends_again(f"/manage/sharing/{clients.agent}/{step}")
     jo.opens("/manage")
     assert flash in jo.page_text
     assert subject in outbox.last(name).subject
@@ -144,7 +144,7 @@ def test_the_end_of_its_agreement_is_announced_as_that_of_a_server(agent, jo, cl
     jo.opens("/manage")
     assert "It no longer sends data." in jo.page_text
     assert "Renew" not in jo.page_text
-    assert jo.opens(f"/manage/sharing/{clients[0]}/renew").location == "/manage/endpoint"
+    assert jo.opens(f"/manage/sharing/{clients.agent}/renew").location == "/manage/endpoint"
 
 
 def test_a_following_school_continues_with_services_and_not_with_the_server(agent, jo, transaction):

@@ -3,6 +3,7 @@
 import csv
 import io
 from datetime import timedelta
+from typing import NamedTuple
 
 import pytest
 from sqlalchemy import select
@@ -16,11 +17,19 @@ from tests.oidc.support import Partner
 from tests.xporter.agents import the_api
 
 
+class SchoolIds(NamedTuple):
+    """A school's Estab ID and internal id, and the id of its owner."""
+
+    estab_id: str
+    internal_id: str
+    owner_id: str
+
+
 @pytest.fixture
 def school(transaction):
     with transaction():
         person = an_administrator()
-        return person.memberships[0].estab.estab_id, person.memberships[0].estab_id, person.id
+        return SchoolIds(person.memberships[0].estab.estab_id, person.memberships[0].estab_id, person.id)
 
 
 @pytest.fixture
@@ -50,7 +59,7 @@ def row(school, partner_id, clock):
     def make(**overrides):
         now = clock.now()
         usual = {
-            "estab_id": school[0], "client_id": partner_id, "scope": "students", "day": f"{now:%Y-%m-%d}",
+            "estab_id": school.estab_id, "client_id": partner_id, "scope": "students", "day": f"{now:%Y-%m-%d}",
             "requests": 3, "records": 300, "last_at": now.isoformat(),
         }  # fmt: skip
         return usual | overrides
@@ -136,7 +145,7 @@ def test_two_reports_at_once_leave_the_larger_total(transaction, school, partner
 
     def report():
         number = next(numbers)
-        total = reads.Total(school[0], partner_id, "students", clock.now().date(), number, number, clock.now())
+        total = reads.Total(school.estab_id, partner_id, "students", clock.now().date(), number, number, clock.now())
         reads.record([total], served=frozenset({"students"}))
 
     assert run_concurrently(8, report) == [None] * 8
@@ -146,7 +155,7 @@ def test_two_reports_at_once_leave_the_larger_total(transaction, school, partner
 def test_the_schools_copy_names_service_and_area_and_runs_nothing_in_a_spreadsheet(api, row, transaction, school):
     api(row())
     with transaction():
-        (line,) = csv.DictReader(io.StringIO(reads.as_csv(school[1])))
+        (line,) = csv.DictReader(io.StringIO(reads.as_csv(school.internal_id)))
     assert (line["Service"], line["Category of data"], line["Records"]) == ("'=Timetabler", "Pupils", "300")
     assert set(line) == set(reads.COLUMNS)
 

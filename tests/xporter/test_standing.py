@@ -264,7 +264,7 @@ def test_the_doctor_counts_them_and_warns_when_most_are_lost(transaction, client
                 Endpoint(
                     id=f"end_{number}",
                     estab_id=an_estab(a_school()).id,
-                    client_id=clients[0],
+                    client_id=clients.agent,
                     key_thumbprint="k",
                     lineage="l",
                     registered_at=heard_at,
