@@ -222,7 +222,7 @@ def _join_names(names: list[str]) -> str:
 
 def _sharing_tasks(shared: list[Shared]) -> list[Task]:
     """What waits for a decision about services. An agreement that ended is offered at its own place on the page."""
-    asking = [
+    reviews = [
         Task(
             f"{service.name} {'asks for more' if service.review.is_about_scopes else 'has a new agreement'}",
             "What your school agreed to continues as it is. You can agree to what is new, or decline.",
@@ -232,7 +232,7 @@ def _sharing_tasks(shared: list[Shared]) -> list[Task]:
         for service in shared
         if service.review is not None
     ]
-    return asking + [
+    return reviews + [
         _renewal_task(service) for service in shared if service.can_renew and service.state in {"active", "waiting"}
     ]
 

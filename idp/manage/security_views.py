@@ -117,7 +117,7 @@ def make_recovery_codes() -> ResponseReturnValue:
 @bp.post("/not-now")
 @security.own_account
 @form_drafts.form_shown_at("manage.home")
-def put_off() -> ResponseReturnValue:
+def snooze_second_step() -> ResponseReturnValue:
     """Do not ask the person to set up a second step for 30 days."""
     second_step_offer.snooze(current_user.id)
     flash("We will ask you again in 30 days. You can set up a second step on the Security page at any time.", "info")

@@ -20,9 +20,9 @@ def scopes() -> Iterator[Finding]:
     }
     current = Authorisation.withdrawn_at.is_(None), Authorisation.superseded_at.is_(None)
     statement = select(Authorisation.scopes, func.count()).where(*current).group_by(Authorisation.scopes)
-    asking = {client: unknown for client, names in registered.items() if (unknown := names - known(names))}
+    registered_unknown = {client: unknown for client, names in registered.items() if (unknown := names - known(names))}
     agreed = [(unknown, number) for names, number in session().execute(statement) if (unknown := names - known(names))]
-    for client, unknown in asking.items():
+    for client, unknown in registered_unknown.items():
         do = "update its manifest, or restore the scope in config/scopes.toml"
         yield Finding("scopes", "warning", f"{client} is registered for {_listed(unknown)}, which is not known", do)
     if agreed:
@@ -32,7 +32,7 @@ def scopes() -> Iterator[Finding]:
             "scopes", "warning", f"{counted} to {_listed(unknown)}, which is not known and not given",
             "nothing to do if it was removed on purpose; otherwise restore it in config/scopes.toml",
         )  # fmt: skip
-    if not asking and not agreed:
+    if not registered_unknown and not agreed:
         yield Finding("scopes", "ok", "all that are registered and agreed to are known")
 
 

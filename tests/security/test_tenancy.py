@@ -447,7 +447,7 @@ OWN_ACCOUNT = {
     "manage.own.list_sign_ins", "manage.own.other_sessions",
     "manage.own.sessions", "manage.people.leave", "manage.own.sign_out_everywhere", "manage.security.home",
     "manage.security.make_recovery_codes", "manage.security.passkeys.add", "manage.security.passkeys.options",
-    "manage.security.put_off", "manage.security.remove_app", "manage.security.second_step",
+    "manage.security.remove_app", "manage.security.second_step", "manage.security.snooze_second_step",
     "manage.security.set_up_app", "signin.people.confirm_mobile",
 }  # fmt: skip
 """Pages of a person's own account, which take no id of anyone."""

@@ -136,8 +136,8 @@ def test_what_has_expired_is_authorised_anew_and_an_unverified_school_waits_for_
     with transaction():
         assert give_several(trust_ids).refused == []
     with transaction() as database:
-        held_back = [agreement for agreement in authorise.current(estab_ids[2]) if agreement.is_withheld]
-        assert [refused_school.client_id for refused_school in held_back] == [client_id]
+        withheld = [agreement for agreement in authorise.current(estab_ids[2]) if agreement.is_withheld]
+        assert [agreement.client_id for agreement in withheld] == [client_id]
 
 
 def test_where_the_chosen_school_is_refused_nothing_is_recorded(transaction, trust_ids):
