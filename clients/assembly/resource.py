@@ -97,10 +97,8 @@ def _read_changes(provider: Provider, kind: str, access_token: str, before: Mapp
         for record_id in page["deleted"]:
             sample.pop(record_id, None)
     if not changed and not gone:
-        changed, gone = (
-            before["changed"],
-            before["gone"],
-        )  # the numbers of the last change are shown until there is another
+        # The numbers of the last change are shown until there is another.
+        changed, gone = before["changed"], before["gone"]
     return {**last, "sample": list(sample.values()), "changed": changed, "gone": gone}
 
 

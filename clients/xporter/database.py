@@ -65,9 +65,8 @@ class Database:
     def _make_tables(self) -> None:
         with self.write() as connection:
             if not self.is_sqlite:
-                connection.exec_driver_sql(
-                    "SELECT pg_advisory_xact_lock(20261129)"
-                )  # of two processes that start, one creates them
+                # Of two processes that start, one creates them.
+                connection.exec_driver_sql("SELECT pg_advisory_xact_lock(20261129)")
             METADATA.create_all(connection)
 
     @contextmanager

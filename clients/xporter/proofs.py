@@ -70,9 +70,8 @@ class Proofs:
             raise ValueError("without a jti")
         proof = hashlib.sha256(f"{thumbprint} {jti}".encode()).digest()
         with self._lock:
-            for seen, expiry in list(
-                itertools.islice(self._seen.items(), 2)
-            ):  # the two oldest: more are deleted than added
+            # The two oldest ones, so that more are deleted than added.
+            for seen, expiry in list(itertools.islice(self._seen.items(), 2)):
                 if expiry <= now:
                     del self._seen[seen]
             if self._seen.get(proof, now) > now:

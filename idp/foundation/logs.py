@@ -76,9 +76,8 @@ def configure(settings: Settings) -> None:
     for name in ("authlib", "werkzeug", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
     logging.getLogger("urllib3").setLevel(logging.ERROR)  # its warnings quote whatever a stranger's server sent
-    warnings.filterwarnings(
-        "ignore", category=SecurityWarning
-    )  # about keys and algorithms that callers name; our own checks accept or refuse them
+    # These are about keys and algorithms that callers name, which our own checks accept or refuse.
+    warnings.filterwarnings("ignore", category=SecurityWarning)
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),

@@ -250,9 +250,8 @@ def _renewal_task(service: Shared) -> Task:
 def to_shared(agreement: Authorisation) -> Shared:
     """The agreement as pages show it."""
     areas = scopes.in_order(scopes.filter_by_kind("data", agreement.scopes))
-    is_over = (
-        agreement.is_of_server and agreement.state == "expired"
-    )  # its tokens have expired too: it needs a new code
+    # The server's tokens have expired too, so it needs a new code.
+    is_over = agreement.is_of_server and agreement.state == "expired"
     return Shared(
         client_id=agreement.client_id, name=agreement.client.client_name, partner=agreement.client.partner.name,
         areas=areas, since=dates.day(agreement.given_at), by=agreement.giver.name, until=dates.day(agreement.until),

@@ -49,9 +49,8 @@ def add(client_id: str, jwks: Collection[dict[str, Any]], *, by: str) -> None:
     same_client = TrialKey.client_id == client_id
     newest_first = TrialKey.expires_at.desc(), TrialKey.kid
     newest = select(TrialKey.kid).where(same_client).order_by(*newest_first).limit(MAX_KEYS - len(jwks))
-    session().execute(
-        delete(TrialKey).where(same_client, TrialKey.kid.not_in(newest))
-    )  # of sign-ins that were not finished
+    # Others are left over from sign-ins that were not finished.
+    session().execute(delete(TrialKey).where(same_client, TrialKey.kid.not_in(newest)))
     session().add_all(
         TrialKey(kid=jwk["kid"], client_id=client_id, jwk=public_half(jwk), expires_at=now + LIFETIME) for jwk in jwks
     )

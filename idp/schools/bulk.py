@@ -14,9 +14,8 @@ from idp.foundation.database import connection
 SQLITE_CACHE_KIB: Final = 16_384
 """SQLite's page cache during an import."""
 
-sqlite3.register_adapter(
-    date, date.isoformat
-)  # the format in which SQLAlchemy stores dates; Python's own adapter is deprecated
+# SQLAlchemy stores dates in this format; Python's own adapter is deprecated.
+sqlite3.register_adapter(date, date.isoformat)
 
 
 def add(table: Table, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:

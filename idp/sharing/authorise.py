@@ -228,9 +228,8 @@ def _set_paused(estab_id: str, client_id: str, event: str, by: Membership, *, pa
         .values(paused_at=clock.now() if paused else None, changed_at=clock.now())
     )
     authorisation_id = None
-    while authorisation_id is None and session().scalar(
-        select(Authorisation.id).where(*conditions)
-    ):  # as in `withdraw`
+    # A change at the same time may have replaced the row, as in `withdraw`.
+    while authorisation_id is None and session().scalar(select(Authorisation.id).where(*conditions)):
         authorisation_id = session().scalar(statement.returning(Authorisation.id))
     if authorisation_id is None:
         raise NothingShared(reason=f"{estab_id} and {client_id}, {event}")

@@ -82,9 +82,8 @@ def _record(estab: Estab, code: str, by: Membership | Actor) -> None:
     former = accounts.set_mis(estab, code)
     if former == code:
         return
-    session().execute(
-        update(Authorisation).where(*_current_of(estab)).values(changed_at=clock.now())
-    )  # so that clients that ask for what has changed get them
+    # Clients that request what has changed then get these agreements.
+    session().execute(update(Authorisation).where(*_current_of(estab)).values(changed_at=clock.now()))
     log.record(events.ESTAB_MIS_TOLD, by=by.person_id, estab=by.estab_id, subject=by.estab_id, mis=code, before=former)
     changes = ("unsupported", "sharing-paused", stopping), ("supported", "sharing-resumed", starting)
     for kind, event, agreed in changes:

@@ -79,9 +79,8 @@ def describe(user_agent: str) -> str:
     """The browser as its owner would call it: "Firefox on Windows"."""
     parsed = parse(user_agent[:MAX_USER_AGENT_LENGTH])
     browser = _BROWSERS.get(parsed.user_agent.family, "") if parsed.user_agent else ""
-    names = (
-        part.family for part in (parsed.device, parsed.os) if part
-    )  # the device first: the system of both iPhone and iPad is iOS
+    # The device comes first, because the system of both iPhone and iPad is iOS.
+    names = (part.family for part in (parsed.device, parsed.os) if part)
     system = next((_SYSTEMS[name] for name in names if name in _SYSTEMS), "an unknown system")
     return f"{browser or 'A browser'} on {system}"
 

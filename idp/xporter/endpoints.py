@@ -139,9 +139,8 @@ def report(agent: Agent, report: Report, *, replaces: bool) -> Endpoint:
     mis.set_by_server(agent.estab_id, report.mis, by=_actor(agent))
     if was_unknown_to_partners and endpoint.is_known_to_partners:
         notices.record_endpoint(agent.estab_id, "connected")
-    elif (
-        was_known_to_partners and not endpoint.is_known_to_partners
-    ):  # it replaced one that partners knew, and has sent no extract yet
+    elif was_known_to_partners and not endpoint.is_known_to_partners:
+        # It replaced one that partners knew, and has sent no extract yet.
         notices.record_endpoint(agent.estab_id, "lost")
     return endpoint
 

@@ -102,9 +102,8 @@ def test_signing_in_and_authorising_leads_to_the_partner(a_member, new_window, s
     press_and_follow(admin.authorises)
     assert "code" in service.received
 
-    admin.page.goto(
-        service.link(issuer, response_mode=mode, prompt="login")
-    )  # already agreed: the form redirects at once
+    # The school has already agreed, so the form redirects at once.
+    admin.page.goto(service.link(issuer, response_mode=mode, prompt="login"))
     press_and_follow(admin.signs_in)
     assert "code" in service.received
 

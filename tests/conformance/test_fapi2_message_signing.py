@@ -61,9 +61,8 @@ def test_discovery_of_signing(provider):
         assert set(metadata[f"{algs}_alg_values_supported"]) & ALGS, algs
     assert "authorization_encryption_alg_values_supported" not in metadata
     assert metadata["request_parameter_supported"] is True
-    assert (
-        metadata["require_signed_request_object"] is False
-    )  # the algorithms of all clients; those of this plan registered it
+    # The metadata is for all clients; those of this plan registered that they sign.
+    assert metadata["require_signed_request_object"] is False
     assert metadata["require_pushed_authorization_requests"] is False
 
 

@@ -264,9 +264,8 @@ def test_a_connected_school_is_told_so_and_nothing_about_its_account(send, reade
     assert "Secret Owner" not in page.response.text
     assert "students" not in page.text.casefold()
     assert reader.opens(f"{link}/pass-on").title == "Oakhill School is already connected"
-    assert (
-        other_browser.presses("not-for-us").title == "Oakhill School is already connected"
-    )  # the page was open before
+    # The page was opened before the school connected.
+    assert other_browser.presses("not-for-us").title == "Oakhill School is already connected"
     assert status(transaction, ids).state == "accepted"
 
 

@@ -138,9 +138,8 @@ def test_a_partner_signs_a_school_in_and_out(scene):
     assert userinfo["sub"] == claims["sub"]
     assert userinfo["organisation"]["name"].startswith("Oakhill School")
     assert userinfo["estab_status"] == "unverified"
-    assert (
-        token["scope"] == "openid profile email organisation offline_access"
-    )  # school data is withheld until we have verified the school
+    # School data is withheld until we have verified the school.
+    assert token["scope"] == "openid profile email organisation offline_access"
 
     scene.becomes("verified")
     refreshed = partner.session.refresh_token(partner.metadata["token_endpoint"], token["refresh_token"])

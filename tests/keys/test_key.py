@@ -39,9 +39,8 @@ def test_a_signature_of_another_length_is_refused(transaction, alg):
 
 def test_a_number_is_written_with_its_leading_zeros(transaction):
     with transaction():
-        signing_input, good = next(
-            signature for signature in iter(sign_token, None) if signature[1][32] == 0
-        )  # so does one of 256 signatures
+        # One of 256 signatures has a zero there.
+        signing_input, good = next(signature for signature in iter(sign_token, None) if signature[1][32] == 0)
 
         assert is_verified(signing_input, good)
         assert not is_verified(signing_input, good[:32] + good[33:])

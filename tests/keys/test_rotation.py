@@ -16,9 +16,8 @@ from idp.keys.cli import commands
 from idp.keys.models import SigningKey
 
 PUBLISH_BEFORE = 600
-MAX_LIFETIME = (
-    600 + 60 + 30
-)  # a token's lifetime, the clock skew, and the time until every process has read the new key
+# A token's lifetime, the clock skew, and the time until every process has read the new key.
+MAX_LIFETIME = 600 + 60 + 30
 
 
 @pytest.fixture(autouse=True)

@@ -298,7 +298,8 @@ def test_a_header_larger_than_any_key_is_not_cached(web, world, partner):
     dpop._proof_key.cache_clear()
     partner.proofs = {"header": {"jwk": without_kid(FIRST_KEY) | {"x5t": "A" * 2000}}}
     assert partner.redeems(web, sign_in_and_authorise(web, partner, world.username)["code"]).status_code == 200
+    # One header is that of the client assertion.
     assert (jwts.header.cache_info().currsize, dpop._proof_key.cache_info().currsize) == (
         1,
         0,
-    )  # the header of the client assertion
+    )

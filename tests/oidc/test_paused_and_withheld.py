@@ -122,9 +122,8 @@ def test_a_pause_ends_no_session(web, world, tokens, decides, transaction):
     decides(authorise.pause)
     with transaction() as session:
         assert not session.scalars(select(Message).where(Message.kind == "event")).all()
-    assert (
-        redirect_parameters(web.get(world.partner.link(prompt="none")))["error"] == "consent_required"
-    )  # not login_required
+    # The error is not login_required.
+    assert redirect_parameters(web.get(world.partner.link(prompt="none")))["error"] == "consent_required"
 
 
 def test_a_closed_school_is_refused_as_ended_though_it_has_paused(web, world, tokens, decides):

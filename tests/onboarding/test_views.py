@@ -135,9 +135,8 @@ def test_a_password_of_ones_own_replaces_the_one_shown(office, school, outbox, t
 
     with transaction():
         a_partner(name="Timetabler")
-    assert (
-        office.presses("own-password", password="Timetabler4ever").status == 422
-    )  # the name of a partner, which is public
+    # It contains the name of a partner, which is public.
+    assert office.presses("own-password", password="Timetabler4ever").status == 422
 
     page = office.presses("own-password", password="purple otters juggle marmalade")
     assert page.title == "Next steps"

@@ -314,9 +314,8 @@ def test_frequent_requests_execute_few_statements(web, world, change_settings, m
         monkeypatch.setattr(module, "CACHE_SECONDS", 600)
     monkeypatch.setattr(secrets, "randbelow", lambda _: 1)  # one request in 200 counts a client's rows
     partner = world.partner
-    partner.redeems(
-        web, sign_in_and_authorise(web, partner, world.username)["code"]
-    )  # clients and keys are cached by now
+    # This fills the caches of clients and keys.
+    partner.redeems(web, sign_in_and_authorise(web, partner, world.username)["code"])
     code = sign_in_and_authorise(web, partner, world.username)["code"]
     with record_statements() as at_authorize:
         assert "code=" in web.get(partner.link()).headers["Location"]

@@ -141,9 +141,8 @@ def test_a_document_that_is_too_large_is_refused(server):
 
 
 def test_a_slow_response_ends_at_our_deadline(server):
-    with pytest.raises(
-        fetch.FetchFailed
-    ):  # by our own deadline, or because the connection was closed, whichever comes first
+    # It ends by our own deadline, or because the connection was closed.
+    with pytest.raises(fetch.FetchFailed):
         fetch.get(f"{server}/slow", SHORT_TIMEOUT)
 
 

@@ -101,9 +101,8 @@ def parse_mobile(text: str | None) -> str:
     if not cleaned:
         raise ValidationError("Enter your mobile number")
     invalid = ValidationError("Enter a mobile number, like 07700 900 123 or +44 7700 900 123")
-    if not PHONE_NUMBER_CHARACTERS.fullmatch(
-        cleaned
-    ):  # the parser would take letters for keys, and the rest for an extension
+    # The parser would read letters as the keys of a telephone, and other characters as an extension.
+    if not PHONE_NUMBER_CHARACTERS.fullmatch(cleaned):
         raise invalid
     try:
         number = phonenumbers.parse(cleaned[:MAX_MOBILE_LENGTH], "GB")

@@ -65,9 +65,8 @@ def ask(client: AnyClient, form: Colleague, *, by: Membership) -> Response | Non
         return redirect_unchanged()
     if not form.validate():
         return None
-    unchanged_page = (
-        redirect_unchanged()
-    )  # before anything is written, because the draft is stored in a transaction of its own
+    # This comes before anything is written, because the draft is stored in a transaction of its own.
+    unchanged_page = redirect_unchanged()
     if not _is_within_limit(form, by):
         return None
     address = contact_fields.parse_email(form.email.data)

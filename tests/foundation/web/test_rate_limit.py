@@ -25,9 +25,8 @@ def now(monkeypatch):
 @pytest.fixture
 def call(app, change_settings, now, monkeypatch):
     change_settings(throttle={"factor": 1})
-    monkeypatch.setattr(
-        throttle, "_COUNTS", PerApplication(lambda: FixedWindowRateLimiter(InMemoryCounts()))
-    )  # the application is that of every test
+    # All tests share the application, and with it the counts.
+    monkeypatch.setattr(throttle, "_COUNTS", PerApplication(lambda: FixedWindowRateLimiter(InMemoryCounts())))
     view = rate_limit(3)(lambda: "ok")
 
     def respond(address="192.0.2.1"):
