@@ -363,11 +363,9 @@ def test_a_mobile_number_is_confirmed_by_the_person(transaction, outbox, clock):
 def test_a_password_reset_is_started_by_a_stranger_and_completed_by_the_person(transaction, outbox, clock):
     with transaction():
         person = an_administrator(mobile_confirmed_at=clock.now())
-        person_id, estab_id, secret = (
-            person.id,
-            person.memberships[0].estab_id,
-            reset.begin(person.username, device=None),
-        )
+        person_id = person.id
+        estab_id = person.memberships[0].estab_id
+        secret = reset.begin(person.username, device=None)
         reset.begin("unknown", device=None)
     code = outbox.last("reset_code").code
     with transaction():

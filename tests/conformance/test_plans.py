@@ -239,10 +239,8 @@ def test_opening_the_request_again_after_leaving(suite_and_client, file, request
 @pytest.mark.parametrize("file", FAPI)
 def test_the_error_page_of_an_answered_request_is_captured_as_a_screenshot(suite_and_client, file):
     suite, client = suite_and_client(file)
-    browser, link = (
-        suite.scripted_browser(f"{plans.FAPI_MODULES}par-attempt-reuse-request_uri"),
-        client.authorization_url(),
-    )
+    browser = suite.scripted_browser(f"{plans.FAPI_MODULES}par-attempt-reuse-request_uri")
+    link = client.authorization_url()
     client.complete_sign_in(browser.goes_to(link))
     assert browser.goes_to(link) is None
     assert browser.screenshots == ["error-code"]
@@ -251,10 +249,8 @@ def test_the_error_page_of_an_answered_request_is_captured_as_a_screenshot(suite
 @pytest.mark.parametrize("file", FAPI)
 def test_the_error_page_of_an_expired_request_is_captured_as_a_screenshot(suite_and_client, file, wait):
     suite, client = suite_and_client(file)
-    browser, link = (
-        suite.scripted_browser(f"{plans.FAPI_MODULES}par-attempt-to-use-expired-request_uri"),
-        client.authorization_url(),
-    )
+    browser = suite.scripted_browser(f"{plans.FAPI_MODULES}par-attempt-to-use-expired-request_uri")
+    link = client.authorization_url()
     wait(91)
     assert browser.goes_to(link) is None
     assert browser.screenshots == ["error-code"]

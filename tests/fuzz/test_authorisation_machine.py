@@ -37,12 +37,10 @@ class Sharing(RuleBasedStateMachine):
                 owner.memberships[0].estab, role="viewer", username=f"v{owner.id}", password_hash=owner.password_hash
             )
             client = factories.a_client(required_scopes=REQUIRED, optional_scopes=OPTIONAL, authorisation_days=30)
-            self.owner, self.viewer, self.estab, self.client = (
-                owner.id,
-                viewer.id,
-                owner.memberships[0].estab_id,
-                client.id,
-            )
+            self.owner = owner.id
+            self.viewer = viewer.id
+            self.estab = owner.memberships[0].estab_id
+            self.client = client.id
             self.stranger = factories.an_administrator(password="short").id
 
     def decide(self, decision, by=None):

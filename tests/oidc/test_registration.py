@@ -339,10 +339,8 @@ def test_a_token_registers_only_its_number_of_clients(web, transaction):
 
 def test_a_token_ends_when_it_expires_or_is_revoked(web, transaction, clock):
     with transaction():
-        register_once, other = (
-            Registrar(web, an_initial_token()),
-            Registrar(web, an_initial_token(lasts=timedelta(hours=1))),
-        )
+        register_once = Registrar(web, an_initial_token())
+        other = Registrar(web, an_initial_token(lasts=timedelta(hours=1)))
     registration = other.registered()
     clock.move(timedelta(hours=1))
     assert other.registers().status_code == 401

@@ -18,11 +18,9 @@ def partner(world, clock):
 
 
 def request_object(partner, **overrides):
-    header, with_key, alg = (
-        overrides.pop("header", {}),
-        overrides.pop("key", partner.key),
-        overrides.pop("alg", "ES256"),
-    )
+    header = overrides.pop("header", {})
+    with_key = overrides.pop("key", partner.key)
+    alg = overrides.pop("alg", "ES256")
     claims = {"iss": partner.id, "aud": ISSUER, **partner.parameters()}
     return sign_jws(claims | overrides, with_key, alg, **header)
 

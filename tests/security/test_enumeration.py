@@ -76,10 +76,8 @@ def test_the_state_of_an_account_is_not_revealed_without_its_password(
     browser, app, existing_person, transaction, state
 ):
     with transaction() as session:
-        person, estab = (
-            session.get_one(Administrator, existing_person["id"]),
-            session.get_one(Estab, existing_person["estab"]),
-        )
+        person = session.get_one(Administrator, existing_person["id"])
+        estab = session.get_one(Estab, existing_person["estab"])
         if state == "removed":
             person.removed_at = person.created_at
         elif state == "no password":

@@ -30,10 +30,8 @@ def test_another_clients_refresh_token_is_refused_and_stays_valid(web, world):
 
 
 def test_another_clients_rotating_refresh_token_is_refused_and_stays_valid(web, world):
-    public, other = (
-        world.new_partner(token_endpoint_auth_method="none"),
-        world.new_partner(token_endpoint_auth_method="none"),
-    )
+    public = world.new_partner(token_endpoint_auth_method="none")
+    other = world.new_partner(token_endpoint_auth_method="none")
     token = public.redeems(web, sign_in_and_authorise(web, public, world.username)["code"]).json["refresh_token"]
     assert other.refreshes(web, token).json["error"] == "invalid_grant"
     assert public.refreshes(web, token).status_code == 200

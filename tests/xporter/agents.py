@@ -86,10 +86,8 @@ class Agent(Signer):
             self.web, "/oauth/token", {"grant_type": "refresh_token", "refresh_token": self.refresh_token}
         )
         if response.status_code == 200:
-            self.token, self.refresh_token = (
-                response.json["access_token"],
-                response.json.get("refresh_token", self.refresh_token),
-            )
+            self.token = response.json["access_token"]
+            self.refresh_token = response.json.get("refresh_token", self.refresh_token)
         return response
 
 

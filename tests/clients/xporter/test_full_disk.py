@@ -108,10 +108,8 @@ def test_an_extract_is_not_given_up_while_rows_have_no_room(app, endpoint, raise
 def test_an_extract_that_has_no_room_to_be_applied_changes_nothing(disk, app, endpoint, monkeypatch, caplog):
     endpoint.delivers(student("1", "Ada"), complete=["students"])
     others = [student(str(number), "Secret" * 100) for number in range(500)]
-    extract_id, worker = (
-        endpoint.uploads(build_extract(*others, complete=["students"])),
-        app.extensions["xporter"].worker,
-    )
+    extract_id = endpoint.uploads(build_extract(*others, complete=["students"]))
+    worker = app.extensions["xporter"].worker
     now = [worker._now()]
     monkeypatch.setattr(worker, "_now", lambda: now[0])
     disk.fill()
