@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 
+from idp.estabs.models import Estab
 from idp.foundation import clock, descriptions
 from idp.oidc import errors
 from idp.partners import journal
@@ -72,7 +73,9 @@ def test_errors_at_authorize_name_the_parameter_and_the_reason(web, world, newes
         ({"grant_type": "password"}, "grant_type: not supported"),
         ({"grant_type": "client_credentials"}, "grant_type: this client is not registered for it"),
         ({"grant_type": "authorization_code", "code": "x"}, "code: unknown"),
+        ({"grant_type": "authorization_code"}, "code: missing"),
         ({"grant_type": "refresh_token", "refresh_token": "x"}, "refresh_token: unknown"),
+        ({"grant_type": "refresh_token", "refresh_token": ""}, "refresh_token: missing"),
     ],
 )
 def test_errors_at_the_token_endpoint_name_the_parameter_and_the_reason(web, world, newest_fact, form, expected):
@@ -147,6 +150,12 @@ def test_the_reason_why_a_code_is_refused_is_described(web, world, newest_fact, 
     code = sign_in_and_authorise(web, partner, world.username)["code"]
     clock.move(timedelta(seconds=125))
     expected = "code: expired 5 seconds ago; it is good for 120 seconds"
+    assert description(partner.redeems(web, code)) == expected
+    assert newest_fact(partner) == expected
+    code = sign_in_and_authorise(web, partner, world.username)["code"]
+    world.change(Estab, world.estab, state="suspended")
+    clock.move(timedelta(seconds=1))
+    expected = "code: the authorisation it belongs to is not in force"
     assert description(partner.redeems(web, code)) == expected
     assert newest_fact(partner) == expected
 

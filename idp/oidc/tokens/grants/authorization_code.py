@@ -100,6 +100,12 @@ class CodeGrant(InitialGrant, AuthorizationCodeGrant):  # type: ignore[misc]  # 
             raise AccessDeniedError(description="the person or the school refused")
         return responses.send(request.reply_to, [("code", issue(request, grant_user))])
 
+    def validate_token_request(self) -> None:
+        """Redeem the code (RFC 6749 §4.1.3)."""
+        if "code" not in self.request.sent:
+            raise errors.invalid("code", "missing")
+        super().validate_token_request()
+
     def query_authorization_code(self, code: str, client: OAuthClient) -> Redeemed:
         """Spend the code; a second use is refused and revokes what the first was given.
 
@@ -112,10 +118,12 @@ class CodeGrant(InitialGrant, AuthorizationCodeGrant):  # type: ignore[misc]  # 
         self.request.basis, self.request.nonce = redeemed.basis, redeemed.nonce
         return redeemed
 
-    def authenticate_user(self, authorization_code: Redeemed) -> State | None:
-        """The state of the authorisation, if tokens may be issued under it now."""
+    def authenticate_user(self, authorization_code: Redeemed) -> State:
+        """The state of the authorisation. Raises `invalid_grant` if no tokens may be issued under it now."""
         state = live.state(self.request.basis.authorisation_id, self.request.basis.person_id)
-        return state if state is not None and state.is_live else None
+        if state is None or not state.is_live:
+            raise errors.invalid_grant("code: the authorisation it belongs to is not in force")
+        return state
 
     def delete_authorization_code(self, authorization_code: Redeemed) -> None:
         """Do nothing: the code is used up already, and its row is kept so that a replay is detected."""

@@ -29,6 +29,12 @@ class Refresh:
 class RefreshGrant(BaseGrant, RefreshTokenGrant):  # type: ignore[misc]  # Authlib has no types
     """RFC 6749 §6 as Authlib does it, on our families."""
 
+    def validate_token_request(self) -> None:
+        """Check the refresh token and what is asked for; `issue_token` uses it."""
+        if "refresh_token" not in self.request.sent:
+            raise errors.invalid("refresh_token", "missing")
+        super().validate_token_request()
+
     def authenticate_refresh_token(self, refresh_token: str) -> Refresh | None:
         """The token, if this client may use it and its authorisation stands; raises `invalid_grant` saying why not.
 
