@@ -18,7 +18,7 @@ from idp.schools import search
 from idp.schools.models import School
 from tests.conftest import TransactionFactory
 from tests.factories import PASSWORD
-from tests.mail import Letter, Outbox
+from tests.mail import Outbox, QueuedMessage
 
 _people = count(1)
 _names = ("Grace Okafor", "Tom Hughes", "Priya Raman", "Siân Davies", "Marek Nowak", "Aoife Byrne")
@@ -193,9 +193,9 @@ class SchoolAdmin:
         self.page.locator("#sign-up").click()
         self.sees("Check your e-mail")
 
-    def newest(self, name: str) -> Letter:
+    def newest(self, name: str) -> QueuedMessage:
         """The newest mail written from this template to their address."""
-        mine = [letter for letter in self.outbox.all(name) if letter.to == self.email]
+        mine = [message for message in self.outbox.all(name) if message.to == self.email]
         assert mine, f"no {name} was written to {self.email}"
         return mine[-1]
 

@@ -14,7 +14,7 @@ from idp.outbox.models import Message
 
 
 @dataclass(frozen=True)
-class Letter:
+class QueuedMessage:
     """A mail or text message."""
 
     name: str
@@ -25,7 +25,7 @@ class Letter:
 
     @property
     def links(self) -> list[str]:
-        """Every address in it, in order."""
+        """The URLs in its text, in order."""
         return re.findall(r"https?://[^\s<>\"]+", self.text)
 
     @property
@@ -61,19 +61,21 @@ class Outbox:
     def __init__(self, transaction: Callable[[], AbstractContextManager[Session]]) -> None:
         self._transaction = transaction
 
-    def all(self, name: str | None = None) -> list[Letter]:
-        """Oldest first; those written from the template `name`, or all."""
+    def all(self, name: str | None = None) -> list[QueuedMessage]:
+        """Those rendered from the template `name`, or all; the oldest first."""
         with self._transaction() as session:
             rows = session.scalars(select(Message).order_by(Message.created_at, Message.id)).all()
-            mails = []
+            messages = []
             for row in rows:
                 if row.sealed is not None and name in {None, row.name}:
                     opened = post.unseal(row)
-                    mails.append(Letter(row.name, row.recipient or "", opened.subject, opened.text, opened.html))
-        return mails
+                    messages.append(
+                        QueuedMessage(row.name, row.recipient or "", opened.subject, opened.text, opened.html)
+                    )
+        return messages
 
-    def last(self, name: str) -> Letter:
-        """The newest one written from the template `name`."""
-        mails = self.all(name)
-        assert mails, f"no {name} was written; there are {[letter.name for letter in self.all()]}"
-        return mails[-1]
+    def last(self, name: str) -> QueuedMessage:
+        """The newest one rendered from the template `name`."""
+        messages = self.all(name)
+        assert messages, f"no {name} was queued; there are {[message.name for message in self.all()]}"
+        return messages[-1]

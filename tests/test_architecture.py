@@ -145,7 +145,7 @@ REMOVED_NAMES = {
     "erase_rejected", "ESTAB_REDUCED", "go_on_here", "goes_to_set_up", "JoinDecision", "NewAddress", "NewNumber",
     "NewPerson", "old_address_views", "OldAddress", "proved_in", "proves_the_address", "ResetName", "send_proof",
     "SomebodyElse", "WhichSchool", "YourDetails",
-    "hangs_up_after", "OWN_TOKEN", "Seen",
+    "hangs_up_after", "Letter", "OWN_TOKEN", "Seen",
     "ABOUT_THE_ENDPOINT", "asking", "held_back", "may_collect", "PROOF_ADDS", "put_off", "_reads_every", "spoil",
     "TooLateToCollect", "TOPS_SCRIPT",
 }  # fmt: skip

@@ -114,7 +114,7 @@ def test_a_partner_connects_a_school(  # noqa: PLR0915  it is one journey
     office.page.get_by_role("button", name="Grant Access").click()
     expect(office.status()).to_have_text("E-mail sent")
     check_page(office.page, "assembly-invited")
-    [mail] = [letter for letter in outbox.all("partner_invitation") if letter.to == office.email]
+    [mail] = [message for message in outbox.all("partner_invitation") if message.to == office.email]
     assert "Begin Authorisation" in mail.text + mail.html
     reading = office.page.context.new_page()
     reading.goto(mail.links[0])

@@ -155,7 +155,7 @@ def test_a_school_registers_directly_and_is_shown_its_next_steps(an_admin, check
     admin.follows("Confirm my number")
     admin.presses("Text me a code")
     expect(admin.page.locator("#code")).to_be_visible()
-    text_message = [letter for letter in admin.outbox.all("mobile_code") if letter.to == "+447700900123"][-1]
+    text_message = [message for message in admin.outbox.all("mobile_code") if message.to == "+447700900123"][-1]
     admin.page.locator("#code").fill(text_message.code)
     admin.presses("Confirm")
     admin.sees("Next steps")

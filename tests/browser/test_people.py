@@ -29,8 +29,8 @@ def invite(owner, name, email, role):
 
 
 def link_for(owner, email):
-    letters = [letter for letter in owner.outbox.all("invitation") if letter.to == email]
-    return letters[-1].links[0]
+    messages = [message for message in owner.outbox.all("invitation") if message.to == email]
+    return messages[-1].links[0]
 
 
 @pytest.mark.parametrize("javascript", [True, False], ids=["with scripts", "without scripts"])

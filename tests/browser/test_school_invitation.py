@@ -24,7 +24,7 @@ def send_invitation(transaction, outbox, partner):
 
 
 def newest(outbox, name, email):
-    return [letter for letter in outbox.all(name) if letter.to == email][-1].links[0]
+    return [message for message in outbox.all(name) if message.to == email][-1].links[0]
 
 
 def state(transaction):

@@ -126,7 +126,7 @@ def test_a_form_is_sent_once_however_often_it_is_clicked(an_admin):
 
     admin.follows("Next steps")
     admin.sees("Next steps")
-    assert len([letter for letter in admin.outbox.all("verify_email") if letter.to == admin.email]) == 1
+    assert len([message for message in admin.outbox.all("verify_email") if message.to == admin.email]) == 1
 
 
 def test_signing_in_and_authorising_with_double_clicks(a_member, partner):

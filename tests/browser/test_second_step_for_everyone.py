@@ -45,7 +45,7 @@ def test_a_second_step_is_required_of_a_colleague_inside_a_partners_sign_in(a_me
 
     owner.page.locator("#lift").click()
     owner.sees("Security")
-    assert {letter.to for letter in outbox.all("second_step_optional")} >= {owner.email, colleague.email}
+    assert {message.to for message in outbox.all("second_step_optional")} >= {owner.email, colleague.email}
 
 
 def test_a_second_step_is_set_up_without_scripts_too(a_member, new_window, transaction):

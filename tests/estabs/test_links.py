@@ -111,7 +111,7 @@ def test_welcomes_are_counted_for_each_person(transaction, outbox, clock):
     with transaction():
         links.resend_welcome(secret)
 
-    assert [letter.to for letter in outbox.all("welcome_link")] == [address]
+    assert [message.to for message in outbox.all("welcome_link")] == [address]
 
 
 def test_the_secret_is_not_in_the_database(transaction, secret):

@@ -47,7 +47,7 @@ def test_an_owner_gives_a_colleague_another_role_and_it_is_told(transaction, ids
         assert not members.change_role(ids.member("viewer"), "admin", by=ids.member("jo"))
         assert roles(ids)["Viewer"] == "admin"
 
-    assert sorted(letter.to for letter in outbox.all("role_changed")) == [
+    assert sorted(message.to for message in outbox.all("role_changed")) == [
         "sam@oakhill.example", "viewer@oakhill.example"
     ]  # fmt: skip
 
@@ -183,7 +183,7 @@ def test_handing_over_makes_an_owner_and_steps_down_in_one_step(transaction, ids
         members.change_role(ids.member("sam"), "viewer", by=ids.member("jo"))
         members.hand_over(ids.member("admin"), "viewer", by=ids.member("jo"))
         assert roles(ids) == {"Admin": "owner", "Jo": "viewer", "Sam": "viewer", "Viewer": "viewer"}
-    assert sorted(letter.to for letter in outbox.all("ownership_handed_over")) == [
+    assert sorted(message.to for message in outbox.all("ownership_handed_over")) == [
         "admin@oakhill.example",
         "jo@oakhill.example",
     ]

@@ -50,7 +50,7 @@ def test_a_new_person_accepts_and_is_a_member_with_a_link_to_choose_a_password(t
         assert links.check(welcome, links.WELCOME).person_id == person.id
     mail = outbox.last("account_made")
     assert (mail.to, mail.links) == (AL[1], [f"http://localhost:5000/welcome/{welcome}"])
-    assert [letter.to for letter in outbox.all("person_joined")] == ["jo@oakhill.example"]
+    assert [mail.to for mail in outbox.all("person_joined")] == ["jo@oakhill.example"]
     with transaction(), pytest.raises(links.LinkUsed):
         person_invitations.check(invited)
 
@@ -73,7 +73,7 @@ def test_a_person_with_an_account_gets_a_second_membership_and_only_by_their_own
         assert person_invitations.accept(secret, people.get(person_id)).role == "viewer"
         session().expire_all()
         assert len(people.get(person_id).memberships) == 2
-    assert sorted(letter.to for letter in outbox.all("person_joined")) == [AL[1], "jo@oakhill.example"]
+    assert sorted(mail.to for mail in outbox.all("person_joined")) == [AL[1], "jo@oakhill.example"]
     assert outbox.all("account_made") == []
 
 
@@ -178,9 +178,7 @@ def test_repeated_inviting_and_cancelling_is_limited_for_each_address(transactio
         person_invitations.invite("Bo", "bo@oakhill.example", "viewer", by=school.by)
     with transaction():
         person_invitations.invite(*AL, "viewer", by=an_administrator().memberships[0])  # which is another school
-    assert (
-        len([letter for letter in outbox.all("invitation") if letter.to == AL[1]]) == person_invitations.MAX_MAILS + 1
-    )
+    assert len([mail for mail in outbox.all("invitation") if mail.to == AL[1]]) == person_invitations.MAX_MAILS + 1
     clock.move(timedelta(days=1))
     with transaction():
         person_invitations.invite(*AL, "viewer", by=school.by)
@@ -355,14 +353,14 @@ def test_a_reminder_comes_once_two_days_before_the_end_with_a_link_that_works(
     clock.move(timedelta(days=5) - timedelta(seconds=1))
     assert send_reminders(transaction, outbox) == []
     clock.move(timedelta(seconds=1))
-    [letter] = send_reminders(transaction, outbox)
-    assert send_reminders(transaction, outbox) == [letter]
-    assert (letter.to, "until 9 March 2026 at 09:30" in letter.text) == (AL[1], True)
-    assert "Some days ago you were invited by Jo Bloggs" in letter.text
+    [mail] = send_reminders(transaction, outbox)
+    assert send_reminders(transaction, outbox) == [mail]
+    assert (mail.to, "until 9 March 2026 at 09:30" in mail.text) == (AL[1], True)
+    assert "Some days ago you were invited by Jo Bloggs" in mail.text
     with transaction():
         with pytest.raises(person_invitations.InvitationUnknown):
             person_invitations.check(invited)
-        person_invitations.accept_as_new(letter.secret, **NEW_PERSON)
+        person_invitations.accept_as_new(mail.secret, **NEW_PERSON)
     assert any(job.run is worker.remind_of_expiry for job in worker.JOBS)
 
 

@@ -170,7 +170,7 @@ class TestSigningIn:
         assert outbox.all("new_device") == []
         stranger.signs_in_with("microsoft", enabled_providers["microsoft"])
 
-        assert [letter.to for letter in outbox.all("new_device")] == [account.email]
+        assert [message.to for message in outbox.all("new_device")] == [account.email]
 
     def test_a_return_address_that_is_too_long_becomes_the_home_page(self, jo, enabled_providers, account, link):
         link(account.id)

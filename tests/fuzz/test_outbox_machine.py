@@ -38,11 +38,11 @@ class Outbox(RuleBasedStateMachine):
     def _open(self, _kind, _settings):
         yield self._send
 
-    def _send(self, letter):
+    def _send(self, mail):
         outcome = self.outcomes.pop(0) if self.outcomes else None
         if outcome is not None:
             raise outcome
-        if (message := letter.id) in self.expires:
+        if (message := mail.id) in self.expires:
             assert self.expires[message] is None or clock.now() < self.expires[message], "sent after it had expired"
             self.sent.append(message)
 

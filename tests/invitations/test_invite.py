@@ -79,18 +79,18 @@ def the_school_authorises(ids):
 
 def test_the_mail_of_an_invitation_says_who_asks_and_for_what(send, ids, transaction, outbox):
     invitation_id = send(reference="crm-17")
-    letter = outbox.last("partner_invitation")
-    assert letter.to == HEAD[1]
-    assert letter.subject == "Assembly asks Oakhill School to authorise sharing"
+    mail = outbox.last("partner_invitation")
+    assert mail.to == HEAD[1]
+    assert mail.subject == "Assembly asks Oakhill School to authorise sharing"
     for text in (f"Dear {HEAD[0]},", "Assembly", "Showing schools what their data says.", "Begin Authorisation"):
-        assert text in letter.text
-        assert text in letter.html or text == letter.subject
-    assert letter.links[0].startswith("http://localhost:5000/invitations/")
-    assert "crm-17" not in letter.text
+        assert text in mail.text
+        assert text in mail.html or text == mail.subject
+    assert mail.links[0].startswith("http://localhost:5000/invitations/")
+    assert "crm-17" not in mail.text
     with transaction():
         status = states.find(ids.client, invitation_id)
         assert (status.state, status.invitation.reference, status.invitation.mis) == ("sent", "crm-17", "sims")
-        assert letter.secret.encode() not in session().query(InvitationLink).one().digest
+        assert mail.secret.encode() not in session().query(InvitationLink).one().digest
 
 
 def test_a_refusal_names_all_fields_that_are_wrong(ids, transaction, outbox):
@@ -371,7 +371,7 @@ def test_sending_again_writes_to_the_person_who_has_it_now(send, secret, ids, tr
     clock.move(timedelta(minutes=1))
     with transaction():
         invite.resend(registry.client(ids.client), invitation_id)
-    assert [letter.to for letter in outbox.all("partner_invitation_forwarded")] == [COLLEAGUE.email] * 2
+    assert [mail.to for mail in outbox.all("partner_invitation_forwarded")] == [COLLEAGUE.email] * 2
     assert state(transaction, ids, invitation_id) == "forwarded"
 
 
@@ -456,7 +456,7 @@ def test_sending_again_while_it_is_passed_on_writes_to_the_new_person(
         lambda: invite.resend(registry.client(ids.client), invitation_id).state,
     )
     assert outcome == "forwarded"
-    assert [letter.to for letter in outbox.all("partner_invitation_forwarded")] == [COLLEAGUE.email] * 2
+    assert [mail.to for mail in outbox.all("partner_invitation_forwarded")] == [COLLEAGUE.email] * 2
     assert len(outbox.all("partner_invitation")) == 1
 
 

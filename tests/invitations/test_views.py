@@ -158,14 +158,14 @@ def test_passing_an_invitation_on_tells_the_partner_its_state_only(
     assert current.state == "forwarded"
     assert (current.invitation.disclosed_name, current.invitation.disclosed_email) == (None, None)
     assert (current.invitation.contact_name, current.invitation.contact_email) == HEAD
-    letter = outbox.last("partner_invitation_forwarded")
-    assert letter.to == BO["email"]
-    for part in (letter.subject, letter.text, letter.html):
+    message = outbox.last("partner_invitation_forwarded")
+    assert message.to == BO["email"]
+    for part in (message.subject, message.text, message.html):
         for word in ("Al Bloggs", "Bo Bloggs", "head@"):
             assert word not in part
-    assert "A colleague" in letter.html
+    assert "A colleague" in message.html
     assert reader.opens(link).text_of("error-code") == "invitation_forwarded"
-    assert other_browser.opens(letter.path).title == "Connect Oakhill School?"
+    assert other_browser.opens(message.path).title == "Connect Oakhill School?"
     assert press(other_browser, "yes").location.startswith("https://assembly.example/initiate")
     assert status(transaction, ids).state == "opened"
 

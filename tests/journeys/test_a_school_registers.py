@@ -51,9 +51,9 @@ def finds(visitor, **fields):
 
 
 def opens_mail(visitor, outbox, to):
-    letter = outbox.last("verify_email")
-    assert letter.to == to
-    visitor.opens(letter.links[0])
+    message = outbox.last("verify_email")
+    assert message.to == to
+    visitor.opens(message.links[0])
     return visitor.presses("verify")
 
 
@@ -150,9 +150,9 @@ def test_a_second_person_registers_the_school_and_the_owner_approves(office, pho
     assert page.title == "We have passed on your request"
     assert "Jo Bloggs" not in page.text
 
-    letter = outbox.last("join_request")
-    assert letter.to == "office@willowbank.example"
-    office.opens(letter.links[0])
+    message = outbox.last("join_request")
+    assert message.to == "office@willowbank.example"
+    office.opens(message.links[0])
     office.presses("approve", role="admin")
     welcome = outbox.last("join_approved")
     assert welcome.to == "sam@willowbank.example"

@@ -69,9 +69,9 @@ def test_a_person_who_is_signed_in_adds_a_school_by_one_tick(office, jo, school,
         estab = accounts.find("3124567")
         assert (database.query(Administrator).count(), estab.state) == (1, "unverified")
         assert people.membership(jo.id, estab.id).role == "owner"
-    letter = outbox.last("school_added")
-    assert (letter.to, letter.subject) == ("jo@trust.example", "Second School has been added to your account")
-    assert "You sign in as before" in letter.text
+    message = outbox.last("school_added")
+    assert (message.to, message.subject) == ("jo@trust.example", "Second School has been added to your account")
+    assert "You sign in as before" in message.text
     assert outbox.all("school_registered") == outbox.all("verify_email") == []
 
     page = office.opens(page.link("next-steps"))
@@ -247,9 +247,9 @@ def test_owners_let_a_person_who_was_signed_in_join_with_the_account_that_they_h
     pat.opens(outbox.last("join_request").links[0])
     pat.presses("approve", role="viewer")
     assert schools_of(transaction, jo)[estab.name] == "viewer"
-    letter = outbox.last("join_added")
-    assert letter.to == "jo@trust.example"
-    assert "You sign in as before" in letter.text
+    message = outbox.last("join_added")
+    assert message.to == "jo@trust.example"
+    assert "You sign in as before" in message.text
     assert outbox.all("join_approved") == []
     clock.move(timedelta(minutes=2))
     page = office.opens(f"/register/details?school={estab.school_id}")

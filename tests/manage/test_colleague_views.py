@@ -68,14 +68,14 @@ class TestReset:
         assert "sam@oakhill.example" in owner.opens(reset_of(sam)).text
         assert outbox.all() == [], "asking sends nothing"
         owner.sends_again(reset_of(sam))
-        letter = outbox.last("reset_link")
+        message = outbox.last("reset_link")
 
-        assert letter.to == "sam@oakhill.example"
-        assert f"Jo Bloggs, an owner of {account.school}'s account" in " ".join(letter.text.split())
+        assert message.to == "sam@oakhill.example"
+        assert f"Jo Bloggs, an owner of {account.school}'s account" in " ".join(message.text.split())
         owner.opens(owner.response.location)
         assert "on its way to sam@oakhill.example" in owner.page_text
-        assert letter.links[0].rpartition("/")[2] not in owner.response.text
-        assert stranger.sends(letter.path, password=NEW_PASSWORD).location == "/sign-in"
+        assert message.links[0].rpartition("/")[2] not in owner.response.text
+        assert stranger.sends(message.path, password=NEW_PASSWORD).location == "/sign-in"
         stranger.signs_in("sam", NEW_PASSWORD)
         assert stranger.cookie("session")
 
@@ -115,7 +115,7 @@ class TestLostFactor:
         clock,
     ):
         owner.sends(lost_factor_of(sam))
-        assert {(letter.name, letter.to) for letter in outbox.all()} == {
+        assert {(message.name, message.to) for message in outbox.all()} == {
             ("recovery_notice", "sam@oakhill.example"), ("lost_factor", "+447700900123"),
         }  # fmt: skip
         assert "Jo Bloggs, an owner of" in outbox.last("recovery_notice").text
@@ -236,7 +236,7 @@ class TestBoth:
         owner.sends(page(sam))
 
         recipients = ["far@oakhill.example", "head@oakhill.example"] if page is reset_of else ["head@oakhill.example"]
-        assert sorted(letter.to for letter in outbox.all("colleague_helped")) == recipients
+        assert sorted(message.to for message in outbox.all("colleague_helped")) == recipients
         assert "Sam Hill" in outbox.last("colleague_helped").text
 
     def test_it_is_in_the_audit_log_with_who_did_it(self, owner, account, page, sam, transaction):

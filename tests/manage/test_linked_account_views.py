@@ -71,9 +71,9 @@ def test_a_person_links_sees_and_unlinks_their_account(signed_in, provider, acco
     assert "Your Microsoft 365 account is now linked." in signed_in.response.text
     assert "Linked jo@oakhill.example , since 2 March 2026" in signed_in.page_text
     assert accounts(transaction) == [(account.id, "microsoft", "sub-of-jo", TENANT)]
-    letter = outbox.last("account_linked")
-    assert letter.to == account.email
-    assert "Microsoft 365 account (jo@oakhill.example)" in letter.text
+    message = outbox.last("account_linked")
+    assert message.to == account.email
+    assert "Microsoft 365 account (jo@oakhill.example)" in message.text
 
     signed_in.opens(UNLINK)
     assert "jo@oakhill.example" in signed_in.page_text
@@ -116,7 +116,7 @@ def test_each_person_has_an_account_of_each_provider(enabled_providers, account,
     assert sorted(row[2] for row in accounts(transaction)) == ["b", "c"]
     with transaction() as session:
         assert linking.unlink(session.get_one(Administrator, account.id), "google")
-    assert sorted("Google Workspace" in letter.text for letter in outbox.all("account_unlinked")) == [False, True]
+    assert sorted("Google Workspace" in message.text for message in outbox.all("account_unlinked")) == [False, True]
 
 
 def test_after_unlinking_it_signs_no_one_in(signed_in, stranger, provider, account, link):

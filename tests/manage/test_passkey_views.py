@@ -48,9 +48,9 @@ def test_a_passkey_is_added_and_signs_in(signed_in, account, origin, outbox, tra
     signed_in.opens("/manage/security")
     assert "Your passkey &#34;Office computer&#34; has been added." in signed_in.response.text
     assert "Office computer Added on 2 March 2026, not used yet." in signed_in.page_text
-    letter = outbox.last("factor_added")
-    assert letter.to == account.email
-    assert "passkey" in letter.text
+    message = outbox.last("factor_added")
+    assert message.to == account.email
+    assert "passkey" in message.text
     with transaction() as session:
         rows = session.query(BrowserSession).filter_by(person_id=account.id, ended_at=None).all()
         assert [(row.acr, row.amr) for row in rows] == [(sessions.MULTI, frozenset({"pwd", "user", "mfa"}))]

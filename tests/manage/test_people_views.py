@@ -84,15 +84,15 @@ def test_a_person_is_invited_and_listed_until_they_answer_and_sent_a_new_link(me
     card = "Al Bloggs Viewer al@oakhill.example Invited by Jo. The link works until 9 March 2026 at 09:30."
     assert card in card_texts(jo, "invited")[0]
     assert "We have sent Al Bloggs an e-mail" in jo.page_text
-    letter = outbox.last("invitation")
-    assert letter.to == AL["email"]
+    message = outbox.last("invitation")
+    assert message.to == AL["email"]
     for text in ("Dear Al Bloggs,", "invited by Jo", "Viewer. Sees everything", "until 9 March 2026 at 09:30"):
-        assert text in letter.text
+        assert text in message.text
 
     clock.move(timedelta(minutes=1))
     resend, cancel = (form["action"] for form in jo.page.select("#invited form"))
     jo.sends_again(resend)
-    assert outbox.last("invitation").links != letter.links
+    assert outbox.last("invitation").links != message.links
     jo.opens(PEOPLE)
     jo.sends_again(cancel)
     assert card_texts(jo, "invited") == []
@@ -176,7 +176,7 @@ def test_a_member_leaves_and_the_last_owner_cannot(member, outbox):
     assert vi.sends(f"{PEOPLE}/leave").location == "/signed-out"
     assert "You no longer act for" in vi.opens("/signed-out").text
     assert vi.opens(PEOPLE).location.startswith("/sign-in")
-    assert {letter.to for letter in outbox.all("person_removed")} == {"jo@oakhill.example", "vi@oakhill.example"}
+    assert {message.to for message in outbox.all("person_removed")} == {"jo@oakhill.example", "vi@oakhill.example"}
     assert jo.sends(f"{PEOPLE}/leave").status_code == 409
     assert "make another person an owner first" in jo.page_text
     assert jo.opens(PEOPLE).status_code == 200

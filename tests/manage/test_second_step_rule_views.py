@@ -58,18 +58,18 @@ def test_an_owner_requires_it_and_lifts_it_and_everyone_is_told(owner, account, 
     assert "Sam Low" in owner.page_text
     assert owner.sends_again(RULE_PATH, require="yes").location == "/manage/security"
     assert required_since(transaction, account) is not None
-    assert {letter.to for letter in outbox.all("second_step_required")} == {account.email, colleague.email}
+    assert {message.to for message in outbox.all("second_step_required")} == {account.email, colleague.email}
     with transaction():
         name = people.get(account.id).name
-    for letter in outbox.all("second_step_required"):
-        assert f"{name} decided on" in letter.text
-        assert ("You already use one" in letter.text) == (letter.to == account.email)
+    for message in outbox.all("second_step_required"):
+        assert f"{name} decided on" in message.text
+        assert ("You already use one" in message.text) == (message.to == account.email)
     owner.opens("/manage/security")
     assert "everyone who acts for your school signs in with a second step" in owner.page_text
 
     owner.sends(RULE_PATH, lift="yes")
     assert required_since(transaction, account) is None
-    assert {letter.to for letter in outbox.all("second_step_optional")} == {account.email, colleague.email}
+    assert {message.to for message in outbox.all("second_step_optional")} == {account.email, colleague.email}
     with transaction() as session:
         names = [events.SECOND_STEP_REQUIRED, events.SECOND_STEP_OPTIONAL]
         rows = session.scalars(select(Entry).where(Entry.event.in_(names)).order_by(Entry.id)).all()
@@ -78,7 +78,7 @@ def test_an_owner_requires_it_and_lifts_it_and_everyone_is_told(owner, account, 
         ]
 
 
-def test_the_letter_names_by_username_whom_no_one_has_verified(account, outbox, transaction):  # noqa: F811
+def test_the_mail_of_an_unverified_school_names_the_owner_by_username(account, outbox, transaction):  # noqa: F811
     with transaction() as session:
         member = people.membership(account.id, account.estab_id)
         session.get_one(Estab, account.estab_id).state = "unverified"

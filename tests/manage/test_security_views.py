@@ -53,9 +53,9 @@ def test_an_app_is_set_up_by_its_first_code(signed_in, account, outbox, transact
     signed_in.opens("/manage/security")
     assert "Your authenticator app is set up." in signed_in.response.text
     assert "Set up on 2 March 2026, last used on 2 March 2026." in signed_in.page_text
-    letter = outbox.last("factor_added")
-    assert letter.to == account.email
-    assert "authenticator app" in letter.text
+    message = outbox.last("factor_added")
+    assert message.to == account.email
+    assert "authenticator app" in message.text
     with transaction() as session:
         rows = session.query(BrowserSession).filter_by(person_id=account.id, ended_at=None).all()
         assert [(row.acr, row.amr) for row in rows] == [(sessions.MULTI, frozenset({"pwd", "otp", "mfa"}))]

@@ -162,7 +162,7 @@ def test_two_codes_made_at_the_same_moment_differ(transaction, outbox, clock):
     for email in ("jo@oakhill.example", "al@elm.example"):
         with transaction():
             registration_id = a_registration(a_school(), email=email).id
-        (link,) = (letter.links[0] for letter in outbox.all("verify_email") if letter.to == email)
+        (link,) = (message.links[0] for message in outbox.all("verify_email") if message.to == email)
         with transaction():
             verify.accept_link(link.rpartition("/")[2], OTHER_BROWSER)
         codes.append(show_code(transaction, registration_id))

@@ -46,15 +46,15 @@ def test_the_owners_are_asked_and_the_viewers_are_not(transaction, owner, outbox
         complete(a_registration(estab.school, **SAM))
         request_id = database.query(JoinRequest).one().id
 
-    letters = outbox.all("join_request")
-    assert {letter.to for letter in letters} == {"owner@oakhill.example", "second@oakhill.example"}
-    assert all(letter.links == [f"{settings.server.issuer}/join/{request_id}"] for letter in letters)
-    assert {letter.text.partition(",")[0] for letter in letters} == {"Dear Pat Head", "Dear Jo Bloggs"}
-    assert "Name: Jo Bloggs" in letters[0].text
-    assert "answer by Monday 16 March 2026" in letters[0].text
-    assert owner.memberships[0].estab.school.name in letters[0].subject
-    assert "s…@oakhill.example" in letters[0].text
-    assert "sam@oakhill.example" not in letters[0].text
+    messages = outbox.all("join_request")
+    assert {message.to for message in messages} == {"owner@oakhill.example", "second@oakhill.example"}
+    assert all(message.links == [f"{settings.server.issuer}/join/{request_id}"] for message in messages)
+    assert {message.text.partition(",")[0] for message in messages} == {"Dear Pat Head", "Dear Jo Bloggs"}
+    assert "Name: Jo Bloggs" in messages[0].text
+    assert "answer by Monday 16 March 2026" in messages[0].text
+    assert owner.memberships[0].estab.school.name in messages[0].subject
+    assert "s…@oakhill.example" in messages[0].text
+    assert "sam@oakhill.example" not in messages[0].text
 
 
 def test_asking_again_sends_no_second_mail(transaction, owner, join_request_id, outbox):
@@ -79,13 +79,13 @@ def test_an_approved_person_gets_a_link_to_choose_a_password_and_no_rights_beyon
         )
         username = person.username
 
-    letter = outbox.last("join_approved")
-    assert letter.to == "sam@oakhill.example"
-    assert "Dear Jo Bloggs," in letter.text
-    assert owner.memberships[0].estab.school.name in letter.subject
-    assert f"Your username: {username}" in letter.text
-    assert "for 7 days" in letter.text
-    assert letter.links[0].startswith(f"{settings.server.issuer}/welcome/")
+    message = outbox.last("join_approved")
+    assert message.to == "sam@oakhill.example"
+    assert "Dear Jo Bloggs," in message.text
+    assert owner.memberships[0].estab.school.name in message.subject
+    assert f"Your username: {username}" in message.text
+    assert "for 7 days" in message.text
+    assert message.links[0].startswith(f"{settings.server.issuer}/welcome/")
 
 
 @pytest.mark.parametrize("role", ["owner", "", "superuser"])
@@ -102,15 +102,13 @@ def test_a_declined_person_is_told_but_not_by_whom(transaction, owner, join_requ
         join.decline(request, by=me.memberships[0])
         assert len(people.owners(me.memberships[0].estab_id)) == 1
 
-    letter = outbox.last("join_declined")
-    assert letter.to == "sam@oakhill.example"
-    assert owner.memberships[0].estab.school.name in letter.subject
-    assert "owner@oakhill.example" not in letter.text
+    message = outbox.last("join_declined")
+    assert message.to == "sam@oakhill.example"
+    assert owner.memberships[0].estab.school.name in message.subject
+    assert "owner@oakhill.example" not in message.text
 
 
-def test_the_letters_are_kept_under_the_school_and_are_not_sent_after_what_they_lead_to_has_ended(
-    transaction, owner, clock
-):
+def test_mails_about_a_request_have_the_schools_id_and_expire_with_what_they_link_to(transaction, owner, clock):
     with transaction() as database:
         school = database.merge(owner).memberships[0].estab.school
         for email in ("sam@oakhill.example", "al@oakhill.example"):
@@ -121,9 +119,9 @@ def test_the_letters_are_kept_under_the_school_and_are_not_sent_after_what_they_
                 request, by=me.memberships[0]
             )
     with transaction() as database:
-        letters = database.query(Message).where(Message.name.like("join%"))
+        messages = database.query(Message).where(Message.name.like("join%"))
 
-        assert {(letter.name, letter.estab, letter.expires_at) for letter in letters} == {
+        assert {(message.name, message.estab, message.expires_at) for message in messages} == {
             ("join_request", owner.memberships[0].estab_id, clock.now() + timedelta(days=14)),
             ("join_approved", owner.memberships[0].estab_id, clock.now() + timedelta(days=7)),
             ("join_declined", owner.memberships[0].estab_id, None),
@@ -310,7 +308,7 @@ def test_an_open_request_is_one_persons_at_one_school(transaction, owner, join_r
         ):
             assert complete(a_registration(school, email=email)) == "joining"
         assert database.query(JoinRequest).count() == 3
-    assert sorted(letter.to for letter in outbox.all("join_request")) == [
+    assert sorted(message.to for message in outbox.all("join_request")) == [
         "head@elm.example", "owner@oakhill.example", "owner@oakhill.example",
     ]  # fmt: skip
 

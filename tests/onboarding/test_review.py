@@ -45,9 +45,9 @@ def test_rejecting_informs_the_owners_of_the_reason_and_the_school_may_register_
         assert rejected.state == "rejected"
         assert review.case(estab_id).review.reason == "The school does not know you."
         assert accounts.find_by_school(rejected.school_id) is None
-    letter = outbox.last("school_rejected")
-    assert "The school does not know you." in letter.text
-    assert letter.links[0].endswith("/register")
+    mail = outbox.last("school_rejected")
+    assert "The school does not know you." in mail.text
+    assert mail.links[0].endswith("/register")
 
 
 @pytest.mark.parametrize("reason", ["", "   ", "\n"])
@@ -135,9 +135,9 @@ def test_mails_about_a_case_name_the_school_and_are_stored_with_its_id(transacti
         review.reject("3124568", "Nobody there knows you.", by="cli")
 
     question, verified, rejected = (outbox.last(f"school_{name}") for name in ("question", "verified", "rejected"))
-    for letter, school in ((question, "Oak Hill School"), (verified, "Oak Hill School"), (rejected, "Elm School")):
-        assert school in letter.subject
-        assert f"{school} (Estab ID {'3124568' if school == 'Elm School' else estab_id})" in letter.text
+    for mail, school in ((question, "Oak Hill School"), (verified, "Oak Hill School"), (rejected, "Elm School")):
+        assert school in mail.subject
+        assert f"{school} (Estab ID {'3124568' if school == 'Elm School' else estab_id})" in mail.text
     assert "Dear Jo Bloggs," in verified.text
     assert verified.links[0] == f"{settings.server.issuer}/"
     with transaction() as database:

@@ -36,9 +36,9 @@ def test_signing_up_again_makes_an_unverified_estab_its_owner_and_its_review(tra
         assert registration.administrator_id == owner.id
         assert database.query(Review).one().estab_id == estab.id
 
-    letter = outbox.last("school_registered")
-    assert "Wednesday 4 March 2026" in letter.text
-    assert generated_password().password not in letter.text
+    mail = outbox.last("school_registered")
+    assert "Wednesday 4 March 2026" in mail.text
+    assert generated_password().password not in mail.text
 
 
 def test_what_is_open_in_a_browser_is_its_newest_registration_that_can_still_be_completed(transaction, clock):

@@ -217,7 +217,7 @@ def test_a_new_link_is_sent_to_the_same_address_only(transaction, secret, outbox
     clock.move(timedelta(hours=2))
     with transaction():
         verify.send_another(secret)
-    assert [letter.to for letter in outbox.all("verify_email")] == ["office@oakhill.example"] * 2
+    assert [message.to for message in outbox.all("verify_email")] == ["office@oakhill.example"] * 2
 
     with transaction() as database:
         signup.correct(only_registration(database), details(email="other@oakhill.example"))
@@ -228,9 +228,9 @@ def test_a_new_link_is_sent_to_the_same_address_only(transaction, secret, outbox
 
 
 def test_the_mail_says_which_school_and_nothing_else_that_was_typed_and_leads_to_our_own_host(secret, outbox, settings):
-    letter = outbox.last("verify_email")
+    message = outbox.last("verify_email")
 
-    assert letter.to == "office@oakhill.example"
-    assert "Jo Bloggs" not in letter.text
-    assert "Oakhill School" in letter.subject
-    assert letter.links[0].startswith(f"{settings.server.issuer}/register/verify/")
+    assert message.to == "office@oakhill.example"
+    assert "Jo Bloggs" not in message.text
+    assert "Oakhill School" in message.subject
+    assert message.links[0].startswith(f"{settings.server.issuer}/register/verify/")

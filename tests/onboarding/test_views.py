@@ -103,7 +103,7 @@ def test_signing_up_again_shows_username_and_password_once_and_signs_in(office, 
     with transaction() as database:
         owner = database.query(Administrator).one()
         assert runtime.passwords().matches(owner.password_hash, page.text_of("passphrase"))
-    assert page.text_of("passphrase") not in "".join(letter.text for letter in outbox.all())
+    assert page.text_of("passphrase") not in "".join(message.text for message in outbox.all())
     assert office.opens("/register/next-steps").title == "Next steps"
 
 

@@ -115,7 +115,7 @@ def test_a_person_is_made_an_owner_and_the_one_who_left_is_removed(idp, jo, tran
     assert "without an owner" in idp("people", "remove", jo, number, *note, code=1)
     assert "Al is owner of" in idp("people", "role", "al", number, "owner", *note)
     assert "Jo Bloggs no longer acts for" in idp("people", "remove", jo, number, *note)
-    assert {letter.to for letter in outbox.all("role_changed")} == {"al@oakhill.example", "jo@oakhill.example"}
+    assert {message.to for message in outbox.all("role_changed")} == {"al@oakhill.example", "jo@oakhill.example"}
     assert "our staff removed you" in outbox.all("person_removed")[0].text + outbox.all("person_removed")[1].text
     assert "signs in with that username" in idp("people", "remove", jo, number, *note, code=1)
     idp("people", "remove", "al", number, code=2)

@@ -57,10 +57,10 @@ def test_the_closure_of_a_school_is_mailed_once(sam, changed, transaction, outbo
     changed("closed", name="Oak Hill School")
     for _ in range(2):
         worker.notify_register_changes(transaction)
-    letter = outbox.last("register_changes")
-    assert letter.to == "sam@idaas.example"
-    assert "Oak Hill School" in letter.text
-    assert "is closed in the register" in letter.text
+    message = outbox.last("register_changes")
+    assert message.to == "sam@idaas.example"
+    assert "Oak Hill School" in message.text
+    assert "is closed in the register" in message.text
     assert len(outbox.all("register_changes")) == 1
 
 

@@ -76,7 +76,7 @@ def test_what_could_not_leave_is_tried_again_at_growing_intervals(queue_message,
     assert row(message).sent_at
 
 
-def test_the_intervals_differ_so_that_letters_do_not_come_all_at_once(queue_message, row, channel, deliver_all):
+def test_the_intervals_between_retries_vary_so_that_not_all_are_due_at_once(queue_message, row, channel, deliver_all):
     messages = [queue_message() for _ in range(8)]
     channel.outcomes = [TemporaryFailure("busy")] * 8
     deliver_all()
@@ -150,7 +150,7 @@ def raise_outcome(outcome):
         raise outcome
 
 
-def test_a_fault_of_our_own_in_one_letter_delays_no_one(queue_message, row, channel, deliver_all):
+def test_an_internal_error_for_one_message_does_not_delay_the_others(queue_message, row, channel, deliver_all):
     bad, good = queue_message(), queue_message()
     channel.send = lambda outgoing: raise_outcome(ZeroDivisionError("oops") if outgoing.id == bad else None)
     deliver_all()
@@ -221,7 +221,7 @@ def test_a_round_that_is_told_to_stop_gives_back_what_it_has_not_tried(queue_mes
     assert deliver.run_once(transaction, "email") == 2
 
 
-def test_no_transaction_is_open_while_a_letter_is_on_its_way(queue_message, channel, transaction, app):
+def test_no_transaction_is_open_while_a_message_is_sent(queue_message, channel, transaction, app):
     queue_message()
     with app.app_context():
         engine = db.engine

@@ -39,10 +39,12 @@ def invitation_of(owner, app, transaction, address):
         owner.opens("/manage/people")
         pages.append(comparable_parts(owner, address))
         owner.opens("/manage/people/invite")
-    letters = [letter for letter in Outbox(transaction).all("invitation") if letter.to == address]
-    mails = {re.sub(r"/invitation/[\w-]+", "", f"{letter.subject} {letter.text} {letter.html}") for letter in letters}
+    messages = [message for message in Outbox(transaction).all("invitation") if message.to == address]
+    mails = {
+        re.sub(r"/invitation/[\w-]+", "", f"{message.subject} {message.text} {message.html}") for message in messages
+    }
     comparable_pages = re.sub(r"inv_\w+", "", repr(pages))
-    return comparable_pages, mails, len(letters), runtime.for_app(app).passwords.hashed - hashed
+    return comparable_pages, mails, len(messages), runtime.for_app(app).passwords.hashed - hashed
 
 
 @pytest.mark.parametrize("kind", ["open", "suspended", "removed", "without a password"])

@@ -44,11 +44,11 @@ class ObservedRegistration:
         visitor.presses("cancel")
         visitor.presses("sign-up", email=self.email, **DETAILS)
         self.record_page()
-        letter = self.outbox.last("verify_email")
-        assert letter.to == self.email
-        self.observations.append((letter.subject, without_varying_parts(letter.text)))
+        message = self.outbox.last("verify_email")
+        assert message.to == self.email
+        self.observations.append((message.subject, without_varying_parts(message.text)))
         self.observations.append(without_varying_parts(visitor.client.get(visitor.page.poll_url).text))
-        visitor.opens(letter.links[0])
+        visitor.opens(message.links[0])
         self.record_page()
         visitor.presses("verify")
         self.record_page()

@@ -121,4 +121,4 @@ def test_notices_of_sign_ins_at_once_are_combined_too(username, app, run_concurr
 
     assert run_concurrently(8, notify) == [None] * 8
     assert len(outbox.all("new_device")) == password.MAX_NOTICES
-    assert ["6 more times" in letter.text for letter in outbox.all("new_devices")] == [True]
+    assert ["6 more times" in message.text for message in outbox.all("new_devices")] == [True]

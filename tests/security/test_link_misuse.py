@@ -90,9 +90,9 @@ def test_an_expired_link_says_so_and_offers_a_new_one_to_the_same_address(link, 
     assert (page.status, page.text_of("error-code")) == (410, "link_expired")
 
     phone.presses("new-link")
-    letter = outbox.last("verify_email")
-    assert letter.to == "office@oakhill.example"
-    phone.opens(letter.links[0])
+    message = outbox.last("verify_email")
+    assert message.to == "office@oakhill.example"
+    phone.opens(message.links[0])
     assert phone.presses("verify").title == "Where do you want to continue?"
     assert "password" not in phone.page.text, "a person who joins a school's account is shown no password"
 
@@ -102,7 +102,7 @@ def test_the_recipient_of_a_new_link_cannot_be_chosen(link, phone, outbox, clock
     phone.opens(link)
     phone.presses("new-link", email="evil@elsewhere.example", to="evil@elsewhere.example")
 
-    assert {letter.to for letter in outbox.all()} == {"office@oakhill.example"}
+    assert {message.to for message in outbox.all()} == {"office@oakhill.example"}
 
 
 def test_a_superseded_link_says_so(link, office, phone, clock):

@@ -99,4 +99,4 @@ def test_the_lock_is_written_to_the_owner_once(owner, guess_passwords, outbox, c
     guess_passwords(NUMBER, *["wrong"] * 6)
     guess_passwords(OWNER, *["wrong"] * 6)
 
-    assert [letter.to for letter in outbox.all("account_locked")] == [OWNER]
+    assert [message.to for message in outbox.all("account_locked")] == [OWNER]

@@ -59,10 +59,10 @@ class TestOutbox:
             session.get_one(Message, messages[0]).due_at -= timedelta(hours=1)
         sent: list[Any] = []
         monkeypatch.setattr(channels, "open_channel", partial(_recording_channel, sent))
-        monkeypatch.setattr(events, "render", lambda letter: letter)
+        monkeypatch.setattr(events, "render", lambda mail: mail)
         for _ in range(3):
             deliver.run_once(transaction, "event")
-        assert [letter.id for letter in sent] == messages[1:]
+        assert [mail.id for mail in sent] == messages[1:]
         with transaction():
             (failed,) = overview.failed()
             assert (failed.id, failed.attempts) == (messages[0], 1)
@@ -195,7 +195,7 @@ class TestNotices:
         fails_for("first@school.example")
         clock.move(timedelta(days=settings.onboarding.invitation_lifetime_days - 1))
         worker.remind_of_expiry(transaction)
-        assert [letter.to for letter in outbox.all("invitation_reminder")] == ["second@school.example"]
+        assert [mail.to for mail in outbox.all("invitation_reminder")] == ["second@school.example"]
         assert "row set aside" in caplog.text
 
     def test_a_client_that_fails_does_not_stop_other_reminders(self, transaction, clock, fails_for, outbox, caplog):
@@ -210,7 +210,7 @@ class TestNotices:
         clock.move(timedelta(days=6))
         worker.remind_of_expiry(transaction)
         for name in ("client_secret_expires", "initial_token_expires"):
-            assert [letter.to for letter in outbox.all(name)] == ["second@partner.example"], name
+            assert [mail.to for mail in outbox.all(name)] == ["second@partner.example"], name
         assert "row set aside" in caplog.text
 
     def test_a_recovery_that_fails_does_not_stop_other_notices(self, transaction, clock, fails_for, outbox, caplog):
@@ -222,7 +222,7 @@ class TestNotices:
         fails_for("first@school.example")
         clock.move(timedelta(hours=13))
         worker.notify_factor_recoveries(transaction)
-        assert [letter.to for letter in outbox.all("recovery_notice")[outbox_before:]] == ["second@school.example"]
+        assert [mail.to for mail in outbox.all("recovery_notice")[outbox_before:]] == ["second@school.example"]
         assert "row set aside" in caplog.text
 
 

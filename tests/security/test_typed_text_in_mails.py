@@ -439,13 +439,13 @@ def test_for_an_unverified_school_nothing_that_was_typed_is_in_it(transaction, o
         MAIL_MAKERS[name]()
     written = outbox.all(name)
     assert written
-    for letter in written:
-        for part in (letter.subject, letter.text, letter.html):
+    for message in written:
+        for part in (message.subject, message.text, message.html):
             assert part
             for word in ("refund", "evil-bank"):
                 assert word not in part, part
-        assert "Dear None" not in letter.text
-        assert "Hello," in letter.text or name.startswith("sharing")
+        assert "Dear None" not in message.text
+        assert "Hello," in message.text or name.startswith("sharing")
 
 
 def test_once_the_school_is_verified_people_are_greeted_by_their_name(transaction, outbox):

@@ -391,15 +391,15 @@ def test_every_owner_gets_a_receipt_that_says_what_was_agreed(transaction, agree
     with transaction():
         an_administrator(giver(agreed).memberships[0].estab, email="head@oakhill.example", username="head")
         give(client_of(agreed), giver(agreed), REQUESTED_SCOPES)
-    letters = outbox.all("sharing_receipt")
+    mails = outbox.all("sharing_receipt")
 
-    assert len(letters) == 3, "one owner at first, then two"
-    assert ["This replaces" in letter.text for letter in letters] == [False, True, True], "the first replaces nothing"
-    letter = letters[-1]
-    assert "Attendance" in letter.text
-    assert "Pupils: special educational needs (specially protected by law)" in letter.text
-    assert "2 March 2027" in letter.text
-    assert "https://assembly.example/agreement" in letter.links
+    assert len(mails) == 3, "one owner at first, then two"
+    assert ["This replaces" in mail.text for mail in mails] == [False, True, True], "the first replaces nothing"
+    mail = mails[-1]
+    assert "Attendance" in mail.text
+    assert "Pupils: special educational needs (specially protected by law)" in mail.text
+    assert "2 March 2027" in mail.text
+    assert "https://assembly.example/agreement" in mail.links
 
 
 def test_receipts_name_the_company_and_its_documents_where_there_are_any(transaction, outbox):
@@ -410,8 +410,8 @@ def test_receipts_name_the_company_and_its_documents_where_there_are_any(transac
         give(bare, person, SIGN_IN | {"school", "students"})
         authorise.withdraw(person.memberships[0].estab_id, bare.id, by=person.memberships[0])
     for name in ("sharing_receipt", "sharing_stopped"):
-        letter = outbox.last(name)
-        for part in (letter.text, letter.html):
+        mail = outbox.last(name)
+        for part in (mail.text, mail.html):
             assert "Timetabler, from Timetabler" not in part
             for phrase in ("version", "rivacy notice", "sharing agreement", "says how", 'href=""'):
                 assert phrase not in part, phrase
@@ -439,10 +439,10 @@ def test_the_receipt_of_an_unverified_school_says_that_nothing_is_sent_yet(trans
 def test_stopping_tells_the_owners_that_the_partner_keeps_what_it_has(transaction, agreed, outbox):
     with transaction():
         authorise.withdraw(agreed.estab_id, agreed.client_id, by=giver(agreed).memberships[0])
-    letter = outbox.last("sharing_stopped")
+    mail = outbox.last("sharing_stopped")
 
-    assert "has stopped sharing with Assembly" in letter.subject
-    assert "keeps what it has already received" in letter.text
+    assert "has stopped sharing with Assembly" in mail.subject
+    assert "keeps what it has already received" in mail.text
 
 
 def test_names_with_markup_are_escaped_in_the_mail(transaction, clock):

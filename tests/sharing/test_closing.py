@@ -85,11 +85,11 @@ def closing_mails(transaction, outbox):
 
 class TestTelling:
     def test_owners_are_mailed_once_and_sharing_is_not_moved(self, transaction, world, outbox):
-        [letter] = closing_mails(transaction, outbox)
-        assert letter.to == world.old.email
-        assert "Oak Hill has closed in the national register" in letter.subject
-        assert "closed on 28 February 2026" in letter.text
-        assert "It was followed by Oak Hill Academy." in letter.text
+        [message] = closing_mails(transaction, outbox)
+        assert message.to == world.old.email
+        assert "Oak Hill has closed in the national register" in message.subject
+        assert "closed on 28 February 2026" in message.text
+        assert "It was followed by Oak Hill Academy." in message.text
         assert len(closing_mails(transaction, outbox)) == 1
         with transaction():
             assert {row.state for row in authorise.current(world.estab("old"))} == {"active"}

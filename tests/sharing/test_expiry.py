@@ -56,10 +56,10 @@ class TestReminders:
         clock.move(335 * DAY - SECOND)
         assert send_reminders(transaction, outbox) == []
         clock.move(SECOND)
-        [letter] = send_reminders(transaction, outbox)
-        assert "ends on 2 March 2027" in letter.subject
-        assert f"/manage/sharing/{agreement.client_id}/renew?school=" in letter.text
-        assert "- Attendance" in letter.text
+        [message] = send_reminders(transaction, outbox)
+        assert "ends on 2 March 2027" in message.subject
+        assert f"/manage/sharing/{agreement.client_id}/renew?school=" in message.text
+        assert "- Attendance" in message.text
         clock.move(20 * DAY)
         assert len(send_reminders(transaction, outbox)) == 1
         clock.move(3 * DAY)
@@ -72,7 +72,7 @@ class TestReminders:
             an_administrator(estab, username="third", email="admin@oakhill.example", role="admin")
             owners = {"second@oakhill.example", giving_member(agreement).person.email}
         clock.move(340 * DAY)
-        assert {letter.to for letter in send_reminders(transaction, outbox)} == owners
+        assert {message.to for message in send_reminders(transaction, outbox)} == owners
 
     def test_a_worker_that_was_stopped_for_a_month_sends_the_latest_alone(self, transaction, agreement, clock, outbox):
         clock.move(360 * DAY)
@@ -84,8 +84,8 @@ class TestReminders:
         clock.move(365 * DAY - SECOND)
         assert send_reminders(transaction, outbox, "sharing_expired") == []
         clock.move(SECOND)
-        [letter] = send_reminders(transaction, outbox, "sharing_expired")
-        assert "ended on 2 March 2027" in letter.text
+        [message] = send_reminders(transaction, outbox, "sharing_expired")
+        assert "ended on 2 March 2027" in message.text
         assert len(send_reminders(transaction, outbox, "sharing_expired")) == 1
 
     def test_an_end_of_long_ago_is_not_mailed(self, transaction, agreement, clock, outbox):
@@ -175,7 +175,7 @@ class TestReminders:
 
         monkeypatch.setattr(post, "email", failing)
         clock.move(340 * DAY)
-        assert [letter.to != bad for letter in send_reminders(transaction, outbox)] == [True]
+        assert [message.to != bad for message in send_reminders(transaction, outbox)] == [True]
         assert "row set aside" in caplog.text
 
 
@@ -190,9 +190,9 @@ class TestRenewal:
             assert again.until == clocks.now() + 365 * DAY
             assert [decision.what for decision in authorise.history(agreement.estab_id)] == ["renewed", "given"]
             assert session().scalars(select(Entry).where(Entry.event == "sharing.renewed")).one().subject == again.id
-        letter = outbox.last("sharing_receipt")
-        assert "has renewed sharing with" in letter.subject
-        assert "5 February 2028" in letter.text
+        message = outbox.last("sharing_receipt")
+        assert "has renewed sharing with" in message.subject
+        assert "5 February 2028" in message.text
         assert send_reminders(transaction, outbox) == [], "the new one is not reminded of yet"
 
     def test_what_has_ended_is_in_force_again_and_its_tokens_with_it(self, transaction, agreement, clock):

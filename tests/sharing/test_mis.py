@@ -52,10 +52,10 @@ def test_sharing_with_a_client_that_does_not_accept_the_system_is_paused_and_ann
         assert live_by_service(owner) == {"SchoolBooking": True, "Timetabler": False, "Any": True}
         history = authorise.history(session().get_one(Administrator, owner).memberships[0].estab_id)
         assert history[0].what == "unsupported"
-    [letter] = outbox.all("system_changed")
-    assert "now uses another system: Arbor" in letter.subject
-    assert "- Timetabler" in letter.text
-    assert "SchoolBooking" not in letter.text
+    [message] = outbox.all("system_changed")
+    assert "now uses another system: Arbor" in message.subject
+    assert "- Timetabler" in message.text
+    assert "SchoolBooking" not in message.text
     assert sent_events(transaction) == [("Timetabler", "sharing-paused")]
 
 
@@ -67,8 +67,8 @@ def test_sharing_is_resumed_when_the_system_is_changed_back(transaction, owner, 
         set_mis(owner, "sims")
     with transaction():
         assert set(live_by_service(owner).values()) == {True}
-    letter = outbox.last("system_changed")
-    assert "they again receive what your school agreed to" in letter.text
+    message = outbox.last("system_changed")
+    assert "they again receive what your school agreed to" in message.text
     assert {event for _, event in sent_events(transaction)} == {"sharing-paused", "sharing-resumed"}
 
 

@@ -265,11 +265,11 @@ class TestMails:
         assert send_review_mails(transaction, outbox) == []
         with transaction():
             registers(agreement, required={"staff"}, agreement_version="2")
-        [letter] = send_review_mails(transaction, outbox)
-        assert letter.subject.endswith("to agree to more")
-        assert "- Staff" in letter.text
-        assert "new version: 2" in letter.text
-        assert f"/manage/sharing/{agreement.client_id}/review?school=" in letter.text
+        [message] = send_review_mails(transaction, outbox)
+        assert message.subject.endswith("to agree to more")
+        assert "- Staff" in message.text
+        assert "new version: 2" in message.text
+        assert f"/manage/sharing/{agreement.client_id}/review?school=" in message.text
         for number in range(3):
             clock.move(DAY)
             with transaction():
@@ -286,8 +286,8 @@ class TestMails:
         clock.move(DAY)
         with transaction():
             registers(agreement, agreement_version="2")
-        [_, letter] = send_review_mails(transaction, outbox)
-        assert letter.subject.endswith("to look at its new agreement")
+        [_, message] = send_review_mails(transaction, outbox)
+        assert message.subject.endswith("to look at its new agreement")
 
     @pytest.mark.parametrize("reason", ["paused", "withdrawn", "over", "school closed", "disabled"])
     def test_unused_agreements_are_not_mailed_about(self, transaction, agreement, outbox, clock, reason):
@@ -315,7 +315,7 @@ class TestMails:
             registers(agreement, required={"staff"})
         assert not [outcome for outcome in run_concurrently(3, reviewing.mail_due) if isinstance(outcome, Exception)]
         assert (
-            len({letter.to for letter in send_review_mails(transaction, outbox)})
+            len({message.to for message in send_review_mails(transaction, outbox)})
             == len(outbox.all("sharing_review"))
             == 5
         )
@@ -333,5 +333,5 @@ class TestMails:
             return email(name, to=to, **options)
 
         monkeypatch.setattr(post, "email", failing)
-        assert [letter.to != bad for letter in send_review_mails(transaction, outbox)] == [True]
+        assert [message.to != bad for message in send_review_mails(transaction, outbox)] == [True]
         assert "row set aside" in caplog.text

@@ -190,7 +190,7 @@ class TestEmail:
             for person in both:
                 email_change.begin(person, NEW_EMAIL)
             ids = [person.id for person in both]
-        waiting = [letter.links[0].rpartition("/")[2] for letter in outbox.all("confirm_address")]
+        waiting = [message.links[0].rpartition("/")[2] for message in outbox.all("confirm_address")]
 
         def confirms():
             secret = waiting.pop()
@@ -331,8 +331,8 @@ class TestUndo:
 
         person = stored_account(transaction, account)
         assert (person.email, person.mobile) == (account.email, "+447700900123")
-        for letter in (*outbox.all("mobile_changed"), *outbox.all("number_changed")):
-            assert stranger.opens(letter.path).status_code == 410
+        for message in (*outbox.all("mobile_changed"), *outbox.all("number_changed")):
+            assert stranger.opens(message.path).status_code == 410
 
     def test_what_was_begun_since_is_revoked(self, jo_with_mobile, account, outbox, stranger, clock):
         changes_email(jo_with_mobile, outbox)

@@ -44,8 +44,8 @@ def started(at_second_step, outbox):
 
 
 def notices(outbox):
-    sent = (letter for letter in outbox.all() if letter.name in {"recovery_notice", "lost_factor"})
-    return sorted((letter.name, letter.to) for letter in sent)
+    sent = (message for message in outbox.all() if message.name in {"recovery_notice", "lost_factor"})
+    return sorted((message.name, message.to) for message in sent)
 
 
 def has_factor(transaction, account):
@@ -101,7 +101,7 @@ def test_notices_come_at_the_start_half_way_and_at_the_end_once_each(started, ac
     assert due_notices() == 6
     assert "The wait of 24 hours is over" in outbox.last("recovery_notice").text
     assert due_notices() == 6
-    assert all(len(letter.text) <= 160 for letter in outbox.all("lost_factor"))
+    assert all(len(message.text) <= 160 for message in outbox.all("lost_factor"))
 
 
 def test_a_worker_that_was_away_sends_the_newest_notice_only(started, transaction, outbox, clock):
@@ -125,8 +125,8 @@ def test_the_link_in_each_notice_stops_it_and_opening_it_does_not(
 
     assert "was not removed" in stranger.sends(link).text
     assert outbox.last("recovery_stopped").to == account.email
-    for letter in (outbox.last("recovery_notice"), outbox.last("lost_factor")):
-        assert stranger.opens(letter.path).status_code == 410
+    for message in (outbox.last("recovery_notice"), outbox.last("lost_factor")):
+        assert stranger.opens(message.path).status_code == 410
     clock.move(timedelta(hours=25))
     assert started.signs_in(account.username).location.startswith(SECOND_STEP_PATH)
     assert has_factor(transaction, account)
@@ -216,7 +216,7 @@ def test_the_recovery_of_one_person_neither_ends_nor_removes_anything_of_another
     with transaction():
         assert factor_recovery.complete(first.id)
         assert factors.has_any(second.id)
-    [notice] = (letter for letter in outbox.all("recovery_notice") if letter.to == second.email)
+    [notice] = (message for message in outbox.all("recovery_notice") if message.to == second.email)
     with transaction():
         factor_recovery.stop(notice.links[0].rpartition("/")[2])
         for person in (first, second):
@@ -224,8 +224,8 @@ def test_the_recovery_of_one_person_neither_ends_nor_removes_anything_of_another
         assert [factor_recovery.waiting(notice.id) is None for notice in (first, second, third)] == [True, True, False]
         assert not factor_recovery.complete(second.id)
         factor_recovery.notify_due()
-    assert [letter.to for letter in outbox.all("recovery_notice")][3:] == [third.email]
-    assert [letter.to for letter in outbox.all("recovery_stopped")] == [second.email]
+    assert [message.to for message in outbox.all("recovery_notice")][3:] == [third.email]
+    assert [message.to for message in outbox.all("recovery_stopped")] == [second.email]
     assert outbox.all("lost_factor") == []
 
 

@@ -258,7 +258,7 @@ def test_a_counter_that_did_not_rise_is_refused_recorded_and_told_once_an_hour(
         with transaction(), pytest.raises(passkeys.PasskeyCopied):
             uses(device.get(passkeys.sign_in_options(browser=BROWSER)))
 
-    assert [letter.to for letter in outbox.all("passkey_copied")] == [account.email]
+    assert [mail.to for mail in outbox.all("passkey_copied")] == [account.email]
     with transaction() as session:
         assert len(session.scalars(select(Entry).where(Entry.event == events.PASSKEY_COPIED)).all()) == 2
         assert session.scalars(select(Passkey)).one().sign_count == 5

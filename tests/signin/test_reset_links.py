@@ -17,9 +17,9 @@ def sent_link_path(clock, account, transaction, outbox):
     """The path of a link that was sent to the account's person."""
     with transaction() as session:
         reset_links.send(session.get_one(Administrator, account.id), by="cli", note="Called the office.")
-    letter = outbox.last("reset_link")
-    assert letter.to == account.email
-    return "/reset/link/" + letter.links[0].rpartition("/")[2]
+    message = outbox.last("reset_link")
+    assert message.to == account.email
+    return "/reset/link/" + message.links[0].rpartition("/")[2]
 
 
 def test_a_reset_link_sets_a_new_password_and_leads_to_signing_in(jo, sent_link_path, account, stranger, outbox):

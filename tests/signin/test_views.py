@@ -225,7 +225,7 @@ def test_a_new_computer_is_not_announced_when_no_other_is_known(jo, stranger, ac
 def test_a_locked_person_is_mailed_once(stranger, account, outbox, clock):
     for _ in range(12):
         stranger.signs_in(account.username, "wrong every time")
-    assert [letter.to for letter in outbox.all("account_locked")] == [account.email]
+    assert [mail.to for mail in outbox.all("account_locked")] == [account.email]
     assert "2 March 2026 at 09:30" in outbox.last("account_locked").text
 
     clock.move(timedelta(minutes=2))
