@@ -224,7 +224,7 @@ def _create(estab: Estab, registration: Registration, person: Administrator | No
     for owner in owners:
         post.email(
             "join_request", to=owner.email, expires=answer_by, estab=estab.id, name=owner.name_in_mails,
-            school=estab.name, who=join_request.name, address=join_request.masked_email,
+            school=estab.name, requester=join_request.name, address=join_request.masked_email,
             answer_by=dates.weekday_and_day(answer_by), link=runtime.url(f"/join/{join_request.id}"),
         )  # fmt: skip
 

@@ -34,7 +34,7 @@ def send(client: Client, changed: Iterable[str], *, by: str) -> None:
     if sentences:
         mail(
             client.partner, "client_changed", client=client.id, application=client.client_name or client.id,
-            client_id=client.id, changes=sentences, who=_describe_actor(by, client),
+            client_id=client.id, changes=sentences, actor=_describe_actor(by, client),
         )  # fmt: skip
 
 

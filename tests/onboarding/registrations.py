@@ -36,7 +36,7 @@ def complete(registration: Registration) -> str:
 
 
 def verify_address(registration: Registration, browser: bytes = OWN_BROWSER) -> None:
-    """Verify the address, as by the link in the browser that began the registration."""
+    """Verify the address, as the link in the mail does when it is opened in `browser`."""
     registration.verified_email, registration.email_verified_at = registration.email, registration.created_at
     registration.verified_in = registration.continues_in = browser
     session().flush()
