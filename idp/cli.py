@@ -1,5 +1,6 @@
 """The `idp` command for operators; its commands call the same functions as the pages."""
 
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -33,7 +34,7 @@ HELP_TEXTS = {
     "audit": "Search the audit log, and verify its chain.",
     "clients": "Register partners' applications, rotate their secrets, disable them.",
     "config": "Check the settings, show them, or make secrets.",
-    "db": "Bring the database to the newest schema.",
+    "db": "Bring the database to the newest schema, back it up, and restore it.",
     "developers": "Invite partners' people, who sign in at /developers, or remove them.",
     "doctor": "Check the installation, and show what to do about each finding.",
     "estabs": "Find schools' accounts, suspend and restore them, end their sessions.",
@@ -179,7 +180,7 @@ def _settings() -> Any:
 
 @main.group("db")
 def database() -> None:
-    """Bring the database to the newest schema."""
+    """Bring the database to the newest schema, back it up, and restore it."""
 
 
 @database.command("upgrade")
@@ -195,6 +196,53 @@ def database_upgrade(context: click.Context) -> None:
     with transaction(app):
         ring.ensure()
     click.echo(f"The database is at {after}." if before == after else f"{before or 'empty'} -> {after}")
+
+
+@database.command("backup")
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.pass_context
+def database_backup(context: click.Context, file: Path) -> None:
+    """Write the whole database into FILE, a new one, while the service runs.
+
+    It contains what the schools have told us, and is as confidential as the database. Keep it apart from the secrets
+    of the settings: without them, passwords, keys and tokens in it are of no use, and with them it is all there is.
+    """
+    from idp.foundation.command import acting_operator, format_time, progress, to_click_error
+    from idp.foundation.errors import Refusal
+    from idp.foundation.web.transactions import transaction
+    from idp.migrations import backups
+
+    app = application(context)
+    try:
+        with transaction(app):
+            operator = acting_operator()
+        backup = backups.create(app, file, by=operator, progress=progress)
+    except Refusal as error:
+        raise to_click_error(error) from error
+    click.echo(f"{file}: {backup.total:,} rows, {file.stat().st_size >> 10:,} KiB, {format_time(backup.taken_at)}")
+
+
+@database.command("restore")
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.pass_context
+def database_restore(context: click.Context, file: Path) -> None:
+    """Copy the backup FILE into the database of the settings, which must be new and empty.
+
+    The settings need the secrets of the installation that the backup is from. Start `idp serve` and `idp worker`
+    afterwards: a backup has no sessions, so everybody signs in again.
+    """
+    from idp.foundation.command import format_time, progress, to_click_error
+    from idp.foundation.errors import Refusal
+    from idp.migrations import backups
+
+    try:
+        backup = backups.restore(application(context), file, progress=progress)
+    except Refusal as error:
+        raise to_click_error(error) from error
+    click.echo(
+        f"{backup.total:,} rows of {backup.issuer} were restored, as they were on {format_time(backup.taken_at)}.\n"
+        "Check them by `idp doctor` and `idp audit verify`, and start `idp serve` and `idp worker`."
+    )
 
 
 @database.command("draft")

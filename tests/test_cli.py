@@ -41,6 +41,7 @@ PROGRAM = str(Path(sys.executable).parent / "idp")
 LONG_RUNNING = {
     ("serve",),
     ("worker",),
+    ("db", "backup"),
     ("db", "draft"),
     ("db", "upgrade"),
     ("config", "check"),

@@ -7,6 +7,10 @@ A name is never reused for another event, because entries are kept for years.
 
 from typing import Final
 
+# the database
+DATABASE_BACKED_UP: Final = "database.backed_up"
+DATABASE_RESTORED: Final = "database.restored"
+
 # keys
 KEY_CREATED: Final = "key.created"
 KEY_ROTATED: Final = "key.rotated"

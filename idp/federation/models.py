@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlalchemy import UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from idp.foundation.database import Base
+from idp.foundation.database import Base, transient
 
 
 class LinkedAccount(Base):
@@ -29,6 +29,7 @@ class LinkedAccount(Base):
     last_used_at: Mapped[datetime | None]
 
 
+@transient
 class FederatedRequest(Base):
     """An authentication request that we sent to a provider. The key is the digest of its `state`; it works once."""
 

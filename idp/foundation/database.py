@@ -6,7 +6,7 @@ commits. `foundation/web/transactions` does, once per request.
 
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import cache, lru_cache
 from pathlib import Path
@@ -148,6 +148,17 @@ else:
 
 CONNECTIONS: Final = PerApplication[PooledConnections]()
 
+TRANSIENT: Final = "transient"
+"""Key in the info of a table that no backup contains."""
+
+Model = TypeVar("Model", bound=Base)
+
+
+def transient(model: type[Model]) -> type[Model]:
+    """Leave the rows of `model` out of backups: what they stand for ends within hours, and must not begin again."""
+    cast("Table", model.__table__).info[TRANSIENT] = True
+    return model
+
 
 def session() -> Session:
     """The session of this request, command or job."""
@@ -210,7 +221,7 @@ def configure(app: Flask, settings: Settings) -> None:
         if url.database and url.database != ":memory:" and not url.database.startswith("/"):
             url = url.set(database=str(ROOT / url.database))
         if url.database and url.database != ":memory:":
-            Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+            _create_file(Path(url.database))
         options["connect_args"] = {"timeout": settings.database.busy_timeout}
     else:
         options |= {
@@ -240,6 +251,13 @@ def configure(app: Flask, settings: Settings) -> None:
             _begin_transactions(db.engine, "BEGIN", libpq.execute)
             libpq.note_rollbacks(db.engine)
         CONNECTIONS.set(app, connections)
+
+
+def _create_file(file: Path) -> None:
+    """Make an empty file that only this user can read, unless it is there; SQLite would let every user read it."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with suppress(OSError):  # the first connection fails with a message
+        file.touch(0o600)
 
 
 def _tune_sqlite(engine: Engine) -> None:
@@ -291,9 +309,6 @@ def wrap_driver_error(error: Exception, sql: str, connection: Connection) -> Bas
         sql, None, error, connection.dialect.loaded_dbapi.Error, hide_parameters=True, connection_invalidated=lost,
         dialect=connection.dialect,
     )  # fmt: skip
-
-
-Model = TypeVar("Model", bound=Base)
 
 
 def lock(model: type[Model], key: object, *, shared: bool = False) -> Model | None:

@@ -4,9 +4,10 @@ from datetime import datetime
 
 from sqlalchemy.orm import Mapped, mapped_column
 
-from idp.foundation.database import Base
+from idp.foundation.database import Base, transient
 
 
+@transient
 class Job(Base):
     """A scheduled job: when it is due, and the result of its last run. `due_at` is also the end of its lease."""
 
@@ -22,6 +23,7 @@ class Job(Base):
     """The error of the last run."""
 
 
+@transient
 class Heartbeat(Base):
     """A running worker; the row is deleted when it stops normally."""
 

@@ -24,10 +24,22 @@ HEAD_FILE = FOLDER / "head.txt"
 def upgrade(app: Flask) -> tuple[str | None, str]:
     """Migrate the database of `app` to the newest schema; returns the revisions before and after."""
     with app.app_context(), db.engine.connect() as connection:
-        before = _revision(connection)
-        command.upgrade(_config(connection), "head")
-        connection.commit()
+        before = upgrade_connection(connection)
     return before, head()
+
+
+def upgrade_connection(connection: Connection) -> str | None:
+    """Migrate the database that `connection` leads to, and commit; returns the revision before."""
+    before = revision(connection)
+    command.upgrade(_config(connection), "head")
+    connection.commit()
+    return before
+
+
+def create_newest(connection: Connection) -> None:
+    """Create the newest schema in an empty database by the models alone, in a tenth of the time of all migrations."""
+    db.metadata.create_all(connection)
+    command.stamp(_config(connection), "head")
 
 
 def revision_of(app: Flask) -> str | None:
@@ -39,7 +51,7 @@ def revision_of(app: Flask) -> str | None:
 def current_revision() -> str | None:
     """The revision of the current application's database; None for an empty one."""
     with db.engine.connect() as connection:
-        return _revision(connection)
+        return revision(connection)
 
 
 def head() -> str:
@@ -66,7 +78,8 @@ def draft(app: Flask, description: str) -> Path:
     return Path(script.path)
 
 
-def _revision(connection: Connection) -> str | None:
+def revision(connection: Connection) -> str | None:
+    """The revision of the database that `connection` leads to; None for an empty one."""
     return MigrationContext.configure(connection).get_current_revision()
 
 

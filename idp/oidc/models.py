@@ -10,9 +10,10 @@ from typing import Any
 from sqlalchemy import ForeignKey, Index
 from sqlalchemy.orm import Mapped, mapped_column
 
-from idp.foundation.database import Base
+from idp.foundation.database import Base, transient
 
 
+@transient
 class AuthorizationRequest(Base):
     """A pending request: pushed (RFC 9126) or stored on arrival. Used up by its response."""
 
@@ -41,6 +42,7 @@ class AuthorizationRequest(Base):
     used_at: Mapped[datetime | None]
 
 
+@transient
 class Code(Base):
     """An authorization code, and the content of the tokens that are issued for it."""
 
@@ -68,6 +70,7 @@ class Code(Base):
     used_at: Mapped[datetime | None]
 
 
+@transient
 class DeviceCode(Base):
     """A device's request (RFC 8628): it polls with one code while a person types the other."""
 
@@ -148,6 +151,7 @@ class Revoked(Base):
     expires_at: Mapped[datetime] = mapped_column(index=True)
 
 
+@transient
 class UsedJti(Base):
     """A `jti` of an assertion or proof, claimed by an insert that fails the second time."""
 

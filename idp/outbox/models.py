@@ -5,11 +5,12 @@ from datetime import datetime
 from sqlalchemy import Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from idp.foundation.database import Base
+from idp.foundation.database import Base, transient
 
 _DUE = text("sent_at IS NULL AND failed_at IS NULL")
 
 
+@transient
 class Message(Base):
     """An e-mail, text message or event, stored in the transaction of the change that it reports."""
 

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import JSON, ForeignKey, Index, false
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from idp.foundation.database import Base
+from idp.foundation.database import Base, transient
 
 
 class Partner(Base):
@@ -150,6 +150,7 @@ class ClientSecret(Base):
     """When the partner was reminded of `expires_at`."""
 
 
+@transient
 class TrialKey(Base):
     """The public half of a key with which the console signs in at a sandbox application (`trial_keys`)."""
 

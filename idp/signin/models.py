@@ -5,10 +5,11 @@ from datetime import date, datetime
 from sqlalchemy import BigInteger, ForeignKey, Index, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from idp.foundation.database import Base
+from idp.foundation.database import Base, transient
 from idp.partners.models import Partner
 
 
+@transient
 class BrowserSession(Base):
     """A person's session in one browser. The key is the cookie's digest; setting `ended_at` signs them out."""
 
@@ -69,6 +70,7 @@ class WrongPasswords(Base):
     last_at: Mapped[datetime] = mapped_column(index=True)
 
 
+@transient
 class SessionClient(Base):
     """A client that received an ID token of a session, and is notified when the session ends."""
 
@@ -117,6 +119,7 @@ class Passkey(Base):
     last_used_at: Mapped[datetime | None]
 
 
+@transient
 class PasskeyChallenge(Base):
     """A challenge that an authenticator is to sign. The key is its digest; it is spent by the first answer."""
 
@@ -146,6 +149,7 @@ class Guesses(Base):
     """When it is deleted, unless it is counted again before."""
 
 
+@transient
 class PasswordReset(Base):
     """A reset of a forgotten password, bound to the browser that asked for it. Names that do not exist get rows too."""
 
@@ -170,6 +174,7 @@ class PasswordReset(Base):
     used_at: Mapped[datetime | None]
 
 
+@transient
 class FactorRecovery(Base):
     """A wait after which a person's second factors are removed, because they were lost."""
 
@@ -254,6 +259,7 @@ class AuthenticatorApp(Base):
     last_used_at: Mapped[datetime | None]
 
 
+@transient
 class HalfSignIn(Base):
     """A sign-in whose password was right and whose second step is missing. The key is the digest of a cookie."""
 

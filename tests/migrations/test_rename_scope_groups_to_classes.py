@@ -14,7 +14,6 @@ from idp.sharing.models import Authorisation, Decision
 from tests.factories import PASSWORD
 from tests.oidc.registering import Registrar, an_initial_token
 from tests.oidc.support import follow_redirects, press, redirect_parameters, sign_in_and_authorise
-from tests.oidc.world import world  # noqa: F401  a fixture
 
 migration = import_module("idp.migrations.versions.0007_rename_scope_groups_to_classes")
 SCOPE = "openid offline_access classes school"
@@ -45,7 +44,7 @@ def migrate(session):
 
 
 @pytest.fixture
-def rows_with_old_name(web, new_browser, world, clock):  # noqa: F811
+def rows_with_old_name(web, new_browser, world, clock):
     """One pending row of every kind, with the old name."""
     optional = frozenset({"classes", "attendance"})
     partner = world.new_partner(optional_scopes=optional, resource="https://api.example", resource_scopes=optional)
@@ -62,7 +61,7 @@ def rows_with_old_name(web, new_browser, world, clock):  # noqa: F811
     return partner, tokens, code, (waiting, response), token, version
 
 
-def test_every_pending_row_works_under_the_new_name(web, world, rows_with_old_name):  # noqa: F811
+def test_every_pending_row_works_under_the_new_name(web, world, rows_with_old_name):
     partner, tokens, code, (waiting, shown), token, version = rows_with_old_name
     assert "classes" not in partner.refreshes(web, tokens["refresh_token"]).json["scope"].split()
     with world.transaction() as session:
@@ -87,7 +86,7 @@ def test_every_pending_row_works_under_the_new_name(web, world, rows_with_old_na
     assert "classes" in registration["scope"].split()
 
 
-def test_equal_sets_of_scopes_are_stored_as_equal_text(world, rows_with_old_name):  # noqa: F811
+def test_equal_sets_of_scopes_are_stored_as_equal_text(world, rows_with_old_name):
     with world.transaction() as session:
         migrate(session)
         for column in columns():

@@ -17,7 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Mapped, mapped_column
 
 from idp.foundation import clock, crypto, database, runtime
-from idp.foundation.database import Base, connection
+from idp.foundation.database import Base, connection, transient
 from idp.foundation.retention import DeleteAfter
 from idp.foundation.web import throttle, transactions
 
@@ -33,6 +33,7 @@ MAX_ROWS: Final = 4_000
 log = structlog.get_logger(__name__)
 
 
+@transient
 class KeptForm(Base):
     """An item stored for a browser."""
 
