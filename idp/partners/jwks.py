@@ -49,6 +49,25 @@ def validate(jwks: dict[str, Any]) -> dict[str, Any]:
     return jwks
 
 
+def usable(jwks: dict[str, Any]) -> dict[str, Any]:
+    """A published key set, without the keys that we cannot read or that are too weak: RFC 7517 §5 has them passed over.
+
+    Raises `ValueError` if none is left, if there are too many, or if one is private, which is then no secret any more.
+    """
+    keys = jwks.get("keys")
+    if has_private_key(jwks) or not isinstance(keys, list) or len(keys) > MAX_KEYS:
+        return validate(jwks)  # which says what is wrong
+    return validate({"keys": [key for key in keys if _is_usable(key)]})
+
+
+def _is_usable(key: object) -> bool:
+    try:
+        parse_key(key)
+    except ValueError:
+        return False
+    return True
+
+
 def can_sign(key: dict[str, Any], algs: Collection[str]) -> bool:
     """Whether something that is signed with this valid key, by one of `algs`, would be accepted."""
     return key.get("use", "sig") == "sig" and any(_suits(key, alg) for alg in algs)

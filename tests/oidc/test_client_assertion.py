@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
-from joserfc.jwk import ECKey, OctKey
+from joserfc.jwk import ECKey, OctKey, RSAKey
 from sqlalchemy import select
 
 from idp.foundation import clock as clocks, crypto, runtime
@@ -370,6 +370,21 @@ def test_a_slow_key_server_delays_one_request_and_not_all(new_browser, make, key
         keys.released.set()
         assert is_refused(waits.result())
     assert keys.fetches == 2
+
+
+def test_keys_that_cannot_be_used_are_passed_over_in_a_published_set(web, make, keys):
+    """RFC 7517 §5. A partner's set may serve other readers, or have a key of a kind that is newer than we are."""
+    weak = RSAKey.generate_key(1024).as_dict(private=False)
+    others = [
+        {"kty": "AKP", "alg": "ML-DSA-65", "pub": "AAAA", "kid": "post-quantum"}, {"kty": 7}, "x", None, weak,
+        {"kty": "OKP", "crv": "X25519", "x": "A" * 43, "use": "enc"}, {"kty": "EC", "crv": "secp256k1", "kid": 7},
+    ]  # fmt: skip
+    keys.body = json.dumps({"keys": [*others, *KEYS["keys"]]}).encode()
+    assert is_authenticated(authenticate(web, make(jwks=None, jwks_uri=keys.uri)))
+    private = key("ES256", 2).as_dict(private=True)
+    for unusable in (others, [*KEYS["keys"], private], [*KEYS["keys"], {"kty": "oct", "k": "AAAA"}], others * 3):
+        keys.body = json.dumps({"keys": unusable}).encode()
+        assert is_refused(authenticate(web, make(jwks=None, jwks_uri=keys.uri))), unusable
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"keys": [{"kty": "oct", "k": "AAAA"}]}', b"x" * 70_000])

@@ -118,7 +118,7 @@ def _fetch(client: OAuthClient) -> tuple[Key, ...] | None:
         document = json.loads(response.body)
         if not isinstance(document, dict):
             raise ValueError("is not an object")  # noqa: TRY004, TRY301  likewise
-        return () if document.get("keys") == [] else _load(jwks.validate(document))
+        return () if document.get("keys") == [] else _load(jwks.usable(document))
     except (fetch.FetchFailed, ValueError, RecursionError) as error:
         log.warning("jwks_uri", client=client.id, reason=str(error))
         return None
