@@ -88,7 +88,7 @@ def invite_code(application: str, uses: int, days: int, note: str) -> None:
 def rotate_key(application: str) -> None:
     """Publish a new signing key, which signs a little later. A running program reads it without a restart."""
     Keys(_settings(APPLICATIONS[application]).key_file).rotate()
-    click.echo(f"The new key is published, and signs in {PUBLISH_BEFORE_SECONDS // 60} minutes.")
+    click.echo(f"The new key is published, and will be used after {PUBLISH_BEFORE_SECONDS // 60} minutes.")
 
 
 if __name__ == "__main__":

@@ -63,7 +63,7 @@ def main(context: click.Context) -> None:
 def rotate_key() -> None:
     """Publish a new key, which signs five minutes later. The running program reads it by itself."""
     Keys(_settings().key_file).rotate()
-    click.echo(f"The new key is published, and signs in {PUBLISH_BEFORE_SECONDS // 60} minutes.")
+    click.echo(f"The new key is published, and will be used after {PUBLISH_BEFORE_SECONDS // 60} minutes.")
 
 
 @main.command()

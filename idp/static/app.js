@@ -11,13 +11,13 @@
  *   [data-without-script]  what is said where a script does not say it better
  *   form                   is sent once, however often it is clicked
  *   [data-error-summary]   is read out first
- *   [data-back-to]         the page answered a form and shows a secret: in the history it has that address instead, so
+ *   [data-back-to]         the page is the response to a form and shows a secret: in the history it has that address, so
  *                          that going back to it or reloading it never asks whether to send the form again
  *   [data-poll-url]        asks every 3 s whether something has happened elsewhere, and moves on when it has
  */
 "use strict";
 
-const say = (() => {
+const announce = (() => {
   const region = document.createElement("div");
   region.className = "unseen";
   region.setAttribute("role", "status");
@@ -44,7 +44,7 @@ function revealPasswords() {
 /* What the server says of a password when the form is sent, said while it is typed. It changes only where there is
    another sentence, so that nothing is read out twice, and its place never shrinks: a button below it must not move away
    from under a finger. */
-function sayStrength() {
+function showStrength() {
   const DEBOUNCE_MS = 400; // milliseconds without a key press before the server is asked
   for (const input of document.querySelectorAll("[data-strength]")) {
     const sentence = document.getElementById(`${input.id}-strength`);
@@ -54,13 +54,13 @@ function sayStrength() {
       if (sentence.textContent !== message) sentence.textContent = message;
       sentence.dataset.state = state;
     };
-    const ask = async () => {
+    const request = async () => {
       const controller = (lastRequest = new AbortController());
       const body = new URLSearchParams({ csrf_token: input.form.elements.csrf_token.value, subject: input.dataset.subject, password: input.value });
       try {
-        const answer = await fetch(input.dataset.strength, { method: "POST", body, signal: controller.signal, headers: { Accept: "application/json" } });
-        if (!answer.ok) throw new Error(String(answer.status));
-        const { is_accepted, message } = await answer.json();
+        const response = await fetch(input.dataset.strength, { method: "POST", body, signal: controller.signal, headers: { Accept: "application/json" } });
+        if (!response.ok) throw new Error(String(response.status));
+        const { is_accepted, message } = await response.json();
         show(message, is_accepted ? "accepted" : "refused");
       } catch (error) {
         if (error.name !== "AbortError") show("", ""); // offline, or rate limited: sending the form will show the sentence
@@ -69,7 +69,7 @@ function sayStrength() {
     input.addEventListener("input", () => {
       clearTimeout(timer);
       lastRequest?.abort();
-      if (input.value) timer = setTimeout(ask, DEBOUNCE_MS);
+      if (input.value) timer = setTimeout(request, DEBOUNCE_MS);
       else show("", "");
     });
     sentence.hidden = false;
@@ -97,7 +97,7 @@ function offerCopying() {
       const element = document.getElementById(button.dataset.copy);
       const done = await copy(element.textContent.trim(), element);
       button.textContent = done ? "Copied" : "Selected: press Ctrl+C";
-      say(button.textContent);
+      announce(button.textContent);
       setTimeout(() => { button.innerHTML = label; }, 3000);
     });
     button.hidden = false;
@@ -116,9 +116,9 @@ function offerSaving() {
     button.addEventListener("click", () => {
       const lines = [document.title, location.origin, ""];
       const saved = document.getElementById(button.dataset.save);
-      for (const each of saved.querySelectorAll("li")) lines.push(each.textContent.trim());
-      for (const each of saved.querySelectorAll(".credential")) {
-        const part = (name) => each.querySelector(`.credential-${name}`).textContent.trim();
+      for (const item of saved.querySelectorAll("li")) lines.push(item.textContent.trim());
+      for (const credential of saved.querySelectorAll(".credential")) {
+        const part = (name) => credential.querySelector(`.credential-${name}`).textContent.trim();
         lines.push(`${part("label")}: ${part("value")}`);
       }
       const link = document.createElement("a");
@@ -126,7 +126,7 @@ function offerSaving() {
       link.download = button.dataset.saveAs;
       link.click();
       setTimeout(() => URL.revokeObjectURL(link.href), 10000);
-      say("Saved");
+      announce("Saved");
     });
     button.hidden = false;
   }
@@ -150,8 +150,8 @@ function countAreas() {
 }
 
 function sendFormsOnce() {
-  const AGAIN_AFTER = 8000; // ms; an answer that is a download leaves the page, and its form, where they are
-  const release = (form) => {
+  const RESEND_AFTER_MS = 8000; // a response that is a download leaves the page and its form as they are
+  const allowSending = (form) => {
     delete form.dataset.sent;
     form.querySelector("[aria-disabled=true]")?.removeAttribute("aria-disabled");
   };
@@ -164,9 +164,9 @@ function sendFormsOnce() {
     }
     form.dataset.sent = "yes";
     event.submitter?.setAttribute("aria-disabled", "true"); // `disabled` would leave its name out of the form
-    setTimeout(() => release(form), AGAIN_AFTER);
+    setTimeout(() => allowSending(form), RESEND_AFTER_MS);
   });
-  addEventListener("pageshow", () => document.querySelectorAll("form[data-sent]").forEach(release));
+  addEventListener("pageshow", () => document.querySelectorAll("form[data-sent]").forEach(allowSending));
 }
 
 function loadPageItself() { // not the stored response to a form, which would be the same again and again
@@ -184,13 +184,13 @@ function poll(element) {
     if (next && destination.origin === location.origin) location.assign(destination);
     else loadPageItself();
   };
-  const ask = async () => {
+  const request = async () => {
     if (document.hidden || isRequesting) return; // asked again as soon as someone looks
     isRequesting = true;
     try {
-      const answer = await fetch(element.dataset.pollUrl, { headers: { Accept: "application/json" }, cache: "no-store" });
-      if (!answer.ok) throw new Error(String(answer.status));
-      const { done, next } = await answer.json();
+      const response = await fetch(element.dataset.pollUrl, { headers: { Accept: "application/json" }, cache: "no-store" });
+      if (!response.ok) throw new Error(String(response.status));
+      const { done, next } = await response.json();
       if (done) return moveOn(next);
       wait = INTERVAL_MS;
     } catch {
@@ -198,17 +198,17 @@ function poll(element) {
     } finally {
       isRequesting = false;
     }
-    timer = setTimeout(ask, wait);
+    timer = setTimeout(request, wait);
   };
-  let timer = setTimeout(ask, wait);
+  let timer = setTimeout(request, wait);
   document.addEventListener("visibilitychange", () => {
     clearTimeout(timer);
-    if (!document.hidden) ask();
+    if (!document.hidden) request();
   });
 }
 
 revealPasswords();
-sayStrength();
+showStrength();
 offerCopying();
 offerPrinting();
 offerSaving();

@@ -6,7 +6,7 @@
  *     <input name="csrf_token" …><input name="passkey" type="hidden"><button>…</button><p data-passkey-problem role="alert"></p>
  *   </form>
  *
- * Its button asks the browser for a passkey, and sends what the authenticator answers. With `data-autofill` the browser
+ * Its button asks the browser for a passkey, and sends the authenticator's response. With `data-autofill` the browser
  * also offers passkeys in the list below a field with autocomplete="username webauthn". [data-without-passkeys] is what is
  * said where there are none.
  */
@@ -31,18 +31,18 @@
     return btoa(bytes).replace(/\+/g, "-").replace(/\//g, "_").replace(/=+$/, "");
   };
 
-  function parsed(kind, json) {
+  function parseOptions(kind, json) {
     const parse = kind === "create" ? "parseCreationOptionsFromJSON" : "parseRequestOptionsFromJSON";
     if (PublicKeyCredential[parse]) return PublicKeyCredential[parse](json);
     const options = { ...json, challenge: toBytes(json.challenge) };
     if (json.user) options.user = { ...json.user, id: toBytes(json.user.id) };
     for (const list of ["allowCredentials", "excludeCredentials"]) {
-      if (json[list]) options[list] = json[list].map((each) => ({ ...each, id: toBytes(each.id) }));
+      if (json[list]) options[list] = json[list].map((credential) => ({ ...credential, id: toBytes(credential.id) }));
     }
     return options;
   }
 
-  function written(credential) {
+  function serialise(credential) {
     try {
       return JSON.stringify(credential.toJSON());
     } catch { // an older browser, or a password manager that stands in for it
@@ -56,7 +56,7 @@
     }
   }
 
-  function offer(form) {
+  function enable(form) {
     const { passkey: kind, options: address } = form.dataset;
     const problem = form.querySelector("[data-passkey-problem]");
     let lastRequest = null, options = null, fetchedAt = 0, timer;
@@ -64,31 +64,31 @@
     async function fetchOptions() {
       if (Date.now() < fetchedAt + OPTIONS_CACHE_MS) return options;
       const headers = { "X-CSRFToken": form.elements.csrf_token.value, Accept: "application/json" };
-      const answer = await fetch(address, { method: "POST", headers });
-      if (answer.redirected) return loadPageItself(); // signed out, or too long ago: the page itself leads on
-      if (!answer.ok) throw new Error(`${answer.status}`);
-      [options, fetchedAt] = [await answer.json(), Date.now()];
+      const response = await fetch(address, { method: "POST", headers });
+      if (response.redirected) return loadPageItself(); // signed out, or too long ago: the page itself leads on
+      if (!response.ok) throw new Error(`${response.status}`);
+      [options, fetchedAt] = [await response.json(), Date.now()];
       return options;
     }
 
-    async function ask(more = {}) {
+    async function request(extraOptions = {}) {
       lastRequest?.abort();
       clearTimeout(timer);
       const controller = (lastRequest = new AbortController());
       const json = await fetchOptions();
       if (!json || controller.signal.aborted) return;
-      const credential = await navigator.credentials[kind]({ publicKey: parsed(kind, json), signal: controller.signal, ...more });
+      const credential = await navigator.credentials[kind]({ publicKey: parseOptions(kind, json), signal: controller.signal, ...extraOptions });
       if (!credential) return;
-      form.elements.passkey.value = written(credential);
+      form.elements.passkey.value = serialise(credential);
       form.submit();
     }
 
     async function autofill() {
       if (document.hidden) return document.addEventListener("visibilitychange", autofill, { once: true });
       try {
-        const request = ask({ mediation: "conditional" });
+        const pending = request({ mediation: "conditional" });
         timer = setTimeout(autofill, OPTIONS_CACHE_MS + 1000); // with a new challenge, which the person does not notice
-        await request;
+        await pending;
       } catch {
         // the person did something else: the button and the password are still there
       }
@@ -96,10 +96,10 @@
 
     form.addEventListener("submit", async (event) => {
       event.preventDefault();
-      event.stopImmediatePropagation(); // until there is an answer, the button may be pressed again
+      event.stopImmediatePropagation(); // until there is a response, the button may be pressed again
       problem.textContent = "";
       try {
-        await ask();
+        await request();
       } catch (error) {
         problem.textContent = PROBLEMS[error.name] ?? PROBLEMS.otherwise;
         offerAutofill();
@@ -115,5 +115,5 @@
 
   if (!window.PublicKeyCredential) return;
   document.querySelectorAll("[data-without-passkeys]").forEach((text) => { text.hidden = true; });
-  document.querySelectorAll("form[data-passkey]").forEach(offer);
+  document.querySelectorAll("form[data-passkey]").forEach(enable);
 })();

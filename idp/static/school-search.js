@@ -98,13 +98,13 @@
       if (list.getBoundingClientRect().bottom > bottom) row.scrollIntoView({ block: "start" });
     }
 
-    async function ask() {
+    async function search() {
       lastRequest?.abort(); // an older response must not replace a newer one
       const controller = (lastRequest = new AbortController());
       try {
         const url = `${box.dataset.schoolSearch}?${new URLSearchParams({ q: input.value })}`;
-        const answer = await fetch(url, { signal: controller.signal, headers: { Accept: "application/json" } });
-        if (answer.ok) show(await answer.json());
+        const response = await fetch(url, { signal: controller.signal, headers: { Accept: "application/json" } });
+        if (response.ok) show(await response.json());
       } catch {
         // aborted or offline: the Search button still works
       }
@@ -114,7 +114,7 @@
       clearTimeout(timer);
       lastRequest?.abort();
       if (input.value.trim().length < MIN_LETTERS) return close();
-      timer = setTimeout(ask, DEBOUNCE_MS);
+      timer = setTimeout(search, DEBOUNCE_MS);
     });
 
     input.addEventListener("keydown", (event) => {
@@ -123,7 +123,7 @@
         const stops = options().length + 1; // the input itself is one of them
         activate(((active + 1 + step + stops) % stops) - 1);
       } else if (step === 1 && input.value.trim().length >= MIN_LETTERS) {
-        ask();
+        search();
       } else if (event.key === "Enter" && active >= 0) {
         choose(options()[active]);
       } else if (event.key === "Escape" && !list.hidden) {

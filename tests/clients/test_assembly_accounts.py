@@ -315,7 +315,7 @@ def test_the_commands_make_a_code_and_a_key(tmp_path, monkeypatch, person, progr
     codes = [person.signs_up(code=made.output.strip(), email=f"{name}@school.example").status_code for name in "abc"]
     assert codes == [303, 303, 400]
 
-    assert "signs in 5 minutes" in CliRunner().invoke(main, ["rotate-key"]).output
+    assert "will be used after 5 minutes" in CliRunner().invoke(main, ["rotate-key"]).output
     assert len(program.keys.public()["keys"]) == 2
     monkeypatch.setenv("ASSEMBLY_PORT", "many")
     wrong = CliRunner().invoke(main, ["rotate-key"])

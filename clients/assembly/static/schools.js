@@ -4,16 +4,17 @@ const searchField = document.querySelector("[data-search-url]");
 const queryOfChoice = document.querySelector("form[method=post] input[name=q]"); // sent with the chosen school
 const list = document.getElementById("schools");
 const DEBOUNCE_MS = 200;
-let timer = 0;
-let lastRequest = 0;
+let timer;
+let lastRequest;
 
 async function search() {
-  const request = ++lastRequest;
+  lastRequest?.abort(); // an older response must not replace a newer one
+  const { signal } = (lastRequest = new AbortController());
   const chosen = list.querySelector("input:checked")?.value;
-  const response = await fetch(`${searchField.dataset.searchUrl}?${new URLSearchParams({ q: searchField.value })}`);
-  const html = await response.text();
-  if (!response.ok || request !== lastRequest) return; // an older response that came late
-  list.innerHTML = html;
+  const url = `${searchField.dataset.searchUrl}?${new URLSearchParams({ q: searchField.value })}`;
+  const response = await fetch(url, { signal });
+  if (!response.ok) return;
+  list.innerHTML = await response.text();
   const sameSchool = chosen && list.querySelector(`input[value="${CSS.escape(chosen)}"]`);
   if (sameSchool) sameSchool.checked = true;
 }

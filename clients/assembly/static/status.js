@@ -1,15 +1,15 @@
 // Fetches the status every two seconds while the page is visible. Without scripts, reloading the page does the same.
 
-const section = document.querySelector("[data-follows]");
-const EVERY_MS = 2000;
+const section = document.querySelector("[data-status-url]");
+const INTERVAL_MS = 2000;
 let shown = "";
 let requests = new AbortController(); // aborted when a form is sent: a reload would take its place, as of signing out
 
 const chip = () => document.getElementById("connection-status").textContent;
 
-async function follow() {
+async function refresh() {
   if (document.hidden || requests.signal.aborted || section.contains(document.activeElement)) return;
-  const response = await fetch(section.dataset.follows, { signal: requests.signal });
+  const response = await fetch(section.dataset.statusUrl, { signal: requests.signal });
   if (response.status === 401) location.reload();
   if (!response.ok) return;
   const text = await response.text();
@@ -24,4 +24,4 @@ async function follow() {
 
 document.addEventListener("submit", () => requests.abort());
 window.addEventListener("pageshow", () => { requests = new AbortController(); }); // also on the way back to this page
-setInterval(() => follow().catch(() => {}), EVERY_MS);
+setInterval(() => refresh().catch(() => {}), INTERVAL_MS);
