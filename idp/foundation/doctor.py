@@ -46,7 +46,7 @@ def limits() -> Iterator[Finding]:
     from idp.foundation.web.throttle import limiter
 
     if limiter.storage.check():
-        yield Finding("limits", "ok", "are counted where throttle.storage says")
+        yield Finding("limits", "ok", "are counted in the storage that throttle.storage names")
     else:
         yield Finding("limits", "warning", "Redis does not respond: each process counts alone", "see: throttle.storage")
 

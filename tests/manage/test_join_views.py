@@ -85,7 +85,7 @@ def test_other_schools_owners_find_nothing_and_others_are_asked_to_sign_in(
     assert Visitor(new_browser()).opens(join_page).path.startswith("/sign-in")
 
 
-def test_an_owner_of_several_schools_who_acts_for_another_one_is_led_to_the_one_that_the_mail_is_about(
+def test_an_owner_of_several_schools_who_acts_for_another_one_is_redirected_to_that_of_the_mail(
     signed_in, join_page, owner, transaction
 ):
     with transaction() as database:

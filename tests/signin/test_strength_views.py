@@ -8,7 +8,7 @@ from idp.estabs import links, strength
 from idp.foundation import runtime
 from idp.foundation.database import session
 from idp.foundation.setting_types import ROOT
-from idp.foundation.web.browser_store import KeptForm
+from idp.foundation.web.browser_store import BrowserItem
 from idp.signin import operators
 from idp.signin.models import Guesses
 from tests.factories import a_partner, a_school, an_administrator, an_estab
@@ -123,7 +123,7 @@ def test_nothing_is_hashed_counted_kept_or_logged(
     assert GOOD_PASSWORD not in capsys.readouterr().out
     assert "no-store" in response.headers["Cache-Control"]
     with transaction():
-        assert session().query(KeptForm).count() == session().query(Guesses).count() == 0
+        assert session().query(BrowserItem).count() == session().query(Guesses).count() == 0
 
 
 def test_the_check_is_rate_limited(jo, colleague_without_password, change_settings):

@@ -34,7 +34,7 @@ log = structlog.get_logger(__name__)
 
 
 @transient
-class KeptForm(Base):
+class BrowserItem(Base):
     """An item stored for a browser."""
 
     __tablename__ = "kept_forms"
@@ -49,7 +49,7 @@ class KeptForm(Base):
     expires_at: Mapped[datetime] = mapped_column(index=True)
 
 
-RETENTION: Final = (DeleteAfter(KeptForm.expires_at, "expired"),)
+RETENTION: Final = (DeleteAfter(BrowserItem.expires_at, "expired"),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,11 +96,11 @@ def put(name: str, content: bytes, *, browser: str, owner: str | None = None) ->
     try:
         database.end_read_transaction()  # otherwise SQLite's single writer would wait for itself
         with transactions.transaction(current_app._get_current_object()):  # type: ignore[attr-defined]  # noqa: SLF001
-            outdated = (KeptForm.expires_at <= now) | (KeptForm.digest == digest)
-            connection().execute(delete(KeptForm).where(outdated))
+            outdated = (BrowserItem.expires_at <= now) | (BrowserItem.digest == digest)
+            connection().execute(delete(BrowserItem).where(outdated))
             is_within_limits = _is_below(MAX_ROWS_PER_NETWORK, network) and _is_below(MAX_ROWS)
             if is_within_limits:
-                connection().execute(insert(KeptForm), row)
+                connection().execute(insert(BrowserItem), row)
     except SQLAlchemyError as error:  # the caller can continue without it
         log.warning("browser item not stored", error=type(error).__name__)
         return False
@@ -110,8 +110,8 @@ def put(name: str, content: bytes, *, browser: str, owner: str | None = None) ->
 def get(name: str, *, browser: str) -> Item | None:
     """The item stored under `name` for `browser`, or None if there is none or it has expired."""
     digest = _digest(browser, name)
-    statement = select(KeptForm.sealed, KeptForm.owner).where(
-        KeptForm.digest == digest, KeptForm.expires_at > clock.now()
+    statement = select(BrowserItem.sealed, BrowserItem.owner).where(
+        BrowserItem.digest == digest, BrowserItem.expires_at > clock.now()
     )
     row = connection().execute(statement).one_or_none()
     if row is None:
@@ -126,7 +126,7 @@ def remove(name: str, *, browser: str) -> None:
     """Delete an item. It runs in a transaction of its own, as `put` does."""
     database.end_read_transaction()
     with transactions.transaction(current_app._get_current_object()):  # type: ignore[attr-defined]  # noqa: SLF001
-        connection().execute(delete(KeptForm).where(KeptForm.digest == _digest(browser, name)))
+        connection().execute(delete(BrowserItem).where(BrowserItem.digest == _digest(browser, name)))
 
 
 def _digest(browser: str, name: str) -> bytes:
@@ -139,6 +139,6 @@ def _sealing_context(digest: bytes) -> str:
 
 def _is_below(limit: int, network: str | None = None) -> bool:
     """Whether there are fewer than `limit` rows; counts no further than that."""
-    conditions = () if network is None else (KeptForm.network == network,)
-    statement = select(KeptForm.digest).where(*conditions).limit(limit).subquery()
+    conditions = () if network is None else (BrowserItem.network == network,)
+    statement = select(BrowserItem.digest).where(*conditions).limit(limit).subquery()
     return int(connection().execute(select(func.count()).select_from(statement)).scalar_one()) < limit

@@ -10,7 +10,7 @@ from idp.estabs import person_invitations
 from idp.estabs.models import Administrator
 from idp.foundation import clock as clocks
 from idp.foundation.web import browser_store, form_drafts
-from idp.foundation.web.browser_store import KeptForm
+from idp.foundation.web.browser_store import BrowserItem
 from idp.foundation.web.forms import Form
 from idp.onboarding.models import JoinRequest
 from idp.sharing import authorise
@@ -168,7 +168,7 @@ def test_secrets_are_not_stored(app, jo, clock, transaction):
         jo, "/mobile/confirm", clock, code="123456", password="a secret of mine", other="not secret"
     )
     with transaction() as session:
-        row = session.scalars(select(KeptForm)).one()
+        row = session.scalars(select(BrowserItem)).one()
     name = "typed:/mobile/confirm"
     cookie = app.session_interface.get_signing_serializer(app).loads(jo.cookie("form"))
     with transaction():
@@ -218,7 +218,7 @@ def test_a_form_from_another_site_is_not_saved(web, site, transaction):
     person.opens("/operate/sign-in")
     assert "evil" not in person.response.text
     with transaction() as session:
-        assert session.scalars(select(KeptForm)).all() == []
+        assert session.scalars(select(BrowserItem)).all() == []
 
 
 def test_an_operator_whose_session_has_ended_signs_in_and_returns(app, web, transaction, clock):

@@ -9,7 +9,7 @@ from sqlalchemy.exc import OperationalError
 from idp.estabs import links
 from idp.foundation.setting_types import ROOT
 from idp.foundation.web import browser_store
-from idp.foundation.web.browser_store import KeptForm
+from idp.foundation.web.browser_store import BrowserItem
 from tests.factories import PASSWORD, an_administrator
 from tests.html import parse
 
@@ -48,7 +48,7 @@ def signs_in_wrongly(web, **headers):
 
 def rows(transaction):
     with transaction() as session:
-        return list(session.scalars(select(KeptForm)))
+        return list(session.scalars(select(BrowserItem)))
 
 
 def browser_routes(app):
