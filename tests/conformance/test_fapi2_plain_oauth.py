@@ -10,6 +10,7 @@ import pytest
 from joserfc.jwk import ECKey, RSAKey
 
 from tests.conformance import conditions
+from tests.conformance.relying_party import RelyingParty
 
 PLAN = "FAPI 2.0 Security Profile Final, plain OAuth"
 MODULE = "fapi2-security-profile-final-{}"
@@ -265,8 +266,6 @@ def test_ensure_holder_of_key_required(client, code):
 
 @spec(FAPI, "5.3.2.2", requirement="A request that was not pushed is refused at the redirect URI")
 def test_ensure_unsigned_authorization_request_without_using_par_fails(client, browser):
-    from tests.conformance.relying_party import RelyingParty
-
     client.assert_refused(browser.goes_to(RelyingParty.authorization_url(client)), "invalid_request")
 
 

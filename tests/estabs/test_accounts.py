@@ -6,6 +6,8 @@ import pytest
 
 from idp.estabs import accounts, people
 from idp.estabs.models import Administrator, Estab
+from idp.foundation.database import session
+from idp.schools.models import School
 from tests.conftest import MONDAY
 from tests.factories import a_school, an_administrator, an_estab
 
@@ -61,9 +63,6 @@ def test_of_many_who_register_one_school_at_once_one_succeeds(transaction, run_c
         school_id = a_school(dfe_number="3124567").id
 
     def register():
-        from idp.foundation.database import session
-        from idp.schools.models import School
-
         return accounts.register(session().get_one(School, school_id), **JO)[0].estab_id
 
     outcomes = run_concurrently(6, register)
@@ -78,17 +77,14 @@ def test_schools_that_share_a_number_register_at_once_under_different_ids(transa
     waiting = iter(ids)
 
     def register():
-        from idp.foundation.database import session
-        from idp.schools.models import School
-
         return accounts.register(session().get_one(School, next(waiting)), **JO)[0].estab_id
 
     outcomes = run_concurrently(4, register)
 
     assert len(set(outcomes)) == 4
     assert "3124567" in outcomes
-    with transaction() as session:
-        by_mail = [person for person in session.query(Administrator) if person.sign_in_email]
+    with transaction() as database:
+        by_mail = [person for person in database.query(Administrator) if person.sign_in_email]
         assert len(by_mail) == 1  # one address, one account that it signs in to
 
 
@@ -141,8 +137,6 @@ def test_of_two_decisions_at_once_the_second_is_refused(transaction, run_concurr
     states = iter(["verified", "rejected"])
 
     def decide():
-        from idp.foundation.database import session
-
         accounts.change_state(session().get_one(Estab, estab_id), next(states), by="cli")
 
     outcomes = run_concurrently(2, decide)

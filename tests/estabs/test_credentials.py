@@ -4,7 +4,9 @@ from datetime import timedelta
 
 import pytest
 from hypothesis import given, settings as pace, strategies as st
+from sqlalchemy import select
 
+from idp.audit.models import Entry
 from idp.estabs import common, credentials
 from idp.foundation.database import session
 from tests.factories import a_school, an_administrator, an_estab
@@ -173,10 +175,6 @@ def test_what_is_known_of_a_person_is_everything_a_stranger_tries_first(transact
 
 
 def test_a_hash_that_is_set_is_dated_and_recorded(transaction, clock):
-    from sqlalchemy import select
-
-    from idp.audit.models import Entry
-
     with transaction() as database:
         person = an_administrator(password_changed_at=None)
         credentials.set_hash(person, "a-hash", by="cli")

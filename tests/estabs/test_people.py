@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given, strategies as st
 
 from idp.estabs import links, people
-from idp.estabs.models import Administrator, PersonalSecret
+from idp.estabs.models import Administrator, Estab, PersonalSecret
 from idp.foundation import clock
+from idp.foundation.database import session
 from tests.factories import a_membership, an_administrator, an_estab
 
 AL = {"name": "Al Bloggs", "mobile": "+447700900124", "role": "admin"}
@@ -78,9 +79,6 @@ def test_a_person_whose_account_ended_signs_in_by_email_to_the_next_one(transact
 
 
 def test_colleagues_added_at_once_get_names_of_their_own(transaction, run_concurrently):
-    from idp.estabs.models import Estab
-    from idp.foundation.database import session
-
     with transaction():
         estab_id = an_administrator().memberships[0].estab_id
 

@@ -10,7 +10,7 @@ from idp.estabs import passphrases
 from idp.estabs.models import Administrator
 from idp.foundation import crypto, runtime
 from idp.jobs import cleaning
-from idp.signin import session_clients, sign_ins
+from idp.signin import own_password, session_clients, sign_ins
 from idp.signin.models import BrowserSession, HalfSignIn, KnownDevice, SignInRecord, WrongPasswords
 from idp.signin.retention import RETENTION
 from tests.factories import PASSWORD, a_client, a_membership, an_administrator, an_estab
@@ -104,8 +104,6 @@ class TestChangingThePassword:
         assert browser().signs_in(account.username).status_code == 303
 
     def test_guesses_at_once_all_count(self, signed_in, account, run_concurrently, transaction):
-        from idp.signin import own_password
-
         outcomes = run_concurrently(
             16,
             lambda: _outcome(lambda: own_password.change(account.id, "wrong", NEW_PASSWORD, device=None, sid="ses_x")),
@@ -114,8 +112,6 @@ class TestChangingThePassword:
         assert outcomes.count("Locked") == 6
 
     def test_two_changes_at_once_are_one(self, signed_in, account, run_concurrently, outbox):
-        from idp.signin import own_password
-
         passwords = iter(["wobbly kettle sings at dusk", "purple turnips under moonlight"])
         outcomes = run_concurrently(
             2,

@@ -6,11 +6,13 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select
 
+from idp.estabs.models import Estab
 from idp.keys import ring
 from idp.outbox import deliver, post
 from idp.outbox.models import Message
 from idp.partners import registry
 from idp.signin import session as sessions
+from tests import factories
 from tests.oidc.receiving import a_receiver
 from tests.oidc.support import follow_redirects, press, sign_in, sign_in_and_authorise
 
@@ -222,9 +224,6 @@ def test_signing_in_again_for_a_client_does_not_sign_the_others_out(web, world, 
 
 
 def test_another_person_signing_in_at_the_browser_ends_the_earlier_session(web, world, partner, receiver):
-    from idp.estabs.models import Estab
-    from tests import factories
-
     signed_in(web, partner, world)
     with world.transaction() as session:
         factories.an_administrator(session.get_one(Estab, world.estab), username="second")

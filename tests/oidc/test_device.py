@@ -11,6 +11,7 @@ from sqlalchemy import select, update
 from idp.audit.models import Entry
 from idp.estabs.models import Administrator, Estab
 from idp.foundation import clock as clocks
+from idp.oidc.clients import oauth_client
 from idp.oidc.tokens import device_codes
 from idp.oidc.tokens.device_codes import CodeGone
 from idp.partners import registry
@@ -21,6 +22,7 @@ from tests import factories
 from tests.oidc.devices import GRANT, GRANTS, Device, decide, enter
 from tests.oidc.signing import Signer, jwks, key
 from tests.oidc.support import follow_redirects, page, press, sign_in, sign_in_and_authorise
+from tests.oidc.test_backchannel import posted, sign_out
 
 
 @pytest.fixture
@@ -186,9 +188,6 @@ def test_a_used_code_is_reported_as_used_even_after_it_expired(clock, web, devic
 
 
 def test_of_many_polls_at_once_one_gets_the_tokens(web, device, world, run_concurrently):
-    from idp.oidc.clients import oauth_client
-    from idp.oidc.tokens import device_codes
-
     decide(web, enter(web, device.codes["user_code"], world.username))
     outcomes = run_concurrently(
         8, lambda: device_codes.redeem(device.codes["device_code"], oauth_client.find(device.partner.id))
@@ -368,8 +367,6 @@ def test_a_device_gets_no_tokens_when_sharing_was_stopped_or_paused_before_it_po
 
 @pytest.mark.parametrize(("scope", "is_told"), [("openid school", True), ("school", False)])
 def test_signing_out_notifies_the_devices_client_where_it_has_an_id_token(web, new_browser, world, scope, is_told):
-    from tests.oidc.test_backchannel import posted, sign_out
-
     partner = world.new_partner(grant_types=GRANTS, backchannel_logout_uri="https://assembly.example/bcl")
     device = Device(new_browser(), partner, scope=scope)
     device.asks()

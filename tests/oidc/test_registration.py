@@ -12,7 +12,7 @@ from joserfc.jwk import ECKey, RSAKey
 from sqlalchemy import select
 
 from idp.audit.models import Entry
-from idp.partners import initial_tokens, registry
+from idp.partners import initial_tokens, registry, self_registration
 from idp.partners.models import Client, ClientSecret, InitialAccessToken, Partner, RegistrationToken
 from tests import factories
 from tests.oidc.registering import METADATA, Registrar, an_initial_token, bearer_header, metadata, path_of
@@ -359,8 +359,6 @@ def test_a_disabled_partner_registers_nothing(registrar, transaction):
 
 
 def test_concurrent_registrations_stay_within_the_tokens_number(transaction, run_concurrently):
-    from idp.partners import self_registration
-
     with transaction():
         token = an_initial_token(most=3)
 

@@ -1,5 +1,6 @@
 """The token endpoint: the client, the grant type, the code, the refresh token."""
 
+import json
 from datetime import timedelta
 from urllib.parse import urlencode
 
@@ -71,7 +72,6 @@ def test_the_access_token_is_a_jwt_of_rfc_9068(tokens, world, clock):
 
 def test_a_fapi2_clients_id_token_is_signed_by_es256(web, world):
     import base64
-    import json
 
     partner = world.new_partner(id_token_signed_response_alg="ES256")
     response = partner.redeems(web, sign_in_and_authorise(web, partner, world.username)["code"]).json

@@ -8,6 +8,7 @@ import pytest
 
 from idp.estabs import authority, people
 from idp.estabs.models import Administrator
+from idp.foundation.database import session
 from idp.foundation.errors import NotFound
 from idp.onboarding import join
 from idp.onboarding.models import JoinRequest
@@ -172,8 +173,6 @@ def test_our_staff_see_the_oldest_request_first(transaction, owner, clock):
 
 def test_a_request_to_join_is_decided_once(transaction, owner, join_request_id, run_concurrently):
     def press():
-        from idp.foundation.database import session
-
         me, request = decides(session(), owner, join_request_id)
         return join.approve(request, "admin", by=me.memberships[0])
 

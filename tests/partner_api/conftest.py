@@ -8,6 +8,7 @@ import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from idp.partners import registry
 from idp.sharing import authorise
 from tests.factories import a_client, a_school, an_administrator, an_estab
 from tests.oidc.support import Partner
@@ -65,8 +66,6 @@ def authorised(transaction, clock):
     def make(
         program: Program, name: str, agreed: frozenset[str] = AGREED_SCOPES, *, days: int = 365, **overrides: Any
     ) -> Any:
-        from idp.partners import registry
-
         with transaction():
             client = registry.client(program.partner.id)
             assert client

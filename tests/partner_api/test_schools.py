@@ -10,11 +10,13 @@ from sqlalchemy import select, update
 
 from idp.estabs.models import Estab, Membership
 from idp.foundation import crypto
+from idp.oidc.basis import Basis
+from idp.oidc.clients import oauth_client
 from idp.oidc.tokens import access_tokens
 from idp.partner_api import responses
 from idp.partners import registry
 from idp.schools.models import School, SchoolLink
-from idp.sharing import authorise, continuing, mis, reviewing, reviews
+from idp.sharing import authorise, continuing, live, mis, reviewing, reviews
 from idp.sharing.models import Authorisation
 from idp.xporter.models import Endpoint
 from tests.factories import a_school, an_administrator, an_estab
@@ -84,8 +86,6 @@ def test_a_school_that_authorised_again_stands_once_with_the_newest(program, oak
 
 
 def authorise_client(program):
-    from idp.partners import registry
-
     return registry.client(program.partner.id)
 
 
@@ -209,9 +209,6 @@ def test_a_token_that_a_school_brought_reads_that_school_alone(program, oakhill,
 @pytest.fixture
 def world_token(app, transaction):
     """An access token under a school's authorisation, as the token endpoint issues it."""
-    from idp.oidc.basis import Basis
-    from idp.oidc.clients import oauth_client
-    from idp.sharing import live
 
     def make(program, owner):
         with transaction():

@@ -1,5 +1,6 @@
 """An endpoint, a client whose events are pushed to it, and schools."""
 
+import json
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -95,8 +96,6 @@ def school(a_school):
 @pytest.fixture
 def keys(transaction):
     """The keys that we publish."""
-    import json
-
     with transaction():
         return json.loads(ring.jwks()[0])
 

@@ -9,6 +9,7 @@ from idp.estabs.models import Estab
 from idp.foundation.database import session
 from idp.partner_events.models import PartnerEvent
 from idp.partners import registry
+from idp.partners.models import Client
 from idp.sharing import authorise, expiry, reviewing, reviews
 from tests.partner_events.receiving import names, verify_event
 
@@ -77,8 +78,6 @@ def _with(scope, school):
 
 
 def _client():
-    from idp.partners.models import Client
-
     return Client
 
 

@@ -2,6 +2,8 @@
 
 import pytest
 
+from idp.foundation.web.throttle import limiter
+
 
 @pytest.fixture
 def type_ahead(register, web):
@@ -64,8 +66,6 @@ def test_the_list_does_not_name_head_teachers(type_ahead, sample):
 
 
 def test_one_ip_address_is_limited_after_1200_searches(web, register, change_settings):
-    from idp.foundation.web.throttle import limiter
-
     change_settings(throttle={"factor": 1})
     limiter.reset()
     statuses = [web.get("/schools/search.json?q=x").status_code for _ in range(1201)]

@@ -14,8 +14,13 @@ import pytest
 from joserfc import jws
 
 from idp.foundation import clock, logs
+from idp.keys.key import Key
 from idp.oidc import authorization_server
+from idp.oidc.authorization.request_sources import RequestSources
+from idp.oidc.clients.oauth_client import OAuthClient
+from idp.oidc.incoming import AUTHORIZE, PAR, Request, parameters
 from idp.partners import registry, resources
+from idp.sharing.models import Authorisation
 from tests import factories
 from tests.oidc.signing import ASSERTION, Signer, jwks, key, sign_jws
 from tests.oidc.support import (
@@ -70,8 +75,6 @@ def test_03_plain_http_raises_no_error_of_authlib(web, world):
     """The issuer of tests is http; Authlib's own request class would raise an error for it that is not caught."""
     import flask
     from authlib.oauth2.rfc6749 import InsecureTransportError, OAuth2Request
-
-    from idp.oidc.incoming import AUTHORIZE, Request, parameters
 
     with flask.Flask(__name__).test_request_context("http://idp.example/oauth/authorize"):
         with pytest.raises(InsecureTransportError):
@@ -252,8 +255,6 @@ def test_27_two_dpop_proofs_are_refused(web, signer):
 
 
 def test_28_a_refresh_without_its_authorisation_is_an_invalid_grant(web, world):
-    from idp.sharing.models import Authorisation
-
     tokens = world.partner.redeems(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json
     with world.transaction() as session:
         session.query(Authorisation).update({"withdrawn_at": session.query(Authorisation.given_at).scalar()})
@@ -269,8 +270,6 @@ def test_29_what_a_replay_revokes_stays_revoked(web, world):
 
 
 def test_30_a_private_key_is_loaded_once(web, world, monkeypatch):
-    from idp.keys.key import Key
-
     world.partner.redeems(web, sign_in_and_authorise(web, world.partner, world.username)["code"])
     monkeypatch.setattr(Key, "private", lambda _self: pytest.fail("loaded again"))
     assert (
@@ -290,10 +289,6 @@ def test_31_warnings_of_joserfc_about_algorithms_are_silenced(settings):
 
 
 def test_32_validating_a_request_twice_changes_nothing(web, world, app):
-    from idp.oidc.authorization.request_sources import RequestSources
-    from idp.oidc.clients.oauth_client import OAuthClient
-    from idp.oidc.incoming import PAR, Request, parameters
-
     with world.transaction(), app.test_request_context("/"):
         import flask
 

@@ -11,6 +11,7 @@ from idp.audit.models import Entry
 from idp.estabs.models import Estab, Membership
 from idp.foundation.clock import now
 from idp.oidc.models import DeviceCode
+from idp.partners import registry
 from idp.sharing.models import Authorisation
 from tests import factories
 from tests.oidc.devices import GRANTS, Device, decide, enter
@@ -209,8 +210,6 @@ def test_the_pages_cannot_be_framed_or_cached(web, device, world):
 
 
 def test_a_client_that_is_disabled_meanwhile_gets_no_tokens(web, device, world):
-    from idp.partners import registry
-
     consent_page = enter(web, device.codes["user_code"], world.username)
     with world.transaction():
         registry.disable(device.partner.id, by="cli")

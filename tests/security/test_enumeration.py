@@ -6,6 +6,7 @@ import pytest
 
 from idp.estabs.models import Administrator, Estab
 from idp.foundation import runtime
+from idp.signin import developers, operators
 from tests import mail
 from tests.factories import a_partner, an_administrator
 from tests.signin.apps import an_app
@@ -95,8 +96,6 @@ def test_a_failed_sign_in_sends_no_message_before_the_lock(browser, app, existin
 
 
 def test_the_address_of_an_operator_is_not_revealed(browser, app, transaction, clock):
-    from idp.signin import operators
-
     with transaction():
         operators.add("Sam", "sam@idaas.example")
 
@@ -109,8 +108,6 @@ def test_the_address_of_an_operator_is_not_revealed(browser, app, transaction, c
 
 
 def test_the_address_of_a_developer_is_not_revealed(browser, app, transaction, clock):
-    from idp.signin import developers
-
     with transaction():
         developers.invite(a_partner(), "Sam", "sam@assembly.example", is_owner=True, by="cli")
 

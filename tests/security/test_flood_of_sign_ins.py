@@ -4,9 +4,10 @@ from datetime import timedelta
 
 import pytest
 
+from idp.estabs import people
 from idp.outbox.models import Message
-from idp.signin import password
-from tests.factories import an_administrator
+from idp.signin import devices, guesses, password
+from tests.factories import PASSWORD, an_administrator
 from tests.signin.person import Person
 
 LIMIT = 4
@@ -67,9 +68,6 @@ def test_one_persons_limit_does_not_affect_others(stranger, username, four_sign_
 
 
 def test_of_sign_ins_at_once_no_more_succeed_than_the_limit_allows(username, four_sign_ins_per_hour, run_concurrently):
-    from idp.signin import guesses
-    from tests.factories import PASSWORD
-
     def signs_in():
         try:
             return bool(password.check(username, PASSWORD, device=None, address=None))
@@ -110,9 +108,6 @@ def test_the_combined_notice_is_sent_after_an_hour(stranger, username, outbox, t
 
 
 def test_notices_of_sign_ins_at_once_are_combined_too(username, app, run_concurrently, outbox, transaction):
-    from idp.estabs import people
-    from idp.signin import devices
-
     with app.test_request_context(), transaction():
         devices.remember(people.by_name(username).id)
 

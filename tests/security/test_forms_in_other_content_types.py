@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.factories import PASSWORD, an_administrator
 from tests.oidc.support import page
 
 JSON = ("", "{", "null", "1", '"x"', "[1]", "[[]]", '{"username": {"a": 1}, "password": [1]}', '{"username": 1}')
@@ -25,8 +26,6 @@ def test_json_in_place_of_a_form_is_not_read(web, token, path, message):
 
 
 def test_a_valid_sign_in_sent_as_json_signs_no_one_in(web, token, transaction):
-    from tests.factories import PASSWORD, an_administrator
-
     with transaction():
         message = {"username": an_administrator().username, "password": PASSWORD}
     headers = {"X-CSRFToken": token}

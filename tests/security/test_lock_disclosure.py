@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from idp.estabs.models import Administrator
+from idp.signin import password
 from tests.factories import PASSWORD, an_administrator, an_estab
 from tests.signin.person import Person
 
@@ -72,8 +73,6 @@ def test_two_names_of_an_account_do_not_double_the_guesses(owner, guess_password
 
 
 def test_of_guesses_by_both_names_at_once_no_more_than_ten_are_answered(owner, run_concurrently, transaction, app):
-    from idp.signin import password
-
     def guess(name):
         def check():
             try:

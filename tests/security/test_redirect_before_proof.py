@@ -4,6 +4,9 @@ CVE-2026-41479).
 
 import pytest
 
+from idp.partners.models import Client
+from tests.oidc.support import follow_redirects, query_of
+
 INVALID_CLIENTS_AND_ADDRESSES = [
     {"client_id": "unknown"}, {"client_id": None}, {"redirect_uri": "https://evil.example/"}, {"redirect_uri": None},
     {"redirect_uri": "//evil.example"}, {"redirect_uri": "https://assembly.example/callback/../x"},
@@ -33,16 +36,11 @@ def test_an_invalid_client_or_redirect_uri_shows_an_error_page(web, world, inval
 
 
 def test_a_client_that_was_disabled_meanwhile_is_an_error_page(web, world):
-    from idp.partners.models import Client
-
     world.change(Client, world.partner.id, enabled=False)
     assert web.get(world.partner.link()).status_code == 400
 
 
 def test_an_address_that_was_unregistered_meanwhile_is_an_error_page(web, world):
-    from idp.partners.models import Client
-    from tests.oidc.support import follow_redirects, query_of
-
     pending = query_of(follow_redirects(web, web.get(world.partner.link())).request.url)["next"]
     world.change(Client, world.partner.id, redirect_uris=["https://assembly.example/new"])
     response = web.get(pending + "&cancel=1")

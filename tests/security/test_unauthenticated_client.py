@@ -2,6 +2,8 @@
 
 import pytest
 
+from idp.partners.models import Client, Partner
+
 ENDPOINTS = {
     "/oauth/token": {"grant_type": "refresh_token", "refresh_token": "x"},
     "/oauth/revoke": {"token": "x"},
@@ -36,8 +38,6 @@ def test_every_failed_client_authentication_gets_the_same_401(web, world, path):
 
 @pytest.mark.parametrize("path", ENDPOINTS)
 def test_a_disabled_client_and_one_of_a_disabled_partner_are_unknown(web, world, path):
-    from idp.partners.models import Client, Partner
-
     with world.transaction() as session:
         partner_id = session.get_one(Client, world.partner.id).partner_id
     world.change(Client, world.partner.id, enabled=False)

@@ -5,7 +5,9 @@ from datetime import timedelta
 import pytest
 
 from idp.estabs.models import Administrator, PersonalSecret
+from idp.foundation.database import session
 from idp.signin import mobile
+from tests.factories import an_administrator
 
 PAGE = "/mobile/confirm"
 
@@ -105,8 +107,6 @@ def test_a_fourth_message_in_an_hour_is_not_sent(jo_signed_in, outbox, clock):
 
 
 def test_of_many_asked_for_at_once_three_are_sent(run_concurrently, transaction, account, outbox):
-    from idp.foundation.database import session
-
     outcomes = run_concurrently(6, lambda: mobile.send(session().get_one(Administrator, account.id)))
 
     assert outcomes.count(None) == 3
@@ -114,8 +114,6 @@ def test_of_many_asked_for_at_once_three_are_sent(run_concurrently, transaction,
 
 
 def test_a_code_confirms_once(run_concurrently, transaction, account, outbox):
-    from idp.foundation.database import session
-
     with transaction():
         mobile.send(session().get_one(Administrator, account.id))
     code = outbox.last("mobile_code").code
@@ -134,8 +132,6 @@ def test_a_code_for_one_number_does_not_confirm_another(jo_signed_in, account, t
 
 
 def test_a_code_of_one_person_does_not_work_for_another(transaction, account, outbox):
-    from tests.factories import an_administrator
-
     with transaction() as session:
         other = an_administrator().id
         mobile.send(session.get_one(Administrator, account.id))

@@ -9,6 +9,7 @@ import pytest
 import segno
 from sqlalchemy import select
 
+from idp.estabs.models import PersonalSecret
 from idp.foundation import clock as clocks, runtime
 from idp.signin import operators, second_factor
 from idp.signin.code_accounts import OPERATORS
@@ -185,8 +186,6 @@ def test_the_page_shows_the_address_and_a_picture_of_the_link(jo, link):
 
 
 def test_the_seed_is_stored_sealed_and_deleted_from_the_used_link(jo, link, transaction):
-    from idp.estabs.models import PersonalSecret
-
     jo.sends(link)
     seed = jo.page.find(id="seed").text.replace(" ", "")
     with transaction() as session:

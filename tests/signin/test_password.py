@@ -9,6 +9,7 @@ from sqlalchemy import select
 from idp.audit.models import Entry
 from idp.estabs.models import Administrator
 from idp.foundation import runtime
+from idp.foundation.database import session
 from idp.signin import password
 from tests.factories import PASSWORD
 
@@ -61,8 +62,6 @@ def test_a_password_changed_while_the_old_one_was_checked_lets_no_one_in(transac
 
 
 def test_no_one_waits_for_the_database_while_a_password_is_hashed(transaction, account, app, monkeypatch):
-    from idp.foundation.database import session
-
     seen: list[bool] = []
     hasher = runtime.for_app(app).passwords
     matches = hasher.matches

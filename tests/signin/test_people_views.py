@@ -9,7 +9,7 @@ from idp.estabs import links, people
 from idp.estabs.models import Administrator
 from idp.foundation import clock as clocks
 from idp.signin import first_password
-from tests.factories import an_administrator
+from tests.factories import a_partner, an_administrator
 
 OWN_PASSWORD = "wobbly kettle sings at dusk"
 
@@ -149,8 +149,6 @@ def test_a_poor_password_is_refused_with_the_reason_and_costs_nothing(jo, collea
 
 
 def test_a_partners_name_is_no_password(jo, colleague_link, transaction):
-    from tests.factories import a_partner
-
     with transaction():
         a_partner(name="Timetabler")
     jo.sends(colleague_link.path, password="Timetabler 7 7 x")

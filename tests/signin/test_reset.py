@@ -9,6 +9,7 @@ from idp.signin import mobile, reset
 from idp.signin.models import BrowserSession, PasswordReset
 from tests.factories import PASSWORD, an_administrator
 from tests.signin.apps import an_app
+from tests.signin.person import Person
 
 NEW_PASSWORD = "wobbly kettle sings at dusk"
 CODE, CHOOSE = "/reset/code", "/reset/password"
@@ -179,8 +180,6 @@ class TestTheCode:
         assert person_with_code.sends(CODE, code=outbox.last("reset_code").code).location == CHOOSE
 
     def test_three_are_sent_an_hour_under_whatever_names_and_from_whatever_browsers(self, new_browser, account, outbox):
-        from tests.signin.person import Person
-
         for name in (account.username, account.email, account.username.upper(), account.email):
             Person(new_browser()).sends("/reset", username=name)
 

@@ -8,10 +8,11 @@ from sqlalchemy import select, update
 
 from idp.estabs.models import Administrator, Estab
 from idp.foundation import clock as clocks, crypto, database, runtime
-from idp.signin import factors, reset as reset_password, session as sessions
+from idp.signin import factors, operators, reset as reset_password, session as sessions
 from idp.signin.models import BrowserSession
 from tests.factories import an_administrator
 from tests.signin.apps import App
+from tests.signin.person import Person
 
 SIGNED_IN_PATH = "/mobile/confirm"
 
@@ -113,8 +114,6 @@ def test_using_one_session_does_not_prolong_another(jo, stranger, account, trans
 
 
 def test_a_session_is_its_own_persons_however_many_others_there_are(app, transaction):
-    from idp.signin import operators
-
     accounts: list[tuple[str, str, str, str | None]] = []
     with transaction() as session:
         for number in range(2):
@@ -153,8 +152,6 @@ def limit_of_ten_sessions(change_settings):
 
 
 def test_the_eleventh_session_ends_the_oldest(app, account, new_browser, transaction, clock, limit_of_ten_sessions):
-    from tests.signin.person import Person
-
     browsers = []
     for _ in range(11):
         clock.move(timedelta(seconds=1))
@@ -244,8 +241,6 @@ def test_current_user_says_who_it_is_at_once(app, account, transaction):
 
 
 def test_an_operator_is_not_signed_in_on_the_pages_of_schools(app, transaction):
-    from idp.signin import operators
-
     with transaction() as session:
         operator, _ = operators.add("Sam", "sam@idaas.example")
         session.flush()
@@ -258,8 +253,6 @@ def test_an_operator_is_not_signed_in_on_the_pages_of_schools(app, transaction):
 
 
 def test_another_persons_sign_in_in_the_same_browser_ends_the_first(jo, account, transaction):
-    from tests.factories import an_administrator
-
     with transaction():
         other = an_administrator().username
     jo.signs_in(account.username)
@@ -270,8 +263,6 @@ def test_another_persons_sign_in_in_the_same_browser_ends_the_first(jo, account,
 
 def test_signing_in_twice_at_once_in_one_browser_succeeds(new_browser, account, transaction):
     from concurrent.futures import ThreadPoolExecutor
-
-    from tests.signin.person import Person
 
     tabs = [Person(new_browser()) for _ in range(4)]
     for tab in tabs:

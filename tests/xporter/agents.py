@@ -7,12 +7,16 @@ from flask.testing import FlaskClient
 from joserfc.jwk import ECKey
 from werkzeug.test import TestResponse
 
-from idp.foundation import clock
+from idp.estabs.models import Administrator
+from idp.foundation import clock, crypto
+from idp.oidc.basis import Basis
+from idp.oidc.clients import oauth_client
+from idp.oidc.tokens import access_tokens, families
 from idp.partners import registry
-from idp.sharing import authorise
+from idp.sharing import authorise, live
 from tests.factories import a_client
 from tests.oidc.devices import GRANTS
-from tests.oidc.signing import Signer
+from tests.oidc.signing import Signer, thumbprint
 
 PATH = "/api/endpoint"
 XPORTER = "https://xporter.example"
@@ -94,14 +98,6 @@ class Agent(Signer):
 def give_tokens(transaction: Any, agent: Agent, person_id: str) -> None:
     """Give the agent tokens as device authorization does, under the agreement of the person's only school."""
     from datetime import timedelta
-
-    from idp.estabs.models import Administrator
-    from idp.foundation import crypto
-    from idp.oidc.basis import Basis
-    from idp.oidc.clients import oauth_client
-    from idp.oidc.tokens import access_tokens, families
-    from idp.sharing import live
-    from tests.oidc.signing import thumbprint
 
     with transaction() as session:
         person = session.get_one(Administrator, person_id)

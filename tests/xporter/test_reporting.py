@@ -6,7 +6,7 @@ import pytest
 from joserfc.jwk import ECKey
 from sqlalchemy import select
 
-from idp.estabs.models import Estab
+from idp.estabs.models import Estab, Membership
 from idp.xporter.models import Endpoint
 from tests.factories import a_client
 from tests.oidc.support import Partner
@@ -54,8 +54,6 @@ def test_a_school_that_is_not_verified_connects_its_server_too(new_agent):
 
 
 def test_an_endpoint_continues_after_the_person_who_connected_it_has_left(agent, transaction, clock):
-    from idp.estabs.models import Membership
-
     with transaction() as session:
         membership = session.scalars(select(Membership).where(Membership.person_id == agent.person_id)).one()
         membership.removed_at = clock.now()

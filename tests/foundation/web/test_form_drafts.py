@@ -14,6 +14,7 @@ from idp.foundation.web.browser_store import BrowserItem
 from idp.foundation.web.forms import Form
 from idp.onboarding.models import JoinRequest
 from idp.sharing import authorise
+from idp.signin import operators, session as sessions
 from tests.factories import PASSWORD, a_client, an_administrator
 from tests.onboarding.registrations import a_registration, complete
 from tests.signin.apps import an_app
@@ -222,8 +223,6 @@ def test_a_form_from_another_site_is_not_saved(web, site, transaction):
 
 
 def test_an_operator_whose_session_has_ended_signs_in_and_returns(app, web, transaction, clock):
-    from idp.signin import operators, session as sessions
-
     with transaction() as session:
         operator, _ = operators.add("Sam", "sam@idaas.example")
         session.flush()
