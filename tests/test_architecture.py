@@ -146,8 +146,8 @@ REMOVED_NAMES = {
     "NewPerson", "old_address_views", "OldAddress", "proved_in", "proves_the_address", "ResetName", "send_proof",
     "SomebodyElse", "WhichSchool", "YourDetails",
     "hangs_up_after", "Letter", "OWN_TOKEN", "Seen",
-    "ABOUT_THE_ENDPOINT", "asking", "held_back", "KeptForm", "may_collect", "PROOF_ADDS", "put_off", "_reads_every", "spoil",
-    "TooLateToCollect", "TOPS_SCRIPT",
+    "ABOUT_THE_ENDPOINT", "asking", "held_back", "KeptForm", "may_collect", "PROOF_ADDS", "put_off", "_reads_every",
+    "spoil", "TooLateToCollect", "TOPS_SCRIPT",
 }  # fmt: skip
 """Names of functions, classes, modules and variables that were replaced, because a new reader could not tell their
 meaning.

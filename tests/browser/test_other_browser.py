@@ -28,7 +28,9 @@ def expect_signed_out(admin):
     admin.sees("Sign in")
 
 
-def test_the_first_browser_notices_by_itself_and_continues_with_the_code(admin, new_window, partner, check_page):
+def test_the_first_browser_moves_on_without_a_reload_and_continues_with_the_code(
+    admin, new_window, partner, check_page
+):
     elsewhere = admin.at(new_window("phone"))
     code = elsewhere.verifies_the_address_elsewhere()
     check_page(elsewhere.page, "show-code")
@@ -75,7 +77,7 @@ def test_signing_up_in_the_other_browser_shows_the_password_there_and_resumes_no
     elsewhere.sees(elsewhere.school.name)
 
 
-def test_the_first_browser_learns_only_that_the_link_was_opened_and_continues_with_the_password(admin, new_window):
+def test_the_first_browser_shows_only_that_the_link_was_opened_and_continues_with_the_password(admin, new_window):
     elsewhere = admin.at(new_window("phone"))
     code = elsewhere.verifies_the_address_elsewhere()
     elsewhere.continues_here()

@@ -46,7 +46,7 @@ def steps_done(developer):
     return [item["id"] for item in developer.page.select("li[id^=step-]") if item.select_one(".badge.success")]
 
 
-def test_who_has_no_account_learns_how_to_get_one(developer, stranger):
+def test_the_page_tells_people_without_an_account_how_to_get_one(developer, stranger):
     stranger.opens("/developers")
     assert "A colleague who is an owner" in stranger.page.find(id="no-account").get_text()
     assert stranger.page.find(id="no-account").find("a")["href"].startswith("mailto:")
@@ -175,7 +175,7 @@ class TestQuickStart:
         assert "Not registered yet" in developer.page_text
         assert "https://app.example/" in developer.page.select_one(".message.warning").get_text()
 
-    def test_other_partners_do_not_learn_that_the_uri_is_registered(self, stranger, trial):
+    def test_the_response_to_other_partners_does_not_reveal_that_the_uri_is_registered(self, stranger, trial):
         stranger.opens(f"/developers/quick-starts/oidc-client-ts?client_id={trial}")
         assert "Already done" not in stranger.page_text
 

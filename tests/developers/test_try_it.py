@@ -185,7 +185,7 @@ def test_a_school_that_refuses_is_explained(developer, trial):
     assert "Something went wrong" in developer.page_text
 
 
-def test_another_browser_learns_nothing_from_the_url(developer, trial, stranger):
+def test_the_url_does_not_work_in_another_browser(developer, trial, stranger):
     path = run_trial(developer, trial.client_ids[0], trial.username)
     assert stranger.opens(path).status_code == 410
 

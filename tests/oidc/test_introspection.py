@@ -48,7 +48,7 @@ def test_introspecting_a_replaced_token_is_not_a_reuse(web, world):
     assert partner.refreshes(web, second).status_code == 200
 
 
-def test_a_client_that_does_not_authenticate_learns_nothing(web, world):
+def test_a_client_that_cannot_authenticate_may_not_introspect(web, world):
     public = world.new_partner(token_endpoint_auth_method="none")
     token = public.redeems(web, sign_in_and_authorise(web, public, world.username)["code"]).json["access_token"]
     response = introspect(web, public, token)

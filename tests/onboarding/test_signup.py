@@ -138,7 +138,7 @@ def test_an_expired_registration_is_neither_continued_nor_completed(transaction,
         )
 
 
-def test_a_stranger_learns_nothing_about_a_registration(transaction):
+def test_the_refusal_does_not_reveal_whether_a_registration_exists(transaction):
     with transaction():
         registration_id = a_registration().id
 

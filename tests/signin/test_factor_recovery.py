@@ -168,7 +168,7 @@ class TestHowItIsStarted:
         with transaction() as session:
             assert session.query(FactorRecovery).all() == []
 
-    def test_no_wait_begins_in_a_browser_that_only_knows_the_code(self, at_second_step, stranger, outbox):
+    def test_the_code_alone_does_not_begin_the_wait_in_another_browser(self, at_second_step, stranger, outbox):
         at_second_step.sends(LOST_FACTOR_PATH, send_code="yes")
         stranger.opens("/sign-in")
 

@@ -60,7 +60,7 @@ def test_an_endpoint_continues_after_the_person_who_connected_it_has_left(agent,
     assert agent.reports()["state"] == "registered"
 
 
-def test_a_second_server_is_refused_and_learns_which_is_first(agent, new_agent, clock):
+def test_a_second_server_is_refused_and_the_error_names_the_first(agent, new_agent, clock):
     agent.reports()
     second = new_agent(agent.person_id)
     refused = second.reports(status=409, name="SERVER-2")
