@@ -17,6 +17,7 @@ from idp.foundation import doctor as foundation
 from idp.foundation.command import application, json_option, show_json
 from idp.foundation.doctor import Check, Finding
 from idp.foundation.errors import one_line_summary
+from idp.foundation.web import doctor as web
 from idp.foundation.web.transactions import transaction
 from idp.jobs import doctor as jobs
 from idp.keys import doctor as keys
@@ -32,7 +33,7 @@ from idp.xporter import doctor as xporter
 CHECKS: Final[tuple[Check, ...]] = (
     *migrations.CHECKS, *keys.CHECKS, *outbox.CHECKS, *schools.CHECKS, *onboarding.CHECKS, *estabs.CHECKS,
     *signin.CHECKS, *federation.CHECKS, *sharing.CHECKS, *audit.CHECKS, *jobs.CHECKS, *foundation.CHECKS,
-    *partner_events.CHECKS, *xporter.CHECKS,
+    *partner_events.CHECKS, *xporter.CHECKS, *web.CHECKS,
 )  # fmt: skip
 
 

@@ -31,7 +31,7 @@ def readiness(app, web, monkeypatch):
 
 
 def test_the_service_is_alive_and_ready(web, readiness):
-    assert web.get("/healthz").get_json() == {"status": "ok"}
+    assert web.get("/healthz").get_json() == {"status": "ok", "address": "127.0.0.1"}
     assert readiness() == (200, "ok")
 
 

@@ -64,9 +64,12 @@ def for_partner(settings: Fetch) -> Rules:
     return Rules(settings, frozenset(settings.partner_private_hosts))
 
 
-def get(url: str, rules: Rules, *, accept: str = "application/json", limit: int = MAX_DOCUMENT_BYTES) -> FetchResponse:
+def get(
+    url: str, rules: Rules, *, accept: str = "application/json", limit: int = MAX_DOCUMENT_BYTES,
+    headers: Mapping[str, str] | None = None,
+) -> FetchResponse:  # fmt: skip
     """GET a small document. Raises `FetchFailed`, but not for an error status."""
-    with _request("GET", url, rules, headers={"Accept": accept}) as (response, until):
+    with _request("GET", url, rules, headers={"Accept": accept, **(headers or {})}) as (response, until):
         return FetchResponse(response.status, _lower_case_headers(response), b"".join(_body(response, until, limit)))
 
 
