@@ -125,7 +125,7 @@ def test_an_error_without_a_message_is_shown_by_its_type():
 
 
 def test_every_check_that_a_package_declares_is_run():
-    modules = [f"idp.{path.parent.name}.doctor" for path in ROOT.glob("idp/*/doctor.py")]
+    modules = [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in ROOT.glob("idp/*/**/doctor.py")]
     declared = [check for module in modules for check in import_module(module).CHECKS]
     assert {check.__name__ for check in declared} >= {"database", "keys", "outbox", "register", "worker", "settings"}
     assert set(declared) == set(doctor.CHECKS)
