@@ -209,14 +209,10 @@ def database_backup(context: click.Context, file: Path) -> None:
     """
     from idp.foundation.command import acting_operator, format_time, progress, to_click_error
     from idp.foundation.errors import Refusal
-    from idp.foundation.web.transactions import transaction
     from idp.migrations import backups
 
-    app = application(context)
     try:
-        with transaction(app):
-            operator = acting_operator()
-        backup = backups.create(app, file, by=operator, progress=progress)
+        backup = backups.create(application(context), file, by=acting_operator, progress=progress)
     except Refusal as error:
         raise to_click_error(error) from error
     click.echo(f"{file}: {backup.total:,} rows, {file.stat().st_size >> 10:,} KiB, {format_time(backup.taken_at)}")

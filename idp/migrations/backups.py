@@ -79,14 +79,18 @@ class Backup:
         return sum(self.rows.values())
 
 
-def create(app: Flask, file: Path, *, by: str, progress: Progress) -> Backup:
+def create(app: Flask, file: Path, *, by: Callable[[], str], progress: Progress) -> Backup:
     """Write the database as it is now into a new file, which only this user can read.
 
-    Others read and write meanwhile. The act is recorded first, so that it is in the backup. Raises `BackupRefused`.
+    Others read and write meanwhile. The act is recorded first, so that it is in the backup; `by` is evaluated in that
+    transaction. Raises `BackupRefused`.
     """
-    with transaction(app):
-        log.record(events.DATABASE_BACKED_UP, by=by)
-    with app.app_context(), _snapshot() as source, _new_file(file) as unfinished:
+    with _errors_as_refusals("No backup was made."), transaction(app):
+        log.record(events.DATABASE_BACKED_UP, by=by())
+    with (
+        _errors_as_refusals("No backup was made."), app.app_context(), _snapshot() as source,
+        _new_file(file) as unfinished,
+    ):  # fmt: skip
         if (revision := migrations.revision(source)) != migrations.head():
             raise BackupRefused(f"The database is at {revision}, this release needs {migrations.head()}.")
         with _engine(unfinished).begin() as target:
@@ -103,13 +107,17 @@ def restore(app: Flask, file: Path, *, progress: Progress) -> Backup:
 
     A backup of an older schema is migrated first. Raises `BackupRefused`.
     """
-    with _newest_schema(file) as migrated, _engine(migrated, read_only=True).connect() as source:
+    with (
+        _errors_as_refusals("Nothing was restored."), _newest_schema(file) as migrated,
+        _engine(migrated, read_only=True).connect() as source,
+    ):  # fmt: skip
         backup = _description(source)
         if (revision := migrations.revision_of(app)) not in {None, migrations.head()}:
             raise BackupRefused(f"The database is at {revision}: restore into a new and empty one.")
         migrations.upgrade(app)
         with transaction(app):
             target = database.connection()
+            database.advisory_lock("restore")  # of two at once, the second finds rows
             if filled := [table.name for table in db.metadata.sorted_tables if not _is_empty(target, table)]:
                 raise BackupRefused(f"The database has rows already ({filled[0]}): restore into a new and empty one.")
             rows = {table.name: _copy(source, target, table, progress) for table in _tables()}
@@ -118,6 +126,15 @@ def restore(app: Flask, file: Path, *, progress: Progress) -> Backup:
             _check_sealing_keys()
             log.record(events.DATABASE_RESTORED, by="cli", taken_at=backup.taken_at)
     return backup
+
+
+@contextmanager
+def _errors_as_refusals(outcome: str) -> Iterator[None]:
+    """Raise `BackupRefused` where the disk is full or a database cannot be reached."""
+    try:
+        yield
+    except (OSError, DBAPIError) as error:
+        raise BackupRefused(f"{outcome} {one_line_summary(error)}") from error
 
 
 def _tables() -> list[Table]:
@@ -152,8 +169,6 @@ def _new_file(file: Path) -> Iterator[Path]:
         with unfinished.open("rb") as written:
             os.fsync(written.fileno())
         unfinished.rename(file)
-    except (OSError, DBAPIError) as error:
-        raise BackupRefused(f"No backup was made. {one_line_summary(error)}") from error
     finally:
         unfinished.unlink(missing_ok=True)
 

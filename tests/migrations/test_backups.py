@@ -1,8 +1,10 @@
 """`idp db backup` and `idp db restore`: from the loss of a database to the next sign-in, and what is refused."""
 
 import os
+import shutil
 import sqlite3
 import stat
+import threading
 from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
 from itertools import count
@@ -47,7 +49,7 @@ def back_up(app, file):
     """`back_up()` writes `file`."""
 
     def make(**options):
-        return backups.create(app, file, **{"by": "cli", "progress": lambda _: None, **options})
+        return backups.create(app, file, **{"by": lambda: "cli", "progress": lambda _: None, **options})
 
     return make
 
@@ -206,6 +208,38 @@ def _required(table):
     }
 
 
+def test_a_second_restore_waits_for_the_first_and_is_refused(transaction, back_up, file, empty, monkeypatch):
+    with transaction():
+        factories.a_school()
+    back_up()
+    has_copied, may_commit, outcomes = threading.Event(), threading.Event(), list[object]()
+    check = backups._check_sealing_keys
+
+    def wait_before_commit():
+        has_copied.set()
+        assert may_commit.wait(60)
+        check()
+
+    def run_restore():
+        try:
+            outcomes.append(restore(empty, file))
+        except Refusal as error:
+            outcomes.append(error.message)
+
+    monkeypatch.setattr(backups, "_check_sealing_keys", wait_before_commit)
+    first, second = (threading.Thread(target=run_restore) for _ in range(2))
+    first.start()
+    assert has_copied.wait(60)
+    second.start()
+    second.join(2)  # long enough to find the database empty, were it not for the lock
+    may_commit.set()
+    first.join(60)
+    second.join(60)
+    assert isinstance(outcomes[0], backups.Backup)
+    assert "restore into a new and empty one" in str(outcomes[1])
+    assert len(rows_of(empty)["schools"]) == 1
+
+
 def test_others_write_while_it_is_made_and_what_they_write_is_not_in_it(transaction, back_up, file, monkeypatch, empty):
     with transaction():
         before = factories.a_school().register_id
@@ -250,7 +284,7 @@ class TestTheFile:
 
     def test_a_folder_that_is_not_there_is_named(self, back_up, app, tmp_path):
         with pytest.raises(Refusal, match=r"nowhere/a\.unfinished cannot be written: No such file or directory"):
-            backups.create(app, tmp_path / "nowhere" / "a", by="cli", progress=lambda _: None)
+            backups.create(app, tmp_path / "nowhere" / "a", by=lambda: "cli", progress=lambda _: None)
 
 
 class TestRefused:
@@ -273,6 +307,15 @@ class TestRefused:
         assert not any(rows_of(other).values()), "and nothing is restored"
         with other.app_context():
             db.engine.dispose()
+
+    def test_a_database_that_cannot_be_reached(self, back_up, file):
+        back_up()
+        nowhere = create_app(load(database={"url": f"sqlite:///{file.parent}/nowhere/idp.sqlite3"}))
+        shutil.rmtree(file.parent / "nowhere")
+        with pytest.raises(Refusal, match=r"No backup was made\. OperationalError"):
+            backups.create(nowhere, file.with_name("another"), by=lambda: "cli", progress=lambda _: None)
+        with pytest.raises(Refusal, match=r"Nothing was restored\. OperationalError"):
+            restore(nowhere, file)
 
     @pytest.mark.parametrize("content", ["missing", "text", "cut off", "another database", "rows are missing"])
     def test_a_file_that_is_no_backup_or_is_damaged(self, content, transaction, back_up, file, empty):
