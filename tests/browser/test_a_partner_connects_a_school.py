@@ -216,3 +216,58 @@ def test_without_scripts_the_pages_do_the_same_by_reloading(
 
 def test_the_api_is_reached_with_a_token_alone(partner_resource):
     assert requests.get(f"{partner_resource}/access", timeout=10).status_code == 401
+
+
+class TestSearchAtAssembly:
+    @pytest.fixture
+    def office(self, page, schools, partner, partner_mail):
+        """A person who is to choose their school at Assembly."""
+        school = next(schools)
+        office = Office(page, school, f"search.of.{school.urn}@school.example", partner_mail[0])
+        office.signs_up(partner.url)
+        office.activates(partner.url)
+        return office
+
+    @pytest.fixture
+    def hold(self, page):
+        """`hold("st jo")` is the list of requests for this search, which get no response until the test sends one."""
+
+        def hold_search(words):
+            held_requests = []
+
+            def hold_request(route):
+                held_requests.append(route)
+
+            page.route(re.compile(r"[?&]q=" + words.replace(" ", r"\+") + "$"), hold_request)
+            return held_requests
+
+        return hold_search
+
+    def test_a_slow_response_never_replaces_a_newer_one(self, office, page, hold):
+        held_requests = hold("st jo")
+        with page.expect_request(re.compile(r"q=st\+jo$")):
+            page.locator("#q").fill("st jo")
+        page.locator("#q").fill("willow bank")
+        willow_bank = page.get_by_text("Willow Bank Primary School").first
+        expect(willow_bank).to_be_visible()
+
+        for route in held_requests:
+            route.fulfill(body="<p>St Joseph's</p>", content_type="text/html")
+        page.wait_for_timeout(500)  # long enough for a response that is not ignored to be shown
+        assert held_requests
+        expect(page.get_by_text("St Joseph's")).to_have_count(0)
+        expect(willow_bank).to_be_visible()
+
+    def test_a_school_that_was_chosen_while_a_response_was_on_its_way_stays_chosen(self, office, page, hold):
+        chosen = page.locator("#schools input[name=urn]").first
+        page.locator("#q").fill("willow")
+        expect(page.get_by_text("Willow Bank Primary School").first).to_be_visible()
+        html = page.locator("#schools").inner_html()
+        held_requests = hold("willow bank")
+        with page.expect_request(re.compile(r"q=willow\+bank$")):
+            page.locator("#q").fill("willow bank")
+        chosen.check()
+        with page.expect_response(re.compile(r"q=willow\+bank$")):
+            held_requests[0].fulfill(body=f"<p>A newer list</p>{html}", content_type="text/html")
+        expect(page.get_by_text("A newer list")).to_be_visible()
+        expect(chosen).to_be_checked()

@@ -10,11 +10,12 @@ let lastRequest;
 async function search() {
   lastRequest?.abort(); // an older response must not replace a newer one
   const { signal } = (lastRequest = new AbortController());
-  const chosen = list.querySelector("input:checked")?.value;
   const url = `${searchField.dataset.searchUrl}?${new URLSearchParams({ q: searchField.value })}`;
   const response = await fetch(url, { signal });
   if (!response.ok) return;
-  list.innerHTML = await response.text();
+  const html = await response.text();
+  const chosen = list.querySelector("input:checked")?.value; // also if it was chosen while we waited
+  list.innerHTML = html;
   const sameSchool = chosen && list.querySelector(`input[value="${CSS.escape(chosen)}"]`);
   if (sameSchool) sameSchool.checked = true;
 }
