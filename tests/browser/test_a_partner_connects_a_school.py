@@ -48,7 +48,7 @@ class Office:
         self.page.locator("#q").fill("")
         self.page.locator("#q").press_sequentially(typed or self.school.name)
         self.page.locator(f"input[name=urn][value='{self.school.urn}']").check()
-        self.page.locator("#mis").select_option(label=mis)
+        self.page.get_by_label("Your school's MIS provider").select_option(label=mis)
         self.page.get_by_role("button", name="Continue").click()
 
     def status(self):
