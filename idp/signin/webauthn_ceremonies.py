@@ -119,8 +119,11 @@ class Authentication:
 
     @property
     def user_handle(self) -> bytes | None:
-        """The user id that `creation_options` set; None only if the request named the credentials."""
-        return self.credential.response.user_handle
+        """The user id that `creation_options` set; None only if the request named the credentials.
+
+        Where there is none, Safari writes an empty one (WebKit bug 239737).
+        """
+        return self.credential.response.user_handle or None
 
     def verify(self, public_key: bytes) -> VerifiedUse:
         """Check it against its challenge, which the caller has spent, and the key.

@@ -1,5 +1,6 @@
 """A passkey as the second step of a sign-in, after the password."""
 
+import json
 from datetime import timedelta
 
 import pytest
@@ -45,6 +46,14 @@ def test_a_passkey_completes_the_sign_in_and_says_how_it_was_done(at_second_step
     with transaction() as session:
         row = session.scalars(select(BrowserSession)).one()
         assert (row.amr, row.acr) == (frozenset({"pwd", "user", "mfa"}), sessions.MULTI)
+
+
+@pytest.mark.parametrize("handle", ["", None])
+def test_an_answer_that_names_no_person_is_accepted(at_second_step, device, handle):
+    """Safari writes an empty user handle where the authenticator returned none (WebKit bug 239737)."""
+    answer = json.loads(device.get(options_for(at_second_step, OPTIONS)))
+    answer["response"]["userHandle"] = handle
+    assert at_second_step.sends_again(PASSKEY_FORM, passkey=json.dumps(answer)).location == "/mobile/confirm"
 
 
 def test_the_page_offers_what_the_person_has(at_second_step, account, transaction):
