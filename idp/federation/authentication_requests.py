@@ -66,6 +66,17 @@ def spend(provider: Provider, state: str, *, browser: str) -> Pending | None:
     return Pending(secrets["nonce"], secrets["verifier"], row.sid, row.return_path)
 
 
+def return_path_of_spent(provider: Provider, state: str, *, browser: str) -> str | None:
+    """The return path of a request of this browser that was used up in the last ten minutes; None if there is none.
+
+    A person who goes back to the provider's page is sent here once more with the same `state`.
+    """
+    row = session().get(FederatedRequest, crypto.digest(state))
+    if row is None or row.used_at is None or row.expires_at <= clock.now():
+        return None
+    return row.return_path if (row.provider, row.browser) == (provider.name, crypto.digest(browser)) else None
+
+
 def check_issuer(provider: Provider, iss: str | None) -> None:
     """Check the issuer that an authorization response names (RFC 9207 §2.4), before anything else of it is used.
 

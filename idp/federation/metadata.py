@@ -1,12 +1,14 @@
 """A provider's description of itself (OpenID Connect Discovery 1.0) and its public keys, fetched and cached.
 
 Both are fetched again after an hour; keys also when a token names one that is not among them, at most once a minute.
-What was fetched is used for a day while the provider cannot be reached.
+What was fetched is used for a day while the provider cannot be reached, or sends something that we cannot use.
 """
 
 import json
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -55,7 +57,43 @@ _CACHE: Final = PerApplication[dict[str, _Cached]](dict)
 
 def for_provider(provider: Provider) -> Metadata:
     """The provider's metadata. Raises `ProviderUnavailable`, and `ResponseRefused` if they name another issuer."""
-    document = _document(f"{provider.settings.authority}/.well-known/openid-configuration", CACHE_SECONDS)
+    url = f"{provider.settings.authority}/.well-known/openid-configuration"
+    return _parse_metadata(_document(url, CACHE_SECONDS, partial(_parse_metadata, provider=provider)), provider)
+
+
+def keys(metadata: Metadata, kid: str | None) -> tuple[Key, ...]:
+    """The provider's keys; fetched again where none has this `kid`.
+
+    Raises `ProviderUnavailable`, and `ResponseRefused` if there is none that we can use.
+    """
+    known_keys = _parse_keys(_document(metadata.jwks_uri, CACHE_SECONDS, _parse_keys))
+    if kid is None or any(key.as_dict(private=False).get("kid") == kid for key in known_keys):
+        return known_keys
+    return _parse_keys(_document(metadata.jwks_uri, MIN_REFETCH_SECONDS, _parse_keys))
+
+
+def _document(url: str, seconds: float, check: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
+    """The JSON object at `url`, from the cache if it was fetched less than `seconds` ago.
+
+    `check` raises `ResponseRefused` for an object that we cannot use, which is not cached.
+    """
+    cache, now = _CACHE.get(), time.monotonic()
+    cached = cache.get(url)
+    if cached is not None and now - cached.fetched_at < seconds:
+        return cached.document
+    try:
+        document = _fetch(url)
+        check(document)
+    except Refusal as error:
+        if cached is None or now - cached.fetched_at >= MAX_STALE_SECONDS:
+            raise
+        log.warning("provider", url=url, reason=error.reason)
+        return cached.document
+    cache[url] = _Cached(now, document)
+    return document
+
+
+def _parse_metadata(document: dict[str, Any], provider: Provider) -> Metadata:
     if document.get("issuer") != provider.settings.issuer:
         raise ResponseRefused(reason=f"{provider.name}: the metadata are of another issuer than the settings name")
     endpoints = [document.get(name) for name in ("authorization_endpoint", "token_endpoint", "jwks_uri")]
@@ -64,31 +102,6 @@ def for_provider(provider: Provider) -> Metadata:
     authorization_endpoint, token_endpoint, jwks_uri = map(str, endpoints)
     sends_issuer = document.get("authorization_response_iss_parameter_supported") is True
     return Metadata(authorization_endpoint, token_endpoint, jwks_uri, sends_issuer)
-
-
-def keys(metadata: Metadata, kid: str | None) -> tuple[Key, ...]:
-    """The provider's keys; fetched again where none has this `kid`. Raises `ProviderUnavailable`."""
-    known_keys = _keys(_document(metadata.jwks_uri, CACHE_SECONDS))
-    if kid is None or any(key.as_dict(private=False).get("kid") == kid for key in known_keys):
-        return known_keys
-    return _keys(_document(metadata.jwks_uri, MIN_REFETCH_SECONDS))
-
-
-def _document(url: str, seconds: float) -> dict[str, Any]:
-    """The JSON object at `url`, from the cache if it was fetched less than `seconds` ago."""
-    cache, now = _CACHE.get(), time.monotonic()
-    cached = cache.get(url)
-    if cached is not None and now - cached.fetched_at < seconds:
-        return cached.document
-    try:
-        document = _fetch(url)
-    except Refusal as error:
-        if cached is None or now - cached.fetched_at >= MAX_STALE_SECONDS:
-            raise
-        log.warning("provider", url=url, reason=error.reason)
-        return cached.document
-    cache[url] = _Cached(now, document)
-    return document
 
 
 def _fetch(url: str) -> dict[str, Any]:
@@ -108,8 +121,8 @@ def _fetch(url: str) -> dict[str, Any]:
     return document
 
 
-def _keys(document: dict[str, Any]) -> tuple[Key, ...]:
-    """The keys of a set that we can use; others are passed over (RFC 7517 §5)."""
+def _parse_keys(document: dict[str, Any]) -> tuple[Key, ...]:
+    """The keys of a set that we can use; others are passed over (RFC 7517 §5). Raises `ResponseRefused` if none is."""
     members = document.get("keys")
     usable: list[Key] = []
     for member in members[: jwks.MAX_KEYS] if isinstance(members, list) else ():
@@ -117,6 +130,8 @@ def _keys(document: dict[str, Any]) -> tuple[Key, ...]:
             usable.append(jwks.parse_key(member))
         except ValueError as error:
             log.info("provider key passed over", reason=str(error))
+    if not usable:
+        raise ResponseRefused(reason="the provider publishes no key that we can use")
     return tuple(usable)
 
 

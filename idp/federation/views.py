@@ -69,6 +69,8 @@ def come_back(name: str) -> ResponseReturnValue:
     """Process the provider's response: sign in, or link the account."""
     provider = providers.find(name)
     pending = _spend(provider)
+    if pending is None:
+        return redirect(_path_after_going_back(provider), 303)
     _keep_opener(pending.return_path)
     identity = _identity(provider, pending)
     if identity is None:
@@ -78,18 +80,35 @@ def come_back(name: str) -> ResponseReturnValue:
     return _sign_in(identity, pending.return_path)
 
 
-def _spend(provider: Provider) -> Pending:
+def _spend(provider: Provider) -> Pending | None:
     """The request that this responds to. It is used up in a transaction of its own, which no later failure undoes."""
-    state = _single("state")
-    pending = None
-    if state is not None and len(state) <= MAX_STATE_LENGTH:
-        database.end_read_transaction()
-        with transaction(current_app._get_current_object()):  # type: ignore[attr-defined]  # noqa: SLF001
-            pending = authentication_requests.spend(provider, state, browser=browser_store.browser_id())
-    if pending is None:
+    state = _state()
+    if state is None:
+        return None
+    database.end_read_transaction()
+    with transaction(current_app._get_current_object()):  # type: ignore[attr-defined]  # noqa: SLF001
+        return authentication_requests.spend(provider, state, browser=browser_store.browser_id())
+
+
+def _path_after_going_back(provider: Provider) -> str:
+    """Where a person continues whose browser has sent this response before: they went Back, or pressed a button twice.
+
+    Raises `RequestStale` for any other response that no request waits for, and where no one is signed in.
+    """
+    state, browser = _state(), browser_store.browser_id()
+    path = None if state is None else authentication_requests.return_path_of_spent(provider, state, browser=browser)
+    is_complete = session.current() is not None
+    if path is None or not (is_complete or second_step.waiting()):
         steps = (("Sign in", url_for("signin.sign_in")),)
         raise RequestStale(reason=f"{provider.name}: no request of this browser has this state", next_steps=steps)
-    return pending
+    _keep_opener(path)
+    return signin.after_first_step(path, is_complete=is_complete)
+
+
+def _state() -> str | None:
+    """The `state` of the response; None if it cannot be one of ours."""
+    state = _single("state")
+    return state if state is not None and len(state) <= MAX_STATE_LENGTH else None
 
 
 def _identity(provider: Provider, pending: Pending) -> Identity | None:

@@ -22,6 +22,7 @@ from tests.factories import an_administrator
 from tests.federation.fake_provider import OTHER_TENANT, TENANT, callback
 from tests.oidc.signing import b64, key
 from tests.raw_server import raw_server
+from tests.signin.apps import an_app
 
 NAMES = ["microsoft", "google"]
 
@@ -356,6 +357,24 @@ class TestInvalidResponsesOfProviders:
         jo.starts_sign_in("microsoft")
         assert jo.response.status_code == 503
 
+    @pytest.mark.parametrize("path", ["/.well-known/openid-configuration", "/keys"])
+    @pytest.mark.parametrize("body", ["{}", '{"keys": []}', '{"issuer": "https://evil.test"}'])
+    def test_a_document_without_what_we_need_does_not_replace_the_one_before(
+        self, jo, stranger, linked_provider, monkeypatch, path, body, log_records
+    ):
+        assert jo.signs_in_with("microsoft", linked_provider).status_code == 303
+        linked_provider.error_responses[path] = Response(body, 200, mimetype="application/json")
+        monkeypatch.setattr(metadata, "CACHE_SECONDS", 0.0)
+        assert stranger.signs_in_with("microsoft", linked_provider).status_code == 303
+        assert any(line.get("url", "").endswith(path) and line["reason"] for line in log_records())
+
+    def test_a_document_without_what_we_need_is_fetched_again(self, jo, stranger, linked_provider):
+        """It is not cached for an hour, in which no one could sign in."""
+        linked_provider.error_responses["/keys"] = Response('{"keys": []}', 200, mimetype="application/json")
+        assert jo.signs_in_with("microsoft", linked_provider).status_code == 400
+        linked_provider.error_responses.clear()
+        assert stranger.signs_in_with("microsoft", linked_provider).status_code == 303
+
     @pytest.mark.parametrize("status", [400, 401, 404, 429, 500, 503])
     @pytest.mark.parametrize("path", ["/.well-known/openid-configuration", "/keys", "/token"])
     def test_an_error_of_the_providers_server_is_reported(self, jo, linked_provider, transaction, path, status):
@@ -466,7 +485,35 @@ class TestResponses:
     def test_a_response_works_once(self, jo, linked_provider, transaction):
         response = linked_provider.authorizes(jo.starts_sign_in("microsoft"))
         assert jo.returns_with("microsoft", response).status_code == 303
+        jo.web.delete_cookie("idaas-session")
         assert jo.returns_with("microsoft", response).status_code == 410
+
+    def test_going_back_to_the_provider_after_signing_in_leads_on_again(self, jo, linked_provider, transaction):
+        """Its page is in the browser's history, and sends the browser here once more."""
+        response = linked_provider.authorizes(jo.starts_sign_in("microsoft", back="/mobile/confirm"))
+        jo.returns_with("microsoft", response)
+        again = jo.returns_with("microsoft", response)
+        assert (again.status_code, again.location) == (303, "/mobile/confirm")
+        error = {"error": "server_error", "state": response["state"]}
+        assert jo.returns_with("microsoft", error).location == "/mobile/confirm"
+        assert linked_provider.requests.count("/token") == 1
+        assert len(sessions(transaction)) == 1
+
+    def test_going_back_to_the_provider_before_the_second_step_leads_to_it(
+        self, jo, linked_provider, account, transaction
+    ):
+        with transaction():
+            an_app(account.id)
+        response = linked_provider.authorizes(jo.starts_sign_in("microsoft", back="/mobile/confirm"))
+        page = jo.returns_with("microsoft", response).location
+        assert page == "/sign-in/second-step?next=/mobile/confirm"
+        assert jo.returns_with("microsoft", response).location == page
+
+    def test_a_response_that_was_used_leads_nowhere_in_another_browser(self, jo, stranger, linked_provider, account):
+        response = linked_provider.authorizes(jo.starts_sign_in("microsoft", back="/mobile/confirm"))
+        jo.returns_with("microsoft", response)
+        stranger.signs_in(account.username)
+        assert stranger.returns_with("microsoft", response).status_code == 410
 
     def test_a_failed_response_cannot_be_sent_again(self, jo, linked_provider, transaction):
         linked_provider.overrides["nonce"] = "another"
