@@ -13,8 +13,8 @@ from typing import Any, Final
 
 from idp.foundation import clock, runtime
 from idp.foundation.fastpath import compact_jws
-from idp.keys import held, jwts
-from idp.keys.held import forget
+from idp.keys import cache, jwts
+from idp.keys.cache import forget
 from idp.keys.key import ALGS, Key
 from idp.keys.rotation import (
     OnlySigner,
@@ -61,10 +61,10 @@ class NoSigningKey(Exception):
 
 def sign(claims: Mapping[str, Any], *, alg: str = "ES256", typ: str = "at+jwt") -> str:
     """A compact JWS of `claims` by the key of `alg` that signs now. Raises `NoSigningKey`, `UnsealError`."""
-    key = held.signer(alg)
+    key = cache.signer(alg)
     if key is None:
         raise NoSigningKey(f"no key signs {alg}")
-    return compact_jws.sign(_header(key, typ), claims, held.private_half(key))
+    return compact_jws.sign(_header(key, typ), claims, cache.private_half(key))
 
 
 def verify(token: str, *, typ: str, algs: Collection[str] = ALGS) -> dict[str, Any]:
@@ -91,7 +91,7 @@ def verify_hint(token: str, *, typ: str = "JWT", algs: Collection[str] = ALGS) -
 def jwks() -> tuple[bytes, str]:
     """The published keys as a JWK Set (RFC 7517 §5), ready to be sent, and its strong `ETag`."""
     now = clock.now()
-    return _document(tuple(key for key in held.keys().values() if key.may_verify(now)))
+    return _document(tuple(key for key in cache.keys().values() if key.may_verify(now)))
 
 
 @lru_cache(maxsize=8)
@@ -123,7 +123,7 @@ def _check_signature(token: str, key: Key, algs: frozenset[str]) -> None:
 
 def _key_for(header: Mapping[str, Any], typ: str, usable: Callable[[Key], bool]) -> Key:
     """The key for `header`, which must equal the header that we write for it; keys in the token are ignored."""
-    for read_keys in (held.keys, held.reread):  # an unknown key may have been created a moment ago
+    for read_keys in (cache.keys, cache.reread):  # an unknown key may have been created a moment ago
         key = read_keys().get(str(header.get("kid")))
         if key is not None and header == _header(key, typ):
             if not usable(key):

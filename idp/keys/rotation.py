@@ -13,7 +13,7 @@ from idp.audit import events, log
 from idp.foundation import clock, runtime
 from idp.foundation.database import advisory_lock, session
 from idp.foundation.errors import NotFound, Refusal
-from idp.keys import held
+from idp.keys import cache
 from idp.keys.key import ALGS, Key, State, generate
 from idp.keys.models import SigningKey
 
@@ -41,7 +41,7 @@ class OnlySigner(Refusal):
 
 def ensure(*, by: str = "system") -> list[str]:
     """Create a key for each algorithm that has none, signing at once; returns their `kid`s."""
-    held.invalidate_around_change()
+    cache.invalidate_around_change()
     _lock_ring()
     return [_add(alg, events.KEY_CREATED, by=by) for alg in ALGS if not _in_use(alg)]
 
@@ -52,7 +52,7 @@ def rotate(alg: str, *, by: str = "cli", at_once: bool = False) -> str:
     `at_once` is for a key that has leaked: the successor signs now, before every partner has fetched it.
     Returns its `kid`. Raises `RotationUnderWay` if there is a next key already.
     """
-    held.invalidate_around_change()
+    cache.invalidate_around_change()
     _lock_ring()
     now, settings = clock.now(), runtime.settings()
     in_use = _in_use(alg)
@@ -70,12 +70,12 @@ def retire(kid: str, *, by: str = "cli") -> None:
     Raises `UnknownKey`, and `OnlySigner` for the key that signs now. A successor that does not sign yet may
     be retired; then the present key stays.
     """
-    held.invalidate_around_change()
+    cache.invalidate_around_change()
     _lock_ring()
     key, now = check_retirable(kid), clock.now()
     if key.retired_at is not None:
         return
-    signing = held.signer(key.alg)
+    signing = cache.signer(key.alg)
     if key.signs_from > now and signing is not None:
         session().get_one(SigningKey, signing.kid).verifies_until = None
     key.retired_at, key.sealed = now, ""
@@ -88,7 +88,7 @@ def check_retirable(kid: str) -> SigningKey:
     key = session().get(SigningKey, kid)
     if key is None:
         raise UnknownKey(reason=kid)
-    signing = held.signer(key.alg)
+    signing = cache.signer(key.alg)
     if key.retired_at is None and signing is not None and signing.kid == kid:
         raise OnlySigner(reason=kid)
     return key
@@ -101,12 +101,12 @@ def list_keys() -> list[dict[str, Any]]:
             "kid": key.kid, "alg": key.alg, "state": _state(key), "created_at": key.created_at,
             "signs_from": key.signs_from, "verifies_until": key.verifies_until, "retired_at": key.retired_at,
         }
-        for key in reversed(list(held.keys().values()))
+        for key in reversed(list(cache.keys().values()))
     ]  # fmt: skip
 
 
 def _state(key: Key) -> State:
-    now, signing = clock.now(), held.signer(key.alg)
+    now, signing = clock.now(), cache.signer(key.alg)
     if key.retired_at is not None:
         return "retired"
     if not key.may_verify(now):

@@ -49,7 +49,7 @@ from idp.foundation import clock, crypto, database, runtime
 from idp.foundation.database import TRANSIENT, db
 from idp.foundation.errors import Refusal, one_line_summary
 from idp.foundation.web.transactions import transaction
-from idp.keys import held
+from idp.keys import cache
 
 BATCH_ROWS: Final = 1000
 READ_BLOCK_BYTES: Final = 1 << 20
@@ -296,9 +296,9 @@ def _last_number(source: Connection, table: Table, column: str) -> int:
 
 def _check_sealing_keys() -> None:
     """Raises `BackupRefused` if a signing key in use was sealed by a key that the settings do not have."""
-    held.forget()
+    cache.forget()
     try:
-        for key in held.keys(max_age_seconds=0).values():
+        for key in cache.keys(max_age_seconds=0).values():
             if key.may_verify(clock.now()):
                 key.private()
     except crypto.UnsealError as error:
@@ -307,4 +307,4 @@ def _check_sealing_keys() -> None:
             "(secrets.sealing, session and tokens), and restore it again."
         ) from error
     finally:
-        held.forget()
+        cache.forget()

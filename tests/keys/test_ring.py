@@ -10,7 +10,7 @@ from joserfc import jws, jwt
 from joserfc.jwk import ECKey, KeySet, RSAKey
 
 from idp.foundation import clock as clocks
-from idp.keys import held, jwts, ring
+from idp.keys import cache, jwts, ring
 from idp.keys.models import SigningKey
 
 
@@ -24,7 +24,7 @@ def forge_token(header, body, key):
 
 
 def signing_key(alg="ES256"):
-    key = held.signer(alg)
+    key = cache.signer(alg)
     assert key is not None
     return key
 
@@ -77,7 +77,7 @@ def test_a_private_key_is_stored_sealed_and_cannot_be_moved_to_another_row(trans
         first.sealed, second.sealed = second.sealed, first.sealed
         session.flush()
         ring.forget()
-        held._CACHE.get().private.clear()
+        cache._CACHE.get().private.clear()
         with pytest.raises(Exception, match="sealed in another context"):
             ring.sign(claims(), alg=first.alg)
 

@@ -11,7 +11,7 @@ from sqlalchemy import select
 from idp.audit import events
 from idp.audit.models import Entry
 from idp.foundation import clock as clocks
-from idp.keys import held, ring
+from idp.keys import cache, ring
 from idp.keys.cli import commands
 from idp.keys.models import SigningKey
 
@@ -93,7 +93,7 @@ def test_no_token_is_refused_because_of_a_rotation_and_the_old_key_ends_with_its
 
 
 def signed_by(kid, lasts):
-    key = held.keys()[kid]
+    key = cache.keys()[kid]
     header = {"alg": key.alg, "typ": "at+jwt", "kid": kid}
     return jwt.encode(header, {"exp": clocks.timestamp() + lasts}, key.private(), algorithms=[key.alg])
 
@@ -219,12 +219,12 @@ def test_a_rotation_that_is_undone_leaves_no_key_behind_in_the_process(transacti
 
 def test_a_process_reads_the_key_ring_before_it_refuses_an_unknown_kid(transaction, clock):
     with transaction():
-        mine = dict(held.keys())
+        mine = dict(cache.keys())
     with transaction():
         ring.rotate("ES256", at_once=True)
         token = sign_token()
     with transaction():
-        behind = held._CACHE.get()
+        behind = cache._CACHE.get()
         behind.keys, behind.read_at = mine, behind.read_at - 2
         assert ring.verify(token, typ="at+jwt")
 
