@@ -100,15 +100,15 @@ def main(context: click.Context, operator: str | None) -> None:
     """
     context.obj = _create_app
     context.meta[NAMES] = NameLookups(
-        acting_operator=lambda: _naming().acting_operator(operator), estab=lambda typed: _naming().estab(typed),
-        operator=lambda email: _naming().operator(email), addresses=lambda: _naming().addresses(),
+        acting_operator=lambda: _resolve().acting_operator(operator), estab=lambda typed: _resolve().estab(typed),
+        operator=lambda email: _resolve().operator(email), addresses=lambda: _resolve().addresses(),
     )  # fmt: skip
 
 
-def _naming() -> ModuleType:
-    from idp.operate import naming
+def _resolve() -> ModuleType:
+    from idp.operate import resolve
 
-    return naming
+    return resolve
 
 
 @main.group()

@@ -22,7 +22,7 @@ from flask import Flask
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from idp.audit import chain, checkpoints, retention as audit
-from idp.developers import unused
+from idp.developers import unused_sandboxes
 from idp.estabs import person_invitations, retention as estabs
 from idp.federation import retention as federation
 from idp.foundation import clock, runtime
@@ -43,7 +43,7 @@ from idp.partners import reminders, retention as partners
 from idp.schools import retention as schools
 from idp.sharing import closures, expiry, retention as sharing, reviewing
 from idp.signin import factor_recovery, retention as signin
-from idp.xporter import lost, retention as xporter
+from idp.xporter import lost_endpoints, retention as xporter
 
 HEARTBEAT_SECONDS: Final = 10.0
 """The time between two heartbeats, and between two checks for due jobs.
@@ -137,7 +137,7 @@ def notify_requests(transaction: TransactionFactory) -> None:
 
 def remove_unused(transaction: TransactionFactory) -> None:
     """Mail partners about sandbox applications and fictional schools that no one uses, and remove them later."""
-    for step in (unused.mail_due, unused.remove_applications, unused.remove_schools):
+    for step in (unused_sandboxes.mail_due, unused_sandboxes.remove_applications, unused_sandboxes.remove_schools):
         after: str | None = ""
         while after is not None:
             with transaction():
@@ -183,7 +183,7 @@ def tell_lost_endpoints(transaction: TransactionFactory) -> None:
     after: str | None = ""
     while after is not None:
         with transaction():
-            after = lost.announce_due(after)
+            after = lost_endpoints.announce_due(after)
 
 
 JOBS: Final = (

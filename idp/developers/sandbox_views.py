@@ -4,7 +4,7 @@ from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from wtforms.fields.choices import SelectChoice
 
-from idp.developers import applications, guide, quick_starts, sandbox, signed_in, unused
+from idp.developers import applications, guide, quick_starts, sandbox, signed_in, unused_sandboxes
 from idp.developers.forms import FictionalSchoolForm, SandboxApplicationForm
 from idp.estabs import accounts, fictional
 from idp.foundation import database, runtime
@@ -49,7 +49,7 @@ def home() -> ResponseReturnValue:
         schools=fictional.list_for_partner(person.partner_id),
         limits={"applications": sandbox.MAX_APPLICATIONS, "schools": fictional.MAX_SCHOOLS},
         days=runtime.settings().retention.sandbox,
-        notice=guide.duration(unused.NOTICE_PERIOD),
+        notice=guide.duration(unused_sandboxes.NOTICE_PERIOD),
     )
     return page, 422 if form.errors else 200
 

@@ -13,7 +13,7 @@ from datetime import datetime
 from sqlalchemy import update
 
 from idp.audit import events, log
-from idp.estabs import breached, common
+from idp.estabs import breached, common_passwords
 from idp.estabs.models import Administrator
 from idp.foundation import clock, runtime
 from idp.foundation.crypto import MAX_PASSWORD_LENGTH
@@ -83,7 +83,7 @@ def rejection_reason(password: str, about: Iterable[str] = ()) -> str | None:
         return f"Use at least {MIN_LENGTH} characters. Several words together make a good password."
     if len(password) > MAX_PASSWORD_LENGTH:
         return f"Use at most {MAX_PASSWORD_LENGTH} characters."
-    if common.is_common(password):
+    if common_passwords.is_common(password):
         return "Very many people use this password, so it would be tried first. Please choose another."
     if breached.is_breached(password):
         return (
@@ -103,7 +103,7 @@ def _unguessable_length(password: str, about: Iterable[str]) -> int:
     lowered = fold(password)
     words = _guessable_words((runtime.settings().service.name, *PRODUCT_WORDS, *about))
     return len(lowered) - len(
-        _guessable_positions(lowered, words) | _guessable_positions(common.undo_leetspeak(lowered), words)
+        _guessable_positions(lowered, words) | _guessable_positions(common_passwords.undo_leetspeak(lowered), words)
     )
 
 
@@ -111,8 +111,8 @@ def _guessable_positions(text: str, words: set[str]) -> set[int]:
     """The positions in `text` that known words and runs cover, even with signs between their letters."""
     positions = [index for index, char in enumerate(text) if char.isalnum()]
     letters = "".join(text[index] for index in positions)
-    guessed = {index for run in common.runs(text) for index in run}
-    for span in (*common.runs(letters), *(span for word in words for span in _occurrences(word, letters))):
+    guessed = {index for run in common_passwords.runs(text) for index in run}
+    for span in (*common_passwords.runs(letters), *(span for word in words for span in _occurrences(word, letters))):
         guessed.update(positions[index] for index in span)
     for index in range(1, len(text)):
         if index - 1 in guessed and not text[index].isalnum():

@@ -10,8 +10,8 @@ from idp.foundation import scopes
 from idp.foundation.errors import NotFound
 from idp.foundation.web import form_drafts, security
 from idp.manage.sharing_views import DeclarationForm, another_school
-from idp.sharing import agreements, closures, continuing, protected_data
-from idp.sharing.continuing import Offer
+from idp.sharing import agreements, closures, protected_data, releases
+from idp.sharing.releases import Offer
 from idp.signin import step_up
 
 bp = Blueprint("closing", __name__, url_prefix="/manage")
@@ -29,7 +29,7 @@ def home() -> ResponseReturnValue:
     if closing is None:
         flash("The national register does not say that your school is closing.", "info")
         return redirect(url_for("manage.home"), 303)
-    released = continuing.releases(member.estab_id)
+    released = releases.releases(member.estab_id)
     return render_template("manage/closing.html", member=member, closing=closing, released=released)
 
 
@@ -38,7 +38,7 @@ def home() -> ResponseReturnValue:
 @form_drafts.form_shown_at("manage.closing.home")
 def release(school_id: int) -> ResponseReturnValue:
     """Let a successor continue what this school shares."""
-    successor = continuing.release(school_id, by=current_user.membership)
+    successor = releases.release(school_id, by=current_user.membership)
     flash(f"{successor.name} can now take over your sharing. Its owners decide about each service.", "success")
     return redirect(url_for(".home"), 303)
 
@@ -48,7 +48,7 @@ def release(school_id: int) -> ResponseReturnValue:
 @form_drafts.form_shown_at("manage.closing.home")
 def take_back(school_id: int) -> ResponseReturnValue:
     """Take the release back, while the successor has not decided."""
-    if (successor := continuing.take_back(school_id, by=current_user.membership)) is not None:
+    if (successor := releases.take_back(school_id, by=current_user.membership)) is not None:
         flash(f"{successor.name} can no longer take over your sharing.", "success")
     return redirect(url_for(".home"), 303)
 
@@ -59,8 +59,8 @@ def continue_sharing(release_id: str) -> ResponseReturnValue:
     """Show what the closed school shared, and continue the ticked services."""
     member = current_user.membership
     authority.check(member, Action.CONTINUE_SHARING)
-    offer = next((offer for offer in continuing.offers(member) if offer.id == release_id), None)
-    if offer is None and continuing.is_decided(release_id, member):  # a second click, or a colleague
+    offer = next((offer for offer in releases.offers(member) if offer.id == release_id), None)
+    if offer is None and releases.is_decided(release_id, member):  # a second click, or a colleague
         flash("Your school has already decided about this.", "info")
         return redirect(url_for("manage.home"), 303)
     if offer is None:
@@ -96,7 +96,7 @@ def _record_decision(offer: Offer, form: DeclarationForm) -> bool:
         form.form_errors.append("Tick the services that your school continues with.")
         return False
     try:
-        continuing.move(
+        releases.move(
             offer.id, chosen, shown=request.form.get("shown", ""), by=member,
             second_step=current_user.has_second_step,
         )  # fmt: skip
@@ -116,8 +116,8 @@ def _is_protected(offer: Offer) -> bool:
     return any(scopes.specially_protected(service.required | service.optional) for service in offer.services)
 
 
-@bp.errorhandler(continuing.NotReleasable)
-def not_releasable(error: continuing.NotReleasable) -> ResponseReturnValue:
+@bp.errorhandler(releases.NotReleasable)
+def not_releasable(error: releases.NotReleasable) -> ResponseReturnValue:
     """The register has changed since the page was shown."""
     flash(error.message, "warning")
     return redirect(url_for("manage.home"), 303)

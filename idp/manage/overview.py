@@ -13,7 +13,7 @@ from idp.foundation.web import contact_fields
 from idp.manage import endpoint_page
 from idp.onboarding import join, review
 from idp.partners import mis_catalogue
-from idp.sharing import authorise, closures, continuing, renewal, reviews
+from idp.sharing import authorise, closures, releases, renewal, reviews
 from idp.sharing.closures import Closing
 from idp.sharing.models import Authorisation, Decision
 from idp.sharing.reviews import Review
@@ -173,7 +173,7 @@ def _tasks(member: Membership, shared: list[Shared]) -> list[Task]:
             "Look at it and decide",
             f"/manage/continue/{offer.id}",
         )
-        for offer in continuing.offers(member)
+        for offer in releases.offers(member)
     ]
     endpoint = endpoints.current(member.estab_id)
     if endpoint is not None:

@@ -7,8 +7,8 @@ import click
 from idp.estabs import accounts, people
 from idp.estabs.models import Estab, Membership
 from idp.foundation.command import acting_operator, format_time, in_transaction, json_option, show, show_json
-from idp.operate import standing
-from idp.sharing import closures, continuing
+from idp.operate import suspension
+from idp.sharing import closures, releases
 
 COLUMNS = ("estab_id", "name", "town", "state", "registered_at")
 
@@ -69,7 +69,7 @@ def suspend(estab: str, reason: str) -> None:
 
     Its agreements stand; `restore` undoes it.
     """
-    account = standing.suspend(estab, by=acting_operator(), reason=reason)
+    account = suspension.suspend(estab, by=acting_operator(), reason=reason)
     click.echo(
         f"{account.name} ({account.estab_id}) has been suspended; `idp estabs restore {account.estab_id}` undoes it."
     )
@@ -81,7 +81,7 @@ def suspend(estab: str, reason: str) -> None:
 @in_transaction
 def restore(estab: str, reason: str) -> None:
     """Let a suspended account work again: verified if our staff had verified it, unverified otherwise."""
-    account = standing.restore(estab, by=acting_operator(), reason=reason)
+    account = suspension.restore(estab, by=acting_operator(), reason=reason)
     click.echo(f"{account.name} ({account.estab_id}) is {account.state} again.")
 
 
@@ -90,7 +90,7 @@ def restore(estab: str, reason: str) -> None:
 @in_transaction
 def end_sessions(estab: str) -> None:
     """End all sessions of the school's people. Clients with back-channel logout are notified."""
-    account, count = standing.end_sessions(estab, by=acting_operator())
+    account, count = suspension.end_sessions(estab, by=acting_operator())
     click.echo(f"{count} session{'' if count == 1 else 's'} of {account.name} ({account.estab_id}) ended.")
 
 
@@ -124,7 +124,7 @@ def release(estab: str, successor: str) -> None:
 
     For a closed school without owners. Call both schools first. The owners of SUCCESSOR decide.
     """
-    account, school = continuing.release_by_staff(estab, successor, by=acting_operator())
+    account, school = releases.release_by_staff(estab, successor, by=acting_operator())
     click.echo(f"{school.name} may continue what {account.name} ({account.estab_id}) shares; its owners decide.")
 
 

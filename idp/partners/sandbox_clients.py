@@ -1,4 +1,4 @@
-"""Sandbox applications that are removed, by their partner or because no one uses them (`developers.unused`)."""
+"""Sandbox applications that are removed, by their partner or by `developers.unused_sandboxes`."""
 
 from datetime import datetime
 

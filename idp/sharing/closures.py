@@ -1,6 +1,6 @@
 """Schools that have closed in the national register, or are about to: their owners are told, and nothing is ended.
 
-Sharing stays in force until the school or our staff end it (decision 18). A successor can continue it (`continuing`).
+Sharing stays in force until the school or our staff end it (decision 18). A successor can continue it (`releases`).
 Partners and our staff are told of each change in the register by `operate.register_changes`.
 """
 

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from sqlalchemy import select
 
 from idp import worker
-from idp.developers import sandbox, sandbox_cli, unused
+from idp.developers import sandbox, sandbox_cli, unused_sandboxes
 from idp.estabs import accounts, fictional, people
 from idp.estabs.models import Estab
 from idp.foundation import clock as clocks, runtime, scopes
@@ -543,7 +543,7 @@ class TestUnused:
             assert session().get_one(Estab, sandbox_ids.estab).state == "verified"
 
     def test_a_mail_from_before_the_last_use_does_not_count(self, sandbox_ids, transaction, outbox, clock, monkeypatch):
-        monkeypatch.setattr(unused, "_period", lambda: timedelta(days=30))
+        monkeypatch.setattr(unused_sandboxes, "_period", lambda: timedelta(days=30))
         clock.move(timedelta(days=17))
         worker.remove_unused(transaction)
         clock.move(timedelta(days=1))
@@ -592,7 +592,7 @@ class TestUnused:
         clock.move(timedelta(days=167))
         worker.remove_unused(transaction)
         clock.move(timedelta(days=15))
-        monkeypatch.setattr(unused, "BATCH_SIZE", 1)
+        monkeypatch.setattr(unused_sandboxes, "BATCH_SIZE", 1)
         remove = sandbox.remove_application
 
         def fails_for_the_first(actor, client_id):
@@ -624,7 +624,7 @@ class TestUnused:
 
     def test_of_several_workers_one_mails(self, sandbox_ids, transaction, outbox, clock, run_concurrently):
         clock.move(timedelta(days=167))
-        assert run_concurrently(4, unused.mail_due) == [None] * 4
+        assert run_concurrently(4, unused_sandboxes.mail_due) == [None] * 4
         assert sorted(mail.to for mail in outbox.all("sandbox_unused")) == [
             "bo@assembly.example", "developers@assembly.example",
         ]  # fmt: skip

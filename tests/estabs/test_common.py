@@ -2,17 +2,17 @@
 
 import pytest
 
-from idp.estabs import common
+from idp.estabs import common_passwords
 
 
 def test_the_list_is_long_enough_and_holds_only_what_is_long_enough():
-    assert len(common.common_passwords()) >= 3000
-    assert all(len(password) >= 12 for password in common.common_passwords())
-    assert all(password == password.casefold() for password in common.common_passwords())
+    assert len(common_passwords.common_passwords()) >= 3000
+    assert all(len(password) >= 12 for password in common_passwords.common_passwords())
+    assert all(password == password.casefold() for password in common_passwords.common_passwords())
 
 
 def test_no_common_word_suffix_or_phrase_is_listed_twice():
-    for words in (common.COMMON_WORDS, common.COMMON_SUFFIXES, common.COMMON_PHRASES):
+    for words in (common_passwords.COMMON_WORDS, common_passwords.COMMON_SUFFIXES, common_passwords.COMMON_PHRASES):
         assert len(words) == len(set(words))
 
 
@@ -38,4 +38,4 @@ def test_no_common_word_suffix_or_phrase_is_listed_twice():
     ],
 )
 def test_runs_are_found_and_words_are_not(text, covered):
-    assert len({place for run in common.runs(text) for place in run}) == covered
+    assert len({place for run in common_passwords.runs(text) for place in run}) == covered

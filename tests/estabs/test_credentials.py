@@ -7,7 +7,7 @@ from hypothesis import given, settings as pace, strategies as st
 from sqlalchemy import select
 
 from idp.audit.models import Entry
-from idp.estabs import common, credentials
+from idp.estabs import common_passwords, credentials
 from idp.foundation.database import session
 from tests.factories import a_school, an_administrator, an_estab
 
@@ -161,7 +161,7 @@ def test_any_text_gets_an_answer_and_more_knowledge_never_helps_the_password(ses
 @given(st.text(max_size=200))
 def test_folding_keeps_every_position(text):
     assert len(credentials.fold(text)) == len(text)
-    assert len(common.undo_leetspeak(text)) == len(text)
+    assert len(common_passwords.undo_leetspeak(text)) == len(text)
 
 
 def test_what_is_known_of_a_person_is_everything_a_stranger_tries_first(transaction):

@@ -9,7 +9,7 @@ from idp.audit import events
 from idp.audit.models import Entry
 from idp.estabs.models import Administrator, Estab
 from idp.foundation import clock as clocks
-from idp.oidc.endpoints import colleague
+from idp.oidc.endpoints import ask_colleague
 from idp.sharing.models import Authorisation, Decision
 from idp.signin.models import BrowserSession
 from tests import factories
@@ -148,7 +148,7 @@ def test_a_viewer_writes_to_no_colleague(web, world, outbox):
 
 
 def test_mails_to_colleagues_are_limited_per_hour(web, consent_response, outbox, clock):
-    for number in range(colleague.MAX_MAILS_AN_HOUR):
+    for number in range(ask_colleague.MAX_MAILS_AN_HOUR):
         consent_response = follow_redirects(web, hand_over(web, consent_response, f"head{number}@oakhill.sch.uk"))
     refused = hand_over(web, consent_response, area=["attendance"])
 
@@ -156,11 +156,11 @@ def test_mails_to_colleagues_are_limited_per_hour(web, consent_response, outbox,
     assert int(refused.headers["Retry-After"]) > 0
     assert "You have asked several colleagues" in page(refused).find(class_="error-summary").text
     assert page(refused).find(id="area-attendance").has_attr("checked")
-    assert len(outbox.all("decide_sharing")) == colleague.MAX_MAILS_AN_HOUR
+    assert len(outbox.all("decide_sharing")) == ask_colleague.MAX_MAILS_AN_HOUR
 
 
 def test_the_limit_is_counted_per_person(web, new_browser, world, consent_response, outbox):
-    for number in range(colleague.MAX_MAILS_AN_HOUR):
+    for number in range(ask_colleague.MAX_MAILS_AN_HOUR):
         consent_response = follow_redirects(web, hand_over(web, consent_response, f"head{number}@oakhill.sch.uk"))
     with world.transaction() as session:
         factories.an_administrator(session.get_one(Estab, world.estab), username="second", role="admin")

@@ -16,7 +16,7 @@ from idp.oidc.tokens import access_tokens
 from idp.partner_api import responses
 from idp.partners import registry
 from idp.schools.models import School, SchoolLink
-from idp.sharing import authorise, continuing, live, mis, reviewing, reviews
+from idp.sharing import authorise, live, mis, releases, reviewing, reviews
 from idp.sharing.models import Authorisation
 from idp.xporter.models import Endpoint
 from tests.factories import a_school, an_administrator, an_estab
@@ -275,10 +275,10 @@ def test_a_school_that_closes_shows_that_and_its_successor(program, oakhill, aut
     with transaction() as database:
         database.get_one(School, old.estab.school_id).status_code = "2"
         by = database.get_one(Membership, (old.person_id, old.estab_id))
-        continuing.release(new.estab.school_id, by=by)
+        releases.release(new.estab.school_id, by=by)
     with transaction():
-        [offer] = continuing.offers(new)
-        continuing.move(offer.id, {program.partner.id: frozenset()}, shown=offer.shown, by=new)
+        [offer] = releases.offers(new)
+        releases.move(offer.id, {program.partner.id: frozenset()}, shown=offer.shown, by=new)
     schools = program.schools()
     assert (schools[estab_id_of(oakhill)]["closing"], schools[estab_id_of(oakhill)]["status"]) == (
         "closed",

@@ -26,7 +26,7 @@ from idp.onboarding.models import JoinRequest
 from idp.partners import registry
 from idp.partners.models import Client
 from idp.schools.models import SchoolLink
-from idp.sharing import authorise, continuing, reviews
+from idp.sharing import authorise, releases, reviews
 from idp.sharing.models import Authorisation, Decision, Release
 from idp.signin import session as sessions
 from idp.signin.models import BrowserSession, FactorRecovery, Passkey
@@ -159,7 +159,7 @@ def prepare_release_withdrawal(world, person):
     path, fields = close_school(world, person, "/manage/closing/{}/take-back")
     with world.transaction() as database:
         owner = database.get_one(Membership, (world.owner, world.estab))
-        continuing.release(int(path.split("/")[3]), by=owner)
+        releases.release(int(path.split("/")[3]), by=owner)
     return path, fields
 
 
@@ -176,11 +176,11 @@ def prepare_offer(world, _person):
         owner_id = owner.id
     school_id = make_successor(world, closed=closed, successor=world.estab)
     with world.transaction() as database:
-        continuing.release(school_id, by=database.get_one(Membership, (owner_id, closed)))
-        release_id = continuing.releases(closed)[school_id].id
+        releases.release(school_id, by=database.get_one(Membership, (owner_id, closed)))
+        release_id = releases.releases(closed)[school_id].id
         (offer,) = [
             offer
-            for offer in continuing.offers(database.get_one(Membership, (world.owner, world.estab)))
+            for offer in releases.offers(database.get_one(Membership, (world.owner, world.estab)))
             if offer.id == release_id
         ]
         shown, service = offer.shown, client.id

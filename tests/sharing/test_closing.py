@@ -17,7 +17,7 @@ from idp.foundation.errors import BadRequest, NotFound
 from idp.partners import registry
 from idp.partners.models import Client
 from idp.schools.models import School, SchoolLink
-from idp.sharing import authorise, closures, continuing, live, protected_data
+from idp.sharing import authorise, closures, live, protected_data, releases
 from idp.sharing.models import Authorisation
 from tests.factories import a_client, a_school, an_administrator, an_estab
 
@@ -60,16 +60,16 @@ class World:
         return getattr(self, which).memberships[0].estab_id
 
     def release(self):
-        continuing.release(self.member("new").estab.school_id, by=self.member("old"))
+        releases.release(self.member("new").estab.school_id, by=self.member("old"))
 
     def offer(self):
-        (offer,) = continuing.offers(self.member("new"))
+        (offer,) = releases.offers(self.member("new"))
         return offer
 
     def move(self, *names, ticked=frozenset({"attendance"}), **overrides):
         offer = self.offer()
         chosen = {client.id: ticked for client in self.clients if client.client_name in names}
-        return continuing.move(offer.id, chosen, **({"shown": offer.shown, "by": self.member("new")} | overrides))
+        return releases.move(offer.id, chosen, **({"shown": offer.shown, "by": self.member("new")} | overrides))
 
 
 @pytest.fixture
@@ -94,7 +94,7 @@ class TestTelling:
         with transaction():
             assert {row.state for row in authorise.current(world.estab("old"))} == {"active"}
             assert authorise.current(world.estab("new")) == []
-            assert continuing.offers(world.member("new")) == [], "the successor learns nothing by itself"
+            assert releases.offers(world.member("new")) == [], "the successor learns nothing by itself"
 
     def test_an_announced_closure_is_mailed_and_the_closure_itself_too(self, transaction, world, outbox, clock):
         with transaction():
@@ -138,20 +138,20 @@ class TestReleasing:
     def test_sharing_is_released_only_to_a_successor_in_the_register(self, transaction, world):
         with transaction():
             stranger = an_administrator()
-        with pytest.raises(continuing.NotReleasable), transaction():
-            continuing.release(stranger.memberships[0].estab.school_id, by=world.member("old"))
+        with pytest.raises(releases.NotReleasable), transaction():
+            releases.release(stranger.memberships[0].estab.school_id, by=world.member("old"))
 
     def test_an_open_school_cannot_release_its_sharing(self, transaction, world):
         with transaction():
             closes(world.estab("old"), "1", None)
-        with pytest.raises(continuing.NotReleasable), transaction():
+        with pytest.raises(releases.NotReleasable), transaction():
             world.release()
 
     def test_an_unverified_school_cannot_release_its_sharing(self, transaction, world):
         """The account of an unverified school may be a stranger's."""
         with transaction():
             world.member("old").estab.state = "unverified"
-        with pytest.raises(continuing.NotReleasable), transaction():
+        with pytest.raises(releases.NotReleasable), transaction():
             world.release()
 
     @pytest.mark.parametrize("role", ["admin", "viewer"])
@@ -164,13 +164,13 @@ class TestReleasing:
     def test_a_release_is_taken_back_before_the_other_school_has_decided(self, transaction, world):
         with transaction():
             world.release()
-            continuing.take_back(world.member("new").estab.school_id, by=world.member("old"))
-            assert continuing.offers(world.member("new")) == []
+            releases.take_back(world.member("new").estab.school_id, by=world.member("old"))
+            assert releases.offers(world.member("new")) == []
 
     def test_our_staff_release_sharing_of_a_school_without_owners(self, transaction, world):
         with transaction():
             old, new = (world.member(which).estab for which in ("old", "new"))
-            continuing.release_by_staff(old.estab_id, new.estab_id, by="cli")
+            releases.release_by_staff(old.estab_id, new.estab_id, by="cli")
             assert world.offer().names == ["Assembly", "Timetabler"]
 
 
@@ -196,11 +196,11 @@ class TestWhoIsOffered:
                     (date(2026, 9, 1), True) if reason == "in the future" else (link.since, False)
                 )
             session().flush()
-            assert continuing.offers(member) == []
-            release_id = continuing.releases(world.estab("old"))[world.member("new").estab.school_id].id
+            assert releases.offers(member) == []
+            release_id = releases.releases(world.estab("old"))[world.member("new").estab.school_id].id
         refusals = NotFound, authority.NotPermitted, authorise.ChangedMeanwhile
         with pytest.raises(refusals), transaction():
-            continuing.move(release_id, {world.clients[0].id: frozenset()}, shown="", by=member)
+            releases.move(release_id, {world.clients[0].id: frozenset()}, shown="", by=member)
 
     def test_the_owner_is_shown_what_was_released(self, transaction, world):
         with transaction():
@@ -231,7 +231,7 @@ class TestMoving:
             assert [row.client_id for row in authorise.current(world.estab("old"))] == [world.clients[1].id]
             assert authorise.history(world.estab("old"))[0].what == "moved"
             assert session().scalars(select(Entry).where(Entry.event == "sharing.moved")).one().estab == old.estab_id
-            assert continuing.offers(world.member("new")) == [], "it is decided once"
+            assert releases.offers(world.member("new")) == [], "it is decided once"
         assert outbox.last("sharing_receipt").to == world.new.email
         moved = outbox.last("sharing_moved")
         assert moved.to == world.old.email
@@ -282,7 +282,7 @@ class TestMoving:
                 world.clients[0], world.clients[0].required_scopes, by=world.member("new"), agreement_version="2026-01",
                 until=clocks.now() + DAY,
             )  # fmt: skip
-            assert world.offer().services[0].obstacle == continuing.ALREADY_SHARED
+            assert world.offer().services[0].obstacle == releases.ALREADY_SHARED
             world.move("Timetabler")
             assert session().get_one(Authorisation, own.id).state == "active"
 

@@ -12,7 +12,7 @@ from idp.estabs.models import Administrator, Estab, Membership
 from idp.foundation import clock as clocks
 from idp.foundation.database import session
 from idp.partners.models import Client
-from idp.sharing import authorise, several
+from idp.sharing import authorise, several_schools
 from idp.sharing.models import Authorisation
 from tests.factories import a_client, a_membership, an_administrator, an_estab
 
@@ -30,7 +30,7 @@ def give_several(trust_ids, chosen=0, also=(1, 2)):
     person_id, estab_ids, client_id = trust_ids
     client = session().get_one(Client, client_id)
     members = [session().get_one(Membership, (person_id, estab_id)) for estab_id in estab_ids]
-    return several.give(
+    return several_schools.give(
         client, client.required_scopes, by=members[chosen], also=[members[other_school] for other_school in also],
         offered=client.scopes, agreement_version=client.agreement_version, until=authorise.default_end(client),
     )  # fmt: skip
@@ -85,7 +85,7 @@ def test_a_school_that_cannot_be_authorised_says_why_and_stops_no_other(transact
             member.estab.mis = "arbor" if obstacle == "uses another system" else None
     with transaction() as database:
         by = database.get_one(Membership, (person_id, estab_ids[0]))
-        shown = several.other_schools(database.get_one(Client, client_id), by, second_step=False)
+        shown = several_schools.other_schools(database.get_one(Client, client_id), by, second_step=False)
         assert {other_school.member.estab_id: other_school.obstacle is None for other_school in shown} == {
             estab_ids[1]: False, estab_ids[2]: True,
         }  # fmt: skip
@@ -105,7 +105,7 @@ def test_a_school_that_requires_a_second_step_is_authorised_by_a_person_who_took
     with transaction() as database:
         database.get_one(Estab, estab_ids[1]).second_step_required_at = clocks.now()
         by = database.get_one(Membership, (person_id, estab_ids[0]))
-        shown = several.other_schools(database.get_one(Client, client_id), by, second_step=True)
+        shown = several_schools.other_schools(database.get_one(Client, client_id), by, second_step=True)
         assert [other_school.obstacle for other_school in shown] == [None, None]
 
 
@@ -162,7 +162,7 @@ def test_two_reviews_of_the_same_schools_at_once_do_not_wait_for_each_other(tran
 
     outcomes = run_concurrently(2, press)
 
-    failed = [outcome for outcome in outcomes if not isinstance(outcome, several.ReviewResult)]
+    failed = [outcome for outcome in outcomes if not isinstance(outcome, several_schools.ReviewResult)]
     assert all(isinstance(fault, authorise.ChangedMeanwhile) for fault in failed), failed
     assert len(failed) < 2
     assert agreed_estabs(transaction) == sorted(trust_ids[1])
@@ -173,7 +173,7 @@ def test_people_and_schools_of_others_are_not_shown(transaction, trust_ids):
         an_administrator()
         database.get_one(Estab, trust_ids[1][2]).state = "suspended"
         by = database.get_one(Administrator, trust_ids[0]).memberships[0]
-        shown = several.other_schools(database.get_one(Client, trust_ids[2]), by, second_step=True)
+        shown = several_schools.other_schools(database.get_one(Client, trust_ids[2]), by, second_step=True)
         assert [other_school.member.estab_id for other_school in shown] == [
             estab for estab in trust_ids[1][:2] if estab != by.estab_id
         ]

@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 from idp.audit import events
 from idp.audit.models import Entry
 from idp.estabs.models import Administrator
-from idp.sharing import authorise, continuing, expiry
+from idp.sharing import authorise, expiry, releases
 from idp.sharing.agreements import NothingShared
 from idp.sharing.models import Release
 from idp.xporter import endpoints
@@ -151,7 +151,7 @@ def test_a_following_school_continues_with_services_and_not_with_the_server(agen
     with transaction() as session:
         member = session.get_one(Administrator, agent.person_id).memberships[0]
         release = Release(estab_id=member.estab_id)
-        assert continuing._offer(release, member).services == []
+        assert releases._offer(release, member).services == []
 
 
 def test_of_several_removals_at_once_one_ends_the_agreement_and_is_mailed(

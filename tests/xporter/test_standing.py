@@ -13,7 +13,7 @@ from idp.partner_events.models import PartnerEvent
 from idp.partners import resources
 from idp.partners.models import Client
 from idp.sharing import authorise, notices
-from idp.xporter import doctor, endpoints, lost
+from idp.xporter import doctor, endpoints, lost_endpoints
 from idp.xporter.endpoints import Agent as Identity, EndpointExists, Report
 from idp.xporter.models import Endpoint
 from tests.factories import a_client, a_school, an_estab
@@ -192,7 +192,7 @@ def test_a_notice_that_fails_does_not_stop_others(new_agent, program, agent, tra
     for server in (agent, *others):
         server.reports(last_extract=EXTRACT)
     clock.move(timedelta(days=2))
-    monkeypatch.setattr(lost, "BATCH_SIZE", 2)
+    monkeypatch.setattr(lost_endpoints, "BATCH_SIZE", 2)
     with transaction() as session:
         bad = session.scalars(select(Endpoint.estab_id).order_by(Endpoint.estab_id)).first()
     tell = notices.record_endpoint

@@ -25,13 +25,13 @@ from idp.foundation.web import form_drafts, security
 from idp.foundation.web.forms import Form
 from idp.oidc import authorization_server, incoming
 from idp.oidc.authorization import pending_requests
-from idp.oidc.endpoints import authorize, colleague, other_schools
+from idp.oidc.endpoints import ask_colleague, authorize, other_schools
+from idp.oidc.endpoints.ask_colleague import Colleague
 from idp.oidc.endpoints.authorize import Step
-from idp.oidc.endpoints.colleague import Colleague
 from idp.oidc.incoming import AUTHORIZE, CheckedRequest, PendingRequest, Request
 from idp.partners import registry, start_link
 from idp.partners.snapshots import AnyClient
-from idp.sharing import authorise, mis, several
+from idp.sharing import authorise, mis, several_schools
 from idp.sharing.authorise import Proposal
 from idp.sharing.models import Authorisation
 from idp.signin import second_step_offer, session, step_up
@@ -151,12 +151,12 @@ def _handle_button(waiting: Waiting, member: Membership) -> Response:
     if SECOND_STEP in browser_request.form:
         return redirect_to_second_step(pending_requests.url(waiting.pending))
     if NOT_NOW in browser_request.form:
-        response = colleague.redirect_unchanged()  # before anything is written, as in `colleague.ask`
+        response = ask_colleague.redirect_unchanged()  # before anything is written, as in `ask_colleague.ask`
         second_step_offer.snooze(member.person_id)
         return response
-    if colleague.HAND_OVER in browser_request.form:
+    if ask_colleague.HAND_OVER in browser_request.form:
         colleague_form = Colleague()
-        return colleague.ask(client, colleague_form, by=member) or _page(waiting, member, form, colleague_form)
+        return ask_colleague.ask(client, colleague_form, by=member) or _page(waiting, member, form, colleague_form)
     other_members = other_schools.ticked(client, member, second_step=_signed_in().has_second_step)
     if agree(client, requested, member, form, also=other_members) is None:
         return _page(waiting, member, form)
@@ -216,7 +216,7 @@ def agree(
     elif question.is_about_data and not form.authority.data:
         form.authority.errors = ["Tick the box if you have authority to agree. If not, please ask someone who does."]
     elif form.validate():
-        result = several.give(
+        result = several_schools.give(
             client, chosen, by=member, also=also if question.is_about_data else (), offered=question.proposal.offered,
             agreement_version=client.agreement_version, until=question.until, second_step=_signed_in().has_second_step,
         )  # fmt: skip
@@ -246,11 +246,13 @@ def question_page(
     ticked = question.proposal.ticked if before is None else frozenset(before.getlist("area"))
     if browser_request.method == "POST":
         ticked = _ticked_areas()
-    may_ask_colleague = colleague_form is not None and question.is_about_data and colleague.may_be_asked(client, member)
+    may_ask_colleague = (
+        colleague_form is not None and question.is_about_data and ask_colleague.may_be_asked(client, member)
+    )
     is_wrong = colleague_form is not None and bool(colleague_form.errors)
     others = []
     if colleague_form is not None and question.is_about_data:
-        others = several.other_schools(client, member, second_step=_signed_in().has_second_step)
+        others = several_schools.other_schools(client, member, second_step=_signed_in().has_second_step)
     page = render_template(
         template, form=colleague_form if is_wrong else form, decision_form=form, colleague_form=colleague_form,
         may_ask_colleague=may_ask_colleague,
@@ -258,7 +260,7 @@ def question_page(
         start_link=start_link.for_client(client.id), missing_step=step_up.missing_step(_signed_in()),
         other_schools=others, ticked_schools=other_schools.ticked_boxes(before),
         offers_second_step=colleague_form is not None and _offers_second_step(question, member),
-        shows_draft=before is not None and not colleague.is_unchanged_page(before), **options,
+        shows_draft=before is not None and not ask_colleague.is_unchanged_page(before), **options,
     )  # fmt: skip
     if colleague_form is not None and is_wrong:
         return make_response(page, *colleague_form.status_and_headers)

@@ -7,8 +7,8 @@ from werkzeug.datastructures import MultiDict
 
 from idp.estabs.models import Membership
 from idp.partners.snapshots import AnyClient
-from idp.sharing import several
-from idp.sharing.several import RefusedSchool
+from idp.sharing import several_schools
+from idp.sharing.several_schools import RefusedSchool
 
 FIELD: Final = "also"
 """The name of the boxes; each has the Estab ID of its school."""
@@ -21,7 +21,7 @@ def ticked(client: AnyClient, member: Membership, *, second_step: bool) -> list[
     typed = frozenset(request.form.getlist(FIELD))
     return [
         other.member
-        for other in (several.other_schools(client, member, second_step=second_step) if typed else [])
+        for other in (several_schools.other_schools(client, member, second_step=second_step) if typed else [])
         if other.member.estab.estab_id in typed or (ALL in typed and other.obstacle is None)
     ]
 

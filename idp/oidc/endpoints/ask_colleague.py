@@ -19,7 +19,7 @@ from idp.foundation.web import contact_fields, form_drafts
 from idp.foundation.web.forms import visible
 from idp.partners import start_link
 from idp.partners.snapshots import AnyClient
-from idp.sharing import hand_over
+from idp.sharing import colleague_mail
 from idp.signin import guesses
 
 HAND_OVER: Final = "hand_over"
@@ -70,7 +70,7 @@ def ask(client: AnyClient, form: Colleague, *, by: Membership) -> Response | Non
     if not _is_within_limit(form, by):
         return None
     address = contact_fields.parse_email(form.email.data)
-    hand_over.ask_colleague(client, address, begin=start.url, by=by)
+    colleague_mail.ask_colleague(client, address, begin=start.url, by=by)
     flash(
         f"We have written to {people.mask_email(address)}. Nothing has been decided: you can close this page, "
         "or still decide here yourself.",
