@@ -11,7 +11,7 @@ from idp.foundation.errors import BadRequest, NotFound, Refusal
 from idp.foundation.web import form_drafts, post_redirect_get, security
 from idp.foundation.web.throttle import at_most, limiter
 from idp.partner_events import streams
-from idp.partners import journal, registry
+from idp.partners import failure_log, registry
 from idp.partners.metadata import InvalidMetadata
 from idp.signin import developers
 from idp.signin.forms import DeveloperInvitationForm
@@ -52,8 +52,8 @@ def list_failures() -> ResponseReturnValue:
     if is_valid := form.validate():
         rows = applications.failures(developer, reference=form.reference.data or "", client=client)
     page = render_template(
-        "developers/failed_requests.html", form=form, rows=rows, client=client, max_references=journal.MAX_REQUEST_IDS,
-        reference=form.reference.data if is_valid else "",
+        "developers/failed_requests.html", form=form, rows=rows, client=client,
+        max_references=failure_log.MAX_REQUEST_IDS, reference=form.reference.data if is_valid else "",
     )  # fmt: skip
     return page, 200 if is_valid else 422
 

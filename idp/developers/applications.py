@@ -13,8 +13,8 @@ from idp.foundation.errors import NotFound, Refusal
 from idp.foundation.scopes import Scope
 from idp.partner_events import streams
 from idp.partner_events.models import PartnerEvent
-from idp.partner_events.streams import NoEventStream, State, Stream
-from idp.partners import journal, manifest, registry
+from idp.partner_events.streams import EventState, NoEventStream, Stream
+from idp.partners import failure_log, manifest, registry
 from idp.partners.models import Client, ClientEvent, ClientSecret, RegistrationToken
 from idp.signin.models import Developer
 
@@ -67,7 +67,7 @@ class Application:
     """Each scope, and `required`, `optional` or `for itself`."""
     manages_itself: bool
     stream: Stream | None
-    events: list[tuple[PartnerEvent, State]]
+    events: list[tuple[PartnerEvent, EventState]]
     """The newest events with their state."""
 
     @property
@@ -129,12 +129,14 @@ def read(developer: Developer, client_id: str) -> Application:
         stream = None
     newest = streams.newest(client.id, limit=20) if stream else []
     events = [(event, streams.state_of(event)) for event in newest]
-    return Application(client, secrets, journal.newest(client.id), areas, manages_itself(client), stream, events)
+    return Application(client, secrets, failure_log.newest(client.id), areas, manages_itself(client), stream, events)
 
 
 def failures(developer: Developer, *, reference: str, client: Client | None) -> list[tuple[ClientEvent, Client]]:
     """Failed requests of the partner's applications, the newest first; of one application or request, if given."""
-    return journal.list_for_partner(developer.partner_id, reference=reference, client_id=client.id if client else "")
+    return failure_log.list_for_partner(
+        developer.partner_id, reference=reference, client_id=client.id if client else ""
+    )
 
 
 def rotate_secret(developer: Developer, client_id: str, overlap: timedelta) -> str:

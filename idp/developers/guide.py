@@ -10,7 +10,7 @@ from idp.keys import jwts
 from idp.oidc.clients import client_assertion, client_keys, dpop, failures, oauth_client
 from idp.oidc.endpoints import discovery
 from idp.oidc.tokens import families
-from idp.partners import journal, jwks, reminders
+from idp.partners import failure_log, jwks, reminders
 
 DEFAULT_PAGE_RECORDS: Final = 100
 MAX_PAGE_RECORDS: Final = 1000
@@ -279,8 +279,8 @@ def figures() -> Figures:
             if scope.kind == "data"
         ],
         expected_errors=sorted(failures.EXPECTED), logged_problems=sorted(failures.MISTAKES_AT_THE_API),
-        max_events=journal.MAX_EVENTS, max_references=journal.MAX_REQUEST_IDS, parts=list(oauth_client.URI_PARTS),
-        log_kept=duration(runtime.settings().retention.client_events * 86400),
+        max_events=failure_log.MAX_EVENTS, max_references=failure_log.MAX_REQUEST_IDS,
+        parts=list(oauth_client.URI_PARTS), log_kept=duration(runtime.settings().retention.client_events * 86400),
         pushed_request=duration(tokens.pushed_request), has_nonces=tokens.dpop_nonces,
         cache=duration(discovery.CACHE_SECONDS),
         keys_cached=duration(client_keys.CACHE_SECONDS), keys_interval=duration(client_keys.MIN_FETCH_INTERVAL_SECONDS),

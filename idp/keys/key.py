@@ -12,7 +12,7 @@ from idp.foundation import clock, runtime
 from idp.keys.models import SigningKey
 
 Jwk = ECKey | RSAKey
-State = Literal["next", "signing", "verifying", "expired", "retired"]
+KeyState = Literal["next", "signing", "verifying", "expired", "retired"]
 
 ALGS: Final = ("ES256", "RS256")
 """Algorithms we sign with: ES256 by our choice, RS256 for clients that ask for it or do not choose."""

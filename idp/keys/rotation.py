@@ -14,7 +14,7 @@ from idp.foundation import clock, runtime
 from idp.foundation.database import advisory_lock, session
 from idp.foundation.errors import NotFound, Refusal
 from idp.keys import cache
-from idp.keys.key import ALGS, Key, State, generate
+from idp.keys.key import ALGS, Key, KeyState, generate
 from idp.keys.models import SigningKey
 
 
@@ -105,7 +105,7 @@ def list_keys() -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def _state(key: Key) -> State:
+def _state(key: Key) -> KeyState:
     now, signing = clock.now(), cache.signer(key.alg)
     if key.retired_at is not None:
         return "retired"

@@ -14,7 +14,7 @@ from idp.keys import ring
 from idp.oidc.clients.oauth_client import OAuthClient
 from idp.oidc.errors import InvalidTarget
 from idp.partners import resources
-from idp.sharing.live import State
+from idp.sharing.agreement_state import AgreementState
 
 Place = Literal["id_token", "access_token", "userinfo", "introspection"]
 
@@ -65,7 +65,7 @@ class School(NamedTuple):
 
 
 def claims_for(
-    state: State,
+    state: AgreementState,
     scopes: Iterable[str],
     place: Place,
     *,
@@ -105,7 +105,7 @@ def covered_claims(named: Iterable[str], agreed: frozenset[str]) -> list[str]:
     return [name for name in named if SCOPE_OF[name] in agreed]
 
 
-def requested_claims(claims: Mapping[str, Iterable[str]] | None, place: str, state: State) -> list[str]:
+def requested_claims(claims: Mapping[str, Iterable[str]] | None, place: str, state: AgreementState) -> list[str]:
     """The claims requested by name in `place`, as far as the school has agreed to them."""
     return covered_claims(claims.get(place, ()), state.allowed(frozenset(CLAIMS))) if claims else []
 

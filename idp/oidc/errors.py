@@ -20,7 +20,7 @@ from authlib.oauth2.rfc6749 import InvalidClientError, InvalidGrantError, Invali
 from idp.foundation import descriptions
 from idp.foundation.errors import Refusal
 from idp.foundation.scopes import UnknownScope
-from idp.sharing.live import Interruption
+from idp.sharing.agreement_state import Interruption
 
 OAuthError: TypeAlias = OAuth2Error
 """Authlib's base class of all these, for packages that do not import Authlib."""

@@ -17,7 +17,7 @@ from urllib.parse import parse_qsl
 from authlib.oauth2.rfc6749 import OAuth2Payload
 
 from idp.oidc.basis import Basis
-from idp.sharing.live import State
+from idp.sharing.agreement_state import AgreementState
 
 if TYPE_CHECKING:
     from flask import Request as FlaskRequest
@@ -227,7 +227,7 @@ class Request:
     nonce: str | None = None
     basis: Basis = cast("Any", None)
     """What tokens are issued for: the content of the code or of the refresh token's family, once that is valid."""
-    user: State = cast("Any", None)
+    user: AgreementState = cast("Any", None)
     """The state of the school's authorisation. Authlib calls it the user."""
     auth_method: Any = None
     """This and the next three are set by Authlib."""

@@ -8,12 +8,12 @@ from idp.estabs.models import Administrator
 from idp.foundation.fastpath.statements import Statement
 from idp.oidc import claims
 from idp.schools.models import School
-from idp.sharing import live
+from idp.sharing import agreement_state
 
 schools: Final = cast("Table", School.__table__)
 _people = cast("Table", Administrator.__table__)
 COLUMNS: Final = (
-    *((live.memberships if name == "role" else _people).c[name] for name in claims.Person._fields),
+    *((agreement_state.memberships if name == "role" else _people).c[name] for name in claims.Person._fields),
     *(schools.c[name] for name in claims.School._fields),
 )
 """The columns of a `claims.Person` and a `claims.School`, of the tables that `join_records` joins."""
@@ -30,22 +30,22 @@ _ROW: Final = Statement(
     Row,
     select(*COLUMNS)
     .select_from(
-        live.memberships.join(_people, _people.c.id == live.memberships.c.person_id)
-        .join(live.estabs, live.estabs.c.id == live.memberships.c.estab_id)
-        .join(schools, schools.c.id == live.estabs.c.school_id)
+        agreement_state.memberships.join(_people, _people.c.id == agreement_state.memberships.c.person_id)
+        .join(agreement_state.estabs, agreement_state.estabs.c.id == agreement_state.memberships.c.estab_id)
+        .join(schools, schools.c.id == agreement_state.estabs.c.school_id)
     )
     .where(
-        live.memberships.c.person_id == bindparam("by_person"),
-        live.memberships.c.estab_id == bindparam("by_estab"),
-        live.memberships.c.removed_at.is_(None),
+        agreement_state.memberships.c.person_id == bindparam("by_person"),
+        agreement_state.memberships.c.estab_id == bindparam("by_estab"),
+        agreement_state.memberships.c.removed_at.is_(None),
     ),
 )
 
 
 def join_records(source: FromClause) -> FromClause:
-    """`source`, a result of `live.join_state`, joined with the person and the school."""
-    return source.outerjoin(_people, _people.c.id == live.memberships.c.person_id).outerjoin(
-        schools, schools.c.id == live.estabs.c.school_id
+    """`source`, a result of `agreement_state.join_state`, joined with the person and the school."""
+    return source.outerjoin(_people, _people.c.id == agreement_state.memberships.c.person_id).outerjoin(
+        schools, schools.c.id == agreement_state.estabs.c.school_id
     )
 
 

@@ -24,9 +24,9 @@ from idp.onboarding import (
     first_credentials,
     forms,
     handover_views,
+    next_steps,
     old_path_views,
     origin,
-    signed_in,
     signup,
     verify,
 )
@@ -38,7 +38,7 @@ from idp.schools.models import School
 
 bp = Blueprint("onboarding", __name__)
 bp.before_request(security.keep_opener)  # a partner's request may be waiting behind any of these pages
-bp.register_blueprint(signed_in.bp)
+bp.register_blueprint(next_steps.bp)
 bp.register_blueprint(handover_views.bp)
 bp.register_blueprint(old_path_views.bp)
 
@@ -261,7 +261,7 @@ def own_password(registration_id: str) -> ResponseReturnValue:
     first_credentials.set_own(registration, browser.digest(), password_hash)
     flash("Your own password is set. The one that we showed you no longer works.", "success")
     began_here = registration.began_in(browser.digest())
-    return redirect(url_for(".signed_in.next_steps" if began_here else ".done", registration_id=registration.id), 303)
+    return redirect(url_for(".next_steps.next_steps" if began_here else ".done", registration_id=registration.id), 303)
 
 
 @bp.get("/register/<registration_id>/done")

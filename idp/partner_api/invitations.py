@@ -11,7 +11,7 @@ from idp.invitations import invite, states, targets
 from idp.invitations.states import Status
 from idp.oidc.tokens.access_tokens import Access
 from idp.partner_api.operations import InvalidRequest, NoQuery, operation
-from idp.partner_api.responses import Contact, Invitation, Invitations, State
+from idp.partner_api.responses import Contact, Invitation, Invitations, InvitationState
 from idp.schools.models import School
 
 SCOPE: Final = "invitations"
@@ -60,7 +60,7 @@ class InvitationsQuery(Struct, frozen=True, kw_only=True):
         Annotated[str, Meta(pattern="^[0-9]{1,17}-[a-z0-9_]{1,60}$", description="`next` of the page before.")]
         | UnsetType
     ) = UNSET
-    state: State | UnsetType = UNSET
+    state: InvitationState | UnsetType = UNSET
 
 
 @operation(

@@ -196,7 +196,7 @@ class ScopeCatalogue(ResponseBody, frozen=True, kw_only=True):
     scopes: tuple[CatalogueScope, ...]
 
 
-State = Literal["sent", "opened", "forwarded", "accepted", "declined", "expired", "cancelled"]
+InvitationState = Literal["sent", "opened", "forwarded", "accepted", "declined", "expired", "cancelled"]
 
 
 class Contact(ResponseBody, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -211,7 +211,7 @@ class Invitation(ResponseBody, frozen=True, kw_only=True):
 
     id: str
     state: Annotated[
-        State,
+        InvitationState,
         Meta(
             description="`opened` when the person has continued to your application; `forwarded` to someone "
             "else; `accepted` when the school has authorised your application since it was made."

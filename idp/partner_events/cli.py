@@ -8,7 +8,7 @@ import click
 from idp.foundation.command import acting_operator, in_transaction, json_option, show
 from idp.partner_events import streams
 from idp.partner_events.models import PartnerEvent
-from idp.partner_events.streams import State, Stream
+from idp.partner_events.streams import EventState, Stream
 from idp.partners import event_types
 
 _WAYS = {event_types.PUSH: "pushed", event_types.POLL: "fetched"}
@@ -44,7 +44,7 @@ def list_streams(*, as_json: bool) -> None:
 )
 @json_option
 @in_transaction
-def list_events(*, client_id: str, only: State | None, limit: int, as_json: bool) -> None:
+def list_events(*, client_id: str, only: EventState | None, limit: int, as_json: bool) -> None:
     """List the events of an application that are kept, the newest first."""
     streams.find_by_client(client_id)
     rows = [_event(event) for event in streams.newest(client_id, only=only, limit=limit)]

@@ -21,9 +21,9 @@ from idp.partner_events.queue import waiting
 from idp.partners import event_types, registry
 from idp.partners.models import Client
 
-State = Literal["waiting", "refused", "delivered"]
+EventState = Literal["waiting", "refused", "delivered"]
 
-_CONDITIONS: Final[dict[State, ColumnElement[bool]]] = {
+_CONDITIONS: Final[dict[EventState, ColumnElement[bool]]] = {
     "waiting": waiting(),
     "refused": PartnerEvent.failed_at.is_not(None),
     "delivered": PartnerEvent.delivered_at.is_not(None),
@@ -69,7 +69,7 @@ def all_streams() -> list[Stream]:
 
 
 def newest(
-    client_id: str, *, only: State | None = None, before: int | None = None, limit: int = 50
+    client_id: str, *, only: EventState | None = None, before: int | None = None, limit: int = 50
 ) -> list[PartnerEvent]:
     """The events of a client, the newest first; a page continues `before` the number of the last one."""
     statement = select(PartnerEvent).where(PartnerEvent.client_id == client_id)
@@ -80,7 +80,7 @@ def newest(
     return list(session().scalars(statement.order_by(PartnerEvent.number.desc()).limit(limit)))
 
 
-def state_of(event: PartnerEvent) -> State:
+def state_of(event: PartnerEvent) -> EventState:
     """The state of the delivery of an event."""
     if event.delivered_at is not None:
         return "delivered"
@@ -138,7 +138,7 @@ def _with_stream(client_id: str) -> Client:
 
 
 def _read(client: Client) -> Stream:
-    def count(state: State) -> tuple[int, datetime | None]:
+    def count(state: EventState) -> tuple[int, datetime | None]:
         """The number of events in this state, and the time of the oldest."""
         counted = select(func.count(), func.min(PartnerEvent.created_at))
         number, oldest = session().execute(counted.where(PartnerEvent.client_id == client.id, _CONDITIONS[state])).one()

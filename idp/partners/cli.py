@@ -9,7 +9,7 @@ import click
 
 from idp.foundation import clock, scopes
 from idp.foundation.command import acting_operator, format_time, in_transaction, json_option, show, show_json
-from idp.partners import event_streams, journal, manifest, registry, request_cli
+from idp.partners import event_streams, failure_log, manifest, registry, request_cli
 from idp.partners.cli_options import duration, secret_file_option, write_secret
 from idp.partners.initial_token_cli import initial_token
 from idp.partners.models import Client, ClientEvent, Partner
@@ -176,7 +176,7 @@ def clients_events(*, client_id: str, reference: str, as_json: bool) -> None:
     Failures of the same kind are counted. A redirect URI is compared with each that is registered.
     """
     client = registry.find(client_id)
-    failures = journal.list_for_partner(client.partner_id, reference=reference, client_id=client.id)
+    failures = failure_log.list_for_partner(client.partner_id, reference=reference, client_id=client.id)
     rows = [_event_row(event) for event, _ in failures]
     if as_json:
         show_json(rows)

@@ -1,7 +1,7 @@
 """A school's agreement that a client may have certain scopes: asked about, given, changed, paused, withdrawn.
 
 Tokens are not mentioned here, on purpose. A token is evidence of an agreement and lives only while the
-agreement does (`live`), so withdrawing is one UPDATE and higher layers need no notice.
+agreement does (`agreement_state`), so withdrawing is one UPDATE and higher layers need no notice.
 """
 
 from dataclasses import dataclass
@@ -18,15 +18,15 @@ from idp.foundation.database import session
 from idp.foundation.errors import BadRequest
 from idp.partners import registry
 from idp.partners.snapshots import AnyClient
-from idp.sharing import agreements, live, mis, protected_data, receipts
+from idp.sharing import agreement_state, agreements, mis, protected_data, receipts
+from idp.sharing.agreement_state import AgreementState, is_in_force, state
 from idp.sharing.agreements import Actor, ChangedMeanwhile, NothingShared
-from idp.sharing.live import State, is_standing, state
 from idp.sharing.models import Authorisation, Decision
 
 __all__ = [
-    "Actor", "ChangedMeanwhile", "NothingShared", "Proposal", "State", "change", "covers", "current", "default_end",
-    "end_for_server", "give", "history", "is_standing", "last_withdrawn", "pause", "proposal", "refuse", "resume",
-    "standing", "state", "withdraw",
+    "Actor", "AgreementState", "ChangedMeanwhile", "NothingShared", "Proposal", "agreement_in_force", "change",
+    "covers", "current", "default_end", "end_for_server", "give", "history", "is_in_force", "last_withdrawn", "pause",
+    "proposal", "refuse", "resume", "state", "withdraw",
 ]  # fmt: skip
 
 
@@ -47,7 +47,7 @@ class Proposal:
         return self.required | self.optional
 
 
-def covers(agreement: Authorisation | State, requested: frozenset[str], client: AnyClient) -> bool:
+def covers(agreement: Authorisation | AgreementState, requested: frozenset[str], client: AnyClient) -> bool:
     """Whether `agreement` already answers a request for `requested`, so that the school need not be asked again.
 
     It does when everything asked for was put to the school at that decision (`offered`), and whatever of it the
@@ -58,13 +58,13 @@ def covers(agreement: Authorisation | State, requested: frozenset[str], client: 
     return requested <= agreement.offered and requested & client.required_scopes <= agreement.scopes
 
 
-def standing(estab_id: str, client_id: str, requested: frozenset[str]) -> State | None:
+def agreement_in_force(estab_id: str, client_id: str, requested: frozenset[str]) -> AgreementState | None:
     """The agreement in force now that covers `requested`, or None: then the school has to be asked.
 
     It grants `requested & agreement.scopes`. `estab_id` is the estab's internal id.
     """
-    client, agreement = registry.client(client_id), live.current(estab_id, client_id)
-    if client is None or agreement is None or not agreement.is_live or not covers(agreement, requested, client):
+    client, agreement = registry.client(client_id), agreement_state.current(estab_id, client_id)
+    if client is None or agreement is None or not agreement.is_in_force or not covers(agreement, requested, client):
         return None
     return agreement
 

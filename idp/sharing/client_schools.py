@@ -35,7 +35,7 @@ from idp.schools import entries
 from idp.schools.entries import Entry
 from idp.schools.models import RegisterImport, School
 from idp.sharing import reviews
-from idp.sharing.live import State
+from idp.sharing.agreement_state import AgreementState
 from idp.sharing.models import Authorisation, status_now
 from idp.sharing.reviews import Review
 
@@ -340,7 +340,7 @@ def scopes_now(client: AnyClient, agreement: Authorisation) -> tuple[frozenset[s
 def _scopes_now(
     client: AnyClient, agreement: Authorisation | Agreement, estab: Estab | Account
 ) -> tuple[frozenset[str], frozenset[str]]:
-    state = State(
+    state = AgreementState(
         id=agreement.id, scopes=agreement.scopes, offered=agreement.offered, given_at=agreement.given_at,
         until=agreement.until, paused_at=agreement.paused_at, estab_id=estab.id, estab_public_id=estab.estab_id,
         estab_state=estab.state, mis=estab.mis, client_id=client.id, client_version=client.version,

@@ -3,7 +3,7 @@
 import pyotp
 
 from idp.foundation import clock, runtime
-from idp.partners import journal, registry
+from idp.partners import failure_log, registry
 from idp.signin import developers
 from idp.signin.code_accounts import DEVELOPERS
 from tests import factories
@@ -26,10 +26,10 @@ REDIRECT_URI_DIFFERENCE = {
 def an_owner_with_an_application():
     """The seed of the owner's app."""
     factories.a_client(factories.a_partner(name="Groupcall"), id="groupcall-app", client_name="Assembly")
-    failure = journal.Failure(
+    failure = failure_log.Failure(
         "GET /oauth/authorize", "invalid_request", "redirect_uri", "is not registered", (REDIRECT_URI_DIFFERENCE,)
     )
-    journal.record("groupcall-app", failure)
+    failure_log.record("groupcall-app", failure)
     company, seed = registry.partner("Groupcall"), pyotp.random_base32(32)
     developers.invite(company, "Bo Ray", "bo@groupcall.example", is_owner=False, by="cli")
     owner = developers.invite(company, "Sam Lee", EMAIL, is_owner=True, by="cli")

@@ -15,7 +15,7 @@ from idp.foundation import clock as clocks
 from idp.foundation.database import session
 from idp.partner_events import streams
 from idp.partner_events.models import PartnerEvent
-from idp.partners import event_types, journal, manifest, registry
+from idp.partners import event_types, failure_log, manifest, registry
 from idp.partners.models import Client
 from idp.signin import developers
 from idp.signin.code_accounts import DEVELOPERS
@@ -303,12 +303,14 @@ def test_the_log_has_the_parameter_and_the_difference(sam, transaction):
         "differs_in": ["path"],
     }  # fmt: skip
     with transaction():
-        failure = journal.Failure(
+        failure = failure_log.Failure(
             "GET /oauth/authorize", "invalid_request", "redirect_uri", "is not registered", (difference,)
         )
-        journal.record("assembly", failure)
-        journal.record("assembly", failure)
-        journal.record("timetabler", journal.Failure("POST /oauth/token", "invalid_client", "", "of another company"))
+        failure_log.record("assembly", failure)
+        failure_log.record("assembly", failure)
+        failure_log.record(
+            "timetabler", failure_log.Failure("POST /oauth/token", "invalid_client", "", "of another company")
+        )
     sam.opens("/developers/applications/assembly")
     assert "redirect_uri : is not registered" in sam.page_text
     assert "Sent: https://assembly.example/callback/" in sam.page_text

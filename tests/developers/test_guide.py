@@ -16,7 +16,7 @@ from idp.foundation import clock, scopes
 from idp.oidc.clients import failures
 from idp.oidc.errors import CLIENT_REFUSED
 from idp.oidc.incoming import KNOWN_PARAMETERS
-from idp.partners import journal
+from idp.partners import failure_log
 from idp.sharing import authorise
 from tests import factories
 from tests.html import parse
@@ -89,7 +89,7 @@ def test_a_school_that_pauses_or_stops_is_obeyed_as_it_says(web, world, decide, 
         decide(world.estab, world.partner.id, by=session.get_one(Administrator, world.person).memberships[0])
     assert world.partner.refreshes(web, tokens["refresh_token"]).json["error"] == token_error(sent)
     with world.transaction():
-        assert {entry.error for entry in journal.newest(world.partner.id)} == {token_error(sent)}
+        assert {entry.error for entry in failure_log.newest(world.partner.id)} == {token_error(sent)}
 
 
 @pytest.mark.parametrize("refused", guide.AT_AUTHORIZE, ids=lambda refused: refused.sent)
@@ -132,7 +132,7 @@ def test_an_assertion_that_is_wrong_is_refused_as_it_says(web, world):
     assert "aud is " in refused(partner.assertion(aud="https://elsewhere.example"))
     assert refused(partner.assertion(key=key("ES256", 2))) == CLIENT_REFUSED
     with world.transaction():
-        assert any("key" in entry.fact for entry in journal.newest(client.id))
+        assert any("key" in entry.fact for entry in failure_log.newest(client.id))
 
 
 @pytest.fixture

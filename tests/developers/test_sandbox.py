@@ -18,12 +18,12 @@ from idp.foundation.database import session
 from idp.onboarding import review
 from idp.outbox import post
 from idp.outbox.models import Message
-from idp.partners import companies, journal, manifest, milestones, registry, sandbox_clients, trial_keys
+from idp.partners import companies, failure_log, manifest, milestones, registry, sandbox_clients, trial_keys
 from idp.partners.metadata import InvalidClientMetadata, InvalidRedirectUri
 from idp.partners.models import Client
 from idp.schools import search
 from idp.sharing import authorise
-from idp.sharing.live import current
+from idp.sharing.agreement_state import current
 from idp.sharing.sandbox import FictionalAndReal
 from idp.signin.models import Developer
 from tests import factories
@@ -428,8 +428,8 @@ class TestRemoving:
             client = registry.find(sandbox_ids.client)
             assert not client.enabled
             assert registry.secrets_of(client.id) == []
-            journal.record(client.id, journal.Failure("POST /oauth/token", "invalid_client", "", "removed"))
-            assert journal.newest(client.id) == []
+            failure_log.record(client.id, failure_log.Failure("POST /oauth/token", "invalid_client", "", "removed"))
+            assert failure_log.newest(client.id) == []
             assert client.id not in {listed.id for listed in companies.applications_of(client.partner_id)}
             with pytest.raises(registry.UnknownClient):
                 registry.enable(client.id, by="cli")
@@ -474,10 +474,10 @@ class TestRemoving:
         developer.opens(path)
         assert "It has authorised Trial (sandbox):" in developer.page_text
         with transaction():
-            assert current(sandbox_ids.estab, sandbox_ids.client).is_live
+            assert current(sandbox_ids.estab, sandbox_ids.client).is_in_force
         developer.sends_again(path)
         with transaction():
-            assert not current(sandbox_ids.estab, sandbox_ids.client).is_live
+            assert not current(sandbox_ids.estab, sandbox_ids.client).is_in_force
         assert developer.opens(path).status_code == 404
 
     def test_another_partners_are_not_removed(self, developer, transaction):

@@ -110,17 +110,17 @@ class Sharing(RuleBasedStateMachine):
 
     @invariant()
     def state_is_as_expected(self):
-        is_live = self.expected_state == "active" and not self.is_over
+        is_in_force = self.expected_state == "active" and not self.is_over
         with self.transaction() as session:
             rows = session.query(Authorisation).filter(Authorisation.current(self.estab, self.client)).all()
             assert len(rows) == (self.expected_state is not None)
             for requested in (REQUIRED, REQUIRED | {"students"}):
-                standing = authorise.standing(self.estab, self.client, requested)
-                assert standing is None or (is_live and requested & REQUIRED <= standing.scopes == self.agreed)
+                agreement = authorise.agreement_in_force(self.estab, self.client, requested)
+                assert agreement is None or (is_in_force and requested & REQUIRED <= agreement.scopes == self.agreed)
             for row in session.query(Authorisation).filter_by(estab_id=self.estab, client_id=self.client):
                 state = authorise.state(row.id)
                 allowed = state.allowed(frozenset(scopes.catalogue())) if state else frozenset()
-                assert allowed <= (self.agreed if is_live else frozenset())
+                assert allowed <= (self.agreed if is_in_force else frozenset())
             assert len(authorise.history(self.estab)) == min(self.decisions, 200)
 
 

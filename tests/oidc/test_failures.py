@@ -9,7 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 
 from idp.oidc.clients import failures
-from idp.partners import journal, registry
+from idp.partners import failure_log, registry
 from idp.partners.cli import clients
 from idp.partners.models import ClientEvent
 from idp.worker import clean
@@ -27,7 +27,7 @@ def client_log(transaction):
 
     def read(partner):
         with transaction():
-            return journal.newest(partner.id)
+            return failure_log.newest(partner.id)
 
     return read
 
@@ -235,37 +235,41 @@ def test_of_many_wrong_uris_the_last_is_shown_and_the_others_counted(web, world,
 
 
 def test_only_the_newest_failures_are_kept(world, transaction, clock):
-    for number in range(journal.MAX_EVENTS + 5):
+    for number in range(failure_log.MAX_EVENTS + 5):
         with transaction():
-            journal.record(world.partner.id, journal.Failure(f"GET /{number}", "invalid_request", "scope", "missing"))
+            failure_log.record(
+                world.partner.id, failure_log.Failure(f"GET /{number}", "invalid_request", "scope", "missing")
+            )
         clock.move(timedelta(seconds=1))
     with transaction():
-        endpoints = [entry.endpoint for entry in journal.newest(world.partner.id)]
-    assert endpoints == [f"GET /{number}" for number in range(journal.MAX_EVENTS + 4, 4, -1)]
+        endpoints = [entry.endpoint for entry in failure_log.newest(world.partner.id)]
+    assert endpoints == [f"GET /{number}" for number in range(failure_log.MAX_EVENTS + 4, 4, -1)]
 
 
 def test_many_failures_of_one_parameter_do_not_displace_those_of_others(world, transaction, clock):
     """Anybody can ask in a client's name for scopes that do not exist."""
     with transaction():
-        journal.record(world.partner.id, journal.Failure("GET /x", "invalid_request", "state", "too long"))
-    for number in range(journal.MAX_EVENTS):
+        failure_log.record(world.partner.id, failure_log.Failure("GET /x", "invalid_request", "state", "too long"))
+    for number in range(failure_log.MAX_EVENTS):
         clock.move(timedelta(seconds=1))
         name = "x" * (number + 1)
         with transaction():
-            failure = journal.Failure("GET /x", "invalid_scope", "scope", f"does not exist: {name}")
-            journal.record(world.partner.id, failure)
+            failure = failure_log.Failure("GET /x", "invalid_scope", "scope", f"does not exist: {name}")
+            failure_log.record(world.partner.id, failure)
     with transaction():
-        events = journal.newest(world.partner.id)
-    assert len(events) == journal.MAX_SIMILAR_EVENTS + 1
-    assert events[0].fact.endswith("x" * journal.MAX_EVENTS)
+        events = failure_log.newest(world.partner.id)
+    assert len(events) == failure_log.MAX_SIMILAR_EVENTS + 1
+    assert events[0].fact.endswith("x" * failure_log.MAX_EVENTS)
     assert events[-1].parameter == "state"
 
 
 def test_failures_that_differ_by_a_number_only_are_counted_together(world, transaction, client_log, clock):
     for seconds in (61, 62, 63):
         with transaction():
-            failure = journal.Failure("POST /x", "invalid_client", "iat", f"is {seconds} seconds ahead of our clock")
-            journal.record(world.partner.id, failure)
+            failure = failure_log.Failure(
+                "POST /x", "invalid_client", "iat", f"is {seconds} seconds ahead of our clock"
+            )
+            failure_log.record(world.partner.id, failure)
         clock.move(timedelta(seconds=1))
     event = single(client_log(world.partner))
     assert (event.count, event.fact) == (3, "is 63 seconds ahead of our clock")
@@ -316,7 +320,7 @@ def test_a_failure_that_rolls_back_the_request_is_still_noted(web, world, client
 
 
 def test_a_failure_is_noted_when_its_page_reads_the_session(web, world, client_log):
-    """SQLite has one writer: a transaction that the page began would make the journal wait for its own request."""
+    """SQLite has one writer: a transaction that the page began would make writing the log wait for its own request."""
     sign_in_and_authorise(web, world.partner, world.username)
     assert web.get(world.partner.link(redirect_uri="https://assembly.example/callbak")).status_code == 400
     assert single(client_log(world.partner)).parameter == "redirect_uri"
@@ -346,7 +350,7 @@ def test_requests_that_fail_in_the_same_ways_at_once_are_all_counted(web, transa
     assert {entry.count for entry in client_log(Partner)} == {8}
 
 
-@pytest.mark.parametrize(("where", "what"), [(journal, "record"), (failures, "_comparison")])
+@pytest.mark.parametrize(("where", "what"), [(failure_log, "record"), (failures, "_comparison")])
 def test_a_note_that_cannot_be_written_does_not_fail_the_response(web, world, client_log, monkeypatch, where, what):
     def away(*_):
         raise OperationalError("INSERT", None, Exception("locked"))

@@ -8,7 +8,7 @@ import pytest
 from idp.estabs.models import Estab
 from idp.foundation import clock, descriptions
 from idp.oidc import errors
-from idp.partners import journal
+from idp.partners import failure_log
 from tests import factories
 from tests.fuzz.responses import recorded_log
 from tests.oidc.signing import Signer, jwks, key, sign_jws
@@ -24,7 +24,7 @@ def newest_fact(transaction):
 
     def read(partner):
         with transaction():
-            event = journal.newest(partner.id)[0]
+            event = failure_log.newest(partner.id)[0]
             return f"{event.parameter}: {event.fact}"
 
     return read
@@ -323,7 +323,7 @@ def test_every_refusal_at_userinfo_is_noted_for_the_client(web, world, signer, n
 def test_an_unknown_token_is_noted_for_no_client(web, world, transaction):
     assert read(web, "x.y.z").status_code == 401
     with transaction():
-        assert journal.newest(world.partner.id) == []
+        assert failure_log.newest(world.partner.id) == []
 
 
 def test_sent_values_are_shown_without_characters_a_description_may_not_have():

@@ -5,7 +5,7 @@ from sqlalchemy import select
 
 from idp.estabs.models import Administrator, Estab
 from idp.outbox.models import Message
-from idp.partners import journal
+from idp.partners import failure_log
 from idp.partners.models import Client
 from idp.sharing import authorise
 from tests.oidc.support import follow_redirects, page, press, redirect_parameters, sign_in, sign_in_and_authorise
@@ -39,7 +39,8 @@ def log(world):
     def read():
         with world.transaction():
             return [
-                (entry.endpoint, entry.error, entry.parameter, entry.fact) for entry in journal.newest(world.partner.id)
+                (entry.endpoint, entry.error, entry.parameter, entry.fact)
+                for entry in failure_log.newest(world.partner.id)
             ]
 
     return read

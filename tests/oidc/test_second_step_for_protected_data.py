@@ -46,10 +46,10 @@ def press_second_step(web, response):
 
 
 def agreed_scopes(world):
-    """The scopes of the agreement that stands; `None` without one."""
+    """The scopes of the agreement in force; `None` without one."""
     with world.transaction() as session:
-        standing = session.query(Authorisation).filter_by(superseded_at=None).one_or_none()
-        return standing and standing.scopes
+        agreement = session.query(Authorisation).filter_by(superseded_at=None).one_or_none()
+        return agreement and agreement.scopes
 
 
 def test_without_a_second_step_the_area_cannot_be_ticked_and_the_page_says_why(web, world):

@@ -8,7 +8,7 @@ from idp.foundation.database import session
 from idp.invitations import answer
 from idp.invitations.mailing import Recipient
 from idp.invitations.models import SchoolInvitation
-from idp.partners import journal
+from idp.partners import failure_log
 from idp.schools.models import School, SchoolLink
 from tests.factories import a_school
 
@@ -95,7 +95,7 @@ def test_what_is_wrong_is_in_the_clients_log_without_what_was_sent(invites, prog
     invites(contact={"name": "", "email": "al.at.oakhill"}, status=422)
     invites(urn="999999", status=422)
     with transaction():
-        logged = [(event.error, event.parameter, event.fact) for event in journal.newest(program.partner.id)]
+        logged = [(event.error, event.parameter, event.fact) for event in failure_log.newest(program.partner.id)]
     assert {(error, parameter) for error, parameter, _ in logged} == {
         ("invalid_invitation", "contact.name"), ("invalid_invitation", "contact.email"), ("school_unknown", ""),
     }  # fmt: skip

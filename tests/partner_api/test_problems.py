@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from idp.partner_api import problems
-from idp.partners import journal
+from idp.partners import failure_log
 from idp.sharing import client_schools
 from tests.html import parse
 
@@ -66,7 +66,8 @@ def test_a_wrong_parameter_is_in_the_clients_log_and_what_does_not_exist_is_not(
     program.gets(f"{SCHOOLS}/9999999", status=404)
     with transaction():
         logged = [
-            (event.endpoint, event.error, event.parameter, event.fact) for event in journal.newest(program.partner.id)
+            (event.endpoint, event.error, event.parameter, event.fact)
+            for event in failure_log.newest(program.partner.id)
         ]
     assert logged == [
         ("GET /api/schools", "invalid_request", "status", "must be one of active, expired, paused, withdrawn, not open")
@@ -77,7 +78,7 @@ def test_a_parameter_that_is_missing_is_named(program, check_problem, transactio
     detail = check_problem(program.gets("/api/register/schools", status=400), "invalid_request")
     assert detail == "q: is missing from the query"
     with transaction():
-        [event] = journal.newest(program.partner.id)
+        [event] = failure_log.newest(program.partner.id)
     assert (event.parameter, event.fact) == ("q", "is missing from the query")
 
 

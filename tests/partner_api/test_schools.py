@@ -16,7 +16,7 @@ from idp.oidc.tokens import access_tokens
 from idp.partner_api import responses
 from idp.partners import registry
 from idp.schools.models import School, SchoolLink
-from idp.sharing import authorise, live, mis, releases, reviewing, reviews
+from idp.sharing import agreement_state, authorise, mis, releases, reviewing, reviews
 from idp.sharing.models import Authorisation
 from idp.xporter.models import Endpoint
 from tests.factories import a_school, an_administrator, an_estab
@@ -212,7 +212,7 @@ def world_token(app, transaction):
 
     def make(program, owner):
         with transaction():
-            state = live.current(owner.memberships[0].estab_id, program.partner.id)
+            state = agreement_state.current(owner.memberships[0].estab_id, program.partner.id)
             client = oauth_client.find(program.partner.id)
             basis = Basis(
                 client_id=client.id, person_id=owner.id, estab_id=state.estab_id, authorisation_id=state.id,

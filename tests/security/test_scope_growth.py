@@ -85,4 +85,4 @@ def test_an_agreement_never_covers_a_scope_that_was_not_shown_to_the_school(tran
         authorise.give(client, few, by=owner.memberships[0], agreement_version="1", until=authorise.default_end(client))
 
         for more in everything - few:
-            assert authorise.standing(owner.memberships[0].estab_id, client.id, few | {more}) is None
+            assert authorise.agreement_in_force(owner.memberships[0].estab_id, client.id, few | {more}) is None

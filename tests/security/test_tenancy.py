@@ -354,7 +354,7 @@ ACTIONS = {
     ("manage.resume_sharing", "POST"): Act(
         sharing_action("resume", paused=True), Action.AUTHORISE, DONE, DONE, FORBIDDEN, UNKNOWN
     ),
-    ("onboarding.signed_in.next_steps", "GET"): Act(
+    ("onboarding.next_steps.next_steps", "GET"): Act(
         fixed_path("/register/next-steps"), Action.SEE_SHARING, DONE, DONE, DONE, OWN_SCHOOL_ONLY
     ),
     ("manage.join.decide", "GET"): Act(

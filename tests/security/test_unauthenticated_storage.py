@@ -21,8 +21,8 @@ from idp.oidc.clients import bounds
 from idp.oidc.models import AuthorizationRequest, DeviceCode, UsedJti
 from idp.onboarding.models import EmailVerification, Registration
 from idp.outbox.models import Message
-from idp.partners import journal
-from idp.partners.journal import Failure
+from idp.partners import failure_log
+from idp.partners.failure_log import Failure
 from idp.partners.models import ClientEvent
 from idp.signin import reset
 from idp.signin.models import BrowserSession, Guesses, KnownDevice, PasswordReset
@@ -282,15 +282,15 @@ def test_repeated_resets_for_an_unknown_name_store_a_bounded_number_of_messages(
 
 
 def test_the_log_of_a_client_keeps_the_newest_entries(transaction, monkeypatch):
-    monkeypatch.setattr(journal, "MAX_EVENTS", 4)
+    monkeypatch.setattr(failure_log, "MAX_EVENTS", 4)
     with transaction():
         client = a_client().id
         for name in "abcdefghi":
-            journal.record(client, Failure("GET /", "invalid_request", name, f"{name} " + "x" * 9000))
+            failure_log.record(client, Failure("GET /", "invalid_request", name, f"{name} " + "x" * 9000))
     with transaction() as session:
         facts = session.scalars(select(ClientEvent.fact)).all()
     assert len(facts) == 4
-    assert max(len(fact) for fact in facts) <= journal.MAX_FACT_LENGTH
+    assert max(len(fact) for fact in facts) <= failure_log.MAX_FACT_LENGTH
 
 
 def a_session(person: Administrator, number: int, ended):

@@ -44,8 +44,8 @@ def give(client, by, scopes, **overrides):
     return authorise.give(client, frozenset(scopes), **(values | overrides))
 
 
-def standing(agreed, *names):
-    return authorise.standing(agreed.estab_id, agreed.client_id, frozenset(names))
+def in_force(agreed, *names):
+    return authorise.agreement_in_force(agreed.estab_id, agreed.client_id, frozenset(names))
 
 
 def giver(agreed):
@@ -58,13 +58,13 @@ def client_of(agreed):
 
 def test_what_was_agreed_is_not_asked_again(transaction, agreed):
     with transaction():
-        assert standing(agreed, *SIGN_IN).id == agreed.id
-        assert standing(agreed, "openid", "students", "attendance").id == agreed.id
+        assert in_force(agreed, *SIGN_IN).id == agreed.id
+        assert in_force(agreed, "openid", "students", "attendance").id == agreed.id
 
 
 def test_an_optional_area_that_was_left_out_is_neither_granted_nor_asked_about_again(transaction, agreed):
     with transaction():
-        stands = standing(agreed, *REQUESTED_SCOPES)
+        stands = in_force(agreed, *REQUESTED_SCOPES)
 
         assert stands.id == agreed.id
         assert stands.scopes & REQUESTED_SCOPES == REQUESTED_SCOPES - {"students.sen"}
@@ -72,7 +72,7 @@ def test_an_optional_area_that_was_left_out_is_neither_granted_nor_asked_about_a
 
 def test_an_area_that_was_never_put_to_the_school_is_asked_about(transaction, agreed):
     with transaction():
-        assert standing(agreed, "openid", "organisation") is None
+        assert in_force(agreed, "openid", "organisation") is None
 
 
 def test_an_area_that_has_become_required_is_asked_about_if_it_was_left_out(transaction, agreed):
@@ -82,23 +82,23 @@ def test_an_area_that_has_become_required_is_asked_about_if_it_was_left_out(tran
         client.optional_scopes -= {"students.sen"}
         session().flush()
 
-        assert standing(agreed, *REQUESTED_SCOPES) is None
-        assert standing(agreed, *SIGN_IN).id == agreed.id, "the old agreement goes on until the school decides"
+        assert in_force(agreed, *REQUESTED_SCOPES) is None
+        assert in_force(agreed, *SIGN_IN).id == agreed.id, "the old agreement goes on until the school decides"
 
 
 def test_another_school_and_another_client_have_agreed_to_nothing(transaction, agreed):
     with transaction():
-        assert authorise.standing(an_estab().id, agreed.client_id, SIGN_IN) is None
-        assert authorise.standing(agreed.estab_id, a_client().id, SIGN_IN) is None
+        assert authorise.agreement_in_force(an_estab().id, agreed.client_id, SIGN_IN) is None
+        assert authorise.agreement_in_force(agreed.estab_id, a_client().id, SIGN_IN) is None
 
 
 def test_an_agreement_ends_by_itself(transaction, agreed, clock):
     clock.move(timedelta(days=365, seconds=-1))
     with transaction():
-        assert standing(agreed, *SIGN_IN)
+        assert in_force(agreed, *SIGN_IN)
     clock.move(timedelta(seconds=1))
     with transaction():
-        assert standing(agreed, *SIGN_IN) is None
+        assert in_force(agreed, *SIGN_IN) is None
         assert [agreement.state for agreement in authorise.current(agreed.estab_id)] == ["expired"]
 
 
@@ -110,12 +110,12 @@ def test_a_client_may_have_a_shorter_duration(transaction, clock):
 def test_withdrawing_pausing_and_resuming_act_at_once(transaction, agreed):
     with transaction():
         authorise.pause(agreed.estab_id, agreed.client_id, by=giver(agreed).memberships[0])
-        assert standing(agreed, *SIGN_IN) is None
+        assert in_force(agreed, *SIGN_IN) is None
         authorise.resume(agreed.estab_id, agreed.client_id, by=giver(agreed).memberships[0])
-        assert standing(agreed, *SIGN_IN)
+        assert in_force(agreed, *SIGN_IN)
         ended = authorise.withdraw(agreed.estab_id, agreed.client_id, by=giver(agreed).memberships[0])
         assert (ended.withdrawn_by, ended.withdrawn_at) == (agreed.given_by, clocks.now())
-        assert standing(agreed, *SIGN_IN) is None
+        assert in_force(agreed, *SIGN_IN) is None
         assert authorise.current(agreed.estab_id) == []
 
 
@@ -184,7 +184,7 @@ def test_a_viewer_cannot_decide(transaction, agreed):
             give(client, viewer, REQUESTED_SCOPES)
         with pytest.raises(authority.NotPermitted):
             authorise.withdraw(agreed.estab_id, agreed.client_id, by=viewer.memberships[0])
-        assert standing(agreed, *SIGN_IN).id == agreed.id
+        assert in_force(agreed, *SIGN_IN).id == agreed.id
 
 
 @pytest.mark.parametrize("state", ["rejected", "suspended", "closed"])
@@ -271,7 +271,7 @@ def test_a_change_leaves_a_paused_agreement_paused(transaction, agreed, clock):
         )
 
         assert (changed.state, changed.paused_at) == ("paused", paused)
-        assert standing(agreed, *SIGN_IN) is None
+        assert in_force(agreed, *SIGN_IN) is None
         assert authorise.proposal(agreed.estab_id, client_of(agreed), REQUESTED_SCOPES).is_paused
 
 
@@ -323,14 +323,14 @@ def test_a_change_adds_nothing_that_was_not_offered_and_drops_nothing_required(t
     with pytest.raises(BadRequest), transaction():
         authorise.change(agreed.estab_id, agreed.client_id, scopes, by=giver(agreed).memberships[0])
     with transaction():
-        assert standing(agreed, *SIGN_IN).id == agreed.id
+        assert in_force(agreed, *SIGN_IN).id == agreed.id
 
 
 def test_refusing_changes_no_agreement_and_is_recorded(transaction, agreed):
     with transaction():
         authorise.refuse(client_of(agreed), frozenset({"students.sen"}), by=giver(agreed).memberships[0])
 
-        assert standing(agreed, *SIGN_IN).id == agreed.id
+        assert in_force(agreed, *SIGN_IN).id == agreed.id
         assert authorise.history(agreed.estab_id)[0].what == "refused"
 
 
@@ -372,7 +372,7 @@ def test_stopping_and_pausing_reach_what_a_colleague_changes_at_that_moment(tran
 
     assert isinstance(outcome, Authorisation)
     with transaction():
-        assert standing(agreed, *SIGN_IN) is None
+        assert in_force(agreed, *SIGN_IN) is None
 
 
 def test_a_change_of_what_a_colleague_changes_at_that_moment_is_refused(transaction, agreed, run_overlapping):
@@ -492,8 +492,8 @@ def test_an_agreement_is_suspended_while_the_schools_system_is_not_accepted(tran
         for code, stands in (("sims", False), ("isams", True)):
             mis.set_by_school(code, by=owner.memberships[0])
             session().flush()
-            assert authorise.is_standing(agreement.id) is stands
-            assert bool(standing(agreement, *SIGN_IN)) is stands
+            assert authorise.is_in_force(agreement.id) is stands
+            assert bool(in_force(agreement, *SIGN_IN)) is stands
 
 
 def test_an_unknown_system_cannot_be_recorded(transaction):
@@ -501,7 +501,7 @@ def test_an_unknown_system_cannot_be_recorded(transaction):
         mis.set_by_school("abacus", by=an_administrator().memberships[0])
 
 
-def test_a_disabled_client_has_no_standing_agreement(transaction, agreed):
+def test_a_disabled_client_has_no_agreement_in_force(transaction, agreed):
     with transaction():
         registry.disable(agreed.client_id, by="cli")
-        assert standing(agreed, *SIGN_IN) is None
+        assert in_force(agreed, *SIGN_IN) is None

@@ -17,7 +17,7 @@ from idp.foundation.errors import BadRequest, NotFound
 from idp.partners import registry
 from idp.partners.models import Client
 from idp.schools.models import School, SchoolLink
-from idp.sharing import authorise, closures, live, protected_data, releases
+from idp.sharing import agreement_state, authorise, closures, protected_data, releases
 from idp.sharing.models import Authorisation
 from tests.factories import a_client, a_school, an_administrator, an_estab
 
@@ -227,7 +227,7 @@ class TestMoving:
                 )
             ).one()  # fmt: skip
             assert (old.state, old.moved_to, old.line == agreement.line) == ("withdrawn", world.estab("new"), False)
-            assert live.state(old.id) is None, "tokens of the closed school are refused"
+            assert agreement_state.state(old.id) is None, "tokens of the closed school are refused"
             assert [row.client_id for row in authorise.current(world.estab("old"))] == [world.clients[1].id]
             assert authorise.history(world.estab("old"))[0].what == "moved"
             assert session().scalars(select(Entry).where(Entry.event == "sharing.moved")).one().estab == old.estab_id

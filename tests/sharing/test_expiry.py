@@ -14,7 +14,7 @@ from idp.outbox import post
 from idp.partner_events.models import PartnerEvent
 from idp.partners import event_types, registry
 from idp.partners.models import Client
-from idp.sharing import authorise, expiry, live, mis, protected_data, renewal
+from idp.sharing import agreement_state, authorise, expiry, mis, protected_data, renewal
 from idp.sharing.models import Authorisation
 from tests.factories import a_client, an_administrator, an_estab
 
@@ -198,9 +198,9 @@ class TestRenewal:
     def test_what_has_ended_is_in_force_again_and_its_tokens_with_it(self, transaction, agreement, clock):
         clock.move(400 * DAY)
         with transaction():
-            assert not live.state(agreement.id).is_live
+            assert not agreement_state.state(agreement.id).is_in_force
             renew(agreement)
-            assert live.state(agreement.id).is_live
+            assert agreement_state.state(agreement.id).is_in_force
 
     def test_before_its_last_30_days_there_is_nothing_to_renew(self, transaction, agreement, clock):
         clock.move(335 * DAY - SECOND)

@@ -10,7 +10,7 @@ from idp.foundation.database import session
 from idp.partner_events.models import PartnerEvent
 from idp.partners import event_types
 from idp.partners.models import Client
-from idp.sharing import authorise, live, mis
+from idp.sharing import agreement_state, authorise, mis
 from tests.factories import a_client, an_administrator
 
 
@@ -35,7 +35,7 @@ def set_mis(owner, code):
 def live_by_service(owner):
     """Whether each service's agreement is in force."""
     rows = authorise.current(session().get_one(Administrator, owner).memberships[0].estab_id)
-    return {row.client.client_name: live.state(row.id).is_live for row in rows}
+    return {row.client.client_name: agreement_state.state(row.id).is_in_force for row in rows}
 
 
 def sent_events(transaction):

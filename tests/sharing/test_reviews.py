@@ -13,7 +13,7 @@ from idp.foundation.database import session
 from idp.outbox import post
 from idp.partners import registry
 from idp.partners.models import Client
-from idp.sharing import authorise, live, protected_data, renewal, reviewing, reviews
+from idp.sharing import agreement_state, authorise, protected_data, renewal, reviewing, reviews
 from idp.sharing.models import Authorisation
 from tests.factories import a_client, an_administrator
 
@@ -127,9 +127,9 @@ class TestWhatStands:
         with transaction():
             registers(agreement, required={"staff"}, agreement_version="2")
             before = frozenset({"openid", "school", "students"})
-            assert live.state(agreement.id).is_live
-            assert authorise.standing(agreement.estab_id, agreement.client_id, before).id == agreement.id
-            assert authorise.standing(agreement.estab_id, agreement.client_id, before | {"staff"}) is None
+            assert agreement_state.state(agreement.id).is_in_force
+            assert authorise.agreement_in_force(agreement.estab_id, agreement.client_id, before).id == agreement.id
+            assert authorise.agreement_in_force(agreement.estab_id, agreement.client_id, before | {"staff"}) is None
 
     def test_optional_areas_are_changed_without_the_new_ones(self, transaction, agreement):
         with transaction():
@@ -173,7 +173,7 @@ class TestAgreeing:
             assert (again.until, again.line, again.agreement) == (agreement.until, agreement.line, "2")
             assert reviews.find_pending(again) is None
             scopes = agreement.scopes | {"staff", "timetable", "classes"}
-            assert authorise.standing(agreement.estab_id, agreement.client_id, scopes).id == again.id
+            assert authorise.agreement_in_force(agreement.estab_id, agreement.client_id, scopes).id == again.id
             assert [decision.what for decision in authorise.history(agreement.estab_id)] == ["changed", "given"]
         assert "Staff" in outbox.last("sharing_receipt").text
 
@@ -235,10 +235,9 @@ class TestDeclining:
             assert (declined.id, declined.scopes, declined.agreement) == (agreement.id, agreement.scopes, "2026-01")
             assert reviews.find_pending(declined) is None
             scopes = agreement.scopes | {"timetable"}
-            assert (
-                authorise.standing(agreement.estab_id, agreement.client_id, scopes).scopes & scopes == agreement.scopes
-            )
-            assert authorise.standing(agreement.estab_id, agreement.client_id, scopes | {"staff"}) is None
+            in_force = authorise.agreement_in_force(agreement.estab_id, agreement.client_id, scopes)
+            assert in_force.scopes & scopes == agreement.scopes
+            assert authorise.agreement_in_force(agreement.estab_id, agreement.client_id, scopes | {"staff"}) is None
             what = [decision.what for decision in authorise.history(agreement.estab_id)]
             assert what == ["review_declined", "given"]
             assert session().scalars(select(Entry).where(Entry.event == "sharing.review_declined")).one()

@@ -13,7 +13,7 @@ from idp.oidc.basis import Basis
 from idp.oidc.clients import oauth_client
 from idp.oidc.tokens import access_tokens, families
 from idp.partners import registry
-from idp.sharing import authorise, live
+from idp.sharing import agreement_state, authorise
 from tests.factories import a_client
 from tests.oidc.devices import GRANTS
 from tests.oidc.signing import Signer, thumbprint
@@ -104,12 +104,12 @@ def give_tokens(transaction: Any, agent: Agent, person_id: str) -> None:
         membership = person.memberships[0]
         stored = registry.client(agent.id)
         assert stored
-        if live.current(membership.estab_id, agent.id) is None:
+        if agreement_state.current(membership.estab_id, agent.id) is None:
             authorise.give(
                 stored, SCOPES, by=membership, agreement_version=stored.agreement_version,
                 until=clock.now() + timedelta(days=365), second_step=True,
             )  # fmt: skip
-        state = live.current(membership.estab_id, agent.id)
+        state = agreement_state.current(membership.estab_id, agent.id)
         assert state
         basis = Basis(
             client_id=agent.id, person_id=person_id, estab_id=membership.estab_id, authorisation_id=state.id,

@@ -19,8 +19,8 @@ from idp.oidc.clients import oauth_client
 from idp.oidc.clients.oauth_client import OAuthClient
 from idp.oidc.errors import NotToBeRedirected, SharingInterrupted
 from idp.oidc.incoming import KNOWN_PARAMETERS, Request
-from idp.partners import journal, registry
-from idp.partners.journal import Failure
+from idp.partners import failure_log, registry
+from idp.partners.failure_log import Failure
 
 EXPECTED: Final = frozenset(
     {"access_denied", "login_required", "consent_required", "interaction_required", "account_selection_required",
@@ -126,7 +126,7 @@ def _write(client_id: str, noted_failures: list[tuple[str, str, str]]) -> None:
     database.end_read_transaction()
     with transactions.transaction(current_app._get_current_object()):  # type: ignore[attr-defined]  # noqa: SLF001
         for failure in failures:
-            journal.record(client_id, failure)
+            failure_log.record(client_id, failure)
 
 
 def _comparison(client_id: str, parameter: str) -> tuple[dict[str, Any], ...] | None:

@@ -29,8 +29,8 @@ from idp.oidc.authorization_server import Server
 from idp.oidc.incoming import CheckedRequest, PendingRequest, Request
 from idp.oidc.tokens.grants.authorization_code import Approval
 from idp.partners import registry
-from idp.sharing import authorise, live, sandbox
-from idp.sharing.live import State
+from idp.sharing import agreement_state, authorise, sandbox
+from idp.sharing.agreement_state import AgreementState
 from idp.signin import factors, session
 from idp.signin.session import SignedIn
 
@@ -129,7 +129,7 @@ def step(request: CheckedRequest) -> Step | Approval:
 
 def _school_step(signed_in: SignedIn, estab_id: str, request: CheckedRequest) -> Step | Approval:
     """The next step for the school with this internal id: a page, or the approval."""
-    agreement = authorise.standing(estab_id, request.client.id, requested_scopes(request))
+    agreement = authorise.agreement_in_force(estab_id, request.client.id, requested_scopes(request))
     if agreement is None and not registry.accepts_mis(request.client.registered, signed_in.membership.estab.mis):
         return MIS  # no agreement is in force with such a system, so a school with one is never asked
     if agreement is None or ("consent" in request.prompt and not _is_later(agreement, request)):
@@ -176,7 +176,7 @@ def _send_to(next_step: Step, request: CheckedRequest) -> Response:
 def _is_paused(request: CheckedRequest) -> bool:
     signed_in = session.current()
     estab_id = signed_in.estab_id if signed_in else None
-    agreement = live.current(estab_id, request.client.id) if estab_id else None
+    agreement = agreement_state.current(estab_id, request.client.id) if estab_id else None
     return agreement is not None and agreement.interruption == "paused"
 
 
@@ -226,6 +226,6 @@ def _may_ask_school(signed_in: SignedIn, request: CheckedRequest) -> bool:
     return signed_in.estab_id is not None and sandbox.may_ask(client, signed_in.membership.estab)
 
 
-def _is_later(agreement: State, request: CheckedRequest) -> bool:
+def _is_later(agreement: AgreementState, request: CheckedRequest) -> bool:
     """Whether the agreement was given after this request was made."""
     return request.pending is not None and agreement.given_at >= request.pending.since

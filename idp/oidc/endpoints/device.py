@@ -38,7 +38,7 @@ from idp.oidc.tokens.device_codes import DeviceRequest
 from idp.partners import registry
 from idp.partners.metadata import DEVICE_CODE
 from idp.sharing import authorise
-from idp.sharing.live import State
+from idp.sharing.agreement_state import AgreementState
 from idp.sharing.models import Authorisation
 from idp.signin import guesses, session, step_up
 from idp.signin.session import SignedIn
@@ -144,7 +144,9 @@ def _question(device_request: DeviceRequest, client: OAuthClient, signed_in: Sig
         )  # fmt: skip
     if not registry.accepts_mis(registered, member.estab.mis):
         return consent.which_mis(registered, member) or redirect(_page_url(code), 303)
-    agreed: Authorisation | State | None = authorise.standing(member.estab_id, registered.id, device_request.scopes)
+    agreed: Authorisation | AgreementState | None = authorise.agreement_in_force(
+        member.estab_id, registered.id, device_request.scopes
+    )
     is_locked = agreed is not None and consent.lacks_second_step(device_request.scopes & agreed.scopes)
     if "allow" in request.form and not is_locked:
         authority.check_and_lock(member, Action.APPROVE_DEVICES)

@@ -23,8 +23,8 @@ from idp.oidc.basis import Basis
 from idp.oidc.clients import oauth_client
 from idp.oidc.clients.oauth_client import OAuthClient
 from idp.oidc.models import RefreshFamily, Revoked
-from idp.sharing import live
-from idp.sharing.live import State
+from idp.sharing import agreement_state
+from idp.sharing.agreement_state import AgreementState
 
 ALG: Final = "ES256"
 """The algorithm of access tokens."""
@@ -45,22 +45,22 @@ _END_FAMILIES: Final = WriteStatement(
     .where(_families.c.lineage == bindparam("by_lineage"), _families.c.revoked_at.is_(None))
     .values(revoked_at=bindparam("now", type_=Instant()))
 )
-_standing = live.join_state(live.named, bindparam("person", type_=Text()))
-_is_named = live.named.c.id == bindparam("authorisation")
+_joined_state = agreement_state.join_state(agreement_state.named, bindparam("person", type_=Text()))
+_is_named = agreement_state.named.c.id == bindparam("authorisation")
 
 
 class _Token(NamedTuple):
     """Whether a token is revoked, and the state of its authorisation."""
 
     is_revoked: bool
-    standing: live.Row | None
+    agreement: agreement_state.Row | None
 
 
 class _TokenWithClaims(NamedTuple):
     """What `_Token` has, and the records of the person and the school."""
 
     is_revoked: bool
-    standing: live.Row | None
+    agreement: agreement_state.Row | None
     person: claims.Person | None
     school: claims.School | None
 
@@ -71,10 +71,14 @@ class _ClientToken(NamedTuple):
     is_revoked: bool
 
 
-_TOKEN: Final = Statement(_Token, select(_is_revoked, *live.COLUMNS).select_from(_standing).where(_is_named))
+_TOKEN: Final = Statement(
+    _Token, select(_is_revoked, *agreement_state.COLUMNS).select_from(_joined_state).where(_is_named)
+)
 _TOKEN_WITH_CLAIMS: Final = Statement(
     _TokenWithClaims,
-    select(_is_revoked, *live.COLUMNS, *records.COLUMNS).select_from(records.join_records(_standing)).where(_is_named),
+    select(_is_revoked, *agreement_state.COLUMNS, *records.COLUMNS)
+    .select_from(records.join_records(_joined_state))
+    .where(_is_named),
 )
 _CLIENT_TOKEN: Final = Statement(_ClientToken, select(_is_revoked))
 
@@ -89,14 +93,16 @@ class Access:
     payload: dict[str, Any]
     client: OAuthClient
     scopes: frozenset[str]
-    state: State | None = None
+    state: AgreementState | None = None
     person_id: str | None = None
     person: claims.Person | None = None
     """The records of the person and the school are None unless `read` was called `with_claims`."""
     school: claims.School | None = None
 
 
-def access_token(basis: Basis, state: State, client: OAuthClient, granted: frozenset[str], jkt: str | None) -> str:
+def access_token(
+    basis: Basis, state: AgreementState, client: OAuthClient, granted: frozenset[str], jkt: str | None
+) -> str:
     """A signed access token for `granted`, bound to the DPoP key `jkt` where there is one."""
     payload = {
         **_common_claims(client, claims.subject(client, basis.person_id), granted, basis.resource, jkt),
@@ -149,9 +155,9 @@ def read(token: str, *, with_claims: bool = False) -> Access | None:
     row = statement.one(**names, authorisation=payload["authorisation"], person=person_id)
     if row is None or row.is_revoked:
         return None
-    live.drop_outdated_client(row.standing)
-    state = live.to_state(row.standing)
-    if state is None or not state.is_live or state.client_id != client.id:
+    agreement_state.drop_outdated_client(row.agreement)
+    state = agreement_state.to_state(row.agreement)
+    if state is None or not state.is_in_force or state.client_id != client.id:
         return None
     access = Access(payload, client, state.allowed(token_scopes), state, person_id)
     return replace(access, person=row.person, school=row.school) if isinstance(row, _TokenWithClaims) else access
@@ -179,7 +185,7 @@ def refusal_reason(token: str) -> tuple[str | None, str]:
         return client_id, "its client, or the partner, is disabled"
     if _is_client_token_revoked(payload["jti"], payload["lineage"]):
         return client_id, "was revoked"
-    state = live.state(payload["authorisation"]) if "authorisation" in payload else None
+    state = agreement_state.state(payload["authorisation"]) if "authorisation" in payload else None
     interruption = state.interruption if state is not None else None
     ended = "the authorisation that it was issued under is not in force"
     return client_id, ended if interruption is None else errors.INTERRUPTED[interruption]
@@ -202,10 +208,10 @@ def why_not_in_force(token: str, resource: str | None) -> Literal["paused", "wit
         return None
     if _is_client_token_revoked(payload["jti"], payload["lineage"]):
         return None
-    state = live.state(payload["authorisation"])
+    state = agreement_state.state(payload["authorisation"])
     if state is None:
         return "withdrawn"
-    return state.why_not_live if state.estab_state in ACTIVE_STATES else None
+    return state.why_not_in_force if state.estab_state in ACTIVE_STATES else None
 
 
 def _id_token_reason(token: str) -> tuple[str | None, str]:
@@ -252,10 +258,10 @@ def revoke(token: str, client: OAuthClient) -> None:
         row = _CLIENT_TOKEN.one(**names)
     if row is not None and row.is_revoked:
         return
-    standing = row.standing if isinstance(row, _Token) else None
+    agreement = row.agreement if isinstance(row, _Token) else None
     _store_revocation(payload["jti"])
     log.record(
-        events.TOKEN_REVOKED, by=client.id, client=client.id, estab=standing.estab_id if standing else None,
+        events.TOKEN_REVOKED, by=client.id, client=client.id, estab=agreement.estab_id if agreement else None,
         subject=payload["jti"],
     )  # fmt: skip
 
@@ -277,7 +283,7 @@ def _person_id(sub: str, authorisation_id: str, client: OAuthClient) -> str:
     """Whom a `sub` stands for. Pseudonyms are not stored: the few people of the school are tried in turn."""
     if client.registered.subject_type != "pairwise":
         return sub
-    if (state := live.state(authorisation_id)) is None:
+    if (state := agreement_state.state(authorisation_id)) is None:
         return sub
     people = session().scalars(select(Membership.person_id).where(Membership.estab_id == state.estab_id))
     return next((person for person in people if claims.subject(client, person) == sub), sub)

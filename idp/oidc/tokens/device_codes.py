@@ -26,7 +26,7 @@ from idp.oidc.clients import bounds, failures
 from idp.oidc.clients.oauth_client import OAuthClient
 from idp.oidc.models import DeviceCode
 from idp.sharing import protected_data
-from idp.sharing.live import State
+from idp.sharing.agreement_state import AgreementState
 from idp.sharing.models import Authorisation
 from idp.signin import session_clients
 from idp.signin.session import SignedIn
@@ -175,7 +175,7 @@ def entered_request(user_code: str, browser: bytes) -> DeviceRequest | None:
     )
 
 
-def approve(request: DeviceRequest, signed_in: SignedIn, authorisation: Authorisation | State) -> None:
+def approve(request: DeviceRequest, signed_in: SignedIn, authorisation: Authorisation | AgreementState) -> None:
     """Approve the device's request, under the school's agreement. Raises `CodeGone`, `SecondStepNeeded`."""
     protected_data.check(request.scopes & authorisation.scopes, second_step=signed_in.has_second_step)
     _decide(

@@ -21,8 +21,8 @@ from idp.oidc.clients import failures
 from idp.oidc.clients.oauth_client import OAuthClient
 from idp.oidc.models import RefreshFamily
 from idp.oidc.tokens import access_tokens
-from idp.sharing import live
-from idp.sharing.live import State
+from idp.sharing import agreement_state
+from idp.sharing.agreement_state import AgreementState
 
 LAST_USED_PRECISION: Final = timedelta(days=1)
 """How far `last_used_at` may lag, so that most refreshes of tokens that do not rotate only read."""
@@ -44,7 +44,7 @@ class Family(NamedTuple):
     expires_at: datetime
     revoked_at: datetime | None
     basis: Basis
-    standing: live.Row | None
+    agreement: agreement_state.Row | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class PresentedRefreshToken:
     """A refresh token that may be used: its family, and whether it is the newest of the family."""
 
     family: Family
-    state: State | None
+    state: AgreementState | None
     """The state of the authorisation it was issued under."""
     is_newest: bool
 
@@ -92,11 +92,11 @@ def present(token: str, client: OAuthClient, jkt: str | None) -> PresentedRefres
     if not family.rotates:
         if proof:
             raise errors.invalid_grant(UNKNOWN)
-        return PresentedRefreshToken(family, live.to_state(family.standing), is_newest=True)
+        return PresentedRefreshToken(family, agreement_state.to_state(family.agreement), is_newest=True)
     if crypto.constant_time_compare(proof, _proof(family.id, family.sequence)):
-        return PresentedRefreshToken(family, live.to_state(family.standing), is_newest=True)
+        return PresentedRefreshToken(family, agreement_state.to_state(family.agreement), is_newest=True)
     if _in_grace(family) and crypto.constant_time_compare(proof, _proof(family.id, family.sequence - 1)):
-        return PresentedRefreshToken(family, live.to_state(family.standing), is_newest=False)
+        return PresentedRefreshToken(family, agreement_state.to_state(family.agreement), is_newest=False)
     _revoke_reused(family, client)
     raise errors.invalid_grant("refresh_token: was used before, so all that came from it is revoked")
 
@@ -133,7 +133,7 @@ def introspect(token: str, client: OAuthClient) -> dict[str, Any] | None:
         return None
     if family.rotates and not crypto.constant_time_compare(proof, _proof(family.id, family.sequence)):
         return None
-    state = live.to_state(family.standing)
+    state = agreement_state.to_state(family.agreement)
     if state is None or not (granted := state.allowed(family.basis.scopes)):
         return None
     return {
@@ -206,7 +206,7 @@ def _proof(family_id: str, number: int) -> str:
 
 def _load_family(secret: str) -> Family | None:
     family = _SELECT.one(by_digest=crypto.digest(secret))
-    live.drop_outdated_client(family.standing if family else None)
+    agreement_state.drop_outdated_client(family.agreement if family else None)
     return family
 
 
@@ -216,10 +216,13 @@ _SELECT: Final = Statement(
     select(
         _table.c.id, _table.c.rotates, _table.c.sequence, _table.c.rotated_at, _table.c.created_at,
         _table.c.last_used_at, _table.c.expires_at, _table.c.revoked_at,
-        *(_table.c[name] for name in Basis._fields), *live.COLUMNS,
+        *(_table.c[name] for name in Basis._fields), *agreement_state.COLUMNS,
     )
     .select_from(
-        live.join_state(_table.outerjoin(live.named, live.named.c.id == _table.c.authorisation_id), _table.c.person_id)
+        agreement_state.join_state(
+            _table.outerjoin(agreement_state.named, agreement_state.named.c.id == _table.c.authorisation_id),
+            _table.c.person_id,
+        )
     )
     .where(_table.c.digest == bindparam("by_digest")),
 )  # fmt: skip

@@ -22,8 +22,8 @@ from idp.oidc.models import Code
 from idp.oidc.tokens import access_tokens
 from idp.oidc.tokens.grants.common import InitialGrant
 from idp.partners import milestones, trial_secrets
-from idp.sharing import live
-from idp.sharing.live import State
+from idp.sharing import agreement_state
+from idp.sharing.agreement_state import AgreementState
 from idp.signin import session_clients
 from idp.signin.session import SignedIn
 
@@ -86,7 +86,7 @@ class Approval:
     """The person who is signed in, and the school's agreement that covers the request."""
 
     signed_in: SignedIn
-    authorisation: State
+    authorisation: AgreementState
 
 
 class CodeGrant(InitialGrant, AuthorizationCodeGrant):  # type: ignore[misc]  # Authlib has no types
@@ -118,10 +118,10 @@ class CodeGrant(InitialGrant, AuthorizationCodeGrant):  # type: ignore[misc]  # 
         self.request.basis, self.request.nonce = redeemed.basis, redeemed.nonce
         return redeemed
 
-    def authenticate_user(self, authorization_code: Redeemed) -> State:
+    def authenticate_user(self, authorization_code: Redeemed) -> AgreementState:
         """The state of the authorisation. Raises `invalid_grant` if no tokens may be issued under it now."""
-        state = live.state(self.request.basis.authorisation_id, self.request.basis.person_id)
-        if state is None or not state.is_live:
+        state = agreement_state.state(self.request.basis.authorisation_id, self.request.basis.person_id)
+        if state is None or not state.is_in_force:
             raise errors.invalid_grant("code: the authorisation it belongs to is not in force")
         return state
 

@@ -8,7 +8,7 @@ from idp.oidc.basis import Basis
 from idp.oidc.clients.oauth_client import OAuthClient
 from idp.oidc.incoming import Request
 from idp.oidc.tokens import access_tokens, families
-from idp.sharing.live import State
+from idp.sharing.agreement_state import AgreementState
 
 
 class BaseGrant:
@@ -21,7 +21,7 @@ class BaseGrant:
         """The client that the token endpoint authenticated before it chose the grant."""
         return self.request.client
 
-    def tokens_for(self, state: State, scope: frozenset[str]) -> dict[str, Any]:
+    def tokens_for(self, state: AgreementState, scope: frozenset[str]) -> dict[str, Any]:
         """The token response for at most `scope`, by what the authorisation allows now.
 
         In it `scope` names what is granted, and `withheld_scope` what the school agreed to but is withheld for now,
@@ -55,7 +55,7 @@ class BaseGrant:
 class InitialGrant(BaseGrant):
     """Mixed in where a lineage of tokens begins: with a code, or with a device's code."""
 
-    def generate_token(self, user: State, scope: frozenset[str], **_options: Any) -> dict[str, Any]:
+    def generate_token(self, user: AgreementState, scope: frozenset[str], **_options: Any) -> dict[str, Any]:
         """The tokens, with a refresh token where `offline_access` was granted (protocol.md §2.2)."""
         request = self.request
         self.narrow_resources(request.basis)

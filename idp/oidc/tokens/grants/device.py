@@ -7,7 +7,7 @@ from authlib.oauth2.rfc8628 import DeviceCodeGrant
 from idp.oidc import errors
 from idp.oidc.tokens import device_codes
 from idp.oidc.tokens.grants.common import InitialGrant
-from idp.sharing import live
+from idp.sharing import agreement_state
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class DeviceGrant(InitialGrant, DeviceCodeGrant):  # type: ignore[misc]  # Authl
         if (code := request.sent.get("device_code")) is None:
             raise errors.invalid("device_code", "missing")
         request.basis, scopes = device_codes.redeem(code, request.client)
-        state = live.state(request.basis.authorisation_id, request.basis.person_id)
-        if state is None or not state.is_live:
+        state = agreement_state.state(request.basis.authorisation_id, request.basis.person_id)
+        if state is None or not state.is_in_force:
             raise errors.invalid_grant("device_code: the authorisation it belongs to is not in force")
         request.user, request.credential = state, Redeemed(scopes)

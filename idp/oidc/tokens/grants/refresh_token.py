@@ -11,7 +11,7 @@ from idp.oidc.clients.oauth_client import OAuthClient
 from idp.oidc.tokens import families
 from idp.oidc.tokens.families import PresentedRefreshToken
 from idp.oidc.tokens.grants.common import BaseGrant
-from idp.sharing.live import State
+from idp.sharing.agreement_state import AgreementState
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +19,7 @@ class Refresh:
     """A refresh token that may be used, and the state of its authorisation; Authlib treats it as the token."""
 
     presented: PresentedRefreshToken
-    state: State
+    state: AgreementState
 
     def check_client(self, client: OAuthClient) -> bool:
         """True: `families.present` has checked the client."""
@@ -65,11 +65,11 @@ class RefreshGrant(BaseGrant, RefreshTokenGrant):  # type: ignore[misc]  # Authl
         self.request.scopes = requested or original
         self.narrow_resources(token.presented.family.basis)
 
-    def authenticate_user(self, refresh_token: Refresh) -> State:
+    def authenticate_user(self, refresh_token: Refresh) -> AgreementState:
         """The state of the authorisation, which was read with the token."""
         return refresh_token.state
 
-    def issue_token(self, user: State, refresh_token: Refresh) -> dict[str, Any]:
+    def issue_token(self, user: AgreementState, refresh_token: Refresh) -> dict[str, Any]:
         """New tokens; a refresh token among them only where the family rotates."""
         token = self.request.sent.get("refresh_token") or ""
         successor = families.use(token, refresh_token.presented)

@@ -8,7 +8,7 @@ from idp.foundation import dates, runtime
 from idp.foundation.web import contact_fields, security
 from idp.onboarding import browser, origin, review, signup
 
-bp = Blueprint("signed_in", __name__)
+bp = Blueprint("next_steps", __name__)
 
 
 @bp.get("/register/next-steps")

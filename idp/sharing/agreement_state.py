@@ -22,8 +22,8 @@ Interruption: TypeAlias = Literal["paused", "other_system", "suspended"]
 
 
 @dataclass(frozen=True, slots=True)
-class State:
-    """An agreement and everything that decides whether it is in force; unless it `is_live`, nothing is `allowed`."""
+class AgreementState:
+    """An agreement and everything that decides whether it is in force; otherwise nothing is `allowed`."""
 
     id: str
     """The newest agreement of the line, which decides."""
@@ -48,7 +48,7 @@ class State:
     """Whether the person whom the token is about no longer acts for this estab."""
 
     @property
-    def is_live(self) -> bool:
+    def is_in_force(self) -> bool:
         """Whether the agreement is in force now."""
         return (
             self.paused_at is None
@@ -59,8 +59,8 @@ class State:
         )
 
     def agreed(self, requested: frozenset[str]) -> frozenset[str]:
-        """What of `requested` the school agreed to and the client is registered for; empty when it is not live."""
-        return scopes.known(requested & self.scopes & self.client_scopes) if self.is_live else frozenset()
+        """What of `requested` the school agreed to and the client is registered for; empty when it is not in force."""
+        return scopes.known(requested & self.scopes & self.client_scopes) if self.is_in_force else frozenset()
 
     def allowed(self, requested: frozenset[str]) -> frozenset[str]:
         """What of `requested` may be given now (protocol.md §2.2): what was agreed, less what is withheld.
@@ -80,7 +80,7 @@ class State:
         """Why it is interrupted; None if it is in force, or would not be in force without the interruption either."""
         is_suspended = self.estab_state == "suspended"
         estab_state = "verified" if is_suspended else self.estab_state
-        if not replace(self, paused_at=None, accepted_mis=frozenset(), estab_state=estab_state).is_live:
+        if not replace(self, paused_at=None, accepted_mis=frozenset(), estab_state=estab_state).is_in_force:
             return None
         if is_suspended:
             return "suspended"
@@ -89,7 +89,7 @@ class State:
         return "other_system" if self.accepted_mis and self.mis not in self.accepted_mis else None
 
     @property
-    def why_not_live(self) -> Literal["paused", "expired"] | None:
+    def why_not_in_force(self) -> Literal["paused", "expired"] | None:
         """Whether a pause by the school or the end of the agreement is why it is not in force; None if neither is.
 
         A system of the school that the client does not accept counts as a pause, as in the school's history.
@@ -101,7 +101,7 @@ class State:
 
 
 class Row(NamedTuple):
-    """The columns from which `to_state` makes a `State`."""
+    """The columns from which `to_state` makes an `AgreementState`."""
 
     id: str
     scopes: frozenset[str]
@@ -126,29 +126,29 @@ class Row(NamedTuple):
 
 
 class _StateRow(NamedTuple):
-    standing: Row | None
+    agreement: Row | None
 
 
-def state(authorisation_id: str, person_id: str | None = None) -> State | None:
+def state(authorisation_id: str, person_id: str | None = None) -> AgreementState | None:
     """The state of the agreement a token was issued under; None if it does not exist or was withdrawn.
 
     For a superseded agreement it is the state of the newest of its line. `person_id` is the token's subject; by
     default the person who gave the agreement.
     """
     row = _STATE.one(authorisation=authorisation_id, person=person_id)
-    return None if row is None else _to_state_and_drop_outdated(row.standing)
+    return None if row is None else _to_state_and_drop_outdated(row.agreement)
 
 
-def current(estab_id: str, client_id: str) -> State | None:
+def current(estab_id: str, client_id: str) -> AgreementState | None:
     """The state of the one current agreement of an estab with a client, or None."""
     row = _CURRENT.one(by_estab=estab_id, by_client=client_id, person=None)
-    return None if row is None else _to_state_and_drop_outdated(row.standing)
+    return None if row is None else _to_state_and_drop_outdated(row.agreement)
 
 
-def is_standing(authorisation_id: str) -> bool:
+def is_in_force(authorisation_id: str) -> bool:
     """Whether the agreement is in force now."""
-    standing = state(authorisation_id)
-    return standing is not None and standing.is_live
+    current_state = state(authorisation_id)
+    return current_state is not None and current_state.is_in_force
 
 
 named: Final = cast("Table", Authorisation.__table__).alias("named")
@@ -202,16 +202,16 @@ def drop_outdated_client(row: Row | None) -> None:
         registry.drop_outdated(row.client_id, row.client_version)
 
 
-def _to_state_and_drop_outdated(row: Row | None) -> State | None:
+def _to_state_and_drop_outdated(row: Row | None) -> AgreementState | None:
     drop_outdated_client(row)
     return to_state(row)
 
 
-def to_state(row: Row | None) -> State | None:
+def to_state(row: Row | None) -> AgreementState | None:
     """The state in a row, or None without one."""
     if row is None:
         return None
-    return State(
+    return AgreementState(
         id=row.id, scopes=row.scopes, offered=row.offered, given_at=row.given_at, until=row.until,
         paused_at=row.paused_at, estab_id=row.estab_id, estab_public_id=row.estab_public_id,
         estab_state=row.estab_state, mis=row.mis, client_id=row.client_id,

@@ -9,7 +9,7 @@ from idp.foundation import clock as clocks
 from idp.foundation.database import session
 from idp.partners import registry
 from idp.partners.models import Client
-from idp.sharing import authorise, live
+from idp.sharing import agreement_state, authorise
 from tests.factories import a_client, an_administrator, an_estab
 
 IDENTITY = frozenset({"openid", "profile", "email"})
@@ -54,7 +54,7 @@ def test_what_was_agreed_is_allowed_and_nothing_else(transaction, agreed):
 def test_an_unknown_agreement_allows_nothing(transaction):
     with transaction():
         assert authorise.state("aut_unknown") is None
-        assert not authorise.is_standing("aut_unknown")
+        assert not authorise.is_in_force("aut_unknown")
 
 
 def test_data_is_withheld_until_the_school_is_verified_and_then_comes_without_asking_again(transaction, clock):
@@ -72,7 +72,7 @@ def test_when_the_person_has_left_the_data_agreement_stays_in_force(transaction,
         session().get_one(Membership, (agreed.given_by, agreed.estab_id)).removed_at = clocks.now()
         session().flush()
         assert allowed_scopes(agreed) == DATA
-        assert authorise.is_standing(agreed.id)
+        assert authorise.is_in_force(agreed.id)
 
 
 def test_identity_depends_on_the_subject_and_not_on_who_agreed(transaction, agreed):
@@ -97,7 +97,7 @@ def test_a_school_that_is_not_in_good_standing_shares_nothing(transaction, agree
         session().get_one(Estab, agreed.estab_id).state = state
         session().flush()
         assert allowed_scopes(agreed) == frozenset()
-        assert not authorise.is_standing(agreed.id)
+        assert not authorise.is_in_force(agreed.id)
 
 
 def test_a_disabled_client_or_partner_gets_nothing(transaction, agreed):
@@ -118,7 +118,7 @@ def test_a_changed_agreement_keeps_earlier_tokens_valid_and_never_widens_them(tr
 
         assert state_of(agreed).id == newer.id
         assert allowed_scopes(agreed, agreed.scopes) == IDENTITY | DATA - {"attendance"}
-        assert authorise.is_standing(agreed.id)
+        assert authorise.is_in_force(agreed.id)
 
 
 def test_a_withdrawn_agreement_stays_ended_when_the_school_agrees_again(transaction, agreed):
@@ -129,7 +129,7 @@ def test_a_withdrawn_agreement_stays_ended_when_the_school_agrees_again(transact
         authorise.withdraw(agreed.estab_id, agreed.client_id, by=giver.memberships[0])
         again = give_agreement(client, giver)
 
-        assert authorise.is_standing(again.id)
+        assert authorise.is_in_force(again.id)
         assert authorise.state(agreed.id) is None
         assert authorise.state(changed.id) is None
 
@@ -142,13 +142,13 @@ def test_the_newest_agreement_of_a_school_and_client_counts(transaction, agreed,
         for _ in range(others):
             give_agreement(client, giver)  # replaces the agreement before it, and is then withdrawn
             authorise.withdraw(agreed.estab_id, agreed.client_id, by=giver.memberships[0])
-            assert live.current(agreed.estab_id, agreed.client_id) is None
+            assert agreement_state.current(agreed.estab_id, agreed.client_id) is None
             give_agreement(client, giver)
         newest = give_agreement(client, giver)
 
-        assert live.current(agreed.estab_id, agreed.client_id).id == newest.id
-        assert live.current(agreed.estab_id, a_client().id) is None
-        assert live.current(an_estab().id, agreed.client_id) is None
+        assert agreement_state.current(agreed.estab_id, agreed.client_id).id == newest.id
+        assert agreement_state.current(agreed.estab_id, a_client().id) is None
+        assert agreement_state.current(an_estab().id, agreed.client_id) is None
 
 
 def test_nothing_is_released_about_a_person_who_left_an_unverified_school(transaction, agreed):
