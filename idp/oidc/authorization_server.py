@@ -132,7 +132,7 @@ class Server(AuthorizationServer):  # type: ignore[misc]  # Authlib has no types
         """
         _record_failure(request, error)
         if request.endpoint != AUTHORIZE:
-            return error_response(error, tried_basic=authentication.used_basic(request))
+            return error_response(error, used_header=authentication.used_header(request))
         if request.reply_to is None:
             raise errors.NotToBeRedirected("the request", "cannot be answered", error=error.error)
         return self.handle_response(*responses.send_error(request.reply_to, error))
@@ -162,10 +162,10 @@ def _pairs(flask_request: FlaskRequest) -> list[tuple[str, str]]:
     return incoming.pairs(body)
 
 
-def error_response(error: OAuth2Error, *, tried_basic: bool = False) -> Response:
-    """An error as JSON (RFC 6749 §5.2); `WWW-Authenticate: Basic` is sent only to clients that tried Basic."""
+def error_response(error: OAuth2Error, *, used_header: bool = False) -> Response:
+    """An error as JSON (RFC 6749 §5.2); `WWW-Authenticate: Basic` is sent only to clients that used the header."""
     response = json_response(errors.body(error), error.status_code)
-    if error.status_code == 401 and tried_basic:
+    if error.status_code == 401 and used_header:
         response.headers["WWW-Authenticate"] = 'Basic realm="OAuth"'
     if error.status_code == 503:
         response.headers["Retry-After"] = "5"
@@ -187,15 +187,15 @@ def respond_to_client(
     OAuth errors are not raised to the caller, because that would roll back what they have written: the tokens that
     were revoked when a code was used twice must stay revoked.
     """
-    server, tried_basic, request = current(), False, None
+    server, used_header, request = current(), False, None
     try:
         request = server.read_client_request(flask_request, endpoint)
-        tried_basic = authentication.used_basic(request)
+        used_header = authentication.used_header(request)
         server.authenticate_client(request)
         return endpoint_function(server, request)
     except OAuth2Error as error:
         _record_failure(request, error)
-        return error_response(error, tried_basic=tried_basic)
+        return error_response(error, used_header=used_header)
 
 
 def _record_failure(request: Request | None, error: OAuth2Error) -> None:

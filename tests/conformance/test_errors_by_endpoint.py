@@ -72,6 +72,9 @@ def test_client(provider, client, fapi, endpoint):
         refusal(response, 401, "invalid_client")
         assert response.json() == REFUSED
         assert response.headers["WWW-Authenticate"].startswith("Basic ")
+    by_other_scheme = call(provider, endpoint, data=form, headers={"Authorization": "Bearer x"})
+    refusal(by_other_scheme, 401, "invalid_client")
+    assert by_other_scheme.headers["WWW-Authenticate"].startswith("Basic ")
     for proof in ({}, {"client_secret": "wrong"}):
         response = call(provider, endpoint, data={**form, "client_id": client.id, **proof})
         refusal(response, 401, "invalid_client")
@@ -231,7 +234,9 @@ def test_userinfo(browser, client, a_fapi_client):
     assert dead.headers["WWW-Authenticate"].startswith(
         'Bearer error="invalid_token", error_description="access_token: '
     )
-    refusal(call_resource(params={"access_token": token}), 400, "invalid_request")
+    in_query = call_resource(params={"access_token": token})
+    refusal(in_query, 400, "invalid_request")
+    assert in_query.headers["WWW-Authenticate"].startswith('Bearer error="invalid_request", error_description="')
     refusal(call(client.provider, "userinfo", data={"access_token": token}, headers=bearer), 400, "invalid_request")
     without_scope = a_fapi_client("conf-ccg-1")
     own = conditions.tokens(without_scope.posts("token", {"grant_type": "client_credentials"}), "DPoP")["access_token"]

@@ -64,6 +64,22 @@ def test_the_token_is_read_from_header_or_form_only(web, tokens):
     assert (twice.status_code, twice.json["error"]) == (400, "invalid_request")
 
 
+def test_a_token_that_is_sent_in_a_wrong_way_is_challenged(web, tokens):
+    """RFC 6750 §3: what holds no token that gives access MUST be answered with a challenge, whatever the status."""
+    token = tokens["access_token"]
+    for response, reason in (
+        (
+            web.get("/oauth/userinfo", query_string={"access_token": token}),
+            "must be sent in the Authorization header, not in the query string",
+        ),
+        (web.post("/oauth/userinfo", data={"access_token": [token, token]}), "sent more than once"),
+    ):
+        assert response.status_code == 400
+        assert response.headers.getlist("WWW-Authenticate") == [
+            f'Bearer error="invalid_request", error_description="access_token: {reason}"'
+        ]
+
+
 def test_without_a_token_the_challenges_name_no_error(web, world):
     response = web.get("/oauth/userinfo")
     assert response.status_code == 401

@@ -12,6 +12,9 @@ from idp.partners import registry
 from idp.sharing import authorise
 from tests.factories import a_client, a_school, an_administrator, an_estab
 from tests.oidc.support import Partner
+from tests.oidc.world import world
+
+__all__ = ["world"]
 
 OWN_SCOPES = frozenset({"schools.list", "invitations", "events"})
 AGREED_SCOPES = frozenset({"openid", "organisation", "offline_access", "school", "students", "attendance"})

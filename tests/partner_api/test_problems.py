@@ -9,6 +9,7 @@ from idp.partner_api import problems
 from idp.partners import failure_log
 from idp.sharing import client_schools
 from tests.html import parse
+from tests.oidc.support import sign_in_and_authorise
 
 SCHOOLS = "/api/schools"
 
@@ -99,6 +100,14 @@ def test_a_token_without_the_scope_is_told_which(program, check_problem, transac
     assert 'scope="schools.list"' in refused.headers["WWW-Authenticate"]
 
 
+def test_where_no_scope_helps_none_is_named(web, world, check_problem):
+    """RFC 6750 §3: a `scope` in a challenge has at least one scope."""
+    tokens = world.partner.redeems(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json
+    refused = web.get("/api/register/schools?q=oak", headers={"Authorization": f"Bearer {tokens['access_token']}"})
+    check_problem(refused, "insufficient_scope")
+    assert "scope=" not in refused.headers["WWW-Authenticate"].replace('error="insufficient_scope"', "")
+
+
 @pytest.mark.parametrize(
     "token", ["nonsense", "a.b.c", "", "\N{LATIN SMALL LETTER E WITH ACUTE}".encode().decode("latin-1")]
 )
@@ -118,7 +127,9 @@ def test_an_expired_or_revoked_token_is_refused_with_the_reason(program, check_p
 def test_a_token_in_the_query_or_in_a_form_is_none(program, check_problem):
     in_address = program.web.get(f"{SCHOOLS}?access_token={program.token}")
     assert in_address.status_code == 400
-    check_problem(in_address, "invalid_request")
+    detail = check_problem(in_address, "invalid_request")
+    challenge = f'Bearer error="invalid_request", error_description="{detail}"'
+    assert in_address.headers.getlist("WWW-Authenticate") == [challenge]
     program.token = ""
     check_problem(program.gets(SCHOOLS, status=401), "invalid_token")
 

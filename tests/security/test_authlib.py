@@ -235,14 +235,16 @@ def test_25_form_post_values_are_returned_unchanged(web, world):
     assert "onload" not in response.text
 
 
-def test_26_a_basic_challenge_is_sent_only_to_clients_that_used_basic(web, world):
+def test_26_a_basic_challenge_is_sent_only_to_clients_that_used_the_header(web, world):
+    """RFC 6749 §5.2: it MUST be sent to a client that tried to authenticate by `Authorization`, by any scheme."""
     form = {"grant_type": "authorization_code", "code": "x"}
     by_post = web.post("/oauth/token", data={**form, "client_id": "unknown", "client_secret": "x"})
     assert by_post.status_code == 401
     assert "WWW-Authenticate" not in by_post.headers
-    assert (
-        web.post("/oauth/token", data=form, headers=basic(b"nobody:x")).headers["WWW-Authenticate"].startswith("Basic")
-    )
+    for headers in (basic(b"nobody:x"), {"Authorization": "Bearer x"}, {"Authorization": "x"}):
+        by_header = web.post("/oauth/token", data=form, headers=headers)
+        assert by_header.status_code == 401
+        assert by_header.headers["WWW-Authenticate"].startswith("Basic realm=")
 
 
 def test_27_two_dpop_proofs_are_refused(web, signer):

@@ -39,9 +39,12 @@ def method_of(request: Request) -> str:
     return used[0] if used else "none"
 
 
-def used_basic(request: Request) -> bool:
-    """Whether the client used HTTP Basic, so that the response must name it (RFC 6749 §5.2)."""
-    return request.authorization[:5].lower() == "basic"
+def used_header(request: Request) -> bool:
+    """Whether the client used the `Authorization` header, so that the response must have a challenge (RFC 6749 §5.2).
+
+    Basic is the only scheme that we take, so it is the challenge for any other as well.
+    """
+    return bool(request.authorization)
 
 
 def named_client_id(flask_request: FlaskRequest) -> str | None:

@@ -68,17 +68,19 @@ def status_of(error: OAuth2Error) -> int:
 def challenges(error: OAuth2Error, *, realm: str, scope: str) -> list[str]:
     """The `WWW-Authenticate` headers: how to authenticate; each scheme has at least one parameter (RFC 6750 §3).
 
-    `scope` is what the API needs, named where the token has too little. Empty for other statuses than 401 and 403.
+    `scope` is what the API needs, named where the token has too little; empty if no scope would help. A token that was
+    sent in a wrong way is challenged as well. Empty for other errors than these and those about a token.
     """
-    if status_of(error) not in {401, 403}:
+    status = status_of(error)
+    if status not in {400, 401, 403}:
         return []
     algs = f'algs="{" ".join(dpop.ALGS)}"'
     if isinstance(error, MissingToken):
         return [f'Bearer realm="{realm}"', f"DPoP {algs}"]
     parameters = [f'error="{error.error}"', f'error_description="{error.description}"']
-    if isinstance(error, errors.InsufficientScope):
+    if isinstance(error, errors.InsufficientScope) and scope:
         parameters.append(f'scope="{scope}"')
-    scheme: Scheme = getattr(error, "scheme", "DPoP")  # else it is about a proof
+    scheme: Scheme = getattr(error, "scheme", "Bearer" if status == 400 else "DPoP")  # with 401 it is about a proof
     return [f"{scheme} {', '.join([*parameters, algs] if scheme == 'DPoP' else parameters)}"]
 
 
