@@ -12,6 +12,7 @@ from idp.federation.metadata import Metadata
 from idp.federation.providers import Provider
 from idp.foundation import clock, crypto, runtime
 from idp.keys import jwts
+from idp.keys.jwts import Presented
 
 ALGORITHMS: Final = ("RS256", "PS256", "ES256")
 """The algorithms with which a provider may sign; `none` and those with a shared secret are not among them."""
@@ -46,7 +47,7 @@ def verify(
     """
     try:
         presented = jwts.parse(text, max_length=MAX_TOKEN_LENGTH)
-        jwts.verify(presented, provider_metadata.keys(metadata, presented.kid), ALGORITHMS)
+        _verify_signature(presented, metadata)
         claims = presented.claims
         skew = runtime.settings().tokens.skew
         jwts.check_times(claims, skew=skew, leeway=skew)
@@ -58,8 +59,16 @@ def verify(
     return _identity(claims, provider)
 
 
+def _verify_signature(presented: Presented, metadata: Metadata) -> None:
+    """Check the signature; with keys that are fetched again if it is by none of those that are cached."""
+    try:
+        jwts.verify(presented, provider_metadata.keys(metadata, presented.kid), ALGORITHMS)
+    except jwts.InvalidJwt:
+        jwts.verify(presented, provider_metadata.refetched_keys(metadata), ALGORITHMS)
+
+
 def _check(
-    claims: dict[str, Any], presented: jwts.Presented, provider: Provider, nonce: str, access_token: str | None
+    claims: dict[str, Any], presented: Presented, provider: Provider, nonce: str, access_token: str | None
 ) -> None:
     """Check every claim but the times; raises `InvalidJwt`, `JoseError` and errors of values of the wrong type."""
     client_id = provider.settings.client_id

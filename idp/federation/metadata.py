@@ -1,6 +1,6 @@
 """A provider's description of itself (OpenID Connect Discovery 1.0) and its public keys, fetched and cached.
 
-Both are fetched again after an hour; keys also when a token names one that is not among them, at most once a minute.
+Both are fetched again after an hour; keys also when a token is signed by none of them, at most once a minute.
 What was fetched is used for a day while the provider cannot be reached, or sends something that we cannot use.
 """
 
@@ -26,7 +26,7 @@ from idp.partners import jwks
 CACHE_SECONDS: Final = 3600.0
 """For how long a fetched document is used before it is fetched again."""
 MIN_REFETCH_SECONDS: Final = 60.0
-"""The least time between two requests for keys that are made because a key is not known."""
+"""The least time between two requests for keys that are made because a token is signed by none that is cached."""
 MAX_STALE_SECONDS: Final = 86_400.0
 """For how long a fetched document is used while the provider cannot be reached."""
 
@@ -69,6 +69,11 @@ def keys(metadata: Metadata, kid: str | None) -> tuple[Key, ...]:
     known_keys = _parse_keys(_document(metadata.jwks_uri, CACHE_SECONDS, _parse_keys))
     if kid is None or any(key.as_dict(private=False).get("kid") == kid for key in known_keys):
         return known_keys
+    return refetched_keys(metadata)
+
+
+def refetched_keys(metadata: Metadata) -> tuple[Key, ...]:
+    """The provider's keys, fetched again unless that was done a moment ago. Raises the errors of `keys`."""
     return _parse_keys(_document(metadata.jwks_uri, MIN_REFETCH_SECONDS, _parse_keys))
 
 

@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, parse_qsl, quote, urlsplit
 
 import pytest
 from flask import Response
-from joserfc.jwk import ECKey, OctKey
+from joserfc.jwk import ECKey, OctKey, RSAKey
 
 from idp.audit import events
 from idp.estabs import accounts, people
@@ -324,6 +324,16 @@ class TestInvalidResponsesOfProviders:
         assert jo.signs_in_with("microsoft", linked_provider).status_code == 303
         linked_provider.signing_key = key("RS256", 2)
         linked_provider.published_keys.append(linked_provider.signing_key)
+        monkeypatch.setattr(metadata, "MIN_REFETCH_SECONDS", 0.0)
+        assert stranger.signs_in_with("microsoft", linked_provider).status_code == 303
+
+    def test_a_key_that_replaced_another_under_its_name_is_fetched(self, jo, stranger, linked_provider, monkeypatch):
+        named = {"kid": key("RS256").as_dict(private=False)["kid"]}
+        assert jo.signs_in_with("microsoft", linked_provider).status_code == 303
+        linked_provider.signing_key, linked_provider.header = key("RS256", 2), named
+        linked_provider.published_keys = [RSAKey.import_key(key("RS256", 2).as_dict(private=True) | named)]
+        assert stranger.signs_in_with("microsoft", linked_provider).status_code == 400
+        assert linked_provider.requests.count("/keys") == 1
         monkeypatch.setattr(metadata, "MIN_REFETCH_SECONDS", 0.0)
         assert stranger.signs_in_with("microsoft", linked_provider).status_code == 303
 

@@ -272,6 +272,31 @@ def test_keys_are_fetched_once_and_again_for_an_unknown_kid(web, make, keys, mon
     assert keys.fetches == 2
 
 
+@pytest.mark.parametrize("kid", [None, "the-only-one"])
+def test_keys_are_fetched_again_when_a_key_was_replaced_under_its_name(web, make, keys, monkeypatch, kid):
+    """A partner with one key at a time may give it no `kid`, or always the same."""
+
+    def publishes(number):
+        members = key("ES256", number).as_dict(private=False) | {"kid": kid}
+        keys.body = json.dumps({"keys": [{name: value for name, value in members.items() if value}]}).encode()
+
+    def signs_with(number, **overrides):
+        return authenticate(web, partner, **{"key": key("ES256", number), "header": {"kid": kid}} | overrides)
+
+    partner = make(jwks=None, jwks_uri=keys.uri)
+    publishes(1)
+    assert is_authenticated(signs_with(1))
+    publishes(2)
+    assert is_refused(signs_with(2))  # fetched a moment ago
+    assert keys.fetches == 1
+    monkeypatch.setattr(client_keys, "MIN_FETCH_INTERVAL_SECONDS", 0.0)
+    assert is_refused(signs_with(2, alg="HS256", key=OctKey.import_key("x" * 40)))
+    assert keys.fetches == 1
+    assert is_authenticated(signs_with(2))
+    assert is_refused(signs_with(1))
+    assert keys.fetches == 3
+
+
 class TestKeysThatEnd:
     """Only published keys are accepted, and cached keys are used for a bounded time without the server."""
 

@@ -41,7 +41,7 @@ def algorithms(client: OAuthClient) -> tuple[str, ...]:
 def _read(request_object: str, client: OAuthClient, client_id: str | None) -> Parameters:
     presented = jwts.parse(request_object, max_length=MAX_LENGTH)
     claims = presented.claims
-    jwts.verify(presented, client_keys.for_client(client, presented.kid), algorithms(client))
+    client_keys.verify(presented, client, algorithms(client))
     jwts.check_times(claims, skew=client.skew, leeway=client.leeway)
     audience = claims.get("aud")
     issuer = runtime.settings().server.issuer

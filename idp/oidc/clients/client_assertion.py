@@ -75,7 +75,7 @@ def _verified_client(find: FindClient, request: Request) -> OAuthClient:
     client = find(sub) if isinstance(sub, str) else None
     if client is None or claims.get("iss") != sub or request.sent.get("client_id") not in {None, sub}:
         raise InvalidJwt("iss and sub, and client_id if it is sent, must be the client_id of one registered client")
-    jwts.verify(presented, _keys(client, presented), algorithms(client))
+    _verify_signature(presented, client)
     try:
         jwts.check_times(claims, skew=client.skew, leeway=client.leeway, max_lifetime=MAX_LIFETIME_SECONDS)
         _check_audience(claims.get("aud"), client, request)
@@ -85,10 +85,12 @@ def _verified_client(find: FindClient, request: Request) -> OAuthClient:
     return client
 
 
-def _keys(client: OAuthClient, presented: Presented) -> tuple[jwts.Key, ...]:
+def _verify_signature(presented: Presented, client: OAuthClient) -> None:
     if client.signs_with_secret:
-        return tuple(OctKey.import_key(key) for key in registry.hmac_keys(client.registered))
-    return client_keys.for_client(client, presented.kid)
+        keys = [OctKey.import_key(key) for key in registry.hmac_keys(client.registered)]
+        jwts.verify(presented, keys, algorithms(client))
+    else:
+        client_keys.verify(presented, client, algorithms(client))
 
 
 def _check_audience(aud: object, client: OAuthClient, request: Request) -> None:

@@ -1,7 +1,8 @@
 """The public keys of a client: those it registered, or those at its `jwks_uri`.
 
-Fetched keys are cached, and fetched again when a JWT names an unknown key, but for one client at most once a minute,
-and by one request at a time: an attacker cannot make us flood a server, nor make all our threads wait for a slow one.
+Fetched keys are cached, and fetched again when a JWT is signed by none of them, but for one client at most once a
+minute, and by one request at a time: an attacker cannot make us flood a server, nor make all our threads wait for a
+slow one.
 
 The published set is authoritative: a key that was removed from it is refused after the next fetch, and an empty set
 means that the client has no keys. If the set cannot be fetched, the cached keys stay valid for `MAX_STALE_SECONDS`
@@ -11,6 +12,7 @@ after they were last fetched: long enough for an outage of the partner's server,
 import json
 import threading
 import time
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -20,7 +22,8 @@ from joserfc.jwk import JWKRegistry
 from idp.foundation import clock, database, runtime
 from idp.foundation.runtime import PerApplication
 from idp.foundation.web import admission, fetch
-from idp.keys.jwts import Key
+from idp.keys import jwts
+from idp.keys.jwts import Key, Presented
 from idp.oidc.clients.oauth_client import OAuthClient
 from idp.partners import jwks
 
@@ -56,6 +59,22 @@ _FETCHING: Final = PerApplication[dict[str, threading.Lock]](dict)
 """By client id; locked while its keys are fetched."""
 
 
+def verify(presented: Presented, client: OAuthClient, algs: Collection[str]) -> None:
+    """Check the signature of a JWT of the client's. Raises `InvalidJwt`.
+
+    Its keys are fetched again if the signature is by none of them, because a client with one key at a time may give
+    each new one the same `kid`, or none.
+    """
+    began = time.monotonic()
+    try:
+        jwts.verify(presented, for_client(client, presented.kid), algs)
+    except jwts.InvalidJwt:
+        refetched = _refetch(client, began) if presented.alg in algs else None
+        if refetched is None:
+            raise
+        jwts.verify(presented, refetched, algs)
+
+
 def for_client(client: OAuthClient, kid: str | None) -> tuple[Key, ...]:
     """The client's keys, fetched again from its `jwks_uri` if none of them has this `kid`.
 
@@ -74,6 +93,19 @@ def for_client(client: OAuthClient, kid: str | None) -> tuple[Key, ...]:
         loaded = _load(dict(registered.jwks or {"keys": []}))
         cached = cache[client.id] = CachedKeys(cached.version, now, loaded, now)
     return cached.keys
+
+
+def _refetch(client: OAuthClient, began: float) -> tuple[Key, ...] | None:
+    """The keys at the client's `jwks_uri`; None if it has none, or if they were fetched less than a minute ago.
+
+    `began` is when the request began to read the keys: it has fetched those that are newer.
+    """
+    cache = _CACHE.get()
+    cached = cache.get(client.id)
+    if client.registered.jwks_uri is None or cached is None or cached.checked_at >= began:
+        return None
+    is_recent = time.monotonic() - cached.checked_at < MIN_FETCH_INTERVAL_SECONDS
+    return None if is_recent else _fetch_once(client, cached, cache)
 
 
 def _fetch_once(client: OAuthClient, cached: CachedKeys, cache: dict[str, CachedKeys]) -> tuple[Key, ...]:
