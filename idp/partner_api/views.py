@@ -91,22 +91,34 @@ def event_type(name: str) -> ResponseReturnValue:
     return render_template("partner_api/events.html", events=[event_pages.page(name)], only=name)
 
 
-@bp.route("/api/<path:_path>", methods=METHODS)
+@bp.route("/api/<path:_path>", methods=[*METHODS, "OPTIONS"], provide_automatic_options=False)
 @security.client
 @rate_limit(6000)
 def anything_else(_path: str) -> ResponseReturnValue:
     """A path that does not exist, or a method that it does not have: a problem document, as for all of `/api`."""
-    if allowed := [method for method in METHODS if _leads_elsewhere(method)]:
+    if allowed := _methods_of_path():
         raise MethodNotAllowed(allowed)
     raise NotFound
 
 
-def _leads_elsewhere(method: str) -> bool:
-    """Whether the path of this request has a view of its own for another method."""
+@bp.after_request
+def describe_methods(response: Response) -> Response:
+    """`Allow` in a response to OPTIONS: without the methods of `anything_else` (RFC 9110 §10.2.1)."""
+    if request.method == "OPTIONS" and request.path.startswith("/api/") and response.status_code == 200:
+        response.headers["Allow"] = ", ".join(_methods_of_path())
+    return response
+
+
+def _methods_of_path() -> list[str]:
+    """The methods for which the path of this request has a view of its own; empty if it has none."""
     adapter = current_app.create_url_adapter(request)
     assert adapter is not None  # there is a request
-    rule, _ = adapter.match(method=method, return_rule=True)
-    return bool(rule.endpoint != request.endpoint)
+    methods = []
+    for method in METHODS:
+        rule, _ = adapter.match(method=method, return_rule=True)
+        if rule.endpoint != "partner_api.anything_else":
+            methods += ["GET", "HEAD"] if method == "GET" else [method]
+    return [*methods, "OPTIONS"] if methods else []
 
 
 security.csrf_exempt(anything_else)

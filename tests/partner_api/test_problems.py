@@ -151,8 +151,27 @@ def test_paths_and_methods_that_do_not_exist(program, check_problem, method, pat
     refused = program.web.open(path, method=method, headers={"Authorization": f"Bearer {program.token}"})
     assert refused.status_code == status
     check_problem(refused, code)
-    if status == 405:
-        assert "GET" in refused.headers["Allow"]
+
+
+@pytest.mark.parametrize(
+    ("path", "methods"),
+    [
+        (SCHOOLS, {"GET", "HEAD", "OPTIONS"}),
+        ("/api/schools/3124567", {"GET", "HEAD", "OPTIONS"}),
+        ("/api/openapi.json", {"GET", "HEAD", "OPTIONS"}),
+        ("/api/invitations", {"GET", "HEAD", "POST", "OPTIONS"}),
+        ("/api/invitations/x/resend", {"POST", "OPTIONS"}),
+        ("/api/endpoint", {"GET", "HEAD", "PUT", "DELETE", "OPTIONS"}),
+    ],
+)
+def test_the_methods_of_a_path_are_named_and_no_others(program, path, methods):
+    """RFC 9110 §10.2.1 and §15.5.6, for OPTIONS and for a method that the path does not have."""
+    described, refused = program.web.options(path), program.web.patch(path)
+    assert (described.status_code, refused.status_code) == (200, 405)
+    for response in (described, refused):
+        assert set(response.headers["Allow"].split(", ")) == methods
+    nothing = program.web.options("/api/nonsense")
+    assert (nothing.status_code, nothing.json["code"]) == (404, "not_found")
 
 
 def test_a_database_that_is_away_is_temporary(program, check_problem, monkeypatch):
