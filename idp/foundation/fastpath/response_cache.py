@@ -53,6 +53,7 @@ def configure(app: Flask, settings: Settings) -> None:
             cached is None
             or environ["REQUEST_METHOD"] != "GET"
             or environ.get("HTTP_HOST") != host
+            or "HTTP_IF_MATCH" in environ  # Flask compares it
             or time.monotonic() >= cached.until
         ):
             return application(environ, start_response)

@@ -32,6 +32,16 @@ def test_a_client_with_the_current_entity_tag_gets_304(web, path):
 
 
 @pytest.mark.parametrize("path", DOCUMENTS)
+def test_a_condition_that_fails_is_412_from_the_cache_as_well(web, path):
+    """RFC 9110 §13.1.1: a method MUST NOT be performed if `If-Match` is false, and strong tags are compared."""
+    etag = web.get(path).headers["ETag"]
+
+    for _ in range(2):
+        assert web.get(path, headers={"If-Match": '"other"'}).status_code == 412
+        assert web.get(path, headers={"If-Match": etag}).status_code == 200
+
+
+@pytest.mark.parametrize("path", DOCUMENTS)
 def test_an_unknown_host_is_refused_even_if_the_response_is_cached(web, path):
     web.get(path)
 
