@@ -6,6 +6,7 @@ import pytest
 from sqlalchemy import select
 
 from idp.estabs.models import Estab
+from idp.keys import ring
 from idp.partners.models import Client
 from idp.sharing.models import Authorisation
 from tests.oidc.support import ISSUER, redirect_parameters, sign_in_and_authorise
@@ -144,6 +145,16 @@ def test_introspection_gives_the_reason_why_a_token_is_inactive_to_its_api_alone
     other = world.new_partner(resource=STAFF, resource_scopes=frozenset({"staff"}))
     for client in (world.partner, other, world.new_partner()):
         assert introspect(web, client, token) == {"active": False}
+
+
+def test_a_signed_response_gives_no_reason(web, world, api, token, clock):
+    """RFC 9701 §5: beside `active` being false, other members MUST NOT be included; RFC 7662 §2.2 only says SHOULD."""
+    change_agreement(world, paused_at=clock.now())
+    accept = {"Accept": "application/token-introspection+jwt"}
+    signed = web.post("/oauth/introspect", data={"token": token}, headers=api.basic | accept).text
+    with world.transaction():
+        claims = ring.verify_hint(signed, typ="token-introspection+jwt")
+    assert claims["token_introspection"] == {"active": False}
 
 
 def test_a_system_that_the_client_does_not_accept_counts_as_a_pause(web, world, api, token):

@@ -46,8 +46,10 @@ def _wants_jwt(flask_request: FlaskRequest) -> bool:
 def _signed(body: dict[str, Any], caller: OAuthClient) -> Response:
     """The response as a JWT (RFC 9701 §5) for the calling client, whose id is in `aud`.
 
-    The token's claims are in a claim of their own, so that the JWT is never taken for the token.
+    The token's claims are in a claim of their own, so that the JWT is never taken for the token. Of a token that is not
+    valid it has `active` alone, also where JSON has the reason: other members must not be included.
     """
+    body = body if body["active"] else INACTIVE
     issuer = runtime.settings().server.issuer
     claims = {"iss": issuer, "aud": caller.id, "iat": clock.timestamp(), "token_introspection": body}
     token = ring.sign(claims, alg=caller.introspection_response_alg, typ="token-introspection+jwt")
