@@ -2,10 +2,12 @@
 
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import datetime
 from string import ascii_lowercase, ascii_uppercase
 from typing import Any, TypeVar, cast
 
+from email_validator import EmailNotValidError, validate_email
 from sqlalchemy import CursorResult, Select, delete, func, select, update
 from sqlalchemy.exc import IntegrityError
 
@@ -43,9 +45,13 @@ def fold_email(address: str) -> str:
     """The address in the form that is stored for lookup.
 
     Only A to Z are lowered: Unicode case folding would make two people's addresses equal (the Kelvin sign is not
-    the letter K).
+    the letter K). An internationalised domain, which is typed with its letters, is stored as the DNS has it.
     """
-    return address.strip().translate(_ASCII_LOWER)
+    local, at, domain = address.strip().rpartition("@")
+    if not domain.isascii():
+        with suppress(EmailNotValidError):
+            domain = validate_email(f"x@{domain}", check_deliverability=False).ascii_domain
+    return f"{local}{at}{domain}".translate(_ASCII_LOWER)
 
 
 def mask_email(address: str) -> str:

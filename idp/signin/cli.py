@@ -13,11 +13,12 @@ class EmailAddress(click.ParamType[str]):
     name = "email"
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """The normalised address."""
+        """The address, with an internationalised domain as the DNS has it."""
         try:
-            return validate_email(value, check_deliverability=False).normalized
+            address = validate_email(value, check_deliverability=False).ascii_email
         except EmailNotValidError as error:
             self.fail(str(error), param, ctx)
+        return address or self.fail("the part before the @ must have plain letters only", param, ctx)
 
 
 @click.group("operators")

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from email_validator import EmailNotValidError, validate_email
 from wtforms import BooleanField, HiddenField, PasswordField, StringField
-from wtforms.validators import DataRequired, InputRequired, Length, StopValidation, ValidationError
+from wtforms.validators import DataRequired, InputRequired, Length, StopValidation
 
+from idp.foundation.web.contact_fields import parse_email
 from idp.foundation.web.forms import Form, visible
 
 MAX_NAME_LENGTH = 320
@@ -153,8 +153,5 @@ class DeveloperInvitationForm(Form):
     is_owner = BooleanField("May invite and remove others")
 
     def validate_email(self, field: StringField) -> None:
-        """An address in its usual form."""
-        try:
-            field.data = validate_email(field.data, check_deliverability=False).normalized
-        except EmailNotValidError:
-            raise ValidationError("That is not an e-mail address. Please check it.") from None
+        """An address that mail can be sent to."""
+        field.data = parse_email(field.data, whose="their")

@@ -332,6 +332,16 @@ def test_an_owner_invites_and_removes_a_colleague(sam, stranger, outbox, transac
     assert stranger.opens("/developers/applications").status_code == 303
 
 
+def test_an_invitation_to_an_internationalised_domain_is_sent_as_mail_servers_read_it(sam, stranger, outbox):
+    sam.sends("/developers/people", name="Bo Ray", email="bo@bücher.example")
+    assert outbox.last("developer_invitation").to == "bo@xn--bcher-kva.example"
+    seed = set_up(stranger, outbox.last("developer_invitation").path)
+    signs_in(stranger, seed, "bo@bücher.example")
+    assert stranger.opens("/developers/applications").status_code == 200
+    sam.sends("/developers/people", name="Bo Ray", email="bö@assembly.example")
+    assert "plain letters only" in sam.page_text
+
+
 def test_an_address_of_another_company_is_refused_without_saying_whose_it_is(sam, al):
     sam.sends("/developers/people", name="Al", email="al@timetabler.example")
     assert "This address cannot be invited" in sam.page_text

@@ -26,6 +26,13 @@ def test_an_operator_is_added_listed_and_disabled(idp):
     assert json.loads(idp("operators", "list", "--json").output)[0]["disabled"]
 
 
+def test_an_internationalised_domain_is_stored_as_mail_servers_read_it(idp):
+    added = json.loads(idp("operators", "add", "Sam Jones", "sam@bücher.example", "--json").output)
+
+    assert added["email"] == "sam@xn--bcher-kva.example"
+    assert idp("operators", "disable", "sam@BÜCHER.example").exit_code == 0
+
+
 def test_the_link_is_in_the_json_output(idp):
     added = json.loads(idp("operators", "add", "Sam Jones", "sam@idaas.example", "--json").output)
 
@@ -38,6 +45,7 @@ def test_the_link_is_in_the_json_output(idp):
     [
         (("operators", "add", "Sam", "not an address"), 2, "EMAIL"),
         (("operators", "add", "Sam"), 2, "EMAIL"),
+        (("operators", "add", "Sam", "säm@idaas.example"), 2, "plain letters"),
         (("operators", "disable", "unknown@idaas.example"), 1, "no operator with that address"),
         (("operators", "list"), 0, "There are no operators yet."),
     ],

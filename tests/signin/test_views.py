@@ -36,6 +36,25 @@ def test_the_name_may_be_written_in_any_way(jo, account, written):
     assert jo.signs_in(written(account.email), back="/x").status_code == 303
 
 
+@pytest.mark.parametrize(
+    "typed", ["jo@bücher.example", "Jo@BÜCHER.example", "jo@bu\u0308cher.example", "jo@xn--bcher-kva.EXAMPLE"]
+)
+def test_an_address_may_be_written_with_the_letters_of_its_domain(jo, transaction, typed):
+    """An address is stored with its domain as the DNS has it (RFC 5891 §4.4), and people type the letters."""
+    with transaction():
+        an_administrator(email="jo@xn--bcher-kva.example")
+    assert jo.signs_in(typed).status_code == 303
+
+
+@pytest.mark.parametrize(
+    "domain", ["oa\u043a.example", "oak.example\u0301", "\u0131oak.example", "ü..x", "ü", "-ü.example"]
+)
+def test_an_address_of_another_domain_is_another_address(jo, transaction, domain):
+    with transaction():
+        an_administrator(email="kim@oak.example")
+    assert jo.signs_in(f"kim@{domain}").status_code == 422
+
+
 def test_the_fields_and_buttons_have_the_promised_names(jo):
     jo.opens("/sign-in")
 
