@@ -35,7 +35,7 @@ def ask(client_id: str) -> ResponseReturnValue:
             form.refuse_all(error.field_errors)
         except (
             applications.ChangedMeanwhile, applications.ManagesItself, registration_requests.NothingDiffers,
-            registration_requests.TooManyRequests,
+            registration_requests.TooManyOpenRequests,
         ) as error:  # fmt: skip
             form.form_errors.append(error.message)
             form.version.raw_data, form.version.data = None, client.version

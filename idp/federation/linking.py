@@ -16,7 +16,7 @@ from idp.federation import providers
 from idp.federation.errors import AccountTaken, AlreadyLinked
 from idp.federation.id_token import Identity
 from idp.federation.models import LinkedAccount
-from idp.federation.providers import Kind
+from idp.federation.providers import ProviderKind
 from idp.foundation import clock, crypto, dates
 from idp.foundation.database import savepoint, session
 from idp.outbox import post
@@ -26,7 +26,7 @@ from idp.outbox import post
 class ProviderAccount:
     """A provider that is switched on, and the account of it that the person has linked, if any."""
 
-    kind: Kind
+    kind: ProviderKind
     account: LinkedAccount | None
 
 
@@ -132,7 +132,7 @@ def _delete_if_removed(identity: Identity) -> None:
     session().execute(statement.execution_options(synchronize_session=False))
 
 
-def _mail(template: str, person: Administrator, kind: Kind, shown_as: str) -> None:
+def _mail(template: str, person: Administrator, kind: ProviderKind, shown_as: str) -> None:
     post.email(
         template, to=person.email, estab=person.sole_estab_id, name=person.name_in_mails,
         at=dates.day_and_time(clock.now()), account=kind.account,

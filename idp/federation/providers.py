@@ -17,7 +17,7 @@ _TEMPLATE: Final = "{tenantid}"
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class ProviderKind:
     """The differences between the providers."""
 
     name: str
@@ -34,8 +34,8 @@ class Kind:
 
 
 KINDS: Final = (
-    Kind("microsoft", "Microsoft", "Microsoft 365 account", "openid profile", "tid", "login"),
-    Kind("google", "Google", "Google Workspace account", "openid email", "hd", "select_account"),
+    ProviderKind("microsoft", "Microsoft", "Microsoft 365 account", "openid profile", "tid", "login"),
+    ProviderKind("google", "Google", "Google Workspace account", "openid email", "hd", "select_account"),
 )
 
 
@@ -43,7 +43,7 @@ KINDS: Final = (
 class Provider:
     """A provider that is switched on, with its settings."""
 
-    kind: Kind
+    kind: ProviderKind
     settings: ProviderSettings
 
     @property
@@ -113,6 +113,6 @@ def find(name: str) -> Provider:
     raise NotFound(reason=f"the provider {name[:20]!r} is not switched on")
 
 
-def kind(name: str) -> Kind:
+def kind(name: str) -> ProviderKind:
     """The kind with this name, whether its provider is switched on or not."""
     return next(kind for kind in KINDS if kind.name == name)

@@ -15,7 +15,7 @@ from idp.foundation.setting_types import ROOT
 
 _WORDS = re.compile(r"[\x20\x21\x23-\x5B\x5D-\x7E]*")
 _MEMBER = re.compile(r"[a-z][a-z_]*\.[a-z][a-z_]*")
-Kind = Literal["identity", "data", "endpoint", "client"]
+ScopeKind = Literal["identity", "data", "endpoint", "client"]
 MAX_LENGTH = 2048
 """Characters of a scope parameter."""
 
@@ -51,7 +51,7 @@ class Scope:
     """
 
     name: str
-    kind: Kind
+    kind: ScopeKind
     title: str
     explanation: str
     fields: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
@@ -127,7 +127,7 @@ def _format(wanted: frozenset[str]) -> str:
     return " ".join([name for name in catalogue() if name in wanted])
 
 
-def filter_by_kind(kind: Kind, scopes: Iterable[str]) -> frozenset[str]:
+def filter_by_kind(kind: ScopeKind, scopes: Iterable[str]) -> frozenset[str]:
     """Those of `scopes` that are of one kind; a scope that is not in the catalogue is of none."""
     entries = catalogue()
     return frozenset([name for name in scopes if name in entries and entries[name].kind == kind])

@@ -61,7 +61,7 @@ class InvitationOver(Refusal):
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class InvitationRequest:
     """What a partner asks for, as it came. `mis` is a code of config/mis.toml, or None."""
 
     school: School
@@ -74,7 +74,7 @@ class Request:
     """Why its scopes could not be read; empty if they could."""
 
 
-def invite(client: Snapshot, request: Request, *, idempotency_key: str | None = None) -> SchoolInvitation:
+def invite(client: Snapshot, request: InvitationRequest, *, idempotency_key: str | None = None) -> SchoolInvitation:
     """Mail an invitation to the contact that `request` names, and return it.
 
     A request that comes again with its key, from the same client, returns the first invitation; a unique index decides
@@ -152,7 +152,7 @@ def cancel(client_id: str, invitation_id: str) -> Status:
     return status
 
 
-def _cleaned(client: Snapshot, request: Request, key: str | None) -> Request:
+def _cleaned(client: Snapshot, request: InvitationRequest, key: str | None) -> InvitationRequest:
     """The request with its name and address cleaned. Raises `InvalidInvitation` with all that is wrong."""
     field_errors: list[tuple[str, str]] = []
     name, email = contact_fields.one_line(request.name), request.email
@@ -176,10 +176,10 @@ def _cleaned(client: Snapshot, request: Request, key: str | None) -> Request:
         field_errors.append(("Idempotency-Key", f"1 to {MAX_KEY_LENGTH} characters"))
     if field_errors:
         raise InvalidInvitation(field_errors)
-    return Request(request.school, name, email, request.scopes, request.mis, request.reference)
+    return InvitationRequest(request.school, name, email, request.scopes, request.mis, request.reference)
 
 
-def _scope_error(client: Snapshot, request: Request) -> str:
+def _scope_error(client: Snapshot, request: InvitationRequest) -> str:
     """What is wrong with the scopes of the request; empty if nothing is."""
     if request.scope_error:
         return request.scope_error
@@ -193,7 +193,7 @@ def _key_digest(key: str | None) -> bytes | None:
     return None if key is None else crypto.digest(key)
 
 
-def _content_digest(request: Request) -> bytes:
+def _content_digest(request: InvitationRequest) -> bytes:
     """The digest of what is asked for, which is the same for the same request."""
     fields = {"school": request.school.id, "scopes": sorted(request.scopes)}
     fields |= {name: getattr(request, name) for name in ("name", "email", "mis", "reference")}

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from idp.foundation.errors import Refusal
 from idp.schools import search
 from idp.schools.models import School
-from idp.schools.query_parser import Kind
+from idp.schools.query_parser import QueryKind
 from idp.schools.succession import Successor
 
 
@@ -49,7 +49,7 @@ def require_open(school: School) -> None:
         raise SchoolNotOpen(message, successors=after, reason=f"school {school.id} is {school.status_name}")
 
 
-def _one(text: str, kind: Kind) -> School:
+def _one(text: str, kind: QueryKind) -> School:
     results = search.find(text, kinds={kind}).results
     if not results:
         raise SchoolUnknown(reason=f"{kind} {text[:40]!r}")

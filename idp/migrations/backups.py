@@ -54,7 +54,7 @@ from idp.keys import cache
 BATCH_ROWS: Final = 1000
 READ_BLOCK_BYTES: Final = 1 << 20
 
-Progress = Callable[[str], None]
+ReportProgress = Callable[[str], None]
 
 
 class BackupRefused(Refusal):
@@ -79,7 +79,7 @@ class Backup:
         return sum(self.rows.values())
 
 
-def create(app: Flask, file: Path, *, by: Callable[[], str], progress: Progress) -> Backup:
+def create(app: Flask, file: Path, *, by: Callable[[], str], progress: ReportProgress) -> Backup:
     """Write the database as it is now into a new file, which only this user can read.
 
     Others read and write meanwhile. The act is recorded first, so that it is in the backup; `by` is evaluated in that
@@ -102,7 +102,7 @@ def create(app: Flask, file: Path, *, by: Callable[[], str], progress: Progress)
     return backup
 
 
-def restore(app: Flask, file: Path, *, progress: Progress) -> Backup:
+def restore(app: Flask, file: Path, *, progress: ReportProgress) -> Backup:
     """Copy a backup into the database of the settings, which must be empty, in one transaction.
 
     A backup of an older schema is migrated first. Raises `BackupRefused`.
@@ -228,7 +228,7 @@ def _is_empty(target: Connection, table: Table) -> bool:
     return not target.execute(select(exists(select(1).select_from(table)))).scalar_one()
 
 
-def _copy(source: Connection, target: Connection, table: Table, progress: Progress) -> int:
+def _copy(source: Connection, target: Connection, table: Table, progress: ReportProgress) -> int:
     """Copy all rows of a table, and the number from which its next one counts; returns how many rows there are."""
     statement, copied = _insertion(table, target), 0
     for rows in _batches(source, table):

@@ -8,7 +8,8 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from idp.foundation import clock
 from idp.oidc.tokens.access_tokens import Access
 from idp.partner_api.operations import InvalidRequest, NoQuery, operation
-from idp.partner_api.responses import ResponseBody, Verification
+from idp.partner_api.responses import ResponseBody
+from idp.partner_events.facts import VerificationState
 from idp.partners import resources
 from idp.xporter import endpoints
 from idp.xporter.endpoints import SCOPE, Agent, Report
@@ -61,7 +62,7 @@ class EndpointStatus(ResponseBody, frozen=True, kw_only=True):
     """How the school and its endpoint stand."""
 
     estab_id: str
-    estab_status: Verification
+    estab_status: VerificationState
     state: Annotated[
         Literal["none", "registered", "connected", "lost"],
         Meta(

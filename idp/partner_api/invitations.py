@@ -86,7 +86,7 @@ def invite_school(access: Access, _query: NoQuery, body: NewInvitation, headers:
         scope_error = f"{error}: {names}" if names else str(error)
     invitation = invite.invite(
         access.client.registered,
-        invite.Request(
+        invite.InvitationRequest(
             _school(body),
             body.contact.name,
             body.contact.email,

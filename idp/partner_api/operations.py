@@ -12,6 +12,7 @@ from msgspec import Struct
 from idp.foundation.errors import BadRequest
 from idp.foundation.web import security, throttle
 from idp.foundation.web.transactions import autocommit
+from idp.foundation.web.view import View
 from idp.oidc import errors
 from idp.oidc.authorization_server import MAX_BODY_BYTES
 from idp.oidc.clients import dpop
@@ -81,14 +82,14 @@ def operation(
     for_schools: bool = False, for_endpoints: bool = False, method: str = "GET", body: type[Struct] | None = None,
     status: int = 200, headers: Mapping[str, str] = NO_HEADERS, problem_codes: tuple[str, ...] = (),
     max_body_bytes: int = MAX_BODY_BYTES,
-) -> Callable[[Handler], security.View]:  # fmt: skip
+) -> Callable[[Handler], View]:  # fmt: skip
     """Make a view of a function `handler(access, query, **path) -> response body`, and declare its operation.
 
     With a `body`, or `headers`, `handler` gets an argument of that name. A response to a GET has an `ETag`, and is 304
     if the caller has it already (RFC 9110 §13.1.2).
     """
 
-    def decorator(handler: Handler) -> security.View:
+    def decorator(handler: Handler) -> View:
         declared = Operation(
             name=handler.__name__, summary=summary, description=(handler.__doc__ or "").strip(), method=method,
             query=query, body=body, status=status, headers=headers, problem_codes=problem_codes,
@@ -121,13 +122,13 @@ def operation(
 
 def public_document(
     *, summary: str, response_body: type[ResponseBody], per_minute: int
-) -> Callable[[Callable[[], ResponseBody]], security.View]:
+) -> Callable[[Callable[[], ResponseBody]], View]:
     """Make a view of a function that returns the same for all callers, and declare its operation.
 
     Any cache may store the response, and pages of any origin may read it.
     """
 
-    def decorator(handler: Callable[[], ResponseBody]) -> security.View:
+    def decorator(handler: Callable[[], ResponseBody]) -> View:
         declared = Operation(
             name=handler.__name__, summary=summary, description=(handler.__doc__ or "").strip(), method="GET",
             query=NoQuery, body=None, status=200, headers=NO_HEADERS, problem_codes=(), response_body=response_body,

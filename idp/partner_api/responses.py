@@ -5,12 +5,12 @@ from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-Status = Literal["active", "paused", "expired", "withdrawn"]
-Verification = Literal["unverified", "verified", "rejected", "suspended", "closed"]
+from idp.partner_events.facts import AgreementStatus, VerificationState
+from idp.schools.query_parser import QueryKind
+
 Connection = Literal[
     "awaiting_authorisation", "awaiting_verification", "awaiting_endpoint", "connected", "paused", "withdrawn", "closed"
 ]
-Kind = Literal["name", "postcode", "dfe_number", "urn", "ukprn"]
 
 
 class ResponseBody(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -64,7 +64,9 @@ class RegisterSchools(ResponseBody, frozen=True, kw_only=True):
 
     schools: tuple[RegisterSchool, ...]
     more: Annotated[bool, Meta(description="Whether more schools match: type more, or ask for more.")]
-    searched_as: Annotated[Kind | UnsetType, Meta(description="How `q` was read; left out if it is too short.")] = UNSET
+    searched_as: Annotated[
+        QueryKind | UnsetType, Meta(description="How `q` was read; left out if it is too short.")
+    ] = UNSET
 
 
 class Review(ResponseBody, frozen=True, kw_only=True):
@@ -96,11 +98,11 @@ class School(ResponseBody, frozen=True, kw_only=True):
 
     estab_id: Annotated[str, Meta(description="The school's Estab ID with us: never changed, never reused.")]
     status: Annotated[
-        Status,
+        AgreementStatus,
         Meta(description="`active`; `paused` by the school, which can resume; `expired`; or `withdrawn`."),
     ]
     verification: Annotated[
-        Verification,
+        VerificationState,
         Meta(description="Whether our staff have checked the school. School data is for `verified` schools only."),
     ]
     connection: Annotated[

@@ -18,9 +18,8 @@ from idp.partner_api.responses import (
     School,
     SchoolEndpoint,
     Schools,
-    Status,
-    Verification,
 )
+from idp.partner_events.facts import AgreementStatus, VerificationState
 from idp.schools import codes
 from idp.sharing import client_schools, reviews
 from idp.sharing.client_schools import ClientSchool, Selection
@@ -46,8 +45,8 @@ class SchoolsQuery(Struct, frozen=True, kw_only=True):
         ]
         | UnsetType
     ) = UNSET
-    status: Status | UnsetType = UNSET
-    verification: Verification | UnsetType = UNSET
+    status: AgreementStatus | UnsetType = UNSET
+    verification: VerificationState | UnsetType = UNSET
     connection: Annotated[Connection, Meta(description="Only schools whose `connection` is this.")] | UnsetType = UNSET
 
 

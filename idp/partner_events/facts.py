@@ -5,16 +5,16 @@ from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-Status = Literal["active", "paused", "expired", "withdrawn"]
-Verification = Literal["unverified", "verified", "rejected", "suspended", "closed"]
+AgreementStatus = Literal["active", "paused", "expired", "withdrawn"]
+VerificationState = Literal["unverified", "verified", "rejected", "suspended", "closed"]
 
 
 class SchoolFacts(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """How a school stood when it happened, in the words of `GET /api/schools`."""
 
     estab_id: Annotated[str, Meta(description="The school's Estab ID with us.")]
-    status: Annotated[Status, Meta(description="How the authorisation stood.")]
-    verification: Annotated[Verification, Meta(description="How the school's account with us stood.")]
+    status: Annotated[AgreementStatus, Meta(description="How the authorisation stood.")]
+    verification: Annotated[VerificationState, Meta(description="How the school's account with us stood.")]
     scope: Annotated[str, Meta(description="The scopes that a token had then, separated by spaces.")]
     withheld_scope: Annotated[str, Meta(description="Scopes agreed to and withheld; left out if there were none.")] = ""
     until: Annotated[datetime, Meta(description="When the authorisation expires, or expired.")]

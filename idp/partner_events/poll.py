@@ -20,7 +20,7 @@ MAX_EVENTS: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Polled:
+class NextEvents:
     """What a client gets."""
 
     tokens: Mapping[str, str]
@@ -29,7 +29,9 @@ class Polled:
     """Whether further events wait."""
 
 
-def poll(client_id: str, *, most: int, acknowledged: Collection[str], errors: Mapping[str, tuple[str, str]]) -> Polled:
+def poll(
+    client_id: str, *, most: int, acknowledged: Collection[str], errors: Mapping[str, tuple[str, str]]
+) -> NextEvents:
     """Record what the client acknowledges and refuses, and return the next events.
 
     `errors` has the code and description of each event that it refuses, which is set aside. An event that is neither
@@ -50,7 +52,7 @@ def poll(client_id: str, *, most: int, acknowledged: Collection[str], errors: Ma
     events = session().scalars(statement.order_by(PartnerEvent.number).limit(most + 1)).all()
     session().execute(update(EventStream).where(EventStream.client_id == client_id).values(**values))
     alg = client.id_token_signed_response_alg
-    return Polled({event.id: tokens.sign(event, alg=alg) for event in events[:most]}, more=len(events) > most)
+    return NextEvents({event.id: tokens.sign(event, alg=alg) for event in events[:most]}, more=len(events) > most)
 
 
 def _settle(client_id: str, event_ids: Collection[str], **values: Any) -> None:

@@ -17,14 +17,14 @@ BUSY: Final = frozenset({429, 503})
 """Statuses that ask for a pause."""
 
 
-Kind = Literal["accepted", "later", "unreachable", "refused"]
+OutcomeKind = Literal["accepted", "later", "unreachable", "refused"]
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """The outcome of one attempt."""
 
-    kind: Kind
+    kind: OutcomeKind
     """`accepted`; `later`, this event alone; `unreachable`, the endpoint takes nothing now; `refused`, for good."""
     reason: str = ""
     """For operators and the client's developer: one line of printable characters."""
@@ -82,5 +82,5 @@ def _text(value: object) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _outcome(kind: Kind, reason: str) -> Outcome:
+def _outcome(kind: OutcomeKind, reason: str) -> Outcome:
     return Outcome(kind, NotSent(reason).reason)  # shortened and made printable: it may come from a hostile server

@@ -36,7 +36,7 @@ class UnknownRequest(NotFound):
     code, title, message = "unknown_request", "There is no such request", "There is no such request."
 
 
-class TooManyRequests(Refusal):
+class TooManyOpenRequests(Refusal):
     """The partner has many requests already."""
 
     code, status, title = "too_many_registration_requests", 409, "There are many requests already"
@@ -123,7 +123,7 @@ def ask(
     """Store a request: for a new application, or, with `client`, for a change of that live one.
 
     `document` is the whole manifest. Raises `InvalidRedirectUri` or `InvalidClientMetadata` naming every error,
-    `NothingDiffers` and `TooManyRequests`.
+    `NothingDiffers` and `TooManyOpenRequests`.
     """
     advisory_lock("registration requests of a partner", partner.id)
     manifest.parse_manifest(document, for_schools=client is None)
@@ -271,7 +271,7 @@ def _refuse_too_many(partner: Partner) -> None:
     ):
         count = select(func.count()).select_from(RegistrationRequest).where(*conditions)
         if (session().scalar(count) or 0) >= limit:
-            raise TooManyRequests(reason=partner.id)
+            raise TooManyOpenRequests(reason=partner.id)
 
 
 def _to_json(value: Any) -> Any:

@@ -11,7 +11,7 @@ import click
 
 from idp.foundation.command import in_transaction, json_option, progress, show, show_json
 from idp.schools import download, files, refresh, search
-from idp.schools.refresh import Progress, Summary
+from idp.schools.refresh import ReportProgress, Summary
 
 ROWS_PER_LINE = 10_000
 """Rows between two lines of progress."""
@@ -87,7 +87,7 @@ def _source_files(file: Path | None, links: Path | None, url: str | None) -> Ite
 
 
 @contextmanager
-def _progress_reporter() -> Iterator[Progress]:
+def _progress_reporter() -> Iterator[ReportProgress]:
     """Report progress: a bar on a terminal, otherwise a line for every `ROWS_PER_LINE` rows."""
     if sys.stderr.isatty():
         with click.progressbar(length=1000, label="Importing", file=sys.stderr) as bar:

@@ -15,13 +15,13 @@ from wtforms import IntegerField, StringField
 from idp.foundation.web.forms import Form
 from idp.schools import search, status
 from idp.schools.models import School
-from idp.schools.query_parser import Kind
+from idp.schools.query_parser import QueryKind
 from idp.schools.search import SearchResult
 
-NUMBER_KINDS: Final = frozenset[Kind]({"dfe_number", "urn", "ukprn"})
+NUMBER_KINDS: Final = frozenset[QueryKind]({"dfe_number", "urn", "ukprn"})
 """Each field for a number accepts any of them, because their lengths differ."""
 
-FIELD_KINDS: Final[Mapping[str, tuple[frozenset[Kind], str]]] = {
+FIELD_KINDS: Final[Mapping[str, tuple[frozenset[QueryKind], str]]] = {
     "urn": (NUMBER_KINDS, "A URN has five or six digits."),
     "dfe_number": (NUMBER_KINDS, "A DfE number has seven digits, like 312/4567."),
     "postcode": (frozenset({"postcode"}), "Type a postcode, like SW1P 4AU, or the beginning of one."),

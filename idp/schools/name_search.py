@@ -35,7 +35,7 @@ class Word:
 
 
 @dataclass(frozen=True, slots=True)
-class Query:
+class NameQuery:
     """A search for schools with all of `head`, and either all of `tail` or a word that begins with `unfinished`.
 
     `repaired` and `dropped` are the words of the input that were replaced or left out.
@@ -57,7 +57,7 @@ class Match:
     """The schools, in order, and the query that found them."""
 
     schools: Sequence[School]
-    query: Query
+    query: NameQuery
 
 
 def find(text: str, limit: int) -> Match:
@@ -71,7 +71,7 @@ def find(text: str, limit: int) -> Match:
     return Match(schools, query)
 
 
-def _parse(text: str) -> Query:
+def _parse(text: str) -> NameQuery:
     """Look the words up; replace or drop those that no school has."""
     typed_words = words.normalise(text).split()[:MAX_WORDS]
     head, all_words = words.fold(" ".join(typed_words[:-1])).split(), words.fold(" ".join(typed_words)).split()
@@ -81,7 +81,7 @@ def _parse(text: str) -> Query:
         head, tail, unfinished = all_words, [], ""
     words_by_text = _look_up({*head, *tail})
     beginning = _count_beginning_with(unfinished) if tail else 0
-    query = Query((), tuple(words_by_text[word] for word in tail if word in words_by_text), unfinished, beginning)
+    query = NameQuery((), tuple(words_by_text[word] for word in tail if word in words_by_text), unfinished, beginning)
     if len(query.tail) < len(tail):
         query = replace(query, tail=()) if beginning else _repair(query, unfinished)
     for word in dict.fromkeys(head):
@@ -95,7 +95,7 @@ def _parse(text: str) -> Query:
     return query if beginning else replace(query, unfinished="", head=(*query.head, *query.tail), tail=())
 
 
-def _repair(query: Query, word: str) -> Query:
+def _repair(query: NameQuery, word: str) -> NameQuery:
     """`query` with `word` replaced by two words or by the nearest one; otherwise with `word` added to `dropped`."""
     if two := _split_in_two(word):
         return replace(
@@ -160,7 +160,7 @@ def _nearest(word: str) -> Word | None:
     return min(candidates, key=lambda candidate: candidate[:2])[2] if candidates else None
 
 
-def _schools(query: Query, limit: int) -> Sequence[School]:
+def _schools(query: NameQuery, limit: int) -> Sequence[School]:
     """The first schools, in order.
 
     Open before proposed before closed; then those with all words whole; then those whose name begins with
@@ -183,7 +183,7 @@ def _expected(*schools: int) -> float:
     return REGISTER_SIZE * prod(min(number / REGISTER_SIZE, 1.0) for number in schools if number)
 
 
-def _scan_in_order(query: Query, limit: int) -> list[School]:
+def _scan_in_order(query: NameQuery, limit: int) -> list[School]:
     """Scan the open schools in order and stop at `limit`: for words that many schools have.
 
     Returns `limit` schools only if so many open ones match; then no other school can precede them.
@@ -198,7 +198,7 @@ def _scan_in_order(query: Query, limit: int) -> list[School]:
     return schools
 
 
-def _sort_matches(query: Query) -> Select[School]:
+def _sort_matches(query: NameQuery) -> Select[School]:
     """Find all matches and sort them. The rarest word selects schools; the other words are checked on each of these."""
     rarest_first = sorted(query.head, key=lambda word: word.schools)
     unfinished_is_rarest = bool(query.unfinished) and (not rarest_first or query.beginning < rarest_first[0].schools)
@@ -249,7 +249,7 @@ def _ids_of_schools_with(word: Word) -> Select[int]:
     return select(SchoolWord.school_id).where(SchoolWord.word_id == word.id)
 
 
-def _queries_with_fewer_words(query: Query) -> Iterable[Query]:
+def _queries_with_fewer_words(query: NameQuery) -> Iterable[NameQuery]:
     """`query` without one of its words: first without the last, because people type the name before the town."""
     if query.head and query.unfinished:
         start = " ".join(word.word for word in query.head)

@@ -14,7 +14,7 @@ from idp.schools import words
 MAX_LENGTH = 200
 """Characters of the text that are used; the longest name in the register has 120."""
 
-Kind = Literal["dfe_number", "urn", "ukprn", "postcode", "name"]
+QueryKind = Literal["dfe_number", "urn", "ukprn", "postcode", "name"]
 
 _LABELLED = re.compile(r"^\s*(?:urn|ukprn|dfe|laestab)(?:\s+(?:number|no\.?))?\s*:?\s*(?=\d)", re.IGNORECASE)
 _DFE_NUMBER = re.compile(r"(\d{3})(?:\s*[/ -]\s*(\d{1,4})|(\d{4}))")
@@ -44,7 +44,7 @@ _TO_DIGIT = str.maketrans("OI", "01")
 class Reading:
     """One interpretation of the text. `values` are searched for, the best one first."""
 
-    kind: Kind
+    kind: QueryKind
     values: tuple[str, ...]
 
     @property

@@ -35,7 +35,7 @@ CHANGES: Table = SchoolChange.__table__  # type: ignore[assignment]
 NOT_REPORTED: Final = frozenset({"digest", "name_key", "standing", "last_changed_on", "last_seen_in", "head_teacher"})
 """Columns whose changes are not reported. A head teacher's name is personal data, so it gets no history."""
 
-Progress = Callable[[int, float], None]
+ReportProgress = Callable[[int, float], None]
 """Called after each chunk with the number of rows read, and the share of the file, 0 to 1."""
 
 T = TypeVar("T")
@@ -99,7 +99,7 @@ def run(
     by: str = "cli",
     dry_run: bool = False,
     accept_shrink: bool = False,
-    progress: Progress | None = None,
+    progress: ReportProgress | None = None,
 ) -> Summary:
     """Import the register, for `by` in the audit log; with `dry_run` only report what it would do.
 
@@ -166,7 +166,7 @@ def _store_outcome(row: RegisterImport, summary: Summary, by: str) -> None:
 
 
 def _read(
-    sources: Sources, current: _Import, last: RegisterImport | None, *, accept_shrink: bool, progress: Progress
+    sources: Sources, current: _Import, last: RegisterImport | None, *, accept_shrink: bool, progress: ReportProgress
 ) -> None:
     newest, open_before = "", sum(known.is_open for known in current.known.values())
     with sources.schools.text() as text:

@@ -16,7 +16,7 @@ from idp.foundation.errors import NotFound
 from idp.schools import codes, gias, name_search, query_parser, succession
 from idp.schools.entries import Entry
 from idp.schools.models import RegisterImport, School, begins_with
-from idp.schools.query_parser import Kind, Reading
+from idp.schools.query_parser import QueryKind, Reading
 from idp.schools.status import ListedSchool
 from idp.schools.succession import Successor
 
@@ -68,7 +68,7 @@ class SearchResult:
         return listed_ids | successors
 
 
-def find(text: str, *, show: int = PAGE_SIZE, kinds: Collection[Kind] | None = None) -> SearchResult:
+def find(text: str, *, show: int = PAGE_SIZE, kinds: Collection[QueryKind] | None = None) -> SearchResult:
     """The first `show` schools (at most `MAX_RESULTS`) for `text`. Never raises.
 
     With `kinds`, only interpretations of those kinds are searched for.
@@ -90,11 +90,11 @@ def find(text: str, *, show: int = PAGE_SIZE, kinds: Collection[Kind] | None = N
     return empty
 
 
-def _schools(reading: Reading, limit: int) -> tuple[Sequence[School], name_search.Query]:
+def _schools(reading: Reading, limit: int) -> tuple[Sequence[School], name_search.NameQuery]:
     if reading.kind == "name":
         match = name_search.find(reading.values[0], limit)
         return match.schools, match.query
-    return session().scalars(_STATEMENTS[reading.kind](reading).limit(limit)).all(), name_search.Query(())
+    return session().scalars(_STATEMENTS[reading.kind](reading).limit(limit)).all(), name_search.NameQuery(())
 
 
 def _with_successors(schools: Sequence[School]) -> tuple[FoundSchool, ...]:
@@ -183,7 +183,7 @@ def _postcode_begins(value: str) -> ColumnElement[bool]:
     return and_(begins, func.length(School.postcode_key) == value.index(" ") + 3) if " " in value else begins
 
 
-_STATEMENTS: Final[Mapping[Kind, Callable[[Reading], Select[School]]]] = {
+_STATEMENTS: Final[Mapping[QueryKind, Callable[[Reading], Select[School]]]] = {
     "dfe_number": _by_dfe_number,
     "urn": _by_urn,
     "ukprn": _by_ukprn,

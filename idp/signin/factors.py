@@ -16,7 +16,7 @@ from idp.signin import authenticator_app, passkeys, recovery_codes
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class FactorKind:
     """A kind of second factor."""
 
     name: str
@@ -28,8 +28,8 @@ class Kind:
     """Delete all of the person's factors of this kind."""
 
 
-APP: Final = Kind("app", "authenticator app", authenticator_app.is_set_up, authenticator_app.remove)
-PASSKEY: Final = Kind("passkey", "passkey", passkeys.has_any, passkeys.forget)
+APP: Final = FactorKind("app", "authenticator app", authenticator_app.is_set_up, authenticator_app.remove)
+PASSKEY: Final = FactorKind("passkey", "passkey", passkeys.has_any, passkeys.forget)
 KINDS: Final = (APP, PASSKEY)
 
 
@@ -50,14 +50,14 @@ def forget_all(person_id: str) -> None:
     recovery_codes.forget(person_id)
 
 
-def note_added(person: Administrator, kind: Kind, *, replaced: bool = False) -> None:
+def note_added(person: Administrator, kind: FactorKind, *, replaced: bool = False) -> None:
     """Record that the person has added a factor, or replaced one, and tell them by mail."""
     event = events.FACTOR_REPLACED if replaced else events.FACTOR_ADDED
     log.record(event, by=person.id, estab=person.sole_estab_id, subject=person.id, kind=kind.name)
     _mail("factor_replaced" if replaced else "factor_added", person, kind)
 
 
-def note_removed(person: Administrator, kind: Kind) -> None:
+def note_removed(person: Administrator, kind: FactorKind) -> None:
     """Record that the person has removed a factor, and tell them by mail. With the last one, recovery codes go too."""
     log.record(events.FACTOR_REMOVED, by=person.id, estab=person.sole_estab_id, subject=person.id, kind=kind.name)
     if not has_any(person.id):
@@ -65,7 +65,7 @@ def note_removed(person: Administrator, kind: Kind) -> None:
     _mail("factor_removed", person, kind)
 
 
-def _mail(template: str, person: Administrator, kind: Kind) -> None:
+def _mail(template: str, person: Administrator, kind: FactorKind) -> None:
     post.email(
         template, to=person.email, estab=person.sole_estab_id, name=person.name_in_mails,
         at=dates.day_and_time(clock.now()), factor=kind.title, is_last=not has_any(person.id),

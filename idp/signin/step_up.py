@@ -5,7 +5,6 @@ The views that change password, factors, e-mail address, mobile, people and owne
 (`foundation.web.form_drafts`).
 """
 
-from collections.abc import Callable
 from datetime import timedelta
 from functools import wraps
 from typing import Any, Final, Literal
@@ -15,11 +14,11 @@ from flask.typing import ResponseReturnValue
 
 from idp.foundation import clock
 from idp.foundation.web import form_drafts
+from idp.foundation.web.view import View
 from idp.signin import factors, session
 from idp.signin.session import SignedIn
 
 MAX_AGE: Final = timedelta(minutes=5)
-View = Callable[..., ResponseReturnValue]
 Missing = Literal["set_up", "sign_in"]
 """Whether a second step has to be set up, or the person signed in without the one that they have."""
 

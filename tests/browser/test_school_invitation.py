@@ -16,7 +16,9 @@ def send_invitation(transaction, outbox, partner):
         with transaction():
             client = registry.client("assembly")
             scopes = frozenset({"school", "students", "students.sen"})
-            request = invite.Request(session().get_one(School, admin.school.id), admin.name, admin.email, scopes)
+            request = invite.InvitationRequest(
+                session().get_one(School, admin.school.id), admin.name, admin.email, scopes
+            )
             invite.invite(client, request)
         return newest(outbox, "partner_invitation", admin.email)
 

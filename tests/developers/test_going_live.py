@@ -266,7 +266,7 @@ def test_the_number_of_requests_is_limited(transaction, assembly):
     with transaction():
         for _ in range(registration_requests.MAX_WAITING):
             a_request(assembly)
-        with pytest.raises(registration_requests.TooManyRequests):
+        with pytest.raises(registration_requests.TooManyOpenRequests):
             a_request(assembly)
 
 

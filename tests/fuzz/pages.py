@@ -421,7 +421,7 @@ def _invitation_of_a_school(target: FuzzTarget) -> str:
     with target.transaction() as session:
         partner = registry.client(factories.a_client().id)
         assert partner is not None
-        request = invite.Request(factories.a_school(), "Al Bloggs", an_email(), frozenset({"students"}))
+        request = invite.InvitationRequest(factories.a_school(), "Al Bloggs", an_email(), frozenset({"students"}))
         invitation, secret = invite.invite(partner, request), crypto.new_secret()
         link = session.query(InvitationLink).filter_by(invitation_id=invitation.id).one()
         link.digest = crypto.digest(secret)

@@ -59,7 +59,7 @@ def secret(outbox):
 def request(school_id, **overrides):
     name, email = HEAD
     values = {"name": name, "email": email, "scopes": frozenset({"school", "students"}), "mis": "sims"}
-    return invite.Request(session().get_one(School, school_id), **(values | overrides))
+    return invite.InvitationRequest(session().get_one(School, school_id), **(values | overrides))
 
 
 def state(transaction, ids, invitation_id):

@@ -41,7 +41,7 @@ def send(ids, transaction, outbox):
 
     def send_invitation(client_id=ids.client, scopes=("school", "students", "students.sen")):
         with transaction():
-            request = invite.Request(session().get_one(School, ids.school), *HEAD, frozenset(scopes))
+            request = invite.InvitationRequest(session().get_one(School, ids.school), *HEAD, frozenset(scopes))
             invite.invite(registry.client(client_id), request)
         return outbox.last("partner_invitation").path
 

@@ -14,6 +14,7 @@ from idp.oidc.basis import Basis
 from idp.oidc.clients import oauth_client
 from idp.oidc.tokens import access_tokens
 from idp.partner_api import responses
+from idp.partner_events import facts
 from idp.partners import registry
 from idp.schools.models import School, SchoolLink
 from idp.sharing import agreement_state, authorise, mis, releases, reviewing, reviews
@@ -310,7 +311,7 @@ ENDPOINTS = {
 
 
 def test_the_schools_of_each_connection_are_those_that_say_so(program, authorised, transaction, clock):
-    states = get_args(responses.Verification)
+    states = get_args(facts.VerificationState)
     pairs = list(product(states, ENDPOINTS))
     estab_ids = [authorised(program, f"School {state} {kind}").memberships[0].estab_id for state, kind in pairs]
     now = clock.now()

@@ -186,7 +186,7 @@ def a_reset_by_a_colleague() -> None:
     reset.complete(secret, "hash", device=None)
 
 
-def a_factor(change: Callable[[Administrator, factors.Kind], None]) -> Callable[[], None]:
+def a_factor(change: Callable[[Administrator, factors.FactorKind], None]) -> Callable[[], None]:
     return lambda: change(an_owner(), factors.APP)
 
 
@@ -343,7 +343,9 @@ def a_rule_lifted() -> None:
 def an_invitation_of_a_school_passed_on() -> None:
     school, partner = factories.a_school(), registry.client(factories.a_client().id)
     assert partner is not None
-    request = invite.Request(school, "Al Bloggs", "al@oakhill.example", frozenset({"students"}), reference=HOSTILE)
+    request = invite.InvitationRequest(
+        school, "Al Bloggs", "al@oakhill.example", frozenset({"students"}), reference=HOSTILE
+    )
     invite.invite(partner, request)
     session().flush()
     link = post.unseal(session().scalars(select(Message).where(Message.name == "partner_invitation")).one()).text

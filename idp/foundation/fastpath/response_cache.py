@@ -5,9 +5,10 @@ A view stores its response (`store`). Until it is too old, the same path is serv
 """
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
+from wsgiref.types import StartResponse
 
 from flask import Flask, Response
 from werkzeug.http import parse_etags
@@ -16,8 +17,6 @@ from idp.foundation import runtime
 from idp.foundation.default_headers import default_headers, with_default_headers
 from idp.foundation.runtime import PerApplication
 from idp.foundation.settings import Settings
-
-StartResponse = Callable[..., Callable[[bytes], object]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ Each request takes one place. The server has a thread for each place, and for ea
 
 import re
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
@@ -23,13 +23,13 @@ from typing import Any, Final
 from wsgiref.types import StartResponse
 
 from flask import Flask, has_request_context, request
-from flask.typing import ResponseReturnValue
 
 from idp.foundation import runtime
 from idp.foundation.errors import Busy
 from idp.foundation.runtime import PerApplication
 from idp.foundation.settings import HASHING_PLACES, Settings
 from idp.foundation.web.busy_page import BusyPage
+from idp.foundation.web.view import View
 
 MAX_HASHING_QUEUE: Final = 8
 """How many requests may wait to hash; hashing for all of them takes about a third of a second."""
@@ -42,8 +42,6 @@ HEALTH_PATH: Final = "/healthz"
 """Needs no place, so that the process looks alive even if all places wait for an unreachable database."""
 PLACE_KEY: Final = "idp.place"
 """The WSGI environment key of the semaphore that gave a quick request its place."""
-
-View = Callable[..., ResponseReturnValue]
 
 
 class FairSemaphore:

@@ -15,6 +15,7 @@ from werkzeug.datastructures import MultiDict
 
 from idp.foundation import clock, request_state, runtime
 from idp.foundation.web import browser_store
+from idp.foundation.web.view import View
 
 NEVER_STORED: Final = frozenset({"csrf_token", "password", "current_password", "code", "authority", "passkey", "jwks"})
 """Secrets (a test checks that every password field is among them), keys, and the declaration, made each time."""
@@ -24,7 +25,6 @@ _COOKIE_FIELD: Final = "typed"
 """In the form cookie: until when this browser may have a draft, so that most requests need not query for one."""
 
 
-View = Callable[..., ResponseReturnValue]
 Fields = MultiDict[str, str]
 
 

@@ -10,13 +10,12 @@ from collections.abc import Callable, Iterable
 from ipaddress import ip_address
 from typing import Any, Final
 from urllib.parse import urlsplit
+from wsgiref.types import StartResponse
 
 from flask import Flask, request
 
 from idp.foundation.default_headers import Headers, default_headers, with_default_headers
 from idp.foundation.settings import Settings
-
-StartResponse = Callable[..., Callable[[bytes], object]]
 
 UNKNOWN_HOST: Final = "unknown.invalid"
 """Replaces any other host than ours, because Flask fails on host names that it cannot parse."""

@@ -22,6 +22,7 @@ from idp.foundation.fastpath.form_cookie import LazyCookieSessions
 from idp.foundation.settings import Settings
 from idp.foundation.web import form_drafts
 from idp.foundation.web.middleware import SENT_HOST_KEY
+from idp.foundation.web.view import View
 
 csrf = CSRFProtect()
 
@@ -49,8 +50,6 @@ OPEN_TO_FICTIONAL: Final = frozenset(
     }
 )  # fmt: skip
 """Pages for people of fictional schools, in addition to those below `manage.sharing` and `manage.security`."""
-
-View = Callable[..., ResponseReturnValue]
 
 
 class UnknownHost(BadRequest):

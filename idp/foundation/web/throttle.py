@@ -24,8 +24,7 @@ from idp.foundation.fastpath import hooks
 from idp.foundation.runtime import PerApplication
 from idp.foundation.settings import Settings
 from idp.foundation.web.counts import InMemoryCounts
-
-View = Callable[..., ResponseReturnValue]
+from idp.foundation.web.view import View
 
 IPV6_PREFIX: Final = 64
 """Bits of an IPv6 address that are its network; its user can choose the others freely (RFC 7421)."""

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from idp.foundation import crypto
 from idp.foundation.errors import BadRequest, Refusal
 
-Status = Literal["delivered", "failed", "underway"]
+DeliveryStatus = Literal["delivered", "failed", "underway"]
 
 
 class NotAuthentic(Refusal):
@@ -39,7 +39,7 @@ class Receipt:
     """What became of the message with our id. `reason` is the provider's word for a failure."""
 
     message_id: str
-    status: Status
+    status: DeliveryStatus
     reason: str = ""
 
 

@@ -16,12 +16,20 @@ from joserfc.jwk import OctKey
 from idp.foundation import clock
 from idp.foundation.settings import Settings, Sms
 from idp.foundation.web import fetch
-from idp.outbox.channels.callback import Callback, Receipt, Status, Unreadable, json_object, require_bearer, text_of
+from idp.outbox.channels.callback import (
+    Callback,
+    DeliveryStatus,
+    Receipt,
+    Unreadable,
+    json_object,
+    require_bearer,
+    text_of,
+)
 from idp.outbox.outgoing import NotSent, OutgoingMessage, PermanentFailure, ServerUnreachable, TemporaryFailure
 
 API_URL: Final = "https://api.notifications.service.gov.uk"
 UUID_LENGTH: Final = 36
-STATUSES: Final[dict[str, Status]] = {
+STATUSES: Final[dict[str, DeliveryStatus]] = {
     "delivered": "delivered",
     "permanent-failure": "failed", "temporary-failure": "failed", "technical-failure": "failed",
     "created": "underway", "sending": "underway", "pending": "underway", "sent": "underway",

@@ -11,10 +11,18 @@ from typing import Final
 
 from idp.foundation.settings import Settings, Sms
 from idp.foundation.web import fetch
-from idp.outbox.channels.callback import Callback, Receipt, Status, Unreadable, json_object, require_bearer, text_of
+from idp.outbox.channels.callback import (
+    Callback,
+    DeliveryStatus,
+    Receipt,
+    Unreadable,
+    json_object,
+    require_bearer,
+    text_of,
+)
 from idp.outbox.outgoing import OutgoingMessage, PermanentFailure, ServerUnreachable, TemporaryFailure
 
-STATUSES: Final[dict[str, Status]] = {"delivered": "delivered", "failed": "failed"}
+STATUSES: Final[dict[str, DeliveryStatus]] = {"delivered": "delivered", "failed": "failed"}
 
 
 @contextmanager

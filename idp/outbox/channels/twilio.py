@@ -14,7 +14,15 @@ from urllib.parse import quote, urlencode
 from idp.foundation import crypto
 from idp.foundation.settings import Settings, Sms
 from idp.foundation.web import fetch
-from idp.outbox.channels.callback import Callback, NotAuthentic, Receipt, Status, Unreadable, json_object, text_of
+from idp.outbox.channels.callback import (
+    Callback,
+    DeliveryStatus,
+    NotAuthentic,
+    Receipt,
+    Unreadable,
+    json_object,
+    text_of,
+)
 from idp.outbox.outgoing import NotSent, OutgoingMessage, PermanentFailure, ServerUnreachable, TemporaryFailure
 
 API_URL: Final = "https://api.twilio.com"
@@ -24,7 +32,7 @@ SERVICE_PREFIX: Final = "MG"
 """The prefix of a messaging service's id; other senders are a number or a name."""
 CONFIGURATION_ERRORS: Final = frozenset({20003, 20404, 21212, 21603, 21606, 21609, 21659, 21660, 21661})
 """Errors of account, sender or callback URL: nothing can be sent until an operator changes the settings."""
-STATUSES: Final[dict[str, Status]] = {
+STATUSES: Final[dict[str, DeliveryStatus]] = {
     "delivered": "delivered", "read": "delivered",
     "undelivered": "failed", "failed": "failed", "canceled": "failed",
     "accepted": "underway", "scheduled": "underway", "queued": "underway", "sending": "underway", "sent": "underway",

@@ -30,7 +30,7 @@ from idp.signin.session import SignedIn
 _table = cast("Table", Code.__table__)
 
 
-class Redeemed(NamedTuple):
+class RedeemedCode(NamedTuple):
     """A code that has just been redeemed, with the methods that Authlib calls."""
 
     basis: Basis
@@ -58,7 +58,7 @@ class _NotRedeemed(NamedTuple):
 
 
 _REDEEM: Final = Statement(
-    Redeemed,
+    RedeemedCode,
     update(_table)
     .where(
         _table.c.digest == bindparam("by_digest"),
@@ -106,7 +106,7 @@ class CodeGrant(InitialGrant, AuthorizationCodeGrant):  # type: ignore[misc]  # 
             raise errors.invalid("code", "missing")
         super().validate_token_request()
 
-    def query_authorization_code(self, code: str, client: OAuthClient) -> Redeemed:
+    def query_authorization_code(self, code: str, client: OAuthClient) -> RedeemedCode:
         """Spend the code; a second use is refused and revokes what the first was given.
 
         One UPDATE decides. It names the client and the DPoP key, so that neither another client nor a wrong
@@ -118,14 +118,14 @@ class CodeGrant(InitialGrant, AuthorizationCodeGrant):  # type: ignore[misc]  # 
         self.request.basis, self.request.nonce = redeemed.basis, redeemed.nonce
         return redeemed
 
-    def authenticate_user(self, authorization_code: Redeemed) -> AgreementState:
+    def authenticate_user(self, authorization_code: RedeemedCode) -> AgreementState:
         """The state of the authorisation. Raises `invalid_grant` if no tokens may be issued under it now."""
         state = agreement_state.state(self.request.basis.authorisation_id, self.request.basis.person_id)
         if state is None or not state.is_in_force:
             raise errors.invalid_grant("code: the authorisation it belongs to is not in force")
         return state
 
-    def delete_authorization_code(self, authorization_code: Redeemed) -> None:
+    def delete_authorization_code(self, authorization_code: RedeemedCode) -> None:
         """Do nothing: the code is used up already, and its row is kept so that a replay is detected."""
 
 
@@ -153,7 +153,7 @@ def issue(request: CheckedRequest, approval: Approval) -> str:
     return code
 
 
-def redeem(code: str, client: OAuthClient, jkt: str | None) -> Redeemed:
+def redeem(code: str, client: OAuthClient, jkt: str | None) -> RedeemedCode:
     """Redeem `code` for `client`.
 
     Raises `invalid_grant` with the reason, after revoking what a replayed code was given.

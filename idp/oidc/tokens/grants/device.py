@@ -11,7 +11,7 @@ from idp.sharing import agreement_state
 
 
 @dataclass(frozen=True, slots=True)
-class Redeemed:
+class RedeemedDeviceCode:
     """A device code that has just been redeemed, with the methods that Authlib calls."""
 
     scopes: frozenset[str]
@@ -33,4 +33,4 @@ class DeviceGrant(InitialGrant, DeviceCodeGrant):  # type: ignore[misc]  # Authl
         state = agreement_state.state(request.basis.authorisation_id, request.basis.person_id)
         if state is None or not state.is_in_force:
             raise errors.invalid_grant("device_code: the authorisation it belongs to is not in force")
-        request.user, request.credential = state, Redeemed(scopes)
+        request.user, request.credential = state, RedeemedDeviceCode(scopes)
