@@ -33,7 +33,7 @@ from idp.foundation.load_settings import load
 from idp.foundation.settings import Settings
 from idp.foundation.web import transactions
 from idp.oidc import authorization_server
-from idp.partners import registry
+from idp.partners import registry, resources
 from tests import everything
 from tests.databases import DATABASE_SETTINGS, Databases, open_databases
 from tests.mail import Outbox
@@ -283,6 +283,14 @@ def record_statements(app: Flask) -> Callable[[], AbstractContextManager[list[st
             event.remove(engine, "before_cursor_execute", add_statement)
 
     return record
+
+
+@pytest.fixture
+def unexpired_caches(change_settings: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is cached stays cached, for tests that count statements: on a slow machine it would be read again."""
+    change_settings(keys={"reread": 600})
+    for module in (registry, resources):
+        monkeypatch.setattr(module, "CACHE_SECONDS", 600)
 
 
 @pytest.fixture
