@@ -7,7 +7,7 @@ import threading
 from base64 import urlsafe_b64encode
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, unquote, urljoin, urlsplit
 
 from joserfc import jws
 from joserfc.errors import JoseError
@@ -92,6 +92,12 @@ def _public(jwk: Any) -> RSAKey | ECKey | OKPKey:
 
 
 def _target(url: str) -> tuple[str, str | None, int | None, str]:
-    """The parts of a URL that are compared: without query and fragment, the host in lower case."""
+    """The parts of a URL that are compared, normalised (RFC 9449 §4.3, RFC 3986 §6.2.2): without query and fragment.
+
+    Percent-encoding is undone altogether, as WSGI does for the path of the request.
+    """
     parts = urlsplit(url)
-    return parts.scheme, parts.hostname, parts.port or {"https": 443, "http": 80}.get(parts.scheme), parts.path
+    path = unquote(parts.path) or "/"
+    if "/." in path:
+        path = unquote(urlsplit(urljoin(url, quote(path))).path)  # without dot segments
+    return parts.scheme, parts.hostname, parts.port or {"https": 443, "http": 80}.get(parts.scheme), path

@@ -68,6 +68,8 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
     for name, url in (("ISSUER", issuer), ("RESOURCE", resource)):
         if urlsplit(url).scheme not in {"http", "https"} or not urlsplit(url).hostname:
             faults.append(f"XPORTER_{name}: must be an http or https URL")
+    if any(urlsplit(resource)[2:]):  # RFC 9728 §3.1 would have our metadata at another URL than they are
+        faults.append("XPORTER_RESOURCE: must have no path, query or fragment")
     database = read("DATABASE", "")
     if database and not database.startswith(("sqlite:///", "postgresql://", "postgresql+psycopg://")):
         faults.append("XPORTER_DATABASE: must begin with sqlite:/// or postgresql://")

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
+from urllib.parse import quote
 
 from flask import Request
 from joserfc import jws
@@ -34,7 +35,8 @@ _REFUSALS: Final = {
     "paused": "authorisation_paused", "withdrawn": "authorisation_ended", "expired": "authorisation_ended",
 }  # fmt: skip
 
-_REGISTRY: Final = jws.JWSRegistry(algorithms=list(ALGORITHMS))
+_REGISTRY: Final = jws.JWSRegistry(algorithms=list(ALGORITHMS), strict_check_header=False)
+"""It ignores header members that it does not know (RFC 7515 §4), and refuses a `crit` that names one."""
 
 log = logging.getLogger(__name__)
 
@@ -162,7 +164,7 @@ class Tokens:
         sent = request.headers.getlist("DPoP")
         if len(sent) != 1 or "," in sent[0]:  # WSGI joins two headers by a comma
             raise Problem("invalid_dpop_proof", "There must be one DPoP header.", scheme="DPoP")
-        url = self._settings.resource + request.path
+        url = self._settings.resource + quote(request.path)
         try:
             return self._proofs.key_of(sent[0], method=request.method, url=url, token=token)
         except InvalidProof:
@@ -189,7 +191,8 @@ def _remember(cache: dict[bytes, Any], name: bytes, value: Any) -> None:
 def _token_in_header(request: Request) -> tuple[str, str]:
     """The scheme and the token in the `Authorization` header; a token in the query is refused (RFC 9700 §4.3.2)."""
     if "access_token" in request.args:
-        raise Problem("invalid_request", "Send the token in the Authorization header, not in the query.")
+        detail = "Send the token in the Authorization header, not in the query."
+        raise Problem("invalid_request", detail, scheme="Bearer")
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     scheme_name = {"bearer": "Bearer", "dpop": "DPoP"}.get(scheme.lower())
     if scheme_name is None or not token.strip():

@@ -138,7 +138,7 @@ def refused(problem: Problem) -> Response:
     response = jsonify(problem.document(resource))
     response.status_code = problem.kind.status
     response.content_type = "application/problem+json"
-    if problem.kind.status in {401, 403}:
+    if problem.kind.status in {401, 403} or (problem.kind.status == 400 and problem.scheme):
         for challenge in problem.challenges(resource + METADATA):
             response.headers.add("WWW-Authenticate", challenge)
     if (seconds := problem.members.get("retry_after")) is not None:

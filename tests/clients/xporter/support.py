@@ -62,13 +62,13 @@ def _response(body, status=200):
     return response
 
 
-def token(signer=SIGNER, typ="at+jwt", alg="ES256", **overrides):
-    """An access token of the provider's, bound to `KEY`."""
+def token(signer=SIGNER, typ="at+jwt", alg="ES256", header=None, **overrides):
+    """An access token of the provider's, bound to `KEY`; `header` has more members of its header."""
     claims = {
         "iss": ISSUER, "aud": [ISSUER, RESOURCE], "sub": "adm_1", "client_id": "xporter-endpoint", "jti": "1",
         "iat": int(time.time()), "exp": int(time.time()) + 300, "cnf": {"jkt": KEY.thumbprint()},
     }  # fmt: skip
-    return sign_jws(claims | overrides, signer, alg, typ=typ)
+    return sign_jws(claims | overrides, signer, alg, typ=typ, **(header or {}))
 
 
 def proof(access_token, method="GET", path="/access", key=KEY, alg="ES256", **overrides):

@@ -128,6 +128,29 @@ def test_header_members_of_a_proof_that_are_not_known_are_ignored(api):
         assert response.status_code == status, header
 
 
+def test_header_members_of_a_token_that_are_not_known_are_ignored(api):
+    """RFC 7515 §4: they MUST be ignored, unless `crit` names one, which MUST then be understood (§4.1.11)."""
+    for header, status in (({"cat": "cl_1"}, 200), ({"crit": ["cat"], "cat": "cl_1"}, 401)):
+        response = call(api, access_token=token(header=header))
+        assert response.status_code == status, header
+
+
+@pytest.mark.parametrize(
+    "htu",
+    [
+        f"{RESOURCE}/v1/students/a%20b%3A%C3%A9", f"{RESOURCE}/v1/students/a%20b:%c3%a9?x=1#y",
+        f"{RESOURCE.upper().replace('HTTPS', 'https')}:443/v1/x/../students/%61%20b:%C3%A9",
+    ],
+)  # fmt: skip
+def test_the_url_of_a_proof_is_normalised_before_it_is_compared(api, htu):
+    """RFC 9449 §4.3: servers SHOULD use syntax-based and scheme-based normalisation (RFC 3986 §6.2.2, §6.2.3)."""
+    access_token, path = token(), "/v1/students/a%20b%3A%C3%A9"
+    sent = {"Authorization": f"DPoP {access_token}", "DPoP": proof(access_token, htu=htu)}
+    assert api.get(path, headers=sent).json["code"] != "invalid_dpop_proof"
+    other = {"Authorization": f"DPoP {access_token}", "DPoP": proof(access_token, htu=f"{RESOURCE}/v1/students/a%20b")}
+    assert api.get(path, headers=other).json["code"] == "invalid_dpop_proof"
+
+
 def test_an_unbound_token_is_sent_as_bearer(api, provider):
     provider.introspection = {"scope": "students"}
     assert api.get("/access", headers={"Authorization": f"bearer {token(cnf=None)}"}).status_code == 200
@@ -189,8 +212,12 @@ def test_every_problem_has_a_page_and_its_document_names_it(api):
     assert api.get("/problems/other").status_code == 404
 
 
-def test_a_token_in_the_query_is_refused(api):
-    assert api.get(f"/access?access_token={token()}").json["code"] == "invalid_request"
+def test_a_token_in_the_query_is_refused_with_a_challenge(api):
+    """RFC 6750 §3: the challenge MUST come with every response to a request without a token that gives access."""
+    refused = api.get(f"/access?access_token={token()}")
+    assert (refused.status_code, refused.json["code"]) == (400, "invalid_request")
+    challenge = f'Bearer error="invalid_request", resource_metadata="{METADATA}"'
+    assert refused.headers.getlist("WWW-Authenticate") == [challenge]
 
 
 def test_keys_that_are_weak_and_algorithms_that_are_old_prove_nothing():
@@ -230,10 +257,13 @@ def test_health_is_that_of_the_database(api):
 
 
 def test_all_errors_in_the_settings_are_reported_at_once(tmp_path):
-    wrong = {"PORT": "x", "ISSUER": "idp.example", "DATABASE": "mysql://x", "CACHE_MS": "1001"}
+    wrong = {
+        "PORT": "x", "ISSUER": "idp.example", "RESOURCE": "https://api.example/data", "DATABASE": "mysql://x",
+        "CACHE_MS": "1001",
+    }  # fmt: skip
     with pytest.raises(environment.InvalidSettings) as bad:
         environment.from_environment({f"XPORTER_{name}": value for name, value in wrong.items()})
-    assert len(bad.value.args) == 4
+    assert len(bad.value.args) == 5
     ours = environment.from_environment({"XPORTER_DATA": str(tmp_path), "XPORTER_PORT": "6000"})
     assert (ours.resource, ours.database_url) == ("http://localhost:6000", f"sqlite:///{tmp_path}/xporter.sqlite3")
 
