@@ -20,7 +20,7 @@ from urllib.parse import urlencode
 import requests
 from joserfc import jwt
 from joserfc.errors import DecodeError, JoseError
-from joserfc.jwk import KeySet
+from joserfc.jwk import JWKRegistry, KeySet
 from joserfc.jws import JWSRegistry
 
 from clients.assembly.errors import ProviderUnreachable, RequestRefused, UntrustedResponse
@@ -77,8 +77,11 @@ class Provider:
         return f"{self._endpoint('authorization_endpoint')}?{query}"
 
     def token(self, **form: str) -> dict[str, Any]:
-        """The response of the token endpoint. Raises `RequestRefused`."""
-        return self._post("token_endpoint", form, with_dpop=True)
+        """The response of the token endpoint. Raises `RequestRefused`, and `UntrustedResponse` for an unbound token."""
+        response = self._post("token_endpoint", form, with_dpop=True)
+        if str(response.get("token_type")).lower() != "dpop":  # RFC 9449 §5
+            raise UntrustedResponse("the access token is not bound to our key")
+        return response
 
     def revoke(self, refresh_token: str) -> None:
         """Revoke a refresh token, and the access tokens that came from it (RFC 7009). Raises `RequestRefused`."""
@@ -148,7 +151,7 @@ class Provider:
 
     def _decode(self, token: str) -> Any:
         """Verify with the keys that we have; if none of them fits, with those that it publishes now."""
-        registry = JWSRegistry(algorithms=ALGORITHMS)
+        registry = JWSRegistry(algorithms=ALGORITHMS, strict_check_header=False)  # unknown ones (RFC 7515 §4)
         keys, fetched_at = self._jwks
         if time.time() - fetched_at < JWKS_CACHE_SECONDS:
             try:
@@ -170,11 +173,7 @@ class Provider:
             if now - self._jwks_requested_at < MIN_JWKS_INTERVAL_SECONDS:
                 raise ProviderUnreachable("its keys could not be fetched a moment ago")
             self._jwks_requested_at = now
-            document = _json(_send("GET", self._endpoint("jwks_uri")))
-            try:
-                keys = KeySet.import_key_set(document)  # type: ignore[arg-type]
-            except (JoseError, ValueError, TypeError, KeyError) as error:
-                raise ProviderUnreachable(f"its keys cannot be read: {error}") from error
+            keys = _key_set(_json(_send("GET", self._endpoint("jwks_uri"))))
             self._jwks = keys, now
             return keys
 
@@ -266,6 +265,19 @@ def _json(response: requests.Response) -> dict[str, Any]:
     if response.status_code not in {200, 201} or not isinstance(document, dict):
         raise ProviderUnreachable(f"{response.url} responded with {response.status_code}")
     return document
+
+
+def _key_set(document: Mapping[str, Any]) -> KeySet:
+    """The keys that can be read; others are passed over (RFC 7517 §5). Raises `ProviderUnreachable` for none."""
+    members, keys = document.get("keys"), []
+    for member in members if isinstance(members, list) else ():
+        try:
+            keys.append(JWKRegistry.import_key(member))
+        except (JoseError, ValueError, TypeError, KeyError, AttributeError):
+            continue
+    if not keys:
+        raise ProviderUnreachable("its key set has no key that can be read")
+    return KeySet(keys)
 
 
 def _raise_for(response: requests.Response) -> None:

@@ -105,9 +105,11 @@ class Provider:
             if renew or self._now() > until - RENEW_BEFORE_EXPIRY_SECONDS:
                 response = self._post("token_endpoint", {"grant_type": "client_credentials", "scope": scope})
                 try:
-                    token = str(response["access_token"])
+                    token, token_type = str(response["access_token"]), str(response["token_type"])
                 except KeyError as error:
                     raise ProviderUnreachable("the token endpoint responded without a token") from error
+                if token_type.lower() != "bearer":  # RFC 6749 §7.1
+                    raise ProviderUnreachable(f"the token endpoint responded with a token of the type {token_type!r}")
                 self._client_tokens[scope] = token, self._now() + float(response.get("expires_in", 60))
             return self._client_tokens[scope][0]
 

@@ -16,6 +16,7 @@ from flask import Flask, jsonify, request
 from flask.typing import ResponseReturnValue
 from joserfc import jws, jwt
 from joserfc.jwk import ECKey
+from joserfc.registry import HeaderParameter
 from werkzeug.serving import make_server
 
 SUBJECT = "adm_of_willow_bank"
@@ -38,6 +39,10 @@ class Provider:
     withheld: str = "school students attendance"
     claims: dict[str, Any] = field(default_factory=dict)
     """Changes of the claims of the next ID Tokens."""
+    header: dict[str, Any] = field(default_factory=dict)
+    """More members of the header of what it signs."""
+    token_type: str | None = "DPoP"
+    """That of all token responses; None leaves it out."""
     userinfo_overrides: dict[str, Any] = field(default_factory=dict)
     """Changes of the userinfo response."""
     userinfo_status: int = 200
@@ -46,6 +51,8 @@ class Provider:
     """The error of the token endpoint, by grant type."""
     key: ECKey = field(default_factory=lambda: ECKey.generate_key("P-256", {"kid": "one", "use": "sig"}))
     signing_key: ECKey | None = None
+    other_keys: list[dict[str, Any]] = field(default_factory=list)
+    """Keys that it publishes as well."""
     parameters: dict[str, str] = field(default_factory=dict)
     """The parameters of the last pushed authorization request."""
     token_requests: list[dict[str, str]] = field(default_factory=list)
@@ -82,8 +89,10 @@ class Provider:
 
     def signed(self, claims: dict[str, Any], *, typ: str = "JWT") -> str:
         """A JWT of this provider."""
-        header = {"alg": "ES256", "kid": "one", "typ": typ}
-        return jwt.encode(header, claims, self.signing_key or self.key, algorithms=["ES256"])
+        header = {"alg": "ES256", "kid": "one", "typ": typ, **self.header}
+        known = {name: HeaderParameter("", "str") for name in self.header if name != "crit"}
+        registry = jws.JWSRegistry(known, algorithms=["ES256"])
+        return jwt.encode(header, claims, self.signing_key or self.key, registry=registry)
 
     def id_token(self, **other: object) -> str:
         """An ID Token for the last authorization request."""
@@ -167,7 +176,7 @@ def _app(provider: Provider) -> Flask:  # noqa: C901, PLR0915  one function for 
 
     @app.get("/jwks")
     def jwks() -> ResponseReturnValue:
-        return jsonify(keys=[provider.key.as_dict(private=False)])
+        return jsonify(keys=[*provider.other_keys, provider.key.as_dict(private=False)])
 
     @app.post("/par")
     def par() -> ResponseReturnValue:
@@ -184,11 +193,11 @@ def _app(provider: Provider) -> Flask:  # noqa: C901, PLR0915  one function for 
         if lost("token"):
             return "", 502
         if grant == "client_credentials":
-            return jsonify(access_token="our-own-token", token_type="DPoP", expires_in=300)
+            return jsonify(access_token="our-own-token", token_type=provider.token_type, expires_in=300)
         first = grant == "authorization_code"
         response = {
             "access_token": "the-access-token",
-            "token_type": "DPoP",
+            **({"token_type": provider.token_type} if provider.token_type else {}),
             "expires_in": 600,
             "scope": provider.scope,
             **({"withheld_scope": provider.withheld} if provider.withheld else {}),

@@ -270,6 +270,51 @@ def test_a_wrong_id_token_signs_no_one_in(person, provider, claims):
     assert "Grace Okafor" not in person.opens("/connector").text
 
 
+@pytest.mark.parametrize("token_type", ["Bearer", None])
+def test_tokens_that_are_not_bound_to_our_key_sign_no_one_in(person, provider, token_type):
+    """RFC 6749 §7.1 and RFC 9449 §5: a token whose type is not the one that was asked for MUST NOT be used."""
+    provider.token_type = token_type
+    person.starts_sign_in()
+
+    page = person.opens(f"/callback?{provider.authorization_response()}")
+
+    assert "We could not accept that response" in page.text
+    assert "Grace Okafor" not in person.opens("/connector").text
+
+
+def test_the_type_of_a_token_is_compared_without_case(person, provider):
+    """RFC 6749 §5.1."""
+    provider.token_type = "dpop"
+    person.starts_sign_in()
+
+    assert person.opens(f"/callback?{provider.authorization_response()}").status_code == 303
+
+
+def test_header_members_of_an_id_token_that_are_not_known_are_ignored(person, provider):
+    """RFC 7515 §4, unless `crit` names one (§4.1.11)."""
+    for header, is_accepted in (({"cat": "cl_1"}, True), ({"cat": "cl_1", "crit": ["cat"]}, False)):
+        provider.header = header
+        person.starts_sign_in()
+        page = person.opens(f"/callback?{provider.authorization_response()}")
+        assert (page.status_code == 303) == is_accepted, header
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        {"kty": "AKP", "alg": "ML-DSA-44", "kid": "one", "pub": "x"}, {"kty": "EC", "kid": "one"}, {"kid": "one"},
+        {"kty": "EC", "crv": "P-999", "x": "AA", "y": "AA", "kid": "two"},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_published_keys_that_cannot_be_read_are_passed_over(person, provider, key):
+    """RFC 7517 §5: keys of an unknown type, without required members or out of range SHOULD be ignored."""
+    provider.other_keys = [key]
+    person.starts_sign_in()
+
+    assert person.opens(f"/callback?{provider.authorization_response()}").status_code == 303
+
+
 def test_an_id_token_signed_by_another_key_signs_no_one_in(person, provider):
     provider.signing_key = ECKey.generate_key("P-256", {"kid": "one"})
     person.starts_sign_in()

@@ -32,6 +32,8 @@ class Provider:
     requests: list[tuple[str, dict[str, str]]] = field(default_factory=list)
     documents: dict[str, Any] = field(default_factory=dict)
     """Other documents, by path."""
+    token_type: str = "Bearer"
+    """That of the tokens for XporterOnDemand itself."""
 
     def request(self, method, url, **options):
         path = url.removeprefix(ISSUER)
@@ -49,7 +51,7 @@ class Provider:
             defaults = {"active": True, "scope": "endpoint", "estab_id": ESTAB, "estab_status": "verified"}
             return _response(defaults | self.introspection)
         if path == "/token":
-            return _response({"access_token": "our-own", "expires_in": 300})
+            return _response({"access_token": "our-own", "token_type": self.token_type, "expires_in": 300})
         return _response(self.documents.get(path), 404 if path not in self.documents else 200)
 
     def times(self, path):

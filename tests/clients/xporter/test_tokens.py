@@ -9,6 +9,7 @@ from joserfc.jwk import ECKey, RSAKey
 from clients.xporter import settings as environment
 from clients.xporter.problems import KINDS
 from clients.xporter.proofs import InvalidProof, Proofs
+from clients.xporter.provider import ProviderUnreachable
 from tests.clients.xporter.support import ESTAB, ISSUER, KEY, RESOURCE, SIGNER, call, proof, token
 from tests.oidc.signing import ath, sign_jws, without_kid
 
@@ -288,3 +289,12 @@ def test_while_the_keys_are_read_requests_signed_by_known_keys_are_served(app, a
     assert call(api).status_code == 200
     goes_on.set()
     reading.join(60)
+
+
+def test_a_token_of_our_own_of_another_type_is_not_used(app, provider):
+    """RFC 6749 §7.1: a client MUST NOT use an access token whose type it does not understand."""
+    provider.token_type = "DPoP"
+    with pytest.raises(ProviderUnreachable, match="of the type 'DPoP'"):
+        app.extensions["xporter"].provider.client_token("reads.report")
+    provider.token_type = "bearer"
+    assert app.extensions["xporter"].provider.client_token("reads.report") == "our-own"
