@@ -33,7 +33,7 @@ def home() -> ResponseReturnValue:
     return render_template("manage/closing.html", member=member, closing=closing, released=released)
 
 
-@bp.post("/closing/<int:school_id>/release")
+@bp.post("/closing/<int(max=2147483647):school_id>/release")
 @security.person
 @form_drafts.form_shown_at("manage.closing.home")
 def release(school_id: int) -> ResponseReturnValue:
@@ -43,7 +43,7 @@ def release(school_id: int) -> ResponseReturnValue:
     return redirect(url_for(".home"), 303)
 
 
-@bp.post("/closing/<int:school_id>/take-back")
+@bp.post("/closing/<int(max=2147483647):school_id>/take-back")
 @security.person
 @form_drafts.form_shown_at("manage.closing.home")
 def take_back(school_id: int) -> ResponseReturnValue:

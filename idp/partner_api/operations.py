@@ -171,12 +171,24 @@ def _read_body(kind: type[StructT], max_bytes: int) -> StructT:
     if request.mimetype != JSON:
         raise InvalidRequest(f"Content-Type: must be {JSON}", reason=request.mimetype[:80])
     try:
-        return msgspec.json.decode(request.get_data(), type=kind)
+        document = msgspec.json.decode(sent := request.get_data(), type=kind)
     except msgspec.ValidationError as error:
         path, message = validation_errors.explain(error, kind)
         raise InvalidRequest(f"{path or 'body'}: {message}", reason=path) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidRequest("body: is not JSON", reason="") from error
+    if b"\\u0000" in sent and _has_nul(msgspec.to_builtins(document)):
+        raise InvalidRequest("body: has the character U+0000, which we cannot store", reason="")
+    return document
+
+
+def _has_nul(value: object) -> bool:
+    """Whether a string in this JSON value, or the name of a member, has a NUL, which PostgreSQL cannot store."""
+    if isinstance(value, dict):
+        return any(map(_has_nul, [*value.keys(), *value.values()]))
+    if isinstance(value, list | tuple):
+        return any(map(_has_nul, value))
+    return isinstance(value, str) and "\0" in value
 
 
 def _authenticate(declared: Operation) -> Access:

@@ -99,6 +99,16 @@ def test_releasing_the_sharing_is_taken_back(schools):
     assert "can continue here" not in new.page_text
 
 
+@pytest.mark.usefixtures("also_on_postgresql")
+@pytest.mark.parametrize("number", [2**31, 2**63, 10**30])
+def test_a_number_that_no_school_can_have_is_not_found(schools, number):
+    """PostgreSQL refuses a query with it, which looked like an error of ours."""
+    old, _ = schools
+    old.opens("/manage/closing")
+    for act in ("release", "take-back"):
+        assert old.web.post(f"/manage/closing/{number}/{act}", data={"csrf_token": old.token}).status_code == 404
+
+
 def test_a_school_that_stays_open_has_no_such_page(schools):
     _, new = schools
     assert new.opens("/manage/closing").location == "/manage"

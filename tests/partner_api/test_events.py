@@ -48,6 +48,18 @@ def claims_of(transaction):
     return read
 
 
+@pytest.mark.usefixtures("also_on_postgresql")
+class TestNul:
+    """PostgreSQL stores every character but this one, so an error of the caller's looked like one of ours."""
+
+    @pytest.mark.parametrize("document", [{"ack": ["evt_a", "b\0"]}, {"setErrs": {"\0": {"err": "x"}}}])
+    def test_a_name_with_it_is_refused(self, polls, document):
+        assert polls(**document, status=400)["detail"] == "body: has the character U+0000, which we cannot store"
+
+    def test_members_that_are_not_read_may_have_it_and_so_may_its_escape(self, polls):
+        assert polls(ack=["\\u0000"], other=["\0"])["sets"] == {}
+
+
 def test_events_are_handed_out_until_they_are_acknowledged(program, polls, authorised, claims_of):
     assert polls() == {"sets": {}, "moreAvailable": False}
     authorised(program, "Oakhill")
