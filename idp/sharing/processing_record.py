@@ -3,14 +3,13 @@
 For the school's own record of processing activities (UK GDPR, Article 30).
 """
 
-import csv
-import io
 from datetime import datetime
 
 from sqlalchemy import select
 
 from idp.foundation import clock, scopes
 from idp.foundation.database import session
+from idp.foundation.spreadsheets import to_csv
 from idp.sharing import authorise
 from idp.sharing.models import Authorisation
 
@@ -34,12 +33,8 @@ def rows(estab_id: str) -> list[dict[str, str]]:
 
 
 def as_csv(estab_id: str) -> str:
-    """The rows as CSV (RFC 4180), for a spreadsheet: no cell can be taken for a formula."""
-    text = io.StringIO()
-    writer = csv.writer(text)
-    writer.writerow(COLUMNS)
-    writer.writerows([_escape_formula(row[name]) for name in COLUMNS] for row in rows(estab_id))
-    return text.getvalue()
+    """The rows as CSV (RFC 4180), for a spreadsheet."""
+    return to_csv(COLUMNS, [list(row.values()) for row in rows(estab_id)])
 
 
 def _row(agreement: Authorisation, since: datetime) -> dict[str, str]:
@@ -57,8 +52,3 @@ def _row(agreement: Authorisation, since: datetime) -> dict[str, str]:
 def _day(when: datetime) -> str:
     """The date in British time, as in the school's receipts."""
     return when.astimezone(clock.LONDON).date().isoformat()
-
-
-def _escape_formula(cell: str) -> str:
-    """`cell`, with an apostrophe before it if a spreadsheet would run it as a formula."""
-    return f"'{cell}" if cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell

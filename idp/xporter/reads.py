@@ -1,7 +1,5 @@
 """Who read which area of a school's data on which day: totals that XporterOnDemand reports, without any of the data."""
 
-import csv
-import io
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from typing import Final, NamedTuple
@@ -12,6 +10,7 @@ from idp.estabs.models import Estab
 from idp.foundation import clock, inserts, scopes
 from idp.foundation.database import connection, session
 from idp.foundation.errors import BadRequest
+from idp.foundation.spreadsheets import to_csv
 from idp.partners.models import Client
 from idp.xporter.models import Read
 
@@ -94,14 +93,7 @@ def recent(estab_id: str) -> list[Read]:
 def as_csv(estab_id: str) -> str:
     """Every total kept for the estab with this internal id, as CSV (RFC 4180)."""
     statement = select(Read).where(Read.estab_id == estab_id).order_by(Read.day.desc(), Read.client_id, Read.scope)
-    text = io.StringIO()
-    writer = csv.writer(text)
-    writer.writerow(COLUMNS)
-    for read in session().scalars(statement):
-        partner, service = (_escape_formula(name) for name in (read.client.partner_name, read.client.client_name))
-        last = read.last_at.astimezone(clock.LONDON).isoformat(timespec="minutes")
-        writer.writerow([read.day.isoformat(), partner, service, title(read.scope), read.requests, read.records, last])
-    return text.getvalue()
+    return to_csv(COLUMNS, [_row(read) for read in session().scalars(statement)])
 
 
 def title(scope: str) -> str:
@@ -123,6 +115,7 @@ def _find_fault(total: Total, estabs: dict[str, str], clients: set[str], served:
     return None
 
 
-def _escape_formula(cell: str) -> str:
-    """The cell, with an apostrophe before it if a spreadsheet would take it for a formula."""
-    return f"'{cell}" if cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell
+def _row(read: Read) -> tuple[str | int, ...]:
+    last = read.last_at.astimezone(clock.LONDON).isoformat(timespec="minutes")
+    partner, service = read.client.partner_name, read.client.client_name
+    return read.day.isoformat(), partner, service, title(read.scope), read.requests, read.records, last
