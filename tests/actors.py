@@ -1,4 +1,4 @@
-"""The people in the tests of whole journeys: they click, type and read pages in a browser.
+"""The people in the tests of whole journeys, who click, type and read pages in a browser.
 
 A `SchoolAdmin` uses a real browser, and does only what a person can do. A `Partner` is a partner's application that
 is served; an `Operator` decides as the `idp` command does.
@@ -61,11 +61,11 @@ class Operator:
 
     transaction: TransactionFactory
 
-    def verifies(self, estab_id: str) -> None:
+    def verify(self, estab_id: str) -> None:
         with self.transaction():
             review.verify(estab_id, by="cli")
 
-    def changes_state(self, estab_id: str, state: str) -> None:
+    def change_state(self, estab_id: str, state: str) -> None:
         with self.transaction():
             accounts.change_state(accounts.find(estab_id), state, by="cli", reason="as the test says")
 
@@ -93,10 +93,10 @@ class SchoolAdmin:
         """The same person, at another browser."""
         return replace(self, page=page)
 
-    def has_account(self, *, state: str, role: str) -> None:
-        """Let them act for their school: as its owner where it has no account, else as `role`.
+    def create_account(self, *, state: str, role: str) -> None:
+        """Create the person's account: as owner of their school where it has no account yet, else as `role`.
 
-        Within the provider's work. `state` is `verified` or `unverified`.
+        Call it in a transaction of the provider. `state` is `verified` or `unverified`.
         """
         me = {"name": self.name, "email": self.email, "mobile": "+447700900123"}
         estab = accounts.find_by_school(self.school.id)
@@ -112,139 +112,139 @@ class SchoolAdmin:
 
     # Reading
 
-    def sees(self, heading: str | re.Pattern[str]) -> None:
+    def expect_heading(self, heading: str | re.Pattern[str]) -> None:
         """Wait for a page with this heading, and until its scripts have run."""
         expect(self.page.get_by_role("heading", level=1)).to_have_text(heading)
         self.page.wait_for_load_state("domcontentloaded")
 
-    def reads(self, *texts: str) -> None:
-        """The main part of the page contains these texts."""
+    def expect_text(self, *texts: str) -> None:
+        """Wait until the main part of the page contains these texts."""
         for text in texts:
             expect(self.page.locator("main")).to_contain_text(text)
 
-    def sees_errors(self, *errors: str) -> None:
-        """The error summary contains these texts."""
+    def expect_errors(self, *errors: str) -> None:
+        """Wait until the error summary contains these texts."""
         for error in errors:
             expect(self.page.locator("[data-error-summary]")).to_contain_text(error)
 
-    def sees_code(self, code: str) -> None:
-        """The page names this error, for the developer to look up."""
+    def expect_error_code(self, code: str) -> None:
+        """Wait until the page shows this error code, for the developer to look up."""
         expect(self.page.locator("#error-code")).to_have_text(code)
 
-    def presses(self, button: str, *, exact: bool = True) -> None:
+    def press(self, button: str, *, exact: bool = True) -> None:
         self.page.get_by_role("button", name=button, exact=exact).click()
 
-    def follows(self, link: str) -> None:
+    def follow_link(self, link: str) -> None:
         self.page.get_by_role("link", name=link, exact=True).click()
 
-    def goes_to(self, path: str) -> None:
+    def open(self, path: str) -> None:
         self.page.goto(self.issuer + path)
 
-    def has_an_expired_form(self) -> None:
+    def expire_form(self) -> None:
         """Replace the form's CSRF token by an invalid one, as after the page was open for a long time."""
         self.page.evaluate("for (const each of document.getElementsByName('csrf_token')) each.value = 'old'")
 
     # Signing in, from a partner or directly
 
-    def starts_at(self, partner: Partner) -> None:
-        """Open the partner's first page, and continue to our sign-in page."""
+    def start_sign_in_at(self, partner: Partner) -> None:
+        """Open the partner's first page, and follow its link to our sign-in page."""
         self.page.goto(partner.url)
         self.page.get_by_role("link", name="Sign in with your school account").click()
         self.page.wait_for_load_state()
 
-    def signs_in(self, username: str | None = None, password: str | None = None) -> None:
+    def sign_in(self, username: str | None = None, password: str | None = None) -> None:
         """On the sign-in page: with Estab ID and password by default."""
         self.page.locator("#username").fill(username or self.estab_id)
         self.page.locator("#password").fill(password or self.password)
         self.page.locator("#sign-in").click()
 
-    def signs_out_here(self) -> None:
-        self.goes_to("/sign-out")
-        self.presses("Sign out")
-        self.sees("You are signed out")
+    def sign_out(self) -> None:
+        self.open("/sign-out")
+        self.press("Sign out")
+        self.expect_heading("You are signed out")
 
     # Registering
 
-    def finds_school(self, by: str = "q") -> None:
+    def find_school(self, by: str = "q") -> None:
         """On the search page: search by the search box or a labelled field, and choose the school from the results."""
         field = self.page.locator(f"#{by}")
         if not field.is_visible():
             self.page.locator("details:has(#postcode) > summary").click()
         field.fill(self.school.typed[by])
         field.press("Enter")
-        self.chooses_school()
+        self.choose_school()
 
-    def chooses_school(self) -> None:
+    def choose_school(self) -> None:
         self.page.locator(f"input[name=school][value='{self.school.id}']").check()
-        self.presses("Next")
-        self.sees("Your details")
+        self.press("Next")
+        self.expect_heading("Your details")
 
-    def chooses_directly(self) -> None:
-        """From the search page: open the school's details page directly, keeping the pending request in the address."""
+    def open_details_page(self) -> None:
+        """From the search page: open the school's details page directly, keeping the pending request in the URL."""
         _, _, pending = self.page.url.partition("?")
-        self.goes_to(f"/register/details?school={self.school.id}&{pending}")
-        self.sees("Your details")
+        self.open(f"/register/details?school={self.school.id}&{pending}")
+        self.expect_heading("Your details")
 
-    def gives_details(self) -> None:
+    def fill_in_details(self) -> None:
         self.page.locator("#name").fill(self.name)
         self.page.locator("#email").fill(self.email)
         self.page.locator("#mobile").fill(self.mobile)
         self.page.locator("#declaration").check()
         self.page.locator("#sign-up").click()
-        self.sees("Check your e-mail")
+        self.expect_heading("Check your e-mail")
 
-    def newest(self, name: str) -> QueuedMessage:
-        """The newest mail written from this template to their address."""
+    def newest_mail(self, name: str) -> QueuedMessage:
+        """The newest mail made from this template to their address."""
         mine = [message for message in self.outbox.all(name) if message.to == self.email]
         assert mine, f"no {name} was written to {self.email}"
         return mine[-1]
 
-    def opens_the_mail(self) -> None:
-        """Follow the link that proves their address."""
-        self.page.goto(self.newest("verify_email").links[0])
+    def open_verification_mail(self) -> None:
+        """Follow the link in the mail that verifies their address."""
+        self.page.goto(self.newest_mail("verify_email").links[0])
 
-    def verifies_the_address(self) -> None:
-        self.opens_the_mail()
+    def verify_address(self) -> None:
+        self.open_verification_mail()
         self.page.locator("#verify").click()
-        self.sees("Sign up")
+        self.expect_heading("Sign up")
 
-    def verifies_the_address_elsewhere(self) -> str:
-        """Verify the address in another browser than the one that began; returns the code that is shown there."""
-        self.opens_the_mail()
+    def verify_address_elsewhere(self) -> str:
+        """Verify the address in another browser than the one that began the registration; returns the code it shows."""
+        self.open_verification_mail()
         self.page.locator("#verify").click()
-        self.sees("Where do you want to continue?")
+        self.expect_heading("Where do you want to continue?")
         return self.page.locator("#code").inner_text()
 
-    def continues_here(self) -> None:
+    def continue_here(self) -> None:
         """Continue in this browser, instead of entering the code in the first one."""
-        self.presses("Continue here instead")
-        self.sees("Sign up")
+        self.press("Continue here instead")
+        self.expect_heading("Sign up")
 
-    def enters_code(self, code: str) -> None:
+    def enter_code(self, code: str) -> None:
         """In the first browser: enter the code that the other one shows."""
-        self.sees("Enter the code")
+        self.expect_heading("Enter the code")
         self.page.locator("#code").fill(code)
         self.page.locator("#enter-code").click()
 
-    def signs_up(self) -> None:
-        """Sign up, after the address was verified; keeps the username and password."""
+    def sign_up(self) -> None:
+        """Sign up, after the address was verified; stores the username and password."""
         self.page.locator("#sign-up").click()
-        self.sees("Your username and password")
-        self.notes_credentials()
+        self.expect_heading("Your username and password")
+        self.note_credentials()
 
-    def notes_credentials(self) -> None:
+    def note_credentials(self) -> None:
         self.estab_id, self.password = self.page.locator("#credentials output").all_inner_texts()
 
-    def registers(self) -> None:
+    def register(self) -> None:
         """The whole registration, from the search page on."""
-        self.chooses_directly()
-        self.gives_details()
-        self.verifies_the_address()
-        self.signs_up()
+        self.open_details_page()
+        self.fill_in_details()
+        self.verify_address()
+        self.sign_up()
 
     # Deciding
 
-    def authorises(self, *areas: str) -> None:
+    def authorise(self, *areas: str) -> None:
         """On the authorisation page: allow, with these optional areas too."""
         for area in areas:
             self.page.get_by_role("checkbox", name=area, exact=True).check()

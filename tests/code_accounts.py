@@ -28,10 +28,10 @@ def a_developer(partner: Partner, email: str = "sam@assembly.example", **overrid
     return developer, _set_up(developer, DEVELOPERS)
 
 
-def signs_in(person: Person, at: str, email: str, seed: str) -> None:
+def sign_in(person: Person, at: str, email: str, seed: str) -> None:
     """Sign the person in at `/operate` or `/developers`."""
     clock.move(timedelta(seconds=30))
-    person.sends(f"{at}/sign-in", email=email, password=PASSWORD, code=pyotp.TOTP(seed).at(clock.timestamp()))
+    person.submit(f"{at}/sign-in", email=email, password=PASSWORD, code=pyotp.TOTP(seed).at(clock.timestamp()))
     assert person.response.status_code == 303
 
 

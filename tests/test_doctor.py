@@ -109,10 +109,10 @@ def test_no_statement_of_the_database_is_shown(report, transaction):
 
 
 def test_the_error_of_a_job_is_stored_without_its_statement(app, transaction, clock):
-    def fails(_transaction):
+    def fail(_transaction):
         raise OperationalError("SELECT secret FROM outbox", {}, Exception("the disk is full\nDETAIL: a row"))
 
-    job = worker.Job("test", timedelta(hours=1), timedelta(hours=1), fails)
+    job = worker.Job("test", timedelta(hours=1), timedelta(hours=1), fail)
     with transaction():
         assert lease.take("test", worker="me", lease=job.lease)
     worker._run_job(job, "me", transaction)

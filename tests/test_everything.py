@@ -123,12 +123,12 @@ def test_a_server_that_does_not_start_fails_its_stage_and_not_the_run(run, tmp_p
 
 
 def test_what_runs_beside_a_stage_ends_with_it(run):
-    def breaks():
+    def break_off():
         with run.beside("Types", [sys.executable, "-c", "import time; time.sleep(600)"]):
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        breaks()
+        break_off()
 
 
 def test_a_stage_beside_another_shows_the_end_of_what_it_wrote(run, capfd):

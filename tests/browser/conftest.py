@@ -273,7 +273,7 @@ def a_member(an_admin: Callable[..., SchoolAdmin], transaction: TransactionFacto
     def make(*, state: str = "verified", role: str = "owner", **overrides: Any) -> SchoolAdmin:
         admin = an_admin(**overrides)
         with transaction():
-            admin.has_account(state=state, role=role)
+            admin.create_account(state=state, role=role)
         return admin
 
     return make

@@ -28,7 +28,7 @@ class Office:
     def __init__(self, page, school, email, mails):
         self.page, self.school, self.email, self.mails = page, school, email, mails
 
-    def signs_up(self, url):
+    def sign_up(self, url):
         self.page.goto(url)
         self.page.get_by_role("link", name="Sign up with an invite code").click()
         self.page.locator("#code").fill(INVITE_CODE)
@@ -38,13 +38,13 @@ class Office:
         self.page.get_by_role("button", name="Sign up").click()
         expect(self.page.get_by_role("heading", level=1)).to_have_text("Check your e-mail")
 
-    def activates(self, url):
+    def activate(self, url):
         self.page.goto(re.findall(rf"{url}/activate/\S+", newest_mail(self.mails, self.email, url))[0])
         self.page.locator("#password").fill(PASSWORD)
         self.page.get_by_role("button", name="Activate my account").click()
         expect(self.page.get_by_role("heading", level=1)).to_have_text("School information")
 
-    def chooses_school(self, mis, *, typed=None):
+    def choose_school(self, mis, *, typed=None):
         self.page.locator("#q").fill("")
         self.page.locator("#q").press_sequentially(typed or self.school.name)
         self.page.locator(f"input[name=urn][value='{self.school.urn}']").check()
@@ -87,9 +87,9 @@ def test_a_partner_connects_a_school(  # noqa: PLR0915  it is one journey
     # SchoolBooking refuses SIMS, and says why
     office.page.goto(schoolbooking)
     check_page(office.page, "schoolbooking")
-    office.signs_up(schoolbooking)
-    office.activates(schoolbooking)
-    office.chooses_school("SIMS")
+    office.sign_up(schoolbooking)
+    office.activate(schoolbooking)
+    office.choose_school("SIMS")
     expect(office.page.locator("#mis-refused")).to_contain_text("only available for iSAMS and Arbor schools")
     expect(office.page.locator("#mis-refused")).to_contain_text("each child's teachers")
     expect(office.page.locator(f"input[name=urn][value='{school.urn}']")).to_be_checked()
@@ -101,10 +101,10 @@ def test_a_partner_connects_a_school(  # noqa: PLR0915  it is one journey
     office.page.get_by_role("button", name="Sign up").click()
     expect(office.page.get_by_role("alert")).to_contain_text("accept the terms of service")
     check_page(office.page, "assembly-sign-up-wrong")
-    office.signs_up(partner.url)
+    office.sign_up(partner.url)
     check_page(office.page, "assembly-check-email")
-    office.activates(partner.url)
-    office.chooses_school("SIMS", typed=school.postcode)
+    office.activate(partner.url)
+    office.choose_school("SIMS", typed=school.postcode)
     expect(office.page.get_by_role("heading", level=1)).to_have_text(school.name)
     expect(office.status()).to_have_text("Not connected")
     check_page(office.page, "assembly-connector")
@@ -127,16 +127,16 @@ def test_a_partner_connects_a_school(  # noqa: PLR0915  it is one journey
     expect(office.status()).to_have_text("Passed on")
 
     # The school registers, and authorises
-    head.page.goto(head.newest("partner_invitation_forwarded").links[0])
-    head.presses("Yes", exact=False)
-    head.sees("Sign in")
-    head.follows("Register your school")
-    head.sees("Find your school")
-    head.registers()
-    head.follows("Continue to Assembly")
-    head.sees("Authorise sharing with Assembly")
-    head.authorises("Attendance", "Assessment")
-    head.sees(school.name)
+    head.page.goto(head.newest_mail("partner_invitation_forwarded").links[0])
+    head.press("Yes", exact=False)
+    head.expect_heading("Sign in")
+    head.follow_link("Register your school")
+    head.expect_heading("Find your school")
+    head.register()
+    head.follow_link("Continue to Assembly")
+    head.expect_heading("Authorise sharing with Assembly")
+    head.authorise("Attendance", "Assessment")
+    head.expect_heading(school.name)
 
     # Unverified, so no data
     expect(office.status()).to_have_text("School not verified yet")
@@ -145,7 +145,7 @@ def test_a_partner_connects_a_school(  # noqa: PLR0915  it is one journey
     check_page(head.page, "assembly-connector-waiting")
 
     # Verified: the page says so by itself
-    operator.verifies(head.estab_id)
+    operator.verify(head.estab_id)
     expect(office.status()).to_have_text(NO_SERVER)
     expect(office.page.locator("main")).to_contain_text("has not sent any: install it at your school")
     expect(head.sharing_state("Attendance")).to_have_text("Shared")
@@ -153,19 +153,19 @@ def test_a_partner_connects_a_school(  # noqa: PLR0915  it is one journey
 
     # An optional area is switched off
     school_pages = head.at(head.page.context.new_page())
-    school_pages.goes_to("/manage/sharing/assembly/change")
+    school_pages.open("/manage/sharing/assembly/change")
     school_pages.page.get_by_role("checkbox", name="Assessment").uncheck()
     school_pages.page.get_by_role("button", name="Save").click()
-    school_pages.reads("has been changed")
+    school_pages.expect_text("has been changed")
     expect(head.sharing_state("Assessment")).to_have_text("Not shared")
     expect(head.sharing_state("Attendance")).to_have_text("Shared")
 
     # An added scope needs a review, while the agreement continues
     require_staff_scope()
-    school_pages.goes_to("/")
-    school_pages.reads("Assembly asks your school to agree to more.")
-    school_pages.follows("Look at it and decide about Assembly")
-    school_pages.sees("Assembly asks for more")
+    school_pages.open("/")
+    school_pages.expect_text("Assembly asks your school to agree to more.")
+    school_pages.follow_link("Look at it and decide about Assembly")
+    school_pages.expect_heading("Assembly asks for more")
     expect(office.status()).to_have_text(NO_SERVER)
     expect(head.sharing_state("Staff")).to_have_text("Not shared")
     school_pages.page.locator("#authority").check()
@@ -177,9 +177,9 @@ def test_a_partner_connects_a_school(  # noqa: PLR0915  it is one journey
     api = Provider(settings, Keys(settings.key_file))
     token = connections.access_token(Database(settings.database), api, head.estab_id)
     assert api.call("GET", f"{partner_resource}/access", token).status_code == 200
-    school_pages.goes_to("/manage/sharing/assembly/stop")
-    school_pages.presses("Stop sharing")
-    school_pages.reads("Your school has stopped sharing with Assembly.")
+    school_pages.open("/manage/sharing/assembly/stop")
+    school_pages.press("Stop sharing")
+    school_pages.expect_text("Your school has stopped sharing with Assembly.")
     began = time.monotonic()
     while api.call("GET", f"{partner_resource}/access", token).status_code == 200:
         assert time.monotonic() - began < 1.2, "sharing that was stopped goes on"
@@ -195,20 +195,20 @@ def test_without_scripts_the_pages_do_the_same_by_reloading(
     member = a_member(state="unverified")
     office = Office(new_window(java_script_enabled=False), member.school, f"plain.{member.school.urn}@school.example",
                     partner_mail[0])  # fmt: skip
-    office.signs_up(partner.url)
-    office.activates(partner.url)
+    office.sign_up(partner.url)
+    office.activate(partner.url)
     office.page.locator("#q").fill(member.school.name)
     office.page.get_by_role("button", name="Search").click()
     office.page.locator(f"input[name=urn][value='{member.school.urn}']").check()
     office.page.locator("#mis").select_option(label="Arbor")
     office.page.get_by_role("button", name="Continue").click()
     expect(office.status()).to_have_text("Not connected")
-    member.starts_at(partner)
-    member.signs_in()
-    member.authorises()
+    member.start_sign_in_at(partner)
+    member.sign_in()
+    member.authorise()
     office.page.get_by_role("link", name="Reload this page").click()
     expect(office.status()).to_have_text("School not verified yet")
-    operator.verifies(member.estab_id)
+    operator.verify(member.estab_id)
     time.sleep(2.1)  # a newer state is shown without a request
     office.page.reload()
     expect(office.status()).to_have_text(NO_SERVER)
@@ -224,8 +224,8 @@ class TestSearchAtAssembly:
         """A person who is to choose their school at Assembly."""
         school = next(schools)
         office = Office(page, school, f"search.of.{school.urn}@school.example", partner_mail[0])
-        office.signs_up(partner.url)
-        office.activates(partner.url)
+        office.sign_up(partner.url)
+        office.activate(partner.url)
         return office
 
     @pytest.fixture

@@ -45,7 +45,7 @@ class Server:
         assert process.returncode == 0, output
         return output
 
-    def registers(self, approve):
+    def register(self, approve):
         """Register; calls `approve` with the link that the server shows. Returns the command's output."""
         process = self.begin("register", "--issuer", self.issuer, "--mis", "sims", "--source", str(self.mis / "sims"))
         output = ""
@@ -62,7 +62,7 @@ class Server:
         assert process.returncode == 0, output + rest
         return rest
 
-    def changes(self, *options):
+    def change_school(self, *options):
         """Change the fictional school, by the options of its command."""
         fictional_school.main([str(self.mis), *options], standalone_mode=False)
 
@@ -71,7 +71,7 @@ class Server:
 def server(issuer, transaction, tmp_path):
     register(transaction, endpoint_manifest())
     server = Server(issuer, tmp_path / "endpoint", tmp_path / "mis")
-    server.changes("--pupils", str(PUPILS), "--mis", "sims")
+    server.change_school("--pupils", str(PUPILS), "--mis", "sims")
     return server
 
 
@@ -113,12 +113,12 @@ def test_a_schools_data_reaches_the_partner_until_sharing_ends(  # noqa: PLR0915
 ):
     head = a_member()
     office = Office(new_window(), head.school, f"data.{head.school.urn}@school.example", partner_mail[0])
-    office.signs_up(partner.url)
-    office.activates(partner.url)
-    office.chooses_school("SIMS")
-    head.starts_at(partner)
-    head.signs_in()
-    head.authorises("Staff", "Classes and groups", "Attendance")
+    office.sign_up(partner.url)
+    office.activate(partner.url)
+    office.choose_school("SIMS")
+    head.start_sign_in_at(partner)
+    head.sign_in()
+    head.authorise("Staff", "Classes and groups", "Attendance")
     expect(office.page.locator("main")).to_contain_text("The program that reads the data from your system")
     expect(office.status()).to_have_text(NO_SERVER)
     check_page(office.page, "assembly-connector-without-endpoint")
@@ -128,15 +128,15 @@ def test_a_schools_data_reaches_the_partner_until_sharing_ends(  # noqa: PLR0915
 
     def approve(link):
         school_pages.page.goto(link)
-        school_pages.sees("Connect a device or program")
-        school_pages.presses("Continue")
+        school_pages.expect_heading("Connect a device or program")
+        school_pages.press("Continue")
         check_page(school_pages.page, "device-of-the-endpoint")
         school_pages.page.locator("#allow").click()
-        school_pages.reads("You can go back to the device or program")
+        school_pages.expect_text("You can go back to the device or program")
 
-    assert f"registered for the school {head.estab_id}" in server.registers(approve)
-    school_pages.goes_to("/manage/endpoint")
-    school_pages.reads("Nothing yet: the first extract is sent automatically")
+    assert f"registered for the school {head.estab_id}" in server.register(approve)
+    school_pages.open("/manage/endpoint")
+    school_pages.expect_text("Nothing yet: the first extract is sent automatically")
 
     # The first extract, with progress; the connector turns to connected by itself, and shows pupils
     output = server.run("once")
@@ -146,23 +146,23 @@ def test_a_schools_data_reaches_the_partner_until_sharing_ends(  # noqa: PLR0915
     expect(office.page.locator("main")).to_contain_text(re.compile(rf"Pupils\s*{PUPILS}"))
     expect(head.page.get_by_role("table", name="Pupils: the first few")).to_contain_text("Legal family name")
     check_page(head.page, "assembly-connector-with-data")
-    school_pages.goes_to("/manage/endpoint")
-    school_pages.reads("Connected", "What was sent last")
+    school_pages.open("/manage/endpoint")
+    school_pages.expect_text("Connected", "What was sent last")
     check_page(school_pages.page, "manage-endpoint-connected")
 
     # An area is switched off, and the next response lacks it
     status, page = read_api(head.estab_id, "/v1/attendance")
     assert (status, {"id", "student", "date", "mark"} <= page["attendance"][0].keys()) == (200, True)
-    school_pages.goes_to("/manage/sharing/assembly/change")
+    school_pages.open("/manage/sharing/assembly/change")
     school_pages.page.get_by_role("checkbox", name="Attendance").uncheck()
     school_pages.page.get_by_role("button", name="Save").click()
-    school_pages.reads("has been changed")
+    school_pages.expect_text("has been changed")
     assert wait_until_refused(head.estab_id, "/v1/attendance")["code"] == "insufficient_scope"
     status, page = read_api(head.estab_id, "/v1/students")
     assert (status, page["total"]) == (200, PUPILS)
 
     # A pupil leaves, which the list of changes shows
-    server.changes("--change", "leaves")
+    server.change_school("--change", "leaves")
     server.run("once")
     status, changes = read_api(head.estab_id, page["delta"])
     assert (status, len(changes["deleted"]), changes["total"]) == (200, 1, PUPILS - 1)
@@ -170,14 +170,14 @@ def test_a_schools_data_reaches_the_partner_until_sharing_ends(  # noqa: PLR0915
     expect(office.page.locator("main")).to_contain_text(re.compile(rf"Pupils\s*{PUPILS - 1}"))
 
     # Stopped: the next request is refused within a second
-    school_pages.goes_to("/manage/sharing/assembly/stop")
-    school_pages.presses("Stop sharing")
-    school_pages.reads("Your school has stopped sharing with Assembly.")
+    school_pages.open("/manage/sharing/assembly/stop")
+    school_pages.press("Stop sharing")
+    school_pages.expect_text("Your school has stopped sharing with Assembly.")
     assert wait_until_refused(head.estab_id, "/v1/students")["code"] == "authorisation_ended"
 
     # The school's page shows who read what
     def shown():
-        school_pages.goes_to("/manage/endpoint")
+        school_pages.open("/manage/endpoint")
         return school_pages.page.get_by_role("row", name=re.compile("Assembly Pupils")).count()
 
     eventually(shown)

@@ -16,8 +16,8 @@ def owner_and_colleague_id(a_member, transaction):
         colleague = an_administrator(estab, name="Sam Hill", username=f"sam-{estab.estab_id}", role="admin")
         an_app(colleague.id)
         colleague_id = colleague.id
-    owner.goes_to("/sign-in")
-    owner.signs_in()
+    owner.open("/sign-in")
+    owner.sign_in()
     return owner, colleague_id
 
 
@@ -28,24 +28,24 @@ LINK_POSITIONS_SCRIPT = (
 
 def test_the_links_in_the_header_stay_on_one_line_on_a_narrow_page(owner_and_colleague_id):
     owner, _ = owner_and_colleague_id
-    owner.goes_to("/manage/account")
+    owner.open("/manage/account")
 
     assert len(set(owner.page.evaluate(LINK_POSITIONS_SCRIPT))) == 1
 
 
 def test_a_link_is_sent_and_a_wait_is_started(owner_and_colleague_id, check_page):
     owner, colleague_id = owner_and_colleague_id
-    owner.goes_to(f"/manage/people/{colleague_id}/reset")
-    owner.sees("Send Sam Hill a link to choose a new password?")
+    owner.open(f"/manage/people/{colleague_id}/reset")
+    owner.expect_heading("Send Sam Hill a link to choose a new password?")
     check_page(owner.page, "colleague-reset")
-    owner.presses("Send the link")
-    owner.reads("is on its way to")
+    owner.press("Send the link")
+    owner.expect_text("is on its way to")
 
-    owner.goes_to(f"/manage/people/{colleague_id}/lost-factor")
-    owner.sees("Has Sam Hill lost their phone or key?")
+    owner.open(f"/manage/people/{colleague_id}/lost-factor")
+    owner.expect_heading("Has Sam Hill lost their phone or key?")
     check_page(owner.page, "colleague-lost-factor")
-    owner.presses("Start the wait of 24 hours")
-    owner.reads("Sam Hill can sign in with the password alone")
-    owner.goes_to(f"/manage/people/{colleague_id}/lost-factor")
-    owner.sees("The wait has begun")
+    owner.press("Start the wait of 24 hours")
+    owner.expect_text("Sam Hill can sign in with the password alone")
+    owner.open(f"/manage/people/{colleague_id}/lost-factor")
+    owner.expect_heading("The wait has begun")
     check_page(owner.page, "colleague-wait-begun")

@@ -17,9 +17,9 @@ def open_consent_page(a_member, partner, new_window):
 
     def open_page(width="desktop", **overrides):
         admin = a_member(page=new_window(width, **overrides))
-        admin.starts_at(partner)
-        admin.signs_in()
-        admin.sees("Authorise sharing with Assembly")
+        admin.start_sign_in_at(partner)
+        admin.sign_in()
+        admin.expect_heading("Authorise sharing with Assembly")
         return admin
 
     return open_page
@@ -73,25 +73,25 @@ def test_a_person_sends_the_page_to_a_colleague_who_decides(open_consent_page, o
     field = page.get_by_label("Your colleague's work e-mail address")
     field.fill("head")
     field.press("Enter")  # the first button of the form would be the one that authorises
-    admin.sees_errors("Enter an e-mail address in the right form")
+    admin.expect_errors("Enter an e-mail address in the right form")
     expect(field).to_be_visible()
     if scripts:
         check_page(page, "consent-colleague-wrong")
     field.fill("head@oakhill.sch.uk")
     page.locator("#hand-over").click()
 
-    admin.reads("We have written to h…@oakhill.sch.uk")
-    admin.sees("Authorise sharing with Assembly")
+    admin.expect_text("We have written to h…@oakhill.sch.uk")
+    admin.expect_heading("Authorise sharing with Assembly")
     assert page.get_by_role("checkbox", name="Attendance", exact=True).is_checked()
     assert outbox.all("decide_sharing")[-1].to == "head@oakhill.sch.uk"
     page.reload()
     page.get_by_role("checkbox", name="Attendance", exact=True).press("Enter")
-    admin.sees("Authorise sharing with Assembly")
+    admin.expect_heading("Authorise sharing with Assembly")
     assert page.get_by_role("checkbox", name="Attendance", exact=True).is_checked()
     assert "has not been sent" not in page.locator("main").inner_text()
     page.locator("#authority").check()
     page.locator("#allow").click()
-    admin.sees(admin.school.name)
+    admin.expect_heading(admin.school.name)
 
 
 @pytest.mark.parametrize("path", ["/sign-in", "/register", "/manage", None])
@@ -138,10 +138,10 @@ def test_dangerous_buttons_are_red_in_the_dark_scheme(a_member, transaction, new
             until=authorise.default_end(client),
         )
         client_id = client.id
-    admin.goes_to("/sign-in")
-    admin.signs_in()
-    admin.sees(admin.school.name)
-    admin.goes_to(f"/manage/sharing/{client_id}/stop")
+    admin.open("/sign-in")
+    admin.sign_in()
+    admin.expect_heading(admin.school.name)
+    admin.open(f"/manage/sharing/{client_id}/stop")
     red, green, blue = admin.page.locator("#stop").evaluate(
         "(button) => getComputedStyle(button).backgroundColor.match(/[0-9]+/g).map(Number)"
     )
@@ -158,18 +158,18 @@ def test_a_passkey_is_added_on_the_way_to_sharing_specially_protected_data(open_
     check_page(admin.page, "consent-needs-second-step")
     admin.page.locator("#second-step").focus()
     admin.page.keyboard.press("Enter")
-    admin.sees("Set up a second step")
+    admin.expect_heading("Set up a second step")
     check_page(admin.page, "second-step-for-protected-data")
     admin.page.locator("#add-passkey").click()
-    admin.sees("Add a passkey")
+    admin.expect_heading("Add a passkey")
     admin.page.locator("#add").click()
-    admin.sees("Recovery codes")
+    admin.expect_heading("Recovery codes")
     admin.page.locator("#not-now").click()
-    admin.sees("Authorise sharing with Assembly")
+    admin.expect_heading("Authorise sharing with Assembly")
     expect(admin.page.get_by_role("checkbox", name="Attendance")).to_be_checked()
     protected.check()
     expect(admin.page.locator("[data-count]")).to_have_text("4 areas, 1 specially protected")
-    admin.authorises()
+    admin.authorise()
     admin.page.wait_for_url(lambda url: "/oauth/" not in url)
     expect(admin.sharing_state("Pupils: special educational needs")).to_have_text("Shared")
 
@@ -178,12 +178,12 @@ def test_an_app_is_set_up_on_the_way_without_scripts(open_consent_page):
     admin = open_consent_page("phone", java_script_enabled=False)
     admin.page.get_by_role("checkbox", name="Attendance").check()
     admin.page.locator("#second-step").click()
-    admin.sees("Set up a second step")
+    admin.expect_heading("Set up a second step")
     admin.page.locator("#set-up-app").click()
     admin.page.locator("#code").fill(app_of_page(admin.page).now())
     admin.page.locator("#finish").click()
-    admin.sees("Recovery codes")
+    admin.expect_heading("Recovery codes")
     admin.page.locator("#not-now").click()
-    admin.sees("Authorise sharing with Assembly")
+    admin.expect_heading("Authorise sharing with Assembly")
     expect(admin.page.get_by_role("checkbox", name="Attendance")).to_be_checked()
     expect(admin.page.get_by_role("checkbox", name="Pupils: special educational needs")).to_be_enabled()

@@ -20,21 +20,21 @@ def reload(page):
 
 def test_going_back_after_a_wrong_password_is_safe(a_member):
     admin = a_member()
-    admin.goes_to("/sign-in")
-    admin.signs_in(password="not the password")
-    admin.sees_errors("does not match")
+    admin.open("/sign-in")
+    admin.sign_in(password="not the password")
+    admin.expect_errors("does not match")
     for return_to_page in (leave_and_go_back, reload):
         return_to_page(admin.page)
-        admin.sees("Sign in")
-        admin.sees_errors("does not match")
+        admin.expect_heading("Sign in")
+        admin.expect_errors("does not match")
         expect(admin.page.locator("#username")).to_have_value(admin.estab_id)
 
 
 def test_going_back_to_the_sign_in_page_when_signed_in_redirects_once(a_member):
     admin = a_member()
-    admin.goes_to("/sign-in")
-    admin.signs_in(password="not the password")
-    admin.signs_in()
+    admin.open("/sign-in")
+    admin.sign_in(password="not the password")
+    admin.sign_in()
     expect(admin.page.get_by_role("link", name="Sign out")).to_be_visible()
     fetched = []
     admin.page.on("request", lambda sent: fetched.append(sent.url))
@@ -46,12 +46,12 @@ def test_going_back_to_the_sign_in_page_when_signed_in_redirects_once(a_member):
 
 def test_going_back_after_wrong_details_is_safe(an_admin):
     admin = an_admin()
-    admin.goes_to("/register")
-    admin.chooses_directly()
+    admin.open("/register")
+    admin.open_details_page()
     admin.page.locator("#name").fill("Jo Bloggs")
     admin.page.locator("#email").fill("no address")
     admin.page.locator("#sign-up").click()
-    admin.sees_errors("Enter your mobile number")
+    admin.expect_errors("Enter your mobile number")
     for return_to_page in (leave_and_go_back, reload):
         return_to_page(admin.page)
         expect(admin.page.locator("#name")).to_have_value("Jo Bloggs")
@@ -60,7 +60,7 @@ def test_going_back_after_wrong_details_is_safe(an_admin):
 
 def test_going_back_to_the_page_that_shows_a_password_once_is_safe(an_admin):
     admin = an_admin()
-    admin.registers()
+    admin.register()
     password = admin.password
     for return_to_page in (leave_and_go_back, reload):
         return_to_page(admin.page)
@@ -71,11 +71,11 @@ def test_going_back_to_the_page_that_shows_a_password_once_is_safe(an_admin):
 
 def test_going_back_after_a_decision_about_sharing_is_safe(a_member, partner):
     admin = a_member()
-    admin.starts_at(partner)
-    admin.signs_in()
+    admin.start_sign_in_at(partner)
+    admin.sign_in()
     admin.page.locator("#allow").click()  # without the declaration
-    admin.sees_errors("Tick the box if you have authority")
+    admin.expect_errors("Tick the box if you have authority")
     leave_and_go_back(admin.page)
-    admin.sees_errors("Tick the box if you have authority")
-    admin.authorises()
-    admin.sees(admin.school.name)
+    admin.expect_errors("Tick the box if you have authority")
+    admin.authorise()
+    admin.expect_heading(admin.school.name)

@@ -42,7 +42,7 @@ def test_signing_in_and_authorising_by_keyboard_alone(a_member, partner, press, 
     page.goto(partner.url)
     tab_to(page, page.get_by_role("link", name="Sign in with your school account"))
     press("Enter")
-    admin.sees("Sign in")
+    admin.expect_heading("Sign in")
     tab_to(page, page.locator("#username"))
     page.keyboard.type(admin.estab_id)
     press("Tab")
@@ -52,7 +52,7 @@ def test_signing_in_and_authorising_by_keyboard_alone(a_member, partner, press, 
     expect(page.get_by_role("button", name="Show password")).to_be_focused()
     press("Shift+Tab", "Enter")
 
-    admin.sees("Authorise sharing with Assembly")
+    admin.expect_heading("Authorise sharing with Assembly")
     tab_to(page, page.get_by_role("checkbox", name="Attendance"))
     press("Space")
     tab_to(page, page.locator("#authority"))
@@ -60,7 +60,7 @@ def test_signing_in_and_authorising_by_keyboard_alone(a_member, partner, press, 
     tab_to(page, page.locator("#allow"))
     press("Enter")
 
-    admin.sees(admin.school.name)
+    admin.expect_heading(admin.school.name)
     expect(admin.sharing_state("Attendance")).to_have_text("Shared")
 
 

@@ -16,21 +16,21 @@ def a_person(a_member):
     def make(**overrides):
         admin = a_member(**overrides)
         admin.authenticator = VirtualAuthenticator(admin.page)
-        admin.goes_to("/sign-in")
-        admin.signs_in()
+        admin.open("/sign-in")
+        admin.sign_in()
         return admin
 
     return make
 
 
 def add_passkey(admin, name="Office computer"):
-    admin.goes_to("/manage/security")
+    admin.open("/manage/security")
     admin.page.locator("#add-passkey").click()
-    admin.sees("Add a passkey")
+    admin.expect_heading("Add a passkey")
     admin.page.locator("#name").fill(name)
     admin.page.locator("#add").click()
-    admin.reads(f'Your passkey "{name or "A browser on Linux"}" has been added.')
-    admin.goes_to("/manage/security")
+    admin.expect_text(f'Your passkey "{name or "A browser on Linux"}" has been added.')
+    admin.open("/manage/security")
 
 
 def test_a_passkey_is_added_used_by_itself_renamed_and_removed(a_person):
@@ -38,55 +38,55 @@ def test_a_passkey_is_added_used_by_itself_renamed_and_removed(a_person):
     add_passkey(admin, "")
     assert len(admin.authenticator.passkeys) == 1
 
-    admin.signs_out_here()
+    admin.sign_out()
     admin.page.add_init_script(WITHOUT_AUTOFILL)
-    admin.goes_to("/sign-in?next=/manage/security")
+    admin.open("/sign-in?next=/manage/security")
     admin.page.locator("#sign-in-with-passkey").click()
-    admin.sees("Security")
-    admin.reads("last used on")
+    admin.expect_heading("Security")
+    admin.expect_text("last used on")
 
     admin.page.get_by_role("link", name="Rename A browser on Linux").click()
     admin.page.locator("#name").fill("Office computer")
     admin.page.locator("#save").click()
-    admin.sees("Security")
+    admin.expect_heading("Security")
     admin.page.get_by_role("link", name="Remove Office computer").click()
-    admin.sees("Remove this passkey?")
+    admin.expect_heading("Remove this passkey?")
     admin.page.locator("#remove").click()
-    admin.reads("The passkey has been removed.")
+    admin.expect_text("The passkey has been removed.")
     expect(admin.page.locator("#passkeys")).to_have_count(0)
 
 
 def test_the_browser_offers_the_passkey_while_the_page_is_open(a_person):
     admin = a_person()
     add_passkey(admin)
-    admin.signs_out_here()
-    admin.goes_to("/sign-in?next=/manage/security")  # the authenticator accepts the browser's suggestion
-    admin.sees("Security")
+    admin.sign_out()
+    admin.open("/sign-in?next=/manage/security")  # the authenticator accepts the browser's suggestion
+    admin.expect_heading("Security")
 
 
 def test_a_passkey_is_the_second_step_after_a_password(a_person):
     admin = a_person()
     add_passkey(admin)
-    admin.signs_out_here()
-    admin.authenticator.recognises(False)
-    admin.goes_to("/sign-in?next=/manage/security")
-    admin.signs_in()
-    admin.sees("One more step to sign in")
+    admin.sign_out()
+    admin.authenticator.set_user_verified(False)
+    admin.open("/sign-in?next=/manage/security")
+    admin.sign_in()
+    admin.expect_heading("One more step to sign in")
     admin.page.locator("#use-passkey").click()
     expect(admin.page.locator("[data-passkey-problem]")).to_have_text(
         "No passkey was used. You can try again whenever you like."
     )
-    admin.authenticator.recognises(True)
+    admin.authenticator.set_user_verified(True)
     admin.page.locator("#use-passkey").click()
-    admin.sees("Security")
+    admin.expect_heading("Security")
 
 
 def test_a_partner_that_waits_gets_its_answer_after_a_passkey(a_person, partner):
     admin = a_person()
     add_passkey(admin)
-    admin.signs_out_here()
-    admin.starts_at(partner)  # the authenticator accepts the browser's suggestion on the sign-in page
-    admin.sees("Authorise sharing with Assembly")
+    admin.sign_out()
+    admin.start_sign_in_at(partner)  # the authenticator accepts the browser's suggestion on the sign-in page
+    admin.expect_heading("Authorise sharing with Assembly")
 
 
 def test_a_device_is_not_given_a_second_passkey(a_person):
@@ -97,7 +97,7 @@ def test_a_device_is_not_given_a_second_passkey(a_person):
     expect(admin.page.locator("[data-passkey-problem]")).to_have_text(
         "This device already has a passkey for your account."
     )
-    admin.sees("Add a passkey")
+    admin.expect_heading("Add a passkey")
 
 
 def test_a_removed_passkey_is_refused_and_the_password_still_works(a_person):
@@ -105,66 +105,66 @@ def test_a_removed_passkey_is_refused_and_the_password_still_works(a_person):
     add_passkey(admin)
     admin.page.get_by_role("link", name="Remove Office computer").click()
     admin.page.locator("#remove").click()
-    admin.reads("The passkey has been removed.")
-    admin.signs_out_here()
-    admin.goes_to("/sign-in")  # the authenticator still has it, and accepts the browser's suggestion
-    admin.reads("We could not sign you in with that passkey.")
+    admin.expect_text("The passkey has been removed.")
+    admin.sign_out()
+    admin.open("/sign-in")  # the authenticator still has it, and accepts the browser's suggestion
+    admin.expect_text("We could not sign you in with that passkey.")
     expect(admin.page.locator(".error-summary")).to_be_focused()
     admin.authenticator.lose()
     admin.page.wait_for_load_state("networkidle")  # it may have accepted the suggestion of this page, too
-    admin.goes_to("/sign-in?next=/manage/security")
-    admin.signs_in()
-    admin.sees("Security")
+    admin.open("/sign-in?next=/manage/security")
+    admin.sign_in()
+    admin.expect_heading("Security")
 
 
 def test_a_person_who_lost_the_device_is_not_let_in_by_the_password_alone(a_person):
     admin = a_person()
     add_passkey(admin)
-    admin.signs_out_here()
+    admin.sign_out()
     admin.authenticator.lose()
-    admin.goes_to("/sign-in")
-    admin.signs_in()
-    admin.sees("One more step to sign in")
-    admin.goes_to("/manage")
-    admin.sees("Sign in")
+    admin.open("/sign-in")
+    admin.sign_in()
+    admin.expect_heading("One more step to sign in")
+    admin.open("/manage")
+    admin.expect_heading("Sign in")
 
 
 def test_a_passkey_is_added_and_used_by_keyboard_alone(a_person):
     admin = a_person()
-    admin.goes_to("/manage/security/passkeys/add")
+    admin.open("/manage/security/passkeys/add")
     admin.page.locator("#name").focus()
     admin.page.keyboard.type("Office computer")
     admin.page.keyboard.press("Enter")
-    admin.reads('Your passkey "Office computer" has been added.')
-    admin.signs_out_here()
+    admin.expect_text('Your passkey "Office computer" has been added.')
+    admin.sign_out()
     admin.page.add_init_script(WITHOUT_AUTOFILL)
-    admin.goes_to("/sign-in?next=/manage/security")
+    admin.open("/sign-in?next=/manage/security")
     admin.page.locator("#forgotten").focus()
     admin.page.keyboard.press("Tab")
     expect(admin.page.locator("#sign-in-with-passkey")).to_be_focused()
     admin.page.keyboard.press("Enter")
-    admin.sees("Security")
+    admin.expect_heading("Security")
 
 
 def test_without_scripts_no_passkey_button_is_shown(a_member, new_window, transaction):
     admin = a_member(page=new_window("phone", java_script_enabled=False))
-    admin.goes_to("/sign-in")
+    admin.open("/sign-in")
     expect(admin.page.locator("#passkey-form")).to_be_hidden()
-    admin.signs_in()
-    admin.goes_to("/manage/security/passkeys/add")
+    admin.sign_in()
+    admin.open("/manage/security/passkeys/add")
     expect(admin.page.locator("#add")).to_be_hidden()
-    admin.reads("This one does not.")
+    admin.expect_text("This one does not.")
 
 
 def test_a_browser_without_passkeys_says_so(a_member, new_window):
     page = new_window()
     page.add_init_script("delete window.PublicKeyCredential")
     admin = a_member(page=page)
-    admin.goes_to("/sign-in")
+    admin.open("/sign-in")
     expect(page.locator("#passkey-form")).to_be_hidden()
-    admin.signs_in()
-    admin.goes_to("/manage/security/passkeys/add")
-    admin.reads("This one does not.")
+    admin.sign_in()
+    admin.open("/manage/security/passkeys/add")
+    admin.expect_text("This one does not.")
 
 
 def test_a_browser_without_the_newer_functions_adds_and_uses_a_passkey(a_person):
@@ -175,31 +175,31 @@ def test_a_browser_without_the_newer_functions_adds_and_uses_a_passkey(a_person)
         "delete PublicKeyCredential.prototype.toJSON;"
     )
     add_passkey(admin)
-    admin.signs_out_here()
-    admin.goes_to("/sign-in?next=/manage/security")
+    admin.sign_out()
+    admin.open("/sign-in?next=/manage/security")
     admin.page.locator("#sign-in-with-passkey").click()
-    admin.sees("Security")
+    admin.expect_heading("Security")
 
 
 def test_the_pages_of_passkeys_look_right(a_person, check_page, transaction):
     admin = a_person()
-    admin.goes_to("/manage/security/passkeys/add")
+    admin.open("/manage/security/passkeys/add")
     check_page(admin.page, "passkey-add")
     add_passkey(admin)
     check_page(admin.page, "security-with-a-passkey")
     admin.page.get_by_role("link", name="Rename Office computer").click()
-    admin.sees("Rename a passkey")
+    admin.expect_heading("Rename a passkey")
     check_page(admin.page, "passkey-rename")
     admin.page.go_back()
     admin.page.get_by_role("link", name="Remove Office computer").click()
-    admin.sees("Remove this passkey?")
+    admin.expect_heading("Remove this passkey?")
     check_page(admin.page, "passkey-remove")
-    admin.signs_out_here()
-    admin.authenticator.recognises(False)
-    admin.goes_to("/sign-in")
+    admin.sign_out()
+    admin.authenticator.set_user_verified(False)
+    admin.open("/sign-in")
     admin.page.locator("#sign-in-with-passkey").click()
     expect(admin.page.locator("[data-passkey-problem]")).not_to_be_empty()
     check_page(admin.page, "sign-in-no-passkey-used")
-    admin.signs_in()
-    admin.sees("One more step to sign in")
+    admin.sign_in()
+    admin.expect_heading("One more step to sign in")
     check_page(admin.page, "second-step-passkey")

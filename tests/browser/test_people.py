@@ -12,20 +12,20 @@ OWN_PASSWORD = "wobbly kettle sings at dusk"
 def jo(a_member):
     """The owner of a school, signed in, on the People page."""
     owner = a_member(name="Jo Bloggs")
-    owner.goes_to("/sign-in?next=/manage/people")
-    owner.signs_in()
-    owner.sees("People")
+    owner.open("/sign-in?next=/manage/people")
+    owner.sign_in()
+    owner.expect_heading("People")
     return owner
 
 
 def invite(owner, name, email, role):
     owner.page.locator("#invite").click()
-    owner.sees("Invite someone")
+    owner.expect_heading("Invite someone")
     owner.page.locator("#name").fill(name)
     owner.page.locator("#email").fill(email)
     owner.page.get_by_role("radio", name=role).check()
     owner.page.locator("#send").click()
-    owner.sees("People")
+    owner.expect_heading("People")
 
 
 def link_for(owner, email):
@@ -38,33 +38,33 @@ def test_a_new_person_is_invited_accepts_acts_and_is_signed_out_when_removed(jo,
     # On the school's own domain, if it has one; the two runs share a database, in which an address signs in one person.
     email = f"sam-{'with' if javascript else 'without'}-scripts@{jo.school.host or 'school.example'}"
     invite(jo, "Sam Carter", email, "Administrator")
-    jo.reads("We have sent Sam Carter an e-mail", "The link works until")
+    jo.expect_text("We have sent Sam Carter an e-mail", "The link works until")
 
     sam = SchoolAdmin(
         page=new_window("phone", java_script_enabled=javascript), issuer=jo.issuer, outbox=jo.outbox, school=jo.school,
         name="Sam Carter", email=email,
     )  # fmt: skip
     sam.page.goto(link_for(jo, email))
-    sam.sees(f"Act for {jo.school.name}?")
-    sam.reads("Jo Bloggs invites you", "Administrator", email)
+    sam.expect_heading(f"Act for {jo.school.name}?")
+    sam.expect_text("Jo Bloggs invites you", "Administrator", email)
     sam.page.locator("#mobile").fill("07700 900124")
     sam.page.locator("#mobile").press("Enter")
-    sam.sees("Welcome, Sam Carter")
+    sam.expect_heading("Welcome, Sam Carter")
     sam.page.locator("#password").fill(OWN_PASSWORD)
     sam.page.locator("#choose").click()
-    sam.signs_in(email, OWN_PASSWORD)
-    sam.sees(jo.school.name)
-    sam.goes_to("/manage/people")
-    sam.sees("People")
-    sam.reads("Jo Bloggs", "Sam Carter")
+    sam.sign_in(email, OWN_PASSWORD)
+    sam.expect_heading(jo.school.name)
+    sam.open("/manage/people")
+    sam.expect_heading("People")
+    sam.expect_text("Jo Bloggs", "Sam Carter")
     expect(sam.page.locator("#invite")).to_have_count(0)
 
-    jo.goes_to("/manage/people")
+    jo.open("/manage/people")
     jo.page.get_by_role("link", name="Remove Sam Carter").click()
-    jo.sees("Remove Sam Carter?")
+    jo.expect_heading("Remove Sam Carter?")
     jo.page.locator("#remove").click()
-    jo.sees("People")
-    jo.reads("Sam Carter no longer acts for your school.")
+    jo.expect_heading("People")
+    jo.expect_text("Sam Carter no longer acts for your school.")
     sam.page.reload()
     expect(sam.page.locator("#username")).to_be_visible()
 
@@ -73,19 +73,19 @@ def test_a_person_of_another_school_accepts_and_changes_between_the_two(jo, a_me
     sam = a_member(page=new_window("phone"), name="Sam Carter")
     invite(jo, sam.name, sam.email, "Viewer")
     sam.page.goto(link_for(jo, sam.email))
-    sam.sees(f"Act for {jo.school.name}?")
+    sam.expect_heading(f"Act for {jo.school.name}?")
     sam.page.locator("#sign-in").click()
     expect(sam.page.locator("#username")).to_have_value(sam.email)
     sam.page.locator("#password").fill(sam.password)
     sam.page.locator("#sign-in").click()
-    sam.sees(f"Act for {jo.school.name}?")
+    sam.expect_heading(f"Act for {jo.school.name}?")
     sam.page.locator("#accept").click()
-    sam.sees(jo.school.name)
+    sam.expect_heading(jo.school.name)
     sam.page.locator("main").get_by_role("link", name="Change school").click()
     sam.page.get_by_label(sam.school.name).check()
-    sam.presses("Continue")
-    sam.goes_to("/manage")
-    sam.sees(sam.school.name)
+    sam.press("Continue")
+    sam.open("/manage")
+    sam.expect_heading(sam.school.name)
 
 
 def test_the_pages_about_the_schools_people_look_right(jo, a_member, new_window, check_page):
@@ -95,7 +95,7 @@ def test_the_pages_about_the_schools_people_look_right(jo, a_member, new_window,
     jo.page.locator("#invite").click()
     check_page(jo.page, "people-invite")
     jo.page.locator("#send").click()
-    jo.sees_errors("Enter their name", "Enter their e-mail address", "Choose what they may do")
+    jo.expect_errors("Enter their name", "Enter their e-mail address", "Choose what they may do")
     check_page(jo.page, "people-invite-refused")
     for link, heading, name in (
         ("Change role of Aoife Byrne", "Change the role of Aoife Byrne", "people-role"),
@@ -103,9 +103,9 @@ def test_the_pages_about_the_schools_people_look_right(jo, a_member, new_window,
         ("Hand over ownership", "Hand over ownership", "people-hand-over"),
         ("Leave the school's account", f"Leave the account of {jo.school.name}?", "people-leave"),
     ):
-        jo.goes_to("/manage/people")
-        jo.follows(link)
-        jo.sees(heading)
+        jo.open("/manage/people")
+        jo.follow_link(link)
+        jo.expect_heading(heading)
         check_page(jo.page, name)
 
     link = link_for(jo, "sam.carter@oakhill.example")
@@ -113,16 +113,16 @@ def test_the_pages_about_the_schools_people_look_right(jo, a_member, new_window,
     sam.goto(link)
     check_page(sam, "invitation-new-person")
     jo.page.goto(link)
-    jo.sees("This invitation is for another person")
+    jo.expect_heading("This invitation is for another person")
     check_page(jo.page, "invitation-other-person")
     sam.goto(f"{link}x")
     check_page(sam, "invitation-refused")
     other = a_member(page=new_window(), name="Marek Nowak")
-    jo.goes_to("/manage/people")
+    jo.open("/manage/people")
     invite(jo, other.name, other.email, "Administrator")
     other.page.goto(link_for(jo, other.email))
     check_page(other.page, "invitation-sign-in")
     other.page.locator("#sign-in").click()
-    other.signs_in()
-    other.sees(f"Act for {jo.school.name}?")
+    other.sign_in()
+    other.expect_heading(f"Act for {jo.school.name}?")
     check_page(other.page, "invitation-accept")

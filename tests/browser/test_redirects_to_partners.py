@@ -80,7 +80,7 @@ def service(transaction):
 
 def assert_at_third_host(admin, service):
     """The browser was redirected to the third host."""
-    admin.sees("Here at last")
+    admin.expect_heading("Here at last")
     assert admin.page.url == f"{service.hosts[2]}/end"
 
 
@@ -92,19 +92,19 @@ def test_signing_in_and_authorising_leads_to_the_partner(a_member, new_window, s
     def press_and_follow(button):
         button()
         if mode == "form_post" and not scripts:
-            admin.presses("Continue to Timetabler")
+            admin.press("Continue to Timetabler")
         assert_at_third_host(admin, service)
         assert service.received["state"] == "s"
 
     admin.page.goto(service.link(issuer, response_mode=mode))
-    admin.signs_in()
-    admin.sees("Authorise sharing with Timetabler")
-    press_and_follow(admin.authorises)
+    admin.sign_in()
+    admin.expect_heading("Authorise sharing with Timetabler")
+    press_and_follow(admin.authorise)
     assert "code" in service.received
 
     # The school has already agreed, so the form redirects at once.
     admin.page.goto(service.link(issuer, response_mode=mode, prompt="login"))
-    press_and_follow(admin.signs_in)
+    press_and_follow(admin.sign_in)
     assert "code" in service.received
 
 
@@ -119,7 +119,7 @@ def test_cancel_on_the_sign_in_page_leads_to_the_partner(an_admin, service, issu
 def test_refusing_leads_to_the_partner(a_member, service, issuer):
     admin = a_member()
     admin.page.goto(service.link(issuer))
-    admin.signs_in()
+    admin.sign_in()
     admin.page.locator("#deny").click()
     assert_at_third_host(admin, service)
     assert service.received["error"] == "access_denied"
@@ -129,15 +129,15 @@ def test_a_viewer_returns_to_the_partner(a_member, service, issuer):
     owner = a_member()
     admin = a_member(school=owner.school, role="viewer")
     admin.page.goto(service.link(issuer))
-    admin.signs_in(admin.email)
-    admin.presses("Back to Timetabler")
+    admin.sign_in(admin.email)
+    admin.press("Back to Timetabler")
     assert_at_third_host(admin, service)
 
 
 def test_a_sign_in_after_a_wrong_password_leads_to_the_partner(a_member, service, issuer):
     admin = a_member()
     admin.page.goto(service.link(issuer))
-    admin.signs_in(password="not the password")
+    admin.sign_in(password="not the password")
     admin.page.locator("#cancel").click()
     assert_at_third_host(admin, service)
 
@@ -145,12 +145,12 @@ def test_a_sign_in_after_a_wrong_password_leads_to_the_partner(a_member, service
 def test_signing_out_leads_to_the_partner(a_member, service, issuer, transaction, provider):
     admin = a_member()
     admin.page.goto(service.link(issuer))
-    admin.signs_in()
-    admin.authorises()
+    admin.sign_in()
+    admin.authorise()
     assert_at_third_host(admin, service)
     hint = an_id_token(provider[0], transaction, service.client_id, admin)
     to = f"{service.hosts[0]}/signed-out"
-    admin.goes_to("/oauth/logout?" + urlencode({"id_token_hint": hint, "post_logout_redirect_uri": to, "state": "out"}))
+    admin.open("/oauth/logout?" + urlencode({"id_token_hint": hint, "post_logout_redirect_uri": to, "state": "out"}))
     admin.page.locator("#confirm-logout").click()
     assert_at_third_host(admin, service)
     assert service.received == {"state": "out"}
@@ -174,9 +174,9 @@ def test_the_answer_reaches_an_app_of_the_persons_own(a_member, service, issuer,
     admin, opened = a_member(), []
     admin.page.on("request", lambda request: opened.append(request.url) if request.url.startswith(APP) else None)
     admin.page.goto(service.link(issuer, redirect_uri=uri.format(first=service.hosts[0])))
-    admin.signs_in()
+    admin.sign_in()
     with admin.page.expect_event("requestfailed", lambda request: request.url.startswith(APP)):
-        admin.authorises()
+        admin.authorise()
     parameters = (
         service.received
         if "first" in uri
@@ -192,8 +192,8 @@ def test_the_answer_reaches_a_partner_that_waits_for_its_window(a_member, servic
     opener_page = admin.page
     opener_page.goto(f"{service.hosts[0]}/popup")
     with opener_page.expect_popup() as popup:
-        admin.presses("Sign in")
+        admin.press("Sign in")
     admin = admin.at(popup.value)
-    admin.signs_in()
-    admin.authorises()
+    admin.sign_in()
+    admin.authorise()
     expect(opener_page.get_by_role("heading", level=1)).to_have_text("Signed in: yes")

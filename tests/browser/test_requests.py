@@ -86,14 +86,14 @@ def test_a_service_that_asks_for_identity_scopes_only_needs_no_declaration(
     admin = a_member()
     timetabler = a_partner_asks(required_scopes=IDENTITY, optional_scopes=frozenset())
     admin.page.goto(timetabler.link(issuer))
-    admin.reads("Timetabler wants to connect to your school")
-    admin.signs_in()
-    admin.sees("Sign in to Timetabler")
+    admin.expect_text("Timetabler wants to connect to your school")
+    admin.sign_in()
+    admin.expect_heading("Sign in to Timetabler")
     expect(admin.page.locator("#authority")).to_have_count(0)
     check_page(admin.page, "consent-identity")
-    admin.presses("Continue to Timetabler")
+    admin.press("Continue to Timetabler")
 
-    admin.sees("GET")
+    admin.expect_heading("GET")
     assert {"code", "state", "iss"} <= timetabler.sent.keys()
 
 
@@ -104,10 +104,10 @@ def test_a_program_on_the_persons_own_computer_gets_its_answer(a_member, a_partn
     admin = a_member()
     program = a_partner_asks(host=host, token_endpoint_auth_method="none")
     admin.page.goto(program.link(issuer, scope="openid school students", response_mode=mode))
-    admin.signs_in()
-    admin.authorises()
+    admin.sign_in()
+    admin.authorise()
 
-    admin.sees("GET" if mode == "query" else "POST")
+    admin.expect_heading("GET" if mode == "query" else "POST")
     assert "code" in program.sent
 
 
@@ -115,10 +115,10 @@ def test_a_form_post_response_submits_itself(a_member, a_partner_asks, issuer):
     admin = a_member()
     timetabler = a_partner_asks(required_scopes=IDENTITY, optional_scopes=frozenset())
     admin.page.goto(timetabler.link(issuer, response_mode="form_post"))
-    admin.signs_in()
-    admin.presses("Continue to Timetabler")
+    admin.sign_in()
+    admin.press("Continue to Timetabler")
 
-    admin.sees("POST")
+    admin.expect_heading("POST")
     assert timetabler.sent["state"] == "a-state"
     assert "code" in timetabler.sent
 
@@ -129,10 +129,10 @@ def test_the_page_of_a_form_post_response_looks_right(a_member, a_partner_asks, 
     admin.page.add_init_script("HTMLFormElement.prototype.submit = () => {};")
     timetabler = a_partner_asks(required_scopes=IDENTITY, optional_scopes=frozenset())
     admin.page.goto(timetabler.link(issuer, response_mode="form_post"))
-    admin.signs_in()
-    admin.presses("Continue to Timetabler")
+    admin.sign_in()
+    admin.press("Continue to Timetabler")
 
-    admin.sees("Going back to Timetabler")
+    admin.expect_heading("Going back to Timetabler")
     check_page(admin.page, "form-post")
     assert timetabler.sent == {}
 
@@ -141,12 +141,12 @@ def test_a_form_post_response_has_a_button_where_scripts_are_off(a_member, new_w
     admin = a_member(page=new_window(java_script_enabled=False))
     timetabler = a_partner_asks(required_scopes=IDENTITY, optional_scopes=frozenset())
     admin.page.goto(timetabler.link(issuer, response_mode="form_post"))
-    admin.signs_in()
-    admin.presses("Continue to Timetabler")
-    admin.sees("Going back to Timetabler")
+    admin.sign_in()
+    admin.press("Continue to Timetabler")
+    admin.expect_heading("Going back to Timetabler")
     admin.page.locator("#continue").click()
 
-    admin.sees("POST")
+    admin.expect_heading("POST")
     assert timetabler.sent["iss"] == issuer
 
 
@@ -156,24 +156,24 @@ def test_a_school_is_asked_for_its_system_by_a_service_that_works_with_some_only
     admin = a_member()
     booking = a_partner_asks(name="SchoolBooking", accepted_mis=frozenset({"isams", "arbor"}))
     admin.page.goto(booking.link(issuer, scope="openid school students"))
-    admin.signs_in()
-    admin.sees("Which system does your school use?")
+    admin.sign_in()
+    admin.expect_heading("Which system does your school use?")
     check_page(admin.page, "mis")
-    admin.presses("Save and continue")
-    admin.sees_errors("Choose the system that your school uses.")
+    admin.press("Save and continue")
+    admin.expect_errors("Choose the system that your school uses.")
     expect(admin.page.locator(".field-error")).to_have_text("Error: Choose the system that your school uses.")
     check_page(admin.page, "mis-wrong")
     admin.page.get_by_role("radio", name="SIMS", exact=True).check()
-    admin.presses("Save and continue")
-    admin.sees("This service does not work with your school's system")
-    admin.reads("SchoolBooking works with", "iSAMS", "Arbor", "SIMS")
+    admin.press("Save and continue")
+    admin.expect_heading("This service does not work with your school's system")
+    admin.expect_text("SchoolBooking works with", "iSAMS", "Arbor", "SIMS")
     check_page(admin.page, "mis-not-accepted")
 
     admin.page.get_by_role("radio", name="Arbor", exact=True).check()
-    admin.presses("Save and continue")
-    admin.sees("Authorise sharing with SchoolBooking")
-    admin.authorises()
-    admin.sees("GET")
+    admin.press("Save and continue")
+    admin.expect_heading("Authorise sharing with SchoolBooking")
+    admin.authorise()
+    admin.expect_heading("GET")
     assert "code" in booking.sent
 
 
@@ -181,10 +181,10 @@ def test_a_school_whose_system_is_not_accepted_goes_back(a_member, a_partner_ask
     admin = a_member()
     booking = a_partner_asks(name="SchoolBooking", accepted_mis=frozenset({"isams"}))
     admin.page.goto(booking.link(issuer, scope="openid school students"))
-    admin.signs_in()
-    admin.presses("Back to SchoolBooking")
+    admin.sign_in()
+    admin.press("Back to SchoolBooking")
 
-    admin.sees("GET")
+    admin.expect_heading("GET")
     assert booking.sent["error"] == "access_denied"
 
 
@@ -192,31 +192,31 @@ def test_another_account_can_be_used_from_the_authorisation_page(a_member, a_par
     admin, colleague = a_member(), a_member()
     timetabler = a_partner_asks()
     admin.page.goto(timetabler.link(issuer, scope="openid school students"))
-    admin.signs_in()
+    admin.sign_in()
     admin.page.get_by_role("link", name="Use another account").click()
-    admin.sees("Sign in")
-    admin.signs_in(colleague.estab_id, colleague.password)
+    admin.expect_heading("Sign in")
+    admin.sign_in(colleague.estab_id, colleague.password)
 
-    admin.sees("Authorise sharing with Timetabler")
-    admin.reads(colleague.school.name)
+    admin.expect_heading("Authorise sharing with Timetabler")
+    admin.expect_text(colleague.school.name)
 
 
 def test_the_pages_of_signing_out_at_a_partners_request(a_member, a_partner_asks, issuer, check_page):
     admin = a_member()
     timetabler = a_partner_asks()
-    admin.goes_to("/sign-in")
-    admin.signs_in()
-    admin.sees(admin.school.name)
-    admin.goes_to(f"/oauth/logout?client_id={timetabler.client_id}")
-    admin.sees("Sign out?")
-    admin.reads("Timetabler asks us to sign you out.")
+    admin.open("/sign-in")
+    admin.sign_in()
+    admin.expect_heading(admin.school.name)
+    admin.open(f"/oauth/logout?client_id={timetabler.client_id}")
+    admin.expect_heading("Sign out?")
+    admin.expect_text("Timetabler asks us to sign you out.")
     check_page(admin.page, "logout")
     admin.page.locator("#stay").click()
-    admin.sees(admin.school.name)
+    admin.expect_heading(admin.school.name)
 
-    admin.goes_to("/oauth/logout?id_token_hint=not.a.token")
-    admin.sees("We could not sign you out the usual way")
+    admin.open("/oauth/logout?id_token_hint=not.a.token")
+    admin.expect_heading("We could not sign you out the usual way")
     check_page(admin.page, "logout-wrong")
     admin.page.locator("#confirm-logout").click()
-    admin.sees("You are signed out")
+    admin.expect_heading("You are signed out")
     expect(admin.page.locator("#signed-out")).to_be_visible()

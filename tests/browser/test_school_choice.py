@@ -19,19 +19,19 @@ def jo(a_member, transaction, new_window):
     with transaction():
         estab = an_estab(a_school(name=LONG_NAME, register_id="990001", dfe_number="2139901"))
         a_membership(people.by_name(member.email), estab, role="admin")
-    member.goes_to("/sign-in")
+    member.open("/sign-in")
     member.page.fill("#username", member.email)
     member.page.fill("#password", member.password)
-    member.presses("Sign in")
+    member.press("Sign in")
     return member
 
 
 def test_the_school_is_chosen_and_named_and_its_long_name_keeps_the_header_on_one_line(jo, check_page):
-    jo.sees("Which school are you acting for?")
+    jo.expect_heading("Which school are you acting for?")
     check_page(jo.page, "school-choice")
     jo.page.get_by_label(LONG_NAME).check()
-    jo.presses("Continue")
-    jo.sees(LONG_NAME)
+    jo.press("Continue")
+    jo.expect_heading(LONG_NAME)
     check_page(jo.page, "manage-of-one-of-several")
 
     jo.page.set_viewport_size(WIDTHS["phone"])
@@ -60,19 +60,19 @@ def test_a_partner_is_authorised_for_two_of_three_schools_in_one_review(
             a_membership(person, estab)
         a_membership(person, seen_only, role="viewer")
         chosen_id, also_id, left_id = (estab.id for estab in (person.memberships[0].estab, *estabs))
-    jo.starts_at(partner)
-    jo.signs_in(jo.email)
+    jo.start_sign_in_at(partner)
+    jo.sign_in(jo.email)
     jo.page.get_by_label(jo.school.name).check()
-    jo.presses("Continue")
-    jo.sees("Authorise sharing with Assembly")
+    jo.press("Continue")
+    jo.expect_heading("Authorise sharing with Assembly")
     jo.page.get_by_text("Also authorise for your other schools").press("Enter")
     jo.page.get_by_role("checkbox", name=entries[0].name).check()
-    jo.reads(f"{entries[2].name}. Only an owner or an administrator of this school can authorise it.")
+    jo.expect_text(f"{entries[2].name}. Only an owner or an administrator of this school can authorise it.")
     if scripts:
         check_page(jo.page, "consent-several-schools")
-    jo.authorises()
+    jo.authorise()
 
-    jo.sees(jo.school.name)
+    jo.expect_heading(jo.school.name)
     with transaction():
         shared = [len(authorise.current(estab_id)) for estab_id in (chosen_id, also_id, left_id, seen_only.id)]
     assert shared == [1, 1, 0, 0]
@@ -84,36 +84,36 @@ def test_a_further_school_is_registered_on_the_way_from_a_partner_with_the_accou
 ):
     jo = a_member(page=new_window("desktop", java_script_enabled=scripts))
     entry = next(schools)
-    jo.starts_at(partner)
+    jo.start_sign_in_at(partner)
     jo.page.locator("#register").click()
-    jo.sees("Find your school")
+    jo.expect_heading("Find your school")
     jo.page.locator("#q").fill(entry.name)
     jo.page.locator("#q").press("Enter")
     jo.page.locator(f"input[name=school][value='{entry.id}']").check()
-    jo.presses("Next")
-    jo.sees("Your details")
+    jo.press("Next")
+    jo.expect_heading("Your details")
     jo.page.locator("#name").fill("Half a na")
     if scripts:
         check_page(jo.page, "details")
-    jo.presses("Sign in first")
-    jo.sees("Sign in")
+    jo.press("Sign in first")
+    jo.expect_heading("Sign in")
     if scripts:
         check_page(jo.page, "sign-in-to-add-a-school")
-    jo.signs_in(jo.email)
-    jo.sees(f"Add {entry.name}")
-    jo.reads(f"You are signed in as {jo.name}.", "so that your school can use Assembly")
+    jo.sign_in(jo.email)
+    jo.expect_heading(f"Add {entry.name}")
+    jo.expect_text(f"You are signed in as {jo.name}.", "so that your school can use Assembly")
     jo.page.locator("#declaration").check()
     if scripts:
         check_page(jo.page, "add-school")
-    jo.presses("Add this school")
-    jo.sees(f"{entry.name} has been added to your account")
+    jo.press("Add this school")
+    jo.expect_heading(f"{entry.name} has been added to your account")
     if scripts:
         check_page(jo.page, "school-added")
-    jo.follows("Continue to Assembly")
-    jo.sees("Authorise sharing with Assembly")
-    jo.reads(entry.name)
-    jo.authorises()
-    jo.sees(entry.name)
+    jo.follow_link("Continue to Assembly")
+    jo.expect_heading("Authorise sharing with Assembly")
+    jo.expect_text(entry.name)
+    jo.authorise()
+    jo.expect_heading(entry.name)
     with transaction():
         first, added = people.by_name(jo.email).memberships[0].estab_id, accounts.find_by_school(entry.id).id
         assert [len(authorise.current(estab_id)) for estab_id in (first, added)] == [0, 1]

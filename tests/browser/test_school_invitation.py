@@ -40,36 +40,36 @@ def test_an_invitation_is_passed_on_by_keyboard_and_leads_to_the_partner_and_to_
 ):
     office = an_admin(page=new_window(java_script_enabled=javascript))
     office.page.goto(send_invitation(office))
-    office.sees(f"Connect {office.school.name}?")
-    office.reads("Assembly asks to connect to your school", "Do you have authority to agree to this?")
+    office.expect_heading(f"Connect {office.school.name}?")
+    office.expect_text("Assembly asks to connect to your school", "Do you have authority to agree to this?")
     if javascript:
         check_page(office.page, "school-invitation")
     office.page.locator("#someone-else").focus()
     office.page.keyboard.press("Enter")
-    office.sees(f"Who decides this at {office.school.name}?")
+    office.expect_heading(f"Who decides this at {office.school.name}?")
     office.page.locator("#pass-on").click()
-    office.sees_errors("Enter their name", "Enter their e-mail address")
+    office.expect_errors("Enter their name", "Enter their e-mail address")
     if javascript:
         check_page(office.page, "school-invitation-without-a-recipient")
     head = an_admin(school=office.school, page=new_window("phone", java_script_enabled=javascript))
     office.page.locator("#name").fill(head.name)
     office.page.locator("#email").fill(head.email)
     office.page.locator("#email").press("Enter")
-    office.sees("We have written to your colleague")
+    office.expect_heading("We have written to your colleague")
     if javascript:
         check_page(office.page, "school-invitation-passed-on")
     assert state(transaction) == "forwarded"
 
     head.page.goto(newest(outbox, "partner_invitation_forwarded", head.email))
-    head.sees(f"Connect {head.school.name}?")
+    head.expect_heading(f"Connect {head.school.name}?")
     head.page.locator("#yes").click()
-    head.sees("Sign in")
-    head.reads("Assembly")
+    head.expect_heading("Sign in")
+    head.expect_text("Assembly")
     assert head.page.url.startswith(head.issuer)
     assert state(transaction) == "opened"
     head.page.get_by_role("link", name="Register your school").click()
-    head.sees("Find your school")
-    head.reads("Assembly")
+    head.expect_heading("Find your school")
+    head.expect_text("Assembly")
 
 
 def test_a_person_who_says_that_the_invitation_is_not_for_them_ends_it(
@@ -79,8 +79,8 @@ def test_a_person_who_says_that_the_invitation_is_not_for_them_ends_it(
     link = send_invitation(office)
     office.page.goto(link)
     office.page.locator("#not-for-us").click()
-    office.sees("Thank you for telling us")
+    office.expect_heading("Thank you for telling us")
     assert state(transaction) == "declined"
     office.page.goto(link)
-    office.sees("This invitation has been declined")
+    office.expect_heading("This invitation has been declined")
     check_page(office.page, "school-invitation-declined")

@@ -34,8 +34,8 @@ NOT_COUNTED = re.compile(r"blob:.*|http://[^/?]+/static/[^?]+")
 def registered(an_admin, new_window):
     """A person on the page with the new username and password, whose browser lets pages use the clipboard."""
     admin = an_admin(page=new_window(permissions=["clipboard-read", "clipboard-write"]))
-    admin.goes_to("/register")
-    admin.registers()
+    admin.open("/register")
+    admin.register()
     return admin
 
 
@@ -78,15 +78,15 @@ def test_printing_the_credentials_leaves_out_everything_but_them(registered, che
 
 def test_a_password_is_shown_and_hidden_and_never_sent_as_plain_text_field(a_member):
     admin = a_member()
-    admin.goes_to("/sign-in")
+    admin.open("/sign-in")
     field = admin.page.locator("#password")
     field.fill("what I typed")
-    admin.presses("Show password")
+    admin.press("Show password")
     expect(field).to_have_attribute("type", "text")
-    admin.presses("Hide password")
+    admin.press("Hide password")
     expect(field).to_have_attribute("type", "password")
 
-    admin.presses("Show password")
+    admin.press("Show password")
     admin.page.evaluate(
         """() => document.addEventListener("submit", () => {
             sessionStorage.sentAs = document.querySelector("#password").type;
@@ -94,7 +94,7 @@ def test_a_password_is_shown_and_hidden_and_never_sent_as_plain_text_field(a_mem
     )
     admin.page.locator("#username").fill(admin.estab_id)
     admin.page.locator("#sign-in").click()
-    admin.sees_errors("does not match")
+    admin.expect_errors("does not match")
     assert admin.page.evaluate("sessionStorage.sentAs") == "password"
 
 
@@ -109,100 +109,100 @@ def test_a_form_is_sent_once_however_often_it_is_clicked(an_admin):
     """Each step that changes something, with a double click."""
     admin = an_admin()
     sent = record_posts(admin.page)
-    admin.goes_to("/register")
-    admin.chooses_directly()
+    admin.open("/register")
+    admin.open_details_page()
     admin.page.locator("#name").fill(admin.name)
     admin.page.locator("#email").fill(admin.email)
     admin.page.locator("#mobile").fill(admin.mobile)
     admin.page.locator("#declaration").check()
     for button, heading in (("#sign-up", "Check your e-mail"), ("#verify", "Sign up"), ("#sign-up", "Your username")):
         if button == "#verify":
-            admin.opens_the_mail()
+            admin.open_verification_mail()
         before = len(sent)
         admin.page.locator(button).dblclick()
-        admin.sees(re.compile(heading))
+        admin.expect_heading(re.compile(heading))
         assert len(sent) == before + 1, sent
-    admin.notes_credentials()
+    admin.note_credentials()
 
-    admin.follows("Next steps")
-    admin.sees("Next steps")
+    admin.follow_link("Next steps")
+    admin.expect_heading("Next steps")
     assert len([message for message in admin.outbox.all("verify_email") if message.to == admin.email]) == 1
 
 
 def test_signing_in_and_authorising_with_double_clicks(a_member, partner):
     admin = a_member()
     sent = record_posts(admin.page)
-    admin.starts_at(partner)
-    admin.sees("Sign in")
+    admin.start_sign_in_at(partner)
+    admin.expect_heading("Sign in")
     admin.page.locator("#username").fill(admin.estab_id)
     admin.page.locator("#password").fill(admin.password)
     admin.page.locator("#sign-in").dblclick()
-    admin.sees("Authorise sharing with Assembly")
+    admin.expect_heading("Authorise sharing with Assembly")
     admin.page.locator("#authority").check()
     admin.page.locator("#allow").dblclick()
-    admin.sees(admin.school.name)
+    admin.expect_heading(admin.school.name)
 
     assert len([url for url in sent if ".json" not in url]) == 2  # the passkeys' options are asked for by script
 
 
 def test_the_back_button_leads_to_a_form_that_can_be_sent_again(an_admin):
     admin = an_admin()
-    admin.goes_to("/register")
-    admin.chooses_directly()
-    admin.gives_details()
+    admin.open("/register")
+    admin.open_details_page()
+    admin.fill_in_details()
     admin.page.go_back()
-    admin.sees("Your details")
+    admin.expect_heading("Your details")
     expect(admin.page.locator("#email")).to_have_value(admin.email)
     expect(admin.page.locator("#sign-up")).not_to_have_attribute("aria-disabled", "true")
 
     admin.email = "right." + admin.email
-    admin.gives_details()
-    admin.reads(admin.email)
-    admin.verifies_the_address()
-    admin.signs_up()
+    admin.fill_in_details()
+    admin.expect_text(admin.email)
+    admin.verify_address()
+    admin.sign_up()
 
 
 def test_the_back_button_after_signing_up_leads_to_the_page_of_the_registered_school(registered):
     registered.page.go_back()
-    registered.sees(re.compile("Sign up|Your school is registered|Verify your e-mail address"))
+    registered.expect_heading(re.compile("Sign up|Your school is registered|Verify your e-mail address"))
     registered.page.reload()
-    registered.sees("Your school is registered")
+    registered.expect_heading("Your school is registered")
 
 
 def test_the_back_button_after_signing_in_leads_to_a_form_that_works(a_member, partner):
     admin = a_member()
-    admin.starts_at(partner)
-    admin.signs_in()
-    admin.sees("Authorise sharing with Assembly")
+    admin.start_sign_in_at(partner)
+    admin.sign_in()
+    admin.expect_heading("Authorise sharing with Assembly")
     admin.page.go_back()
-    admin.sees("Sign in")
-    admin.signs_in()
-    admin.sees("Authorise sharing with Assembly")
-    admin.authorises()
-    admin.sees(admin.school.name)
+    admin.expect_heading("Sign in")
+    admin.sign_in()
+    admin.expect_heading("Authorise sharing with Assembly")
+    admin.authorise()
+    admin.expect_heading(admin.school.name)
 
 
 def test_the_back_button_after_authorising_leads_back_to_the_partner(a_member, partner):
     admin = a_member()
-    admin.starts_at(partner)
-    admin.signs_in()
-    admin.authorises()
-    admin.sees(admin.school.name)
+    admin.start_sign_in_at(partner)
+    admin.sign_in()
+    admin.authorise()
+    admin.expect_heading(admin.school.name)
     admin.page.go_back()
     admin.page.reload()
-    admin.sees("This sign-in cannot be continued")
-    admin.reads("It has been answered already")
-    admin.follows("Go to Assembly")
-    admin.sees(admin.school.name)
+    admin.expect_heading("This sign-in cannot be continued")
+    admin.expect_text("It has been answered already")
+    admin.follow_link("Go to Assembly")
+    admin.expect_heading(admin.school.name)
 
 
 def test_a_reload_by_a_script_does_not_cancel_signing_out_at_assembly(a_member, partner):
     admin = a_member()
     page = admin.page
-    admin.starts_at(partner)
-    admin.signs_in()
-    admin.authorises()
-    admin.sees(admin.school.name)
+    admin.start_sign_in_at(partner)
+    admin.sign_in()
+    admin.authorise()
+    admin.expect_heading(admin.school.name)
     page.goto(f"{partner.url}/connector")
     with page.expect_response("**/connector/status"):
         pass
@@ -220,7 +220,7 @@ def test_a_reload_by_a_script_does_not_cancel_signing_out_at_assembly(a_member, 
     page.wait_for_timeout(3000)  # the page asks every two seconds
     assert reloads == []
     held_requests[0].continue_()
-    admin.sees("You are signed out")
+    admin.expect_heading("You are signed out")
 
 
 @pytest.fixture
@@ -228,9 +228,9 @@ def waiting_person(an_admin, stop_page_clock):
     """A person on the page "Check your e-mail", whose clock is moved by the test."""
     admin = an_admin()
     stop_page_clock(admin.page)
-    admin.goes_to("/register")
-    admin.chooses_directly()
-    admin.gives_details()
+    admin.open("/register")
+    admin.open_details_page()
+    admin.fill_in_details()
     admin.page.evaluate(COUNT_TIMERS)
     return admin
 
@@ -273,7 +273,7 @@ def test_a_waiting_page_polls_less_often_while_the_server_does_not_answer(waitin
     assert len(requests) == 3
 
     page.unroute("**/status.json")
-    waiting_person.at(page.context.new_page()).verifies_the_address()
+    waiting_person.at(page.context.new_page()).verify_address()
     with page.expect_response("**/status.json"):
         page.clock.run_for(24_000)
-    waiting_person.sees("Sign up")
+    waiting_person.expect_heading("Sign up")

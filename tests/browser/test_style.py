@@ -55,8 +55,8 @@ def test_the_text_of_a_password_field_with_an_error_does_not_overlap_its_button(
 
 def test_a_tick_box_with_an_error_stays_square(an_admin):
     admin = an_admin()
-    admin.goes_to("/register")
-    admin.chooses_directly()
+    admin.open("/register")
+    admin.open_details_page()
     admin.page.locator("#sign-up").click()
     box = admin.page.locator("#declaration")
     expect(box).to_have_attribute("aria-invalid", "true")
@@ -69,13 +69,13 @@ def test_a_tick_box_with_an_error_stays_square(an_admin):
 def test_long_names_and_addresses_are_broken_and_not_cut(an_admin, check_page):
     """Names of the greatest length, without a space at which a line could break."""
     admin = an_admin(name="Wolfeschlegelsteinhausenbergerdorff" * 2, email=f"{'office' * 10}@{'school' * 10}.example")
-    admin.goes_to("/register")
-    admin.chooses_directly()
-    admin.gives_details()
+    admin.open("/register")
+    admin.open_details_page()
+    admin.fill_in_details()
     check_page(admin.page, "long-check-email")
-    admin.opens_the_mail()
+    admin.open_verification_mail()
     check_page(admin.page, "long-verify")
-    admin.presses("Yes, verify my e-mail address")
-    admin.signs_up()
-    admin.goes_to("/")
+    admin.press("Yes, verify my e-mail address")
+    admin.sign_up()
+    admin.open("/")
     check_page(admin.page, "long-overview")

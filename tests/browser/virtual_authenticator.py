@@ -28,7 +28,7 @@ class VirtualAuthenticator:
         """Add a passkey of another authenticator."""
         self._send("addCredential", authenticatorId=self._id, credential=passkey)
 
-    def recognises(self, is_recognised: bool) -> None:
+    def set_user_verified(self, is_recognised: bool) -> None:
         """Set whether the user's fingerprint is recognised from now on."""
         self._send("setUserVerified", authenticatorId=self._id, isUserVerified=is_recognised)
 

@@ -72,31 +72,31 @@ class Person:
         self.web, self.provider = app.test_client(), provider
         app.config["WTF_CSRF_ENABLED"] = False
 
-    def opens(self, path):
+    def open(self, path):
         return self.web.get(path, **HOST)
 
-    def posts(self, path, **fields):
+    def post(self, path, **fields):
         return self.web.post(path, data=fields, **HOST)
 
-    def starts_sign_in(self, path="/school-account"):
+    def start_sign_in(self, path="/school-account"):
         """Start a sign-in at the provider, which records the pushed request."""
-        return self.opens(path)
+        return self.open(path)
 
-    def signs_in(self):
-        self.starts_sign_in()
-        response = self.opens(f"/callback?{self.provider.authorization_response()}")
+    def sign_in(self):
+        self.start_sign_in()
+        response = self.open(f"/callback?{self.provider.authorization_response()}")
         assert response.status_code == 303, response.text
-        return self.opens("/connector").text
+        return self.open("/connector").text
 
-    def signs_up(self, **overrides):
+    def sign_up(self, **overrides):
         fields = {"code": "welcome", "email": EMAIL, "password": PASSWORD, "terms": "2026-01"}
-        return self.posts("/sign-up", **(fields | overrides))
+        return self.post("/sign-up", **(fields | overrides))
 
-    def has_account(self, deliver_mails, program, *, mis="sims"):
+    def create_account(self, deliver_mails, program, *, mis="sims"):
         """Signed up, activated, and the school chosen."""
-        self.signs_up()
-        self.posts(link_in(deliver_mails(program)[-1]), password=PASSWORD)
-        assert self.posts("/school", urn=fake.URN, mis=mis).status_code == 303
+        self.sign_up()
+        self.post(link_in(deliver_mails(program)[-1]), password=PASSWORD)
+        assert self.post("/school", urn=fake.URN, mis=mis).status_code == 303
 
 
 def link_in(text):

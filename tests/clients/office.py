@@ -15,11 +15,11 @@ class Office:
         self.assembly, self.estab_id = assembly, estab_id
         self.browser = requests.Session()
 
-    def opens(self, url):
+    def open(self, url):
         self._shows(self.browser.get(url, timeout=20))
 
-    def sends(self, button, **fields):
-        """Send the form with this button, with the values on the page and `fields` in their place."""
+    def press(self, button, **fields):
+        """Press this button: sends its form with the values on the page, or those of `fields` instead."""
         [pressed] = [element for element in self.page.select("button") if element.get_text(strip=True) == button]
         form = pressed.find_parent("form")
         assert form is not None
@@ -32,14 +32,16 @@ class Office:
         url = urljoin(self.url, str(form.get("action") or self.url))
         self._shows(self.browser.post(url, data=[*sent, *fields.items()], timeout=20))
 
-    def signs_in(self):
-        self.opens(f"{self.assembly}/school-account")
-        self.sends("Sign in", username=self.estab_id, password=PASSWORD)
+    def sign_in(self):
+        self.open(f"{self.assembly}/school-account")
+        self.press("Sign in", username=self.estab_id, password=PASSWORD)
 
-    def authorises(self, *areas):
-        self.sends("Authorise sharing", area=areas, authority="y")
+    def authorise(self, *areas):
+        self.press("Authorise sharing", area=areas, authority="y")
 
-    def reads(self):
+    @property
+    def page_text(self):
+        """The text of the page, in one line."""
         return self.page.get_text(" ", strip=True)
 
     def _shows(self, response):

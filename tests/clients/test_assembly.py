@@ -41,7 +41,7 @@ def test_the_application_requests_the_scopes_and_serves_the_addresses_of_its_man
 
 
 def test_the_pushed_request_has_state_nonce_and_pkce(person, provider):
-    location = person.starts_sign_in().location
+    location = person.start_sign_in().location
 
     assert location.startswith(f"{provider.issuer}/authorize?")
     assert query_of(location) == {"client_id": "assembly", "request_uri": "urn:ietf:params:oauth:request_uri:one"}
@@ -56,7 +56,7 @@ def test_the_pushed_request_has_state_nonce_and_pkce(person, provider):
 
 
 def test_it_authenticates_by_a_jwt_of_the_key_that_it_publishes(person, provider):
-    person.starts_sign_in()
+    person.start_sign_in()
     keys = KeySet.import_key_set(person.web.get("/jwks.json").json)
     assertion = jwt.decode(provider.parameters["client_assertion"], keys, algorithms=["ES256"])
 
@@ -68,7 +68,7 @@ def test_it_authenticates_by_a_jwt_of_the_key_that_it_publishes(person, provider
 
 def test_a_rotated_key_is_published_before_it_signs(person, provider, program, monkeypatch):
     def kid():
-        person.starts_sign_in()
+        person.start_sign_in()
         return jws.extract_compact(provider.parameters["client_assertion"].encode()).headers()["kid"]
 
     old = kid()
@@ -104,7 +104,7 @@ def test_it_reads_the_changes_again_where_a_page_of_them_failed(provider, progra
 
 
 def test_its_tokens_are_bound_to_a_key_and_each_proof_is_for_one_request(person, provider):
-    person.signs_in()
+    person.sign_in()
 
     token, userinfo = provider.proofs[:2]
     assert (token["htm"], token["htu"]) == ("POST", f"{provider.issuer}/token")
@@ -117,13 +117,13 @@ def test_its_tokens_are_bound_to_a_key_and_each_proof_is_for_one_request(person,
 def test_it_sends_again_with_the_nonce_that_the_provider_wants(person, provider):
     provider.nonce = "a-nonce"
 
-    assert "Grace Okafor" in person.signs_in()
+    assert "Grace Okafor" in person.sign_in()
     assert [proof.get("nonce") for proof in provider.proofs[:2]] == [None, "a-nonce"]
     assert len({post["client_assertion"] for post in provider.token_requests}) == len(provider.token_requests)
 
 
 def test_the_page_names_the_person_the_school_and_the_withheld_areas(person, provider):
-    page = person.signs_in()
+    page = person.sign_in()
 
     assert "Grace Okafor" in page
     assert "Willow Bank Primary School" in page
@@ -132,7 +132,7 @@ def test_the_page_names_the_person_the_school_and_the_withheld_areas(person, pro
 
 
 def test_the_code_is_redeemed_with_its_verifier(person, provider):
-    person.signs_in()
+    person.sign_in()
 
     sent = provider.token_requests[0]
     assert sent["grant_type"] == "authorization_code"
@@ -140,7 +140,7 @@ def test_the_code_is_redeemed_with_its_verifier(person, provider):
 
 
 def test_the_cookie_holds_no_token_and_no_name(person, tmp_path):
-    person.signs_in()
+    person.sign_in()
 
     cookie = person.web.get_cookie("assembly").decoded_value
     content = person.web.application.session_interface.get_signing_serializer(person.web.application).loads(cookie)
@@ -152,11 +152,11 @@ def test_the_cookie_holds_no_token_and_no_name(person, tmp_path):
 
 
 def test_checking_again_shows_areas_that_are_no_longer_withheld(person, provider):
-    person.signs_in()
+    person.sign_in()
     provider.verification, provider.scope, provider.withheld = "verified", ASSEMBLY.scope, ""
 
-    assert person.posts("/connector/check").status_code == 303
-    page = person.opens("/connector").text
+    assert person.post("/connector/check").status_code == 303
+    page = person.open("/connector").text
 
     assert "New: your school now shares School details, Pupils, Attendance" in page
     assert "Verified school" in page
@@ -169,18 +169,18 @@ def test_checking_again_shows_areas_that_are_no_longer_withheld(person, provider
 def test_an_area_a_verified_school_did_not_tick_is_not_shared(person, provider):
     provider.verification, provider.scope, provider.withheld = "verified", ASSEMBLY.scope.replace(" attendance", ""), ""
 
-    page = person.signs_in()
+    page = person.sign_in()
 
     assert page.count("Not shared") == 1
 
 
 def test_when_sharing_has_ended_the_tokens_are_forgotten(person, provider, tmp_path):
-    person.signs_in()
+    person.sign_in()
     provider.status, provider.token_errors["refresh_token"] = "withdrawn", "invalid_grant"
 
-    person.posts("/connector/check")
+    person.post("/connector/check")
 
-    page = person.opens("/connector").text
+    page = person.open("/connector").text
     assert "Your school no longer shares with us" in page
     assert "Grace Okafor" in page, "she may sign out by herself"
     with closing(sqlite3.connect(tmp_path / "assembly.sqlite3")) as database:
@@ -189,33 +189,33 @@ def test_when_sharing_has_ended_the_tokens_are_forgotten(person, provider, tmp_p
 
 def test_while_the_school_has_paused_sharing_the_tokens_are_kept_for_later(person, provider):
     provider.verification, provider.scope, provider.withheld = "verified", ASSEMBLY.scope, ""
-    person.signs_in()
+    person.sign_in()
     provider.status, provider.token_errors["refresh_token"] = "paused", "access_denied"
 
-    person.posts("/connector/check")
-    page = person.opens("/connector").text
+    person.post("/connector/check")
+    page = person.open("/connector").text
     assert "Your school has paused sharing with us" in page
     assert page.count(">Paused<") == len(ASSEMBLY.areas) + 1
 
     provider.status, _ = "active", provider.token_errors.clear()
-    person.posts("/connector/check")
-    page = person.opens("/connector").text
+    person.post("/connector/check")
+    page = person.open("/connector").text
     assert "Your school shares with us again." in page
     assert ">Paused<" not in page
 
 
 def test_a_refused_check_for_another_reason_keeps_everything(person, provider):
-    person.signs_in()
+    person.sign_in()
     provider.token_errors["refresh_token"] = "temporarily_unavailable"
 
-    assert person.posts("/connector/check").status_code == 502
-    assert "Grace Okafor" in person.opens("/connector").text
+    assert person.post("/connector/check").status_code == 502
+    assert "Grace Okafor" in person.open("/connector").text
 
 
 def test_a_school_that_refuses_sees_a_friendly_page(person, provider):
-    person.starts_sign_in()
+    person.start_sign_in()
 
-    page = person.opens(f"/callback?{provider.authorization_response(code=None, error='access_denied')}")
+    page = person.open(f"/callback?{provider.authorization_response(code=None, error='access_denied')}")
 
     assert page.status_code == 200
     assert "Nothing was shared" in page.text
@@ -234,14 +234,14 @@ def test_a_school_that_refuses_sees_a_friendly_page(person, provider):
     ids=str,
 )
 def test_a_wrong_response_signs_no_one_in(person, provider, wrong, message):
-    person.starts_sign_in()
+    person.start_sign_in()
 
-    page = person.opens(f"/callback?{provider.authorization_response(**wrong)}")
+    page = person.open(f"/callback?{provider.authorization_response(**wrong)}")
 
     assert message in page.text
     assert page.status_code >= 400
     assert not [post for post in provider.token_requests if post["grant_type"] == "authorization_code"]
-    assert "Grace Okafor" not in person.opens("/connector").text
+    assert "Grace Okafor" not in person.open("/connector").text
 
 
 @pytest.mark.parametrize(
@@ -261,41 +261,41 @@ def test_a_wrong_response_signs_no_one_in(person, provider, wrong, message):
 )
 def test_a_wrong_id_token_signs_no_one_in(person, provider, claims):
     provider.claims = claims
-    person.starts_sign_in()
+    person.start_sign_in()
 
-    page = person.opens(f"/callback?{provider.authorization_response()}")
+    page = person.open(f"/callback?{provider.authorization_response()}")
 
     assert page.status_code == 400
     assert "We could not accept that response" in page.text
-    assert "Grace Okafor" not in person.opens("/connector").text
+    assert "Grace Okafor" not in person.open("/connector").text
 
 
 @pytest.mark.parametrize("token_type", ["Bearer", None])
 def test_tokens_that_are_not_bound_to_our_key_sign_no_one_in(person, provider, token_type):
     """RFC 6749 §7.1 and RFC 9449 §5: a token whose type is not the one that was asked for MUST NOT be used."""
     provider.token_type = token_type
-    person.starts_sign_in()
+    person.start_sign_in()
 
-    page = person.opens(f"/callback?{provider.authorization_response()}")
+    page = person.open(f"/callback?{provider.authorization_response()}")
 
     assert "We could not accept that response" in page.text
-    assert "Grace Okafor" not in person.opens("/connector").text
+    assert "Grace Okafor" not in person.open("/connector").text
 
 
 def test_the_type_of_a_token_is_compared_without_case(person, provider):
     """RFC 6749 §5.1."""
     provider.token_type = "dpop"
-    person.starts_sign_in()
+    person.start_sign_in()
 
-    assert person.opens(f"/callback?{provider.authorization_response()}").status_code == 303
+    assert person.open(f"/callback?{provider.authorization_response()}").status_code == 303
 
 
 def test_header_members_of_an_id_token_that_are_not_known_are_ignored(person, provider):
     """RFC 7515 §4, unless `crit` names one (§4.1.11)."""
     for header, is_accepted in (({"cat": "cl_1"}, True), ({"cat": "cl_1", "crit": ["cat"]}, False)):
         provider.header = header
-        person.starts_sign_in()
-        page = person.opens(f"/callback?{provider.authorization_response()}")
+        person.start_sign_in()
+        page = person.open(f"/callback?{provider.authorization_response()}")
         assert (page.status_code == 303) == is_accepted, header
 
 
@@ -310,30 +310,30 @@ def test_header_members_of_an_id_token_that_are_not_known_are_ignored(person, pr
 def test_published_keys_that_cannot_be_read_are_passed_over(person, provider, key):
     """RFC 7517 §5: keys of an unknown type, without required members or out of range SHOULD be ignored."""
     provider.other_keys = [key]
-    person.starts_sign_in()
+    person.start_sign_in()
 
-    assert person.opens(f"/callback?{provider.authorization_response()}").status_code == 303
+    assert person.open(f"/callback?{provider.authorization_response()}").status_code == 303
 
 
 def test_an_id_token_signed_by_another_key_signs_no_one_in(person, provider):
     provider.signing_key = ECKey.generate_key("P-256", {"kid": "one"})
-    person.starts_sign_in()
+    person.start_sign_in()
 
-    assert "We could not accept that response" in person.opens(f"/callback?{provider.authorization_response()}").text
+    assert "We could not accept that response" in person.open(f"/callback?{provider.authorization_response()}").text
 
 
 def test_userinfo_about_another_person_signs_no_one_in(person, provider):
     provider.userinfo_overrides = {"sub": "adm_of_another_school"}
-    person.starts_sign_in()
+    person.start_sign_in()
 
-    assert "We could not accept that response" in person.opens(f"/callback?{provider.authorization_response()}").text
+    assert "We could not accept that response" in person.open(f"/callback?{provider.authorization_response()}").text
 
 
 def test_a_refused_userinfo_request_is_not_shown_as_an_unreachable_provider(person, provider):
     provider.userinfo_status = 401
-    person.starts_sign_in()
+    person.start_sign_in()
 
-    page = person.opens(f"/callback?{provider.authorization_response()}")
+    page = person.open(f"/callback?{provider.authorization_response()}")
     assert page.status_code == 502
     assert "refused our request" in page.text
 
@@ -400,26 +400,26 @@ def test_an_error_response_of_another_shape_is_a_refusal_too(document, detail):
 
 
 def test_an_authorization_response_is_accepted_once(person, provider):
-    person.signs_in()
+    person.sign_in()
 
-    assert "Please start again" in person.opens(f"/callback?{provider.authorization_response()}").text
+    assert "Please start again" in person.open(f"/callback?{provider.authorization_response()}").text
 
 
 def test_an_authorization_response_is_accepted_only_in_the_browser_that_began(app, person, provider):
-    person.starts_sign_in()
+    person.start_sign_in()
 
     stranger = Person(app, provider)
 
-    assert "Please start again" in stranger.opens(f"/callback?{provider.authorization_response()}").text
+    assert "Please start again" in stranger.open(f"/callback?{provider.authorization_response()}").text
 
 
 def test_a_discovery_document_of_another_issuer_is_refused(person, provider):
     provider.discovery = {"issuer": "http://localhost:1"}
 
-    assert person.opens("/school-account").status_code == 503
+    assert person.open("/school-account").status_code == 503
 
     provider.discovery = {}
-    assert person.opens("/school-account").status_code == 302
+    assert person.open("/school-account").status_code == 302
 
 
 def test_an_unreachable_provider_is_reported_on_the_page(settings):
@@ -432,44 +432,44 @@ def test_an_unreachable_provider_is_reported_on_the_page(settings):
 
 
 def test_only_our_provider_may_initiate_a_login(person, provider):
-    assert person.starts_sign_in(f"/initiate?iss={provider.issuer}&login_hint=3124567").status_code == 302
+    assert person.start_sign_in(f"/initiate?iss={provider.issuer}&login_hint=3124567").status_code == 302
     assert provider.parameters["login_hint"] == "3124567"
 
-    assert person.opens("/initiate?iss=http://evil.example").status_code == 400
-    assert person.opens("/initiate").status_code == 400
+    assert person.open("/initiate?iss=http://evil.example").status_code == 400
+    assert person.open("/initiate").status_code == 400
 
 
 def test_a_third_party_initiated_login_does_not_redirect_to_its_target_link_uri(person, provider):
-    going = person.opens(f"/initiate?iss={provider.issuer}&target_link_uri=http://evil.example/")
+    going = person.open(f"/initiate?iss={provider.issuer}&target_link_uri=http://evil.example/")
 
     assert "evil.example" not in f"{going.location} {provider.parameters}"
 
 
 def test_signing_out_ends_the_session_and_redirects_to_the_provider_and_back(person, provider):
-    person.signs_in()
+    person.sign_in()
 
-    going = person.posts("/sign-out")
+    going = person.post("/sign-out")
 
     parameters = query_of(going.location)
     assert going.status_code == 303
     assert going.location.startswith(f"{provider.issuer}/logout?")
     assert parameters["id_token_hint"].count(".") == 2
     assert parameters["post_logout_redirect_uri"] == "http://localhost:5001/signed-out"
-    assert "Grace Okafor" not in person.opens("/connector").text
-    assert "of the school sign-in service" in person.opens(f"/signed-out?state={parameters['state']}").text
-    assert "of the school sign-in service" not in person.opens(f"/signed-out?state={parameters['state']}").text
+    assert "Grace Okafor" not in person.open("/connector").text
+    assert "of the school sign-in service" in person.open(f"/signed-out?state={parameters['state']}").text
+    assert "of the school sign-in service" not in person.open(f"/signed-out?state={parameters['state']}").text
 
 
 def test_forms_need_a_csrf_token(person):
-    person.signs_in()
+    person.sign_in()
     person.web.application.config["WTF_CSRF_ENABLED"] = True
 
     assert person.web.post("/sign-out", **HOST).status_code == 400
-    assert "Grace Okafor" in person.opens("/connector").text
+    assert "Grace Okafor" in person.open("/connector").text
 
 
 def test_pages_allow_our_own_scripts_alone_and_no_frame(person):
-    policy = person.opens("/").headers["Content-Security-Policy"]
+    policy = person.open("/").headers["Content-Security-Policy"]
 
     assert "default-src 'none'" in policy
     assert "script-src 'self';" in policy

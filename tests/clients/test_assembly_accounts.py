@@ -20,48 +20,48 @@ from tests.clients.provider import URN
 
 
 def test_a_person_signs_up_activates_and_is_asked_for_the_school(person, deliver_mails, program):
-    assert "020 8506 6100" in person.opens("/sign-up").text, "whom to contact without a code"
-    assert person.signs_up().location == "/check-email"
-    assert EMAIL in person.opens("/check-email").text
+    assert "020 8506 6100" in person.open("/sign-up").text, "whom to contact without a code"
+    assert person.sign_up().location == "/check-email"
+    assert EMAIL in person.open("/check-email").text
     [text] = deliver_mails(program)
-    activated = person.posts(link_in(text), password=PASSWORD)
+    activated = person.post(link_in(text), password=PASSWORD)
 
     assert activated.location == "/school"
-    assert person.opens("/").location == "/connector"
+    assert person.open("/").location == "/connector"
 
 
 def test_opening_the_activation_link_without_pressing_the_button_does_not_use_it(person, deliver_mails, program):
-    person.signs_up()
+    person.sign_up()
     link = link_in(deliver_mails(program)[0])
     for _ in range(3):
-        assert "Enter the password that you chose" in person.opens(link).text
-    assert person.posts(link).status_code == 400
-    assert person.posts(link, password="another password").status_code == 400
+        assert "Enter the password that you chose" in person.open(link).text
+    assert person.post(link).status_code == 400
+    assert person.post(link, password="another password").status_code == 400
 
-    assert person.posts(link, password=PASSWORD).status_code == 303
-    assert "no longer works" in person.opens(link).text
-    assert person.posts(link, password=PASSWORD).status_code == 400
+    assert person.post(link, password=PASSWORD).status_code == 303
+    assert "no longer works" in person.open(link).text
+    assert person.post(link, password=PASSWORD).status_code == 400
 
 
 def test_a_link_ends_when_a_newer_one_is_sent_and_after_a_day(person, deliver_mails, program, monkeypatch):
-    person.signs_up()
+    person.sign_up()
     old = link_in(deliver_mails(program)[0])
     monkeypatch.setattr(accounts, "RESEND_SECONDS", -1)
-    person.posts("/resend", email=EMAIL)
+    person.post("/resend", email=EMAIL)
     new = link_in(deliver_mails(program)[-1])
 
     assert new != old
-    assert person.opens(old).status_code == 404
-    assert person.opens(new).status_code == 200
+    assert person.open(old).status_code == 404
+    assert person.open(new).status_code == 200
     with program.database.transaction() as connection:
         connection.execute("UPDATE accounts SET activation_expires_at = 1")
-    assert person.posts(new, password=PASSWORD).status_code == 400
+    assert person.post(new, password=PASSWORD).status_code == 400
 
 
 def test_a_mail_is_not_sent_again_within_a_minute(person, deliver_mails, program):
-    person.signs_up()
+    person.sign_up()
     deliver_mails(program)
-    person.posts("/resend", email=EMAIL)
+    person.post("/resend", email=EMAIL)
 
     assert len(deliver_mails(program)) == 1
 
@@ -69,21 +69,21 @@ def test_a_mail_is_not_sent_again_within_a_minute(person, deliver_mails, program
 def test_signing_up_with_a_known_address_looks_the_same_and_its_owner_is_told(
     app, provider, person, deliver_mails, program
 ):
-    person.has_account(deliver_mails, program)
+    person.create_account(deliver_mails, program)
     code = invite_codes.create(program.database)
     stranger = Person(app, provider)
-    known = stranger.signs_up(code=code, password="a strangers password")
+    known = stranger.sign_up(code=code, password="a strangers password")
 
     assert (known.status_code, known.location) == (303, "/check-email")
-    assert "You already have an account" not in stranger.opens("/check-email").text
+    assert "You already have an account" not in stranger.open("/check-email").text
     assert "You already have an account" in "".join(deliver_mails(program))
-    again = stranger.signs_up(code=code, email="another@school.example")
+    again = stranger.sign_up(code=code, email="another@school.example")
     assert again.status_code == 400, "the code is used up: it would tell otherwise whether an address is known"
-    assert stranger.posts("/sign-in", email=EMAIL, password="a strangers password").status_code == 400
+    assert stranger.post("/sign-in", email=EMAIL, password="a strangers password").status_code == 400
 
 
 def test_resending_says_the_same_of_every_address(person, deliver_mails, program):
-    person.signs_up()
+    person.sign_up()
     addresses = (EMAIL, "unknown@school.example", "no address")
     pages = {
         without_tokens(person.web.post("/resend", data={"email": email}, **HOST, follow_redirects=True).text).replace(
@@ -108,7 +108,7 @@ def test_resending_says_the_same_of_every_address(person, deliver_mails, program
     ids=str,
 )
 def test_errors_of_the_form_are_shown_and_what_was_typed_is_kept(person, program, fields, error):
-    page = person.signs_up(**fields)
+    page = person.sign_up(**fields)
 
     assert page.status_code == 400
     assert error in page.text
@@ -120,7 +120,7 @@ def test_errors_of_the_form_are_shown_and_what_was_typed_is_kept(person, program
 
 def test_an_invite_code_expires(person, program):
     code = invite_codes.create(program.database, days=0)
-    assert person.signs_up(code=code).status_code == 400
+    assert person.sign_up(code=code).status_code == 400
 
 
 def test_of_two_people_who_use_the_last_place_of_an_invite_code_at_once_one_signs_up(program):
@@ -146,21 +146,21 @@ def test_of_two_people_who_use_the_last_place_of_an_invite_code_at_once_one_sign
 
 
 def test_wrong_passwords_are_limited_and_unknown_addresses_get_the_same_response(person, deliver_mails, program):
-    person.has_account(deliver_mails, program)
-    person.posts("/sign-out")
-    wrong = person.posts("/sign-in", email=EMAIL, password="not the password")
-    unknown = person.posts("/sign-in", email="unknown@school.example", password="not the password")
+    person.create_account(deliver_mails, program)
+    person.post("/sign-out")
+    wrong = person.post("/sign-in", email=EMAIL, password="not the password")
+    unknown = person.post("/sign-in", email="unknown@school.example", password="not the password")
     assert without_tokens(wrong.text.replace(EMAIL, "")) == without_tokens(
         unknown.text.replace("unknown@school.example", "")
     )
     for _ in range(9):
-        person.posts("/sign-in", email=EMAIL, password="not the password")
+        person.post("/sign-in", email=EMAIL, password="not the password")
 
-    assert "too many attempts" in person.posts("/sign-in", email=EMAIL, password=PASSWORD).text
+    assert "too many attempts" in person.post("/sign-in", email=EMAIL, password=PASSWORD).text
 
 
 def test_a_mail_that_cannot_be_sent_waits(person, program, deliver_mails, monkeypatch):
-    person.signs_up()
+    person.sign_up()
     mail.send_due(program.database, replace(program.settings, smtp_port=1))
     assert deliver_mails(program) == []
     monkeypatch.setattr(mail, "RETRY_SECONDS", 0)
@@ -264,22 +264,22 @@ def test_a_mail_that_is_given_up_is_logged(program, smtp_server, caplog):
 
 
 def test_the_school_is_found_by_name_and_postcode_and_chosen_with_its_system(person, deliver_mails, program):
-    person.signs_up()
-    person.posts(link_in(deliver_mails(program)[0]), password=PASSWORD)
+    person.sign_up()
+    person.post(link_in(deliver_mails(program)[0]), password=PASSWORD)
     for typed in ("willow", "AB1 2CD"):
-        assert "Willow Bank Primary School" in person.opens(f"/school?q={typed}").text
-        assert "Willow Bank Primary School" in person.opens(f"/school/search?q={typed}").text
-    assert "No school matches" in person.opens("/school?q=nowhere").text
-    assert "<noscript> To see the list, press Search.</noscript>" in person.opens("/school").text
+        assert "Willow Bank Primary School" in person.open(f"/school?q={typed}").text
+        assert "Willow Bank Primary School" in person.open(f"/school/search?q={typed}").text
+    assert "No school matches" in person.open("/school?q=nowhere").text
+    assert "<noscript> To see the list, press Search.</noscript>" in person.open("/school").text
     for name in ("SIMS", "CMIS", "Pupil Asset", "iSAMS", "Arbor"):
-        assert f">{name}</option>" in person.opens("/school").text
-    incomplete = person.posts("/school", q="willow")
+        assert f">{name}</option>" in person.open("/school").text
+    incomplete = person.post("/school", q="willow")
     assert "Choose your school from the list" in incomplete.text
     assert "Choose your school&#39;s management information system" in incomplete.text
-    assert person.posts("/school", urn="1234", mis="sims").status_code == 400
+    assert person.post("/school", urn="1234", mis="sims").status_code == 400
 
-    assert person.posts("/school", urn=URN, mis="pupil_asset").location == "/connector"
-    page = person.opens("/connector").text
+    assert person.post("/school", urn=URN, mis="pupil_asset").location == "/connector"
+    page = person.open("/connector").text
     assert "Grant Access" in page
     assert "Pupil Asset" in page
 
@@ -289,30 +289,30 @@ def test_schoolbooking_accepts_isams_and_arbor_only_and_says_why(settings, provi
     with app.app_context():
         program = web.current_program()
     person = Person(app, provider)
-    person.signs_up()
-    person.posts(link_in(deliver_mails(program)[0]), password=PASSWORD)
-    refused = person.posts("/school", urn=URN, mis="sims")
+    person.sign_up()
+    person.post(link_in(deliver_mails(program)[0]), password=PASSWORD)
+    refused = person.post("/school", urn=URN, mis="sims")
 
     assert refused.status_code == 400
     assert "SchoolBooking is only available for iSAMS and Arbor schools" in refused.text
     assert "each child&#39;s teachers together with their parents" in refused.text
     assert "020 8506 6100" in refused.text
     assert 'value="sims" selected' in refused.text
-    assert person.posts("/school", urn=URN, mis="arbor").location == "/connector"
+    assert person.post("/school", urn=URN, mis="arbor").location == "/connector"
 
 
 def test_pages_for_people_lead_to_signing_in(person):
     for path in ("/school", "/connector"):
-        assert person.opens(path).location == "/sign-in"
-    assert person.opens("/school/search?q=willow").status_code == 401
-    assert person.opens("/connector/status").status_code == 401
+        assert person.open(path).location == "/sign-in"
+    assert person.open("/school/search?q=willow").status_code == 401
+    assert person.open("/connector/status").status_code == 401
 
 
 def test_the_commands_make_a_code_and_a_key(tmp_path, monkeypatch, person, program):
     monkeypatch.setenv("ASSEMBLY_DATA", str(tmp_path))
     made = CliRunner().invoke(main, ["invite-code", "--uses", "2", "--note", "for two"])
     assert (made.exit_code, len(made.output.strip())) == (0, 17)
-    codes = [person.signs_up(code=made.output.strip(), email=f"{name}@school.example").status_code for name in "abc"]
+    codes = [person.sign_up(code=made.output.strip(), email=f"{name}@school.example").status_code for name in "abc"]
     assert codes == [303, 303, 400]
 
     assert "will be used after 5 minutes" in CliRunner().invoke(main, ["rotate-key"]).output

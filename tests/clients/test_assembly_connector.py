@@ -18,7 +18,7 @@ from tests.clients.provider import ESTAB, URN
 @pytest.fixture
 def office(person, deliver_mails, program):
     """An account with a school that is not connected."""
-    person.has_account(deliver_mails, program)
+    person.create_account(deliver_mails, program)
     return person
 
 
@@ -29,36 +29,36 @@ def no_status_cache(monkeypatch):
 
 
 def test_grant_access_has_the_provider_invite_the_school(office, provider):
-    assert "Enter your name" in office.posts("/connector/grant-access").text
-    assert office.posts("/connector/grant-access", name="Grace Okafor").status_code == 303
+    assert "Enter your name" in office.post("/connector/grant-access").text
+    assert office.post("/connector/grant-access", name="Grace Okafor").status_code == 303
 
     [invitation] = provider.invitations.values()
     assert invitation["urn"] == URN
     assert invitation["contact"] == {"name": "Grace Okafor", "email": "office@willowbank.example"}
     assert invitation["mis"] == "sims"
     assert set(invitation["scope"].split()) == {area.scope for area in ASSEMBLY.areas}
-    assert "E-mail sent" in office.opens("/connector").text
+    assert "E-mail sent" in office.open("/connector").text
 
 
 @pytest.mark.usefixtures("no_status_cache")
 def test_the_status_follows_the_invitation(office, provider):
-    office.posts("/connector/grant-access", name="Grace Okafor")
+    office.post("/connector/grant-access", name="Grace Okafor")
     for state, words in (
         ("opened", "Begun"), ("forwarded", "Passed on"), ("declined", "Declined"),
     ):  # fmt: skip
         provider.invitation_state = state
-        assert f">{words}<" in office.opens("/connector/status").text
+        assert f">{words}<" in office.open("/connector/status").text
 
 
 def test_a_lost_response_to_grant_access_sends_no_second_mail(office, provider, program):
     provider.lost_responses = {"invitations"}
-    office.posts("/connector/grant-access", name="Grace Okafor")
-    assert "Asking for the e-mail" in office.opens("/connector").text
-    office.posts("/connector/grant-access", name="Grace Okafor")
+    office.post("/connector/grant-access", name="Grace Okafor")
+    assert "Asking for the e-mail" in office.open("/connector").text
+    office.post("/connector/grant-access", name="Grace Okafor")
     program.background.work_once()
 
     assert len(provider.invitations) == 1
-    assert "E-mail sent" in office.opens("/connector").text
+    assert "E-mail sent" in office.open("/connector").text
 
 
 def test_a_request_that_was_stored_before_the_program_was_killed_is_sent_by_the_next(
@@ -75,31 +75,31 @@ def test_a_request_that_was_stored_before_the_program_was_killed_is_sent_by_the_
 
 @pytest.mark.usefixtures("no_status_cache")
 def test_the_page_updates_itself_when_the_status_changes(office, provider):
-    office.signs_in()
-    assert "School not verified yet" in office.opens("/connector/status").text
+    office.sign_in()
+    assert "School not verified yet" in office.open("/connector/status").text
     provider.verification, provider.scope, provider.withheld = "verified", ASSEMBLY.scope, ""
-    page = office.opens("/connector/status").text
+    page = office.open("/connector/status").text
     assert ">Connected<" in page
     assert "Waiting" not in page
     provider.connection = "awaiting_endpoint"
-    assert ">Waiting for your school&#39;s server<" in office.opens("/connector/status").text
+    assert ">Waiting for your school&#39;s server<" in office.open("/connector/status").text
     provider.connection = "connected"
     provider.scope = ASSEMBLY.scope.replace(" attendance", "")
-    assert office.opens("/connector/status").text.count("Not shared") == 1
+    assert office.open("/connector/status").text.count("Not shared") == 1
     for status, words in (("paused", "Paused"), ("active", "Connected"), ("withdrawn", "no longer shares with us")):
         provider.status = status
-        assert words in office.opens("/connector/status").text
+        assert words in office.open("/connector/status").text
 
 
 def test_while_the_provider_is_unreachable_the_page_shows_the_last_known_status(office, provider, monkeypatch):
-    office.signs_in()
+    office.sign_in()
     monkeypatch.setattr("clients.assembly.connector_views.STATUS_CACHE_SECONDS", -1.0)
 
     def raise_unreachable(*_anything, **_more):
         raise ProviderUnreachable
 
     monkeypatch.setattr("clients.assembly.provider.Provider.call", raise_unreachable)
-    page = office.opens("/connector")
+    page = office.open("/connector")
 
     assert page.status_code == 200
     assert "this is what we knew last" in page.text
@@ -108,10 +108,10 @@ def test_while_the_provider_is_unreachable_the_page_shows_the_last_known_status(
 
 def test_an_authorisation_whose_browser_never_came_back_is_noticed(office, provider, program):
     provider.verification, provider.scope, provider.withheld = "verified", ASSEMBLY.scope, ""
-    office.posts("/connector/grant-access", name="Grace Okafor")
+    office.post("/connector/grant-access", name="Grace Okafor")
     program.background.work_once(poll=True)
 
-    page = office.opens("/connector").text
+    page = office.open("/connector").text
     assert "Authorised" in page
     assert "has to sign in here once, with the school account" in page
 
@@ -127,43 +127,43 @@ def test_names_of_pupils_are_shown_only_to_people_signed_in_by_the_provider(
     monkeypatch.setattr("clients.assembly.connector_views.RECEIVE_SECONDS", 10**9)
     provider.verification, provider.scope, provider.withheld = "verified", ASSEMBLY.scope, ""
     head = Person(app, provider)
-    head.signs_in()
+    head.sign_in()
     connections.receive(program.database, program.provider, replace(program.settings, resource="http://x"), ESTAB)
 
-    assert "Ada Pupil" in head.opens("/connector").text
-    page = office.opens("/connector").text
+    assert "Ada Pupil" in head.open("/connector").text
+    page = office.open("/connector").text
     assert "412" in page
     assert "Ada Pupil" not in page
     assert "Disconnect</button>" not in page
-    assert office.posts("/connector/disconnect").status_code == 303
-    assert "Ada Pupil" in head.opens("/connector").text
-    office.signs_in()
-    assert "Ada Pupil" in office.opens("/connector").text
+    assert office.post("/connector/disconnect").status_code == 303
+    assert "Ada Pupil" in head.open("/connector").text
+    office.sign_in()
+    assert "Ada Pupil" in office.open("/connector").text
 
 
 def test_an_invitation_that_is_refused_says_why(office, provider):
     provider.refuses_invitations = {"code": "too_many_mails", "detail": "Five mails a day.", "errors": [
         {"field": "contact", "detail": "has had five"}]}  # fmt: skip
-    office.posts("/connector/grant-access", name="Grace Okafor")
+    office.post("/connector/grant-access", name="Grace Okafor")
 
-    page = office.opens("/connector").text
+    page = office.open("/connector").text
     assert "Five mails a day. contact: has had five." in page
     assert "Grant Access" in page
 
 
 @pytest.mark.usefixtures("no_status_cache")
 def test_the_mail_is_sent_again_and_whom_it_was_passed_on_to_is_shown(office, provider):
-    office.posts("/connector/send-again")
-    office.posts("/connector/grant-access", name="Grace Okafor")
-    office.posts("/connector/send-again")
-    assert "on its way again" in office.opens("/connector").text
+    office.post("/connector/send-again")
+    office.post("/connector/grant-access", name="Grace Okafor")
+    office.post("/connector/send-again")
+    assert "on its way again" in office.open("/connector").text
     provider.refuses_invitations = {"code": "too_many_mails", "detail": "Three times at most."}
-    office.posts("/connector/send-again")
-    assert "Three times at most." in office.opens("/connector").text
+    office.post("/connector/send-again")
+    assert "Three times at most." in office.open("/connector").text
     provider.invitation_state, provider.forwarded_to = "forwarded", {"name": "Ada Head", "email": "ada@school.example"}
-    assert "Ada Head (ada@school.example)" in office.opens("/connector/status").text
+    assert "Ada Head (ada@school.example)" in office.open("/connector/status").text
     provider.invitation_state = "deleted"
-    assert "The e-mail has expired" in office.opens("/connector/status").text
+    assert "The e-mail has expired" in office.open("/connector/status").text
 
 
 def test_an_invitation_that_fails_does_not_delay_the_others(office, program, provider, settings):
@@ -263,7 +263,7 @@ def connected(provider, settings):
     """A person of a school that shares, at an application with the URL of the data API."""
     provider.verification, provider.scope, provider.withheld = "verified", ASSEMBLY.scope, ""
     person = Person(create_app(replace(settings, resource=f"{provider.issuer}/data")), provider)
-    person.signs_in()
+    person.sign_in()
     return person
 
 
@@ -294,20 +294,20 @@ def a_school_of(pupils, delta="http://unused", **options):
 def test_what_a_school_sends_for_the_first_time_is_read_soon(connected, provider):
     provider.connection = "awaiting_endpoint"
     provider.data = {"schools/me": {"status": 409, "code": "endpoint_not_registered"}}
-    assert "<dd>9</dd>" not in connected.opens("/connector").text
+    assert "<dd>9</dd>" not in connected.open("/connector").text
     provider.connection, provider.data = "connected", a_school_of(9)
-    assert "<dd>9</dd>" in connected.opens("/connector").text
+    assert "<dd>9</dd>" in connected.open("/connector").text
     provider.data = a_school_of(8)
-    assert "<dd>9</dd>" in connected.opens("/connector").text, "the rest comes once a minute"
+    assert "<dd>9</dd>" in connected.open("/connector").text, "the rest comes once a minute"
 
 
 @pytest.mark.usefixtures("no_status_cache")
 def test_what_the_api_gives_is_counted_and_shown(connected, provider, monkeypatch):
     monkeypatch.setattr("clients.assembly.connector_views.RECEIVE_SECONDS", -1.0)
     provider.data = {"schools/me": {"scopes": ["students"], "collections": {}}}
-    assert "Nothing received yet" in connected.opens("/connector").text
+    assert "Nothing received yet" in connected.open("/connector").text
     provider.data = a_school_of(9)
-    page = connected.opens("/connector").text
+    page = connected.open("/connector").text
     assert "<dd>9</dd>" in page
     assert "Legal given name</th>" in page
     assert "Year group" not in page, "an id says nothing to people"
@@ -315,11 +315,11 @@ def test_what_the_api_gives_is_counted_and_shown(connected, provider, monkeypatc
     assert "Pupil 5" not in page
     provider.data = {"schools/me": 401}
     provider.status = "withdrawn"
-    page = connected.opens("/connector").text
+    page = connected.open("/connector").text
     assert "no longer shares" in page
     assert "<dd>9</dd>" in page, "it is kept until the school is disconnected here"
-    connected.posts("/connector/disconnect")
-    assert "<dd>9</dd>" not in connected.opens("/connector").text
+    connected.post("/connector/disconnect")
+    assert "<dd>9</dd>" not in connected.open("/connector").text
 
 
 @pytest.mark.usefixtures("no_status_cache")
@@ -330,7 +330,7 @@ def test_pages_are_followed_to_the_last(connected, provider, monkeypatch):
         "students?two": {"students": [a_pupil(4)], "total": 4, "next": None, "delta": f"{at}d"},
     }
     provider.data["students"]["next"] = f"{at}two"
-    assert "<dd>4</dd>" in connected.opens("/connector").text
+    assert "<dd>4</dd>" in connected.open("/connector").text
 
 
 @pytest.mark.usefixtures("no_status_cache")
@@ -343,10 +343,10 @@ def test_later_reads_fetch_changes_only_and_delete_removed_records(connected, pr
         "students?two": {"students": [], "deleted": [], "total": 2, "next": None, "delta": f"{at}three"},
         "students?three": {"students": [], "deleted": [], "total": 2, "next": None, "delta": f"{at}three"},
     }
-    assert "Pupil 0" in connected.opens("/connector").text
+    assert "Pupil 0" in connected.open("/connector").text
     provider.data["students"] = 500  # it is not read from the beginning again
     for _ in range(2):
-        page = connected.opens("/connector").text
+        page = connected.open("/connector").text
         assert "2 <span" in page
         assert "1 new or changed, 1 gone" in page
         assert "Pupil 0" not in page
@@ -359,9 +359,9 @@ def test_after_an_expired_cursor_everything_is_read_again(connected, provider, m
     monkeypatch.setattr("clients.assembly.connector_views.RECEIVE_SECONDS", -1.0)
     at = f"{provider.issuer}/data/v1/students?cursor="
     provider.data = a_school_of(3, delta=f"{at}one") | {"students?one": {"code": "cursor_expired", "status": 410}}
-    connected.opens("/connector")
+    connected.open("/connector")
     provider.data["students"] = a_school_of(2, delta=f"{at}one")["students"]
-    page = connected.opens("/connector").text
+    page = connected.open("/connector").text
     assert "<dd>2</dd>" in page
     assert "Pupil 2" not in page
 
@@ -379,12 +379,12 @@ def test_after_an_expired_cursor_everything_is_read_again(connected, provider, m
 def test_why_there_is_no_data_is_said_in_plain_words(connected, provider, monkeypatch, responses, words):
     monkeypatch.setattr("clients.assembly.connector_views.RECEIVE_SECONDS", -1.0)
     provider.data = a_school_of(3)
-    assert "<dd>3</dd>" in connected.opens("/connector").text
+    assert "<dd>3</dd>" in connected.open("/connector").text
     provider.data = a_school_of(3) | responses
     if "students" in responses:
-        connected.posts("/connector/disconnect")
-        connected.signs_in()
-    page = connected.opens("/connector").text
+        connected.post("/connector/disconnect")
+        connected.sign_in()
+    page = connected.open("/connector").text
     assert words in page
     assert "<dd>3</dd>" not in page
 
@@ -394,10 +394,10 @@ def test_paused_sharing_is_recognised_by_the_error_of_the_api(connected, provide
     monkeypatch.setattr("clients.assembly.connector_views.RECEIVE_SECONDS", -1.0)
     monkeypatch.setattr("clients.assembly.connector_views.STATUS_CACHE_SECONDS", 10**9)
     provider.data = a_school_of(3)
-    connected.opens("/connector")
+    connected.open("/connector")
     provider.data = {"schools/me": {"code": "authorisation_paused", "status": 403}}
     provider.status = "paused"
-    page = connected.opens("/connector").text
+    page = connected.open("/connector").text
     assert "Your school has paused sharing with us." in page
     assert "<dd>3</dd>" in page
 
@@ -405,9 +405,9 @@ def test_paused_sharing_is_recognised_by_the_error_of_the_api(connected, provide
 @pytest.mark.usefixtures("no_status_cache")
 @pytest.mark.parametrize(("closing", "words"), [("announced", "is going to close"), ("closed", "has closed")])
 def test_a_school_that_closes_reads_what_becomes_of_sharing(connected, provider, closing, words):
-    assert "national register" not in connected.opens("/connector/status").text
+    assert "national register" not in connected.open("/connector/status").text
     provider.closing = closing
-    page = connected.opens("/connector/status").text
+    page = connected.open("/connector/status").text
     assert words in page
     assert ">Connected<" in page
 
@@ -415,36 +415,36 @@ def test_a_school_that_closes_reads_what_becomes_of_sharing(connected, provider,
 @pytest.mark.usefixtures("no_status_cache")
 def test_a_system_that_the_application_does_not_accept_is_said_until_it_is_corrected(connected, provider):
     provider.mis_accepted, provider.connection = False, "paused"
-    page = connected.opens("/connector/status").text
+    page = connected.open("/connector/status").text
     assert ">Paused: another system<" in page
     assert ">Connected<" not in page
     assert ">Shared<" not in page
 
     provider.mis_accepted, provider.connection = True, "connected"
-    assert ">Connected<" in connected.opens("/connector/status").text
+    assert ">Connected<" in connected.open("/connector/status").text
 
 
 def test_an_api_whose_response_cannot_be_read_loses_nothing(connected, provider, monkeypatch):
     monkeypatch.setattr("clients.assembly.connector_views.RECEIVE_SECONDS", -1.0)
     provider.data = {"schools/me": 500}
-    page = connected.opens("/connector")
+    page = connected.open("/connector")
     assert page.status_code == 200
     assert ">Connected<" in page.text
     provider.data = {"schools/me": 204}
-    assert connected.opens("/connector").status_code == 200
+    assert connected.open("/connector").status_code == 200
 
 
 @pytest.mark.usefixtures("no_status_cache")
 def test_after_sharing_has_ended_the_school_is_invited_again(office, provider):
-    office.signs_in()
+    office.sign_in()
     provider.status = "withdrawn"
-    assert "no longer shares" in office.opens("/connector").text
-    office.posts("/connector/grant-access", name="Grace Okafor")
-    page = office.opens("/connector").text
+    assert "no longer shares" in office.open("/connector").text
+    office.post("/connector/grant-access", name="Grace Okafor")
+    page = office.open("/connector").text
     assert "E-mail sent" in page
     provider.status = "active"
-    office.signs_in()
-    assert "School not verified yet" in office.opens("/connector").text
+    office.sign_in()
+    assert "School not verified yet" in office.open("/connector").text
 
 
 @pytest.mark.parametrize(
@@ -453,20 +453,20 @@ def test_after_sharing_has_ended_the_school_is_invited_again(office, provider):
 )
 @pytest.mark.usefixtures("no_status_cache")
 def test_what_our_staff_decide_about_the_school_is_shown(office, provider, verification, words):
-    office.signs_in()
+    office.sign_in()
     provider.verification = verification
 
-    assert f">{words}<" in office.opens("/connector").text
+    assert f">{words}<" in office.open("/connector").text
 
 
 def test_pages_that_need_a_connection_do_nothing_without_one(office):
     for path in ("check", "disconnect", "send-again"):
-        assert office.posts(f"/connector/{path}").location == "/connector"
+        assert office.post(f"/connector/{path}").location == "/connector"
 
 
 def test_disconnecting_deletes_what_was_received_and_revokes_the_token(person, provider, program, monkeypatch):
-    person.signs_in()
-    person.posts("/connector/disconnect")
+    person.sign_in()
+    person.post("/connector/disconnect")
     with monkeypatch.context() as patched:
         patched.setattr(program.provider, "revoke", lambda _token: (_ for _ in ()).throw(ProviderUnreachable))
         program.background.work_once()
@@ -475,15 +475,15 @@ def test_disconnecting_deletes_what_was_received_and_revokes_the_token(person, p
     program.background.work_once()
 
     assert [post["token"] for post in provider.token_requests if "token" in post] == ["the-refresh-token"]
-    assert ">Disconnected<" in person.opens("/connector").text
+    assert ">Disconnected<" in person.open("/connector").text
     with pytest.raises(connections.NoAccessToken):
         connections.access_token(program.database, program.provider, ESTAB)
-    person.signs_in()
-    assert "School not verified yet" in person.opens("/connector").text
+    person.sign_in()
+    assert "School not verified yet" in person.open("/connector").text
 
 
 def test_of_many_who_need_a_token_at_once_one_refreshes(person, provider, program):
-    person.signs_in()
+    person.sign_in()
     with program.database.transaction() as connection:
         connection.execute("UPDATE connections SET access_until = 0")
     provider.token_requests.clear()
@@ -504,7 +504,7 @@ def test_of_many_who_need_a_token_at_once_one_refreshes(person, provider, progra
 
 
 def test_a_refresh_whose_response_was_lost_is_sent_again(person, provider, program):
-    person.signs_in()
+    person.sign_in()
     with program.database.transaction() as connection:
         connection.execute("UPDATE connections SET access_until = 0")
     provider.lost_responses = {"token"}
@@ -515,7 +515,7 @@ def test_a_refresh_whose_response_was_lost_is_sent_again(person, provider, progr
 
 
 def test_a_refresh_refused_for_another_reason_does_not_delay_others(person, provider, program):
-    person.signs_in()
+    person.sign_in()
     with program.database.transaction() as connection:
         connection.execute("UPDATE connections SET access_until = 0")
     provider.token_errors["refresh_token"] = "invalid_request"
@@ -529,7 +529,7 @@ def test_a_refresh_refused_for_another_reason_does_not_delay_others(person, prov
 
 
 def test_a_process_killed_during_a_refresh_delays_others_only_briefly(person, provider, program, monkeypatch):
-    person.signs_in()
+    person.sign_in()
     with program.database.transaction() as connection:
         connection.execute("UPDATE connections SET access_until = 0, refresh_claimed_until = ?", (time.time() + 0.3,))
 
@@ -538,7 +538,7 @@ def test_a_process_killed_during_a_refresh_delays_others_only_briefly(person, pr
 
 def test_a_person_of_another_school_than_the_one_chosen_sees_their_own(office, provider):
     provider.userinfo_overrides = {"estab_id": "9999999", "organisation": {"name": "Elm Park School", "urn": "900002"}}
-    page = office.signs_in()
+    page = office.sign_in()
 
     assert "<h1>Elm Park School</h1>" in page or "9999999" in page
     assert "Grant Access" not in page
@@ -552,7 +552,7 @@ def post_event(person, token, content_type="application/secevent+jwt"):
 
 
 def test_after_an_event_the_status_is_read_from_the_provider(person, provider, program):
-    person.signs_in()
+    person.sign_in()
     provider.status = "withdrawn"
     response = post_event(person, provider.event("sharing-withdrawn"))
     assert (response.status_code, response.data) == (202, b"")
@@ -562,7 +562,7 @@ def test_after_an_event_the_status_is_read_from_the_provider(person, provider, p
 
 
 def test_an_event_that_the_provider_does_not_confirm_changes_nothing(person, provider, program):
-    person.signs_in()
+    person.sign_in()
     assert post_event(person, provider.event("sharing-withdrawn")).status_code == 202
     program.background.work_once()
 
@@ -584,7 +584,7 @@ def test_an_event_is_processed_later_while_the_provider_is_unreachable(person, p
     def raise_unreachable(*_anything):
         raise ProviderUnreachable
 
-    person.signs_in()
+    person.sign_in()
     provider.status = "withdrawn"
     with monkeypatch.context() as patched:
         patched.setattr(connections, "check", raise_unreachable)
@@ -596,7 +596,7 @@ def test_an_event_is_processed_later_while_the_provider_is_unreachable(person, p
 
 
 def test_an_event_about_an_invitation_makes_its_status_be_read(office, provider, program):
-    office.posts("/connector/grant-access", name="Grace Okafor")
+    office.post("/connector/grant-access", name="Grace Okafor")
     provider.invitation_state = "forwarded"
     post_event(office, provider.event("invitation-forwarded", sub_id=None))
     program.background.work_once()
@@ -649,11 +649,11 @@ def post_logout_token(person, token):
 
 @pytest.mark.parametrize("left_out", ["sub", "sid"])
 def test_a_logout_token_ends_the_session_here(app, person, provider, left_out):
-    person.signs_in()
+    person.sign_in()
     other = Person(app, provider)
     assert post_logout_token(other, provider.logout_token(**{left_out: None})).status_code == 200
 
-    assert person.opens("/connector").location == "/sign-in"
+    assert person.open("/connector").location == "/sign-in"
 
 
 @pytest.mark.parametrize(
@@ -665,14 +665,14 @@ def test_a_logout_token_ends_the_session_here(app, person, provider, left_out):
     ids=str,
 )  # fmt: skip
 def test_a_wrong_logout_token_ends_nothing(person, provider, wrong):
-    person.signs_in()
+    person.sign_in()
 
     response = post_logout_token(person, provider.logout_token(**wrong))
     assert (response.status_code, response.json["error"]) == (400, "invalid_request")
-    assert "Grace Okafor" in person.opens("/connector").text
+    assert "Grace Okafor" in person.open("/connector").text
 
 
 def test_a_logout_token_of_another_session_ends_nothing_here(person, provider):
-    person.signs_in()
+    person.sign_in()
     assert post_logout_token(person, provider.logout_token(sid="another-session")).status_code == 200
-    assert "Grace Okafor" in person.opens("/connector").text
+    assert "Grace Okafor" in person.open("/connector").text

@@ -15,41 +15,41 @@ RESET_PATH = "/forgotten-password"
 @pytest.fixture
 def sam(person, deliver_mails, program):
     """A person with an account, signed in by password."""
-    person.signs_up()
-    person.posts(link_in(deliver_mails(program)[0]), password=PASSWORD)
+    person.sign_up()
+    person.post(link_in(deliver_mails(program)[0]), password=PASSWORD)
     return person
 
 
 def request_reset_link(person, deliver_mails, program, email=EMAIL):
     """The link in the newest mail."""
-    person.posts(RESET_PATH, email=email)
+    person.post(RESET_PATH, email=email)
     return link_in(deliver_mails(program)[-1])
 
 
 def test_someone_who_forgot_their_password_chooses_another_one(sam, app, provider, deliver_mails, program):
     stranger = Person(app, provider)
-    assert RESET_PATH in stranger.opens("/sign-in").text
-    response = stranger.posts(RESET_PATH, email=EMAIL)
-    assert "If there is an account with this address" in stranger.opens(response.location).text
+    assert RESET_PATH in stranger.open("/sign-in").text
+    response = stranger.post(RESET_PATH, email=EMAIL)
+    assert "If there is an account with this address" in stranger.open(response.location).text
     link = link_in(deliver_mails(program)[-1])
-    assert "Choose a new password" in stranger.opens(link).text
-    assert stranger.posts(link, password=NEW_PASSWORD).location == "/sign-in"
-    assert "Your password has been changed" in stranger.opens("/sign-in").text
+    assert "Choose a new password" in stranger.open(link).text
+    assert stranger.post(link, password=NEW_PASSWORD).location == "/sign-in"
+    assert "Your password has been changed" in stranger.open("/sign-in").text
     assert "was changed just now" in deliver_mails(program)[-1]
 
-    assert sam.opens("/connector").location != "/connector", "browsers that were signed in are signed out"
-    assert stranger.posts("/sign-in", email=EMAIL, password=PASSWORD).status_code == 400
-    assert stranger.posts("/sign-in", email=EMAIL, password=NEW_PASSWORD).location == "/connector"
+    assert sam.open("/connector").location != "/connector", "browsers that were signed in are signed out"
+    assert stranger.post("/sign-in", email=EMAIL, password=PASSWORD).status_code == 400
+    assert stranger.post("/sign-in", email=EMAIL, password=NEW_PASSWORD).location == "/connector"
 
 
 def test_the_link_works_once_and_opening_it_changes_nothing(sam, deliver_mails, program):
     link = request_reset_link(sam, deliver_mails, program)
     for _ in range(3):
-        assert sam.opens(link).status_code == 200
-    assert sam.posts(link, password="short").status_code == 400
-    assert sam.posts(link, password=NEW_PASSWORD).status_code == 303
-    assert "no longer works" in sam.opens(link).text
-    assert sam.posts(link, password="another good one").status_code == 400
+        assert sam.open(link).status_code == 200
+    assert sam.post(link, password="short").status_code == 400
+    assert sam.post(link, password=NEW_PASSWORD).status_code == 303
+    assert "no longer works" in sam.open(link).text
+    assert sam.post(link, password="another good one").status_code == 400
 
 
 def test_of_two_who_use_the_link_at_once_one_sets_the_password(sam, deliver_mails, program):
@@ -75,43 +75,43 @@ def test_of_two_who_use_the_link_at_once_one_sets_the_password(sam, deliver_mail
 def test_the_link_ends_after_an_hour_and_when_a_newer_one_is_sent(sam, deliver_mails, program, monkeypatch):
     monkeypatch.setattr(resets, "MIN_SECONDS_BETWEEN", -1)
     old, new = request_reset_link(sam, deliver_mails, program), request_reset_link(sam, deliver_mails, program)
-    assert sam.opens(old).status_code == 404
-    assert sam.opens(new).status_code == 200
+    assert sam.open(old).status_code == 404
+    assert sam.open(new).status_code == 200
     with program.database.transaction() as connection:
         connection.execute("UPDATE password_resets SET expires_at = 1")
-    assert sam.posts(new, password=NEW_PASSWORD).status_code == 400
+    assert sam.post(new, password=NEW_PASSWORD).status_code == 400
 
 
 def test_the_response_is_the_same_for_every_address(sam, deliver_mails, program):
     before = len(deliver_mails(program))
     responses = []
     for email in (EMAIL, "unknown@oakhill.example"):
-        response = sam.posts(RESET_PATH, email=email)
-        page = sam.opens(response.location)
+        response = sam.post(RESET_PATH, email=email)
+        page = sam.open(response.location)
         responses.append((response.status_code, response.location, page.status_code, without_tokens(page.text)))
     assert responses[0] == responses[1]
     assert len(deliver_mails(program)) == before + 1
-    assert sam.posts(RESET_PATH, email="no address").status_code == 400
+    assert sam.post(RESET_PATH, email="no address").status_code == 400
 
 
 def test_mails_to_one_account_are_limited(sam, deliver_mails, program, monkeypatch):
     before = len(deliver_mails(program))
     for _ in range(3):
-        sam.posts(RESET_PATH, email=EMAIL)
+        sam.post(RESET_PATH, email=EMAIL)
     assert len(deliver_mails(program)) == before + 1, "one a minute"
     monkeypatch.setattr(resets, "MIN_SECONDS_BETWEEN", -1)
     for _ in range(8):
-        sam.posts(RESET_PATH, email=EMAIL)
+        sam.post(RESET_PATH, email=EMAIL)
         deliver_mails(program)
     assert len(deliver_mails(program)) == before + resets.MAX_PER_DAY
     with program.database.transaction() as connection:
         connection.execute("UPDATE password_resets SET since = since - ?", (resets.DAY_SECONDS + 1,))
-    sam.posts(RESET_PATH, email=EMAIL)
+    sam.post(RESET_PATH, email=EMAIL)
     assert len(deliver_mails(program)) == before + resets.MAX_PER_DAY + 1, "and again on the next day"
 
 
 def test_an_account_that_was_not_activated_gets_the_link_that_activates_it(person, deliver_mails, program):
-    person.signs_up()
+    person.sign_up()
     deliver_mails(program)
     link = request_reset_link(person, deliver_mails, program)
     assert "/activate/" in link
@@ -139,10 +139,10 @@ def test_a_sign_in_with_the_old_password_does_not_outlive_a_new_one(
 ):
     stranger = Person(app, provider)
     ChangesPassword(monkeypatch, program, request_reset_link(sam, deliver_mails, program)).after(accounts, "sign_in")
-    response = stranger.posts("/sign-in", email=EMAIL, password=PASSWORD)
+    response = stranger.post("/sign-in", email=EMAIL, password=PASSWORD)
     assert response.status_code == 400
     assert accounts.WRONG_PASSWORD in response.text
-    assert stranger.opens("/connector").location != "/connector"
+    assert stranger.open("/connector").location != "/connector"
     with program.database.transaction() as connection:
         assert connection.execute("SELECT count(*) FROM sign_ins").fetchone()[0] == 0
 
@@ -152,7 +152,7 @@ def test_a_school_account_does_not_bring_back_a_sign_in_that_a_new_password_ende
 ):
     link = request_reset_link(sam, deliver_mails, program)
     ChangesPassword(monkeypatch, program, link).after(school_account, "finish")
-    sam.signs_in()
+    sam.sign_in()
     with program.database.transaction() as connection:
         assert [row["account_id"] for row in connection.execute("SELECT account_id FROM sign_ins")] == [None]
         assert [row["estab_id"] for row in connection.execute("SELECT estab_id FROM accounts")] == [None]

@@ -49,58 +49,58 @@ def office(transaction, assembly):
 
 
 def test_a_school_signs_in_authorises_and_is_verified_without_being_asked_again(office, transaction):
-    office.signs_in()
-    office.authorises("attendance")
+    office.sign_in()
+    office.authorise("attendance")
 
     assert office.url == f"{office.assembly}/connector"
-    assert "Grace Okafor" in office.reads()
-    assert office.estab_id in office.reads()
-    assert "School not verified yet" in office.reads()
+    assert "Grace Okafor" in office.page_text
+    assert office.estab_id in office.page_text
+    assert "School not verified yet" in office.page_text
 
     with transaction():
         review.verify(office.estab_id, by="cli")
-    office.sends("Check again")
+    office.press("Check again")
 
-    assert "New: your school now shares School details, Pupils, Attendance with us." in office.reads()
-    assert "Verified school" in office.reads()
+    assert "New: your school now shares School details, Pupils, Attendance with us." in office.page_text
+    assert "Verified school" in office.page_text
 
 
 def test_the_second_sign_in_goes_straight_through(office):
-    office.signs_in()
-    office.authorises()
+    office.sign_in()
+    office.authorise()
     office.browser.cookies.clear()
 
-    office.signs_in()
+    office.sign_in()
 
     assert office.url == f"{office.assembly}/connector"
 
 
 def test_a_school_that_does_not_share_is_told_so_at_the_partner(office):
-    office.signs_in()
-    office.sends("Do not share")
+    office.sign_in()
+    office.press("Do not share")
 
     assert office.url.startswith(f"{office.assembly}/callback")
-    assert "Nothing was shared" in office.reads()
+    assert "Nothing was shared" in office.page_text
 
 
 def test_once_sharing_is_stopped_the_partner_gets_nothing_more(office, transaction):
-    office.signs_in()
-    office.authorises()
+    office.sign_in()
+    office.authorise()
     with transaction():
         estab = accounts.find(office.estab_id)
         authorise.withdraw(estab.id, "assembly", by=people.list_for_estab(estab.id)[0])
 
-    office.sends("Check again")
+    office.press("Check again")
 
-    assert "Your school no longer shares with us" in office.reads()
+    assert "Your school no longer shares with us" in office.page_text
 
 
 def test_signing_out_ends_both_sessions(office):
-    office.signs_in()
-    office.authorises()
+    office.sign_in()
+    office.authorise()
 
-    office.sends("Sign out")
+    office.press("Sign out")
 
-    assert "of the school sign-in service in this browser" in office.reads()
-    office.opens(f"{office.assembly}/school-account")
-    assert "Estab ID or e-mail address" in office.reads()
+    assert "of the school sign-in service in this browser" in office.page_text
+    office.open(f"{office.assembly}/school-account")
+    assert "Estab ID or e-mail address" in office.page_text

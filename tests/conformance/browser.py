@@ -73,24 +73,24 @@ class Browser:
         assert self._page is not None, "the browser is at the partner's"
         return self._page
 
-    def opens(self, url: str) -> PartnerRequest | None:
+    def open(self, url: str) -> PartnerRequest | None:
         """Follow a link to a page of ours, or to the partner."""
         return self._send("GET", url)
 
-    def posts(self, url: str, form: dict[str, str]) -> PartnerRequest | None:
+    def post(self, url: str, form: dict[str, str]) -> PartnerRequest | None:
         """Send a form of another site: without cookies that are `SameSite=Lax`."""
         self._other_site.cookies.clear()
         response = self._other_site.post(url, data=form, allow_redirects=False, timeout=20)
         self.session.cookies.update(response.cookies)
         return self._follow_redirects(response)
 
-    def presses(self, button: str, **fields: str | None) -> PartnerRequest | None:
+    def press(self, button: str, **fields: str | None) -> PartnerRequest | None:
         """Fill in and send the form that the button belongs to; None unticks."""
         pressed = self.page.soup.find(id=button)
         assert pressed is not None, self.page.text
-        return self.sends(pressed.find_parent("form"), pressed, **fields)
+        return self.submit(pressed.find_parent("form"), pressed, **fields)
 
-    def sends(self, form: Any, pressed: Any, **fields: str | None) -> PartnerRequest | None:
+    def submit(self, form: Any, pressed: Any, **fields: str | None) -> PartnerRequest | None:
         """Fill in and send a form of the page by one of its buttons; None unticks."""
         page = self.page
         assert (form.get("enctype") or FORM_CONTENT_TYPE) == FORM_CONTENT_TYPE
@@ -101,15 +101,15 @@ class Browser:
         method = (form.get("method") or "get").upper()
         return self._send(method, target, sent, pressed_on=page)
 
-    def signs_in(self) -> PartnerRequest | None:
+    def sign_in(self) -> PartnerRequest | None:
         """On the sign-in page."""
-        return self.presses("sign-in", username=self.username, password=self.password)
+        return self.press("sign-in", username=self.username, password=self.password)
 
-    def allows(self) -> PartnerRequest | None:
+    def allow(self) -> PartnerRequest | None:
         """On the page that asks whether to share."""
-        return self.presses("allow", **({"authority": "y"} if self.page.has("authority") else {}))
+        return self.press("allow", **({"authority": "y"} if self.page.has("authority") else {}))
 
-    def continues(self, partner_request: PartnerRequest | None = None) -> PartnerRequest:
+    def continue_to_partner(self, partner_request: PartnerRequest | None = None) -> PartnerRequest:
         """Do what each page asks until the partner is reached."""
         partner_request = self._complete_pages(partner_request)
         assert partner_request is not None, (
@@ -117,9 +117,9 @@ class Browser:
         )
         return partner_request
 
-    def goes_to_page(self, url: str | None = None) -> None:
+    def visit_page(self, url: str | None = None) -> None:
         """Follow a link, if one is given, and do what each page of ours asks, until a page asks nothing."""
-        partner_request = self._complete_pages(self.opens(url) if url else None)
+        partner_request = self._complete_pages(self.open(url) if url else None)
         assert partner_request is None, partner_request
 
     def _complete_pages(self, partner_request: PartnerRequest | None) -> PartnerRequest | None:
@@ -127,18 +127,18 @@ class Browser:
             if partner_request is not None:
                 return partner_request
             if self.page.has("sign-in"):
-                partner_request = self.signs_in()
+                partner_request = self.sign_in()
             elif self.page.has("allow"):
-                partner_request = self.allows()
+                partner_request = self.allow()
             elif self.page.has("response"):
-                partner_request = self.presses("continue")
+                partner_request = self.press("continue")
             else:
                 return None
         raise AssertionError(f"the pages do not end: {self.page.text}")
 
-    def goes_to(self, url: str) -> PartnerRequest:
+    def visit(self, url: str) -> PartnerRequest:
         """Follow a link and do what each page asks until the partner is reached."""
-        return self.continues(self.opens(url))
+        return self.continue_to_partner(self.open(url))
 
     def _send(
         self, method: str, url: str, form: list[tuple[str, str]] | None = None, pressed_on: Page | None = None

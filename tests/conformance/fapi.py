@@ -101,7 +101,7 @@ class FapiClient(RelyingParty):
 
     # The back channel
 
-    def posts(
+    def post(
         self,
         endpoint: str,
         form: dict[str, Any],
@@ -121,23 +121,23 @@ class FapiClient(RelyingParty):
         headers = {"Accept": accept, **({"DPoP": proof} if proof else {})}
         return self.provider.post(endpoint, {name: value for name, value in sent.items() if value is not None}, headers)
 
-    def redeems(self, code: str, **overrides: Any) -> requests.Response:
+    def redeem(self, code: str, **overrides: Any) -> requests.Response:
         defaults = {
             "grant_type": "authorization_code", "code": code, "redirect_uri": self.redirect_uri,
             "code_verifier": self.verifier,
         }  # fmt: skip
         client_options = {name: overrides.pop(name) for name in ("assertion", "proof") if name in overrides}
-        return self.posts("token", {**defaults, **overrides}, **client_options)
+        return self.post("token", {**defaults, **overrides}, **client_options)
 
-    def refreshes(self, token: str, **overrides: Any) -> requests.Response:
+    def refresh(self, token: str, **overrides: Any) -> requests.Response:
         client_options = {name: overrides.pop(name) for name in ("assertion", "proof") if name in overrides}
-        return self.posts(
+        return self.post(
             "token", {"grant_type": "refresh_token", "refresh_token": token, **overrides}, **client_options
         )
 
     # Pushing
 
-    def pushes(self, *, assertion: str = DEFAULT, proof: str = DEFAULT, **overrides: str | None) -> requests.Response:
+    def push(self, *, assertion: str = DEFAULT, proof: str = DEFAULT, **overrides: str | None) -> requests.Response:
         """Send a request to the PAR endpoint (RFC 9126 §2.1); parameters beside a request object are sent outside of
         it.
         """
@@ -145,11 +145,11 @@ class FapiClient(RelyingParty):
         if self.signs_requests:
             outside_parameters = {"request_uri": form.pop("request_uri")} if "request_uri" in form else {}
             form = outside_parameters | {"request": self.request_object(form)}
-        return self.posts("pushed_authorization_request", form, assertion=assertion, proof=proof)
+        return self.post("pushed_authorization_request", form, assertion=assertion, proof=proof)
 
     def push_request_object(self, text: str) -> requests.Response:
         """Push a request object unchanged."""
-        return self.posts("pushed_authorization_request", {"request": text})
+        return self.post("pushed_authorization_request", {"request": text})
 
     def request_object(
         self,
@@ -171,7 +171,7 @@ class FapiClient(RelyingParty):
 
     def pushed_request_uri(self, **overrides: Any) -> str:
         """The `request_uri` of a request that was accepted."""
-        response = self.pushes(**overrides)
+        response = self.push(**overrides)
         assert response.status_code == 201, response.text
         conditions.is_json(response)
         assert response.headers["Cache-Control"] == "no-store"

@@ -121,7 +121,7 @@ class RelyingParty:
             parameters["response"], self.provider.keys, algs={self.alg}, issuer=self.provider.issuer, client_id=self.id
         )
 
-    def gets_code(self, partner_request: PartnerRequest | None) -> str:
+    def get_code(self, partner_request: PartnerRequest | None) -> str:
         parameters = self.authorization_response(partner_request)
         assert set(parameters) == {"code", "iss"} | ({"state"} & set(self.last_request)), parameters
         conditions.random(parameters["code"])
@@ -142,19 +142,19 @@ class RelyingParty:
         both = f"{quote_plus(self.id)}:{quote_plus(secret)}"
         return form, {"Authorization": "Basic " + b64encode(both.encode()).decode()}
 
-    def posts(self, endpoint: str, form: dict[str, Any]) -> requests.Response:
+    def post(self, endpoint: str, form: dict[str, Any]) -> requests.Response:
         """Send a form as this client to an endpoint that discovery names."""
         sent = {name: value for name, value in form.items() if value is not None}
         return self.provider.post(endpoint, *self.authenticated(sent, endpoint))
 
-    def redeems(self, code: str, **overrides: str | None) -> requests.Response:
+    def redeem(self, code: str, **overrides: str | None) -> requests.Response:
         """Redeem a code at the token endpoint."""
         defaults = {"grant_type": "authorization_code", "code": code, "redirect_uri": self.redirect_uri}
-        return self.posts("token", {**defaults, **overrides})
+        return self.post("token", {**defaults, **overrides})
 
-    def refreshes(self, token: str, **overrides: str | None) -> requests.Response:
+    def refresh(self, token: str, **overrides: str | None) -> requests.Response:
         """Use a refresh token at the token endpoint."""
-        return self.posts("token", {"grant_type": "refresh_token", "refresh_token": token, **overrides})
+        return self.post("token", {"grant_type": "refresh_token", "refresh_token": token, **overrides})
 
     def call_resource(self, access_token: str, sent_with: str = "header") -> requests.Response:
         """Call userinfo, by GET or POST, with the token in the header or in the body."""
@@ -188,8 +188,8 @@ class RelyingParty:
 
     def complete_sign_in(self, partner_request: PartnerRequest | None, **overrides: Any) -> SignedIn:
         """A flow from the authorization response on, to the person's claims; without `openid` there are none."""
-        code = self.gets_code(partner_request)
-        tokens = conditions.tokens(self.redeems(code, **overrides), self.token_type)
+        code = self.get_code(partner_request)
+        tokens = conditions.tokens(self.redeem(code, **overrides), self.token_type)
         is_openid = "openid" in self.last_request["scope"].split()
         assert ("id_token" in tokens) == is_openid
         if not is_openid:
@@ -200,6 +200,6 @@ class RelyingParty:
         assert userinfo["sub"] == claims["sub"]
         return SignedIn(code, tokens, claims, userinfo)
 
-    def signs_in(self, browser: Browser, **overrides: str | None) -> SignedIn:
+    def sign_in(self, browser: Browser, **overrides: str | None) -> SignedIn:
         """A whole flow, in which the browser does what the pages ask."""
-        return self.complete_sign_in(browser.goes_to(self.authorization_url(**overrides)))
+        return self.complete_sign_in(browser.visit(self.authorization_url(**overrides)))

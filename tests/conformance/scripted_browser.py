@@ -26,7 +26,7 @@ class ScriptedBrowser:
     def __post_init__(self) -> None:
         self.visits = [dict(visit) for visit in self.visits]
 
-    def goes_to(self, url: str) -> PartnerRequest | None:
+    def visit(self, url: str) -> PartnerRequest | None:
         """Open `url`, and do the tasks of the first visit that matches it.
 
         Returns the request that reached the partner, or None.
@@ -36,7 +36,7 @@ class ScriptedBrowser:
         )
         if "match-limit" in visit:
             visit["match-limit"] -= 1
-        partner_request = self.browser.opens(url)
+        partner_request = self.browser.open(url)
         for task in visit["tasks"]:
             current_url = self.browser.page.url if partner_request is None else partner_request.address
             if not fnmatchcase(current_url, task["match"]):
@@ -60,7 +60,7 @@ class ScriptedBrowser:
                 if element.get("type") == "checkbox":
                     fields[element["name"]] = None if element.has_attr("checked") else element.get("value", "on")
                 else:
-                    partner_request, fields = self.browser.presses(control, **fields), {}
+                    partner_request, fields = self.browser.press(control, **fields), {}
             elif partner_request is None:  # on one of our pages; those of the suite are not tested
                 assert verb == "wait"
                 assert re.search(arguments[1], self.browser.page.soup.find(id=control).get_text())

@@ -70,12 +70,12 @@ def test_backchannel_logout_discovery_endpoint_verification(provider):
 )
 @spec(LOGOUT, "2.5", requirement="Signing out by the client posts one logout token to it, over TLS 1.3")
 def test_backchannel_rp_initiated_logout(client, browser, provider, prepared, delivered):
-    signed_in = client.signs_in(browser)
+    signed_in = client.sign_in(browser)
     state, post_logout_uri = secrets.token_hex(64), f"{prepared.suite}/post_logout_redirect"
     parameters = {"id_token_hint": signed_in.id_token, "post_logout_redirect_uri": post_logout_uri, "state": state}
-    partner_request = browser.opens(f"{provider.metadata['end_session_endpoint']}?{urlencode(parameters)}")
+    partner_request = browser.open(f"{provider.metadata['end_session_endpoint']}?{urlencode(parameters)}")
     assert (partner_request.address, partner_request.query) == (post_logout_uri, [("state", state)])
-    client.assert_refused(browser.goes_to(client.authorization_url(prompt="none")), "login_required")
+    client.assert_refused(browser.visit(client.authorization_url(prompt="none")), "login_required")
 
     request = delivered(signed_in.claims["sid"])
     assert request["form"].keys() == {"logout_token"}

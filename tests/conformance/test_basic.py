@@ -34,7 +34,7 @@ not_applicable = pytest.mark.not_applicable
     requirement="A code flow returns tokens, a valid ID Token and userinfo, with requested claims only",
 )
 def test_server(client, browser):
-    signed_in = client.signs_in(browser)
+    signed_in = client.sign_in(browser)
     assert set(signed_in.claims) - {"sid"} == ID_TOKEN  # it exists for clients that sign out
     assert set(signed_in.userinfo) == {"sub"}
     assert signed_in.tokens["scope"] == "openid"
@@ -42,7 +42,7 @@ def test_server(client, browser):
 
 @spec("RFC 6749", "4.1.2.1", requirement="A request without response_type is refused at the redirect URI")
 def test_response_type_missing(client, browser):
-    client.assert_refused(browser.goes_to(client.authorization_url(response_type=None)), "invalid_request")
+    client.assert_refused(browser.visit(client.authorization_url(response_type=None)), "invalid_request")
 
 
 @spec(
@@ -53,7 +53,7 @@ def test_response_type_missing(client, browser):
 def test_idtoken_signature(a_registered_client, browser):
     client = a_registered_client()
     assert client.metadata["id_token_signed_response_alg"] == "RS256"
-    client.signs_in(browser)
+    client.sign_in(browser)
 
 
 @not_applicable
@@ -65,31 +65,31 @@ def test_idtoken_unsigned(provider, register):
 
 @spec(CORE, "5.3.1", requirement="Userinfo takes the token from the Authorization header of a GET")
 def test_userinfo_get(client, browser):
-    signed_in = client.signs_in(browser, scope="openid profile")
+    signed_in = client.sign_in(browser, scope="openid profile")
     assert signed_in.userinfo["sub"] == signed_in.claims["sub"]
     assert isinstance(signed_in.userinfo["updated_at"], int)
 
 
 @spec(CORE, "5.3.1", requirement="Userinfo takes the token from the Authorization header of a POST")
 def test_userinfo_post_header(client, browser):
-    signed_in = client.signs_in(browser)
+    signed_in = client.sign_in(browser)
     assert client.userinfo_claims(signed_in.access_token, "post") == signed_in.userinfo
 
 
 @spec("RFC 6750", "2.2", requirement="Userinfo takes the token from a form")
 def test_userinfo_post_body(client, browser):
-    signed_in = client.signs_in(browser)
+    signed_in = client.sign_in(browser)
     assert client.userinfo_claims(signed_in.access_token, "body") == signed_in.userinfo
 
 
 @spec(CORE, "3.1.2.1", requirement="The code flow needs no nonce, and invents none")
 def test_ensure_request_without_nonce_succeeds_for_code_flow(client, browser):
-    assert "nonce" not in client.signs_in(browser, nonce=None).claims
+    assert "nonce" not in client.sign_in(browser, nonce=None).claims
 
 
 def userinfo_for_scope(client, browser, scope, standard):
     """Userinfo has the standard claims of a scope that discovery lists, and no others."""
-    signed_in = client.signs_in(browser, scope=f"openid {scope}")
+    signed_in = client.sign_in(browser, scope=f"openid {scope}")
     supported = set(client.provider.metadata["claims_supported"])
     assert set(signed_in.userinfo) - {"sub"} == standard & supported
     assert not (standard & set(signed_in.claims))
@@ -118,7 +118,7 @@ def test_scope_email(client, browser):
 def test_scope_address(client, browser, provider):
     assert "address" not in provider.metadata["scopes_supported"]
     assert "address" not in provider.metadata["claims_supported"]
-    client.assert_refused(browser.goes_to(client.authorization_url(scope="openid address")), "invalid_scope")
+    client.assert_refused(browser.visit(client.authorization_url(scope="openid address")), "invalid_scope")
 
 
 @spec(CORE, "5.4", requirement="The scope phone brings phone_number and, as a boolean, phone_number_verified")
@@ -133,7 +133,7 @@ def test_scope_phone(client, browser):
 @spec(CORE, "5.4", requirement="All standard scopes at once: address is not advertised; those that are come together")
 def test_scope_all(client, browser, provider):
     assert "address" not in provider.metadata["scopes_supported"]
-    signed_in = client.signs_in(browser, scope="openid profile email phone")
+    signed_in = client.sign_in(browser, scope="openid profile email phone")
     assert EMAIL | PHONE | {"name"} <= set(signed_in.userinfo)
 
 
@@ -142,28 +142,28 @@ def test_alternate_happy_flow(client, browser):
     request = client.request(scope="email openid")
     backwards = "&".join(f"{name}={quote(value)}" for name, value in sorted(request.items(), reverse=True))
     signed_in = client.complete_sign_in(
-        browser.goes_to(f"{client.provider.metadata['authorization_endpoint']}?{backwards}")
+        browser.visit(f"{client.provider.metadata['authorization_endpoint']}?{backwards}")
     )
     assert set(signed_in.userinfo) == {"sub"} | EMAIL
 
 
 @spec(CORE, "3.1.2.1", requirement="display=page is accepted")
 def test_display_page(client, browser):
-    client.signs_in(browser, display="page")
+    client.sign_in(browser, display="page")
 
 
 @spec(CORE, "3.1.2.1", requirement="display=popup is accepted")
 def test_display_popup(client, browser):
-    client.signs_in(browser, display="popup")
+    client.sign_in(browser, display="popup")
 
 
 @spec(CORE, "3.1.2.1", requirement="prompt=login has the person sign in again, and auth_time says when")
 def test_prompt_login(client, browser, wait):
-    first = client.signs_in(browser)
+    first = client.sign_in(browser)
     wait(2)
-    browser.opens(client.authorization_url(prompt="login"))
+    browser.open(client.authorization_url(prompt="login"))
     assert "Sign in" in browser.page.text
-    second = client.complete_sign_in(browser.continues())
+    second = client.complete_sign_in(browser.continue_to_partner())
     assert second.claims["sub"] == first.claims["sub"]
     assert second.claims["auth_time"] == first.claims["auth_time"] + 2
 
@@ -175,12 +175,12 @@ def test_prompt_login(client, browser, wait):
 )
 def test_prompt_none_not_logged_in(client, browser):
     request = client.authorization_url(prompt="none", state=secrets.token_hex(64))
-    client.assert_refused(browser.goes_to(request), "login_required")
+    client.assert_refused(browser.visit(request), "login_required")
 
 
 @spec(CORE, "3.1.2.1", requirement="prompt=none with a session asks nothing, and returns the same sub and auth_time")
 def test_prompt_none_logged_in(client, browser, wait):
-    first = client.signs_in(browser)
+    first = client.sign_in(browser)
     wait(2)
     second = client.complete_sign_in(open_without_interaction(browser, client.authorization_url(prompt="none")))
     assert (second.claims["sub"], second.claims["auth_time"]) == (first.claims["sub"], first.claims["auth_time"])
@@ -188,20 +188,20 @@ def test_prompt_none_logged_in(client, browser, wait):
 
 def open_without_interaction(browser, link):
     """No page asks anything; a response by form_post submits itself."""
-    partner_request = browser.opens(link)
+    partner_request = browser.open(link)
     if partner_request is None and browser.page.has("response"):
-        partner_request = browser.presses("continue")
+        partner_request = browser.press("continue")
     assert partner_request is not None, browser.page.text
     return partner_request
 
 
 @spec(CORE, "3.1.2.1", requirement="max_age=1 after two seconds has the person sign in again")
 def test_max_age_1(client, browser, wait):
-    first = client.signs_in(browser)
+    first = client.sign_in(browser)
     wait(2)
-    browser.opens(client.authorization_url(max_age="1"))
+    browser.open(client.authorization_url(max_age="1"))
     assert "Sign in" in browser.page.text
-    second = client.complete_sign_in(browser.continues())
+    second = client.complete_sign_in(browser.continue_to_partner())
     assert second.claims["sub"] == first.claims["sub"]
     assert second.claims["auth_time"] > first.claims["auth_time"]
     assert second.claims["iat"] - second.claims["auth_time"] <= 1
@@ -209,7 +209,7 @@ def test_max_age_1(client, browser, wait):
 
 @spec(CORE, "3.1.2.1", requirement="max_age=10000 is met by a sign-in a moment ago, and auth_time is there")
 def test_max_age_10000(client, browser, wait):
-    first = client.signs_in(browser, max_age="15000")
+    first = client.sign_in(browser, max_age="15000")
     wait(2)
     second = client.complete_sign_in(open_without_interaction(browser, client.authorization_url(max_age="10000")))
     assert second.claims["auth_time"] == first.claims["auth_time"]
@@ -217,12 +217,12 @@ def test_max_age_10000(client, browser, wait):
 
 @spec(CORE, "3.1.2.1", requirement="An unknown parameter is ignored")
 def test_ensure_request_with_unknown_parameter_succeeds(client, browser):
-    client.signs_in(browser, extra="foobar")
+    client.sign_in(browser, extra="foobar")
 
 
 @spec(CORE, "3.1.2.1", requirement="An id_token_hint of the signed-in person is answered silently")
 def test_id_token_hint(client, browser):
-    first = client.signs_in(browser)
+    first = client.sign_in(browser)
     second = client.complete_sign_in(
         open_without_interaction(browser, client.authorization_url(prompt="none", id_token_hint=first.id_token))
     )
@@ -231,38 +231,38 @@ def test_id_token_hint(client, browser):
 
 @spec(CORE, "3.1.2.1", requirement="login_hint is accepted")
 def test_login_hint(client, browser, prepared):
-    client.signs_in(browser, login_hint="bob@suite.example")
-    client.signs_in(browser, login_hint=prepared.username, prompt="login")
+    client.sign_in(browser, login_hint="bob@suite.example")
+    client.sign_in(browser, login_hint=prepared.username, prompt="login")
 
 
 @spec(CORE, "3.1.2.1", requirement="ui_locales is accepted")
 def test_ui_locales(client, browser):
-    client.signs_in(browser, ui_locales="se")
+    client.sign_in(browser, ui_locales="se")
 
 
 @spec(CORE, "5.2", requirement="claims_locales is accepted")
 def test_claims_locales(client, browser):
-    client.signs_in(browser, claims_locales="se")
+    client.sign_in(browser, claims_locales="se")
 
 
 @spec(CORE, "3.1.2.1", requirement="acr_values is accepted, and the ID Token says which was reached")
 def test_ensure_request_with_acr_values_succeeds(client, browser, provider):
     request = provider.metadata["acr_values_supported"]
-    assert client.signs_in(browser, acr_values=" ".join(request)).claims["acr"] in request
+    assert client.sign_in(browser, acr_values=" ".join(request)).claims["acr"] in request
 
 
 @spec("RFC 6749", "4.1.2", requirement="A code used again at once is refused with invalid_grant")
 def test_codereuse(client, browser):
-    signed_in = client.signs_in(browser)
-    conditions.refusal(client.redeems(signed_in.code), 400, "invalid_grant")
+    signed_in = client.sign_in(browser)
+    conditions.refusal(client.redeem(signed_in.code), 400, "invalid_grant")
 
 
 @spec("RFC 6749", "4.1.2", requirement="A code used again later is refused, and its tokens are revoked")
 def test_codereuse_30seconds(client, browser, wait):
-    signed_in = client.signs_in(browser)
+    signed_in = client.sign_in(browser)
     wait(30)
     assert client.call_resource(signed_in.access_token).status_code == 200
-    conditions.refusal(client.redeems(signed_in.code), 400, "invalid_grant")
+    conditions.refusal(client.redeem(signed_in.code), 400, "invalid_grant")
     response = client.call_resource(signed_in.access_token)
     assert response.status_code == 401
     assert 'error="invalid_token"' in response.headers["WWW-Authenticate"]
@@ -270,7 +270,7 @@ def test_codereuse_30seconds(client, browser, wait):
 
 @spec(CORE, "3.1.2.1", requirement="A redirect URI that is not registered is an error page without a redirect")
 def test_ensure_registered_redirect_uri(client, browser):
-    assert browser.opens(client.authorization_url(redirect_uri=f"{client.redirect_uri}/{secrets.token_hex(5)}")) is None
+    assert browser.open(client.authorization_url(redirect_uri=f"{client.redirect_uri}/{secrets.token_hex(5)}")) is None
     assert browser.page.status == 400
     assert "redirect_uri" in browser.page.text
     assert browser.page.soup.find(id="error-code").text == "invalid_request"
@@ -279,14 +279,14 @@ def test_ensure_registered_redirect_uri(client, browser):
 @spec(CORE, "3.1.2.1", requirement="The authorization request may be a POST of another site")
 def test_ensure_post_request_succeeds(client, browser):
     endpoint = client.provider.metadata["authorization_endpoint"]
-    client.complete_sign_in(browser.continues(browser.posts(endpoint, client.request())))
+    client.complete_sign_in(browser.continue_to_partner(browser.post(endpoint, client.request())))
     request = client.request(prompt="none")
-    client.complete_sign_in(browser.continues(browser.posts(endpoint, request)))  # signed in meanwhile
+    client.complete_sign_in(browser.continue_to_partner(browser.post(endpoint, request)))  # signed in meanwhile
 
 
 @spec(CORE, "9", requirement="client_secret_post")
 def test_server_client_secret_post(a_client, browser):
-    a_client("conf-post-1").signs_in(browser)
+    a_client("conf-post-1").sign_in(browser)
 
 
 def assert_only_signed_request_objects_are_supported(provider):
@@ -309,7 +309,7 @@ def test_request_uri_unsigned_supported_correctly_or_rejected_as_unsupported(a_r
     uri = "https://suite.example/requests/one.jwt"
     client = a_registered_client(request_uris=[f"{uri}#hash"])
     assert "request_uris" not in client.metadata
-    client.assert_refused(browser.goes_to(client.authorization_url(request_uri=uri)), "request_uri_not_supported")
+    client.assert_refused(browser.visit(client.authorization_url(request_uri=uri)), "request_uri_not_supported")
 
 
 @not_applicable
@@ -317,12 +317,12 @@ def test_request_uri_unsigned_supported_correctly_or_rejected_as_unsupported(a_r
 def test_unsigned_request_object_supported_correctly_or_rejected_as_unsupported(client, browser, provider):
     assert_only_signed_request_objects_are_supported(provider)
     claims = {"iss": client.id, "aud": provider.issuer, "scope": "openid email"}
-    client.assert_refused(browser.goes_to(client.authorization_url(request=unsigned(claims))), "invalid_request_object")
+    client.assert_refused(browser.visit(client.authorization_url(request=unsigned(claims))), "invalid_request_object")
 
 
 @spec(CORE, "5.5", requirement="claims may ask for name at userinfo, and it does not come in the ID Token")
 def test_claims_essential(client, browser):
-    signed_in = client.signs_in(browser, claims='{"userinfo": {"name": {"essential": true}}}')
+    signed_in = client.sign_in(browser, claims='{"userinfo": {"name": {"essential": true}}}')
     assert set(signed_in.userinfo) == {"sub", "name"}
     assert "name" not in signed_in.claims
 
@@ -333,7 +333,7 @@ def test_ensure_request_object_with_redirect_uri(client, browser, provider):
     assert_only_signed_request_objects_are_supported(provider)
     claims = {"iss": client.id, "aud": provider.issuer, "redirect_uri": client.redirect_uri}
     request = client.authorization_url(request=unsigned(claims), redirect_uri=f"{client.redirect_uri}?dummy=1")
-    assert browser.opens(request) is None
+    assert browser.open(request) is None
     assert "redirect_uri" in browser.page.text
 
 
@@ -343,16 +343,16 @@ def test_refresh_token(a_client, browser, wait, provider):
     first, second = a_client("conf-basic-1"), a_client("conf-basic-2")
     token = sign_in_and_refresh(first, browser, wait, scope="openid offline_access")
     other = sign_in_and_refresh(second, browser, wait)
-    conditions.refusal(first.refreshes(other), 400, "invalid_grant")
-    assert first.refreshes(token).status_code == 200
+    conditions.refusal(first.refresh(other), 400, "invalid_grant")
+    assert first.refresh(token).status_code == 200
 
 
 def sign_in_and_refresh(client, browser, wait, **options):
     """Sign in for a refresh token and use it; the suite's first client names its scope again."""
-    signed_in = client.signs_in(browser, scope="openid offline_access", prompt="consent")
+    signed_in = client.sign_in(browser, scope="openid offline_access", prompt="consent")
     token = signed_in.tokens["refresh_token"]
     wait(1)
-    tokens = conditions.tokens(client.refreshes(token, **options))
+    tokens = conditions.tokens(client.refresh(token, **options))
     claims = client.id_token_claims(tokens)
     unchanged = {"iss", "sub", "aud", "auth_time"}
     assert {name: claims[name] for name in unchanged} == {name: signed_in.claims[name] for name in unchanged}
@@ -367,5 +367,5 @@ def sign_in_and_refresh(client, browser, wait, **options):
 def test_ensure_request_with_valid_pkce_succeeds(client, browser):
     verifier = secrets.token_urlsafe(32)
     challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).decode().rstrip("=")
-    partner_request = browser.goes_to(client.authorization_url(code_challenge=challenge, code_challenge_method="S256"))
+    partner_request = browser.visit(client.authorization_url(code_challenge=challenge, code_challenge_method="S256"))
     client.complete_sign_in(partner_request, code_verifier=verifier)

@@ -33,14 +33,14 @@ def a_member(served, prepared):
     return make
 
 
-def redirects_with_error(client, browser, error, **overrides):
+def assert_redirected_with_error(client, browser, error, **overrides):
     """At the redirect URI, with `state` and `iss`."""
-    client.assert_refused(browser.opens(client.authorization_url(**overrides)), error)
+    client.assert_refused(browser.open(client.authorization_url(**overrides)), error)
 
 
-def shows_error_page(browser, url, *words):
+def assert_error_page(browser, url, *words):
     """A page of ours, for the client's developer to read, without a redirect."""
-    assert browser.opens(url) is None
+    assert browser.open(url) is None
     assert browser.page.status == 400
     assert browser.page.has("error-code")
     assert all(word in browser.page.text for word in words), browser.page.text
@@ -60,49 +60,51 @@ def test_client_id(served, browser, client, registered):
         client.authorization_url(client_id="x"),
         disabled.authorization_url(),
     ):
-        shows_error_page(browser, url, "client_id")
+        assert_error_page(browser, url, "client_id")
 
 
 @spec("RFC 9126", "4", requirement="Our request_uri unknown, spent, expired, another client's or browser's: a page")
 def test_request_uri_of_par(a_browser, a_fapi_client, wait):
     client, other = (a_fapi_client(f"conf-fapi-{number}") for number in (1, 2))
     browser, other_browser = a_browser(), a_browser()
-    shows_error_page(browser, client.link(f"{OWN_PREFIX}{secrets.token_urlsafe(32)}"), "cannot be continued")
+    assert_error_page(browser, client.link(f"{OWN_PREFIX}{secrets.token_urlsafe(32)}"), "cannot be continued")
     link = client.authorization_url()
-    shows_error_page(browser, other.link(f"{OWN_PREFIX}{link.rpartition('%3A')[2]}"), "cannot be continued")
-    assert browser.opens(link) is None
-    shows_error_page(other_browser, link, "different browser")
-    client.complete_sign_in(browser.goes_to(link))
-    shows_error_page(browser, link, "answered already")
+    assert_error_page(browser, other.link(f"{OWN_PREFIX}{link.rpartition('%3A')[2]}"), "cannot be continued")
+    assert browser.open(link) is None
+    assert_error_page(other_browser, link, "different browser")
+    client.complete_sign_in(browser.visit(link))
+    assert_error_page(browser, link, "answered already")
     link = client.authorization_url()
     wait(91)
-    shows_error_page(browser, link, "too long")
+    assert_error_page(browser, link, "too long")
 
 
 @spec(OAUTH, "3.1.2.4", requirement="redirect_uri missing, repeated or not registered: a page that names it")
 def test_redirect_uri(browser, client):
     valid = client.redirect_uri
-    shows_error_page(browser, client.authorization_url(redirect_uri=None), "redirect_uri")
-    shows_error_page(browser, client.authorization_url() + f"&redirect_uri={quote_plus(valid)}", "redirect_uri")
+    assert_error_page(browser, client.authorization_url(redirect_uri=None), "redirect_uri")
+    assert_error_page(browser, client.authorization_url() + f"&redirect_uri={quote_plus(valid)}", "redirect_uri")
     for uri in (f"{valid}/", f"{valid}?x=1", valid.upper(), f"{valid}#x", "javascript:alert(1)", "https://x.example"):
-        shows_error_page(browser, client.authorization_url(redirect_uri=uri), "redirect_uri")
+        assert_error_page(browser, client.authorization_url(redirect_uri=uri), "redirect_uri")
 
 
 @spec(OAUTH, "3.1", requirement="Another parameter repeated, too long or malformed: invalid_request")
 def test_invalid_parameters(browser, client):
     for name in ("scope", "nonce", "prompt", "display"):
-        client.assert_refused(browser.opens(client.authorization_url() + f"&{name}=x&{name}=y"), "invalid_request")
+        client.assert_refused(browser.open(client.authorization_url() + f"&{name}=x&{name}=y"), "invalid_request")
     for overrides in ({"nonce": "x" * 513}, {"claims": "x" * 4097}, {"login_hint": "a\x00b"}):
-        redirects_with_error(client, browser, "invalid_request", **overrides)
-    client.assert_refused(browser.opens(client.authorization_url() + "&login_hint=%ff"), "invalid_request")
+        assert_redirected_with_error(client, browser, "invalid_request", **overrides)
+    client.assert_refused(browser.open(client.authorization_url() + "&login_hint=%ff"), "invalid_request")
     state = client.authorization_url(state=None) + "&state=x&state=y"
-    client.assert_refused(browser.opens(state), "invalid_request")  # and none of them is in the response
+    client.assert_refused(browser.open(state), "invalid_request")  # and none of them is in the response
 
 
 @spec(CORE, "6.2", requirement="Another request_uri: request_uri_not_supported; beside a request: invalid_request")
 def test_request_uri_by_reference(browser, client):
-    redirects_with_error(client, browser, "request_uri_not_supported", request_uri="https://client.example/request")
-    redirects_with_error(
+    assert_redirected_with_error(
+        client, browser, "request_uri_not_supported", request_uri="https://client.example/request"
+    )
+    assert_redirected_with_error(
         client, browser, "invalid_request", request_uri="https://client.example/request", request="x.y.z"
     )
 
@@ -110,7 +112,7 @@ def test_request_uri_by_reference(browser, client):
 @spec("FAPI 2.0 Security Profile", "5.3.2.2", requirement="Not pushed though it has to be: invalid_request")
 def test_a_request_that_had_to_be_pushed(browser, a_client):
     client = a_client("conf-fapi-1", alg="ES256")
-    redirects_with_error(
+    assert_redirected_with_error(
         client, browser, "invalid_request", code_challenge=sha256_base64url("x"), code_challenge_method="S256"
     )
 
@@ -128,36 +130,38 @@ def test_request_objects(browser, registered, signers):
     objects = [signed(key, "ES256", {}, valid | request_object) for request_object in invalid_claims]
     objects += [f"{segment({'alg': 'none'})}.{segment(valid)}.", "x", signed(key, "ES256", {}, valid)[:-4] + "AAAA"]
     for request_object in objects:
-        redirects_with_error(client, browser, "invalid_request_object", request=request_object)
+        assert_redirected_with_error(client, browser, "invalid_request_object", request=request_object)
     valid_object = signed(key, "ES256", {}, {**valid, "state": "within"})
     valid_link = client.authorization_url(request=valid_object, state="within")
-    client.assert_refused(browser.opens(valid_link), "login_required")
+    client.assert_refused(browser.open(valid_link), "login_required")
 
 
 @spec(OAUTH, "3.1.1", requirement="response_type missing: invalid_request; not code: unsupported_response_type")
 def test_response_type(browser, client):
-    redirects_with_error(client, browser, "invalid_request", response_type=None)
+    assert_redirected_with_error(client, browser, "invalid_request", response_type=None)
     for response_type in ("token", "id_token", "code token", "code id_token", "none"):
-        redirects_with_error(client, browser, "unsupported_response_type", response_type=response_type)
+        assert_redirected_with_error(client, browser, "unsupported_response_type", response_type=response_type)
     for mode in ("fragment", "fragment.jwt", "token"):
         url = client.authorization_url(response_mode=mode)
         del client.last_request["response_mode"]  # it is answered in the query
-        client.assert_refused(browser.opens(url), "invalid_request")
+        client.assert_refused(browser.open(url), "invalid_request")
 
 
 @spec(OAUTH, "4.1.2.1", requirement="response_type not this client's: unauthorized_client")
 def test_response_type_of_the_client(browser, registered):
     device = "urn:ietf:params:oauth:grant-type:device_code"
-    redirects_with_error(registered(grant_types=frozenset({device})), browser, "unauthorized_client")
+    assert_redirected_with_error(registered(grant_types=frozenset({device})), browser, "unauthorized_client")
 
 
 @spec("RFC 8707", "2", requirement="scope or resource unknown, or not this client's: invalid_scope, invalid_target")
 def test_scope_and_resource(browser, client):
     for scope in (None, "openid nonsense", "openid staff", "openid schools.list"):
-        redirects_with_error(client, browser, "invalid_scope", scope=scope)
+        assert_redirected_with_error(client, browser, "invalid_scope", scope=scope)
     for resource in ("https://x.example", "/x", f"{client.provider.issuer}#x"):
-        redirects_with_error(client, browser, "invalid_target", resource=resource)
-    redirects_with_error(client, browser, "invalid_authorization_details", authorization_details='[{"type": "x"}]')
+        assert_redirected_with_error(client, browser, "invalid_target", resource=resource)
+    assert_redirected_with_error(
+        client, browser, "invalid_authorization_details", authorization_details='[{"type": "x"}]'
+    )
 
 
 @spec("RFC 7636", "4.4.1", requirement="PKCE missing, plain, without its method or of another length: invalid_request")
@@ -165,43 +169,43 @@ def test_pkce(browser, registered):
     client, challenge = registered(require_pkce=True), sha256_base64url("x")
     for sent in ({}, {"code_challenge": challenge}, {"code_challenge": challenge, "code_challenge_method": "plain"},
                  {"code_challenge": challenge[1:], "code_challenge_method": "S256"}):  # fmt: skip
-        redirects_with_error(client, browser, "invalid_request", **sent)
+        assert_redirected_with_error(client, browser, "invalid_request", **sent)
 
 
 @spec(CORE, "3.1.2.6", requirement="prompt unknown or none with another; max_age, claims unreadable: invalid_request")
 def test_prompt_max_age_and_claims(browser, client):
     for prompt in ("sometimes", "none login"):
-        redirects_with_error(client, browser, "invalid_request", prompt=prompt)
+        assert_redirected_with_error(client, browser, "invalid_request", prompt=prompt)
     for age in ("x", "-1", "1.5"):
-        redirects_with_error(client, browser, "invalid_request", max_age=age)
+        assert_redirected_with_error(client, browser, "invalid_request", max_age=age)
     for claims in ("x", "[]", '{"userinfo": 5}', '{"id_token": {"name": 5}}'):
-        redirects_with_error(client, browser, "invalid_request", claims=claims)
+        assert_redirected_with_error(client, browser, "invalid_request", claims=claims)
 
 
 @spec(CORE, "3.1.2.1", requirement="An id_token_hint not issued by us, or for another client: invalid_request")
 def test_id_token_hint(browser, client, a_client):
-    signed_in = client.signs_in(browser)
+    signed_in = client.sign_in(browser)
     for hint in ("x.y.z", signed_in.access_token):
-        redirects_with_error(client, browser, "invalid_request", id_token_hint=hint)
-    redirects_with_error(a_client("conf-basic-2"), browser, "invalid_request", id_token_hint=signed_in.id_token)
+        assert_redirected_with_error(client, browser, "invalid_request", id_token_hint=hint)
+    assert_redirected_with_error(a_client("conf-basic-2"), browser, "invalid_request", id_token_hint=signed_in.id_token)
 
 
 @spec(OAUTH, "4.1.2.1", requirement="A system the client does not work with: a page that explains, then access_denied")
 def test_a_system_that_the_client_does_not_accept(a_member, registered):
     client, browser = registered(accepted_mis=frozenset({"arbor"})), a_member(mis="sims")
-    browser.goes_to_page(client.authorization_url())
+    browser.visit_page(client.authorization_url())
     assert "Arbor" in browser.page.text
-    client.assert_refused(browser.presses("deny"), "access_denied")
+    client.assert_refused(browser.press("deny"), "access_denied")
 
 
 @spec(OAUTH, "4.1.2.1", requirement="A school that is suspended: a page that explains, then access_denied")
 def test_a_suspended_school(a_member, client, provider):
     browser = a_member(state="suspended")
-    assert browser.opens(client.authorization_url()) is None
-    assert browser.signs_in() is None
+    assert browser.open(client.authorization_url()) is None
+    assert browser.sign_in() is None
     assert browser.page.status == 403
     link_back = browser.page.soup.find("a", href=lambda to: to and "cancel=1" in to)["href"]
-    client.assert_refused(browser.opens(provider.issuer + link_back), "access_denied")
+    client.assert_refused(browser.open(provider.issuer + link_back), "access_denied")
 
 
 @spec(
@@ -210,54 +214,56 @@ def test_a_suspended_school(a_member, client, provider):
     requirement="prompt=none and no session, too old a one, or another person: login_required",
 )
 def test_prompt_none_without_the_person(browser, client, a_member, wait):
-    redirects_with_error(client, browser, "login_required", prompt="none")
-    hint = client.signs_in(browser).id_token
+    assert_redirected_with_error(client, browser, "login_required", prompt="none")
+    hint = client.sign_in(browser).id_token
     wait(60)
-    redirects_with_error(client, browser, "login_required", prompt="none", max_age="30")
+    assert_redirected_with_error(client, browser, "login_required", prompt="none", max_age="30")
     another = a_member()
-    client.signs_in(another)
-    redirects_with_error(client, another, "login_required", prompt="none", id_token_hint=hint)
+    client.sign_in(another)
+    assert_redirected_with_error(client, another, "login_required", prompt="none", id_token_hint=hint)
     requested_claims = json.dumps({"id_token": {"sub": {"value": "adm_somebody"}}})
-    redirects_with_error(client, browser, "login_required", prompt="none", claims=requested_claims)
+    assert_redirected_with_error(client, browser, "login_required", prompt="none", claims=requested_claims)
 
 
 @spec(CORE, "3.1.2.6", requirement="prompt=none and no standing authorisation: consent_required")
 def test_prompt_none_without_an_authorisation(browser, client, registered):
-    client.signs_in(browser)
-    redirects_with_error(registered(), browser, "consent_required", prompt="none")
+    client.sign_in(browser)
+    assert_redirected_with_error(registered(), browser, "consent_required", prompt="none")
 
 
 @spec(CORE, "3.1.2.6", requirement="prompt=none and something else to ask: interaction_required")
 def test_prompt_none_when_a_page_is_needed(a_member, client, registered):
     browser = a_member(mis=None)
-    client.signs_in(browser)
-    redirects_with_error(registered(accepted_mis=frozenset({"arbor"})), browser, "interaction_required", prompt="none")
+    client.sign_in(browser)
+    assert_redirected_with_error(
+        registered(accepted_mis=frozenset({"arbor"})), browser, "interaction_required", prompt="none"
+    )
 
 
 @spec(CORE, "5.5.1.1", requirement="An acr that is essential and not reached: unmet_authentication_requirements")
 def test_essential_acr(browser, client):
     claims = json.dumps({"id_token": {"acr": {"essential": True, "values": ["phr"]}}})
-    client.assert_refused(browser.goes_to(client.authorization_url(claims=claims)), "unmet_authentication_requirements")
+    client.assert_refused(browser.visit(client.authorization_url(claims=claims)), "unmet_authentication_requirements")
 
 
 @spec(OAUTH, "4.1.2.1", requirement="Cancel and Refuse: access_denied")
 def test_cancel_and_refuse(a_member, client):
     browser = a_member()
-    assert browser.opens(client.authorization_url()) is None
-    client.assert_refused(browser.presses("cancel"), "access_denied")
-    assert browser.opens(client.authorization_url()) is None
-    assert browser.signs_in() is None
-    client.assert_refused(browser.presses("deny"), "access_denied")
+    assert browser.open(client.authorization_url()) is None
+    client.assert_refused(browser.press("cancel"), "access_denied")
+    assert browser.open(client.authorization_url()) is None
+    assert browser.sign_in() is None
+    client.assert_refused(browser.press("deny"), "access_denied")
 
 
 @spec("OAuth 2.0 Form Post Response Mode", "2", requirement="Errors are posted too, and hold what was sent as text")
 def test_errors_by_form(browser, client):
-    is_a_form = browser.opens(
+    is_a_form = browser.open(
         client.authorization_url(response_mode="form_post", scope="nonsense", state='"><script>x&amp;é')
     )
     assert is_a_form is None
     assert browser.page.headers["Cache-Control"] == "no-store"
-    client.assert_refused(browser.continues(), "invalid_scope")
+    client.assert_refused(browser.continue_to_partner(), "invalid_scope")
 
 
 @spec(OAUTH, "3.1", requirement="HEAD does nothing, POST keeps the request and leads to a GET, another method is 405")

@@ -80,7 +80,7 @@ def test_client(provider, client, fapi, endpoint):
         refusal(response, 401, "invalid_client")
         assert response.json() == REFUSED
         assert "WWW-Authenticate" not in response.headers
-    response = fapi.posts(endpoint, form, assertion=fapi.assertion(aud="https://x.example"))
+    response = fapi.post(endpoint, form, assertion=fapi.assertion(aud="https://x.example"))
     refusal(response, 401, "invalid_client")
     assert response.json()["error_description"].startswith("client_assertion: aud is https://x.example; accepted is ")
 
@@ -89,8 +89,8 @@ def test_client(provider, client, fapi, endpoint):
 @spec(OAUTH, "2.3", requirement="Two ways to authenticate at once: invalid_request")
 def test_two_authentication_methods(client, fapi, endpoint):
     form = ENDPOINTS[endpoint]
-    refusal(client.posts(endpoint, {**form, "client_secret": "x"}), 400, "invalid_request")
-    refusal(client.posts(endpoint, {**form, "client_assertion": fapi.assertion()}), 400, "invalid_request")
+    refusal(client.post(endpoint, {**form, "client_secret": "x"}), 400, "invalid_request")
+    refusal(client.post(endpoint, {**form, "client_assertion": fapi.assertion()}), 400, "invalid_request")
 
 
 @spec("RFC 9126", "2.3", requirement="PAR: what is wrong at authorize is 400 here, with the same code")
@@ -106,36 +106,36 @@ def test_pushed_requests(fapi):
         ("invalid_request_object", {"request": "x.y.z"}), ("invalid_request", {"response_mode": "fragment.jwt"}),
         ("invalid_authorization_details", {"authorization_details": "[]"}),
     ):  # fmt: skip
-        refusal(fapi.pushes(**overrides), 400, error)
+        refusal(fapi.push(**overrides), 400, error)
 
 
 @spec(DPOP, "10.1", requirement="PAR: a proof and another dpop_jkt, or a proof that is none: invalid_dpop_proof")
 def test_par_proof(fapi, provider):
     proof = fapi.proof("POST", provider.metadata["pushed_authorization_request_endpoint"])
-    refusal(fapi.pushes(proof=proof, dpop_jkt=sha256_base64url("another")), 400, "invalid_dpop_proof")
-    refusal(fapi.pushes(proof="x"), 400, "invalid_dpop_proof")
+    refusal(fapi.push(proof=proof, dpop_jkt=sha256_base64url("another")), 400, "invalid_dpop_proof")
+    refusal(fapi.push(proof="x"), 400, "invalid_dpop_proof")
 
 
 @spec(OAUTH, "5.2", requirement="Token: grant_type missing, unknown, or not the client's")
 def test_grant_type(client):
-    refusal(client.posts("token", {}), 400, "invalid_request")
+    refusal(client.post("token", {}), 400, "invalid_request")
     for grant in ("password", "implicit", "urn:ietf:params:oauth:grant-type:token-exchange",
                   "urn:openid:params:grant-type:ciba"):  # fmt: skip
-        refusal(client.posts("token", {"grant_type": grant}), 400, "unsupported_grant_type")
-    refusal(client.posts("token", {"grant_type": "client_credentials"}), 400, "unauthorized_client")
+        refusal(client.post("token", {"grant_type": grant}), 400, "unsupported_grant_type")
+    refusal(client.post("token", {"grant_type": "client_credentials"}), 400, "unauthorized_client")
 
 
 @spec(OAUTH, "4.1.3", requirement="Token: a code that is missing, unknown, another's, or without what it is bound to")
 def test_authorization_code(browser, client, a_client):
-    refusal(client.posts("token", {"grant_type": "authorization_code"}), 400, "invalid_request")
-    refusal(client.redeems("unknown"), 400, "invalid_grant")
+    refusal(client.post("token", {"grant_type": "authorization_code"}), 400, "invalid_request")
+    refusal(client.redeem("unknown"), 400, "invalid_grant")
     for overrides in ({"redirect_uri": None}, {"redirect_uri": "https://x.example"}, {"code_verifier": "x" * 43}):
-        code = client.gets_code(browser.goes_to(client.authorization_url()))
-        refusal(client.redeems(code, **overrides), 400, "invalid_grant")
-        refusal(client.redeems(code), 400, "invalid_grant")  # it is used up
-    code = client.gets_code(browser.goes_to(client.authorization_url()))
-    refusal(a_client("conf-basic-2").redeems(code), 400, "invalid_grant")
-    conditions.tokens(client.redeems(code))
+        code = client.get_code(browser.visit(client.authorization_url()))
+        refusal(client.redeem(code, **overrides), 400, "invalid_grant")
+        refusal(client.redeem(code), 400, "invalid_grant")  # it is used up
+    code = client.get_code(browser.visit(client.authorization_url()))
+    refusal(a_client("conf-basic-2").redeem(code), 400, "invalid_grant")
+    conditions.tokens(client.redeem(code))
 
 
 @spec("RFC 7636", "4.6", requirement="Token: the verifier missing, wrong, or of another key's code: invalid_grant")
@@ -145,9 +145,9 @@ def test_code_verifier_and_dpop_key(browser, fapi):
         ({}, {"code_verifier": None}), ({}, {"code_verifier": secrets.token_urlsafe(32)}),
         ({"dpop_jkt": fapi.jkt}, {"proof": other}),
     ):  # fmt: skip
-        code = fapi.gets_code(browser.goes_to(fapi.authorization_url(**parameters)))
-        refusal(fapi.redeems(code, **overrides), 400, "invalid_grant")
-    refusal(fapi.redeems("unknown", proof=""), 400, "invalid_dpop_proof")
+        code = fapi.get_code(browser.visit(fapi.authorization_url(**parameters)))
+        refusal(fapi.redeem(code, **overrides), 400, "invalid_grant")
+    refusal(fapi.redeem("unknown", proof=""), 400, "invalid_dpop_proof")
 
 
 @spec(
@@ -156,50 +156,50 @@ def test_code_verifier_and_dpop_key(browser, fapi):
     requirement="Token: a refresh token that is missing, unknown, another's or invalid; a wider scope",
 )
 def test_refresh(browser, client, a_client):
-    token = client.signs_in(browser, scope="openid offline_access", prompt="consent").tokens["refresh_token"]
-    refusal(client.posts("token", {"grant_type": "refresh_token"}), 400, "invalid_request")
-    refusal(client.refreshes("unknown"), 400, "invalid_grant")
-    refusal(a_client("conf-basic-2").refreshes(token), 400, "invalid_grant")
-    refusal(client.refreshes(token, scope="openid email"), 400, "invalid_scope")
-    refusal(client.refreshes(token, resource="https://x.example"), 400, "invalid_target")
-    conditions.tokens(client.refreshes(token))
-    assert client.posts("revocation", {"token": token}).status_code == 200
-    refusal(client.refreshes(token), 400, "invalid_grant")
+    token = client.sign_in(browser, scope="openid offline_access", prompt="consent").tokens["refresh_token"]
+    refusal(client.post("token", {"grant_type": "refresh_token"}), 400, "invalid_request")
+    refusal(client.refresh("unknown"), 400, "invalid_grant")
+    refusal(a_client("conf-basic-2").refresh(token), 400, "invalid_grant")
+    refusal(client.refresh(token, scope="openid email"), 400, "invalid_scope")
+    refusal(client.refresh(token, resource="https://x.example"), 400, "invalid_target")
+    conditions.tokens(client.refresh(token))
+    assert client.post("revocation", {"token": token}).status_code == 200
+    refusal(client.refresh(token), 400, "invalid_grant")
 
 
 @spec(OAUTH, "4.4", requirement="Token: client credentials for a scope that is not the client's own: invalid_scope")
 def test_client_credentials(a_fapi_client):
     client = a_fapi_client("conf-ccg-1")
     for scope in ("openid", "nonsense", "invitations"):
-        refusal(client.posts("token", {"grant_type": "client_credentials", "scope": scope}), 400, "invalid_scope")
+        refusal(client.post("token", {"grant_type": "client_credentials", "scope": scope}), 400, "invalid_scope")
 
 
 @spec("RFC 8628", "3.5", requirement="Device: refused requests; unknown, pending, slow_down, denied and expired codes")
 def test_device(browser, registered, wait):
     device = registered(grant_types=frozenset({DEVICE}))
 
-    def polls(code):
-        return device.posts("token", {"grant_type": DEVICE, "device_code": code})
+    def poll(code):
+        return device.post("token", {"grant_type": DEVICE, "device_code": code})
 
     for wrong in ({"scope": "schools.list"}, {"x": "y"}, {"scope": "openid nonsense"}):
-        refusal(device.posts("device_authorization", wrong), 400, "invalid_scope")
+        refusal(device.post("device_authorization", wrong), 400, "invalid_scope")
     wrong = {"scope": "openid", "resource": "https://x.example"}
-    refusal(device.posts("device_authorization", wrong), 400, "invalid_target")
-    refusal(registered().posts("device_authorization", {"scope": "openid"}), 400, "unauthorized_client")
-    refusal(device.posts("token", {"grant_type": DEVICE}), 400, "invalid_request")
-    refusal(polls("unknown"), 400, "invalid_grant")
-    authorization = device.posts("device_authorization", {"scope": "openid"}).json()
+    refusal(device.post("device_authorization", wrong), 400, "invalid_target")
+    refusal(registered().post("device_authorization", {"scope": "openid"}), 400, "unauthorized_client")
+    refusal(device.post("token", {"grant_type": DEVICE}), 400, "invalid_request")
+    refusal(poll("unknown"), 400, "invalid_grant")
+    authorization = device.post("device_authorization", {"scope": "openid"}).json()
     assert (authorization["expires_in"], authorization["interval"]) == (900, 5)
-    refusal(polls(authorization["device_code"]), 400, "authorization_pending")
-    refusal(polls(authorization["device_code"]), 400, "slow_down")
-    browser.opens(authorization["verification_uri"])
-    browser.signs_in()
-    browser.presses("continue", user_code=authorization["user_code"])
-    browser.presses("deny")
-    refusal(polls(authorization["device_code"]), 400, "access_denied")
-    later = device.posts("device_authorization", {"scope": "openid"}).json()
+    refusal(poll(authorization["device_code"]), 400, "authorization_pending")
+    refusal(poll(authorization["device_code"]), 400, "slow_down")
+    browser.open(authorization["verification_uri"])
+    browser.sign_in()
+    browser.press("continue", user_code=authorization["user_code"])
+    browser.press("deny")
+    refusal(poll(authorization["device_code"]), 400, "access_denied")
+    later = device.post("device_authorization", {"scope": "openid"}).json()
     wait(901)
-    refusal(polls(later["device_code"]), 400, "expired_token")
+    refusal(poll(later["device_code"]), 400, "expired_token")
 
 
 @spec("protocol.md", "5", requirement="Scripts of a public client's origin may read token, PAR, userinfo, revoke alone")
@@ -223,7 +223,7 @@ def test_userinfo(browser, client, a_fapi_client):
     def call_resource(**options):
         return client.provider.http.get(client.provider.metadata["userinfo_endpoint"], timeout=20, **options)
 
-    token = client.signs_in(browser).access_token
+    token = client.sign_in(browser).access_token
     bearer = {"Authorization": f"Bearer {token}"}
     response = call_resource()
     assert response.status_code == 401
@@ -239,7 +239,7 @@ def test_userinfo(browser, client, a_fapi_client):
     assert in_query.headers["WWW-Authenticate"].startswith('Bearer error="invalid_request", error_description="')
     refusal(call(client.provider, "userinfo", data={"access_token": token}, headers=bearer), 400, "invalid_request")
     without_scope = a_fapi_client("conf-ccg-1")
-    own = conditions.tokens(without_scope.posts("token", {"grant_type": "client_credentials"}), "DPoP")["access_token"]
+    own = conditions.tokens(without_scope.post("token", {"grant_type": "client_credentials"}), "DPoP")["access_token"]
     refusal(without_scope.call_resource(own), 403, "insufficient_scope")
     bound = without_scope.call_resource(own, proof="")
     refusal(bound, 401, "invalid_dpop_proof")
@@ -251,23 +251,23 @@ def test_userinfo(browser, client, a_fapi_client):
 
 @spec("RFC 7662", "2.2", requirement="Introspection: a token that ended, is unknown or another's is inactive")
 def test_introspection(browser, client, a_client):
-    token = client.signs_in(browser).access_token
-    assert client.posts("introspection", {"token": token}).json()["active"] is True
+    token = client.sign_in(browser).access_token
+    assert client.post("introspection", {"token": token}).json()["active"] is True
     for requester, token_sent in ((a_client("conf-basic-2"), token), (client, token[:-1]), (client, "x")):
-        assert requester.posts("introspection", {"token": token_sent}).json() == {"active": False}
-    refusal(client.posts("introspection", {}), 400, "invalid_request")
+        assert requester.post("introspection", {"token": token_sent}).json() == {"active": False}
+    refusal(client.post("introspection", {}), 400, "invalid_request")
 
 
 @spec("RFC 7009", "2.2", requirement="Revocation: 200 also for unknown tokens; another client's is invalid_grant")
 def test_revocation(browser, client, a_client):
-    token = client.signs_in(browser).access_token
-    refusal(client.posts("revocation", {}), 400, "invalid_request")
+    token = client.sign_in(browser).access_token
+    refusal(client.post("revocation", {}), 400, "invalid_request")
     for token_sent in ("unknown", "x.y.z"):
-        response = client.posts("revocation", {"token": token_sent, "token_type_hint": "x"})
+        response = client.post("revocation", {"token": token_sent, "token_type_hint": "x"})
         assert (response.status_code, response.content) == (200, b"")
-    refusal(a_client("conf-basic-2").posts("revocation", {"token": token}), 400, "invalid_grant")
+    refusal(a_client("conf-basic-2").post("revocation", {"token": token}), 400, "invalid_grant")
     assert client.call_resource(token).status_code == 200
-    client.posts("revocation", {"token": token})
+    client.post("revocation", {"token": token})
     assert client.call_resource(token).status_code == 401
 
 

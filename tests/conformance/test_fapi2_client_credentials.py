@@ -37,7 +37,7 @@ def request_token(client, **options):
     """A token for the client itself."""
     options = {"scope": client.scope} | options
     proven = {name: options.pop(name) for name in ("assertion", "proof") if name in options}
-    return client.posts("token", {"grant_type": "client_credentials", **options}, **proven)
+    return client.post("token", {"grant_type": "client_credentials", **options}, **proven)
 
 
 def used_token(client, **options):
@@ -63,7 +63,7 @@ def test_happy_flow(client, other):
     assert client.call_resource(other_client_token).status_code in {400, 401}
     for accepted in ("application/json; charset=utf-8", "*/*"):
         assert client.is_token_accepted(own_token, Accept=accepted)
-    state = client.posts("introspection", {"token": own_token}).json()
+    state = client.post("introspection", {"token": own_token}).json()
     assert (state["active"], state["cnf"], state["sub"]) == (
         True,
         {"jkt": client.jkt},

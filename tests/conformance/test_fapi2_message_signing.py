@@ -75,7 +75,7 @@ def test_discovery_of_signing(provider):
 def test_happy_flow_by_mode(client, other, browser, mode):
     for fapi_client in (client, other):
         fapi_client.common_parameters = {} if mode == "plain" else {"response_mode": mode}
-        fapi_client.signs_in(browser)
+        fapi_client.sign_in(browser)
 
 
 # Request objects
@@ -84,7 +84,7 @@ def test_happy_flow_by_mode(client, other, browser, mode):
 @spec(SIGNING, "5.3.1", requirement="Our issuer may be one of several audiences of a request object")
 def test_ensure_request_object_with_multiple_aud_succeeds(client, browser):
     text = client.request_object(aud=["https://elsewhere.example", client.provider.issuer])
-    client.complete_sign_in(browser.goes_to(client.link(push(client, text))))
+    client.complete_sign_in(browser.visit(client.link(push(client, text))))
 
 
 def push(client, text):
@@ -97,7 +97,7 @@ def push(client, text):
 def test_ensure_request_object_with_nbf_8_seconds_in_the_future_is_accepted(client, browser):
     ahead = conditions.now() + 8
     text = client.request_object(nbf=ahead, iat=ahead)
-    client.complete_sign_in(browser.goes_to(client.link(push(client, text))))
+    client.complete_sign_in(browser.visit(client.link(push(client, text))))
 
 
 def assert_request_object_refused(client, text):
@@ -166,7 +166,7 @@ def test_ensure_matching_key_in_authorization_request(client, other):
 @spec(SIGNING, "5.3.2", requirement="A client that has to sign cannot push parameters alone")
 def test_ensure_unsigned_request_at_par_endpoint_fails(client):
     client.signs_requests = False
-    conditions.refusal(client.pushes(), 400, "invalid_request")
+    conditions.refusal(client.push(), 400, "invalid_request")
 
 
 # Signed introspection, which has no module in the suite
@@ -180,10 +180,10 @@ def test_ensure_unsigned_request_at_par_endpoint_fails(client):
     module="(none) signed-introspection",
 )
 def test_signed_introspection(client, browser, provider, which):
-    tokens = client.signs_in(browser, scope="openid offline_access").tokens
+    tokens = client.sign_in(browser, scope="openid offline_access").tokens
     form = {"token": tokens.get(which, "unknown")}
-    plain = client.posts("introspection", form)
-    signed = client.posts("introspection", form, accept="application/token-introspection+jwt")
+    plain = client.post("introspection", form)
+    signed = client.post("introspection", form, accept="application/token-introspection+jwt")
     assert (signed.status_code, plain.status_code) == (200, 200)
     assert signed.headers["Content-Type"] == "application/token-introspection+jwt"
     conditions.is_json(plain)

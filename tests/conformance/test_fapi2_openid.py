@@ -33,17 +33,17 @@ def with_userinfo():
 
 @spec(CORE, "3.1.2.1", requirement="The code flow needs no nonce, and invents none")
 def test_ensure_authorization_request_without_nonce_success(client, browser):
-    assert "nonce" not in client.signs_in(browser, nonce=None).claims
+    assert "nonce" not in client.sign_in(browser, nonce=None).claims
 
 
 @spec(CORE, "3.1.2.1", requirement="A nonce of 64 characters is returned unchanged")
 def test_ensure_authorization_request_with_64_char_nonce_success(client, browser):
-    client.signs_in(browser, nonce=secrets.token_hex(32))
+    client.sign_in(browser, nonce=secrets.token_hex(32))
 
 
 @spec("RFC 6749", "3.3", requirement="The order of scopes does not matter")
 def test_ensure_other_scope_order_succeeds(client, browser):
-    assert "email" in client.signs_in(browser, scope="email openid").userinfo
+    assert "email" in client.sign_in(browser, scope="email openid").userinfo
 
 
 @spec(CORE, "5.5", requirement="Every advertised claim can be requested by name, in the ID Token and at userinfo")
@@ -53,7 +53,7 @@ def test_test_claims_parameter_identity_claims(client, browser, provider):
     logout_claims = {"sid"}  # and receives no logout tokens
     advertised = set(provider.metadata["claims_supported"]) - school_claims - logout_claims
     request = {name: {"essential": False} for name in sorted(advertised)}
-    signed_in = client.signs_in(browser, claims=json.dumps({"id_token": request, "userinfo": request}))
+    signed_in = client.sign_in(browser, claims=json.dumps({"id_token": request, "userinfo": request}))
     assert advertised <= set(signed_in.claims)
     of_the_person = advertised - {"iss", "aud", "exp", "iat", "auth_time", "acr", "amr", "sid"}
     assert of_the_person <= set(signed_in.userinfo)
@@ -61,9 +61,9 @@ def test_test_claims_parameter_identity_claims(client, browser, provider):
 
 @spec("RFC 9101", "6.3", requirement="Of nonces inside and outside of a pushed request, the one inside counts")
 def test_ensure_different_nonce_inside_and_outside_request_object(client, browser):
-    client.complete_sign_in(browser.goes_to(client.link(client.pushed_request_uri(), nonce=secrets.token_hex(8))))
+    client.complete_sign_in(browser.visit(client.link(client.pushed_request_uri(), nonce=secrets.token_hex(8))))
 
 
 @spec(CORE, "3.1.2.1", requirement="A nonce of 384 characters is returned unchanged")
 def test_ensure_authorization_request_with_long_nonce(client, browser):
-    client.signs_in(browser, nonce=secrets.token_hex(192))
+    client.sign_in(browser, nonce=secrets.token_hex(192))

@@ -56,7 +56,7 @@ def other(a_fapi_client, names, scope, resource, prepared):
 @pytest.fixture
 def code(client, browser):
     """A code of the first client, not redeemed yet."""
-    return client.gets_code(browser.goes_to(client.authorization_url()))
+    return client.get_code(browser.visit(client.authorization_url()))
 
 
 def token_url(client):
@@ -83,8 +83,8 @@ def test_discovery_end_point_verification(provider):
 
 @spec(FAPI, "5.3", requirement="Two clients get tokens bound to their keys, for them alone")
 def test_happy_flow(client, other, a_browser):
-    first = client.signs_in(a_browser())
-    second = other.signs_in(a_browser(), state=secrets.token_hex(64), dpop_jkt=other.jkt)
+    first = client.sign_in(a_browser())
+    second = other.sign_in(a_browser(), state=secrets.token_hex(64), dpop_jkt=other.jkt)
     response = client.call_resource(first.access_token)
     assert response.headers["Date"]
     for accepted in ("application/json; charset=utf-8", "application/json;q=0.5, */*", "*/*"):
@@ -96,25 +96,25 @@ def test_happy_flow(client, other, a_browser):
 
 @spec("RFC 6749", "4.1.2.1", requirement="Cancelling at the sign-in page is reported as access_denied")
 def test_user_rejects_authentication(client, browser):
-    assert browser.opens(client.authorization_url()) is None
+    assert browser.open(client.authorization_url()) is None
     assert browser.page.has("sign-in")
-    client.assert_refused(browser.presses("cancel"), "access_denied")
+    client.assert_refused(browser.press("cancel"), "access_denied")
 
 
 @spec("RFC 6749", "4.1.1", requirement="Without a state none is returned")
 def test_ensure_authorization_request_without_state_success(client, browser):
-    client.signs_in(browser, state=None)
+    client.sign_in(browser, state=None)
 
 
 @spec(DPOP, "7.1", requirement="The scheme is DPoP in whichever case")
 def test_access_token_type_header_case_sensitivity(client, browser):
-    signed_in = client.signs_in(browser)
+    signed_in = client.sign_in(browser)
     assert client.is_token_accepted(signed_in.access_token, scheme="dPOP")
 
 
 @spec(DPOP, "4.2", requirement="A proof may have nbf and exp")
 def test_check_dpop_proof_nbf_exp(client, browser):
-    signed_in = client.signs_in(browser)
+    signed_in = client.sign_in(browser)
     now = conditions.now()
     proof = client.proof("GET", client.resource_url, token=signed_in.access_token, nbf=now - 10, exp=now + 300)
     assert client.is_token_accepted(signed_in.access_token, proof=proof)
@@ -123,8 +123,8 @@ def test_check_dpop_proof_nbf_exp(client, browser):
 def sign_in_with_proofs_made_at(client, browser, iat, *, code=None):
     """PAR, token and resource with proofs made at `iat`."""
     at_par = client.proof("POST", par_url(client), iat=iat)
-    code = client.gets_code(browser.goes_to(client.authorization_url(proof=at_par)))
-    response = client.redeems(code, proof=client.proof("POST", token_url(client), iat=iat))
+    code = client.get_code(browser.visit(client.authorization_url(proof=at_par)))
+    response = client.redeem(code, proof=client.proof("POST", token_url(client), iat=iat))
     token = conditions.tokens(response, "DPoP")["access_token"]
     at_resource = client.proof("GET", client.resource_url, token=token, iat=iat)
     assert client.is_token_accepted(token, proof=at_resource)
@@ -143,44 +143,42 @@ def test_ensure_dpopproof_with_iat_10seconds_after_succeeds(client, browser):
 @spec(DPOP, "10.1", requirement="A dpop_jkt that is not the proof's key is refused when pushed")
 def test_ensure_mismatched_dpop_jkt_fails(client):
     proof = client.proof("POST", par_url(client))
-    response = client.pushes(dpop_jkt=ECKey.generate_key("P-256").thumbprint(), proof=proof)
+    response = client.push(dpop_jkt=ECKey.generate_key("P-256").thumbprint(), proof=proof)
     conditions.refusal(response, 400, "invalid_dpop_proof")
 
 
 def assert_bound_to_another_key(client, code):
     """Redeeming with another key than the one that the code is bound to is refused."""
     another = client.proof("POST", token_url(client), key=ECKey.generate_key("P-256"))
-    conditions.refusal(client.redeems(code, proof=another), 400, "invalid_grant")
+    conditions.refusal(client.redeem(code, proof=another), 400, "invalid_grant")
 
 
 @spec(DPOP, "10.1", requirement="A code is bound to the key that was proven when its request was pushed")
 def test_ensure_token_endpoint_fails_with_mismatched_dpop_proof_jkt(client, browser):
     response = client.authorization_url(proof=client.proof("POST", par_url(client)))
-    assert_bound_to_another_key(client, client.gets_code(browser.goes_to(response)))
+    assert_bound_to_another_key(client, client.get_code(browser.visit(response)))
 
 
 @spec(DPOP, "10", requirement="A code is bound to the key that dpop_jkt names")
 def test_ensure_token_endpoint_fails_with_mismatched_dpop_jkt(client, browser):
-    assert_bound_to_another_key(
-        client, client.gets_code(browser.goes_to(client.authorization_url(dpop_jkt=client.jkt)))
-    )
+    assert_bound_to_another_key(client, client.get_code(browser.visit(client.authorization_url(dpop_jkt=client.jkt))))
 
 
 @spec(DPOP, "10.1", requirement="A proof when pushing, and the same key when redeeming")
 def test_ensure_dpopproof_at_par_endpoint_binding_success(client, browser):
-    client.complete_sign_in(browser.goes_to(client.authorization_url(proof=client.proof("POST", par_url(client)))))
+    client.complete_sign_in(browser.visit(client.authorization_url(proof=client.proof("POST", par_url(client)))))
 
 
 @spec(DPOP, "10", requirement="dpop_jkt beside the proof when pushing, and the same key when redeeming")
 def test_ensure_dpop_auth_code_binding_success(client, browser):
     proof = client.proof("POST", par_url(client))
-    client.complete_sign_in(browser.goes_to(client.authorization_url(dpop_jkt=client.jkt, proof=proof)))
+    client.complete_sign_in(browser.visit(client.authorization_url(dpop_jkt=client.jkt, proof=proof)))
 
 
 @spec(DPOP, "4.3", requirement="A proof that is wrong in any way is refused, and one that only says more is not")
 def test_dpop_negative_tests(client, browser):
     client.key = RSAKey.generate_key(2048)
-    assert_wrong_proofs_refused(client, client.signs_in(browser).access_token)
+    assert_wrong_proofs_refused(client, client.sign_in(browser).access_token)
 
 
 def assert_wrong_proofs_refused(client, token):
@@ -228,83 +226,83 @@ def assert_wrong_proofs_refused(client, token):
 
 @spec(JAR, "6.3", requirement="Of state inside and outside of a pushed request, the one inside counts")
 def test_ensure_different_state_inside_and_outside_request_object(client, browser):
-    client.complete_sign_in(browser.goes_to(client.link(client.pushed_request_uri(), state=secrets.token_hex(8))))
+    client.complete_sign_in(browser.visit(client.link(client.pushed_request_uri(), state=secrets.token_hex(8))))
 
 
 @spec(FAPI, "5.3.2.2", requirement="A state of a thousand characters is returned unchanged")
 def test_ensure_authorization_request_with_long_state(client, browser):
-    client.signs_in(browser, state=secrets.token_hex(500))
+    client.sign_in(browser, state=secrets.token_hex(500))
 
 
 @spec(JAR, "6.3", requirement="A state that was not pushed does not come back")
 def test_state_only_outside_request_object_not_used(client, browser):
-    client.complete_sign_in(browser.goes_to(client.link(client.pushed_request_uri(state=None), state="outside")))
+    client.complete_sign_in(browser.visit(client.link(client.pushed_request_uri(state=None), state="outside")))
 
 
 @spec(FAPI, "5.3.2.2", requirement="A pushed request names its redirect URI, although one is registered")
 def test_ensure_request_object_without_redirect_uri_fails(client):
-    conditions.refusal(client.pushes(redirect_uri=None), 400, "invalid_request")
+    conditions.refusal(client.push(redirect_uri=None), 400, "invalid_request")
 
 
 @spec(FAPI, "5.3.2.2", requirement="A redirect URI beside a pushed request does not make up for the missing one")
 def test_ensure_redirect_uri_in_authorization_request(client, browser):
-    conditions.refusal(client.pushes(redirect_uri=None), 400, "invalid_request")
+    conditions.refusal(client.push(redirect_uri=None), 400, "invalid_request")
     urn = client.pushed_request_uri()
-    client.complete_sign_in(browser.goes_to(client.link(urn, redirect_uri="https://evil.example/")))
+    client.complete_sign_in(browser.visit(client.link(urn, redirect_uri="https://evil.example/")))
 
 
 @spec(FAPI, "5.3.2.2", requirement="A redirect URI that is not registered is refused when pushed")
 def test_plain_fapi_tolerate_unregistered_redirect_uri(client):
-    response = client.pushes(redirect_uri=f"{client.redirect_uri}/{secrets.token_hex(5)}")
+    response = client.push(redirect_uri=f"{client.redirect_uri}/{secrets.token_hex(5)}")
     conditions.refusal(response, 400, "invalid_request")
 
 
 @spec(FAPI, "5.3.2.1", requirement="Without a proof there are no tokens")
 def test_ensure_holder_of_key_required(client, code):
-    conditions.refusal(client.redeems(code, proof=""), 400, "invalid_dpop_proof")
+    conditions.refusal(client.redeem(code, proof=""), 400, "invalid_dpop_proof")
 
 
 @spec(FAPI, "5.3.2.2", requirement="A request that was not pushed is refused at the redirect URI")
 def test_ensure_unsigned_authorization_request_without_using_par_fails(client, browser):
-    client.assert_refused(browser.goes_to(RelyingParty.authorization_url(client)), "invalid_request")
+    client.assert_refused(browser.visit(RelyingParty.authorization_url(client)), "invalid_request")
 
 
 @spec(FAPI, "5.3.2.2", requirement="The hybrid flow is refused when pushed")
 def test_ensure_response_type_code_idtoken_fails(client):
-    conditions.refusal(client.pushes(response_type="code id_token"), 400, "unsupported_response_type")
+    conditions.refusal(client.push(response_type="code id_token"), 400, "unsupported_response_type")
 
 
 @spec(FAPI, "5.3.2.2", requirement="The implicit flow is refused when pushed")
 def test_ensure_response_type_token_fails(client):
-    conditions.refusal(client.pushes(response_type="token"), 400, "unsupported_response_type")
+    conditions.refusal(client.push(response_type="token"), 400, "unsupported_response_type")
 
 
 @spec(ASSERTION, "3", requirement="Another client's name under one's own signature is refused")
 def test_ensure_client_id_in_token_endpoint(client, other, code):
     forged = client.assertion(iss=other.id, sub=other.id)
-    conditions.refusal(client.redeems(code, client_id=other.id, assertion=forged), 401, "invalid_client")
+    conditions.refusal(client.redeem(code, client_id=other.id, assertion=forged), 401, "invalid_client")
 
 
 @spec("RFC 6749", "4.1.3", requirement="A code is its client's alone, and not spent by another")
 def test_ensure_authorization_code_is_bound_to_client(client, other, code):
     conditions.refusal(
-        other.redeems(code, redirect_uri=client.redirect_uri, code_verifier=client.verifier), 400, "invalid_grant"
+        other.redeem(code, redirect_uri=client.redirect_uri, code_verifier=client.verifier), 400, "invalid_grant"
     )
-    conditions.tokens(client.redeems(code), "DPoP")
+    conditions.tokens(client.redeem(code), "DPoP")
 
 
 @spec("RFC 6749", "4.1.2", requirement="A code used a second time is refused, and its tokens are revoked")
 def test_attempt_reuse_authorization_code_after_one_second(client, browser, wait):
-    signed_in = client.signs_in(browser)
+    signed_in = client.sign_in(browser)
     wait(1)
-    conditions.refusal(client.redeems(signed_in.code), 400, "invalid_grant")
+    conditions.refusal(client.redeem(signed_in.code), 400, "invalid_grant")
     assert not client.is_token_accepted(signed_in.access_token)
 
 
 @spec(FAPI, "5.3.2.2", requirement="A code lives for a minute at most")
 def test_ensure_token_endpoint_fails_with_expired_auth_code(client, code, wait):
     wait(62)
-    conditions.refusal(client.redeems(code), 400, "invalid_grant")
+    conditions.refusal(client.redeem(code), 400, "invalid_grant")
 
 
 @spec(
@@ -315,7 +313,7 @@ def test_ensure_token_endpoint_fails_with_expired_auth_code(client, code, wait):
 )
 def test_ensure_signed_client_assertion_with_rs256_fails(client, code):
     assert client.signer.as_dict(private=False)["alg"] == "PS256"
-    conditions.refusal(client.redeems(code, assertion=assertion_by_rs256(client)), 401, "invalid_client")
+    conditions.refusal(client.redeem(code, assertion=assertion_by_rs256(client)), 401, "invalid_client")
 
 
 def assertion_by_rs256(client):
@@ -326,33 +324,33 @@ def assertion_by_rs256(client):
 
 @spec(FAPI, "5.3.2.1", requirement="Without an assertion there are no tokens")
 def test_ensure_client_assertion_in_token_endpoint(client, code):
-    conditions.refusal(client.redeems(code, assertion=""), 401, "invalid_client")
+    conditions.refusal(client.redeem(code, assertion=""), 401, "invalid_client")
 
 
 @spec(ASSERTION, "3", requirement="An assertion that expired five minutes ago is refused")
 def test_ensure_client_assertion_with_exp_is_5_minutes_in_past_fails(client, code):
     old = client.assertion(exp=conditions.now() - 300)
-    conditions.refusal(client.redeems(code, assertion=old), 401, "invalid_client")
+    conditions.refusal(client.redeem(code, assertion=old), 401, "invalid_client")
 
 
 @spec(FAPI, "5.3.2.1", requirement="An assertion for another audience is refused")
 def test_ensure_client_assertion_with_wrong_aud_fails(client, code):
     elsewhere = client.assertion(aud="https://elsewhere.example/as")
-    conditions.refusal(client.redeems(code, assertion=elsewhere), 401, "invalid_client")
+    conditions.refusal(client.redeem(code, assertion=elsewhere), 401, "invalid_client")
 
 
 @spec(ASSERTION, "3", requirement="An assertion without sub is refused")
 def test_ensure_client_assertion_with_no_sub_fails(client, code):
-    conditions.refusal(client.redeems(code, assertion=client.assertion(sub=None)), 401, "invalid_client")
+    conditions.refusal(client.redeem(code, assertion=client.assertion(sub=None)), 401, "invalid_client")
 
 
 @spec(FAPI, "5.3.2.1", requirement="A refresh token works with a new key, for its client, proven and authenticated")
 def test_refresh_token(client, other, browser, wait):
-    signed_in = client.signs_in(browser, scope=f"{client.scope} offline_access", prompt="consent")
+    signed_in = client.sign_in(browser, scope=f"{client.scope} offline_access", prompt="consent")
     token = signed_in.tokens["refresh_token"]
     wait(1)
     client.key = ECKey.generate_key("P-256")
-    tokens = conditions.tokens(client.refreshes(token, scope=f"{client.scope} offline_access"), "DPoP")
+    tokens = conditions.tokens(client.refresh(token, scope=f"{client.scope} offline_access"), "DPoP")
     assert client.is_token_accepted(tokens["access_token"])
     assert "refresh_token" not in tokens, "it is not rotated"
     assert ("id_token" in tokens) == ("id_token" in signed_in.tokens)
@@ -361,29 +359,29 @@ def test_refresh_token(client, other, browser, wait):
         same = {"iss", "sub", "aud", "auth_time"}
         assert {name: claims[name] for name in same} == {name: signed_in.claims[name] for name in same}
     wait(30)
-    conditions.tokens(client.refreshes(token), "DPoP")
+    conditions.tokens(client.refresh(token), "DPoP")
 
-    conditions.refusal(client.refreshes(token, assertion=""), 401, "invalid_client")
-    unproven = client.refreshes(token, proof="")
+    conditions.refusal(client.refresh(token, assertion=""), 401, "invalid_client")
+    unproven = client.refresh(token, proof="")
     conditions.refusal(unproven, 400, unproven.json()["error"])
     assert unproven.json()["error"] in {"invalid_request", "invalid_grant", "invalid_dpop_proof"}
-    other_token = other.signs_in(browser, scope=f"{other.scope} offline_access", prompt="consent").tokens[
+    other_token = other.sign_in(browser, scope=f"{other.scope} offline_access", prompt="consent").tokens[
         "refresh_token"
     ]
-    conditions.refusal(client.refreshes(other_token), 400, "invalid_grant")
-    conditions.tokens(other.refreshes(other_token), "DPoP")
+    conditions.refusal(client.refresh(other_token), 400, "invalid_grant")
+    conditions.tokens(other.refresh(other_token), "DPoP")
 
 
 @spec(PAR, "7.3", requirement="A pushed request that was shown and left can be shown again, until it is answered")
 def test_par_ensure_reused_request_uri_prior_to_auth_completion_succeeds(client, browser):
     link = client.authorization_url()
-    browser.opens(link)
+    browser.open(link)
     assert browser.page.has("sign-in")
-    client.complete_sign_in(browser.goes_to(link))
+    client.complete_sign_in(browser.visit(link))
 
 
-def shows_error_page(browser, link):
-    assert browser.opens(link) is None
+def assert_error_page(browser, link):
+    assert browser.open(link) is None
     assert browser.page.status == 400
     assert "request_uri" in browser.page.text
     return True
@@ -392,15 +390,15 @@ def shows_error_page(browser, link):
 @spec(PAR, "7.3", requirement="A pushed request that was answered is a page", module="par-attempt-reuse-request_uri")
 def test_par_attempt_reuse_request_uri(client, browser):
     link = client.authorization_url()
-    client.complete_sign_in(browser.goes_to(link))
-    assert shows_error_page(browser, link)
+    client.complete_sign_in(browser.visit(link))
+    assert assert_error_page(browser, link)
 
 
 @spec(PAR, "4", requirement="A pushed request that expired is a page", module="par-attempt-to-use-expired-request_uri")
 def test_par_attempt_to_use_expired_request_uri(client, browser, wait):
-    response = client.pushes()
+    response = client.push()
     wait(response.json()["expires_in"] + 1)
-    assert shows_error_page(browser, client.link(response.json()["request_uri"]))
+    assert assert_error_page(browser, client.link(response.json()["request_uri"]))
 
 
 @spec(
@@ -410,7 +408,7 @@ def test_par_attempt_to_use_expired_request_uri(client, browser, wait):
     module="par-attempt-to-use-request_uri-for-different-client",
 )
 def test_par_attempt_to_use_request_uri_for_different_client(client, other, browser):
-    assert shows_error_page(browser, other.link(client.pushed_request_uri()))
+    assert assert_error_page(browser, other.link(client.pushed_request_uri()))
 
 
 @spec(
@@ -420,7 +418,7 @@ def test_par_attempt_to_use_request_uri_for_different_client(client, other, brow
     module="par-authorization-request-containing-request_uri-form-param",
 )
 def test_par_authorization_request_containing_request_uri_form_param(client):
-    conditions.refusal(client.pushes(request_uri=client.pushed_request_uri()), 400, "invalid_request")
+    conditions.refusal(client.push(request_uri=client.pushed_request_uri()), 400, "invalid_request")
 
 
 @spec(PAR, "2.3", requirement="Another method than POST is refused")
@@ -432,36 +430,36 @@ def test_par_attempt_invalid_http_method(client, provider):
 
 @spec(PKCE, "4.4.1", requirement="A request without a challenge is refused when pushed")
 def test_par_ensure_pkce_required(client):
-    response = client.pushes(code_challenge=None, code_challenge_method=None)
+    response = client.push(code_challenge=None, code_challenge_method=None)
     conditions.refusal(response, 400, "invalid_request")
 
 
 @spec(FAPI, "5.3.2.2", requirement="PKCE's plain method is refused when pushed")
 def test_par_plain_pkce_rejected(client):
-    response = client.pushes(code_challenge=client.verifier, code_challenge_method="plain")
+    response = client.push(code_challenge=client.verifier, code_challenge_method="plain")
     conditions.refusal(response, 400, "invalid_request")
 
 
 @spec(PKCE, "4.6", requirement="Without the verifier there are no tokens")
 def test_ensure_pkce_code_verifier_required(client, code):
-    conditions.refusal(client.redeems(code, code_verifier=None), 400, "invalid_grant")
+    conditions.refusal(client.redeem(code, code_verifier=None), 400, "invalid_grant")
 
 
 @spec(PKCE, "4.6", requirement="With another verifier there are no tokens")
 def test_incorrect_pkce_code_verifier_rejected(client, code):
-    conditions.refusal(client.redeems(code, code_verifier=secrets.token_urlsafe(32)), 400, "invalid_grant")
+    conditions.refusal(client.redeem(code, code_verifier=secrets.token_urlsafe(32)), 400, "invalid_grant")
 
 
 @spec(FAPI, "5.3.2.1", requirement="An assertion of a clock that is eight seconds ahead is accepted")
 def test_par_ensure_jwt_client_assertions_nbf_8_seconds_in_the_future_is_accepted(client, browser):
     ahead = conditions.now() + 8
-    client.complete_sign_in(browser.goes_to(client.authorization_url(assertion=client.assertion(nbf=ahead, iat=ahead))))
+    client.complete_sign_in(browser.visit(client.authorization_url(assertion=client.assertion(nbf=ahead, iat=ahead))))
 
 
 @spec(FAPI, "5.3.2.1", requirement="An assertion of a clock that is more than a minute ahead is refused")
 def test_par_ensure_jwt_client_assertions_nbf_over_60_seconds_in_the_future_fails(client):
     ahead = conditions.now() + 61
-    response = client.pushes(assertion=client.assertion(nbf=ahead, iat=ahead, exp=ahead + 60))
+    response = client.push(assertion=client.assertion(nbf=ahead, iat=ahead, exp=ahead + 60))
     conditions.refusal(response, 401, "invalid_client")
 
 
@@ -469,20 +467,20 @@ def test_par_ensure_jwt_client_assertions_nbf_over_60_seconds_in_the_future_fail
 def test_par_without_duplicate_parameters(client, browser):
     link = client.authorization_url()
     assert link.partition("?")[2].count("=") == 2
-    client.complete_sign_in(browser.goes_to(link))
+    client.complete_sign_in(browser.visit(link))
 
 
 @spec(FAPI, "5.3.2.1", requirement="An assertion's audience is one string, no list")
 def test_par_test_array_as_audience_fails(client):
     listed = client.assertion(aud=[client.provider.issuer, par_url(client)])
-    conditions.refusal(client.pushes(assertion=listed), 401, "invalid_client")
+    conditions.refusal(client.push(assertion=listed), 401, "invalid_client")
 
 
 @spec(FAPI, "5.3.2.1", requirement="An assertion for the PAR endpoint's address is refused")
 def test_par_test_par_endpoint_url_as_audience_fails(client):
-    conditions.refusal(client.pushes(assertion=client.assertion(aud=par_url(client))), 401, "invalid_client")
+    conditions.refusal(client.push(assertion=client.assertion(aud=par_url(client))), 401, "invalid_client")
 
 
 @spec(FAPI, "5.3.2.1", requirement="An assertion for the token endpoint's address is refused")
 def test_par_test_token_endpoint_url_as_audience_fails(client):
-    conditions.refusal(client.pushes(assertion=client.assertion(aud=token_url(client))), 401, "invalid_client")
+    conditions.refusal(client.push(assertion=client.assertion(aud=token_url(client))), 401, "invalid_client")

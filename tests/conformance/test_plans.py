@@ -93,10 +93,10 @@ def test_both_clients_get_through_each_page_and_refresh(suite_and_client, file, 
         suite, client = suite_and_client(file, part)
         scope = {} if file in FAPI else {"scope": PERSONAL}
         browser = suite.scripted_browser()
-        signed_in = client.complete_sign_in(browser.goes_to(client.authorization_url(prompt="login consent", **scope)))
+        signed_in = client.complete_sign_in(browser.visit(client.authorization_url(prompt="login consent", **scope)))
         assert set(signed_in.tokens["scope"].split()) == set((client.scope if file in FAPI else PERSONAL).split())
-        assert client.refreshes(signed_in.tokens["refresh_token"]).status_code == 200
-        client.complete_sign_in(browser.goes_to(client.authorization_url(**scope)))
+        assert client.refresh(signed_in.tokens["refresh_token"]).status_code == 200
+        client.complete_sign_in(browser.visit(client.authorization_url(**scope)))
     assert requests_to_suite() == []
 
 
@@ -108,21 +108,21 @@ def test_the_scopes_are_those_that_the_modules_need(configurations):
 
 def test_the_form_post_plan_has_a_client_of_its_own(suite_and_client):
     suite, client = suite_and_client("static.json", "client_secret_post")
-    client.complete_sign_in(suite.scripted_browser().goes_to(client.authorization_url(prompt="login consent")))
+    client.complete_sign_in(suite.scripted_browser().visit(client.authorization_url(prompt="login consent")))
 
 
 def test_clients_get_tokens_of_their_own(suite_and_client):
     for part in ("client", "client2"):
         _, client = suite_and_client(CLIENT_CREDENTIALS_FILE, part)
-        response = client.posts("token", {"grant_type": "client_credentials", "scope": client.scope})
+        response = client.post("token", {"grant_type": "client_credentials", "scope": client.scope})
         assert client.is_token_accepted(conditions.tokens(response, "DPoP")["access_token"])
 
 
 def test_back_channel_logout_is_sent_once_and_to_this_client_only(suite_and_client, requests_to_suite, prepared):
     suite, client = suite_and_client("backchannel.json")
     browser = suite.scripted_browser()
-    signed_in = client.complete_sign_in(browser.goes_to(client.authorization_url(prompt="login consent")))
-    back = browser.goes_to(logout_of(client, prepared, "", signed_in.id_token))
+    signed_in = client.complete_sign_in(browser.visit(client.authorization_url(prompt="login consent")))
+    back = browser.visit(logout_of(client, prepared, "", signed_in.id_token))
     assert back.query == [("state", "x")]
     assert requests_to_suite() == [("POST", "/test/a/idaas/backchannel_logout")]
 
@@ -159,8 +159,8 @@ for_both_oidc_files = pytest.mark.parametrize("file", ["static.json", "registere
 def test_a_second_sign_in_is_captured_as_a_screenshot(suite_and_client, file, module, requests_to_suite):
     suite, client = suite_and_client(file)
     browser = suite.scripted_browser(module)
-    client.complete_sign_in(browser.goes_to(client.authorization_url()))
-    client.complete_sign_in(browser.goes_to(client.authorization_url(prompt="login")))
+    client.complete_sign_in(browser.visit(client.authorization_url()))
+    client.complete_sign_in(browser.visit(client.authorization_url(prompt="login")))
     assert browser.screenshots == ["sign-in", "sign-in"]
     assert requests_to_suite() == []
 
@@ -169,7 +169,7 @@ def test_a_second_sign_in_is_captured_as_a_screenshot(suite_and_client, file, mo
 def test_the_error_page_of_an_unregistered_redirect_uri_is_captured_as_a_screenshot(suite_and_client, file):
     suite, client = suite_and_client(file)
     browser = suite.scripted_browser("oidcc-ensure-registered-redirect-uri")
-    assert browser.goes_to(client.authorization_url(redirect_uri="https://elsewhere.example/")) is None
+    assert browser.visit(client.authorization_url(redirect_uri="https://elsewhere.example/")) is None
     assert browser.screenshots == ["error-parameter"]
 
 
@@ -201,8 +201,8 @@ def logout_of(client, prepared, module, hint):
 def test_logout_that_ends_on_a_page(suite_and_client, prepared, file, module, screenshot, requests_to_suite):
     suite, client = suite_and_client(file)
     browser = suite.scripted_browser(f"oidcc-rp-initiated-logout-{module}")
-    signed_in = client.complete_sign_in(browser.goes_to(client.authorization_url()))
-    assert browser.goes_to(logout_of(client, prepared, module, signed_in.id_token)) is None
+    signed_in = client.complete_sign_in(browser.visit(client.authorization_url()))
+    assert browser.visit(logout_of(client, prepared, module, signed_in.id_token)) is None
     assert browser.screenshots == [screenshot]
     assert requests_to_suite() == []
 
@@ -211,8 +211,8 @@ def test_logout_that_ends_on_a_page(suite_and_client, prepared, file, module, sc
 def test_logout_that_redirects_back(suite_and_client, prepared, file, requests_to_suite):
     suite, client = suite_and_client(file)
     browser = suite.scripted_browser()
-    signed_in = client.complete_sign_in(browser.goes_to(client.authorization_url()))
-    back = browser.goes_to(logout_of(client, prepared, "", signed_in.id_token))
+    signed_in = client.complete_sign_in(browser.visit(client.authorization_url()))
+    back = browser.visit(logout_of(client, prepared, "", signed_in.id_token))
     assert back.query == [("state", "x")]
     assert requests_to_suite() == []
 
@@ -221,7 +221,7 @@ def test_logout_that_redirects_back(suite_and_client, prepared, file, requests_t
 def test_cancel_at_the_sign_in_page(suite_and_client, file):
     suite, client = suite_and_client(file)
     browser = suite.scripted_browser(f"{plans.FAPI_MODULES}user-rejects-authentication")
-    client.assert_refused(browser.goes_to(client.authorization_url()), "access_denied")
+    client.assert_refused(browser.visit(client.authorization_url()), "access_denied")
 
 
 @pytest.mark.parametrize("file", FAPI)
@@ -231,8 +231,8 @@ def test_opening_the_request_again_after_leaving(suite_and_client, file, request
         f"{plans.FAPI_MODULES}par-ensure-reused-request-uri-prior-to-auth-completion-succeeds"
     )
     link = client.authorization_url()
-    assert browser.goes_to(link) is None
-    client.complete_sign_in(browser.goes_to(link))
+    assert browser.visit(link) is None
+    client.complete_sign_in(browser.visit(link))
     assert requests_to_suite() == []
 
 
@@ -241,8 +241,8 @@ def test_the_error_page_of_an_answered_request_is_captured_as_a_screenshot(suite
     suite, client = suite_and_client(file)
     browser = suite.scripted_browser(f"{plans.FAPI_MODULES}par-attempt-reuse-request_uri")
     link = client.authorization_url()
-    client.complete_sign_in(browser.goes_to(link))
-    assert browser.goes_to(link) is None
+    client.complete_sign_in(browser.visit(link))
+    assert browser.visit(link) is None
     assert browser.screenshots == ["error-code"]
 
 
@@ -252,7 +252,7 @@ def test_the_error_page_of_an_expired_request_is_captured_as_a_screenshot(suite_
     browser = suite.scripted_browser(f"{plans.FAPI_MODULES}par-attempt-to-use-expired-request_uri")
     link = client.authorization_url()
     wait(91)
-    assert browser.goes_to(link) is None
+    assert browser.visit(link) is None
     assert browser.screenshots == ["error-code"]
 
 
@@ -261,5 +261,5 @@ def test_the_error_page_of_another_clients_request_is_captured_as_a_screenshot(s
     suite, client = suite_and_client(file)
     _, other = suite_and_client(file, "client2")
     browser = suite.scripted_browser(f"{plans.FAPI_MODULES}par-attempt-to-use-request_uri-for-different-client")
-    assert browser.goes_to(other.link(client.pushed_request_uri())) is None
+    assert browser.visit(other.link(client.pushed_request_uri())) is None
     assert browser.screenshots == ["error-code"]

@@ -54,39 +54,39 @@ def controls(browser, *, fields=(), buttons=()):
 
 @documented("Sign-in page: username, password; sign-in, cancel")
 def test_the_sign_in_page(client, browser):
-    browser.opens(client.authorization_url())
+    browser.open(client.authorization_url())
     assert controls(browser, fields=("username", "password"), buttons=("sign-in", "cancel"))
-    client.assert_refused(browser.presses("cancel"), "access_denied")
+    client.assert_refused(browser.press("cancel"), "access_denied")
 
 
 @documented("Page that asks for data: authority; allow, deny")
 def test_the_page_that_asks_for_data(data_client, browser):
-    browser.opens(data_client.authorization_url(prompt="login consent"))
-    browser.signs_in()
+    browser.open(data_client.authorization_url(prompt="login consent"))
+    browser.sign_in()
     assert controls(browser, fields=("authority",), buttons=("allow", "deny"))
-    assert browser.presses("allow") is None, "the declaration is needed"
-    data_client.assert_refused(browser.presses("deny"), "access_denied")
+    assert browser.press("allow") is None, "the declaration is needed"
+    data_client.assert_refused(browser.press("deny"), "access_denied")
 
 
 @documented("Page that asks for identity alone: no authority; allow, deny")
 def test_the_page_that_asks_who_you_are(client, browser):
-    browser.opens(client.authorization_url(prompt="login consent"))
-    browser.signs_in()
+    browser.open(client.authorization_url(prompt="login consent"))
+    browser.sign_in()
     assert controls(browser, buttons=("allow", "deny"))
     assert not browser.page.has("authority")
-    client.gets_code(browser.presses("allow"))
+    client.get_code(browser.press("allow"))
 
 
 @documented("Sign-out page: confirm-logout, stay; then signed-out")
 def test_the_sign_out_page(client, browser, provider):
-    client.signs_in(browser)
+    client.sign_in(browser)
     url = provider.metadata["end_session_endpoint"]
-    browser.opens(url)
+    browser.open(url)
     assert controls(browser, buttons=("confirm-logout", "stay"))
-    browser.presses("stay")
-    client.gets_code(browser.opens(client.authorization_url(prompt="none")))
-    browser.opens(url)
-    browser.presses("confirm-logout")
+    browser.press("stay")
+    client.get_code(browser.open(client.authorization_url(prompt="none")))
+    browser.open(url)
+    browser.press("confirm-logout")
     assert browser.page.has("signed-out")
 
 
@@ -99,7 +99,7 @@ def test_error_pages(client, browser, provider):
         (f"{provider.metadata['authorization_endpoint']}?client_id={gone}", "request_uri"),
         (f"{provider.metadata['end_session_endpoint']}?id_token_hint=x", "id_token_hint"),
     ):
-        assert browser.opens(url) is None
+        assert browser.open(url) is None
         assert browser.page.soup.find(id="error-code").text
         assert parameter in browser.page.text
         assert "no-store" in browser.page.headers["Cache-Control"]
@@ -107,42 +107,42 @@ def test_error_pages(client, browser, provider):
 
 @documented("Form post page: form response, button continue, and one script with a nonce that submits it")
 def test_the_form_post_page(client, browser):
-    assert browser.opens(client.authorization_url(prompt="none", response_mode="form_post")) is None
+    assert browser.open(client.authorization_url(prompt="none", response_mode="form_post")) is None
     page = browser.page
     assert page.soup.find("form", id="response")["method"] == "post"
     (script,) = [element for element in page.soup.find_all("script") if not element.get("src")]
     assert "submit()" in script.text
     assert f"'nonce-{script['nonce']}'" in page.headers["Content-Security-Policy"]
-    assert isinstance(browser.presses("continue"), PartnerRequest)
+    assert isinstance(browser.press("continue"), PartnerRequest)
 
 
 @documented("Device page: user_code; continue, then allow, deny")
 def test_the_device_page(device_client, browser):
-    authorization = device_client.posts("device_authorization", {"scope": "openid"}).json()
-    browser.opens(authorization["verification_uri"])
-    browser.signs_in()
+    authorization = device_client.post("device_authorization", {"scope": "openid"}).json()
+    browser.open(authorization["verification_uri"])
+    browser.sign_in()
     assert controls(browser, fields=("user_code",), buttons=("continue",))
-    browser.presses("continue", user_code=authorization["user_code"])
+    browser.press("continue", user_code=authorization["user_code"])
     assert controls(browser, buttons=("allow", "deny"))
-    browser.allows()
-    tokens = device_client.posts("token", {"grant_type": DEVICE, "device_code": authorization["device_code"]})
+    browser.allow()
+    tokens = device_client.post("token", {"grant_type": DEVICE, "device_code": authorization["device_code"]})
     assert tokens.status_code == 200, tokens.text
 
 
 @documented("A request needs no CSRF token, and every decision does")
 def test_decisions_need_our_own_form(data_client, client, browser, provider):
     link = data_client.authorization_url(prompt="login consent")
-    browser.opens(link)
+    browser.open(link)
     send_form_without_token(browser, username=browser.username, password=browser.password)
-    browser.opens(link)
+    browser.open(link)
     assert browser.page.has("sign-in"), "not signed in yet"
-    browser.signs_in()
+    browser.sign_in()
     send_form_without_token(browser, deny="yes")
-    assert browser.opens(link) is None
+    assert browser.open(link) is None
     assert browser.page.has("allow"), "not refused yet"
-    browser.opens(provider.metadata["end_session_endpoint"])
+    browser.open(provider.metadata["end_session_endpoint"])
     send_form_without_token(browser, confirm="yes")
-    client.gets_code(browser.opens(client.authorization_url(prompt="none")))  # the person is still signed in
+    client.get_code(browser.open(client.authorization_url(prompt="none")))  # the person is still signed in
 
 
 def send_form_without_token(browser, **fields):
@@ -154,12 +154,12 @@ def send_form_without_token(browser, **fields):
 
 @documented("No page needs JavaScript: scripts are files of ours, and no control depends on them")
 def test_no_page_needs_javascript(client, browser, provider):
-    browser.opens(client.authorization_url(prompt="login consent"))
+    browser.open(client.authorization_url(prompt="login consent"))
     pages = [browser.page]
-    browser.signs_in()
+    browser.sign_in()
     pages.append(browser.page)
-    client.gets_code(browser.presses("allow"))
-    browser.opens(provider.metadata["end_session_endpoint"])
+    client.get_code(browser.press("allow"))
+    browser.open(provider.metadata["end_session_endpoint"])
     pages.append(browser.page)
     for page in pages:
         assert page.soup.find("form")

@@ -20,7 +20,7 @@ spec = pytest.mark.spec
 @pytest.fixture
 def signed_in(client, browser):
     """A person who is about to sign out."""
-    return client.signs_in(browser)
+    return client.sign_in(browser)
 
 
 @pytest.fixture
@@ -34,23 +34,23 @@ def log_out(provider, browser):
     """`log_out(state="x")` opens the end-session endpoint with these parameters."""
 
     def open_end_session(**sent):
-        return browser.opens(f"{provider.metadata['end_session_endpoint']}?{urlencode(sent)}")
+        return browser.open(f"{provider.metadata['end_session_endpoint']}?{urlencode(sent)}")
 
     return open_end_session
 
 
-def has_no_session(client, browser):
+def assert_no_session(client, browser):
     """Whether a silent sign-in is no longer possible."""
-    client.assert_refused(browser.goes_to(client.authorization_url(prompt="none")), "login_required")
+    client.assert_refused(browser.visit(client.authorization_url(prompt="none")), "login_required")
     return True
 
 
 def has_session(client, browser):
-    client.gets_code(browser.opens(client.authorization_url(prompt="none")))
+    client.get_code(browser.open(client.authorization_url(prompt="none")))
     return True
 
 
-def shows_error_page(browser, parameter):
+def assert_error_page(browser, parameter):
     """An error that names the parameter, on a page of ours."""
     assert browser.page.status == 400
     assert parameter in browser.page.text
@@ -72,35 +72,35 @@ def test_rp_initiated_logout(client, browser, signed_in, post_logout_uri, log_ou
         post_logout_uri,
         [("state", state)],
     )
-    assert has_no_session(client, browser)
+    assert assert_no_session(client, browser)
 
 
 @spec(LOGOUT, "2", requirement="Without state none is returned")
 def test_rp_initiated_logout_no_state(client, browser, signed_in, post_logout_uri, log_out):
     partner_request = log_out(id_token_hint=signed_in.id_token, post_logout_redirect_uri=post_logout_uri)
     assert (partner_request.address, partner_request.query) == (post_logout_uri, [])
-    assert has_no_session(client, browser)
+    assert assert_no_session(client, browser)
 
 
 @spec(LOGOUT, "3", requirement="An address that is not registered is a page, and no redirect")
 def test_rp_initiated_logout_bad_post_logout_redirect_uri(browser, signed_in, post_logout_uri, log_out):
     bad = f"{post_logout_uri}/{secrets.token_hex(5)}"
     assert log_out(id_token_hint=signed_in.id_token, post_logout_redirect_uri=bad, state="x") is None
-    assert shows_error_page(browser, REDIRECT_PARAMETER)
+    assert assert_error_page(browser, REDIRECT_PARAMETER)
 
 
 @spec(LOGOUT, "3", requirement="A registered address with a query added is not registered")
 def test_rp_initiated_logout_query_added_to_post_logout_redirect_uri(browser, signed_in, post_logout_uri, log_out):
     added = f"{post_logout_uri}?foo=bar"
     assert log_out(id_token_hint=signed_in.id_token, post_logout_redirect_uri=added, state="x") is None
-    assert shows_error_page(browser, REDIRECT_PARAMETER)
+    assert assert_error_page(browser, REDIRECT_PARAMETER)
 
 
 @spec(LOGOUT, "4", requirement="A hint whose signature was taken away is a page")
 def test_rp_initiated_logout_modified_id_token_hint(client, browser, signed_in, post_logout_uri, log_out):
     modified = ".".join([conditions.segment({"alg": "none"}), conditions.segment(signed_in.claims), ""])
     assert log_out(id_token_hint=modified, post_logout_redirect_uri=post_logout_uri, state="x") is None
-    assert shows_error_page(browser, "id_token_hint")
+    assert assert_error_page(browser, "id_token_hint")
     assert has_session(client, browser)
 
 
@@ -109,23 +109,23 @@ def test_rp_initiated_logout_bad_id_token_hint(client, browser, signed_in, post_
     key = OctKey.import_key(str(client.credentials.secret))
     bad = jwt.encode({"alg": "HS256"}, {**signed_in.claims, "iss": client.id}, key)
     assert log_out(id_token_hint=bad, post_logout_redirect_uri=post_logout_uri, state="x") is None
-    assert shows_error_page(browser, "id_token_hint")
+    assert assert_error_page(browser, "id_token_hint")
     assert has_session(client, browser)
 
 
 @spec(LOGOUT, "2", requirement="Without a hint the person is asked, and then sees our own page")
 def test_rp_initiated_logout_no_id_token_hint(client, browser, signed_in, post_logout_uri, log_out):
     assert log_out(post_logout_redirect_uri=post_logout_uri, state="x") is None
-    assert confirms_and_is_signed_out(client, browser)
+    assert confirm_and_assert_signed_out(client, browser)
 
 
-def confirms_and_is_signed_out(client, browser):
+def confirm_and_assert_signed_out(client, browser):
     """The page asks; the person is signed out after confirming, and a page says so."""
     assert browser.page.status == 200
     assert "sign out" in browser.page.text.lower()
-    assert browser.presses("confirm-logout") is None
+    assert browser.press("confirm-logout") is None
     assert is_signed_out(browser)
-    assert has_no_session(client, browser)
+    assert assert_no_session(client, browser)
     return True
 
 
@@ -138,17 +138,17 @@ def is_signed_out(browser):
 @spec(LOGOUT, "2", requirement="Without any parameter the person is asked")
 def test_rp_initiated_logout_no_params(client, browser, signed_in, log_out):
     assert log_out() is None
-    assert confirms_and_is_signed_out(client, browser)
+    assert confirm_and_assert_signed_out(client, browser)
 
 
 @spec(LOGOUT, "2", requirement="With a hint alone the person is signed out, and sees so on our page")
 def test_rp_initiated_logout_no_post_logout_redirect_uri(client, browser, signed_in, log_out):
     assert log_out(id_token_hint=signed_in.id_token, state="x") is None
     assert is_signed_out(browser)
-    assert has_no_session(client, browser)
+    assert assert_no_session(client, browser)
 
 
 @spec(LOGOUT, "2", requirement="With a state alone the person is asked")
 def test_rp_initiated_logout_only_state(client, browser, signed_in, log_out):
     assert log_out(state="x") is None
-    assert confirms_and_is_signed_out(client, browser)
+    assert confirm_and_assert_signed_out(client, browser)

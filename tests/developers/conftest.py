@@ -4,7 +4,7 @@ import pytest
 
 from idp.partners import companies
 from tests import factories
-from tests.code_accounts import a_developer, signs_in
+from tests.code_accounts import a_developer, sign_in
 from tests.signin.conftest import account, jo, stranger
 
 __all__ = ["account", "jo", "stranger"]
@@ -23,5 +23,5 @@ def developer(jo, transaction, assembly):
     """An owner of Assembly's account, signed in."""
     with transaction():
         _, seed = a_developer(companies.by_id(assembly))
-    signs_in(jo, "/developers", "sam@assembly.example", seed)
+    sign_in(jo, "/developers", "sam@assembly.example", seed)
     return jo

@@ -48,16 +48,16 @@ def invited(transaction, outbox, email=EMAIL, *, company="Assembly", is_owner=Tr
 
 
 def set_up(person, link):
-    person.sends(link)
+    person.submit(link)
     seed = person.page.find(id="seed").text.replace(" ", "")
-    person.sends_again(link, finish="yes", password=PASSWORD, code=pyotp.TOTP(seed).at(clocks.timestamp()))
+    person.post(link, finish="yes", password=PASSWORD, code=pyotp.TOTP(seed).at(clocks.timestamp()))
     assert person.response.location == "/developers/applications"
     return seed
 
 
-def signs_in(person, seed, email=EMAIL):
+def sign_in(person, seed, email=EMAIL):
     clocks.move(timedelta(seconds=30))
-    return person.sends(
+    return person.submit(
         "/developers/sign-in", email=email, password=PASSWORD, code=pyotp.TOTP(seed).at(clocks.timestamp())
     )
 
@@ -66,7 +66,7 @@ def signs_in(person, seed, email=EMAIL):
 def sam(jo, partner, transaction, outbox):
     """An owner of Assembly's account, signed in."""
     seed = set_up(jo, invited(transaction, outbox))
-    assert signs_in(jo, seed).location == "/developers/applications"
+    assert sign_in(jo, seed).location == "/developers/applications"
     jo.seed = seed
     return jo
 
@@ -75,14 +75,14 @@ def sam(jo, partner, transaction, outbox):
 def al(stranger, partner, transaction, outbox):
     """A developer of Timetabler, signed in."""
     seed = set_up(stranger, invited(transaction, outbox, "al@timetabler.example", company="Timetabler"))
-    signs_in(stranger, seed, "al@timetabler.example")
+    sign_in(stranger, seed, "al@timetabler.example")
     return stranger
 
 
 def test_an_invited_person_sees_the_applications_of_their_company_alone(sam):
-    sam.opens("/developers/applications")
+    sam.open("/developers/applications")
     assert [link.text for link in sam.page.select("th a")] == ["Assembly"]
-    sam.opens("/developers/applications/assembly")
+    sam.open("/developers/applications/assembly")
     assert "Client id assembly" in sam.page_text
 
 
@@ -93,11 +93,11 @@ class TestAuthorisation:
     @pytest.mark.parametrize("path", PAGES)
     def test_another_companys_application_is_not_there(self, al, path):
         for client_id in ("assembly", "nothing", "a\x7fb"):
-            assert al.opens(f"/developers/applications/{client_id}{path}").status_code == 404
+            assert al.open(f"/developers/applications/{client_id}{path}").status_code == 404
 
     @pytest.mark.parametrize("path", POSTS)
     def test_another_companys_application_cannot_be_changed(self, al, transaction, path):
-        al.opens("/developers/people")
+        al.open("/developers/people")
         form = {"csrf_token": al.token, "overlap": "0", **URIS}
         assert al.web.post(f"/developers/applications/assembly{path}", data=form).status_code == 404
         with transaction():
@@ -105,32 +105,32 @@ class TestAuthorisation:
 
     @pytest.mark.parametrize("path", ["/applications", "/applications/assembly", "/people"])
     def test_the_pages_require_a_sign_in(self, stranger, partner, path):
-        response = stranger.opens(f"/developers{path}")
+        response = stranger.open(f"/developers{path}")
         assert response.status_code == 303
         assert response.location.startswith("/developers/sign-in?next=")
 
     def test_someone_of_a_school_signs_in_as_a_developer_first(self, jo, partner, account):
-        jo.sends("/sign-in", username=account.username, password=factories.PASSWORD)
-        assert jo.opens("/developers/applications").location.startswith("/developers/sign-in")
+        jo.submit("/sign-in", username=account.username, password=factories.PASSWORD)
+        assert jo.open("/developers/applications").location.startswith("/developers/sign-in")
 
     def test_a_developer_is_neither_an_operator_nor_of_a_school(self, sam):
-        assert sam.opens("/operate").status_code == 404
-        assert sam.opens("/manage").status_code in {303, 404}
+        assert sam.open("/operate").status_code == 404
+        assert sam.open("/manage").status_code in {303, 404}
 
     def test_a_developers_password_opens_no_page_of_operators(self, sam):
         clocks.move(timedelta(seconds=30))
         code = pyotp.TOTP(sam.seed).at(clocks.timestamp())
-        sam.sends("/operate/sign-in", email=EMAIL, password=PASSWORD, code=code)
+        sam.submit("/operate/sign-in", email=EMAIL, password=PASSWORD, code=code)
         assert "do not match" in sam.page_text
 
     def test_people_of_another_company_cannot_be_removed(self, al, sam, transaction):
         with transaction():
             (sams_id,) = [developer.id for developer in developers.list_for_partner(registry.partner("Assembly").id)]
-        al.opens("/developers/people")
+        al.open("/developers/people")
         assert EMAIL not in al.page_text
         response = al.web.post(f"/developers/people/{sams_id}/remove", data={"csrf_token": al.token})
         assert response.status_code == 404
-        assert sam.opens("/developers/applications").status_code == 200
+        assert sam.open("/developers/applications").status_code == 200
 
     def test_only_owners_invite_and_remove(self, jo, partner, transaction, outbox):
         with transaction():
@@ -138,10 +138,10 @@ class TestAuthorisation:
             sams_id = developers.invite(company, "Sam", EMAIL, is_owner=True, by="cli").id
         clocks.move(timedelta(seconds=1))
         seed = set_up(jo, invited(transaction, outbox, "bo@assembly.example", is_owner=False))
-        signs_in(jo, seed, "bo@assembly.example")
-        jo.opens("/developers/people")
+        sign_in(jo, seed, "bo@assembly.example")
+        jo.open("/developers/people")
         assert jo.page.find(id="invite") is None
-        jo.opens("/developers/applications/assembly")
+        jo.open("/developers/applications/assembly")
         form = {"csrf_token": jo.token, "name": "X", "email": "x@assembly.example"}
         assert jo.web.post("/developers/people", data=form).status_code == 404
         assert jo.web.post(f"/developers/people/{sams_id}/remove", data=form).status_code == 404
@@ -149,24 +149,24 @@ class TestAuthorisation:
     def test_a_partner_that_is_disabled_shuts_its_people_out(self, sam, transaction):
         with transaction():
             registry.switch_partner("Assembly", on=False)
-        assert sam.opens("/developers/applications").status_code == 303
+        assert sam.open("/developers/applications").status_code == 303
 
 
 def test_a_new_secret_is_shown_once_and_the_former_works_for_the_time_chosen(sam, transaction):
-    sam.opens("/developers/applications/assembly")
-    sam.sends_again("/developers/applications/assembly/secret", overlap="7")
+    sam.open("/developers/applications/assembly")
+    sam.post("/developers/applications/assembly/secret", overlap="7")
     secret = sam.page.find(id="client-secret").text
     assert sam.response.headers["Cache-Control"] == "no-store"
     with transaction():
         rows = registry.secrets_of("assembly")
         assert registry.secret_matches(registry.client("assembly"), secret)
         assert rows[0].expires_at == clocks.now() + timedelta(days=7)
-    sam.opens("/developers/applications/assembly")
+    sam.open("/developers/applications/assembly")
     assert secret not in sam.response.text
 
 
 def test_a_period_of_overlap_that_is_not_offered_is_refused(sam, transaction):
-    sam.opens("/developers/applications/assembly")
+    sam.open("/developers/applications/assembly")
     assert (
         sam.web.post(
             "/developers/applications/assembly/secret", data={"csrf_token": sam.token, "overlap": "4000"}
@@ -179,9 +179,9 @@ def test_a_period_of_overlap_that_is_not_offered_is_refused(sam, transaction):
 
 def test_the_number_of_new_secrets_is_limited(sam, transaction):
     for _ in range(12):
-        sam.opens("/developers/applications/assembly")
+        sam.open("/developers/applications/assembly")
         sam.web.post("/developers/applications/assembly/secret", data={"csrf_token": sam.token, "overlap": "0"})
-    sam.opens("/developers/applications/assembly")
+    sam.open("/developers/applications/assembly")
     assert "many new secrets today" in sam.page_text
     with transaction():
         assert len(registry.secrets_of("assembly")) <= 11
@@ -191,7 +191,7 @@ class TestUris:
     def test_redirect_uris_are_changed_and_nothing_else_is(self, sam, transaction):
         with transaction():
             before = manifest.from_client(registry.find("assembly"))
-        sam.sends("/developers/applications/assembly/addresses", **URIS)
+        sam.submit("/developers/applications/assembly/addresses", **URIS)
         assert sam.response.status_code == 303
         with transaction():
             after = manifest.from_client(registry.find("assembly"))
@@ -201,7 +201,7 @@ class TestUris:
 
     def test_the_error_of_a_wrong_uri_names_its_line_and_keeps_what_was_typed(self, sam, transaction):
         typed = "https://assembly.example/a\nhttp://assembly.example/b"
-        sam.sends("/developers/applications/assembly/addresses", version="1", redirect_uris=typed)
+        sam.submit("/developers/applications/assembly/addresses", version="1", redirect_uris=typed)
         assert sam.response.status_code == 422
         assert "Line 2 must be https" in sam.page_text
         assert sam.page.find(id="redirect_uris").text.strip().splitlines() == typed.splitlines()
@@ -210,10 +210,10 @@ class TestUris:
 
     def test_of_two_people_the_second_is_told_that_the_first_changed_it(self, sam, transaction):
         path = "/developers/applications/assembly/addresses"
-        sam.opens(path)
+        sam.open(path)
         with transaction():
             registry.bump_version(registry.find("assembly"))
-        sam.sends_again(path, **URIS)
+        sam.post(path, **URIS)
         assert "Someone else has changed this application" in sam.page_text
         with transaction():
             assert "https://assembly.example/new" not in registry.find("assembly").redirect_uris
@@ -235,17 +235,17 @@ class TestKeys:
 
     def test_two_keys_can_be_registered_during_a_rotation(self, sam, signer, transaction, outbox):
         both = {"keys": [signer, a_key("2026-02")]}
-        sam.opens("/developers/applications/signer")
-        sam.opens(sam.page.find(id="change-keys")["href"])
+        sam.open("/developers/applications/signer")
+        sam.open(sam.page.find(id="change-keys")["href"])
         assert json.loads(sam.page.find(id="jwks").text) == {"keys": [signer]}
-        sam.sends_again(self.PATH, version=1, jwks=json.dumps(both))
+        sam.post(self.PATH, version=1, jwks=json.dumps(both))
         assert sam.response.status_code == 303
         with transaction():
             assert registry.find("signer").jwks == both
         assert "Its keys were changed" in outbox.last("client_changed").text
 
     def test_a_jwks_uri_replaces_registered_keys(self, sam, signer, transaction):
-        sam.sends(self.PATH, version=1, jwks_uri="https://assembly.example/jwks", jwks="")
+        sam.submit(self.PATH, version=1, jwks_uri="https://assembly.example/jwks", jwks="")
         with transaction():
             assert (registry.find("signer").jwks, registry.find("signer").jwks_uri) == (
                 None, "https://assembly.example/jwks",
@@ -254,7 +254,7 @@ class TestKeys:
     def test_a_private_key_is_refused_and_not_shown_again(self, sam, signer, transaction):
         private = ECKey.generate_key("P-256").as_dict(private=True)
         for typed in ({"keys": [private]}, private):
-            sam.sends(self.PATH, version=1, jwks=json.dumps(typed))
+            sam.submit(self.PATH, version=1, jwks=json.dumps(typed))
             assert sam.response.status_code == 422
             assert "Do not use that key any more" in sam.page_text
             assert private["d"] not in sam.response.text
@@ -276,17 +276,17 @@ class TestKeys:
         ],
     )
     def test_an_invalid_registration_is_explained(self, sam, signer, transaction, fields, reason):
-        sam.sends(self.PATH, version=1, **fields)
+        sam.submit(self.PATH, version=1, **fields)
         assert sam.response.status_code == 422
         assert reason in sam.page_text
         with transaction():
             assert registry.find("signer").jwks == {"keys": [signer]}
 
     def test_of_two_people_the_second_is_told_that_the_first_changed_them(self, sam, signer, transaction):
-        sam.opens(self.PATH)
+        sam.open(self.PATH)
         with transaction():
             registry.bump_version(registry.find("signer"))
-        sam.sends_again(self.PATH, version=1, jwks=json.dumps({"keys": [a_key("2026-02")]}))
+        sam.post(self.PATH, version=1, jwks=json.dumps({"keys": [a_key("2026-02")]}))
         assert "Someone else has changed this application" in sam.page_text
 
 
@@ -311,7 +311,7 @@ def test_the_log_has_the_parameter_and_the_difference(sam, transaction):
         failure_log.record(
             "timetabler", failure_log.Failure("POST /oauth/token", "invalid_client", "", "of another company")
         )
-    sam.opens("/developers/applications/assembly")
+    sam.open("/developers/applications/assembly")
     assert "redirect_uri : is not registered" in sam.page_text
     assert "Sent: https://assembly.example/callback/" in sam.page_text
     assert "differs in path" in sam.page_text
@@ -320,30 +320,30 @@ def test_the_log_has_the_parameter_and_the_difference(sam, transaction):
 
 
 def test_an_owner_invites_and_removes_a_colleague(sam, stranger, outbox, transaction):
-    sam.sends("/developers/people", name="Bo Ray", email="bo@assembly.example")
+    sam.submit("/developers/people", name="Bo Ray", email="bo@assembly.example")
     assert sam.response.status_code == 303
     seed = set_up(stranger, outbox.last("developer_invitation").path)
-    signs_in(stranger, seed, "bo@assembly.example")
-    assert stranger.opens("/developers/applications").status_code == 200
+    sign_in(stranger, seed, "bo@assembly.example")
+    assert stranger.open("/developers/applications").status_code == 200
     with transaction():
         bo = DEVELOPERS.find_by_address("bo@assembly.example").id
-    sam.opens("/developers/people")
-    sam.sends_again(f"/developers/people/{bo}/remove")
-    assert stranger.opens("/developers/applications").status_code == 303
+    sam.open("/developers/people")
+    sam.post(f"/developers/people/{bo}/remove")
+    assert stranger.open("/developers/applications").status_code == 303
 
 
 def test_an_invitation_to_an_internationalised_domain_is_sent_as_mail_servers_read_it(sam, stranger, outbox):
-    sam.sends("/developers/people", name="Bo Ray", email="bo@bücher.example")
+    sam.submit("/developers/people", name="Bo Ray", email="bo@bücher.example")
     assert outbox.last("developer_invitation").to == "bo@xn--bcher-kva.example"
     seed = set_up(stranger, outbox.last("developer_invitation").path)
-    signs_in(stranger, seed, "bo@bücher.example")
-    assert stranger.opens("/developers/applications").status_code == 200
-    sam.sends("/developers/people", name="Bo Ray", email="bö@assembly.example")
+    sign_in(stranger, seed, "bo@bücher.example")
+    assert stranger.open("/developers/applications").status_code == 200
+    sam.submit("/developers/people", name="Bo Ray", email="bö@assembly.example")
     assert "plain letters only" in sam.page_text
 
 
 def test_an_address_of_another_company_is_refused_without_saying_whose_it_is(sam, al):
-    sam.sends("/developers/people", name="Al", email="al@timetabler.example")
+    sam.submit("/developers/people", name="Al", email="al@timetabler.example")
     assert "This address cannot be invited" in sam.page_text
     assert "Timetabler" not in sam.page_text
 
@@ -351,9 +351,9 @@ def test_an_address_of_another_company_is_refused_without_saying_whose_it_is(sam
 def test_the_last_owner_cannot_remove_themselves(sam, transaction):
     with transaction():
         me = DEVELOPERS.find_by_address(EMAIL).id
-    sam.opens("/developers/people")
+    sam.open("/developers/people")
     sam.web.post(f"/developers/people/{me}/remove", data={"csrf_token": sam.token})
-    sam.opens("/developers/people")
+    sam.open("/developers/people")
     assert "only owner" in sam.page_text
 
 
@@ -416,10 +416,10 @@ class TestEvents:
             return jti
 
     def test_the_state_of_events_is_shown_and_one_is_delivered_again(self, sam, event_id, transaction):
-        sam.opens("/developers/applications/assembly")
+        sam.open("/developers/applications/assembly")
         assert "to https://assembly.example/events" in sam.page_text
         assert "delivered" in sam.page_text
-        sam.sends_again(f"/developers/applications/assembly/events/{event_id}/replay")
+        sam.post(f"/developers/applications/assembly/events/{event_id}/replay")
         assert sam.response.location == "/developers/applications/assembly#events"
         with transaction():
             assert session().scalars(select(PartnerEvent)).one().delivered_at is None
@@ -427,15 +427,15 @@ class TestEvents:
     def test_an_event_of_another_company_is_not_there(self, al, event_id, transaction):
         with transaction():
             registry.find("timetabler").events_method = event_types.POLL
-        al.opens("/developers/applications/timetabler")
-        al.sends_again(f"/developers/applications/timetabler/events/{event_id}/replay")
-        al.opens("/developers/applications/timetabler")
+        al.open("/developers/applications/timetabler")
+        al.post(f"/developers/applications/timetabler/events/{event_id}/replay")
+        al.open("/developers/applications/timetabler")
         assert "There is no such event for this application" in al.page_text
         with transaction():
             assert session().scalars(select(PartnerEvent)).one().delivered_at is not None
 
     def test_a_changed_uri_leaves_the_registration_for_events_as_it_is(self, sam, event_id, transaction):
-        sam.sends("/developers/applications/assembly/addresses", **URIS)
+        sam.submit("/developers/applications/assembly/addresses", **URIS)
         with transaction():
             client = registry.find("assembly")
             assert client.redirect_uris == ["https://assembly.example/new"]
@@ -458,7 +458,7 @@ class TestCommand:
 
     def test_an_operator_may_remove_the_last_owner(self, idp, sam):
         assert idp("remove", "Assembly", EMAIL).exit_code == 0
-        assert sam.opens("/developers/applications").status_code == 303
+        assert sam.open("/developers/applications").status_code == 303
 
     @pytest.mark.parametrize(
         ("arguments", "message"),

@@ -10,7 +10,7 @@ from idp.estabs import fictional
 from idp.foundation import crypto, runtime
 from idp.partners import companies, registry
 from tests import factories
-from tests.code_accounts import a_developer, signs_in
+from tests.code_accounts import a_developer, sign_in
 from tests.signin.person import Person
 
 CALLBACK = "http://localhost:3000/"
@@ -42,15 +42,15 @@ def begin_failing_sign_in(person, client_id):
 
 
 def steps_done(developer):
-    developer.opens("/developers")
+    developer.open("/developers")
     return [item["id"] for item in developer.page.select("li[id^=step-]") if item.select_one(".badge.success")]
 
 
 def test_the_page_tells_people_without_an_account_how_to_get_one(developer, stranger):
-    stranger.opens("/developers")
+    stranger.open("/developers")
     assert "A colleague who is an owner" in stranger.page.find(id="no-account").get_text()
     assert stranger.page.find(id="no-account").find("a")["href"].startswith("mailto:")
-    developer.opens("/developers")
+    developer.open("/developers")
     assert not developer.page.find(id="no-account")
 
 
@@ -59,10 +59,10 @@ class TestFailedRequests:
         reference = begin_failing_sign_in(stranger, trial)
         link = stranger.page.find(id="failed-requests")["href"]
         assert reference in stranger.page_text
-        stranger.opens(link)
+        stranger.open(link)
         assert urlsplit(stranger.response.location).path == "/developers/sign-in"
 
-        developer.opens(link)
+        developer.open(link)
         assert developer.page.find(id="reference")["value"] == reference
         assert len(developer.page.select("section.card")) == 1
         assert "http://localhost:3000/other" in developer.page_text
@@ -82,33 +82,33 @@ class TestFailedRequests:
         assert stranger.page.find(id="other-client")
 
     def test_the_log_has_no_uri_of_the_console_among_those_that_differ(self, developer, trial, stranger):
-        developer.opens(f"/developers/failed-requests?reference={begin_failing_sign_in(stranger, trial)}")
+        developer.open(f"/developers/failed-requests?reference={begin_failing_sign_in(stranger, trial)}")
         assert "/developers/try-it/callback" not in developer.page_text
 
     def test_each_of_several_failures_of_the_same_kind_is_found(self, developer, trial, stranger):
         references = [begin_failing_sign_in(stranger, trial) for _ in range(3)]
         for reference in references:
-            developer.opens(f"/developers/failed-requests?reference={reference.upper()}")
+            developer.open(f"/developers/failed-requests?reference={reference.upper()}")
             assert "3 times since" in developer.page_text
-        developer.opens(f"/developers/applications/{trial}")
+        developer.open(f"/developers/applications/{trial}")
         assert developer.page.find(id="log").find_next("section").get_text().count(references[0]) == 1
 
     def test_only_the_newest_references_are_kept(self, developer, trial, stranger):
         references = [begin_failing_sign_in(stranger, trial) for _ in range(12)]
         for reference, is_there in ((references[0], False), (references[2], True), (references[-1], True)):
-            developer.opens(f"/developers/failed-requests?reference={reference}")
+            developer.open(f"/developers/failed-requests?reference={reference}")
             assert ("12 times since" in developer.page_text) is is_there
 
     def test_what_failed_just_now_stands_before_the_uris(self, developer, trial, stranger):
         begin_failing_sign_in(stranger, trial)
-        developer.opens(f"/developers/applications/{trial}")
+        developer.open(f"/developers/applications/{trial}")
         headings = [heading.get("id") for heading in developer.page.select("h2[id]")]
         assert headings.index("log") < headings.index("addresses")
 
     @pytest.mark.parametrize("reference", ["%", "0123456789abcdef", "x" * 60, "' or 1=1"])
     def test_an_unknown_reference_shows_no_log_entry(self, developer, trial, stranger, reference):
         begin_failing_sign_in(stranger, trial)
-        developer.opens(f"/developers/failed-requests?{urlencode({'reference': reference})}")
+        developer.open(f"/developers/failed-requests?{urlencode({'reference': reference})}")
         assert "None of your applications has this reference" in developer.page_text
         assert "http://localhost:3000/other" not in developer.page_text
 
@@ -117,15 +117,15 @@ class TestFailedRequests:
         with transaction():
             _, seed = a_developer(factories.a_partner(name="Timetabler"), "al@timetabler.example")
         al = Person(new_browser())
-        signs_in(al, "/developers", "al@timetabler.example", seed)
-        al.opens(f"/developers/failed-requests?reference={reference}")
+        sign_in(al, "/developers", "al@timetabler.example", seed)
+        al.open(f"/developers/failed-requests?reference={reference}")
         assert "None of your applications has this reference" in al.page_text
-        assert al.opens(f"/developers/failed-requests?client_id={trial}").status_code == 404
+        assert al.open(f"/developers/failed-requests?client_id={trial}").status_code == 404
 
 
 class TestProgress:
     def test_a_stranger_sees_no_steps(self, stranger):
-        stranger.opens("/developers")
+        stranger.open("/developers")
         assert stranger.page.find(id="step-application") is None
 
     def test_each_step_is_ticked_off_when_it_has_happened(self, developer, assembly, stranger, transaction):
@@ -140,12 +140,12 @@ class TestProgress:
         assert developer.page.select_one("[aria-current=step]")["id"] == "step-sign-in"
 
         response = stranger.web.get("/oauth/authorize", query_string=request_of(client))
-        stranger.opens(response.location)
-        stranger.sends_again(response.location, username=made.username, password=factories.PASSWORD)
+        stranger.open(response.location)
+        stranger.post(response.location, username=made.username, password=factories.PASSWORD)
         response = stranger.web.get(stranger.response.location)
-        stranger.opens(response.location)
+        stranger.open(response.location)
         form = {name: stranger.page.find("input", {"name": name})["value"] for name in ("shown", "agreement")}
-        stranger.sends_again(response.location, authority="y", allow="yes", **form)
+        stranger.post(response.location, authority="y", allow="yes", **form)
         response = stranger.web.get(stranger.response.location)
         code = parse_qs(urlsplit(response.location).query)["code"][0]
         assert steps_done(developer)[2:] == ["step-sign-in"]
@@ -165,23 +165,23 @@ class TestProgress:
 
 class TestQuickStart:
     def test_a_registered_application_has_nothing_to_register(self, developer, trial):
-        developer.opens(f"/developers/quick-starts/oidc-client-ts?client_id={trial}")
+        developer.open(f"/developers/quick-starts/oidc-client-ts?client_id={trial}")
         assert "Already done" in developer.page_text
         assert [item.text for item in developer.page.select("#registered code")] == [CALLBACK]
         assert "Not registered yet" not in developer.page_text
 
     def test_a_uri_that_it_uses_and_is_not_registered_is_named(self, developer, trial):
-        developer.opens(f"/developers/quick-starts/oidc-client-ts?client_id={trial}&address=https://app.example")
+        developer.open(f"/developers/quick-starts/oidc-client-ts?client_id={trial}&address=https://app.example")
         assert "Not registered yet" in developer.page_text
         assert "https://app.example/" in developer.page.select_one(".message.warning").get_text()
 
     def test_the_response_to_other_partners_does_not_reveal_that_the_uri_is_registered(self, stranger, trial):
-        stranger.opens(f"/developers/quick-starts/oidc-client-ts?client_id={trial}")
+        stranger.open(f"/developers/quick-starts/oidc-client-ts?client_id={trial}")
         assert "Already done" not in stranger.page_text
 
 
 def test_our_own_callback_uri_is_explained(developer, trial, transaction):
-    developer.opens(f"/developers/applications/{trial}")
+    developer.open(f"/developers/applications/{trial}")
     with transaction():
         address = sandbox.try_it_url()
         assert address in registry.find(trial).redirect_uris

@@ -18,7 +18,7 @@ from idp.partners import companies, manifest, registration_requests, registry
 from idp.partners.models import Client, RegistrationRequest
 from idp.sharing import authorise
 from tests import factories
-from tests.code_accounts import a_developer, an_operator, signs_in
+from tests.code_accounts import a_developer, an_operator, sign_in
 from tests.signin.person import Person
 
 FORM_FIELDS = {
@@ -51,36 +51,36 @@ def operator(stranger, transaction, clock):
     """One of our staff, signed in."""
     with transaction():
         _, seed = an_operator()
-    signs_in(stranger, "/operate", "ops@idaas.example", seed)
+    sign_in(stranger, "/operate", "ops@idaas.example", seed)
     return stranger
 
 
 def ask_to_go_live(developer, client_id, **overrides):
     """Send the form; returns the id of the request, or None if there is none."""
-    developer.sends(f"/developers/applications/{client_id}/request", version=1, **(FORM_FIELDS | overrides))
+    developer.submit(f"/developers/applications/{client_id}/request", version=1, **(FORM_FIELDS | overrides))
     return developer.response.location.rpartition("/")[2] if developer.response.status_code == 303 else None
 
 
-def decides(operator, request_id, **fields):
-    operator.opens(f"/operate/requests/{request_id}")
+def decide(operator, request_id, **fields):
+    operator.open(f"/operate/requests/{request_id}")
     version = operator.page.find(id="version")["value"]
-    operator.sends_again(f"/operate/requests/{request_id}", version=version, **fields)
+    operator.post(f"/operate/requests/{request_id}", version=version, **fields)
     return operator.response
 
 
 def test_a_sandbox_application_goes_live(developer, operator, trial, transaction, outbox):
-    developer.opens(f"/developers/applications/{trial}")
-    developer.opens(developer.page.find(id="ask")["href"])
+    developer.open(f"/developers/applications/{trial}")
+    developer.open(developer.page.find(id="ask")["href"])
     assert developer.page.find(id="client_name")["value"] == "Trial"
     request_id = ask_to_go_live(developer, trial)
-    developer.opens("/developers/requests")
+    developer.open("/developers/requests")
     assert "waiting" in developer.page_text
 
-    operator.opens("/operate/requests")
-    operator.opens(operator.page.find("a", string=lambda text: text and "Assembly Connector" in text)["href"])
+    operator.open("/operate/requests")
+    operator.open(operator.page.find("a", string=lambda text: text and "Assembly Connector" in text)["href"])
     for words in ("Showing teachers who is absent today.", "2026-11", "To list them.", "Authorise sharing with"):
         assert words in operator.page_text
-    assert decides(operator, request_id, approve="yes").status_code == 303
+    assert decide(operator, request_id, approve="yes").status_code == 303
 
     with transaction():
         registered = registry.find(session().get_one(RegistrationRequest, request_id).client_id)
@@ -96,8 +96,8 @@ def test_a_sandbox_application_goes_live(developer, operator, trial, transaction
     mails = {mail.to: mail.text for mail in outbox.all("registration_approved")}
     assert mails.keys() == {"developers@assembly.example", "bo@assembly.example", "sam@assembly.example"}
     assert new_id in mails["sam@assembly.example"]
-    developer.opens(f"/developers/applications/{new_id}")
-    developer.sends_again(f"/developers/applications/{new_id}/secret", overlap="0")
+    developer.open(f"/developers/applications/{new_id}")
+    developer.post(f"/developers/applications/{new_id}/secret", overlap="0")
     secret = developer.page.find(id="client-secret").text
     with transaction():
         assert registry.secret_matches(registry.client(new_id), secret)
@@ -105,10 +105,10 @@ def test_a_sandbox_application_goes_live(developer, operator, trial, transaction
 
 def test_a_request_is_declined_with_a_reason_that_the_partner_reads(developer, operator, trial, outbox, transaction):
     request_id = ask_to_go_live(developer, trial)
-    assert decides(operator, request_id, decline="yes", reason=" ").status_code == 422
-    assert decides(operator, request_id, decline="yes", reason="Leave students out, please.").status_code == 303
+    assert decide(operator, request_id, decline="yes", reason=" ").status_code == 422
+    assert decide(operator, request_id, decline="yes", reason="Leave students out, please.").status_code == 303
     assert "Leave students out, please." in outbox.last("registration_declined").text
-    developer.opens(f"/developers/requests/{request_id}")
+    developer.open(f"/developers/requests/{request_id}")
     assert "Leave students out, please." in developer.page_text
     with transaction():
         assert [client.id for client in session().scalars(select(Client))] == [trial]
@@ -125,10 +125,10 @@ def test_a_live_application_asks_for_more_and_keeps_what_was_changed_meanwhile(
         registry.change(
             {**manifest.from_client(registry.find(live_application)), "redirect_uris": ["https://assembly.example/x"]}
         )
-    operator.opens(f"/operate/requests/{request_id}")
+    operator.open(f"/operate/requests/{request_id}")
     assert "redirect_uris" not in operator.page_text
     assert "What would change" in operator.page_text
-    assert decides(operator, request_id, approve="yes").status_code == 303
+    assert decide(operator, request_id, approve="yes").status_code == 303
     with transaction():
         client = registry.find(live_application)
         assert "staff" in client.optional_scopes
@@ -140,10 +140,10 @@ def test_what_changed_since_the_page_was_opened_is_read_before_it_is_approved(
     developer, operator, live_application, transaction
 ):
     request_id = ask_to_go_live(developer, live_application)
-    operator.opens(f"/operate/requests/{request_id}")
+    operator.open(f"/operate/requests/{request_id}")
     with transaction():
         registry.bump_version(registry.find(live_application))
-    operator.sends_again(f"/operate/requests/{request_id}", version=1, approve="yes")
+    operator.post(f"/operate/requests/{request_id}", version=1, approve="yes")
     assert "changed since this page was opened" in operator.page_text
     assert operator.page.find(id="version")["value"] == "2"
     with transaction():
@@ -185,7 +185,7 @@ def test_a_request_that_changes_nothing_is_refused(developer, live_application, 
         }
         same = {name: document[name] for name in FORM_FIELDS if name in document and name != "redirect_uris"}
         client.contacts = ["help@assembly.example"]
-    developer.sends(
+    developer.submit(
         f"/developers/applications/{live_application}/request",
         version=1,
         contact="help@assembly.example",
@@ -202,10 +202,10 @@ class TestAuthorisation:
         with transaction():
             _, seed = a_developer(factories.a_partner(name="Timetabler"), "al@timetabler.example")
         al = Person(new_browser())
-        signs_in(al, "/developers", "al@timetabler.example", seed)
+        sign_in(al, "/developers", "al@timetabler.example", seed)
         for path in (f"requests/{request_id}", f"applications/{trial}/request"):
-            assert al.opens(f"/developers/{path}").status_code == 404
-        al.opens("/developers/people")
+            assert al.open(f"/developers/{path}").status_code == 404
+        al.open("/developers/people")
         posted = al.web.post(f"/developers/requests/{request_id}/withdraw", data={"csrf_token": al.token})
         assert posted.status_code == 404
         with transaction():
@@ -213,7 +213,7 @@ class TestAuthorisation:
 
     def test_a_developer_cannot_decide_requests(self, developer, trial, transaction):
         request_id = ask_to_go_live(developer, trial)
-        developer.opens("/developers/people")
+        developer.open("/developers/people")
         response = developer.web.post(
             f"/operate/requests/{request_id}", data={"csrf_token": developer.token, "version": 0, "approve": "yes"}
         )
@@ -221,16 +221,16 @@ class TestAuthorisation:
 
     def test_a_request_is_withdrawn_and_then_not_approved(self, developer, operator, trial, transaction):
         request_id = ask_to_go_live(developer, trial)
-        developer.opens(f"/developers/requests/{request_id}")
-        developer.sends_again(f"/developers/requests/{request_id}/withdraw")
-        assert decides_again(operator, request_id) == 422
+        developer.open(f"/developers/requests/{request_id}")
+        developer.post(f"/developers/requests/{request_id}/withdraw")
+        assert decide_again(operator, request_id) == 422
         with transaction():
             assert session().get_one(RegistrationRequest, request_id).state == "withdrawn"
 
 
-def decides_again(operator, request_id):
-    operator.opens("/sign-out")
-    operator.sends_again(f"/operate/requests/{request_id}", version=0, approve="yes")
+def decide_again(operator, request_id):
+    operator.open("/sign-out")
+    operator.post(f"/operate/requests/{request_id}", version=0, approve="yes")
     return operator.response.status_code
 
 
@@ -296,7 +296,7 @@ class TestCommand:
 
 
 def test_no_partner_asks_for_a_scope_that_only_our_staff_register(developer, trial, transaction):
-    developer.opens(f"/developers/applications/{trial}/request")
+    developer.open(f"/developers/applications/{trial}/request")
     assert developer.page.find(id="kind_students") is not None
     assert developer.page.find(id="kind_endpoint") is None
     request_id = ask_to_go_live(
@@ -322,7 +322,7 @@ def test_scopes_that_our_staff_registered_stay_when_an_application_changes(devel
 
 class TestPrefilled:
     def fields(self, developer, trial):
-        developer.opens(f"/developers/applications/{trial}/request")
+        developer.open(f"/developers/applications/{trial}/request")
         inputs = {item["name"]: item.get("value", "") for item in developer.page.select("main input[name]")}
         areas = {item["name"]: item.get_text().strip() for item in developer.page.select("main textarea")}
         chosen = {
@@ -372,7 +372,7 @@ class TestPrefilled:
 
     def test_a_declined_request_is_not_typed_twice(self, developer, operator, trial):
         request_id = ask_to_go_live(developer, trial, client_name="Trial")
-        decides(operator, request_id, decline="yes", reason="Leave students out, please.")
+        decide(operator, request_id, decline="yes", reason="Leave students out, please.")
         fields = self.fields(developer, trial)
         assert fields["purpose"] == FORM_FIELDS["purpose"]
         assert fields["why_attendance"] == "To show who is absent."
@@ -383,25 +383,25 @@ class TestPrefilled:
 class TestFirstSecret:
     def test_no_request_exists_before_the_partner_sends_one(self, developer, operator, trial, transaction, outbox):
         request_id = ask_to_go_live(developer, trial)
-        decides(operator, request_id, approve="yes")
+        decide(operator, request_id, approve="yes")
         with transaction():
             new_id = session().get_one(RegistrationRequest, request_id).client_id
             assert registry.secrets_of(new_id) == []
         assert "It has no secret yet" in outbox.last("registration_approved").text
-        developer.opens(f"/developers/requests/{request_id}")
+        developer.open(f"/developers/requests/{request_id}")
         assert "you make that on its page" in developer.page_text
         changed = {"version": "1", "redirect_uris": "https://assembly.example/new", "post_logout_redirect_uris": ""}
-        developer.sends(f"/developers/applications/{new_id}/addresses", **changed)
+        developer.submit(f"/developers/applications/{new_id}/addresses", **changed)
         with transaction():
             assert registry.secrets_of(new_id) == [], "a change of URIs makes none that is never shown"
-        developer.opens(f"/developers/applications/{new_id}")
+        developer.open(f"/developers/applications/{new_id}")
         assert "It has no secret yet" in developer.page_text
-        developer.sends_again(f"/developers/applications/{new_id}/secret", overlap="0")
+        developer.post(f"/developers/applications/{new_id}/secret", overlap="0")
         secret = developer.page.find(id="client-secret").text
         assert "first secret" in developer.page_text
         with transaction():
             assert registry.secret_matches(registry.client(new_id), secret)
-        developer.opens(f"/developers/applications/{new_id}")
+        developer.open(f"/developers/applications/{new_id}")
         assert "It has no secret yet" not in developer.page_text
 
 
@@ -423,8 +423,8 @@ class TestMailToOurStaff:
 
     def test_a_withdrawn_request_is_not_mailed_to_our_staff(self, developer, operator, trial, transaction, outbox):
         request_id = ask_to_go_live(developer, trial)
-        developer.opens(f"/developers/requests/{request_id}")
-        developer.sends_again(f"/developers/requests/{request_id}/withdraw")
+        developer.open(f"/developers/requests/{request_id}")
+        developer.post(f"/developers/requests/{request_id}/withdraw")
         worker.notify_requests(transaction)
         assert outbox.all("registration_requested") == []
 

@@ -84,10 +84,10 @@ def test_statements_about_xporter_agree_with_its_code(text):
     ids=["paused", "stopped"],
 )  # fmt: skip
 def test_a_school_that_pauses_or_stops_is_obeyed_as_it_says(web, world, decide, sent):
-    tokens = world.partner.redeems(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json
+    tokens = world.partner.redeem(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json
     with world.transaction() as session:
         decide(world.estab, world.partner.id, by=session.get_one(Administrator, world.person).memberships[0])
-    assert world.partner.refreshes(web, tokens["refresh_token"]).json["error"] == token_error(sent)
+    assert world.partner.refresh(web, tokens["refresh_token"]).json["error"] == token_error(sent)
     with world.transaction():
         assert {entry.error for entry in failure_log.newest(world.partner.id)} == {token_error(sent)}
 
@@ -121,7 +121,7 @@ def test_an_assertion_that_is_wrong_is_refused_as_it_says(web, world):
         partner = Signer(client.id)
 
     def refused(assertion):
-        response = partner.posts(web, "/oauth/token", {"grant_type": "client_credentials"}, assertion)
+        response = partner.post(web, "/oauth/token", {"grant_type": "client_credentials"}, assertion)
         assert (
             response.json["error"]
             == token_error("An assertion signed with one of your keys")
@@ -148,7 +148,7 @@ def strict(world):
 
 def push(web, client):
     """The URL to which a browser is sent once the request is pushed."""
-    pushed = client.posts(web, "/oauth/par", client.parameters()).json
+    pushed = client.post(web, "/oauth/par", client.parameters()).json
     return f"/oauth/authorize?{urlencode({'client_id': client.id, 'request_uri': pushed['request_uri']})}"
 
 
@@ -176,7 +176,7 @@ class TestProfile:
 
         def refused(beginning, status=400, *, at=None, **overrides):
             strict.dpop_key, strict.proofs = overrides.pop("key", own_key), overrides
-            response = strict.reads(web, at, scheme="Bearer") if at else strict.redeems(web, code)
+            response = strict.request_userinfo(web, at, scheme="Bearer") if at else strict.redeem(web, code)
             assert (response.status_code, response.json["error"]) == (status, dpop_error(beginning))
             return response
 
@@ -185,13 +185,13 @@ class TestProfile:
         refused("A proof for another method", iat=int(clock.timestamp()) - 61)
         refused("A code with a proof by a key other", key=key("ES256", 3))
         strict.dpop_key, strict.proofs = own_key, {}
-        tokens = strict.redeems(web, code).json
+        tokens = strict.redeem(web, code).json
         assert tokens["token_type"] == "DPoP"
         refused("An access token that is bound", 401, at=tokens["access_token"])
 
         strict.dpop_key, strict.proofs = key("ES256", 3), {}
         assert "refresh with a proof signed with a new key" in text()
-        assert strict.refreshes(web, tokens["refresh_token"]).json["token_type"] == "DPoP"
+        assert strict.refresh(web, tokens["refresh_token"]).json["token_type"] == "DPoP"
 
         assert "we do not ask for a nonce in proofs" in text()
         change_settings(tokens={"dpop_nonces": True})
@@ -204,32 +204,32 @@ def test_refresh_tokens_stay_the_same_or_change_as_it_says(web, world):
         ({}, False), ({"rotate_refresh_tokens": True}, True), ({"token_endpoint_auth_method": "none"}, True),
     ):  # fmt: skip
         partner = world.new_partner(**overrides)
-        tokens = partner.redeems(web, sign_in_and_authorise(web, partner, world.username)["code"]).json
-        successor = partner.refreshes(web, tokens["refresh_token"]).json.get("refresh_token")
+        tokens = partner.redeem(web, sign_in_and_authorise(web, partner, world.username)["code"]).json
+        successor = partner.refresh(web, tokens["refresh_token"]).json.get("refresh_token")
         assert (successor is not None) is changes, overrides
         if successor:
-            assert partner.refreshes(web, tokens["refresh_token"]).json["refresh_token"] == successor
-            assert partner.refreshes(web, successor).status_code == 200
-            assert partner.refreshes(web, tokens["refresh_token"]).json["error"] == "invalid_grant"
-            assert partner.refreshes(web, successor).json["error"] == "invalid_grant"
+            assert partner.refresh(web, tokens["refresh_token"]).json["refresh_token"] == successor
+            assert partner.refresh(web, successor).status_code == 200
+            assert partner.refresh(web, tokens["refresh_token"]).json["error"] == "invalid_grant"
+            assert partner.refresh(web, successor).json["error"] == "invalid_grant"
 
 
 def test_the_audience_of_a_token_is_the_one_in_the_guide(web, world):
     with world.transaction():
         factories.a_client(resource="https://xporter.example", resource_scopes=frozenset({"students"}))
-    tokens = world.partner.redeems(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json
+    tokens = world.partner.redeem(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json
     assert payload(tokens["access_token"])["aud"] == [ISSUER, "https://xporter.example"]
 
 
 def test_a_code_works_once(web, world):
     response = sign_in_and_authorise(web, world.partner, world.username)
-    assert world.partner.redeems(web, response["code"]).status_code == 200
-    assert world.partner.redeems(web, response["code"]).json["error"] == token_error("The same code a second time")
+    assert world.partner.redeem(web, response["code"]).status_code == 200
+    assert world.partner.redeem(web, response["code"]).json["error"] == token_error("The same code a second time")
 
 
 def test_a_wrong_verifier_is_refused_as_it_says(web, world):
     response = sign_in_and_authorise(web, world.partner, world.username)
-    refused = world.partner.redeems(web, response["code"], code_verifier="w" * 48)
+    refused = world.partner.redeem(web, response["code"], code_verifier="w" * 48)
     assert refused.json["error"] == token_error("A code_verifier")
 
 
@@ -237,14 +237,14 @@ def test_codes_that_cannot_be_redeemed_are_refused_as_it_says(web, world, clock)
     expired = sign_in_and_authorise(web, world.partner, world.username)["code"]
     clock.move(timedelta(minutes=3))
     error = token_error("A code that has expired")
-    assert world.partner.redeems(web, "unknown").json["error"] == error
-    response = world.partner.redeems(web, expired).json
+    assert world.partner.redeem(web, "unknown").json["error"] == error
+    response = world.partner.redeem(web, expired).json
     assert response["error"] == error
     assert re.search(r"expired \d+ seconds ago", response["error_description"])
 
 
 def test_a_grant_type_without_registration_is_refused_as_it_says(web, world):
-    response = world.partner.posts(web, "/oauth/token", {"grant_type": "client_credentials"}).json
+    response = world.partner.post(web, "/oauth/token", {"grant_type": "client_credentials"}).json
     assert response["error"] == token_error("A grant_type that")
 
 
@@ -259,25 +259,23 @@ def test_userinfo_and_introspection_refuse_as_it_says(web, world):
         headers = {"Authorization": f"Bearer {token}"} if token else None
         return web.get("/oauth/userinfo", headers=headers, query_string=query).json
 
-    tokens = world.partner.redeems(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json
+    tokens = world.partner.redeem(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json
     whole = tokens["access_token"]
     assert read(whole)["sub"]
     assert read() == {"error": userinfo_error("No access token"), "error_description": "access_token: missing"}
     assert read(query={"access_token": whole})["error"] == userinfo_error("An access token in the query")
     assert read(whole[:-5])["error"] == userinfo_error("An access token that has expired")
-    without = world.partner.redeems(
+    without = world.partner.redeem(
         web, sign_in_and_authorise(web, world.partner, world.username, scope="profile students")["code"]
     )
     assert read(without.json["access_token"])["error"] == userinfo_error("An access token without openid")
     assert userinfo_error("At introspection") == '"active": false'
     other = world.new_partner()
-    assert other.posts(web, "/oauth/introspect", {"token": whole}).json == {"active": False}
+    assert other.post(web, "/oauth/introspect", {"token": whole}).json == {"active": False}
 
 
 def test_signing_out_does_as_it_says(web, world):
-    hint = world.partner.redeems(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json[
-        "id_token"
-    ]
+    hint = world.partner.redeem(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json["id_token"]
     unregistered = {"id_token_hint": hint, "post_logout_redirect_uri": "https://elsewhere.example/"}
     for refused, parameters, shown in zip(
         guide.AT_LOGOUT,
@@ -292,7 +290,7 @@ def test_signing_out_does_as_it_says(web, world):
 
 
 def test_claims_are_released_where_the_guide_says(web, world):
-    tokens = world.partner.redeems(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json
+    tokens = world.partner.redeem(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json
     people_claims = {name for names in scopes.CLAIMS.values() for name in names}
     assert not people_claims & payload(tokens["id_token"]).keys()
     assert people_claims & payload(tokens["access_token"]).keys() == {"estab_id", "estab_status"}

@@ -211,8 +211,8 @@ class TestKey:
     ):
         monkeypatch.setattr(assertion, "time", SimpleNamespace(time=clock.timestamp))
         form = {"name": "Trial", "software": "authlib-key", "address": "http://localhost:3000", "jwks": printed}
-        developer.opens("/developers/sandbox/applications/new")
-        developer.sends_again("/developers/sandbox/applications/new", security="", **form)
+        developer.open("/developers/sandbox/applications/new")
+        developer.post("/developers/sandbox/applications/new", security="", **form)
         client_id = developer.page.find(id="client-id").text
         assert developer.page.find(id="client-secret") is None
 
@@ -227,8 +227,8 @@ class TestKey:
     @pytest.mark.parametrize("software", ["authlib-key", "openid-client-fapi2"])
     def test_an_application_for_software_that_signs_is_not_made_without_a_key(self, developer, transaction, software):
         form = {"name": "Trial", "software": software, "address": "https://assembly.example", "security": ""}
-        developer.opens("/developers/sandbox/applications/new")
-        developer.sends_again("/developers/sandbox/applications/new", **form)
+        developer.open("/developers/sandbox/applications/new")
+        developer.post("/developers/sandbox/applications/new", **form)
         assert developer.response.status_code == 422
         assert "It signs with a key. Paste the public half" in developer.page_text
         with transaction():

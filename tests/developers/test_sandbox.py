@@ -147,7 +147,7 @@ class TestIsolation:
 
 
 class TestInABrowser:
-    def signs_in_at(self, person, client_id, username, password):
+    def sign_in_at(self, person, client_id, username, password):
         """Begin a sign-in at the application, and sign in; returns the URL that the browser is then sent to."""
         query = {
             "response_type": "code", "client_id": client_id, "redirect_uri": CALLBACK, "scope": "openid profile email",
@@ -155,35 +155,35 @@ class TestInABrowser:
         }  # fmt: skip
         response = person.web.get("/oauth/authorize", query_string=query)
         if urlsplit(response.location).path == "/sign-in":
-            person.opens(response.location)
-            person.sends_again(response.location, username=username, password=password)
+            person.open(response.location)
+            person.post(response.location, username=username, password=password)
             response = person.web.get(person.response.location)
         return response
 
     def test_a_developer_makes_a_sandbox_application_and_a_fictional_school_and_signs_in(self, developer, stranger):
-        developer.opens("/developers/applications")
-        developer.opens(developer.page.find(id="sandbox")["href"])
-        developer.opens(developer.page.find(id="make-application")["href"])
-        developer.sends_again(
+        developer.open("/developers/applications")
+        developer.open(developer.page.find(id="sandbox")["href"])
+        developer.open(developer.page.find(id="make-application")["href"])
+        developer.post(
             "/developers/sandbox/applications/new", name="Trial", software="authlib", address="http://localhost:3000"
         )
         client_id = developer.page.find(id="client-id").text
         assert developer.page.find(id="client-secret").text
-        developer.opens("/developers/sandbox")
-        developer.sends_again("/developers/sandbox", kind="primary", mis="sims", is_verified="y")
+        developer.open("/developers/sandbox")
+        developer.post("/developers/sandbox", kind="primary", mis="sims", is_verified="y")
         username, password = developer.page.find(id="estab-id").text, developer.page.find(id="password").text
-        developer.opens(developer.page.find(id="next")["href"])
+        developer.open(developer.page.find(id="next")["href"])
         assert developer.page.find(attrs={"aria-current": "step"})["id"] == "step-sign-in"
-        response = self.signs_in_at(stranger, client_id, username, password)
+        response = self.sign_in_at(stranger, client_id, username, password)
         assert urlsplit(response.location).path == "/oauth/consent"
-        page = stranger.opens(response.location)
+        page = stranger.open(response.location)
         assert "Fictional Primary School 1" in stranger.page_text
         assert "Someone else decides" not in stranger.page_text
         assert page.status_code == 200
 
     def test_an_application_may_have_a_key_instead_of_a_secret(self, developer, transaction):
-        developer.opens("/developers/sandbox/applications/new")
-        developer.sends_again(
+        developer.open("/developers/sandbox/applications/new")
+        developer.post(
             "/developers/sandbox/applications/new", name="Trial", software="openid-client", security="fapi2",
             address="http://localhost:3000", jwks=PUBLIC_KEY,
         )  # fmt: skip
@@ -195,8 +195,8 @@ class TestInABrowser:
             assert client.jwks == {"keys": [json.loads(PUBLIC_KEY)]}
 
     def test_a_quick_start_leads_to_the_form_for_its_software(self, developer):
-        developer.opens("/developers/quick-starts/openid-client-fapi2?address=https://assembly.example")
-        developer.opens(developer.page.find(id="make-application")["href"])
+        developer.open("/developers/quick-starts/openid-client-fapi2?address=https://assembly.example")
+        developer.open(developer.page.find(id="make-application")["href"])
         assert developer.page.find("option", selected=True)["value"] == "openid-client-fapi2"
         assert developer.page.find(id="address")["value"] == "https://assembly.example"
 
@@ -210,8 +210,8 @@ class TestInABrowser:
     def test_software_with_a_key_has_its_own_profile_unless_another_is_chosen(
         self, developer, transaction, software, security, profile
     ):
-        developer.opens("/developers/sandbox/applications/new")
-        developer.sends_again(
+        developer.open("/developers/sandbox/applications/new")
+        developer.post(
             "/developers/sandbox/applications/new", name="Trial", software=software, security=security,
             address="http://localhost:3000", jwks=PUBLIC_KEY,
         )  # fmt: skip
@@ -220,7 +220,7 @@ class TestInABrowser:
             assert (client.profile, client.token_endpoint_auth_method) == (profile, "private_key_jwt")
 
     def test_a_real_schools_person_is_sent_back_without_a_page_that_names_it(self, sandbox_ids, stranger, account):
-        response = self.signs_in_at(stranger, sandbox_ids.client, account.username, factories.PASSWORD)
+        response = self.sign_in_at(stranger, sandbox_ids.client, account.username, factories.PASSWORD)
         parts = urlsplit(response.location)
         assert f"{parts.scheme}://{parts.netloc}{parts.path}" == CALLBACK
         assert parse_qs(parts.query)["error"] == ["access_denied"]
@@ -231,7 +231,7 @@ class TestInABrowser:
             "code_challenge": "A" * 43, "code_challenge_method": "S256", "prompt": "create",
         }  # fmt: skip
         response = stranger.web.get("/oauth/authorize", query_string=query)
-        stranger.opens(response.location)
+        stranger.open(response.location)
         assert "please do not sign in" in stranger.page_text
         assert "Trial" not in stranger.page_text
 
@@ -242,7 +242,7 @@ class TestInABrowser:
             owner = fictional.owner(session().get_one(Estab, sandbox_ids.estab))
             owner.password_hash, owner.password_is_ours = runtime.passwords().hash(factories.PASSWORD), False
             username = owner.username
-        stranger.sends("/sign-in", username=username, password=factories.PASSWORD)
+        stranger.submit("/sign-in", username=username, password=factories.PASSWORD)
         return stranger
 
     def test_a_fictional_person_is_sent_back_from_a_live_application(self, alex, transaction):
@@ -260,11 +260,11 @@ class TestInABrowser:
         ["/manage/people", "/manage/account", "/manage/account/email", "/manage/account/mobile"],
     )
     def test_pages_that_send_messages_are_closed_to_fictional_people(self, alex, path):
-        assert alex.opens(path).status_code == 404
+        assert alex.open(path).status_code == 404
 
     def test_the_pages_about_sharing_are_open_to_fictional_people(self, alex):
-        assert alex.opens("/manage").status_code == 200
-        assert alex.opens("/manage/security").status_code == 200
+        assert alex.open("/manage").status_code == 200
+        assert alex.open("/manage/security").status_code == 200
         assert [link.text for link in alex.page.select("nav.account a")] == ["Your school", "Security", "Sign out"]
 
     def test_no_message_is_sent_to_fictional_people(self, sandbox_ids, transaction):
@@ -284,7 +284,7 @@ class TestConsole:
             factories.a_client(companies.by_id(assembly), id="live", client_name="Live Connector")
             other, _ = a_developer(factories.a_partner(name="Timetabler"), "al@timetabler.example")
             sandbox.make_application(other, name="Theirs", quick_start_id="authlib", address="")
-        developer.opens("/developers/sandbox")
+        developer.open("/developers/sandbox")
         for place in (
             f"/developers/applications/{sandbox_ids.client}",
             f"/developers/applications/{sandbox_ids.client}/try-it",
@@ -296,26 +296,26 @@ class TestConsole:
         assert "Theirs" not in developer.page_text
         with transaction():
             registry.disable(sandbox_ids.client, by="cli")
-        developer.opens("/developers/sandbox")
+        developer.open("/developers/sandbox")
         assert "Trial (sandbox) disabled by us" in developer.page_text
         assert developer.page.find(id=f"try-{sandbox_ids.client}") is None
-        developer.opens(f"/developers/sandbox/applications/{sandbox_ids.client}/remove")
-        developer.sends_again(f"/developers/sandbox/applications/{sandbox_ids.client}/remove")
-        developer.opens("/developers/sandbox")
+        developer.open(f"/developers/sandbox/applications/{sandbox_ids.client}/remove")
+        developer.post(f"/developers/sandbox/applications/{sandbox_ids.client}/remove")
+        developer.open("/developers/sandbox")
         assert "You have none yet. Make one for the software that you use" in developer.page_text
 
     def test_one_without_our_redirect_uri_is_not_offered_for_trying(self, developer, sandbox_ids, transaction):
         with transaction():
             document = manifest.from_client(registry.find(sandbox_ids.client))
             registry.change({**document, "redirect_uris": [CALLBACK]}, by="cli")
-        developer.opens("/developers/sandbox")
+        developer.open("/developers/sandbox")
         assert developer.page.find(id=f"try-{sandbox_ids.client}") is None
 
     def test_making_another_is_not_offered_beyond_the_limit(self, developer, sandbox_ids, monkeypatch):
-        assert developer.opens("/developers/sandbox").status_code == 200
+        assert developer.open("/developers/sandbox").status_code == 200
         assert developer.page.find(id="make-application")
         monkeypatch.setattr(sandbox, "MAX_APPLICATIONS", 1)
-        developer.opens("/developers/sandbox")
+        developer.open("/developers/sandbox")
         assert developer.page.find(id="make-application") is None
         assert "You can have 1" in developer.page_text
 
@@ -325,31 +325,31 @@ class TestConsole:
             password = ("x", runtime.passwords().hash(factories.PASSWORD))
             other_school = sandbox.make_school(other, "primary", mis="sims", password=password, is_verified=False)
             estab_id = other_school.estab.estab_id
-        developer.opens("/developers/sandbox")
+        developer.open("/developers/sandbox")
         assert "Fictional" not in developer.page.find("main").find(id="schools").find_next("p").text
         for action in ("password", "verify"):
             path = f"/developers/sandbox/schools/{estab_id}/{action}"
             assert developer.web.post(path, data={"csrf_token": developer.token}).status_code == 404
 
     def test_a_school_is_left_unverified_and_verified_later(self, developer, transaction):
-        developer.sends("/developers/sandbox", kind="secondary", mis="arbor")
+        developer.submit("/developers/sandbox", kind="secondary", mis="arbor")
         username = developer.page.find(id="estab-id").text
-        developer.opens("/developers/sandbox")
+        developer.open("/developers/sandbox")
         assert "unverified" in developer.page_text
         for _ in range(2):
-            developer.sends_again(f"/developers/sandbox/schools/{username}/verify")
+            developer.post(f"/developers/sandbox/schools/{username}/verify")
             assert developer.response.status_code == 303
-            developer.opens("/developers/sandbox")
+            developer.open("/developers/sandbox")
         with transaction():
             assert accounts.find(username).is_verified
 
     def test_a_new_password_replaces_the_former(self, developer, sandbox_ids, stranger, transaction):
         with transaction():
             estab_id = session().get_one(Estab, sandbox_ids.estab).estab_id
-        developer.opens("/developers/sandbox")
-        developer.sends_again(f"/developers/sandbox/schools/{estab_id}/password")
+        developer.open("/developers/sandbox")
+        developer.post(f"/developers/sandbox/schools/{estab_id}/password")
         password = developer.page.find(id="password").text
-        stranger.sends("/sign-in", username=estab_id, password=password)
+        stranger.submit("/sign-in", username=estab_id, password=password)
         assert stranger.response.status_code == 303
 
     @pytest.mark.parametrize(
@@ -373,7 +373,7 @@ class TestConsole:
     )
     def test_what_cannot_be_made_is_explained_and_kept(self, developer, transaction, fields, reason):
         values = {"name": "Trial", "software": "authlib", "address": "http://localhost:3000"} | fields
-        developer.sends("/developers/sandbox/applications/new", **values)
+        developer.submit("/developers/sandbox/applications/new", **values)
         assert developer.response.status_code == 422
         assert reason in developer.page_text
         with transaction():
@@ -417,13 +417,13 @@ class TestConsole:
 
 class TestRemoving:
     def test_a_removed_application_works_no_more_and_leaves_room(self, developer, sandbox_ids, transaction, stranger):
-        developer.opens(f"/developers/applications/{sandbox_ids.client}")
-        developer.opens(developer.page.find(id="remove-application")["href"])
-        developer.sends_again(f"/developers/sandbox/applications/{sandbox_ids.client}/remove")
+        developer.open(f"/developers/applications/{sandbox_ids.client}")
+        developer.open(developer.page.find(id="remove-application")["href"])
+        developer.post(f"/developers/sandbox/applications/{sandbox_ids.client}/remove")
         assert developer.response.location == "/developers/applications"
-        developer.opens("/developers/applications")
+        developer.open("/developers/applications")
         assert sandbox_ids.client not in developer.response.text
-        assert developer.opens(f"/developers/applications/{sandbox_ids.client}").status_code == 404
+        assert developer.open(f"/developers/applications/{sandbox_ids.client}").status_code == 404
         with transaction():
             client = registry.find(sandbox_ids.client)
             assert not client.enabled
@@ -438,9 +438,9 @@ class TestRemoving:
         with transaction():
             live = factories.a_client(companies.by_id(assembly), id="live").id
         path = f"/developers/sandbox/applications/{live}/remove"
-        assert developer.opens(path).status_code == 404
-        developer.opens("/developers/people")
-        assert developer.sends_again(path).status_code == 404
+        assert developer.open(path).status_code == 404
+        developer.open("/developers/people")
+        assert developer.post(path).status_code == 404
         with transaction():
             assert registry.find(live).enabled
 
@@ -449,36 +449,36 @@ class TestRemoving:
             estab = session().get_one(Estab, sandbox_ids.estab)
             owner, estab_id = fictional.owner(estab), estab.estab_id
             owner.password_hash, owner.password_is_ours = runtime.passwords().hash(factories.PASSWORD), False
-        stranger.sends("/sign-in", username=estab_id, password=factories.PASSWORD)
+        stranger.submit("/sign-in", username=estab_id, password=factories.PASSWORD)
         assert stranger.is_signed_in()
-        developer.opens("/developers/sandbox")
-        developer.opens(developer.page.find(id=f"remove-{estab_id}")["href"])
+        developer.open("/developers/sandbox")
+        developer.open(developer.page.find(id=f"remove-{estab_id}")["href"])
         assert "Remove Fictional Primary School 1?" in developer.page_text
         assert stranger.is_signed_in()
-        developer.sends_again(f"/developers/sandbox/schools/{estab_id}/remove")
+        developer.post(f"/developers/sandbox/schools/{estab_id}/remove")
         assert developer.response.location == "/developers/sandbox"
         assert not stranger.is_signed_in()
-        stranger.sends("/sign-in", username=estab_id, password=factories.PASSWORD)
+        stranger.submit("/sign-in", username=estab_id, password=factories.PASSWORD)
         assert not stranger.is_signed_in()
-        developer.opens("/developers/sandbox")
+        developer.open("/developers/sandbox")
         assert estab_id not in developer.response.text
 
     def test_removing_a_fictional_school_lists_what_ends_with_it(self, developer, sandbox_ids, transaction):
         with transaction():
             estab = session().get_one(Estab, sandbox_ids.estab)
             path = f"/developers/sandbox/schools/{estab.estab_id}/remove"
-        developer.opens(path)
+        developer.open(path)
         assert "It has authorised no application" in developer.page_text
         with transaction():
             authorise_client(registry.find(sandbox_ids.client), session().get_one(Estab, sandbox_ids.estab))
-        developer.opens(path)
+        developer.open(path)
         assert "It has authorised Trial (sandbox):" in developer.page_text
         with transaction():
             assert current(sandbox_ids.estab, sandbox_ids.client).is_in_force
-        developer.sends_again(path)
+        developer.post(path)
         with transaction():
             assert not current(sandbox_ids.estab, sandbox_ids.client).is_in_force
-        assert developer.opens(path).status_code == 404
+        assert developer.open(path).status_code == 404
 
     def test_another_partners_are_not_removed(self, developer, transaction):
         with transaction():
@@ -487,9 +487,9 @@ class TestRemoving:
             theirs = sandbox.make_school(other, "primary", mis="sims", password=("x", "x"), is_verified=True)
             paths = [f"applications/{client.id}", f"schools/{theirs.estab.estab_id}"]
         for path in paths:
-            assert developer.opens(f"/developers/sandbox/{path}/remove").status_code == 404
-            developer.opens("/developers/people")
-            assert developer.sends_again(f"/developers/sandbox/{path}/remove").status_code == 404
+            assert developer.open(f"/developers/sandbox/{path}/remove").status_code == 404
+            developer.open("/developers/people")
+            assert developer.post(f"/developers/sandbox/{path}/remove").status_code == 404
 
     def test_the_daily_limit_counts_removed_ones_too(self, transaction, sam, monkeypatch, clock):
         monkeypatch.setattr(sandbox, "MAX_APPLICATIONS", 1)
@@ -595,12 +595,12 @@ class TestUnused:
         monkeypatch.setattr(unused_sandboxes, "BATCH_SIZE", 1)
         remove = sandbox.remove_application
 
-        def fails_for_the_first(actor, client_id):
+        def fail_for_the_first(actor, client_id):
             if client_id == first:
                 raise RuntimeError("cannot be removed")
             return remove(actor, client_id)
 
-        monkeypatch.setattr(sandbox, "remove_application", fails_for_the_first)
+        monkeypatch.setattr(sandbox, "remove_application", fail_for_the_first)
         worker.remove_unused(transaction)
         with transaction():
             assert [registry.find(id_).removed_at is None for id_ in (first, second)] == [True, False]
@@ -609,12 +609,12 @@ class TestUnused:
     def test_a_mail_that_cannot_be_written_is_written_by_the_next_run(
         self, sandbox_ids, transaction, outbox, clock, monkeypatch
     ):
-        def fails(*_, **__):
+        def fail(*_, **__):
             raise RuntimeError("no mail")
 
         clock.move(timedelta(days=167))
         with monkeypatch.context() as patch:
-            patch.setattr(post, "email", fails)
+            patch.setattr(post, "email", fail)
             worker.remove_unused(transaction)
         clock.move(timedelta(days=15))
         worker.remove_unused(transaction)

@@ -47,21 +47,21 @@ def trial(transaction, assembly):
 
 def run_trial(developer, client_id, username, scope="openid profile students", button="allow"):
     """Start a trial, sign in as the school, and press the button; returns the path of the callback."""
-    developer.opens(f"/developers/applications/{client_id}")
-    developer.opens(developer.page.find(id="try-it")["href"])
-    developer.sends_again(f"/developers/applications/{client_id}/try-it", scope=scope)
+    developer.open(f"/developers/applications/{client_id}")
+    developer.open(developer.page.find(id="try-it")["href"])
+    developer.post(f"/developers/applications/{client_id}/try-it", scope=scope)
     response = developer.web.get(developer.response.location)
-    developer.opens(response.location)
-    developer.sends_again(response.location, username=username, password=factories.PASSWORD)
+    developer.open(response.location)
+    developer.post(response.location, username=username, password=factories.PASSWORD)
     response = developer.web.get(developer.response.location)
     if urlsplit(response.location).path == "/oauth/consent":
-        developer.opens(response.location)
+        developer.open(response.location)
         form = {name: developer.page.find("input", {"name": name})["value"] for name in ("shown", "agreement")}
-        developer.sends_again(response.location, authority="y", **form, **{button: "yes"})
+        developer.post(response.location, authority="y", **form, **{button: "yes"})
         response = developer.web.get(developer.response.location)
     callback = urlsplit(response.location)
     assert callback.path == trial_secrets.CALLBACK
-    developer.opens(f"{callback.path}?{callback.query}")
+    developer.open(f"{callback.path}?{callback.query}")
     return f"{callback.path}?{callback.query}"
 
 
@@ -79,7 +79,7 @@ def test_each_step_of_a_sign_in_is_shown_without_secrets(developer, trial, trans
     with transaction():
         remaining_secrets = session().scalars(select(ClientSecret).where(ClientSecret.client_id == client_id)).all()
         assert len(remaining_secrets) == (1 if kind == 0 else 0)
-    assert developer.opens(path).status_code == 410
+    assert developer.open(path).status_code == 410
 
 
 PROFILES = {
@@ -130,10 +130,10 @@ def test_every_claim_of_a_token_is_explained(developer, trial, transaction):
 
 def test_a_pushed_request_that_is_refused_is_explained_at_once(developer, trial, transaction):
     client_id = make_application(transaction, trial, security="fapi2")
-    developer.opens(f"/developers/applications/{client_id}/try-it")
-    developer.sends_again(f"/developers/applications/{client_id}/try-it", scope="openid nothing")
+    developer.open(f"/developers/applications/{client_id}/try-it")
+    developer.post(f"/developers/applications/{client_id}/try-it", scope="openid nothing")
     assert developer.response.location == trial_secrets.CALLBACK
-    developer.opens(developer.response.location)
+    developer.open(developer.response.location)
     assert "invalid_scope" in developer.page_text
     assert "Something went wrong" in developer.page_text
     with transaction():
@@ -144,8 +144,8 @@ def test_a_key_of_the_console_works_for_half_an_hour_and_for_sandbox_application
     developer, trial, transaction, clock
 ):
     client_id = make_application(transaction, trial, security="private_key_jwt")
-    developer.opens(f"/developers/applications/{client_id}/try-it")
-    developer.sends_again(f"/developers/applications/{client_id}/try-it", scope="openid")
+    developer.open(f"/developers/applications/{client_id}/try-it")
+    developer.post(f"/developers/applications/{client_id}/try-it", scope="openid")
     with transaction():
         (row,) = session().scalars(select(TrialKey)).all()
         kid = row.kid
@@ -187,22 +187,22 @@ def test_a_school_that_refuses_is_explained(developer, trial):
 
 def test_the_url_does_not_work_in_another_browser(developer, trial, stranger):
     path = run_trial(developer, trial.client_ids[0], trial.username)
-    assert stranger.opens(path).status_code == 410
+    assert stranger.open(path).status_code == 410
 
 
 def test_a_state_that_was_not_sent_is_thrown_away(developer, trial):
-    developer.opens(f"/developers/applications/{trial.client_ids[0]}/try-it")
-    developer.sends_again(f"/developers/applications/{trial.client_ids[0]}/try-it", scope="openid")
-    developer.opens(f"{trial_secrets.CALLBACK}?code=stolen&state=another")
+    developer.open(f"/developers/applications/{trial.client_ids[0]}/try-it")
+    developer.post(f"/developers/applications/{trial.client_ids[0]}/try-it", scope="openid")
+    developer.open(f"{trial_secrets.CALLBACK}?code=stolen&state=another")
     assert "must stop" in developer.page_text
 
 
 def test_a_live_application_cannot_be_tried(developer, transaction, assembly):
     with transaction():
         factories.a_client(companies.by_id(assembly), id="live")
-    developer.opens("/developers/applications/live/try-it")
+    developer.open("/developers/applications/live/try-it")
     assert developer.page.find(id="start") is None
-    developer.opens("/developers/people")
+    developer.open("/developers/people")
     developer.web.post("/developers/applications/live/try-it", data={"csrf_token": developer.token, "scope": "openid"})
     with transaction():
         assert len(registry.secrets_of("live")) == 1
@@ -212,4 +212,4 @@ def test_another_partners_application_is_not_there(developer, transaction):
     with transaction():
         other, _ = a_developer(factories.a_partner(name="Timetabler"), "al@timetabler.example")
         client_id = sandbox.make_application(other, name="Other", quick_start_id="authlib", address="")[0].id
-    assert developer.opens(f"/developers/applications/{client_id}/try-it").status_code == 404
+    assert developer.open(f"/developers/applications/{client_id}/try-it").status_code == 404

@@ -63,7 +63,7 @@ def test_a_generated_passphrase_is_accepted_with_other_separators_and_capitals(w
         session.get_one(Administrator, person.id).password_is_ours = True
         username = person.username
 
-    assert Person(web).signs_in(username, typed).status_code == 303
+    assert Person(web).sign_in(username, typed).status_code == 303
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_other_words_are_still_wrong(web, transaction, typed):
         session.get_one(Administrator, person.id).password_is_ours = True
         username = person.username
 
-    assert Person(web).signs_in(username, typed).status_code == 422
+    assert Person(web).sign_in(username, typed).status_code == 422
 
 
 @pytest.mark.parametrize("own", ["Kettle Wobbly Dusk Otter Juggle Plum", GENERATED])
@@ -84,8 +84,8 @@ def test_a_password_of_ones_own_is_compared_as_it_was_typed(web, transaction, ow
     with transaction():
         username = an_administrator(password=own).username
 
-    assert Person(web).signs_in(username, typed).status_code == 422
-    assert Person(web).signs_in(username, own).status_code == 303
+    assert Person(web).sign_in(username, typed).status_code == 422
+    assert Person(web).sign_in(username, own).status_code == 303
 
 
 def test_a_password_of_ones_own_is_not_marked_as_generated(transaction):
@@ -105,7 +105,7 @@ def test_comparing_a_generated_password_costs_one_hash(app, web, transaction, ty
         username = person.username
     before = runtime.for_app(app).passwords.hashed
 
-    Person(web).signs_in(username, typed)
+    Person(web).sign_in(username, typed)
 
     assert runtime.for_app(app).passwords.hashed == before + 1
 

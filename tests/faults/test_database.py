@@ -47,7 +47,7 @@ def refresh_call(partner, token):
 def test_while_another_program_locks_sqlite_requests_get_503_and_no_other_error(
     instance, outside, world, web, settings
 ):
-    token = world.partner.redeems(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json[
+    token = world.partner.redeem(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json[
         "refresh_token"
     ]
     call = refresh_call(world.partner, token)
@@ -84,7 +84,7 @@ def own_server():
             username, partner = factories.an_administrator().username, Partner(factories.a_client().id)
         settings = runtime.for_app(app).settings
         web = a_browser(app, settings)
-        token = partner.redeems(web, sign_in_and_authorise(web, partner, username)["code"]).json["refresh_token"]
+        token = partner.redeem(web, sign_in_and_authorise(web, partner, username)["code"]).json["refresh_token"]
         with app.app_context():
             database.db.engine.dispose()
         yield server, settings.database.url, partner, token

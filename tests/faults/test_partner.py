@@ -83,8 +83,8 @@ def test_whatever_is_killed_between_two_steps_nothing_is_lost(transaction, provi
 
     # Signed up, and killed before the mail could be sent
     with assembly.serve() as process:
-        office.opens(f"{assembly.url}/sign-up")
-        office.sends("Sign up", code="WELCOME", email=EMAIL, password=OWN_PASSWORD, terms="2026-01")
+        office.open(f"{assembly.url}/sign-up")
+        office.press("Sign up", code="WELCOME", email=EMAIL, password=OWN_PASSWORD, terms="2026-01")
         process.kill()
 
     with ExitStack() as running:
@@ -92,32 +92,30 @@ def test_whatever_is_killed_between_two_steps_nothing_is_lost(transaction, provi
         with receive_mail(tmp_path / "maildir", assembly.smtp_port), assembly.serve() as process:
             _make_all_due(assembly.database)
             eventually(lambda: messages.list_messages(tmp_path / "maildir"))
-            office.opens(
-                re.findall(r"http://\S+/activate/\S+", messages.list_messages(tmp_path / "maildir")[0].text)[0]
-            )
-            office.sends("Activate my account", password=OWN_PASSWORD)
-            office.opens(f"{assembly.url}/school?q={urn}")
-            office.sends("Continue", urn=urn, mis="sims")
+            office.open(re.findall(r"http://\S+/activate/\S+", messages.list_messages(tmp_path / "maildir")[0].text)[0])
+            office.press("Activate my account", password=OWN_PASSWORD)
+            office.open(f"{assembly.url}/school?q={urn}")
+            office.press("Continue", urn=urn, mis="sims")
             serving.kill()
             # Grant Access while the provider is away, and killed
-            office.sends("Grant Access", name="Grace Okafor")
-            assert "Asking for the e-mail" in office.reads()
+            office.press("Grant Access", name="Grace Okafor")
+            assert "Asking for the e-mail" in office.page_text
             process.kill()
 
     with provider.serve(), assembly.serve() as process:
         eventually(lambda: _count(transaction) == 1)
-        office.opens(f"{assembly.url}/connector")
-        assert "E-mail sent" in office.reads()
+        office.open(f"{assembly.url}/connector")
+        assert "E-mail sent" in office.page_text
 
         # Killed while the person is away at the provider
-        office.opens(f"{assembly.url}/school-account")
+        office.open(f"{assembly.url}/school-account")
         assert office.url.startswith(provider.url)
         process.kill()
 
     with provider.serve(), assembly.serve() as process:
-        office.sends("Sign in", username=estab_id, password=PASSWORD)
-        office.authorises()
-        assert "School not verified yet" in office.reads()
+        office.press("Sign in", username=estab_id, password=PASSWORD)
+        office.authorise()
+        assert "School not verified yet" in office.page_text
         process.kill()
 
     # Verified while Assembly, the provider and its worker are all down

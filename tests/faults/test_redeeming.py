@@ -37,9 +37,9 @@ def redeem_and_kill(instance, outside, world, web, tmp_path):
 def test_a_process_killed_before_the_commit_leaves_the_code_unused(redeem_and_kill, web, world):
     code = redeem_and_kill("before")
 
-    tokens = world.partner.redeems(web, code)
+    tokens = world.partner.redeem(web, code)
     assert tokens.status_code == 200
-    assert world.partner.refreshes(web, tokens.json["refresh_token"]).status_code == 200
+    assert world.partner.refresh(web, tokens.json["refresh_token"]).status_code == 200
     with world.transaction() as session:
         assert len(session.scalars(select(RefreshFamily)).all()) == 1
 
@@ -52,6 +52,6 @@ def test_a_process_killed_after_the_commit_leaves_the_code_used_and_a_second_try
     with world.transaction() as session:
         assert session.scalars(select(Code)).one().used_at is not None
         assert session.scalars(select(RefreshFamily)).one().revoked_at is None
-    assert world.partner.redeems(web, code).json["error"] == "invalid_grant"
+    assert world.partner.redeem(web, code).json["error"] == "invalid_grant"
     with world.transaction() as session:
         assert session.scalars(select(RefreshFamily)).one().revoked_at is not None

@@ -71,7 +71,7 @@ def test_in_a_flood_each_sign_in_succeeds_or_gets_retry_after_and_programs_are_n
     slow_instance, sign_in, outside, world, web
 ):
     process, address = slow_instance
-    token = world.partner.redeems(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json[
+    token = world.partner.redeem(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json[
         "refresh_token"
     ]
     form = {"grant_type": "refresh_token", "refresh_token": token}

@@ -49,18 +49,18 @@ def account(transaction):
 class Visitor(Person):
     """A person who signs in at a provider."""
 
-    def starts_sign_in(self, name, back=""):
+    def start_sign_in(self, name, back=""):
         """Press the provider's button on the sign-in page; returns the address to which the browser is redirected."""
-        self.opens("/sign-in" + (f"?next={back}" if back else ""))
+        self.open("/sign-in" + (f"?next={back}" if back else ""))
         action = self.page.find("form", action=re.compile(f"^/sign-in/with/{name}"))["action"]
         self.response = self.web.post(action, data={"csrf_token": self.token})
         return self.response.location
 
-    def returns_with(self, name, response):
-        return self.opens(callback(name, response))
+    def return_with(self, name, response):
+        return self.open(callback(name, response))
 
-    def signs_in_with(self, name, provider, back=""):
-        return self.returns_with(name, provider.authorizes(self.starts_sign_in(name, back)))
+    def sign_in_with(self, name, provider, back=""):
+        return self.return_with(name, provider.authorize(self.start_sign_in(name, back)))
 
 
 @pytest.fixture

@@ -50,7 +50,7 @@ class FakeProvider:
             enabled=True, client_id="us", client_secret="a-secret+of/ours", authority=self.url, issuer=self.issuer
         )
 
-    def authorizes(self, location: str) -> dict[str, str]:
+    def authorize(self, location: str) -> dict[str, str]:
         """The parameters of a correct response to the authorization request at `location`."""
         parameters = dict(parse_qsl(urlsplit(location).query))
         code = f"code-{len(self.codes)}"

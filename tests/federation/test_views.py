@@ -38,22 +38,22 @@ def is_page(response):
 
 class TestSwitch:
     def test_switched_off_there_is_no_button_and_no_route(self, jo):
-        jo.opens("/sign-in")
+        jo.open("/sign-in")
         assert not jo.page.select("form[action*='/sign-in/with/']")
         assert "form-action 'self';" in jo.response.headers["Content-Security-Policy"]
         for name in (*NAMES, "apple"):
-            assert jo.opens(f"/sign-in/with/{name}/return?code=x&state=y").status_code == 404
-            jo.opens("/sign-in")
-            assert jo.sends_again(f"/sign-in/with/{name}").status_code == 404
+            assert jo.open(f"/sign-in/with/{name}/return?code=x&state=y").status_code == 404
+            jo.open("/sign-in")
+            assert jo.post(f"/sign-in/with/{name}").status_code == 404
 
     def test_the_general_switch_disables_a_provider_that_is_enabled(self, jo, enabled_providers, change_settings):
         change_settings(federation={"enabled": False})
-        jo.opens("/sign-in")
+        jo.open("/sign-in")
         assert not jo.page.select("form[action*='/sign-in/with/']")
 
     def test_only_what_is_switched_on_has_a_button(self, jo, microsoft, change_settings):
         change_settings(federation={"enabled": True, "microsoft": microsoft.settings})
-        jo.opens("/sign-in")
+        jo.open("/sign-in")
         assert "Sign in with Microsoft" in jo.page_text
         assert "Sign in with Google" not in jo.page_text
         assert "form-action" not in jo.response.headers["Content-Security-Policy"]
@@ -67,7 +67,7 @@ class TestSigningIn:
             other_id = an_administrator().id
         link(other_id, name, subject="another")
 
-        response = jo.signs_in_with(name, enabled_providers[name], back="/mobile/confirm")
+        response = jo.sign_in_with(name, enabled_providers[name], back="/mobile/confirm")
 
         assert (response.status_code, response.location) == (303, "/mobile/confirm")
         [session] = sessions(transaction)
@@ -78,7 +78,7 @@ class TestSigningIn:
             assert [(row[0], row[4]) for row in recorded(events.ACCOUNT_USED)] == [(account.id, {"provider": name})]
 
     def test_the_authorization_request_has_every_parameter_and_pkce(self, jo, enabled_providers):
-        address = urlsplit(jo.starts_sign_in("microsoft"))
+        address = urlsplit(jo.start_sign_in("microsoft"))
         sent = dict(parse_qsl(address.query))
 
         assert address.path == "/authorize"
@@ -93,17 +93,17 @@ class TestSigningIn:
     def test_an_audience_may_be_a_list_of_us_alone(self, jo, enabled_providers, account, link):
         link(account.id)
         enabled_providers["microsoft"].overrides["aud"] = ["us"]
-        assert jo.signs_in_with("microsoft", enabled_providers["microsoft"]).status_code == 303
+        assert jo.sign_in_with("microsoft", enabled_providers["microsoft"]).status_code == 303
 
     def test_a_fixed_microsoft_issuer_needs_no_tid_claim(self, jo, google, account, link, change_settings):
         change_settings(federation={"enabled": True, "microsoft": google.settings})
         link(account.id, tenant="")
-        assert jo.signs_in_with("microsoft", google).status_code == 303
+        assert jo.sign_in_with("microsoft", google).status_code == 303
 
     def test_a_subject_may_have_255_characters(self, jo, enabled_providers, account, link):
         link(account.id, subject="x" * 255)
         enabled_providers["microsoft"].overrides["sub"] = "x" * 255
-        assert jo.signs_in_with("microsoft", enabled_providers["microsoft"]).status_code == 303
+        assert jo.sign_in_with("microsoft", enabled_providers["microsoft"]).status_code == 303
 
     def test_the_issuer_of_google_may_lack_its_scheme(self, jo, stranger, google, account, link, change_settings):
         settings = google.settings.model_copy(update={"issuer": "https://accounts.google.example"})
@@ -113,17 +113,17 @@ class TestSigningIn:
 
         for browser, issuer in ((jo, "accounts.google.example"), (stranger, "https://accounts.google.example")):
             google.overrides["iss"] = issuer
-            assert browser.signs_in_with("google", google).status_code == 303
+            assert browser.sign_in_with("google", google).status_code == 303
 
     def test_an_unknown_account_is_told_how_to_link_and_makes_nothing(
         self, jo, stranger, enabled_providers, account, link, transaction
     ):
         with transaction() as session:
             people_before = session.query(Administrator).count()
-        pages = {jo.signs_in_with("microsoft", enabled_providers["microsoft"]).text}  # its e-mail address is Jo's
+        pages = {jo.sign_in_with("microsoft", enabled_providers["microsoft"]).text}  # its e-mail address is Jo's
         link(account.id)
         enabled_providers["microsoft"].overrides |= {"sub": "another", "email": "someone@elsewhere.example"}
-        pages.add(stranger.signs_in_with("microsoft", enabled_providers["microsoft"]).text)
+        pages.add(stranger.sign_in_with("microsoft", enabled_providers["microsoft"]).text)
 
         assert stranger.response.status_code == 403
         assert "not linked yet" in stranger.page_text
@@ -136,7 +136,7 @@ class TestSigningIn:
         link(account.id, "google")
         enabled_providers["google"].overrides["hd"] = "another.example"
 
-        assert jo.signs_in_with("google", enabled_providers["google"]).status_code == 403
+        assert jo.sign_in_with("google", enabled_providers["google"]).status_code == 403
         assert "not linked yet" in jo.page_text
 
     def test_a_removed_person_is_unknown(self, jo, enabled_providers, account, link, transaction):
@@ -144,7 +144,7 @@ class TestSigningIn:
         with transaction() as session:
             session.get_one(Administrator, account.id).removed_at = clocks.now()
 
-        assert jo.signs_in_with("microsoft", enabled_providers["microsoft"]).status_code == 403
+        assert jo.sign_in_with("microsoft", enabled_providers["microsoft"]).status_code == 403
         assert "not linked yet" in jo.page_text
 
     @pytest.mark.parametrize("state", ["suspended", "closed"])
@@ -153,29 +153,29 @@ class TestSigningIn:
         with transaction():
             accounts.change_state(people.get(account.id).memberships[0].estab, state, by="cli")
 
-        assert jo.signs_in_with("microsoft", enabled_providers["microsoft"]).status_code == 403
+        assert jo.sign_in_with("microsoft", enabled_providers["microsoft"]).status_code == 403
         assert "What you signed in with is right" in jo.page_text
         assert sessions(transaction) == []
 
     def test_a_locked_account_stays_locked(self, jo, enabled_providers, account, link, transaction, settings):
         link(account.id)
         for _ in range(settings.throttle.account_guesses):
-            jo.signs_in(account.username, "wrong")
+            jo.sign_in(account.username, "wrong")
 
-        assert jo.signs_in_with("microsoft", enabled_providers["microsoft"]).status_code == 429
+        assert jo.sign_in_with("microsoft", enabled_providers["microsoft"]).status_code == 429
         assert sessions(transaction) == []
 
     def test_a_new_device_is_notified(self, jo, stranger, enabled_providers, account, link, outbox):
         link(account.id)
-        jo.signs_in_with("microsoft", enabled_providers["microsoft"])
+        jo.sign_in_with("microsoft", enabled_providers["microsoft"])
         assert outbox.all("new_device") == []
-        stranger.signs_in_with("microsoft", enabled_providers["microsoft"])
+        stranger.sign_in_with("microsoft", enabled_providers["microsoft"])
 
         assert [message.to for message in outbox.all("new_device")] == [account.email]
 
     def test_a_return_address_that_is_too_long_becomes_the_home_page(self, jo, enabled_providers, account, link):
         link(account.id)
-        assert jo.signs_in_with("microsoft", enabled_providers["microsoft"], back="/" + "x" * 2048).location == "/"
+        assert jo.sign_in_with("microsoft", enabled_providers["microsoft"], back="/" + "x" * 2048).location == "/"
 
     @pytest.mark.parametrize(
         "foreign_address", ["//evil.test", "https://evil.test", "/\\evil.test", "javascript:alert(1)"]
@@ -184,7 +184,7 @@ class TestSigningIn:
         self, jo, enabled_providers, account, link, foreign_address
     ):
         link(account.id)
-        location = jo.signs_in_with(
+        location = jo.sign_in_with(
             "microsoft", enabled_providers["microsoft"], back=quote(foreign_address, safe="")
         ).location
 
@@ -248,7 +248,7 @@ class TestInvalidResponsesOfProviders:
     @pytest.mark.parametrize("case", WRONG_CLAIMS)
     def test_a_token_with_a_wrong_claim_is_refused(self, jo, linked_provider, transaction, case, log_records):
         linked_provider.overrides |= WRONG_CLAIMS[case]
-        jo.signs_in_with("microsoft", linked_provider)
+        jo.sign_in_with("microsoft", linked_provider)
 
         self.assert_refused(jo, transaction, "provider_response")
         assert any(line.get("code") == "provider_response" and line["reason"] for line in log_records())
@@ -261,12 +261,12 @@ class TestInvalidResponsesOfProviders:
         """All accounts of Google have one issuer, which is stored with them; there is no `tid` to check."""
         link(account.id, "google")
         enabled_providers["google"].overrides["iss"] = iss
-        jo.signs_in_with("google", enabled_providers["google"])
+        jo.sign_in_with("google", enabled_providers["google"])
         self.assert_refused(jo, transaction, "provider_response")
 
     def test_a_token_of_one_organisation_naming_another_is_refused(self, jo, linked_provider, transaction):
         linked_provider.overrides["tid"] = OTHER_TENANT
-        jo.signs_in_with("microsoft", linked_provider)
+        jo.sign_in_with("microsoft", linked_provider)
         self.assert_refused(jo, transaction, "provider_response")
 
     def test_the_same_sub_of_another_organisation_is_refused(self, jo, linked_provider, transaction):
@@ -274,7 +274,7 @@ class TestInvalidResponsesOfProviders:
             "tid": OTHER_TENANT,
             "iss": linked_provider.issuer.replace("{tenantid}", OTHER_TENANT),
         }
-        assert jo.signs_in_with("microsoft", linked_provider).status_code == 403
+        assert jo.sign_in_with("microsoft", linked_provider).status_code == 403
         assert "not linked yet" in jo.page_text
 
     @pytest.mark.parametrize("tid", [None, 7, "", "../evil", "9188040d-6c67-4c5b-b112-36a304b66dad"])
@@ -282,22 +282,22 @@ class TestInvalidResponsesOfProviders:
         linked_provider.overrides["tid"] = tid
         if tid == "9188040d-6c67-4c5b-b112-36a304b66dad":
             linked_provider.overrides["iss"] = linked_provider.issuer.replace("{tenantid}", tid)
-        jo.signs_in_with("microsoft", linked_provider)
+        jo.sign_in_with("microsoft", linked_provider)
         self.assert_refused(jo, transaction, "provider_response" if tid == "../evil" else "school_account_needed")
 
     def test_a_personal_google_account_is_refused(self, jo, enabled_providers, transaction):
         enabled_providers["google"].overrides["hd"] = None
-        jo.signs_in_with("google", enabled_providers["google"])
+        jo.sign_in_with("google", enabled_providers["google"])
         self.assert_refused(jo, transaction, "school_account_needed")
 
     def test_a_token_signed_by_an_unpublished_key_is_refused(self, jo, linked_provider, transaction):
         linked_provider.signing_key = key("RS256", 2)
-        jo.signs_in_with("microsoft", linked_provider)
+        jo.sign_in_with("microsoft", linked_provider)
         self.assert_refused(jo, transaction, "provider_response")
 
     def test_a_token_with_a_forged_kid_is_refused(self, jo, linked_provider, transaction):
         linked_provider.signing_key, linked_provider.header = key("RS256", 2), {"kid": "rsa-1"}
-        jo.signs_in_with("microsoft", linked_provider)
+        jo.sign_in_with("microsoft", linked_provider)
         self.assert_refused(jo, transaction, "provider_response")
 
     @pytest.mark.parametrize(
@@ -305,7 +305,7 @@ class TestInvalidResponsesOfProviders:
     )
     def test_a_token_whose_header_names_other_keys_is_refused(self, jo, linked_provider, transaction, header):
         linked_provider.header = header
-        jo.signs_in_with("microsoft", linked_provider)
+        jo.sign_in_with("microsoft", linked_provider)
         self.assert_refused(jo, transaction, "provider_response")
 
     @pytest.mark.parametrize("alg", ["HS256", "EdDSA", "ES384"])
@@ -317,54 +317,54 @@ class TestInvalidResponsesOfProviders:
         ]
         if alg != "HS256":
             linked_provider.published_keys.append(linked_provider.signing_key)
-        jo.signs_in_with("microsoft", linked_provider)
+        jo.sign_in_with("microsoft", linked_provider)
         self.assert_refused(jo, transaction, "provider_response")
 
     def test_a_new_key_is_fetched(self, jo, stranger, linked_provider, monkeypatch):
-        assert jo.signs_in_with("microsoft", linked_provider).status_code == 303
+        assert jo.sign_in_with("microsoft", linked_provider).status_code == 303
         linked_provider.signing_key = key("RS256", 2)
         linked_provider.published_keys.append(linked_provider.signing_key)
         monkeypatch.setattr(metadata, "MIN_REFETCH_SECONDS", 0.0)
-        assert stranger.signs_in_with("microsoft", linked_provider).status_code == 303
+        assert stranger.sign_in_with("microsoft", linked_provider).status_code == 303
 
     def test_a_key_that_replaced_another_under_its_name_is_fetched(self, jo, stranger, linked_provider, monkeypatch):
         named = {"kid": key("RS256").as_dict(private=False)["kid"]}
-        assert jo.signs_in_with("microsoft", linked_provider).status_code == 303
+        assert jo.sign_in_with("microsoft", linked_provider).status_code == 303
         linked_provider.signing_key, linked_provider.header = key("RS256", 2), named
         linked_provider.published_keys = [RSAKey.import_key(key("RS256", 2).as_dict(private=True) | named)]
-        assert stranger.signs_in_with("microsoft", linked_provider).status_code == 400
+        assert stranger.sign_in_with("microsoft", linked_provider).status_code == 400
         assert linked_provider.requests.count("/keys") == 1
         monkeypatch.setattr(metadata, "MIN_REFETCH_SECONDS", 0.0)
-        assert stranger.signs_in_with("microsoft", linked_provider).status_code == 303
+        assert stranger.sign_in_with("microsoft", linked_provider).status_code == 303
 
     def test_metadata_and_keys_are_fetched_once_an_hour(self, jo, stranger, linked_provider, monkeypatch):
         for browser in (jo, stranger):
-            assert browser.signs_in_with("microsoft", linked_provider).status_code == 303
+            assert browser.sign_in_with("microsoft", linked_provider).status_code == 303
         documents = ["/.well-known/openid-configuration", "/keys"]
         assert [linked_provider.requests.count(path) for path in documents] == [1, 1]
         monkeypatch.setattr(metadata, "CACHE_SECONDS", 0.0)
         jo.web.delete_cookie("idaas-session")
-        jo.signs_in_with("microsoft", linked_provider)
+        jo.sign_in_with("microsoft", linked_provider)
         assert all(linked_provider.requests.count(path) > 1 for path in documents)
 
     def test_keys_are_fetched_once_a_minute_for_unknown_kids(self, jo, stranger, linked_provider):
         linked_provider.signing_key = key("RS256", 2)
         for browser in (jo, stranger):
-            assert is_page(browser.signs_in_with("microsoft", linked_provider))
+            assert is_page(browser.sign_in_with("microsoft", linked_provider))
         assert linked_provider.requests.count("/keys") == 1
 
     def test_what_was_fetched_is_used_for_a_day_while_the_provider_cannot_be_reached(
         self, jo, stranger, linked_provider, monkeypatch, log_records
     ):
-        assert jo.signs_in_with("microsoft", linked_provider).status_code == 303
+        assert jo.sign_in_with("microsoft", linked_provider).status_code == 303
         for path in ("/.well-known/openid-configuration", "/keys"):
             linked_provider.error_responses[path] = Response("", 503)
         monkeypatch.setattr(metadata, "CACHE_SECONDS", 0.0)
-        assert stranger.signs_in_with("microsoft", linked_provider).status_code == 303
+        assert stranger.sign_in_with("microsoft", linked_provider).status_code == 303
         assert any("responded with 503" in str(line) for line in log_records())
         monkeypatch.setattr(metadata, "MAX_STALE_SECONDS", 0.0)
         jo.web.delete_cookie("idaas-session")
-        jo.starts_sign_in("microsoft")
+        jo.start_sign_in("microsoft")
         assert jo.response.status_code == 503
 
     @pytest.mark.parametrize("path", ["/.well-known/openid-configuration", "/keys"])
@@ -372,26 +372,26 @@ class TestInvalidResponsesOfProviders:
     def test_a_document_without_what_we_need_does_not_replace_the_one_before(
         self, jo, stranger, linked_provider, monkeypatch, path, body, log_records
     ):
-        assert jo.signs_in_with("microsoft", linked_provider).status_code == 303
+        assert jo.sign_in_with("microsoft", linked_provider).status_code == 303
         linked_provider.error_responses[path] = Response(body, 200, mimetype="application/json")
         monkeypatch.setattr(metadata, "CACHE_SECONDS", 0.0)
-        assert stranger.signs_in_with("microsoft", linked_provider).status_code == 303
+        assert stranger.sign_in_with("microsoft", linked_provider).status_code == 303
         assert any(line.get("url", "").endswith(path) and line["reason"] for line in log_records())
 
     def test_a_document_without_what_we_need_is_fetched_again(self, jo, stranger, linked_provider):
         """It is not cached for an hour, in which no one could sign in."""
         linked_provider.error_responses["/keys"] = Response('{"keys": []}', 200, mimetype="application/json")
-        assert jo.signs_in_with("microsoft", linked_provider).status_code == 400
+        assert jo.sign_in_with("microsoft", linked_provider).status_code == 400
         linked_provider.error_responses.clear()
-        assert stranger.signs_in_with("microsoft", linked_provider).status_code == 303
+        assert stranger.sign_in_with("microsoft", linked_provider).status_code == 303
 
     @pytest.mark.parametrize("status", [400, 401, 404, 429, 500, 503])
     @pytest.mark.parametrize("path", ["/.well-known/openid-configuration", "/keys", "/token"])
     def test_an_error_of_the_providers_server_is_reported(self, jo, linked_provider, transaction, path, status):
         linked_provider.error_responses[path] = Response("<h1>no</h1>", status)
-        location = jo.starts_sign_in("microsoft")
+        location = jo.start_sign_in("microsoft")
         if "metadata" not in path and location:
-            jo.returns_with("microsoft", linked_provider.authorizes(location))
+            jo.return_with("microsoft", linked_provider.authorize(location))
         code = "provider_response" if path == "/token" and status < 500 else "provider_unavailable"
         self.assert_refused(jo, transaction, code)
 
@@ -399,9 +399,9 @@ class TestInvalidResponsesOfProviders:
     @pytest.mark.parametrize("path", ["/.well-known/openid-configuration", "/keys", "/token"])
     def test_an_unreadable_response_of_the_provider_is_reported(self, jo, linked_provider, transaction, path, body):
         linked_provider.error_responses[path] = Response(body, 200, mimetype="application/json")
-        location = jo.starts_sign_in("microsoft")
+        location = jo.start_sign_in("microsoft")
         if location:
-            jo.returns_with("microsoft", linked_provider.authorizes(location))
+            jo.return_with("microsoft", linked_provider.authorize(location))
         self.assert_refused(jo, transaction, "provider_response")
 
     @pytest.mark.parametrize(
@@ -412,7 +412,7 @@ class TestInvalidResponsesOfProviders:
     )  # fmt: skip
     def test_a_token_response_without_a_valid_id_token_is_refused(self, jo, linked_provider, transaction, token):
         linked_provider.error_responses["/token"] = Response(token, 200, mimetype="application/json")
-        jo.signs_in_with("microsoft", linked_provider)
+        jo.sign_in_with("microsoft", linked_provider)
         self.assert_refused(jo, transaction, "provider_response")
 
     def test_a_slow_provider_is_reported(self, jo, linked_provider, transaction, change_settings, settings):
@@ -420,13 +420,13 @@ class TestInvalidResponsesOfProviders:
         with raw_server() as slow:
             slow.response, slow.delay, slow.chunk_size = b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{}", 0.1, 1
             linked_provider.metadata["token_endpoint"] = slow.url
-            jo.signs_in_with("microsoft", linked_provider)
+            jo.sign_in_with("microsoft", linked_provider)
         self.assert_refused(jo, transaction, "provider_unavailable")
 
     def test_an_unreachable_provider_is_reported(self, jo, linked_provider, transaction, change_settings):
         settings = linked_provider.settings.model_copy(update={"authority": "http://localhost:1"})
         change_settings(federation={"enabled": True, "microsoft": settings})
-        jo.starts_sign_in("microsoft")
+        jo.start_sign_in("microsoft")
         self.assert_refused(jo, transaction, "provider_unavailable")
 
     @pytest.mark.parametrize(
@@ -438,7 +438,7 @@ class TestInvalidResponsesOfProviders:
     )  # fmt: skip
     def test_metadata_of_another_issuer_are_refused(self, jo, linked_provider, transaction, overrides):
         linked_provider.metadata |= overrides
-        jo.starts_sign_in("microsoft")
+        jo.start_sign_in("microsoft")
         self.assert_refused(jo, transaction, "provider_response")
 
 
@@ -450,17 +450,17 @@ class TestResponses:
         return enabled_providers["microsoft"]
 
     def test_a_person_who_cancels_goes_back_to_where_they_were(self, jo, linked_provider, transaction):
-        state = linked_provider.authorizes(jo.starts_sign_in("microsoft", back="/mobile/confirm"))["state"]
-        response = jo.returns_with("microsoft", {"error": "access_denied", "state": state})
+        state = linked_provider.authorize(jo.start_sign_in("microsoft", back="/mobile/confirm"))["state"]
+        response = jo.return_with("microsoft", {"error": "access_denied", "state": state})
 
         assert response.location == "/sign-in?next=/mobile/confirm"
-        assert "You did not continue with your Microsoft 365 account" in jo.opens(response.location).text
+        assert "You did not continue with your Microsoft 365 account" in jo.open(response.location).text
         assert sessions(transaction) == []
 
     @pytest.mark.parametrize("error", ["login_required", "server_error", "x" * 4000, "", "<script>"])
     def test_another_error_of_the_provider_shows_a_page(self, jo, linked_provider, transaction, error):
-        response = linked_provider.authorizes(jo.starts_sign_in("microsoft"))
-        jo.returns_with("microsoft", response | {"error": error})
+        response = linked_provider.authorize(jo.start_sign_in("microsoft"))
+        jo.return_with("microsoft", response | {"error": error})
 
         assert jo.response.status_code == 400
         assert jo.page.find(id="error-code").text == "provider_refused"
@@ -468,44 +468,44 @@ class TestResponses:
 
     def test_a_response_of_another_issuer_is_refused_before_the_code_is_used(self, jo, linked_provider, transaction):
         for iss in ("https://evil.test", "", linked_provider.issuer):
-            response = linked_provider.authorizes(jo.starts_sign_in("microsoft"))
-            jo.returns_with("microsoft", response | {"iss": iss})
+            response = linked_provider.authorize(jo.start_sign_in("microsoft"))
+            jo.return_with("microsoft", response | {"iss": iss})
             assert jo.page.find(id="error-code").text == "provider_response"
         assert "/token" not in linked_provider.requests
         assert sessions(transaction) == []
 
     def test_the_response_and_its_token_have_one_issuer(self, jo, linked_provider, transaction):
-        response = linked_provider.authorizes(jo.starts_sign_in("microsoft"))
-        jo.returns_with("microsoft", response | {"iss": linked_provider.issuer.replace("{tenantid}", OTHER_TENANT)})
+        response = linked_provider.authorize(jo.start_sign_in("microsoft"))
+        jo.return_with("microsoft", response | {"iss": linked_provider.issuer.replace("{tenantid}", OTHER_TENANT)})
         assert jo.page.find(id="error-code").text == "provider_response"
 
-        response = linked_provider.authorizes(jo.starts_sign_in("microsoft"))
-        jo.returns_with("microsoft", response | {"iss": linked_provider.issuer.replace("{tenantid}", TENANT)})
+        response = linked_provider.authorize(jo.start_sign_in("microsoft"))
+        jo.return_with("microsoft", response | {"iss": linked_provider.issuer.replace("{tenantid}", TENANT)})
         assert jo.response.status_code == 303
 
     def test_an_issuer_is_required_where_metadata_announce_it(self, jo, linked_provider, transaction):
         linked_provider.metadata["authorization_response_iss_parameter_supported"] = True
-        jo.signs_in_with("microsoft", linked_provider)
+        jo.sign_in_with("microsoft", linked_provider)
         assert jo.page.find(id="error-code").text == "provider_response"
         assert "/token" not in linked_provider.requests
-        response = linked_provider.authorizes(jo.starts_sign_in("microsoft"))
-        jo.returns_with("microsoft", response | {"iss": linked_provider.issuer.replace("{tenantid}", TENANT)})
+        response = linked_provider.authorize(jo.start_sign_in("microsoft"))
+        jo.return_with("microsoft", response | {"iss": linked_provider.issuer.replace("{tenantid}", TENANT)})
         assert jo.response.status_code == 303
 
     def test_a_response_works_once(self, jo, linked_provider, transaction):
-        response = linked_provider.authorizes(jo.starts_sign_in("microsoft"))
-        assert jo.returns_with("microsoft", response).status_code == 303
+        response = linked_provider.authorize(jo.start_sign_in("microsoft"))
+        assert jo.return_with("microsoft", response).status_code == 303
         jo.web.delete_cookie("idaas-session")
-        assert jo.returns_with("microsoft", response).status_code == 410
+        assert jo.return_with("microsoft", response).status_code == 410
 
     def test_going_back_to_the_provider_after_signing_in_leads_on_again(self, jo, linked_provider, transaction):
         """Its page is in the browser's history, and sends the browser here once more."""
-        response = linked_provider.authorizes(jo.starts_sign_in("microsoft", back="/mobile/confirm"))
-        jo.returns_with("microsoft", response)
-        again = jo.returns_with("microsoft", response)
+        response = linked_provider.authorize(jo.start_sign_in("microsoft", back="/mobile/confirm"))
+        jo.return_with("microsoft", response)
+        again = jo.return_with("microsoft", response)
         assert (again.status_code, again.location) == (303, "/mobile/confirm")
         error = {"error": "server_error", "state": response["state"]}
-        assert jo.returns_with("microsoft", error).location == "/mobile/confirm"
+        assert jo.return_with("microsoft", error).location == "/mobile/confirm"
         assert linked_provider.requests.count("/token") == 1
         assert len(sessions(transaction)) == 1
 
@@ -514,81 +514,81 @@ class TestResponses:
     ):
         with transaction():
             an_app(account.id)
-        response = linked_provider.authorizes(jo.starts_sign_in("microsoft", back="/mobile/confirm"))
-        page = jo.returns_with("microsoft", response).location
+        response = linked_provider.authorize(jo.start_sign_in("microsoft", back="/mobile/confirm"))
+        page = jo.return_with("microsoft", response).location
         assert page == "/sign-in/second-step?next=/mobile/confirm"
-        assert jo.returns_with("microsoft", response).location == page
+        assert jo.return_with("microsoft", response).location == page
 
     def test_a_response_that_was_used_leads_nowhere_in_another_browser(self, jo, stranger, linked_provider, account):
-        response = linked_provider.authorizes(jo.starts_sign_in("microsoft", back="/mobile/confirm"))
-        jo.returns_with("microsoft", response)
-        stranger.signs_in(account.username)
-        assert stranger.returns_with("microsoft", response).status_code == 410
+        response = linked_provider.authorize(jo.start_sign_in("microsoft", back="/mobile/confirm"))
+        jo.return_with("microsoft", response)
+        stranger.sign_in(account.username)
+        assert stranger.return_with("microsoft", response).status_code == 410
 
     def test_a_failed_response_cannot_be_sent_again(self, jo, linked_provider, transaction):
         linked_provider.overrides["nonce"] = "another"
-        response = linked_provider.authorizes(jo.starts_sign_in("microsoft"))
-        assert jo.returns_with("microsoft", response).status_code == 400
-        assert jo.returns_with("microsoft", response).status_code == 410
+        response = linked_provider.authorize(jo.start_sign_in("microsoft"))
+        assert jo.return_with("microsoft", response).status_code == 400
+        assert jo.return_with("microsoft", response).status_code == 410
 
     def test_a_response_works_in_the_browser_that_began_only(self, jo, stranger, linked_provider, transaction):
-        response = linked_provider.authorizes(jo.starts_sign_in("microsoft"))
-        stranger.opens("/sign-in")
-        assert stranger.returns_with("microsoft", response).status_code == 410
+        response = linked_provider.authorize(jo.start_sign_in("microsoft"))
+        stranger.open("/sign-in")
+        assert stranger.return_with("microsoft", response).status_code == 410
         assert sessions(transaction) == []
-        assert jo.returns_with("microsoft", response).status_code == 303
+        assert jo.return_with("microsoft", response).status_code == 303
 
     def test_a_response_works_at_its_provider_only(self, jo, linked_provider, enabled_providers, transaction):
-        response = linked_provider.authorizes(jo.starts_sign_in("microsoft"))
-        assert jo.returns_with("google", response).status_code == 410
+        response = linked_provider.authorize(jo.start_sign_in("microsoft"))
+        assert jo.return_with("google", response).status_code == 410
         assert sessions(transaction) == []
 
     def test_a_response_expires(self, jo, linked_provider, transaction, clock):
-        response = linked_provider.authorizes(jo.starts_sign_in("microsoft"))
+        response = linked_provider.authorize(jo.start_sign_in("microsoft"))
         clock.move(timedelta(minutes=10))
-        assert jo.returns_with("microsoft", response).status_code == 410
+        assert jo.return_with("microsoft", response).status_code == 410
 
     @pytest.mark.parametrize("state", ["", "x", "x" * 5000, "\ud800"])
     def test_an_unknown_state_is_refused(self, jo, linked_provider, state):
-        jo.starts_sign_in("microsoft")
-        jo.returns_with("microsoft", {"code": "x", "state": state.encode("utf-8", "surrogatepass")})
+        jo.start_sign_in("microsoft")
+        jo.return_with("microsoft", {"code": "x", "state": state.encode("utf-8", "surrogatepass")})
         assert jo.response.status_code == 410
         assert "Sign in" in jo.page_text
 
     @pytest.mark.parametrize("name", ["code", "state", "iss", "error"])
     def test_a_repeated_parameter_is_refused(self, jo, linked_provider, name, transaction):
-        response = linked_provider.authorizes(jo.starts_sign_in("microsoft"))
-        shown_page = jo.opens(f"{callback('microsoft', response)}&{name}=a&{name}=b")
+        response = linked_provider.authorize(jo.start_sign_in("microsoft"))
+        shown_page = jo.open(f"{callback('microsoft', response)}&{name}=a&{name}=b")
         assert shown_page.status_code == 400
         assert sessions(transaction) == []
 
     @pytest.mark.parametrize("code", ["", "x" * 5000])
     def test_a_code_that_is_empty_or_too_long_is_not_sent_to_the_provider(self, jo, linked_provider, code):
-        response = linked_provider.authorizes(jo.starts_sign_in("microsoft"))
-        assert jo.returns_with("microsoft", response | {"code": code}).status_code == 400
+        response = linked_provider.authorize(jo.start_sign_in("microsoft"))
+        assert jo.return_with("microsoft", response | {"code": code}).status_code == 400
         assert "/token" not in linked_provider.requests
 
     def test_sign_ins_in_two_tabs_return_each_to_its_own_page(self, jo, linked_provider):
-        first = linked_provider.authorizes(jo.starts_sign_in("microsoft", back="/mobile/confirm"))
-        second = linked_provider.authorizes(jo.starts_sign_in("microsoft"))
-        assert jo.returns_with("microsoft", second).location == "/"
-        assert jo.returns_with("microsoft", first).location == "/mobile/confirm"
+        first = linked_provider.authorize(jo.start_sign_in("microsoft", back="/mobile/confirm"))
+        second = linked_provider.authorize(jo.start_sign_in("microsoft"))
+        assert jo.return_with("microsoft", second).location == "/"
+        assert jo.return_with("microsoft", first).location == "/mobile/confirm"
 
     def test_signing_in_starts_a_new_session(self, jo, linked_provider):
         jo.web.set_cookie("idaas-session", "planted")
-        jo.signs_in_with("microsoft", linked_provider)
+        jo.sign_in_with("microsoft", linked_provider)
         assert jo.cookie("session") != "planted"
 
     def test_another_site_cannot_begin_a_sign_in(self, jo, stranger, linked_provider, transaction):
-        jo.opens("/sign-in")
-        stranger.opens("/sign-in")
+        jo.open("/sign-in")
+        stranger.open("/sign-in")
         for token in ("", "rubbish", stranger.token):
             assert jo.web.post("/sign-in/with/microsoft", data={"csrf_token": token}).status_code in {400, 303}
         with transaction() as session:
             assert session.query(FederatedRequest).count() == 0
 
     def test_nonce_and_state_of_a_request_cannot_be_read_from_the_table(self, jo, linked_provider, transaction):
-        sent = parse_qs(urlsplit(jo.starts_sign_in("microsoft")).query)
+        sent = parse_qs(urlsplit(jo.start_sign_in("microsoft")).query)
         with transaction() as session:
             row = session.query(FederatedRequest).one()
         assert sent["nonce"][0] not in row.sealed
@@ -600,9 +600,9 @@ def test_a_partners_request_continues_after_the_sign_in(jo, enabled_providers, a
     change_ports(requesting_partner={pending: RequestingPartner("Assembly", "Example Ltd")}.get)
     link(account.id)
 
-    response = enabled_providers["microsoft"].authorizes(jo.starts_sign_in("microsoft", back=quote(pending, safe="")))
+    response = enabled_providers["microsoft"].authorize(jo.start_sign_in("microsoft", back=quote(pending, safe="")))
     assert jo.response.headers["Cross-Origin-Opener-Policy"] == "unsafe-none"
-    shown_page = jo.returns_with("microsoft", response)
+    shown_page = jo.return_with("microsoft", response)
 
     assert shown_page.location == pending
     assert shown_page.headers["Cross-Origin-Opener-Policy"] == "unsafe-none"
@@ -610,20 +610,20 @@ def test_a_partners_request_continues_after_the_sign_in(jo, enabled_providers, a
 
 def test_without_a_partner_the_window_is_isolated(jo, enabled_providers, account, link):
     link(account.id)
-    response = enabled_providers["microsoft"].authorizes(jo.starts_sign_in("microsoft", back="/mobile/confirm"))
+    response = enabled_providers["microsoft"].authorize(jo.start_sign_in("microsoft", back="/mobile/confirm"))
     assert jo.response.headers["Cross-Origin-Opener-Policy"] == "same-origin"
-    assert jo.returns_with("microsoft", response).headers["Cross-Origin-Opener-Policy"] == "same-origin"
+    assert jo.return_with("microsoft", response).headers["Cross-Origin-Opener-Policy"] == "same-origin"
 
 
 def test_another_person_who_was_signed_in_here_is_signed_out(jo, enabled_providers, account, link, transaction):
     with transaction():
         other = an_administrator()
         name, other_id = other.username, other.id
-    jo.signs_in(name)
+    jo.sign_in(name)
     link(account.id)
-    location = jo.starts_sign_in("microsoft", back="/mobile/confirm")
+    location = jo.start_sign_in("microsoft", back="/mobile/confirm")
     assert "prompt=login" in location
-    jo.returns_with("microsoft", enabled_providers["microsoft"].authorizes(location))
+    jo.return_with("microsoft", enabled_providers["microsoft"].authorize(location))
 
     is_open = {session_row.person_id: session_row.ended_at is None for session_row in sessions(transaction)}
     assert is_open == {other_id: False, account.id: True}

@@ -167,12 +167,12 @@ def test_after_begin_has_failed_the_request_continues_on_another_connection_and_
 
 @pytest.mark.usefixtures("on_postgresql")
 def test_a_connection_on_which_begin_failed_for_another_reason_than_the_database_is_not_kept_either(app, monkeypatch):
-    def fails(*_of):
+    def fail(*_of):
         raise KeyError("an unknown error")
 
     with app.app_context():
         taken = database.connection()
-        monkeypatch.setattr(libpq, "_check", fails)
+        monkeypatch.setattr(libpq, "_check", fail)
         with pytest.raises(KeyError):
             taken.begin()
         assert taken.closed

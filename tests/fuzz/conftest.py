@@ -92,7 +92,7 @@ def target(module_transaction, session_app, settings) -> Iterator[FuzzTarget]:
     registration = registering.Registrar(web, initial).registered()
     with recorded_log() as log:
         code = sign_in_and_authorise(web, partner, username, "attendance")["code"]
-        tokens = partner.redeems(web, code).json
+        tokens = partner.redeem(web, code).json
         yield FuzzTarget(
             session_app, settings, web, module_transaction, log, username, partner, signer, initial, tokens,
             registration,

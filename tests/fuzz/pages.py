@@ -142,7 +142,7 @@ def device_again(target: FuzzTarget) -> FormRequest:
 def _device(target: FuzzTarget, partner: Partner) -> Device:
     _forget_guesses(target)
     device_client = Device(target.browser(), partner)
-    device_client.asks()
+    device_client.request_codes()
     return device_client
 
 

@@ -58,7 +58,7 @@ VALID: dict[str, Callable[[FuzzTarget], Request]] = {
     "device": _post("/oauth/device_authorization", scope="openid school"),
     "poll": lambda target: _post(
         "/oauth/token", grant_type=devices.GRANT,
-        device_code=devices.Device(target.web, target.partner).asks().json["device_code"],
+        device_code=devices.Device(target.web, target.partner).request_codes().json["device_code"],
     )(target),
     "introspect": _post("/oauth/introspect", token="{access_token}", token_type_hint="access_token"),
     "userinfo": lambda target: Request(

@@ -105,7 +105,7 @@ def _send_assertions(target: Any, server: Any) -> AssertionResponses:
         )  # fmt: skip
         signer = Signer(client.id)
     requests = [
-        signer.posts(target.web, "/oauth/token", {"grant_type": "client_credentials"}, assertion=assertion)
+        signer.post(target.web, "/oauth/token", {"grant_type": "client_credentials"}, assertion=assertion)
         for assertion in (signer.assertion(), signer.assertion(alg="HS256", key=SHARED_SECRET, header={"kid": "ec-1"}))
     ]
     for response in requests:
@@ -152,7 +152,7 @@ def _register(target: Any, server: Any) -> Any:
     with target.transaction():
         token = registering.an_initial_token()  # each is for another partner, whose application needs another name
     named = f"Reports {crypto.new_id('name')[5:]}"
-    response = registering.Registrar(target.web, token).registers(client_name=named, sector_identifier_uri=server.url)
+    response = registering.Registrar(target.web, token).register(client_name=named, sector_identifier_uri=server.url)
     responses.check(response, (), target.secrets)
     target.log.check(target.secrets)
     return response

@@ -55,7 +55,7 @@ def _to_authorize(target: FuzzTarget, jwt: str) -> Any:
 
 
 def _to_par(target: FuzzTarget, jwt: str) -> Any:
-    return target.signer.posts(target.web, "/oauth/par", {"request": jwt, "client_id": target.signer.id})
+    return target.signer.post(target.web, "/oauth/par", {"request": jwt, "client_id": target.signer.id})
 
 
 def _as_proof(target: FuzzTarget, jwt: str) -> Any:
@@ -181,8 +181,8 @@ JWT_ENDPOINTS: dict[str, Callable[[FuzzTarget, str], Any]] = {
     "hint to sign out": lambda target, jwt: target.browser().get("/oauth/logout", query_string={"id_token_hint": jwt}),
     "hint": lambda target, jwt: target.web.get(target.partner.link(id_token_hint=jwt)),
     "access token": lambda target, jwt: target.web.get("/oauth/userinfo", headers=registering.bearer_header(jwt)),
-    "introspected": lambda target, jwt: target.partner.posts(target.web, "/oauth/introspect", {"token": jwt}),
-    "revoked": lambda target, jwt: target.partner.posts(target.web, "/oauth/revoke", {"token": jwt}),
+    "introspected": lambda target, jwt: target.partner.post(target.web, "/oauth/introspect", {"token": jwt}),
+    "revoked": lambda target, jwt: target.partner.post(target.web, "/oauth/revoke", {"token": jwt}),
 }  # fmt: skip
 """How to send any text to each endpoint that takes a JWT."""
 

@@ -79,10 +79,10 @@ def test_a_response_that_was_tampered_with_signs_no_one_in(target, data):
     with target.transaction():
         account = factories.an_administrator().id
         device = a_passkey(account, target.settings.server.issuer)
-    person.opens("/sign-in?next=/manage")
+    person.open("/sign-in?next=/manage")
     valid = device.get(options_for(person))
     sent = data.draw(tampered(valid))
-    response = person.sends_again(PASSKEY_FORM, passkey=sent)
+    response = person.post(PASSKEY_FORM, passkey=sent)
 
     responses.check(response, REGISTERED, target.secrets)
     if response.status_code == 303:  # the change was in a part that is not signed, such as the list of extensions

@@ -31,7 +31,7 @@ def server(session_app, settings, module_transaction):
         agent = agents.Agent(agents.the_agents_client(), secret="none", web=a_browser(session_app, settings))
         agent.person_id = factories.an_administrator().id
     agents.give_tokens(module_transaction, agent, agent.person_id)
-    agent.reports(last_extract=agents.EXTRACT)
+    agent.report(last_extract=agents.EXTRACT)
     return agent
 
 
@@ -43,7 +43,7 @@ def reporter(server, module_transaction):
         estab = session.get_one(Administrator, server.person_id).memberships[0].estab.estab_id
         reader = factories.a_client().id
     form = {"grant_type": "client_credentials", "scope": "reads.report"}
-    token = client.posts(server.web, "/oauth/token", form).json["access_token"]
+    token = client.post(server.web, "/oauth/token", form).json["access_token"]
     row = {
         "estab_id": estab, "client_id": reader, "scope": "students", "day": f"{clocks.now():%Y-%m-%d}", "requests": 1,
         "records": 1, "last_at": clocks.now().isoformat(),

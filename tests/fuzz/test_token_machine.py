@@ -78,7 +78,7 @@ class Tokens(RuleBasedStateMachine):
     @rule(data=st.data(), verifier=st.sampled_from([None, None, None, "x" * 43]))
     def redeem(self, data, verifier):
         lineage = data.draw(st.sampled_from(self.lineages))
-        response = self.partner.redeems(self.target.web, lineage.code, code_verifier=verifier or lineage.verifier)
+        response = self.partner.redeem(self.target.web, lineage.code, code_verifier=verifier or lineage.verifier)
         is_late = clock.now() - lineage.issued_at >= timedelta(seconds=120)
         if lineage.is_redeemed:
             lineage.has_ended = True
@@ -100,7 +100,7 @@ class Tokens(RuleBasedStateMachine):
         lineage = data.draw(st.sampled_from([lineage for lineage in self.lineages if lineage.refresh]))
         token = data.draw(st.sampled_from(lineage.refresh)) if old else lineage.refresh[-1]
         requested = " ".join(sorted(scope)) if scope else None
-        response = self.partner.refreshes(self.target.web, token, scope=requested)
+        response = self.partner.refresh(self.target.web, token, scope=requested)
         if response.status_code == 200:
             assert not lineage.has_ended, "an ended lineage was refreshed"
             if token != lineage.refresh[-1]:
@@ -119,7 +119,7 @@ class Tokens(RuleBasedStateMachine):
     def revoke(self, data):
         lineage = data.draw(st.sampled_from([lineage for lineage in self.lineages if lineage.refresh]))
         token = data.draw(st.sampled_from(lineage.refresh))
-        assert self.partner.posts(self.target.web, "/oauth/revoke", {"token": token}).status_code == 200
+        assert self.partner.post(self.target.web, "/oauth/revoke", {"token": token}).status_code == 200
         lineage.has_ended = True
 
     @rule(seconds=st.sampled_from([1, 15, 70, 130, 700, 86_400]))
@@ -169,7 +169,7 @@ class Tokens(RuleBasedStateMachine):
         for lineage in self.lineages:
             if lineage.has_ended and lineage.access:
                 parameters = {"token": lineage.access[-1]}
-                response = self.partner.posts(self.target.web, "/oauth/introspect", parameters)
+                response = self.partner.post(self.target.web, "/oauth/introspect", parameters)
                 assert response.json == {"active": False}
 
     def _check_tokens(self, lineage, tokens, requested):

@@ -89,7 +89,7 @@ def files_of(page: Any, kind: str = "file") -> dict[str, str]:
     return {element["aria-label"]: element.get_text() for element in page.select(f"pre[id^={kind}-]")}
 
 
-def makes_key(page: Any, folder: Path) -> dict[str, Any]:
+def make_key(page: Any, folder: Path) -> dict[str, Any]:
     """Run the command that makes a key pair; returns what the registration has of it, or nothing if there is none."""
     if page.find(id="make-key") is None:
         return {}
@@ -129,7 +129,7 @@ def running(
     host = "localhost" if quick_start.registration.get("profile") == "fapi2" else "127.0.0.1"
     address, client_id = f"http://{host}:{port}", f"quick-start-{port}"
     page = quick_start_page(scene.issuer, scene.trust, quick_start_id, client_id=client_id, address=address)
-    secret, files = registered(scene, page, **makes_key(page, folder)), files_of(page)
+    secret, files = registered(scene, page, **make_key(page, folder)), files_of(page)
     assert files.keys() == set(quick_start.files)
     if "django-admin" in quick_start.install:  # the last part of the command that installs it
         run("django-admin", shlex.split(quick_start.install.partition("&& django-admin ")[2]), folder, PATH=_path())

@@ -19,40 +19,40 @@ def sign_in_refresh_and_logout(scene, browser, prepared, quick_start_id, monkeyp
     quick_start = quick_starts.find(quick_start_id)
     folder = prepared(quick_start)
     with sites.running(scene, quick_start_id, folder) as site:
-        browser.opens(f"{site.address}/")
+        browser.open(f"{site.address}/")
         assert browser.page.text.startswith("Not signed in.")
         if quick_start.has_key:
             check_published_keys(scene, site, folder)
 
         begin_sign_in(browser, site)
         if browser.page.has("sign-in"):
-            browser.signs_in()
-        browser.presses("deny")
+            browser.sign_in()
+        browser.press("deny")
         press_form_post_response(browser)
         assert REFUSED in browser.page.text, "the page shows why it was refused"
 
         begin_sign_in(browser, site)
-        browser.goes_to_page()
+        browser.visit_page()
         assert browser.page.text.startswith(f"Signed in as {scene.name}")
 
         if "/refresh" in site.text:
-            browser.opens(f"{site.address}/refresh")
+            browser.open(f"{site.address}/refresh")
             assert browser.page.text == "A new access token"
 
         if quick_start_id in {"openid-client", "openid-client-fapi2"}:
-            browser.opens(f"{site.address}/callback?code=x&state=y&iss={scene.issuer}")
+            browser.open(f"{site.address}/callback?code=x&state=y&iss={scene.issuer}")
             assert 'unexpected "state"' in browser.page.text, "the page shows why its own check failed"
 
         if quick_start.registration.get("profile") == "fapi2":
             demand_nonces(scene, monkeypatch)
-            browser.opens(f"{site.address}/")
+            browser.open(f"{site.address}/")
             assert browser.page.text == f"Signed in as {scene.name}"
-            browser.opens(f"{site.address}/refresh")
+            browser.open(f"{site.address}/refresh")
             assert browser.page.text == "A new access token"
 
-        browser.opens(f"{site.address}{quick_start.sign_out}")
+        browser.open(f"{site.address}{quick_start.sign_out}")
         press_form_of_site(browser, site)
-        browser.opens(f"{site.address}/")
+        browser.open(f"{site.address}/")
         assert browser.page.text.startswith("Not signed in.")
         begin_sign_in(browser, site)
         assert browser.page.has("sign-in") is not quick_start.stays_signed_in
@@ -79,7 +79,7 @@ def demand_nonces(scene, monkeypatch):
 
 def begin_sign_in(browser, site):
     """Open the page at which a sign-in begins, and press its button if there is one."""
-    browser.opens(f"{site.address}{site.quick_start.start}")
+    browser.open(f"{site.address}{site.quick_start.start}")
     press_form_of_site(browser, site)
 
 
@@ -87,10 +87,10 @@ def press_form_of_site(browser, site):
     page = browser.page
     form = page.soup.find("form", method=lambda method: method and method.lower() == "post")
     if page.url.startswith(f"{site.address}/") and form is not None:
-        browser.sends(form, form.find("button") or form.find("input", type="submit"))
+        browser.submit(form, form.find("button") or form.find("input", type="submit"))
 
 
 def press_form_post_response(browser):
     """Press the button of the form by which a response is posted to the site."""
     if browser.page.has("response"):
-        browser.presses("continue")
+        browser.press("continue")

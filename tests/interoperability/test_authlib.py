@@ -27,7 +27,7 @@ def test_sign_in_refresh_and_logout(scene, visitor, method):
     )  # fmt: skip
 
     url, state = client.create_authorization_url(metadata["authorization_endpoint"], code_verifier="v" * 48, nonce="n")
-    response = person.goes_to(url)
+    response = person.visit(url)
     callback_url = f"{response.address}?{urlencode(response.query)}"
     token = client.fetch_token(authorization_response=callback_url, state=state, code_verifier="v" * 48)
     claims = claims_of(token, registered)
@@ -41,11 +41,11 @@ def test_sign_in_refresh_and_logout(scene, visitor, method):
     assert client.get(metadata["userinfo_endpoint"]).status_code == 401
 
     logout_request = {"id_token_hint": token["id_token"], "post_logout_redirect_uri": POST_LOGOUT_URI, "state": "bye"}
-    assert person.opens(f"{metadata['end_session_endpoint']}?{urlencode(logout_request)}").query == [("state", "bye")]
+    assert person.open(f"{metadata['end_session_endpoint']}?{urlencode(logout_request)}").query == [("state", "bye")]
     silent_url, _ = client.create_authorization_url(
         metadata["authorization_endpoint"], code_verifier="v" * 48, prompt="none"
     )
-    assert ("error", "login_required") in person.opens(silent_url).query
+    assert ("error", "login_required") in person.open(silent_url).query
 
 
 def claims_of(token, registered):

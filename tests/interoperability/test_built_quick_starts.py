@@ -27,7 +27,7 @@ def test_a_resource_server_takes_a_token_for_itself_alone(scene, visitor, prepar
         )
         api, metadata = {"resource": f"{site.address}/"}, caller.metadata
         to, _ = client.create_authorization_url(metadata["authorization_endpoint"], code_verifier="v" * 48, **api)
-        callback = visitor(ORIGIN).goes_to(to)
+        callback = visitor(ORIGIN).visit(to)
         response = f"{callback.address}?{urlencode(callback.query)}"
         tokens = client.fetch_token(
             metadata["token_endpoint"], code_verifier="v" * 48, authorization_response=response, **api
@@ -44,15 +44,15 @@ def call(site, token):
 def test_oauth2_proxy_lets_a_person_through(scene, browser, prepared):
     quick_start = quick_starts.find("oauth2-proxy")
     with sites.running(scene, quick_start.id, prepared(quick_start)) as site:
-        browser.opens(f"{site.address}/")
+        browser.open(f"{site.address}/")
         assert browser.page.status == 403
         visits.begin_sign_in(browser, site)
-        browser.signs_in()
-        browser.presses("deny")
+        browser.sign_in()
+        browser.press("deny")
         assert "access_denied" in browser.page.text
         visits.begin_sign_in(browser, site)
-        browser.goes_to_page()
+        browser.visit_page()
         assert browser.page.status == 502, "it has let the person through, and nothing is behind it"
-        browser.opens(f"{site.address}{quick_start.sign_out}")
-        browser.opens(f"{site.address}/")
+        browser.open(f"{site.address}{quick_start.sign_out}")
+        browser.open(f"{site.address}/")
         assert browser.page.status == 403

@@ -53,15 +53,15 @@ def test_sign_in_refresh_and_logout(scene, browser, on_a_port):
         return relying_party(scene.register(f"{address}/login/idaas/authorized"))
 
     at = on_a_port(make)
-    browser.goes_to_page(f"{at}/login/idaas")
+    browser.visit_page(f"{at}/login/idaas")
     assert browser.page.text == scene.name
-    browser.opens(f"{at}/later")
+    browser.open(f"{at}/later")
     assert browser.page.text == "True"
-    browser.opens(f"{at}/logout")
+    browser.open(f"{at}/logout")
     assert browser.page.has("signed-out")
-    browser.opens(f"{at}/")
+    browser.open(f"{at}/")
     assert browser.page.text == "Nobody"
-    browser.opens(f"{at}/login/idaas")
+    browser.open(f"{at}/login/idaas")
     assert browser.page.has("sign-in")
 
 
@@ -70,6 +70,6 @@ def test_refusing_brings_the_person_back(scene, browser, on_a_port):
         return relying_party(scene.register(f"{address}/login/idaas/authorized"))
 
     at = on_a_port(make)
-    browser.opens(f"{at}/login/idaas")
-    browser.presses("cancel")
+    browser.open(f"{at}/login/idaas")
+    browser.press("cancel")
     assert browser.page.text == "Nobody"

@@ -83,24 +83,24 @@ def test_sign_in_renewal_and_logout(site, scene, browser, on_a_port, method, bas
             return get_wsgi_application()
 
         at = on_a_port(make)
-        browser.goes_to_page(f"{at}/oidc/authenticate/?next=/")
+        browser.visit_page(f"{at}/oidc/authenticate/?next=/")
         email = browser.page.text
         assert "@" in email
 
         expire_id_token(browser)
-        browser.opens(f"{at}/")  # to the provider with prompt=none, and back
+        browser.open(f"{at}/")  # to the provider with prompt=none, and back
         assert browser.page.text == email
         assert is_renewed(browser)
 
-        signs_out(browser, at)
+        sign_out(browser, at)
         assert browser.page.text == "Nobody"
-        browser.opens(f"{at}/oidc/authenticate/")
+        browser.open(f"{at}/oidc/authenticate/")
         assert browser.page.has("sign-in")
 
 
-def signs_out(browser, at):
+def sign_out(browser, at):
     """Django's form is posted; then the browser goes to the provider with a hint, and back."""
     token = browser.session.cookies.get(settings.CSRF_COOKIE_NAME)
     headers = {"X-CSRFToken": token, "Referer": f"{at}/"}
     logout_response = browser.session.post(f"{at}/oidc/logout/", headers=headers, allow_redirects=False, timeout=20)
-    browser.opens(logout_response.headers["Location"])
+    browser.open(logout_response.headers["Location"])

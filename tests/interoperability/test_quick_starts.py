@@ -58,12 +58,12 @@ def test_apache_signs_people_in_and_shows_an_error_once(scene, browser, tmp_path
 
     with sites.running(scene, quick_start.id, tmp_path, command=command) as site:
         visits.begin_sign_in(browser, site)
-        browser.signs_in()
-        refused_at = browser.presses("deny")
+        browser.sign_in()
+        refused_at = browser.press("deny")
         assert refused_at is None
         visits.press_form_post_response(browser)
         assert "access_denied" in browser.page.text, "an error with iss is shown, and leads nowhere again"
 
         visits.begin_sign_in(browser, site)
-        browser.goes_to_page()
+        browser.visit_page()
         assert browser.page.text == "Behind Apache"

@@ -22,7 +22,7 @@ def test_sign_in_refresh_and_logout(scene, visitor):
     )  # fmt: skip
 
     url, _ = client.authorization_url(metadata["authorization_endpoint"])
-    response = person.goes_to(url)
+    response = person.visit(url)
     token = client.fetch_token(
         metadata["token_endpoint"], authorization_response=f"{response.address}?{urlencode(response.query)}",
         client_secret=registered.secret, include_client_id=True,
@@ -35,16 +35,16 @@ def test_sign_in_refresh_and_logout(scene, visitor):
     assert after["access_token"] != token["access_token"]
     assert after["refresh_token"] == token["refresh_token"], "it stands, and the client keeps it"
 
-    person.opens(f"{metadata['end_session_endpoint']}?{urlencode({'id_token_hint': after['id_token']})}")
+    person.open(f"{metadata['end_session_endpoint']}?{urlencode({'id_token_hint': after['id_token']})}")
     assert person.page.has("signed-out")
     silent_url, _ = client.authorization_url(metadata["authorization_endpoint"], prompt="none")
-    assert ("error", "login_required") in person.opens(silent_url).query
+    assert ("error", "login_required") in person.open(silent_url).query
 
 
 def test_basic_authentication_is_its_default(scene, visitor):
     registered = scene.register(CALLBACK)
     client = OAuth2Session(registered.client_id, redirect_uri=CALLBACK, scope=SCOPE, pkce="S256")
-    response = visitor(ORIGIN).goes_to(client.authorization_url(registered.metadata["authorization_endpoint"])[0])
+    response = visitor(ORIGIN).visit(client.authorization_url(registered.metadata["authorization_endpoint"])[0])
     token = client.fetch_token(
         registered.metadata["token_endpoint"], authorization_response=f"{response.address}?{urlencode(response.query)}",
         client_secret=registered.secret,

@@ -67,7 +67,7 @@ def state(transaction, ids, invitation_id):
         return states.find(ids.client, invitation_id).state
 
 
-def the_school_authorises(ids):
+def authorise_for_school(ids):
     """Have a new owner of the school authorise the client."""
     estab = session().query(Estab).filter_by(school_id=ids.school).one_or_none()
     estab = estab or an_estab(session().get_one(School, ids.school))
@@ -259,7 +259,7 @@ def test_the_states_an_invitation_goes_through(send, secret, ids, transaction, c
     clock.move(timedelta(days=15))
     assert state(transaction, ids, first) == "expired"
     with transaction():
-        the_school_authorises(ids)
+        authorise_for_school(ids)
     assert state(transaction, ids, first) == "accepted"
     clock.move(timedelta(minutes=1))
     second = send()
@@ -275,7 +275,7 @@ def test_the_states_an_invitation_goes_through(send, secret, ids, transaction, c
     with transaction():
         answer.decline(secret())
     with transaction():
-        the_school_authorises(ids)
+        authorise_for_school(ids)
     assert [state(transaction, ids, invitation) for invitation in (first, second, third)] == [
         "accepted",
         "cancelled",
@@ -286,7 +286,7 @@ def test_the_states_an_invitation_goes_through(send, secret, ids, transaction, c
 def test_an_agreement_of_an_account_that_was_rejected_is_no_acceptance(send, ids, transaction):
     invitation_id = send()
     with transaction() as database:
-        the_school_authorises(ids)
+        authorise_for_school(ids)
         estab = database.query(Estab).one()
         for account, expected in (("unverified", "accepted"), ("suspended", "accepted"), ("rejected", "sent")):
             estab.state = account
@@ -378,7 +378,7 @@ def test_sending_again_writes_to_the_person_who_has_it_now(send, secret, ids, tr
 def test_an_invitation_that_is_over_is_neither_sent_again_nor_cancelled(send, secret, ids, transaction):
     invitation_id = send()
     with transaction():
-        the_school_authorises(ids)
+        authorise_for_school(ids)
     for operation in (
         lambda: invite.resend(registry.client(ids.client), invitation_id),
         lambda: invite.cancel(ids.client, invitation_id),

@@ -69,7 +69,7 @@ def press(visitor, button, **fields):
     return visitor.client.post(urlsplit(visitor.page.path).path, data=data)
 
 
-def the_school_authorises(transaction, ids):
+def authorise_for_school(transaction, ids):
     with transaction():
         owner = an_administrator(an_estab(session().get_one(School, ids.school)), name="Secret Owner").memberships[0]
         client = registry.client(ids.client)
@@ -83,7 +83,7 @@ def the_school_authorises(transaction, ids):
 
 
 def test_the_page_says_who_asks_for_which_school_for_what_and_why(send, reader):
-    page = reader.opens(send())
+    page = reader.open(send())
     assert page.title == "Connect Oakhill School?"
     for text in (
         "Assembly, by Groupcall, asks to connect to your school.", "Oakhill School, London", "https://assembly.example",
@@ -109,35 +109,35 @@ def test_opening_the_pages_changes_nothing(send, ids, transaction, new_browser):
 
 def test_accepting_redirects_to_the_partner_with_iss_only(send, reader, ids, transaction):
     link = send()
-    reader.opens(link)
+    reader.open(link)
     response = press(reader, "yes")
     assert response.status_code == 303
     assert response.location.partition("?")[0] == "https://assembly.example/initiate"
     assert parse_qs(urlsplit(response.location).query) == {"iss": ["http://localhost:5000"]}
     assert status(transaction, ids).state == "opened"
-    page = reader.opens(link)
+    page = reader.open(link)
     assert (page.status, page.text_of("error-code"), page.title) == (410, "invitation_begun", "You have already begun")
     assert page.link("continue") == response.location
 
 
 def test_the_form_may_lead_to_the_partner(send, reader):
-    policy = reader.opens(send()).response.headers["Content-Security-Policy"]
+    policy = reader.open(send()).response.headers["Content-Security-Policy"]
     assert "form-action" not in policy
 
 
 def test_without_initiate_login_uri_a_page_links_to_the_partners_site(send, reader, transaction):
     with transaction():
         client_id = a_client(initiate_login_uri=None, client_uri="https://app.example").id
-    reader.opens(send(client_id))
-    page = reader.presses("yes")
+    reader.open(send(client_id))
+    page = reader.press("yes")
     assert "Please continue at Assembly" in page.text
     assert page.link("continue") == "https://app.example"
 
 
 def test_accepting_twice_redirects_to_the_partner_again(send, reader, ids, transaction):
-    reader.opens(send())
+    reader.open(send())
     first = press(reader, "yes")
-    page = reader.presses("yes")
+    page = reader.press("yes")
     assert (page.title, page.link("continue")) == ("You have already begun", first.location)
 
 
@@ -145,14 +145,14 @@ def test_passing_an_invitation_on_tells_the_partner_its_state_only(
     send, reader, other_browser, ids, transaction, outbox
 ):
     link = send()
-    reader.opens(link)
-    reader.opens(reader.page.link("someone-else"))
+    reader.open(link)
+    reader.open(reader.page.link("someone-else"))
     assert reader.page.title == "Who decides this at Oakhill School?"
-    page = reader.presses("pass-on", name="Bo", email="not an address")
+    page = reader.press("pass-on", name="Bo", email="not an address")
     assert page.status == 422
     assert "Enter an e-mail address in the right form" in page.text
     assert page.soup.find(id="name")["value"] == "Bo"
-    assert reader.presses("pass-on", **BO).title == "We have written to your colleague"
+    assert reader.press("pass-on", **BO).title == "We have written to your colleague"
 
     current = status(transaction, ids)
     assert current.state == "forwarded"
@@ -164,16 +164,16 @@ def test_passing_an_invitation_on_tells_the_partner_its_state_only(
         for word in ("Al Bloggs", "Bo Bloggs", "head@"):
             assert word not in part
     assert "A colleague" in message.html
-    assert reader.opens(link).text_of("error-code") == "invitation_forwarded"
-    assert other_browser.opens(message.path).title == "Connect Oakhill School?"
+    assert reader.open(link).text_of("error-code") == "invitation_forwarded"
+    assert other_browser.open(message.path).title == "Connect Oakhill School?"
     assert press(other_browser, "yes").location.startswith("https://assembly.example/initiate")
     assert status(transaction, ids).state == "opened"
 
 
 def test_the_partner_is_told_who_it_is_where_the_box_is_ticked(send, reader, ids, transaction):
-    reader.opens(f"{send()}/pass-on")
+    reader.open(f"{send()}/pass-on")
     assert "Tell Assembly who it is" in reader.page.text
-    reader.presses("pass-on", **BO, disclose="y")
+    reader.press("pass-on", **BO, disclose="y")
     current = status(transaction, ids).invitation
     assert (current.disclosed_name, current.disclosed_email) == ("Bo Bloggs", "bo@oakhill.example")
 
@@ -181,43 +181,43 @@ def test_the_partner_is_told_who_it_is_where_the_box_is_ticked(send, reader, ids
 def test_what_an_earlier_person_disclosed_ends_when_it_is_passed_on_silently(
     send, reader, other_browser, ids, transaction, outbox
 ):
-    reader.opens(f"{send()}/pass-on")
-    reader.presses("pass-on", **BO, disclose="y")
-    other_browser.opens(f"{outbox.last('partner_invitation_forwarded').path}/pass-on")
-    other_browser.presses("pass-on", name="Di Bloggs", email="di@oakhill.example")
+    reader.open(f"{send()}/pass-on")
+    reader.press("pass-on", **BO, disclose="y")
+    other_browser.open(f"{outbox.last('partner_invitation_forwarded').path}/pass-on")
+    other_browser.press("pass-on", name="Di Bloggs", email="di@oakhill.example")
     assert status(transaction, ids).invitation.disclosed_name is None
 
 
 @pytest.mark.parametrize("name", ["Your refund is waiting", "evil.example", "call 0900 123", "<b>Bo</b>"])
 def test_a_name_that_contains_a_message_is_refused(name, send, reader, outbox):
-    reader.opens(f"{send()}/pass-on")
-    assert reader.presses("pass-on", name=name, email=BO["email"]).status == 422
+    reader.open(f"{send()}/pass-on")
+    assert reader.press("pass-on", name=name, email=BO["email"]).status == 422
     assert outbox.all("partner_invitation_forwarded") == []
 
 
 def test_it_is_passed_on_to_another_address_and_three_times_at_most(send, reader, outbox, ids, transaction, clock):
-    reader.opens(f"{send()}/pass-on")
-    page = reader.presses("pass-on", name="Al", email=HEAD[1].upper())
+    reader.open(f"{send()}/pass-on")
+    page = reader.press("pass-on", name="Al", email=HEAD[1].upper())
     assert page.status == 422
     assert "this is the one that we wrote to" in page.text
     for number in range(answer.MAX_FORWARDS):
         clock.move(timedelta(minutes=1))
-        reader.presses("pass-on", name="Bo", email=f"bo{number}@oakhill.example")
+        reader.press("pass-on", name="Bo", email=f"bo{number}@oakhill.example")
         assert reader.page.title == "We have written to your colleague"
-        reader.opens(f"{outbox.last('partner_invitation_forwarded').path}/pass-on")
-    page = reader.presses("pass-on", name="Bo", email="last@oakhill.example")
+        reader.open(f"{outbox.last('partner_invitation_forwarded').path}/pass-on")
+    page = reader.press("pass-on", name="Bo", email="last@oakhill.example")
     assert page.status == 422
     assert "has been passed on several times" in page.text
     assert len(outbox.all("partner_invitation_forwarded")) == answer.MAX_FORWARDS
-    reader.opens(outbox.last("partner_invitation_forwarded").path)
+    reader.open(outbox.last("partner_invitation_forwarded").path)
     assert press(reader, "yes").status_code == 303  # refused attempts do not use the link up
 
 
 def test_an_address_that_got_enough_today_is_refused_in_the_form(send, reader, ids, transaction, monkeypatch):
     link = send()
     monkeypatch.setattr(mailing, "MAX_MAILS_TO_ADDRESS", 0)
-    reader.opens(f"{link}/pass-on")
-    page = reader.presses("pass-on", **BO)
+    reader.open(f"{link}/pass-on")
+    page = reader.press("pass-on", **BO)
     assert page.status == 429
     assert "several invitations to this e-mail address today" in page.text
     assert status(transaction, ids).state == "sent"
@@ -225,10 +225,10 @@ def test_an_address_that_got_enough_today_is_refused_in_the_form(send, reader, i
 
 def test_a_reader_declines_the_invitation(send, reader, ids, transaction):
     link = send()
-    reader.opens(link)
-    assert reader.presses("not-for-us").title == "Thank you for telling us"
+    reader.open(link)
+    assert reader.press("not-for-us").title == "Thank you for telling us"
     assert status(transaction, ids).state == "declined"
-    page = reader.opens(link)
+    page = reader.open(link)
     assert (page.status, page.text_of("error-code")) == (410, "invitation_declined")
     assert "ask the service to invite your school again" in page.text
 
@@ -236,16 +236,16 @@ def test_a_reader_declines_the_invitation(send, reader, ids, transaction):
 def test_each_link_that_cannot_be_used_says_what_it_is(send, reader, ids, transaction, clock):
     link = send()
     clock.move(timedelta(days=14))
-    assert "ask the service to send it again" in reader.opens(link).text
+    assert "ask the service to send it again" in reader.open(link).text
     assert reader.page.text_of("error-code") == "link_expired"
     with transaction():
         invite.resend(registry.client(ids.client), status_id(ids))
-    assert reader.opens(link).text_of("error-code") == "link_superseded"
+    assert reader.open(link).text_of("error-code") == "link_superseded"
     with transaction():
         invite.cancel(ids.client, status_id(ids))
-    assert reader.opens(link).text_of("error-code") == "invitation_cancelled"
-    assert reader.opens(f"{link}/pass-on").text_of("error-code") == "invitation_cancelled"
-    page = reader.opens("/invitations/unknown")
+    assert reader.open(link).text_of("error-code") == "invitation_cancelled"
+    assert reader.open(f"{link}/pass-on").text_of("error-code") == "invitation_cancelled"
+    page = reader.open("/invitations/unknown")
     assert (page.status, page.text_of("error-code")) == (404, "link_unknown")
 
 
@@ -255,17 +255,17 @@ def status_id(ids):
 
 def test_a_connected_school_is_told_so_and_nothing_about_its_account(send, reader, ids, transaction, other_browser):
     link = send()
-    other_browser.opens(link)
-    the_school_authorises(transaction, ids)
-    page = reader.opens(link)
+    other_browser.open(link)
+    authorise_for_school(transaction, ids)
+    page = reader.open(link)
     assert page.title == "Oakhill School is already connected"
     assert page.link("continue").startswith("https://assembly.example/initiate?iss=")
     assert page.soup.find("main").find("form") is None
     assert "Secret Owner" not in page.response.text
     assert "students" not in page.text.casefold()
-    assert reader.opens(f"{link}/pass-on").title == "Oakhill School is already connected"
+    assert reader.open(f"{link}/pass-on").title == "Oakhill School is already connected"
     # The page was opened before the school connected.
-    assert other_browser.presses("not-for-us").title == "Oakhill School is already connected"
+    assert other_browser.press("not-for-us").title == "Oakhill School is already connected"
     assert status(transaction, ids).state == "accepted"
 
 
@@ -274,18 +274,18 @@ def test_an_account_that_is_not_active_and_verified_does_not_affect_the_invitati
     account, send, reader, ids, transaction
 ):
     link = send()
-    the_school_authorises(transaction, ids)
+    authorise_for_school(transaction, ids)
     with transaction() as database:
         database.query(Estab).one().state = account
-    assert reader.opens(link).title == "Connect Oakhill School?"
-    assert reader.presses("not-for-us").title == "Thank you for telling us"
+    assert reader.open(link).title == "Connect Oakhill School?"
+    assert reader.press("not-for-us").title == "Thank you for telling us"
     assert status(transaction, ids).state == "declined"
 
 
 def test_a_school_with_an_account_that_is_not_connected_reads_the_same_page(send, reader, ids, transaction):
     def seen():
-        page = reader.opens(send()).response
-        return page.status_code, Visitor(reader.client).opens(page.request.path).text
+        page = reader.open(send()).response
+        return page.status_code, Visitor(reader.client).open(page.request.path).text
 
     before = seen()
     with transaction():
@@ -294,6 +294,6 @@ def test_a_school_with_an_account_that_is_not_connected_reads_the_same_page(send
 
 
 def test_a_form_without_an_answer_is_refused(send, reader, ids, transaction):
-    reader.opens(send())
-    assert reader.presses("yes", answer="maybe").status == 400
+    reader.open(send())
+    assert reader.press("yes", answer="maybe").status == 400
     assert status(transaction, ids).state == "sent"

@@ -74,13 +74,13 @@ class RelyingParty:
         )  # fmt: skip
         self.verifier = "v" * 48
 
-    def begins(self, **options: str) -> str:
+    def begin(self, **options: str) -> str:
         url, self.state = self.session.create_authorization_url(
             self.metadata["authorization_endpoint"], code_verifier=self.verifier, nonce="n-0S6", **options
         )
         return str(url)
 
-    def receives(self, callback: str) -> dict[str, Any]:
+    def receive(self, callback: str) -> dict[str, Any]:
         assert parse_qs(urlsplit(callback).query)["iss"] == [self.metadata["issuer"]]
         token: dict[str, Any] = self.session.fetch_token(
             self.metadata["token_endpoint"], authorization_response=callback, state=self.state,
@@ -108,7 +108,7 @@ class Scene:
     confidential: str
     public: str
 
-    def becomes(self, state: str) -> None:
+    def set_state(self, state: str) -> None:
         with transactions.transaction(self.app):
             database.session().get_one(Estab, self.estab).state = state
 
@@ -129,9 +129,9 @@ def test_a_partner_signs_a_school_in_and_out(scene):
     partner = RelyingParty(scene.issuer, scene.confidential, factories.secret_of(scene.confidential))
     browser = Browser()
 
-    assert "/sign-in" in browser.open(partner.begins())
+    assert "/sign-in" in browser.open(partner.begin())
     assert "/oauth/consent" in browser.press("sign-in", username=scene.username, password=factories.PASSWORD)
-    token = partner.receives(browser.press("allow", authority="y", area=["attendance"]))
+    token = partner.receive(browser.press("allow", authority="y", area=["attendance"]))
 
     claims = partner.id_token_claims(token)
     userinfo = partner.session.get(partner.metadata["userinfo_endpoint"]).json()
@@ -141,11 +141,11 @@ def test_a_partner_signs_a_school_in_and_out(scene):
     # School data is withheld until we have verified the school.
     assert token["scope"] == "openid profile email organisation offline_access"
 
-    scene.becomes("verified")
+    scene.set_state("verified")
     refreshed = partner.session.refresh_token(partner.metadata["token_endpoint"], token["refresh_token"])
     assert refreshed["scope"] == SCOPE
 
-    again = partner.receives(browser.open(partner.begins()))  # without a question the second time
+    again = partner.receive(browser.open(partner.begin()))  # without a question the second time
     assert again["scope"] == SCOPE
 
     out = browser.open(
@@ -153,15 +153,15 @@ def test_a_partner_signs_a_school_in_and_out(scene):
         f"&post_logout_redirect_uri={AFTER_LOGOUT_URL}&state=bye"
     )
     assert out == f"{AFTER_LOGOUT_URL}?state=bye"
-    assert "error=login_required" in browser.open(partner.begins(prompt="none"))
+    assert "error=login_required" in browser.open(partner.begin(prompt="none"))
 
 
 def test_an_app_without_a_secret_signs_a_school_in(scene):
-    scene.becomes("verified")
+    scene.set_state("verified")
     partner, browser = RelyingParty(scene.issuer, scene.public, None), Browser()
-    browser.open(partner.begins())
+    browser.open(partner.begin())
     browser.press("sign-in", username=scene.username, password=factories.PASSWORD)
-    token = partner.receives(browser.press("allow", authority="y"))
+    token = partner.receive(browser.press("allow", authority="y"))
     partner.id_token_claims(token)
 
     rotated = partner.session.refresh_token(partner.metadata["token_endpoint"], token["refresh_token"])
@@ -172,7 +172,7 @@ def test_an_app_without_a_secret_signs_a_school_in(scene):
 
 def test_a_refusal_is_reported_to_the_partner(scene):
     partner, browser = RelyingParty(scene.issuer, scene.confidential, "unused"), Browser()
-    browser.open(partner.begins(prompt="consent"))
+    browser.open(partner.begin(prompt="consent"))
     browser.press("sign-in", username=scene.username, password=factories.PASSWORD)
     parameters = parse_qs(urlsplit(browser.press("deny")).query)
     assert parameters["error"] == ["access_denied"]
@@ -181,7 +181,7 @@ def test_a_refusal_is_reported_to_the_partner(scene):
 
 def test_the_answer_is_sent_as_a_form(scene):
     partner, browser = RelyingParty(scene.issuer, scene.confidential, "unused"), Browser()
-    browser.open(partner.begins(prompt="none", response_mode="form_post"))
+    browser.open(partner.begin(prompt="none", response_mode="form_post"))
     assert browser.page is not None
     page: Any = parse(browser.page.text)
     assert page.find("form", id="response")["action"] == CALLBACK

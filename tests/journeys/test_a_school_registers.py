@@ -41,20 +41,20 @@ def phone(new_browser):
     return Visitor(new_browser())
 
 
-def finds(visitor, **fields):
+def find(visitor, **fields):
     """Search for a school, and choose the only result; returns the page of details."""
-    visitor.presses("search" if "q" in fields else "search-by-number", **fields)
+    visitor.press("search" if "q" in fields else "search-by-number", **fields)
     page = visitor.page
     choice = page.soup.find("input", {"name": "school"})
     assert choice is not None, page.text
-    return visitor.presses("next", school=choice["value"])
+    return visitor.press("next", school=choice["value"])
 
 
-def opens_mail(visitor, outbox, to):
+def open_mail(visitor, outbox, to):
     message = outbox.last("verify_email")
     assert message.to == to
-    visitor.opens(message.links[0])
-    return visitor.presses("verify")
+    visitor.open(message.links[0])
+    return visitor.press("verify")
 
 
 @pytest.mark.parametrize(
@@ -63,126 +63,126 @@ def opens_mail(visitor, outbox, to):
 )
 def test_a_school_registers_directly_however_it_was_found(office, outbox, clock, fields):
     # the address of the previous product
-    assert office.opens("/XodRegister/School").title == "Find your school"
-    assert finds(office, **fields).title == "Your details"
+    assert office.open("/XodRegister/School").title == "Find your school"
+    assert find(office, **fields).title == "Your details"
     assert "Willow Bank Primary School" in office.page.text
-    assert office.presses("sign-up", **JO).title == "Check your e-mail"
-    assert opens_mail(office, outbox, "office@willowbank.example").title == "Sign up"
+    assert office.press("sign-up", **JO).title == "Check your e-mail"
+    assert open_mail(office, outbox, "office@willowbank.example").title == "Sign up"
 
-    page = office.presses("sign-up")
+    page = office.press("sign-up")
     assert page.text_of("estab-id") == "3124567"
     password = page.text_of("passphrase")
-    page = office.opens(page.link("next-steps"))
+    page = office.open(page.link("next-steps"))
     assert "Wednesday 4 March 2026" in page.text
     assert outbox.last("school_registered").to == "office@willowbank.example"
 
     again = Visitor(office.client.application.test_client())
-    again.opens("/sign-in")
-    again.presses("sign-in", username="312/4567", password=password)
+    again.open("/sign-in")
+    again.press("sign-in", username="312/4567", password=password)
     assert "Willow Bank Primary School" in again.page.text
 
 
 def test_continuing_without_a_choice_says_what_is_missing(office):
-    office.opens("/register")
-    office.presses("search", q="willow bank")
+    office.open("/register")
+    office.press("search", q="willow bank")
 
-    page = office.presses("next", school=None)
+    page = office.press("next", school=None)
     assert page.title == "Find your school"
     assert "Select your school" in page.text
 
 
 def test_a_school_registers_from_a_partner_and_returns_in_the_same_browser(office, outbox, pending):
-    page = office.opens(f"/register?next={quote(pending)}")
+    page = office.open(f"/register?next={quote(pending)}")
     assert "Assembly" in page.text
-    assert finds(office, q="312/4567").title == "Your details"
-    office.presses("sign-up", **JO)
-    opens_mail(office, outbox, "office@willowbank.example")
+    assert find(office, q="312/4567").title == "Your details"
+    office.press("sign-up", **JO)
+    open_mail(office, outbox, "office@willowbank.example")
 
-    assert office.presses("sign-up").link("Continue to Assembly") == pending
-    assert office.opens("/register/next-steps").link("Continue to Assembly") == pending
+    assert office.press("sign-up").link("Continue to Assembly") == pending
+    assert office.open("/register/next-steps").link("Continue to Assembly") == pending
 
 
 def test_a_link_opened_on_a_telephone_continues_on_the_computer(office, phone, outbox, pending):
-    office.opens(f"/register?next={quote(pending)}")
-    finds(office, q="312/4567")
-    check_mail_page = office.presses("sign-up", **JO)
-    opens_mail(phone, outbox, "office@willowbank.example")
+    office.open(f"/register?next={quote(pending)}")
+    find(office, q="312/4567")
+    check_mail_page = office.press("sign-up", **JO)
+    open_mail(phone, outbox, "office@willowbank.example")
 
     status = office.client.get(check_mail_page.poll_url).json
     assert status["done"] is True
-    office.opens(status["next"])
+    office.open(status["next"])
     assert "Someone opened the link" in office.page.text
-    assert office.presses("enter-code", code=phone.page.text_of("code")).title == "Sign up"
-    assert office.presses("sign-up").link("Continue to Assembly") == pending
-    assert phone.opens("/").title == "Sign in", "the telephone verified the address, and that is all"
+    assert office.press("enter-code", code=phone.page.text_of("code")).title == "Sign up"
+    assert office.press("sign-up").link("Continue to Assembly") == pending
+    assert phone.open("/").title == "Sign in", "the telephone verified the address, and that is all"
 
 
 def test_a_link_opened_on_a_telephone_completes_the_registration_there(office, phone, outbox, pending):
-    office.opens(f"/register?next={quote(pending)}")
-    finds(office, q="312/4567")
-    check_mail_page = office.presses("sign-up", **JO)
-    opens_mail(phone, outbox, "office@willowbank.example")
-    phone.presses("continue-here")
-    page = phone.presses("sign-up")
+    office.open(f"/register?next={quote(pending)}")
+    find(office, q="312/4567")
+    check_mail_page = office.press("sign-up", **JO)
+    open_mail(phone, outbox, "office@willowbank.example")
+    phone.press("continue-here")
+    page = phone.press("sign-up")
 
     restart = urlsplit(page.link("Go back to Assembly"))
     assert (restart.netloc, list(parse_qs(restart.query))) == ("assembly.example", ["iss"])
-    office.opens(office.client.get(check_mail_page.poll_url).json["next"])
+    office.open(office.client.get(check_mail_page.poll_url).json["next"])
     sign_in_query = parse_qs(urlsplit(office.page.link("sign-in")).query)
     assert sign_in_query["next"] == [pending], "after signing in on the computer, the request continues"
 
 
 def test_a_second_person_registers_the_school_and_the_owner_approves(office, phone, outbox, clock, transaction):
-    office.opens("/register")
-    finds(office, q="312/4567")
-    office.presses("sign-up", **JO)
-    opens_mail(office, outbox, "office@willowbank.example")
-    office.presses("sign-up")
+    office.open("/register")
+    find(office, q="312/4567")
+    office.press("sign-up", **JO)
+    open_mail(office, outbox, "office@willowbank.example")
+    office.press("sign-up")
     with transaction():
         review.verify("3124567", by="cli")
 
     clock.move(timedelta(minutes=1))
-    phone.opens("/register")
-    finds(phone, q="312/4567")
-    phone.presses("sign-up", **SAM)
-    opens_mail(phone, outbox, "sam@willowbank.example")
-    page = phone.presses("sign-up")
+    phone.open("/register")
+    find(phone, q="312/4567")
+    phone.press("sign-up", **SAM)
+    open_mail(phone, outbox, "sam@willowbank.example")
+    page = phone.press("sign-up")
     assert page.title == "We have passed on your request"
     assert "Jo Bloggs" not in page.text
 
     message = outbox.last("join_request")
     assert message.to == "office@willowbank.example"
-    office.opens(message.links[0])
-    office.presses("approve", role="admin")
+    office.open(message.links[0])
+    office.press("approve", role="admin")
     welcome = outbox.last("join_approved")
     assert welcome.to == "sam@willowbank.example"
-    assert phone.opens(welcome.links[0]).status == 200
+    assert phone.open(welcome.links[0]).status == 200
 
 
 def test_our_staff_check_the_school_and_it_is_notified(office, outbox, transaction, clock):
-    office.opens("/register")
-    finds(office, q="312/4567")
-    office.presses("sign-up", **JO)
-    opens_mail(office, outbox, "office@willowbank.example")
-    office.presses("sign-up")
-    assert "not yet verified" in office.opens("/register/next-steps").text
+    office.open("/register")
+    find(office, q="312/4567")
+    office.press("sign-up", **JO)
+    open_mail(office, outbox, "office@willowbank.example")
+    office.press("sign-up")
+    assert "not yet verified" in office.open("/register/next-steps").text
 
     with transaction():
         (case,) = review.queue()
         review.verify(case.estab.estab_id, by="cli")
     assert outbox.last("school_verified").to == "office@willowbank.example"
-    assert "not yet verified" not in office.opens("/register/next-steps").text
+    assert "not yet verified" not in office.open("/register/next-steps").text
 
 
 def test_a_closed_school_leads_to_its_successor(office, transaction):
-    office.opens("/register?q=birch+green+primary+school")
+    office.open("/register?q=birch+green+primary+school")
     assert "Closed" in office.page.text
     with transaction() as database:
         closed = database.query(School).filter_by(register_id="900109").one().id
 
-    page = office.opens(f"/register/details?school={closed}")
+    page = office.open(f"/register/details?school={closed}")
     assert (page.status, "closed" in page.text) == (409, True)
-    page = office.opens(page.link("Register Birch Green Academy"))
+    page = office.open(page.link("Register Birch Green Academy"))
     assert page.title == "Your details"
     assert "Birch Green Academy" in page.text
 
@@ -190,10 +190,10 @@ def test_a_closed_school_leads_to_its_successor(office, transaction):
 def test_every_path_from_a_closed_school_returns_to_the_partner(office, transaction, pending):
     with transaction() as database:
         closed = database.query(School).filter_by(register_id="900109").one().id
-    page = office.opens(f"/register/details?school={closed}&next={quote(pending)}")
+    page = office.open(f"/register/details?school={closed}&next={quote(pending)}")
 
     links = [anchor["href"] for anchor in page.soup.select("main a") if anchor["href"].startswith("/register")]
     assert len(links) >= 2
     for link in links:
         assert parse_qs(urlsplit(link).query)["next"] == [pending]
-    assert "Assembly" in office.opens(links[0]).text
+    assert "Assembly" in office.open(links[0]).text

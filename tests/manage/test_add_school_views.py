@@ -39,9 +39,9 @@ def office(web):
     return Visitor(web)
 
 
-def signs_in(visitor, username="jo"):
-    visitor.opens("/sign-in")
-    return visitor.presses("sign-in", username=username, password=PASSWORD)
+def sign_in(visitor, username="jo"):
+    visitor.open("/sign-in")
+    return visitor.press("sign-in", username=username, password=PASSWORD)
 
 
 def links_in_header(visitor):
@@ -55,12 +55,12 @@ def schools_of(transaction, person):
 
 
 def test_a_person_who_is_signed_in_adds_a_school_by_one_tick(office, jo, school, transaction, outbox):
-    signs_in(office)
-    page = office.opens(f"/register/details?school={school.id}")
+    sign_in(office)
+    page = office.open(f"/register/details?school={school.id}")
     assert "You are signed in as Jo Bloggs. Second School will be added to your account." in page.text
     assert page.soup.find("input", {"type": ["text", "email", "tel", "password"]}) is None
-    assert "Tick the box" in office.presses("add-school").text
-    page = office.presses("add-school", declaration="y")
+    assert "Tick the box" in office.press("add-school").text
+    page = office.press("add-school", declaration="y")
     assert page.title == "Second School has been added to your account"
     for text in ("Its Estab ID is 3124567", "no new username or password", "jo@trust.example", "You act for Second"):
         assert text in page.text
@@ -74,15 +74,15 @@ def test_a_person_who_is_signed_in_adds_a_school_by_one_tick(office, jo, school,
     assert "You sign in as before" in message.text
     assert outbox.all("school_registered") == outbox.all("verify_email") == []
 
-    page = office.opens(page.link("next-steps"))
+    page = office.open(page.link("next-steps"))
     assert "Second School has registered" in page.text
     assert "not yet verified" in page.text
     assert "Wednesday 4 March 2026" in page.text
     assert "sign in as you always do, with jo@trust.example and your password, and choose Second School" in page.text
     again = Visitor(office.client.application.test_client())
-    assert signs_in(again).title == "Which school are you acting for?"
+    assert sign_in(again).title == "Which school are you acting for?"
     assert links_in_header(again) == ["Your account", "Security", "Sign out"]
-    again.presses("Continue", school="3124567")
+    again.press("Continue", school="3124567")
     assert links_in_header(again) == [
         "Second School",
         "Change school",
@@ -98,22 +98,22 @@ def test_a_visitor_signs_in_first_within_a_partners_request_and_continues_with_t
         partner = Partner(a_client().id)
     waiting = web.get(partner.link()).location.partition("next=")[2]
     office = Visitor(web)
-    office.opens(f"/register/details?school={school.id}&next={waiting}")
+    office.open(f"/register/details?school={school.id}&next={waiting}")
     assert OFFER_TEXT in office.page.text
-    at_sign_in = office.presses("sign-in-first", **FORM_FIELDS)
+    at_sign_in = office.press("sign-in-first", **FORM_FIELDS)
     assert at_sign_in.title == "Sign in"
-    assert office.presses("cancel").title == "Your details"
+    assert office.press("cancel").title == "Your details"
     assert office.page.soup.find(id="name")["value"] == "Sam Smith"  # nothing typed is lost
     assert office.page.soup.find(id="declaration").has_attr("checked")
 
-    office.presses("sign-in-first")
-    page_of_school = office.presses("sign-in", username="jo", password=PASSWORD)
+    office.press("sign-in-first")
+    page_of_school = office.press("sign-in", username="jo", password=PASSWORD)
     assert page_of_school.title == "Add Second School"
-    done = office.presses("add-school", declaration="y")
+    done = office.press("add-school", declaration="y")
     response = follow_redirects(web, web.get(done.link("Continue to Assembly")))
     assert "Second School" in page(response).find(class_="summary").get_text(" ")
     params = redirect_parameters(follow_redirects(web, press(web, response, "allow", authority="y")))
-    tokens = partner.redeems(web, params["code"]).json
+    tokens = partner.redeem(web, params["code"]).json
     userinfo = web.get("/oauth/userinfo", headers={"Authorization": f"Bearer {tokens['access_token']}"}).json
     assert userinfo["estab_id"] == "3124567"
     with transaction() as database:
@@ -121,16 +121,16 @@ def test_a_visitor_signs_in_first_within_a_partners_request_and_continues_with_t
 
 
 def test_another_person_at_the_same_browser_registers_as_usual(office, jo, school, transaction, outbox):
-    signs_in(office)
-    office.opens(f"/register/details?school={school.id}&next=/somewhere")
-    page = office.presses("someone-else")
+    sign_in(office)
+    office.open(f"/register/details?school={school.id}&next=/somewhere")
+    page = office.press("someone-else")
     assert (page.title, page.path) == ("Your details", f"/register/details?school={school.id}&next=/somewhere")
     assert OFFER_TEXT in page.text
-    office.presses("sign-up", **FORM_FIELDS)
-    office.opens(outbox.last("verify_email").links[0])
-    office.presses("verify")
+    office.press("sign-up", **FORM_FIELDS)
+    office.open(outbox.last("verify_email").links[0])
+    office.press("verify")
     assert OFFER_TEXT in office.page.text
-    assert office.presses("sign-up").title == "Your username and password"
+    assert office.press("sign-up").title == "Your username and password"
     assert schools_of(transaction, jo).keys() == {jo.memberships[0].estab.name}
 
 
@@ -138,54 +138,54 @@ def test_another_person_at_the_same_browser_registers_as_usual(office, jo, schoo
 def test_after_the_proof_of_the_address_only_its_own_account_gets_the_school(
     office, jo, school, transaction, outbox, same_address
 ):
-    office.opens(f"/register/details?school={school.id}")
-    office.presses("sign-up", **FORM_FIELDS | {"email": "JO@trust.example" if same_address else "sam@oakhill.example"})
-    office.opens(outbox.last("verify_email").links[0])
-    office.presses("verify")
-    office.presses("sign-in-first")
-    page = office.presses("sign-in", username="jo", password=PASSWORD)
+    office.open(f"/register/details?school={school.id}")
+    office.press("sign-up", **FORM_FIELDS | {"email": "JO@trust.example" if same_address else "sam@oakhill.example"})
+    office.open(outbox.last("verify_email").links[0])
+    office.press("verify")
+    office.press("sign-in-first")
+    page = office.press("sign-in", username="jo", password=PASSWORD)
     if same_address:
         assert page.title == "Add Second School"
-        assert office.presses("add-school", declaration="y").title == "Second School has been added to your account"
+        assert office.press("add-school", declaration="y").title == "Second School has been added to your account"
     else:
         assert page.title == "Sign up"
         assert "You are signed in as Jo Bloggs, with another e-mail address" in page.text
-        assert office.presses("sign-up").title == "Your username and password"
+        assert office.press("sign-up").title == "Your username and password"
     with transaction() as database:
         assert database.query(Administrator).count() == (1 if same_address else 2)
         assert database.query(Registration).count() == 1
 
 
 def test_a_sign_in_of_long_ago_is_repeated_first_and_the_tick_is_kept(office, jo, school, clock):
-    signs_in(office)
-    office.opens(f"/register/details?school={school.id}")
+    sign_in(office)
+    office.open(f"/register/details?school={school.id}")
     clock.move(timedelta(minutes=6))
-    page = office.presses("add-school", declaration="y")
+    page = office.press("add-school", declaration="y")
     assert page.title == "Sign in"
     assert "please sign in again before you change this" in page.response.text
-    page = office.presses("sign-in", username="jo", password=PASSWORD)
+    page = office.press("sign-in", username="jo", password=PASSWORD)
     assert page.soup.find(id="declaration").has_attr("checked")
-    assert office.presses("add-school").title == "Second School has been added to your account"
+    assert office.press("add-school").title == "Second School has been added to your account"
 
 
 def test_a_second_click_shows_the_same_outcome(office, jo, school, transaction):
-    signs_in(office)
-    before = office.opens(f"/register/details?school={school.id}")
+    sign_in(office)
+    before = office.open(f"/register/details?school={school.id}")
     _, form = before.button_and_form("add-school")
     fields = before.fields("add-school") | {"declaration": "y"}
-    first = office.sends(before, form, fields)
-    assert office.sends(before, form, fields).title == first.title == "Second School has been added to your account"
-    assert office.opens(f"/register/add?school={school.id}").title == first.title  # the Back button
+    first = office.submit(before, form, fields)
+    assert office.submit(before, form, fields).title == first.title == "Second School has been added to your account"
+    assert office.open(f"/register/add?school={school.id}").title == first.title  # the Back button
     with transaction() as database:
         assert database.query(Registration).count() == 1
 
 
 def test_a_session_that_has_ended_adds_nothing(office, jo, school, transaction):
-    signs_in(office)
-    office.opens(f"/register/details?school={school.id}")
+    sign_in(office)
+    office.open(f"/register/details?school={school.id}")
     with transaction():
         session.end_all(jo.id, "signed_out_elsewhere")
-    page = office.presses("add-school", declaration="y")
+    page = office.press("add-school", declaration="y")
     assert page.title == "Your details"
     assert "You are signed out, so nothing was sent." in page.response.text
     with transaction() as database:
@@ -195,34 +195,34 @@ def test_a_session_that_has_ended_adds_nothing(office, jo, school, transaction):
 def test_a_session_that_ends_while_the_form_is_on_its_way_adds_nothing(office, jo, school, transaction, monkeypatch):
     complete = add_school.complete
 
-    def ends_first(*args, **kwargs):
+    def end_first(*args, **kwargs):
         session.end_all(jo.id, "elsewhere")
         return complete(*args, **kwargs)
 
-    signs_in(office)
-    office.opens(f"/register/details?school={school.id}")
-    monkeypatch.setattr(add_school, "complete", ends_first)
-    assert "You are signed out, so nothing was sent." in office.presses("add-school", declaration="y").response.text
+    sign_in(office)
+    office.open(f"/register/details?school={school.id}")
+    monkeypatch.setattr(add_school, "complete", end_first)
+    assert "You are signed out, so nothing was sent." in office.press("add-school", declaration="y").response.text
     assert schools_of(transaction, jo).keys() == {jo.memberships[0].estab.name}
 
 
 def test_a_number_that_is_no_schools_leads_to_the_search(office, jo):
-    signs_in(office)
+    sign_in(office)
     nowhere = f"/register/add?school={'9' * 30}"
-    assert (office.opens(nowhere).path, office.page.status) == ("/register", 200)
+    assert (office.open(nowhere).path, office.page.status) == ("/register", 200)
     for path in (nowhere, nowhere.replace("add?", "add/someone-else?")):
         assert office.client.post(path, data={"csrf_token": "old"}).status_code == 400, path
 
 
 def test_the_number_of_schools_that_one_account_adds_in_an_hour_is_limited(office, jo, transaction, monkeypatch):
     monkeypatch.setattr(add_school, "MAX_SCHOOLS", 1)
-    signs_in(office)
+    sign_in(office)
     with transaction():
         ids = [a_school().id for _ in range(2)]
     titles = []
     for school_id in ids:
-        office.opens(f"/register/details?school={school_id}")
-        titles.append(office.presses("add-school", declaration="y"))
+        office.open(f"/register/details?school={school_id}")
+        titles.append(office.press("add-school", declaration="y"))
     assert titles[1].status == 429
     assert "You have added many schools in the last hour." in titles[1].text
     with transaction() as database:
@@ -235,24 +235,24 @@ def test_owners_let_a_person_who_was_signed_in_join_with_the_account_that_they_h
     with transaction():
         owner = an_administrator(username="pat", email="pat@oakhill.example")
         estab = owner.memberships[0].estab
-    signs_in(office)
-    office.opens(f"/register/details?school={estab.school_id}")
-    page = office.presses("add-school", declaration="y")
+    sign_in(office)
+    office.open(f"/register/details?school={estab.school_id}")
+    page = office.press("add-school", declaration="y")
     assert page.title == "We have passed on your request"
     assert "it is added to your account: you sign in as before" in page.text
     assert estab.name not in schools_of(transaction, jo)
 
     pat = Visitor(new_browser())
-    signs_in(pat, "pat")
-    pat.opens(outbox.last("join_request").links[0])
-    pat.presses("approve", role="viewer")
+    sign_in(pat, "pat")
+    pat.open(outbox.last("join_request").links[0])
+    pat.press("approve", role="viewer")
     assert schools_of(transaction, jo)[estab.name] == "viewer"
     message = outbox.last("join_added")
     assert message.to == "jo@trust.example"
     assert "You sign in as before" in message.text
     assert outbox.all("join_approved") == []
     clock.move(timedelta(minutes=2))
-    page = office.opens(f"/register/details?school={estab.school_id}")
+    page = office.open(f"/register/details?school={estab.school_id}")
     assert f"You already act for {estab.name}." in page.response.text
     assert page.title == "Which school are you acting for?"
 
@@ -333,14 +333,14 @@ def _school(school_id):
 
 
 def test_the_outcome_of_a_school_that_is_no_longer_in_the_account_says_so(office, jo, school, transaction):
-    signs_in(office)
-    office.opens(f"/register/details?school={school.id}")
-    office.presses("add-school", declaration="y")
+    sign_in(office)
+    office.open(f"/register/details?school={school.id}")
+    office.press("add-school", declaration="y")
     path = office.page.path
     with transaction():
         accounts.change_state(accounts.find("3124567"), "rejected", by="cli", reason="unknown at the school")
 
-    page = office.opens(path)
+    page = office.open(path)
 
     assert page.title == "You no longer act for this school"
     assert "You registered Second School, but no longer act for it" in page.text
@@ -348,11 +348,11 @@ def test_the_outcome_of_a_school_that_is_no_longer_in_the_account_says_so(office
 
 def test_the_search_asks_a_person_who_is_signed_in_for_no_address(office, jo, school):
     needed = "a work e-mail address that you can read now"
-    assert needed in " ".join(office.opens("/register").response.text.split())
-    signs_in(office)
-    assert needed not in " ".join(office.opens("/register").response.text.split())
+    assert needed in " ".join(office.open("/register").response.text.split())
+    sign_in(office)
+    assert needed not in " ".join(office.open("/register").response.text.split())
 
 
 def test_the_sign_in_page_leads_back_to_the_registration(office, school):
     address = f"/register/details?school={school.id}"
-    assert office.opens(f"/sign-in?next={quote(address)}").link("Go back") == address
+    assert office.open(f"/sign-in?next={quote(address)}").link("Go back") == address

@@ -39,63 +39,63 @@ def schools(transaction, new_browser, clock):
         ]  # fmt: skip
         usernames = [owner.username for owner in owners]
     for person, username in zip(people, usernames, strict=True):
-        person.signs_in(username)
+        person.sign_in(username)
     return people
 
 
 def release_sharing(old):
-    old.opens("/manage/closing")
-    old.sends_again(f"{old.facts['follows']}/release")
-    old.opens("/manage/closing")
+    old.open("/manage/closing")
+    old.post(f"{old.facts['follows']}/release")
+    old.open("/manage/closing")
     assert "Oak Hill Academy can now take over your sharing. Its owners decide about each service." in old.page_text
 
 
 def test_sharing_continues_at_the_successor_after_both_schools_decided(schools, transaction):
     old, new = schools
-    new.opens("/manage")
+    new.open("/manage")
     assert "Oak Hill has closed" not in new.page_text
     assert "Timetabler" not in new.page_text
-    old.opens("/manage")
+    old.open("/manage")
     assert "The national register says that your school closed on 28 February 2026" in old.page_text
     release_sharing(old)
     assert "Since 2 March 2026 it may continue with what your school shares." in old.page_text
 
-    new.opens("/manage")
+    new.open("/manage")
     assert "What it shared with Timetabler can continue here" in new.page_text
     link = next(a["href"] for a in new.page.find_all("a") if a["href"].startswith("/manage/continue/"))
-    new.opens(link)
+    new.open(link)
     ticked = {box["value"].split()[-1]: box.has_attr("checked") for box in new.page.find_all("input", {"name": "area"})}
     assert ticked == {"attendance": True, "staff": False}
     fields = {"shown": new.page.find("input", {"name": "shown"})["value"], "service": new.facts["client"]}
     areas = [f"{new.facts['client']} staff"]
-    new.sends_again(link, **fields, area=areas)
+    new.post(link, **fields, area=areas)
     assert new.response.status_code == 422
     assert "Tick the box if you have authority" in new.response.text
     assert [box["value"] for box in new.page.find_all("input", {"name": "area"}) if box.has_attr("checked")] == areas
     for message in ("Your school now shares with the services that you ticked.", "has already decided about this."):
-        new.opens("/sign-out")
-        new.sends_again(link, **fields, area=areas, authority="y")  # the second time it is a double click
+        new.open("/sign-out")
+        new.post(link, **fields, area=areas, authority="y")  # the second time it is a double click
         assert new.response.location == "/manage"
-        assert message in new.opens("/manage").text
-    new.opens("/manage")
+        assert message in new.open("/manage").text
+    new.open("/manage")
     assert "Timetabler Sharing" in new.page_text
-    old.opens("/manage")
+    old.open("/manage")
     assert "Timetabler Sharing" not in old.page_text
     assert "Moved to another school Timetabler" in old.page_text
     with transaction():
         (agreement,) = authorise.current(new.facts["estab"])
         assert {"staff", "attendance"} & agreement.scopes == {"staff"}
-    old.opens("/manage/closing")
+    old.open("/manage/closing")
     assert "Oak Hill Academy has decided" in old.page_text
 
 
 def test_releasing_the_sharing_is_taken_back(schools):
     old, new = schools
     release_sharing(old)
-    old.sends_again(f"{old.facts['follows']}/take-back")
-    old.opens("/manage/closing")
+    old.post(f"{old.facts['follows']}/take-back")
+    old.open("/manage/closing")
     assert "Oak Hill Academy can no longer take over your sharing." in old.page_text
-    new.opens("/manage")
+    new.open("/manage")
     assert "can continue here" not in new.page_text
 
 
@@ -104,23 +104,23 @@ def test_releasing_the_sharing_is_taken_back(schools):
 def test_a_number_that_no_school_can_have_is_not_found(schools, number):
     """PostgreSQL refuses a query with it, which looked like an error of ours."""
     old, _ = schools
-    old.opens("/manage/closing")
+    old.open("/manage/closing")
     for act in ("release", "take-back"):
         assert old.web.post(f"/manage/closing/{number}/{act}", data={"csrf_token": old.token}).status_code == 404
 
 
 def test_a_school_that_stays_open_has_no_such_page(schools):
     _, new = schools
-    assert new.opens("/manage/closing").location == "/manage"
-    assert new.opens("/manage/continue/rel_nonsense").status_code == 404
+    assert new.open("/manage/closing").location == "/manage"
+    assert new.open("/manage/continue/rel_nonsense").status_code == 404
 
 
 def test_a_form_without_a_ticked_service_decides_nothing(schools):
     old, new = schools
     release_sharing(old)
-    new.opens("/manage")
+    new.open("/manage")
     link = next(a["href"] for a in new.page.find_all("a") if a["href"].startswith("/manage/continue/"))
-    new.opens(link)
-    new.sends_again(link, shown=new.page.find("input", {"name": "shown"})["value"], authority="y")
+    new.open(link)
+    new.post(link, shown=new.page.find("input", {"name": "shown"})["value"], authority="y")
     assert new.response.status_code == 422
     assert "Tick the services that your school continues with." in new.response.text

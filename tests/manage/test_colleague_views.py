@@ -33,7 +33,7 @@ def sam(clock, account, transaction):
 @pytest.fixture
 def owner(jo, account, sam):
     """Jo, an owner, signed in."""
-    jo.signs_in(account.username)
+    jo.sign_in(account.username)
     return jo
 
 
@@ -65,25 +65,25 @@ class TestReset:
         sam,
         outbox,
     ):
-        assert "sam@oakhill.example" in owner.opens(reset_of(sam)).text
+        assert "sam@oakhill.example" in owner.open(reset_of(sam)).text
         assert outbox.all() == [], "asking sends nothing"
-        owner.sends_again(reset_of(sam))
+        owner.post(reset_of(sam))
         message = outbox.last("reset_link")
 
         assert message.to == "sam@oakhill.example"
         assert f"Jo Bloggs, an owner of {account.school}'s account" in " ".join(message.text.split())
-        owner.opens(owner.response.location)
+        owner.open(owner.response.location)
         assert "on its way to sam@oakhill.example" in owner.page_text
         assert message.links[0].rpartition("/")[2] not in owner.response.text
-        assert stranger.sends(message.path, password=NEW_PASSWORD).location == "/sign-in"
-        stranger.signs_in("sam", NEW_PASSWORD)
+        assert stranger.submit(message.path, password=NEW_PASSWORD).location == "/sign-in"
+        stranger.sign_in("sam", NEW_PASSWORD)
         assert stranger.cookie("session")
 
     def test_a_second_factor_is_asked_for_as_always(self, owner, stranger, sam, app_of_sam, outbox):
-        owner.sends(reset_of(sam))
-        stranger.sends(outbox.last("reset_link").path, password=NEW_PASSWORD)
+        owner.submit(reset_of(sam))
+        stranger.submit(outbox.last("reset_link").path, password=NEW_PASSWORD)
 
-        assert stranger.signs_in("sam", NEW_PASSWORD).location.startswith("/sign-in/second-step")
+        assert stranger.sign_in("sam", NEW_PASSWORD).location.startswith("/sign-in/second-step")
         assert stranger.cookie("session") is None
 
     def test_the_first_welcome_no_longer_works_once_a_password_was_chosen(
@@ -97,10 +97,10 @@ class TestReset:
         with transaction() as session:
             session.get_one(Administrator, sam).password_hash = None
             welcome = links.issue(sam, links.WELCOME, timedelta(days=7))
-        owner.sends(reset_of(sam))
-        stranger.sends(outbox.last("reset_link").path, password=NEW_PASSWORD)
+        owner.submit(reset_of(sam))
+        stranger.submit(outbox.last("reset_link").path, password=NEW_PASSWORD)
 
-        assert stranger.opens(f"/welcome/{welcome}").status_code == 410
+        assert stranger.open(f"/welcome/{welcome}").status_code == 410
 
 
 class TestLostFactor:
@@ -114,36 +114,36 @@ class TestLostFactor:
         outbox,
         clock,
     ):
-        owner.sends(lost_factor_of(sam))
+        owner.submit(lost_factor_of(sam))
         assert {(message.name, message.to) for message in outbox.all()} == {
             ("recovery_notice", "sam@oakhill.example"), ("lost_factor", "+447700900123"),
         }  # fmt: skip
         assert "Jo Bloggs, an owner of" in outbox.last("recovery_notice").text
-        assert "The wait has begun" in owner.opens(lost_factor_of(sam)).text
+        assert "The wait has begun" in owner.open(lost_factor_of(sam)).text
         clock.move(timedelta(hours=23, minutes=59))
-        assert stranger.signs_in("sam").location.startswith("/sign-in/second-step")
+        assert stranger.sign_in("sam").location.startswith("/sign-in/second-step")
 
         clock.move(timedelta(minutes=1))
-        stranger.signs_in("sam")
+        stranger.sign_in("sam")
         assert stranger.cookie("session")
 
     def test_the_person_stops_it_by_the_notice(self, owner, stranger, sam, app_of_sam, transaction, outbox):
-        owner.sends(lost_factor_of(sam))
-        stranger.sends(outbox.last("recovery_notice").path)
+        owner.submit(lost_factor_of(sam))
+        stranger.submit(outbox.last("recovery_notice").path)
 
         assert waiting(transaction, sam) is None
 
     def test_starting_twice_is_starting_once(self, owner, sam, app_of_sam, transaction, outbox):
-        owner.opens(lost_factor_of(sam))
+        owner.open(lost_factor_of(sam))
         for _ in range(2):
-            owner.sends_again(lost_factor_of(sam))
+            owner.post(lost_factor_of(sam))
 
         assert len(outbox.all("recovery_notice")) == 1
 
     def test_a_person_without_a_factor_has_lost_none(self, owner, sam, transaction, outbox):
-        assert owner.opens(lost_factor_of(sam)).status_code == 409
-        owner.opens(reset_of(sam))
-        owner.sends_again(lost_factor_of(sam))
+        assert owner.open(lost_factor_of(sam)).status_code == 409
+        owner.open(reset_of(sam))
+        owner.post(lost_factor_of(sam))
 
         assert outbox.all() == []
 
@@ -155,14 +155,14 @@ class TestLostFactor:
             a_membership(session.get_one(Administrator, sam), elsewhere, role="viewer")
             a_membership(session.get_one(Administrator, account.id), elsewhere, role="admin")
             elsewhere_id = elsewhere.id
-        owner.sends("/sign-in/school", school=account.username)
-        assert owner.opens(lost_factor_of(sam)).status_code == 409
-        assert posts(owner, lost_factor_of(sam)).status_code == 409
+        owner.submit("/sign-in/school", school=account.username)
+        assert owner.open(lost_factor_of(sam)).status_code == 409
+        assert post(owner, lost_factor_of(sam)).status_code == 409
         assert outbox.all("recovery_notice") == []
 
         with transaction() as session:
             session.get_one(Membership, (account.id, elsewhere_id)).role = "owner"
-        owner.sends(lost_factor_of(sam))
+        owner.submit(lost_factor_of(sam))
         assert outbox.last("recovery_notice").to == "sam@oakhill.example"
 
 
@@ -173,9 +173,9 @@ class TestBoth:
         """Give the colleague an app, so that there is a factor to recover."""
 
     def test_no_owner_starts_it_for_themselves(self, owner, account, page, outbox):
-        owner.opens(page(account.id))
+        owner.open(page(account.id))
         assert "Your own password and second step are on the Security page." in owner.page_text
-        posts(owner, page(account.id))
+        post(owner, page(account.id))
         assert "Your own password and second step are on the Security page." in owner.page_text
         assert outbox.all() == []
 
@@ -183,10 +183,10 @@ class TestBoth:
     def test_admins_and_viewers_start_nothing_for_others(self, stranger, account, page, role, sam, transaction, outbox):
         with transaction() as session:
             an_administrator(session.get_one(Estab, account.estab_id), username="al", role=role)
-        stranger.signs_in("al")
+        stranger.sign_in("al")
 
-        assert stranger.opens(page(sam)).status_code == 403
-        assert posts(stranger, page(sam)).status_code == 403
+        assert stranger.open(page(sam)).status_code == 403
+        assert post(stranger, page(sam)).status_code == 403
         assert outbox.all() == []
 
     def test_a_person_of_another_school_is_not_there_and_of_one_who_left_it_is_said(
@@ -197,23 +197,23 @@ class TestBoth:
             gone = session.get_one(Administrator, sam)
             gone.removed_at = gone.memberships[0].removed_at = clock.now()
         for person_id in (other, "adm_unknown"):
-            assert owner.opens(page(person_id)).status_code == 404
-            assert posts(owner, page(person_id)).status_code == 404
-        assert owner.opens(page(sam)).location == posts(owner, page(sam)).location == "/manage/people"
+            assert owner.open(page(person_id)).status_code == 404
+            assert post(owner, page(person_id)).status_code == 404
+        assert owner.open(page(sam)).location == post(owner, page(sam)).location == "/manage/people"
         assert outbox.all() == []
 
     def test_an_owner_of_an_unverified_school_helps_no_one(self, owner, account, page, sam, transaction, outbox):
         with transaction() as session:
             session.get_one(Estab, account.estab_id).state = "unverified"
 
-        assert owner.opens(page(sam)).status_code == 409
-        assert posts(owner, page(sam)).status_code == 409
+        assert owner.open(page(sam)).status_code == 409
+        assert post(owner, page(sam)).status_code == 409
         assert outbox.all() == []
 
     def test_a_sign_in_of_five_minutes_ago_is_not_enough(self, owner, account, page, sam, clock, outbox):
         clock.move(timedelta(minutes=5, seconds=1))
-        assert owner.opens(page(sam)).location == f"/sign-in?next={page(sam)}&login_hint={account.username}"
-        assert posts(owner, page(sam)).location == f"/sign-in?next={page(sam)}&login_hint={account.username}"
+        assert owner.open(page(sam)).location == f"/sign-in?next={page(sam)}&login_hint={account.username}"
+        assert post(owner, page(sam)).location == f"/sign-in?next={page(sam)}&login_hint={account.username}"
 
         assert outbox.all() == []
 
@@ -221,7 +221,7 @@ class TestBoth:
         with transaction():
             an_app(account.id)
 
-        assert owner.opens(page(sam)).location.startswith("/sign-in?next=")
+        assert owner.open(page(sam)).location.startswith("/sign-in?next=")
 
     def test_the_other_owners_of_all_their_schools_are_told_once(self, owner, account, page, sam, transaction, outbox):
         with transaction() as session:
@@ -233,14 +233,14 @@ class TestBoth:
                 a_membership(head, elsewhere)
                 a_membership(person, elsewhere, role="admin")
                 an_administrator(elsewhere, email="far@oakhill.example")
-        owner.sends(page(sam))
+        owner.submit(page(sam))
 
         recipients = ["far@oakhill.example", "head@oakhill.example"] if page is reset_of else ["head@oakhill.example"]
         assert sorted(message.to for message in outbox.all("colleague_helped")) == recipients
         assert "Sam Hill" in outbox.last("colleague_helped").text
 
     def test_it_is_in_the_audit_log_with_who_did_it(self, owner, account, page, sam, transaction):
-        owner.sends(page(sam))
+        owner.submit(page(sam))
 
         event = "password_reset.link_sent" if page is reset_of else "factor_recovery.started"
         with transaction() as session:
@@ -252,10 +252,10 @@ class TestBoth:
         assert outbox.all() == []
 
 
-def posts(person, to):
+def post(person, to):
     """Send the form of a page that can be opened to another address."""
-    person.opens("/manage/account/name")
-    return person.sends_again(to)
+    person.open("/manage/account/name")
+    return person.post(to)
 
 
 class TestLimits:
@@ -264,23 +264,23 @@ class TestLimits:
     ):
         with transaction() as session:
             an_administrator(session.get_one(Estab, account.estab_id), username="al")
-        stranger.signs_in("al")
+        stranger.sign_in("al")
         for person in (owner, owner, stranger):
-            person.sends(reset_of(sam))
+            person.submit(reset_of(sam))
         for person in (owner, stranger):
-            assert person.sends(reset_of(sam)).status_code == 429
+            assert person.submit(reset_of(sam)).status_code == 429
         assert len(outbox.all("reset_link")) == 3
 
         clock.move(colleagues.WINDOW)
-        owner.signs_in(account.username)
-        owner.sends(reset_of(sam))
+        owner.sign_in(account.username)
+        owner.submit(reset_of(sam))
         assert len(outbox.all("reset_link")) == 4
 
     def test_an_owner_helps_ten_times_a_day(self, owner, account, transaction, outbox):
         with transaction() as session:
             estab = session.get_one(Estab, account.estab_id)
             ids = [an_administrator(estab, username=f"p{number}").id for number in range(11)]
-        statuses = [owner.sends(reset_of(person_id)).status_code for person_id in ids]
+        statuses = [owner.submit(reset_of(person_id)).status_code for person_id in ids]
 
         assert statuses == [303] * 10 + [429]
         assert len(outbox.all("reset_link")) == 10

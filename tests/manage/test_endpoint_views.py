@@ -26,7 +26,7 @@ def jo(web, transaction, clock):
         owner = an_administrator(name="Jo Bloggs")
         person = Person(web, id=owner.id, estab_id=owner.memberships[0].estab_id)
         username = owner.username
-    person.signs_in(username)
+    person.sign_in(username)
     return person
 
 
@@ -49,10 +49,10 @@ def connected(jo, transaction):
     return make
 
 
-def sends(jo, path):
+def submit(jo, path):
     """Send the form of the current page, and open the page that it leads to."""
-    jo.sends_again(path, endpoint=jo.page.find("input", {"name": "endpoint"})["value"])
-    jo.opens(jo.response.location)
+    jo.post(path, endpoint=jo.page.find("input", {"name": "endpoint"})["value"])
+    jo.open(jo.response.location)
 
 
 def rows(transaction):
@@ -61,7 +61,7 @@ def rows(transaction):
 
 
 def test_without_a_server_it_says_how_to_connect_one(jo):
-    jo.opens("/manage/endpoint")
+    jo.open("/manage/endpoint")
     assert "No server yet" in jo.page_text
     assert "xporter-endpoint --home" in jo.page_text
     assert "register --issuer http://localhost:5000" in jo.page_text
@@ -69,7 +69,7 @@ def test_without_a_server_it_says_how_to_connect_one(jo):
 
 def test_it_says_how_the_server_is_doing_and_what_to_do(jo, connected):
     connected()
-    jo.opens("/manage/endpoint")
+    jo.open("/manage/endpoint")
     for text in ("SERVER-1", "Connected", "version 1.2.0", "The folder D:/Exports is missing.", "1,612"):
         assert text in jo.page_text, text
     assert "Check on the server that the export folder" in jo.page_text
@@ -96,7 +96,7 @@ def upload_note():
 def test_advice_for_a_code_that_is_not_known_is_general(jo, connected):
     error = {"code": "new_in_version_9", "message": "Something else.", "at": clocks.now().isoformat()}
     connected(last_error=error)
-    jo.opens("/manage/endpoint")
+    jo.open("/manage/endpoint")
     assert "Run the command xporter-endpoint status on the server" in jo.page_text
 
 
@@ -109,7 +109,7 @@ def test_the_servers_connection_is_no_service_that_receives_data(jo, transaction
         by = session.get_one(Administrator, jo.facts["id"]).memberships[0]
         until = clocks.now() + timedelta(days=365)
         authorise.give(client, SCOPES, by=by, agreement_version=client.agreement_version, until=until, second_step=True)
-    jo.opens("/manage")
+    jo.open("/manage")
     headings = [heading.text for heading in jo.page.find("main").find_all("h2")]
     shares = headings.index("Who your school shares with")
     assert headings[shares + 1 : shares + 3] == ["Nobody yet", "What your school's server sends"]
@@ -122,26 +122,26 @@ def test_the_servers_connection_is_no_service_that_receives_data(jo, transaction
 
 def test_a_lost_server_is_the_first_thing_to_do(jo, connected, clock):
     connected(heard_at=clock.now() - LOSS_DELAY)
-    jo.opens("/manage")
+    jo.open("/manage")
     assert "We no longer hear from your school's server" in jo.page.select_one("main h3").text
-    jo.opens("/manage/endpoint")
+    jo.open("/manage/endpoint")
     assert "We have not heard from this server since" in jo.page_text
 
 
 def test_the_task_to_install_it_goes_when_it_has_reported(jo, connected):
-    jo.opens("/manage")
+    jo.open("/manage")
     assert "Install XporterOnDemand" in jo.page_text
     connected()
-    jo.opens("/manage")
+    jo.open("/manage")
     assert "Install XporterOnDemand" not in jo.page_text
-    jo.opens("/register/next-steps")
+    jo.open("/register/next-steps")
     assert "It is installed on your school's server" in jo.page_text
 
 
 def test_data_is_asked_for_once(jo, connected, transaction, clock):
     connected(extract_at=clock.now() - timedelta(hours=1))
-    jo.opens("/manage/endpoint")
-    sends(jo, "/manage/endpoint/send")
+    jo.open("/manage/endpoint")
+    submit(jo, "/manage/endpoint/send")
     assert "within a quarter of an hour" in jo.page_text
     assert rows(transaction) == [("connected", True)]
     assert jo.page.find(id="send") is None
@@ -149,20 +149,20 @@ def test_data_is_asked_for_once(jo, connected, transaction, clock):
 
 def test_the_server_is_removed_after_a_question(jo, connected, transaction):
     connected()
-    jo.opens("/manage/endpoint/remove")
+    jo.open("/manage/endpoint/remove")
     assert rows(transaction) == [("connected", False)], "asking removes nothing"
-    sends(jo, "/manage/endpoint/remove")
+    submit(jo, "/manage/endpoint/remove")
     assert rows(transaction) == [("removed", False)]
     assert "No server yet" in jo.page_text
-    assert jo.opens("/manage/endpoint/remove").status_code == 303
+    assert jo.open("/manage/endpoint/remove").status_code == 303
 
 
 def test_a_page_that_was_left_open_removes_no_other_server(jo, connected, transaction):
     connected()
-    jo.opens("/manage/endpoint/remove")
+    jo.open("/manage/endpoint/remove")
     with transaction() as session:
         session.scalars(select(Endpoint)).one().id = "end_2"
-    sends(jo, "/manage/endpoint/remove")
+    submit(jo, "/manage/endpoint/remove")
     assert rows(transaction) == [("connected", False)]
 
 
@@ -173,7 +173,7 @@ def test_it_shows_who_read_what(jo, transaction, web):
             day=clocks.today(), requests=2, records=1200, last_at=clocks.now(),
         )  # fmt: skip
         session.add(read)
-    jo.opens("/manage/endpoint")
+    jo.open("/manage/endpoint")
     for text in ("Timetabler", "Pupils", "1,200"):
         assert text in jo.page_text
     response = web.get("/manage/endpoint/reads.csv")

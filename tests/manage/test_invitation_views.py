@@ -49,18 +49,18 @@ def al(new_browser):
 
 def test_a_new_person_accepts_chooses_a_password_and_acts(al, invite, inviter, transaction):
     link = invite()
-    al.opens(link)
+    al.open(link)
     for text in (f"Act for {inviter.school}?", "Jo Bloggs invites you", "Administrator. Sees everything", AL[1]):
         assert text in al.page_text
     assert al.page.find(id="name")["value"] == AL[0]
-    al.sends_again(link, name="Al B", mobile="")
+    al.post(link, name="Al B", mobile="")
     assert al.response.status_code == 422
-    al.sends_again(link, name="Alan Bloggs", mobile="07700 900124")
+    al.post(link, name="Alan Bloggs", mobile="07700 900124")
     assert al.response.location.startswith("/welcome/")
     assert not al.cookie("session")
-    al.sends(al.response.location, password=OWN_PASSWORD)
-    al.signs_in(AL[1], OWN_PASSWORD)
-    al.opens("/manage")
+    al.submit(al.response.location, password=OWN_PASSWORD)
+    al.sign_in(AL[1], OWN_PASSWORD)
+    al.open("/manage")
     assert inviter.school in al.page_text
     assert "Alan Bloggs" in al.page_text
     assert "How to install it" in al.page_text  # something that only an administrator may do
@@ -68,18 +68,18 @@ def test_a_new_person_accepts_chooses_a_password_and_acts(al, invite, inviter, t
 
 def test_an_interrupted_person_continues_by_the_mail(al, invite, outbox, new_browser):
     link = invite()
-    al.sends(link, name="Al", mobile="07700 900124")
+    al.submit(link, name="Al", mobile="07700 900124")
     later = Person(new_browser())
-    assert later.opens(link).status_code == 410
+    assert later.open(link).status_code == 410
     assert later.page.find(id="error-code").text == "link_used"
     assert "You have not chosen a password yet." in later.page_text
-    assert later.sends_again(f"{link}/password").location == "/welcome/sent"
+    assert later.post(f"{link}/password").location == "/welcome/sent"
     assert outbox.last("welcome_link").to == AL[1]
-    later.sends(outbox.last("welcome_link").links[0], password=OWN_PASSWORD)
-    later.opens(link)
+    later.submit(outbox.last("welcome_link").links[0], password=OWN_PASSWORD)
+    later.open(link)
     assert "If it was you, you can sign in." in later.page_text
     assert not later.page.find(id="send-link")
-    assert later.signs_in(AL[1], OWN_PASSWORD).status_code == 303
+    assert later.sign_in(AL[1], OWN_PASSWORD).status_code == 303
 
 
 def test_opening_the_link_changes_nothing(invite, new_browser, transaction):
@@ -96,45 +96,45 @@ def test_a_person_with_an_account_signs_in_decides_and_then_acts_for_both_school
         person = an_administrator(name="Al", username="al", email=AL[1])
         first, person_id = person.memberships[0].estab.name, person.id
     link = invite("viewer")
-    al.opens(link)
+    al.open(link)
     assert "You already have an account with this e-mail address." in al.page_text
-    assert al.sends_again(link, name="Al", mobile="07700 900124").status_code in {200, 400}
-    al.opens(link)
-    al.opens(al.page.find(id="sign-in")["href"])
+    assert al.post(link, name="Al", mobile="07700 900124").status_code in {200, 400}
+    al.open(link)
+    al.open(al.page.find(id="sign-in")["href"])
     assert al.page.find(id="username")["value"] == AL[1]
-    al.sends_again(al.response.request.full_path, username=AL[1], password="correct horse battery staple oak hill")
+    al.post(al.response.request.full_path, username=AL[1], password="correct horse battery staple oak hill")
     assert al.response.location == link
     with transaction():
         assert people.membership(person_id, inviter.estab_id) is None  # signing in does not accept it
-    al.opens(link)
+    al.open(link)
     for text in (
         f"Act for {inviter.school}?",
         "Jo Bloggs invites you, Al, to act for this school as well",
         "Viewer. Sees",
     ):
         assert text in al.page_text
-    assert al.sends_again(link).location == "/manage"
-    al.opens("/manage")
+    assert al.post(link).location == "/manage"
+    al.open("/manage")
     assert f"You now act for {inviter.school}." in al.page_text
     header = al.page.find("header").get_text(" ")
     assert "Change school" in header
     assert inviter.school in header
-    assert first in al.opens("/sign-in/school").text
-    assert al.opens(link).status_code == 410
+    assert first in al.open("/sign-in/school").text
+    assert al.open(link).status_code == 410
 
 
 def test_someone_else_who_is_signed_in_is_offered_to_sign_out(al, invite, transaction):
     with transaction():
         an_administrator(name="Bo", username="bo", email="bo@oakhill.example")
     link = invite()
-    al.signs_in("bo")
-    al.opens(link)
+    al.sign_in("bo")
+    al.open(link)
     assert "It was sent to al@oakhill.example. You are signed in as Bo" in al.page_text
-    assert al.sends_again(link).status_code == 200
+    assert al.post(link).status_code == 200
     assert "This invitation is for another person" in al.page_text
-    al.opens(link)
-    assert al.sends_again(f"{link}/sign-out").location == link
-    al.opens(link)
+    al.open(link)
+    assert al.post(f"{link}/sign-out").location == link
+    al.open(link)
     assert al.page.find(id="mobile")
 
 
@@ -148,28 +148,28 @@ def test_a_person_who_acts_for_the_school_already_is_told_so(al, invite, inviter
             email=AL[1],
             role="viewer",
         )
-    al.signs_in("al")
-    al.opens(link)
+    al.sign_in("al")
+    al.open(link)
     assert f"You already act for {inviter.school}" in al.page_text
     assert not al.page.find(id="accept")
 
 
 def test_a_link_that_cannot_be_used_says_why(al, invite, inviter, transaction, clock, outbox):
     link = invite()
-    assert al.opens(f"{link}x").status_code == 404
+    assert al.open(f"{link}x").status_code == 404
     assert al.page.find(id="error-code").text == "link_unknown"
     clock.move(timedelta(days=7))
-    assert al.opens(link).status_code == 410
+    assert al.open(link).status_code == 410
     assert al.page.find(id="error-code").text == "link_expired"
     with transaction() as session:
         by = session.get_one(Membership, (inviter.person_id, inviter.estab_id))
         person_invitations.resend(person_invitations.waiting(inviter.estab_id)[0].id, by=by)
     link = outbox.last("invitation").links[0]
-    assert al.opens(link).status_code == 200
+    assert al.open(link).status_code == 200
     with transaction() as session:
         person_invitations.cancel(
             person_invitations.waiting(inviter.estab_id)[0].id,
             by=session.get_one(Membership, (inviter.person_id, inviter.estab_id)),
         )
-    assert al.opens(link).status_code == 410
+    assert al.open(link).status_code == 410
     assert al.page.find(id="error-code").text == "invitation_cancelled"

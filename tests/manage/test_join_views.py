@@ -17,7 +17,7 @@ def signed_in(app, new_browser):
 
     def sign_in(person):
         visitor = Visitor(new_browser())
-        visitor.signs_in(person.username)
+        visitor.sign_in(person.username)
         return visitor
 
     return sign_in
@@ -39,14 +39,14 @@ def join_page(transaction, owner):
 
 def test_an_owner_sees_who_asks_and_approves(signed_in, owner, join_page, transaction):
     visitor = signed_in(owner)
-    page = visitor.opens(join_page)
+    page = visitor.open(join_page)
     assert "Jo Bloggs" in page.text
     assert "s…@oakhill.example (verified)" in page.text
     assert "sam@" not in page.text
     assert "07700" not in page.text
 
-    assert visitor.presses("approve").status == 422, "a role has to be chosen"
-    page = visitor.presses("approve", role="viewer")
+    assert visitor.press("approve").status == 422, "a role has to be chosen"
+    page = visitor.press("approve", role="viewer")
     assert "can now join" in page.text
     assert "has been approved" in page.text
     assert "sam@oakhill.example (verified)" in page.text
@@ -58,19 +58,19 @@ def test_an_owner_sees_who_asks_and_approves(signed_in, owner, join_page, transa
 
 def test_an_owner_declines(signed_in, owner, join_page, outbox):
     visitor = signed_in(owner)
-    visitor.opens(join_page)
+    visitor.open(join_page)
 
-    assert "declined" in visitor.presses("decline").text
+    assert "declined" in visitor.press("decline").text
     assert outbox.last("join_declined").to == "sam@oakhill.example"
 
 
 def test_a_second_decision_is_refused_and_changes_nothing(signed_in, owner, join_page, transaction):
     visitor = signed_in(owner)
-    page = visitor.opens(join_page)
-    visitor.presses("decline")
+    page = visitor.open(join_page)
+    visitor.press("decline")
     visitor.page = page
 
-    assert visitor.presses("approve", role="admin").status == 409
+    assert visitor.press("approve", role="admin").status == 409
     with transaction() as database:
         assert database.query(Administrator).count() == 1
 
@@ -81,8 +81,8 @@ def test_other_schools_owners_find_nothing_and_others_are_asked_to_sign_in(
     with transaction():
         stranger = an_administrator()
 
-    assert signed_in(stranger).opens(join_page).status == 404
-    assert Visitor(new_browser()).opens(join_page).path.startswith("/sign-in")
+    assert signed_in(stranger).open(join_page).status == 404
+    assert Visitor(new_browser()).open(join_page).path.startswith("/sign-in")
 
 
 def test_an_owner_of_several_schools_who_acts_for_another_one_is_redirected_to_that_of_the_mail(
@@ -95,36 +95,36 @@ def test_an_owner_of_several_schools_who_acts_for_another_one_is_redirected_to_t
         own = viewer.memberships[0].estab.estab_id
         a_membership(viewer, requested, role="viewer")
     visitor = signed_in(owner)
-    visitor.presses("Continue", school=other.estab_id)
-    page = visitor.opens(join_page)
+    visitor.press("Continue", school=other.estab_id)
+    page = visitor.open(join_page)
     assert page.title == "Which school are you acting for?"
     assert f"This request is about {requested.name}." in page.text
-    assert "Jo Bloggs" in visitor.presses("Continue", school=requested.estab_id).text
+    assert "Jo Bloggs" in visitor.press("Continue", school=requested.estab_id).text
     assert visitor.page.path == join_page
 
     visitor = signed_in(viewer)
-    visitor.presses("Continue", school=own)
-    assert visitor.opens(join_page).status == 404
+    visitor.press("Continue", school=own)
+    assert visitor.open(join_page).status == 404
 
 
 def test_a_role_that_is_not_offered_is_not_given(signed_in, owner, join_page):
     visitor = signed_in(owner)
-    visitor.opens(join_page)
+    visitor.open(join_page)
 
-    assert visitor.presses("approve", role="owner").status == 422
-    assert visitor.presses("approve", role="viewer", decision="maybe").status == 400
+    assert visitor.press("approve", role="owner").status == 422
+    assert visitor.press("approve", role="viewer", decision="maybe").status == 400
 
 
 def test_an_owner_signs_in_again_after_five_minutes_and_finds_the_role_chosen(
     signed_in, owner, join_page, transaction, clock
 ):
     visitor = signed_in(owner)
-    visitor.opens(join_page)
+    visitor.open(join_page)
     clock.move(timedelta(minutes=6))
-    page = visitor.presses("approve", role="viewer")
+    page = visitor.press("approve", role="viewer")
     assert page.path == f"/sign-in?next={join_page}&login_hint={owner.username}"
     with transaction() as database:
         assert database.query(JoinRequest.used_at).scalar() is None
-    page = visitor.presses("sign-in", username=owner.username, password=PASSWORD)
+    page = visitor.press("sign-in", username=owner.username, password=PASSWORD)
     assert page.fields("approve")["role"] == "viewer"
-    assert "can now join" in visitor.presses("approve").text
+    assert "can now join" in visitor.press("approve").text

@@ -34,17 +34,17 @@ def provider(enabled_providers):
 
 @pytest.fixture
 def signed_in(jo, account, provider):
-    jo.signs_in(account.username)
+    jo.sign_in(account.username)
     return jo
 
 
 def start_linking(person):
-    person.opens(HOME)
-    return person.sends_again(LINK)
+    person.open(HOME)
+    return person.post(LINK)
 
 
 def complete_linking(person, provider):
-    return person.returns_with("microsoft", provider.authorizes(start_linking(person).location))
+    return person.return_with("microsoft", provider.authorize(start_linking(person).location))
 
 
 def accounts(transaction):
@@ -53,21 +53,21 @@ def accounts(transaction):
 
 
 def test_linked_accounts_are_not_mentioned_when_federation_is_off(jo, account):
-    jo.signs_in(account.username)
-    assert "Microsoft 365" not in jo.opens(HOME).text
+    jo.sign_in(account.username)
+    assert "Microsoft 365" not in jo.open(HOME).text
     assert "form-action 'self';" in jo.response.headers["Content-Security-Policy"]
-    jo.opens("/sign-out")
-    assert jo.sends_again(LINK).status_code == 404
-    assert jo.opens(UNLINK).status_code == 404
+    jo.open("/sign-out")
+    assert jo.post(LINK).status_code == 404
+    assert jo.open(UNLINK).status_code == 404
 
 
 def test_a_person_links_sees_and_unlinks_their_account(signed_in, provider, account, transaction, outbox):
     location = start_linking(signed_in).location
     assert "prompt=select_account" in location
-    response = signed_in.returns_with("microsoft", provider.authorizes(location))
+    response = signed_in.return_with("microsoft", provider.authorize(location))
 
     assert response.location == HOME
-    signed_in.opens(HOME)
+    signed_in.open(HOME)
     assert "Your Microsoft 365 account is now linked." in signed_in.response.text
     assert "Linked jo@oakhill.example , since 2 March 2026" in signed_in.page_text
     assert accounts(transaction) == [(account.id, "microsoft", "sub-of-jo", TENANT)]
@@ -75,12 +75,12 @@ def test_a_person_links_sees_and_unlinks_their_account(signed_in, provider, acco
     assert message.to == account.email
     assert "Microsoft 365 account (jo@oakhill.example)" in message.text
 
-    signed_in.opens(UNLINK)
+    signed_in.open(UNLINK)
     assert "jo@oakhill.example" in signed_in.page_text
-    assert signed_in.sends_again(UNLINK).location == HOME
+    assert signed_in.post(UNLINK).location == HOME
     assert accounts(transaction) == []
     assert outbox.last("account_unlinked").to == account.email
-    assert signed_in.opens(UNLINK).location == HOME
+    assert signed_in.open(UNLINK).location == HOME
     with transaction() as session:
         estab_id = session.get_one(Administrator, account.id).memberships[0].estab_id
         shown = {"shown_as": "jo@oakhill.example"}
@@ -121,25 +121,25 @@ def test_each_person_has_an_account_of_each_provider(enabled_providers, account,
 
 def test_after_unlinking_it_signs_no_one_in(signed_in, stranger, provider, account, link):
     link(account.id)
-    signed_in.sends(UNLINK)
+    signed_in.submit(UNLINK)
 
-    assert stranger.signs_in_with("microsoft", provider).status_code == 403
+    assert stranger.sign_in_with("microsoft", provider).status_code == 403
 
 
 def test_linking_the_same_account_twice_succeeds(signed_in, provider, account, transaction):
-    first = provider.authorizes(start_linking(signed_in).location)
-    second = provider.authorizes(start_linking(signed_in).location)
-    assert signed_in.returns_with("microsoft", first).location == HOME
-    assert signed_in.returns_with("microsoft", second).location == HOME
+    first = provider.authorize(start_linking(signed_in).location)
+    second = provider.authorize(start_linking(signed_in).location)
+    assert signed_in.return_with("microsoft", first).location == HOME
+    assert signed_in.return_with("microsoft", second).location == HOME
     assert len(accounts(transaction)) == 1
 
 
 def test_a_second_account_of_one_provider_is_refused(signed_in, provider, account, transaction):
-    first = provider.authorizes(start_linking(signed_in).location)
-    second = provider.authorizes(start_linking(signed_in).location)
-    signed_in.returns_with("microsoft", first)
+    first = provider.authorize(start_linking(signed_in).location)
+    second = provider.authorize(start_linking(signed_in).location)
+    signed_in.return_with("microsoft", first)
     provider.overrides["sub"] = "another"
-    assert signed_in.returns_with("microsoft", second).status_code == 409
+    assert signed_in.return_with("microsoft", second).status_code == 409
     assert "Unlink the account" in signed_in.page_text
     assert accounts(transaction) == [(account.id, "microsoft", "sub-of-jo", TENANT)]
 
@@ -190,18 +190,18 @@ def test_linking_and_unlinking_need_a_recent_sign_in(signed_in, provider, accoun
     link(account.id)
     clock.move(timedelta(minutes=6))
     assert start_linking(signed_in).location.startswith("/sign-in?next=/manage/security")
-    assert signed_in.opens(UNLINK).location.startswith("/sign-in?next=")
+    assert signed_in.open(UNLINK).location.startswith("/sign-in?next=")
     assert len(accounts(transaction)) == 1
 
 
 def test_the_account_itself_is_not_enough_to_change_what_protects_one(stranger, provider, account, link):
     link(account.id)
-    stranger.signs_in_with("microsoft", provider)
+    stranger.sign_in_with("microsoft", provider)
 
     response = start_linking(stranger)
 
     assert response.location.startswith("/sign-in?next=/manage/security")
-    assert "please sign in with your password before you change this" in stranger.opens(response.location).text
+    assert "please sign in with your password before you change this" in stranger.open(response.location).text
 
 
 def test_a_person_with_a_second_factor_still_uses_it(stranger, provider, account, link, transaction, clock):
@@ -209,43 +209,43 @@ def test_a_person_with_a_second_factor_still_uses_it(stranger, provider, account
     with transaction():
         app = an_app(account.id)
     clock.move(timedelta(seconds=30))
-    response = stranger.signs_in_with("microsoft", provider, back="/mobile/confirm")
+    response = stranger.sign_in_with("microsoft", provider, back="/mobile/confirm")
     assert response.location == "/sign-in/second-step?next=/mobile/confirm"
     with transaction() as session:
         assert session.query(BrowserSession).count() == 0
 
-    stranger.opens(response.location)
-    assert stranger.sends_again(response.location, code=app.code()).location == "/mobile/confirm"
+    stranger.open(response.location)
+    assert stranger.post(response.location, code=app.code()).location == "/mobile/confirm"
     with transaction() as session:
         [row] = session.query(BrowserSession).all()
         assert (row.amr, row.acr) == (frozenset({"otp", "mfa"}), "urn:idaas:acr:multi")
 
 
 def test_a_link_that_was_begun_ends_with_its_session(signed_in, provider, account, transaction):
-    response = provider.authorizes(start_linking(signed_in).location)
-    signed_in.signs_in(account.username, back="/x")
-    assert signed_in.returns_with("microsoft", response).status_code == 410
+    response = provider.authorize(start_linking(signed_in).location)
+    signed_in.sign_in(account.username, back="/x")
+    assert signed_in.return_with("microsoft", response).status_code == 410
     assert accounts(transaction) == []
 
 
 def test_a_link_that_one_person_began_is_not_given_to_the_next_at_the_browser(signed_in, provider, transaction):
-    response = provider.authorizes(start_linking(signed_in).location)
+    response = provider.authorize(start_linking(signed_in).location)
     with transaction():
         other = an_administrator().username
-    signed_in.signs_in(other, back="/x")
-    assert signed_in.returns_with("microsoft", response).status_code == 410
+    signed_in.sign_in(other, back="/x")
+    assert signed_in.return_with("microsoft", response).status_code == 410
     assert accounts(transaction) == []
 
 
 def test_a_person_who_cancels_is_back_on_the_page(signed_in, provider):
-    state = provider.authorizes(start_linking(signed_in).location)["state"]
-    assert signed_in.returns_with("microsoft", {"error": "access_denied", "state": state}).location == HOME
-    assert "Nothing was changed." in signed_in.opens(HOME).text
+    state = provider.authorize(start_linking(signed_in).location)["state"]
+    assert signed_in.return_with("microsoft", {"error": "access_denied", "state": state}).location == HOME
+    assert "Nothing was changed." in signed_in.open(HOME).text
 
 
 def test_other_sites_cannot_link_or_unlink(signed_in, stranger, provider, account, link, transaction):
     link(account.id)
-    stranger.opens("/sign-in")
+    stranger.open("/sign-in")
     for token in ("", "rubbish", stranger.token):
         for path in (LINK, UNLINK):
             assert signed_in.web.post(path, data={"csrf_token": token}).status_code == 400

@@ -26,7 +26,7 @@ CHANGE, SESSIONS = "/manage/security/password", "/manage/security/sessions"
 
 @pytest.fixture
 def signed_in(jo, account, clock):
-    jo.signs_in(account.username)
+    jo.sign_in(account.username)
     return jo
 
 
@@ -36,30 +36,30 @@ def browser(new_browser):
 
 
 def change_password(person, current=PASSWORD, new=NEW_PASSWORD):
-    return person.sends(CHANGE, current_password=current, password=new)
+    return person.submit(CHANGE, current_password=current, password=new)
 
 
 class TestChangingThePassword:
     def test_the_page_security_links_to_it(self, signed_in):
-        signed_in.opens("/manage/security")
+        signed_in.open("/manage/security")
         assert "You have had it since 2 March 2026." in signed_in.page_text
         assert signed_in.page.find("a", id="change-password")["href"] == CHANGE
 
     def test_the_new_one_works_and_the_old_one_does_not(self, signed_in, account, browser):
         assert change_password(signed_in).location == "/manage/security"
-        assert "Your password has been changed." in signed_in.opens("/manage/security").text
-        assert browser().signs_in(account.username, PASSWORD).status_code == 422
-        assert browser().signs_in(account.username, NEW_PASSWORD).status_code == 303
+        assert "Your password has been changed." in signed_in.open("/manage/security").text
+        assert browser().sign_in(account.username, PASSWORD).status_code == 422
+        assert browser().sign_in(account.username, NEW_PASSWORD).status_code == 303
 
     def test_other_sessions_end_and_this_one_continues_under_a_new_id(self, signed_in, browser, account):
         elsewhere = browser()
-        elsewhere.signs_in(account.username)
+        elsewhere.sign_in(account.username)
         before = signed_in.cookie("session")
         change_password(signed_in)
 
-        assert signed_in.opens("/manage").status_code == 200
+        assert signed_in.open("/manage").status_code == 200
         assert signed_in.cookie("session") != before
-        assert elsewhere.opens("/manage").location.startswith("/sign-in")
+        assert elsewhere.open("/manage").location.startswith("/sign-in")
 
     def test_the_person_is_told_by_mail(self, signed_in, account, outbox):
         change_password(signed_in)
@@ -70,7 +70,7 @@ class TestChangingThePassword:
         assert "That is not your current password." in signed_in.page_text
         assert NEW_PASSWORD not in signed_in.response.text
         assert outbox.all("password_changed") == []
-        assert browser().signs_in(account.username).status_code == 303
+        assert browser().sign_in(account.username).status_code == 303
 
     def test_the_current_password_is_compared_exactly_but_a_generated_one_by_its_words(
         self, signed_in, account, transaction, app
@@ -97,11 +97,11 @@ class TestChangingThePassword:
     def test_guesses_at_it_count_with_those_at_the_sign_in_page(self, signed_in, account, browser):
         """security.md S30: guesses in a known browser and those in others are counted apart, on both pages together."""
         for _ in range(5):
-            signed_in.signs_in(account.username, "wrong", back=CHANGE)
+            signed_in.sign_in(account.username, "wrong", back=CHANGE)
             change_password(signed_in, current="wrong")
         assert change_password(signed_in).status_code == 429
         assert "no one can sign in to it for" in signed_in.page_text
-        assert browser().signs_in(account.username).status_code == 303
+        assert browser().sign_in(account.username).status_code == 303
 
     def test_guesses_at_once_all_count(self, signed_in, account, run_concurrently, transaction):
         outcomes = run_concurrently(
@@ -123,16 +123,16 @@ class TestChangingThePassword:
     def test_with_a_second_factor_one_signs_in_with_it_first(self, signed_in, account, transaction):
         with transaction():
             an_app(account.id)
-        assert signed_in.opens(CHANGE).location.startswith(f"/sign-in?next={CHANGE}")
+        assert signed_in.open(CHANGE).location.startswith(f"/sign-in?next={CHANGE}")
         assert signed_in.web.post(CHANGE, data={"csrf_token": signed_in.token}).status_code in {303, 400}
 
     def test_no_password_is_kept_when_the_session_has_ended(self, signed_in, clock):
-        signed_in.opens(CHANGE)
+        signed_in.open(CHANGE)
         clock.move(timedelta(hours=13))
         sent = {"csrf_token": signed_in.token, "current_password": PASSWORD, "password": NEW_PASSWORD}
         response = signed_in.web.post(CHANGE, data=sent, headers={"Sec-Fetch-Site": "same-origin"})
         assert response.location.startswith("/sign-in")
-        page = signed_in.opens(response.location)
+        page = signed_in.open(response.location)
         assert PASSWORD not in page.text
 
 
@@ -152,10 +152,10 @@ class TestSessions:
             "Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) "
             "Version/17.5 Mobile/15E148 Safari/604.1"
         )
-        elsewhere.signs_in(account.username)
+        elsewhere.sign_in(account.username)
         beside = browser()
-        beside.signs_in(account.username)
-        signed_in.opens(SESSIONS)
+        beside.sign_in(account.username)
+        signed_in.open(SESSIONS)
         current, *others = [" ".join(item.get_text(" ").split()) for item in signed_in.page.select("#sessions > li")]
 
         assert "This browser" in current
@@ -169,9 +169,9 @@ class TestSessions:
     ):
         with transaction():
             other = an_administrator().username
-        browser().signs_in(other)
+        browser().sign_in(other)
         for _ in range(3):
-            browser().signs_in(account.username)
+            browser().sign_in(account.username)
         over = [
             {"ended_at": clock.now(), "why_ended": "signed_out"},
             {"expires_at": clock.now()},
@@ -185,7 +185,7 @@ class TestSessions:
             for row, values in zip(rows, over, strict=True):
                 for name, value in values.items():
                     setattr(row, name, value)
-        signed_in.opens(SESSIONS)
+        signed_in.open(SESSIONS)
 
         assert len(signed_in.page.select("#sessions > li")) == 1
 
@@ -194,30 +194,30 @@ class TestSessions:
         first.web.environ_base["REMOTE_ADDR"] = "2001:db8:1:2::1"
         second.web.environ_base["REMOTE_ADDR"] = "2001:db8:1:2:ffff::9"
         for person in (first, second):
-            person.signs_in(account.username)
-        assert "Same network as now." in " ".join(first.opens(SESSIONS).text.split())
+            person.sign_in(account.username)
+        assert "Same network as now." in " ".join(first.open(SESSIONS).text.split())
 
     def test_one_is_ended_and_the_others_are_not(self, signed_in, browser, account):
         first, second = browser(), browser()
-        first.signs_in(account.username)
-        second.signs_in(account.username)
-        signed_in.opens(SESSIONS)
+        first.sign_in(account.username)
+        second.sign_in(account.username)
+        signed_in.open(SESSIONS)
         form = signed_in.page.select_one("#sessions form")
-        signed_in.sends_again(form["action"])
+        signed_in.post(form["action"])
         assert signed_in.response.location == SESSIONS
-        alive = [person.opens("/manage").status_code == 200 for person in (first, second)]
+        alive = [person.open("/manage").status_code == 200 for person in (first, second)]
         assert sorted(alive) == [False, True]
-        assert "Signed out: A browser on an unknown system." in signed_in.opens(SESSIONS).text
+        assert "Signed out: A browser on an unknown system." in signed_in.open(SESSIONS).text
 
     def test_all_others_are_ended(self, signed_in, browser, account):
         others = [browser() for _ in range(3)]
         for person in others:
-            person.signs_in(account.username)
-        signed_in.sends(SESSIONS)
-        signed_in.opens(SESSIONS)
-        signed_in.sends_again(f"{SESSIONS}/end-others")
-        assert all(person.opens("/manage").location.startswith("/sign-in") for person in others)
-        assert signed_in.opens("/manage").status_code == 200
+            person.sign_in(account.username)
+        signed_in.submit(SESSIONS)
+        signed_in.open(SESSIONS)
+        signed_in.post(f"{SESSIONS}/end-others")
+        assert all(person.open("/manage").location.startswith("/sign-in") for person in others)
+        assert signed_in.open("/manage").status_code == 200
 
     def test_signing_out_everywhere_ends_all_forgets_browsers_and_tells_partners(
         self,
@@ -229,7 +229,7 @@ class TestSessions:
         clock,
     ):
         elsewhere = browser()
-        elsewhere.signs_in(account.username)
+        elsewhere.sign_in(account.username)
         now, before = clock.now(), clock.now() - timedelta(minutes=1)
         with transaction() as session:
             client = a_client(backchannel_logout_uri="https://assembly.example/logout")
@@ -240,12 +240,12 @@ class TestSessions:
             ):  # fmt: skip
                 half = {"amr": frozenset({"pwd"}), "name_counter": b"", "created_at": now, "expires_at": now}
                 session.add(HalfSignIn(digest=digest, person_id=person_id, used_at=used_at, **half))
-        signed_in.opens(SESSIONS)
-        signed_in.sends_again(f"{SESSIONS}/end-everywhere")
+        signed_in.open(SESSIONS)
+        signed_in.post(f"{SESSIONS}/end-everywhere")
 
         assert signed_in.response.location == "/signed-out"
         for person in (signed_in, elsewhere):
-            assert person.opens("/manage").location.startswith("/sign-in")
+            assert person.open("/manage").location.startswith("/sign-in")
         with transaction() as session:
             assert session.scalars(select(KnownDevice).where(KnownDevice.person_id == account.id)).all() == []
             used = {row.digest: row.used_at for row in session.scalars(select(HalfSignIn))}
@@ -254,14 +254,14 @@ class TestSessions:
 
     def test_nothing_is_ended_without_a_fresh_sign_in(self, signed_in, browser, account, clock):
         elsewhere = browser()
-        elsewhere.signs_in(account.username)
-        signed_in.opens(SESSIONS)
+        elsewhere.sign_in(account.username)
+        signed_in.open(SESSIONS)
         form, token = signed_in.page.select_one("#sessions form"), signed_in.token
         clock.move(timedelta(minutes=5, seconds=1))
         for path in (form["action"], f"{SESSIONS}/end-others", f"{SESSIONS}/end-everywhere"):
             response = signed_in.web.post(path, data={"csrf_token": token})
             assert response.location.startswith(f"/sign-in?next={SESSIONS}")
-        assert elsewhere.opens("/manage").status_code == 200
+        assert elsewhere.open("/manage").status_code == 200
 
     def test_another_persons_session_is_not_found(self, signed_in, browser, transaction):
         """security.md S37."""
@@ -269,21 +269,21 @@ class TestSessions:
             other = an_administrator()
             name, person_id = other.username, other.id
         elsewhere = browser()
-        elsewhere.signs_in(name)
+        elsewhere.sign_in(name)
         with transaction() as session:
             sid = session.scalars(select(BrowserSession.sid).where(BrowserSession.person_id == person_id)).one()
-        signed_in.opens(SESSIONS)
+        signed_in.open(SESSIONS)
         for target in (sid, "ses_unknown"):
-            assert signed_in.sends_again(f"{SESSIONS}/{target}/end").status_code == 404
-            signed_in.opens(SESSIONS)
-        assert elsewhere.opens("/manage").status_code == 200
+            assert signed_in.post(f"{SESSIONS}/{target}/end").status_code == 404
+            signed_in.open(SESSIONS)
+        assert elsewhere.open("/manage").status_code == 200
 
     def test_ones_own_session_is_ended_by_signing_out(self, signed_in, account, transaction):
         with transaction() as session:
             sid = session.scalars(select(BrowserSession.sid).where(BrowserSession.person_id == account.id)).one()
-        signed_in.opens(SESSIONS)
-        assert signed_in.sends_again(f"{SESSIONS}/{sid}/end").status_code == 404
-        assert signed_in.opens("/manage").status_code == 200
+        signed_in.open(SESSIONS)
+        assert signed_in.post(f"{SESSIONS}/{sid}/end").status_code == 404
+        assert signed_in.open("/manage").status_code == 200
 
 
 class TestOtherSessionsAfterAChange:
@@ -295,54 +295,54 @@ class TestOtherSessionsAfterAChange:
     @pytest.fixture
     def elsewhere(self, browser, account):
         person = browser()
-        person.signs_in(account.username)
+        person.sign_in(account.username)
         return person
 
-    def sets_up(self, signed_in):
-        signed_in.opens(self.APP)
+    def set_up_app(self, signed_in):
+        signed_in.open(self.APP)
         app = App(signed_in.page.find(id="seed").text.replace(" ", ""))
-        signed_in.sends_again(self.APP, code=app.code())
+        signed_in.post(self.APP, code=app.code())
         return app
 
     def test_once_the_recovery_codes_are_done_and_they_end(self, signed_in, elsewhere):
-        self.sets_up(signed_in)
-        signed_in.opens(signed_in.response.location)
+        self.set_up_app(signed_in)
+        signed_in.open(signed_in.response.location)
         assert signed_in.page.find(id="not-now")["href"] == self.OTHERS
-        signed_in.sends_again(self.CODES + "?next=/manage/security")
+        signed_in.post(self.CODES + "?next=/manage/security")
         assert signed_in.page.find(id="done")["href"] == self.OTHERS
-        signed_in.opens(self.OTHERS)
+        signed_in.open(self.OTHERS)
         assert "You are also signed in with another browser." in signed_in.page_text
-        assert signed_in.sends_again(self.OTHERS).location == "/manage/security"
-        assert elsewhere.opens("/manage").location.startswith("/sign-in")
-        assert signed_in.opens(self.OTHERS).location == "/manage/security"
+        assert signed_in.post(self.OTHERS).location == "/manage/security"
+        assert elsewhere.open("/manage").location.startswith("/sign-in")
+        assert signed_in.open(self.OTHERS).location == "/manage/security"
 
     def test_after_each_other_change_and_they_may_stay(self, signed_in, elsewhere, clock):
-        self.sets_up(signed_in)
-        signed_in.sends(self.CODES)
+        self.set_up_app(signed_in)
+        signed_in.submit(self.CODES)
         for change in (self.APP, f"{self.APP}/remove"):
             clock.move(timedelta(seconds=30))
             if change == self.APP:
-                self.sets_up(signed_in)
+                self.set_up_app(signed_in)
             else:
-                signed_in.sends(change)
+                signed_in.submit(change)
             assert signed_in.response.location == self.OTHERS
-            signed_in.opens(self.OTHERS)
+            signed_in.open(self.OTHERS)
             assert signed_in.page.find(id="stay")["href"] == "/manage/security"
-        assert elsewhere.opens("/manage").status_code == 200
+        assert elsewhere.open("/manage").status_code == 200
 
     def test_without_others_nothing_is_asked(self, signed_in, clock):
-        self.sets_up(signed_in)
-        signed_in.sends(self.CODES)
+        self.set_up_app(signed_in)
+        signed_in.submit(self.CODES)
         assert signed_in.page.find(id="done")["href"] == "/manage/security"
         clock.move(timedelta(seconds=30))
-        self.sets_up(signed_in)
+        self.set_up_app(signed_in)
         assert signed_in.response.location == "/manage/security"
 
     def test_they_are_ended_soon_after_signing_in_only(self, signed_in, elsewhere, clock):
-        signed_in.opens(self.OTHERS)
+        signed_in.open(self.OTHERS)
         clock.move(timedelta(minutes=6))
-        assert signed_in.sends_again(self.OTHERS).location.startswith("/sign-in?next=")
-        assert elsewhere.opens("/manage").status_code == 200
+        assert signed_in.post(self.OTHERS).location.startswith("/sign-in?next=")
+        assert elsewhere.open("/manage").status_code == 200
 
 
 class TestSignIns:
@@ -351,7 +351,7 @@ class TestSignIns:
     LIST = "/manage/security/sign-ins"
 
     def lines(self, person, page=1):
-        person.opens(f"{self.LIST}?page={page}")
+        person.open(f"{self.LIST}?page={page}")
         return [" ".join(item.get_text(" ").split()) for item in person.page.select("#list li")]
 
     def test_each_says_when_where_how_and_for_which_school(
@@ -361,17 +361,17 @@ class TestSignIns:
         elsewhere = browser()
         elsewhere.web.environ_base["REMOTE_ADDR"] = "203.0.113.9"
         elsewhere.web.environ_base["HTTP_USER_AGENT"] = "Mozilla/5.0 (X11; Linux x86_64; rv:130.0) Firefox/130.0"
-        elsewhere.signs_in(account.username)
+        elsewhere.sign_in(account.username)
         with transaction():
             app, device = an_app(account.id), a_passkey(account.id, settings.server.issuer)
         clock.move(timedelta(minutes=1))
         with_a_code = browser()
-        with_a_code.signs_in(account.username)
-        with_a_code.sends("/sign-in/second-step", code=app.code())
+        with_a_code.sign_in(account.username)
+        with_a_code.submit("/sign-in/second-step", code=app.code())
         clock.move(timedelta(minutes=1))
         with_a_passkey = browser()
-        with_a_passkey.opens("/sign-in")
-        with_a_passkey.sends_again("/sign-in/passkey", passkey=device.get(options_for(with_a_passkey)))
+        with_a_passkey.open("/sign-in")
+        with_a_passkey.post("/sign-in/passkey", passkey=device.get(options_for(with_a_passkey)))
 
         unknown, school = "A browser on an unknown system", account.school
         assert self.lines(signed_in) == [
@@ -382,9 +382,9 @@ class TestSignIns:
         ]
 
     def test_setting_up_a_factor_is_no_sign_in(self, signed_in):
-        signed_in.opens("/manage/security/app")
+        signed_in.open("/manage/security/app")
         app = App(signed_in.page.find(id="seed").text.replace(" ", ""))
-        signed_in.sends_again("/manage/security/app", code=app.code())
+        signed_in.post("/manage/security/app", code=app.code())
         [line] = self.lines(signed_in)
         assert "This browser." in line
 
@@ -393,20 +393,20 @@ class TestSignIns:
             other = an_estab()
             a_membership(session.get_one(Administrator, account.id), other)
             chosen, name = other.estab_id, other.name
-        jo.signs_in(account.username)
+        jo.sign_in(account.username)
         assert account.school not in self.lines(jo)[0]
-        jo.sends("/sign-in/school", school=chosen)
-        jo.sends("/sign-in/school", school=account.username)
+        jo.submit("/sign-in/school", school=chosen)
+        jo.submit("/sign-in/school", school=account.username)
         assert self.lines(jo)[0].endswith(f"{name}.")
 
     def test_wrong_passwords_are_a_number_for_each_day(self, signed_in, account, browser, clock):
         for _ in range(2):
-            browser().signs_in(account.username, "wrong")
+            browser().sign_in(account.username, "wrong")
         clock.move(timedelta(days=1))
-        browser().signs_in(account.email, "wrong")
-        browser().signs_in("no-such-name", "wrong")
-        signed_in.signs_in(account.username)
-        signed_in.opens(self.LIST)
+        browser().sign_in(account.email, "wrong")
+        browser().sign_in("no-such-name", "wrong")
+        signed_in.sign_in(account.username)
+        signed_in.open(self.LIST)
         assert [item.text for item in signed_in.page.select("#wrong li")] == ["3 March 2026: 1", "2 March 2026: 2"]
 
     def test_wrong_passwords_at_once_all_count(self, account, run_concurrently, transaction):
@@ -426,12 +426,12 @@ class TestSignIns:
                 )  # fmt: skip
         assert len(self.lines(signed_in)) == 50
         assert self.lines(signed_in)[1].endswith("Another network. Microsoft 365 account.")
-        signed_in.opens(signed_in.page.find(id="older")["href"])
+        signed_in.open(signed_in.page.find(id="older")["href"])
         assert len(signed_in.page.select("#list li")) == 11
         assert signed_in.page.find(id="older") is None
         assert signed_in.page.find(id="newer")
         for page in ("0", "-1", "x", "99999999999999999999"):
-            assert signed_in.opens(f"{self.LIST}?page={page}").status_code == 200
+            assert signed_in.open(f"{self.LIST}?page={page}").status_code == 200
 
     def test_they_are_kept_for_twelve_months_and_hold_no_address(self, signed_in, account, transaction, clock):
         with transaction() as session:
@@ -447,7 +447,7 @@ class TestSignIns:
     def test_another_persons_are_not_shown(self, signed_in, browser, transaction):
         with transaction():
             other = an_administrator().username
-        browser().signs_in(other)
+        browser().sign_in(other)
         assert len(self.lines(signed_in)) == 1
 
 
@@ -458,23 +458,23 @@ class TestLimits:
         change_settings(session={"idle": 600, "absolute": 7200})
         for _ in range(4):
             clock.move(timedelta(minutes=9))
-            assert signed_in.opens("/manage").status_code == 200
+            assert signed_in.open("/manage").status_code == 200
         clock.move(timedelta(minutes=10))
-        assert signed_in.opens("/manage").location.startswith("/sign-in")
+        assert signed_in.open("/manage").location.startswith("/sign-in")
 
     def test_every_session_ends_after_its_absolute_lifetime(self, jo, account, clock, change_settings):
         change_settings(session={"idle": 600, "absolute": 1800})
-        jo.signs_in(account.username)
+        jo.sign_in(account.username)
         for _ in range(5):
             clock.move(timedelta(minutes=5))
-            assert jo.opens("/manage").status_code == 200
+            assert jo.open("/manage").status_code == 200
         clock.move(timedelta(minutes=5))
-        assert jo.opens("/manage").location.startswith("/sign-in")
+        assert jo.open("/manage").location.startswith("/sign-in")
 
     def test_beyond_the_number_for_a_person_the_oldest_ends(self, browser, account, clock, change_settings):
         change_settings(session={"per_person": 3})
         people = [browser() for _ in range(4)]
         for person in people:
-            person.signs_in(account.username)
+            person.sign_in(account.username)
             clock.move(timedelta(seconds=1))
-        assert [person.opens("/manage").status_code for person in people] == [303, 200, 200, 200]
+        assert [person.open("/manage").status_code for person in people] == [303, 200, 200, 200]

@@ -24,13 +24,13 @@ def origin(settings):
 
 @pytest.fixture
 def signed_in(clock, jo, account):  # noqa: F811
-    jo.signs_in(account.username)
+    jo.sign_in(account.username)
     return jo
 
 
 def add_passkey(person, device, **fields):
-    person.opens(ADD)
-    return person.sends_again(ADD, passkey=device.create(options_for(person, OPTIONS)), **fields)
+    person.open(ADD)
+    return person.post(ADD, passkey=device.create(options_for(person, OPTIONS)), **fields)
 
 
 def the_passkey(transaction, person_id):
@@ -45,7 +45,7 @@ def test_a_passkey_is_added_and_signs_in(signed_in, account, origin, outbox, tra
 
     assert response.location == "/manage/security/recovery-codes?next=/manage/security"
     assert signed_in.cookie("session") != before
-    signed_in.opens("/manage/security")
+    signed_in.open("/manage/security")
     assert "Your passkey &#34;Office computer&#34; has been added." in signed_in.response.text
     assert "Office computer Added on 2 March 2026, not used yet." in signed_in.page_text
     message = outbox.last("factor_added")
@@ -57,17 +57,17 @@ def test_a_passkey_is_added_and_signs_in(signed_in, account, origin, outbox, tra
         [entry] = session.scalars(select(Entry).where(Entry.event == events.FACTOR_ADDED))
         assert entry.facts == {"kind": "passkey"}
 
-    signed_in.sends("/sign-out")
-    signed_in.opens("/sign-in")
-    assert signed_in.sends_again("/sign-in/passkey", passkey=device.get(options_for(signed_in))).location == "/"
-    assert "last used on 2 March 2026" in " ".join(signed_in.opens("/manage/security").text.split())
+    signed_in.submit("/sign-out")
+    signed_in.open("/sign-in")
+    assert signed_in.post("/sign-in/passkey", passkey=device.get(options_for(signed_in))).location == "/"
+    assert "last used on 2 March 2026" in " ".join(signed_in.open("/manage/security").text.split())
 
 
 def test_several_passkeys_are_added_each_with_its_name(signed_in, origin, clock):
     add_passkey(signed_in, Authenticator(origin), name="Office computer")
     clock.move(timedelta(minutes=1))
     add_passkey(signed_in, Authenticator(origin, attachment="cross-platform", transports=("usb",)))
-    signed_in.opens("/manage/security")
+    signed_in.open("/manage/security")
 
     items = [item.find("strong").text for item in signed_in.page.find(id="passkeys").find_all("li")]
     assert items == ["Office computer", "Security key"]
@@ -75,9 +75,9 @@ def test_several_passkeys_are_added_each_with_its_name(signed_in, origin, clock)
 
 @pytest.mark.parametrize("wrong", [{"verified": False}, {"origin": "https://evil.example"}])
 def test_an_invalid_passkey_is_not_added_and_the_typed_name_is_kept(signed_in, origin, wrong, outbox):
-    signed_in.opens(ADD)
+    signed_in.open(ADD)
     response = Authenticator(origin).create(options_for(signed_in, OPTIONS), **wrong)
-    signed_in.sends_again(ADD, passkey=response, name="Office computer")
+    signed_in.post(ADD, passkey=response, name="Office computer")
 
     assert signed_in.response.status_code == 422
     assert "The passkey could not be added." in signed_in.page_text
@@ -89,27 +89,27 @@ def test_a_name_is_limited_in_length_and_escaped(signed_in, origin):
     assert add_passkey(signed_in, Authenticator(origin), name="x" * 61).status_code == 422
     add_passkey(signed_in, Authenticator(origin), name="<script>alert(1)</script>")
 
-    assert "<script>alert" not in signed_in.opens("/manage/security").text
+    assert "<script>alert" not in signed_in.open("/manage/security").text
 
 
 def test_what_another_person_began_is_not_added(signed_in, stranger, origin, transaction):  # noqa: F811
     with transaction():
         other = an_administrator().username
-    signed_in.opens(ADD)
+    signed_in.open(ADD)
     response = Authenticator(origin).create(options_for(signed_in, OPTIONS))
-    stranger.signs_in(other)
-    stranger.opens(ADD)
+    stranger.sign_in(other)
+    stranger.open(ADD)
 
-    assert stranger.sends_again(ADD, passkey=response).status_code == 422
+    assert stranger.post(ADD, passkey=response).status_code == 422
 
 
 def test_a_passkey_is_renamed(signed_in, account, origin, transaction):  # noqa: F811
     add_passkey(signed_in, Authenticator(origin))
     path = f"/manage/security/passkeys/{the_passkey(transaction, account.id)}/rename"
-    assert signed_in.sends(path, name="  The head's laptop ").location == "/manage/security"
-    assert "The head&#39;s laptop" in signed_in.opens("/manage/security").text
-    signed_in.sends(path, name="")
-    assert "The head&#39;s laptop" in signed_in.opens("/manage/security").text
+    assert signed_in.submit(path, name="  The head's laptop ").location == "/manage/security"
+    assert "The head&#39;s laptop" in signed_in.open("/manage/security").text
+    signed_in.submit(path, name="")
+    assert "The head&#39;s laptop" in signed_in.open("/manage/security").text
 
 
 @pytest.mark.parametrize("what", ["rename", "remove"])
@@ -117,14 +117,14 @@ def test_a_form_sent_after_the_session_ended_is_come_back_to(signed_in, account,
     device = Authenticator(origin)
     add_passkey(signed_in, device)
     path = f"/manage/security/passkeys/{the_passkey(transaction, account.id)}/{what}"
-    signed_in.opens(path)
+    signed_in.open(path)
     clock.move(timedelta(hours=13))
-    signed_in.sends_again(path, name="The head's laptop")
+    signed_in.post(path, name="The head's laptop")
     assert signed_in.response.location == f"/sign-in?next={path}"
-    signed_in.opens(signed_in.response.location)
+    signed_in.open(signed_in.response.location)
     sign_in = signed_in.page.find("form", id="passkey-form")["action"]
-    assert signed_in.sends_again(sign_in, passkey=device.get(options_for(signed_in))).location == path
-    signed_in.opens(path)
+    assert signed_in.post(sign_in, passkey=device.get(options_for(signed_in))).location == path
+    signed_in.open(path)
 
     if what == "rename":
         assert signed_in.page.find(id="name")["value"] == "The head's laptop"
@@ -135,16 +135,16 @@ def test_a_removed_passkey_no_longer_signs_in(signed_in, stranger, account, orig
     device = Authenticator(origin)
     add_passkey(signed_in, device)
     path = f"/manage/security/passkeys/{the_passkey(transaction, account.id)}/remove"
-    signed_in.opens(path)
+    signed_in.open(path)
     assert "It is your only second step" in signed_in.page_text
-    assert signed_in.sends_again(path).location == "/manage/security"
+    assert signed_in.post(path).location == "/manage/security"
 
     assert "It was the only one" in outbox.last("factor_removed").text
     assert signed_in.page.find(id="passkeys") is None
-    stranger.opens("/sign-in")
-    assert stranger.sends_again("/sign-in/passkey", passkey=device.get(options_for(stranger))).status_code == 422
+    stranger.open("/sign-in")
+    assert stranger.post("/sign-in/passkey", passkey=device.get(options_for(stranger))).status_code == 422
     assert "it may have been removed from your account" in stranger.page_text
-    assert stranger.signs_in(account.username).location == "/"
+    assert stranger.sign_in(account.username).location == "/"
 
 
 def test_removing_one_of_two_passkeys_keeps_the_other(signed_in, account, origin, outbox, transaction):  # noqa: F811
@@ -152,13 +152,13 @@ def test_removing_one_of_two_passkeys_keeps_the_other(signed_in, account, origin
     add_passkey(signed_in, Authenticator(origin), name="Two")
     with transaction():
         first = passkeys.list_for_person(account.id)[0].id
-    signed_in.opens(f"/manage/security/passkeys/{first}/remove")
+    signed_in.open(f"/manage/security/passkeys/{first}/remove")
     assert "only second step" not in signed_in.page_text
-    signed_in.sends_again(f"/manage/security/passkeys/{first}/remove")
+    signed_in.post(f"/manage/security/passkeys/{first}/remove")
 
     assert "It was the only one" not in outbox.last("factor_removed").text
-    signed_in.opens(ADD)
-    assert signed_in.sends_again(f"/manage/security/passkeys/{first}/remove").status_code == 404  # pressed twice
+    signed_in.open(ADD)
+    assert signed_in.post(f"/manage/security/passkeys/{first}/remove").status_code == 404  # pressed twice
     assert len(outbox.all("factor_removed")) == 1
 
 
@@ -169,23 +169,23 @@ def test_another_persons_passkey_is_not_there(signed_in, origin, transaction, wh
         a_passkey(other, origin)
     path = f"/manage/security/passkeys/{the_passkey(transaction, other)}/{what}"
 
-    assert signed_in.opens(path).status_code == 404
-    signed_in.opens(ADD)
-    assert signed_in.sends_again(path, name="Mine").status_code == 404
+    assert signed_in.open(path).status_code == 404
+    signed_in.open(ADD)
+    assert signed_in.post(path, name="Mine").status_code == 404
     with transaction():
         assert passkeys.list_for_person(other)[0].name == "Firefox on Windows"
 
 
 def test_signing_in_is_required(jo):  # noqa: F811
-    assert jo.opens(ADD).location == f"/sign-in?next={ADD}"
-    jo.opens("/sign-in")
+    assert jo.open(ADD).location == f"/sign-in?next={ADD}"
+    jo.open("/sign-in")
     assert jo.web.post(OPTIONS, headers={"X-CSRFToken": jo.token}).status_code == 303
 
 
 def test_a_sign_in_of_five_minutes_ago_is_not_enough(signed_in, account, origin, clock, transaction):  # noqa: F811
     add_passkey(signed_in, Authenticator(origin))
     passkey = the_passkey(transaction, account.id)
-    signed_in.opens(ADD)
+    signed_in.open(ADD)
     token = signed_in.token
     clock.move(timedelta(minutes=5, seconds=1))
 
@@ -198,10 +198,10 @@ def test_a_sign_in_of_five_minutes_ago_is_not_enough(signed_in, account, origin,
 def test_the_password_then_asks_for_the_passkey(signed_in, stranger, account, origin):  # noqa: F811
     device = Authenticator(origin)
     add_passkey(signed_in, device)
-    page = stranger.signs_in(account.username, PASSWORD).location
+    page = stranger.sign_in(account.username, PASSWORD).location
     assert page == "/sign-in/second-step?next=/"
-    stranger.opens(page)
+    stranger.open(page)
     form = stranger.page.find("form", id="passkey-form")
     response = device.get(options_for(stranger, form["data-options"]))
 
-    assert stranger.sends_again(form["action"], passkey=response).location == "/"
+    assert stranger.post(form["action"], passkey=response).location == "/"

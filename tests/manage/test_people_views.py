@@ -31,7 +31,7 @@ def member(transaction, new_browser, estab_id):
             facts = {"name": name.title(), "username": name, "email": f"{name}@oakhill.example", "role": role}
             person_id = an_administrator(session.get_one(Estab, estab_id), **facts).id
         person = Person(new_browser(), id=person_id)
-        person.signs_in(name)
+        person.sign_in(name)
         return person
 
     return sign_in
@@ -39,7 +39,7 @@ def member(transaction, new_browser, estab_id):
 
 def card_texts(person, part="people"):
     """The text of each card of a list on the People page."""
-    person.opens(PEOPLE)
+    person.open(PEOPLE)
     return [" ".join(card.get_text(" ").split()) for card in person.page.select(f"#{part} > li")]
 
 
@@ -73,14 +73,14 @@ def test_everyone_sees_who_acts_for_the_school_and_owners_see_what_protects_thei
 def test_what_changes_people_is_refused_to_others(member, role):
     jo, other = member("jo", "owner"), member("other", role)
     for path in ("/invite", f"/{jo.facts['id']}/role", f"/{jo.facts['id']}/remove", "/hand-over"):
-        assert other.opens(PEOPLE + path).status_code == 403, path
-        other.opens("/sign-out")
-        assert other.sends_again(PEOPLE + path, **AL).status_code == 403, path
+        assert other.open(PEOPLE + path).status_code == 403, path
+        other.open("/sign-out")
+        assert other.post(PEOPLE + path, **AL).status_code == 403, path
 
 
 def test_a_person_is_invited_and_listed_until_they_answer_and_sent_a_new_link(member, outbox, clock):
     jo = member("jo", "owner")
-    assert jo.sends(f"{PEOPLE}/invite", **AL).location == PEOPLE
+    assert jo.submit(f"{PEOPLE}/invite", **AL).location == PEOPLE
     card = "Al Bloggs Viewer al@oakhill.example Invited by Jo. The link works until 9 March 2026 at 09:30."
     assert card in card_texts(jo, "invited")[0]
     assert "We have sent Al Bloggs an e-mail" in jo.page_text
@@ -91,28 +91,28 @@ def test_a_person_is_invited_and_listed_until_they_answer_and_sent_a_new_link(me
 
     clock.move(timedelta(minutes=1))
     resend, cancel = (form["action"] for form in jo.page.select("#invited form"))
-    jo.sends_again(resend)
+    jo.post(resend)
     assert outbox.last("invitation").links != message.links
-    jo.opens(PEOPLE)
-    jo.sends_again(cancel)
+    jo.open(PEOPLE)
+    jo.post(cancel)
     assert card_texts(jo, "invited") == []
     assert "The invitation to Al Bloggs has been cancelled." in jo.page_text
-    jo.sends(f"{PEOPLE}/invite", name="")
-    jo.sends_again(cancel)  # pressed twice
-    jo.opens(jo.response.location)
+    jo.submit(f"{PEOPLE}/invite", name="")
+    jo.post(cancel)  # pressed twice
+    jo.open(jo.response.location)
     assert "has taken this invitation back" in jo.page_text
 
 
 def test_what_is_wrong_is_said_and_nothing_that_was_typed_is_lost(member):
     jo = member("jo", "owner")
-    jo.sends(f"{PEOPLE}/invite", name="Call 123", email="al@gmial.com")
+    jo.submit(f"{PEOPLE}/invite", name="Call 123", email="al@gmial.com")
     assert jo.response.status_code == 422
     for text in ("Enter their name with letters", "Did you mean al@gmail.com?", "Choose what they may do"):
         assert text in jo.page_text
-    jo.sends(f"{PEOPLE}/invite", **AL | {"email": ""})
+    jo.submit(f"{PEOPLE}/invite", **AL | {"email": ""})
     assert "Enter their e-mail address" in jo.page_text
     assert jo.page.find(id="name")["value"] == AL["name"]
-    jo.sends(f"{PEOPLE}/invite", **AL | {"email": "JO@oakhill.example"})
+    jo.submit(f"{PEOPLE}/invite", **AL | {"email": "JO@oakhill.example"})
     assert "already acts for the school" in jo.page_text
 
 
@@ -127,31 +127,31 @@ def test_a_request_to_join_is_linked(member, transaction, estab_id):
 
 def test_another_role_takes_effect_at_the_persons_next_click(member):
     jo, vi = member("jo", "owner"), member("vi", "viewer")
-    jo.sends(f"{PEOPLE}/{vi.facts['id']}/role", role="owner")
-    assert "Vi has a new role:" in jo.opens(PEOPLE).text
-    assert "Change role" in vi.opens(PEOPLE).text
-    vi.sends(f"{PEOPLE}/{jo.facts['id']}/role", role="viewer")
-    assert "Change role" not in jo.opens(PEOPLE).text
+    jo.submit(f"{PEOPLE}/{vi.facts['id']}/role", role="owner")
+    assert "Vi has a new role:" in jo.open(PEOPLE).text
+    assert "Change role" in vi.open(PEOPLE).text
+    vi.submit(f"{PEOPLE}/{jo.facts['id']}/role", role="viewer")
+    assert "Change role" not in jo.open(PEOPLE).text
 
 
 def test_a_removed_person_is_signed_out_at_the_next_click_and_no_one_else_is(member, transaction, estab_id):
     jo, vi, al = member("jo", "owner"), member("vi", "viewer"), member("al", "viewer")
     remove = f"{PEOPLE}/{vi.facts['id']}/remove"
-    jo.opens(remove)
+    jo.open(remove)
     assert "What they authorised for your school stays in force" in jo.page_text
-    jo.sends_again(remove)
-    assert "Vi no longer acts for your school." in jo.opens(PEOPLE).text
-    assert vi.opens(PEOPLE).location.startswith("/sign-in")
-    assert al.opens(PEOPLE).status_code == 200
-    jo.opens(f"{PEOPLE}/invite")
-    assert jo.sends_again(remove).location == PEOPLE  # pressed twice
+    jo.post(remove)
+    assert "Vi no longer acts for your school." in jo.open(PEOPLE).text
+    assert vi.open(PEOPLE).location.startswith("/sign-in")
+    assert al.open(PEOPLE).status_code == 200
+    jo.open(f"{PEOPLE}/invite")
+    assert jo.post(remove).location == PEOPLE  # pressed twice
     for page in ("role", "remove", "reset", "lost-factor"):  # opened in another tab before
-        assert jo.opens(f"{PEOPLE}/{vi.facts['id']}/{page}").location == PEOPLE, page
-        assert "This person no longer acts for your school." in jo.opens(PEOPLE).text
+        assert jo.open(f"{PEOPLE}/{vi.facts['id']}/{page}").location == PEOPLE, page
+        assert "This person no longer acts for your school." in jo.open(PEOPLE).text
     with transaction() as session:
         [ended] = session.query(BrowserSession).filter_by(person_id=vi.facts["id"])
         assert ended.why_ended == "removed"
-    assert vi.signs_in("vi").status_code == 422
+    assert vi.sign_in("vi").status_code == 422
 
 
 def test_a_person_of_two_schools_is_signed_out_of_the_one_and_stays_in_the_other(
@@ -162,57 +162,57 @@ def test_a_person_of_two_schools_is_signed_out_of_the_one_and_stays_in_the_other
         other = a_membership(people.get(vi.facts["id"]), role="viewer").estab
         names = other.estab_id, other.name
     elsewhere = Person(new_browser())
-    elsewhere.signs_in("vi")
-    elsewhere.sends("/sign-in/school", school=names[0])
-    jo.sends(f"{PEOPLE}/{vi.facts['id']}/remove")
+    elsewhere.sign_in("vi")
+    elsewhere.submit("/sign-in/school", school=names[0])
+    jo.submit(f"{PEOPLE}/{vi.facts['id']}/remove")
 
-    assert vi.opens(PEOPLE).location.startswith("/sign-in")
-    assert names[1] in elsewhere.opens("/manage").text
-    assert vi.signs_in("vi").status_code == 303
+    assert vi.open(PEOPLE).location.startswith("/sign-in")
+    assert names[1] in elsewhere.open("/manage").text
+    assert vi.sign_in("vi").status_code == 303
 
 
 def test_a_member_leaves_and_the_last_owner_cannot(member, outbox):
     jo, vi = member("jo", "owner"), member("vi", "viewer")
-    assert vi.sends(f"{PEOPLE}/leave").location == "/signed-out"
-    assert "You no longer act for" in vi.opens("/signed-out").text
-    assert vi.opens(PEOPLE).location.startswith("/sign-in")
+    assert vi.submit(f"{PEOPLE}/leave").location == "/signed-out"
+    assert "You no longer act for" in vi.open("/signed-out").text
+    assert vi.open(PEOPLE).location.startswith("/sign-in")
     assert {message.to for message in outbox.all("person_removed")} == {"jo@oakhill.example", "vi@oakhill.example"}
-    assert jo.sends(f"{PEOPLE}/leave").status_code == 409
+    assert jo.submit(f"{PEOPLE}/leave").status_code == 409
     assert "make another person an owner first" in jo.page_text
-    assert jo.opens(PEOPLE).status_code == 200
+    assert jo.open(PEOPLE).status_code == 200
 
 
 def test_the_ownership_is_handed_over_in_one_step(member):
     jo, vi = member("jo", "owner"), member("vi", "viewer")
-    jo.sends(f"{PEOPLE}/hand-over", role="owner", person=vi.facts["id"])
+    jo.submit(f"{PEOPLE}/hand-over", role="owner", person=vi.facts["id"])
     assert jo.response.status_code == 422
-    jo.sends(f"{PEOPLE}/hand-over", role="admin", person=vi.facts["id"])
+    jo.submit(f"{PEOPLE}/hand-over", role="admin", person=vi.facts["id"])
     assert [card.split()[:2] for card in card_texts(jo)] == [["Vi", "Owner"], ["Jo", "Administrator"]]
     assert "Vi is now an owner of your school's account." in jo.page_text
-    assert "Change role" in vi.opens(PEOPLE).text
+    assert "Change role" in vi.open(PEOPLE).text
 
 
 def test_owners_sign_in_again_before_they_change_people_and_find_the_form_filled_in(
     member, clock, outbox, transaction, estab_id
 ):
     jo, vi = member("jo", "owner"), member("vi", "viewer")
-    jo.opens(f"{PEOPLE}/invite")
+    jo.open(f"{PEOPLE}/invite")
     with transaction() as session:  # a person of several schools may have chosen another one in between
         assert f"They act for {session.get_one(Estab, estab_id).name} once" in jo.page_text
     clock.move(timedelta(minutes=6))
     for path in ("invite", f"{vi.facts['id']}/role", f"{vi.facts['id']}/remove", "hand-over", "leave"):
         again = jo.web.get(f"{PEOPLE}/{path}").location
         assert again.startswith("/sign-in?next=/manage/people"), path
-    jo.sends_again(f"{PEOPLE}/invite", **AL)
+    jo.post(f"{PEOPLE}/invite", **AL)
     again = jo.response.location
-    jo.sends(again, username="jo", password=PASSWORD)
-    jo.opens(jo.response.location)
+    jo.submit(again, username="jo", password=PASSWORD)
+    jo.open(jo.response.location)
     assert jo.page.find(id="email")["value"] == AL["email"]
 
-    jo.sends_again(f"{PEOPLE}/invite", **AL)
-    jo.opens(PEOPLE)
+    jo.post(f"{PEOPLE}/invite", **AL)
+    jo.open(PEOPLE)
     clock.move(timedelta(minutes=6))
     for form in jo.page.select("#invited form"):
-        assert jo.sends_again(form["action"]).location.startswith(f"/sign-in?next={PEOPLE}&"), form["action"]
-        jo.opens(PEOPLE)
+        assert jo.post(form["action"]).location.startswith(f"/sign-in?next={PEOPLE}&"), form["action"]
+        jo.open(PEOPLE)
     assert len(card_texts(jo, "invited")) == len(outbox.all("invitation")) == 1

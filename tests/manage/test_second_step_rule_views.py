@@ -42,8 +42,8 @@ def owner(jo, colleague, account, transaction, clock):  # noqa: F811
     with transaction():
         app = an_app(account.id)
     clock.move(timedelta(minutes=1))
-    jo.signs_in(account.username)
-    jo.sends("/sign-in/second-step", code=app.code())
+    jo.sign_in(account.username)
+    jo.submit("/sign-in/second-step", code=app.code())
     return jo
 
 
@@ -53,10 +53,10 @@ def required_since(transaction, account):  # noqa: F811
 
 
 def test_an_owner_requires_it_and_lifts_it_and_everyone_is_told(owner, account, colleague, outbox, transaction):  # noqa: F811
-    owner.opens("/manage/security")
-    owner.opens(owner.page.find(id="everyone")["href"])
+    owner.open("/manage/security")
+    owner.open(owner.page.find(id="everyone")["href"])
     assert "Sam Low" in owner.page_text
-    assert owner.sends_again(RULE_PATH, require="yes").location == "/manage/security"
+    assert owner.post(RULE_PATH, require="yes").location == "/manage/security"
     assert required_since(transaction, account) is not None
     assert {message.to for message in outbox.all("second_step_required")} == {account.email, colleague.email}
     with transaction():
@@ -64,10 +64,10 @@ def test_an_owner_requires_it_and_lifts_it_and_everyone_is_told(owner, account, 
     for message in outbox.all("second_step_required"):
         assert f"{name} decided on" in message.text
         assert ("You already use one" in message.text) == (message.to == account.email)
-    owner.opens("/manage/security")
+    owner.open("/manage/security")
     assert "everyone who acts for your school signs in with a second step" in owner.page_text
 
-    owner.sends(RULE_PATH, lift="yes")
+    owner.submit(RULE_PATH, lift="yes")
     assert required_since(transaction, account) is None
     assert {message.to for message in outbox.all("second_step_optional")} == {account.email, colleague.email}
     with transaction() as session:
@@ -94,12 +94,12 @@ def test_only_those_without_a_second_step_are_listed(owner, account, colleague, 
 
 
 def test_an_owner_without_a_second_step_sets_up_their_own_first(jo, colleague, account, transaction):  # noqa: F811
-    jo.signs_in(account.username)
-    jo.opens(RULE_PATH)
+    jo.sign_in(account.username)
+    jo.open(RULE_PATH)
     assert jo.response.location == f"/manage/security/second-step?next={RULE_PATH}&reason=everyone"
-    jo.opens(jo.response.location)
+    jo.open(jo.response.location)
     assert "Before you require a second step from everyone" in jo.page_text
-    jo.sends_again(RULE_PATH, require="yes")
+    jo.post(RULE_PATH, require="yes")
     assert required_since(transaction, account) is None
 
 
@@ -107,20 +107,20 @@ def test_only_an_owner_decides_it(jo, colleague, account, transaction, clock):  
     with transaction():
         app = an_app(people.by_name(colleague.username).id)
     clock.move(timedelta(minutes=1))
-    jo.signs_in(colleague.username)
-    jo.sends("/sign-in/second-step", code=app.code())
-    assert jo.opens("/manage/security").status_code == 200
+    jo.sign_in(colleague.username)
+    jo.submit("/sign-in/second-step", code=app.code())
+    assert jo.open("/manage/security").status_code == 200
     assert jo.page.find(id="everyone") is None
-    assert jo.opens(RULE_PATH).status_code == 403
-    jo.opens("/manage/security/password")
-    assert jo.sends_again(RULE_PATH, require="yes").status_code == 403
+    assert jo.open(RULE_PATH).status_code == 403
+    jo.open("/manage/security/password")
+    assert jo.post(RULE_PATH, require="yes").status_code == 403
     assert required_since(transaction, account) is None
 
 
 def test_deciding_requires_a_recent_sign_in(owner, account, clock, transaction):  # noqa: F811
-    owner.opens(RULE_PATH)
+    owner.open(RULE_PATH)
     clock.move(timedelta(minutes=6))
-    assert owner.sends_again(RULE_PATH, require="yes").location.startswith("/sign-in?next=")
+    assert owner.post(RULE_PATH, require="yes").location.startswith("/sign-in?next=")
     assert required_since(transaction, account) is None
 
 
@@ -148,24 +148,24 @@ def test_a_person_who_was_removed_meanwhile_decides_nothing(owner, account, tran
 
 
 def test_the_last_second_step_is_kept_while_it_is_required(owner, account, settings, transaction, outbox):  # noqa: F811
-    owner.sends(RULE_PATH, require="yes")
-    owner.opens("/manage/security/app/remove")
+    owner.submit(RULE_PATH, require="yes")
+    owner.open("/manage/security/app/remove")
     assert "Set up another one first" in owner.page_text
     assert owner.page.find(id="remove") is None
-    owner.opens("/manage/security/password")
-    assert owner.sends_again("/manage/security/app/remove").status_code == 409
+    owner.open("/manage/security/password")
+    assert owner.post("/manage/security/app/remove").status_code == 409
     assert outbox.all("factor_removed") == []
 
     with transaction() as session:
         a_passkey(account.id, settings.server.issuer)
         assert session.get_one(Administrator, account.id)
-    assert owner.sends("/manage/security/app/remove").status_code == 303
+    assert owner.submit("/manage/security/app/remove").status_code == 303
     [link] = [a["href"] for a in owner_links(owner) if "/passkeys/" in a["href"] and a["href"].endswith("/remove")]
-    assert "Set up another one first" in " ".join(owner.opens(link).text.split())
-    owner.opens("/manage/security/password")
-    assert owner.sends_again(link).status_code == 409
+    assert "Set up another one first" in " ".join(owner.open(link).text.split())
+    owner.open("/manage/security/password")
+    assert owner.post(link).status_code == 409
 
 
 def owner_links(owner):
-    owner.opens("/manage/security")
+    owner.open("/manage/security")
     return owner.page.find_all("a")

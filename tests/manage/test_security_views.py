@@ -19,7 +19,7 @@ SET_UP, REMOVE = "/manage/security/app", "/manage/security/app/remove"
 
 @pytest.fixture
 def signed_in(jo, account, clock):  # noqa: F811
-    jo.signs_in(account.username)
+    jo.sign_in(account.username)
     return jo
 
 
@@ -28,10 +28,10 @@ def scanned_app(person):
     return App(person.page.find(id="seed").text.replace(" ", ""))
 
 
-def signs_in_with(person, account, app):  # noqa: F811
-    person.signs_in(account.username)
-    person.opens(person.response.location)
-    return person.sends_again("/sign-in/second-step", code=app.code())
+def sign_in_with(person, account, app):  # noqa: F811
+    person.sign_in(account.username)
+    person.open(person.response.location)
+    return person.post("/sign-in/second-step", code=app.code())
 
 
 def test_the_page_is_for_people_of_schools(web):
@@ -40,17 +40,17 @@ def test_the_page_is_for_people_of_schools(web):
 
 def test_an_app_is_set_up_by_its_first_code(signed_in, account, outbox, transaction):  # noqa: F811
     before = signed_in.cookie("session")
-    signed_in.opens("/manage/security")
+    signed_in.open("/manage/security")
     assert "we ask for your password and then" not in signed_in.page_text
-    signed_in.opens(signed_in.page.find("a", id="set-up-app")["href"])
+    signed_in.open(signed_in.page.find("a", id="set-up-app")["href"])
     app = scanned_app(signed_in)
     assert f"secret={app.seed}" in signed_in.response.text
     assert signed_in.page.find("svg", class_="qr")
-    signed_in.sends_again(SET_UP, code=app.code())
+    signed_in.post(SET_UP, code=app.code())
 
     assert signed_in.response.location == "/manage/security/recovery-codes?next=/manage/security"
     assert signed_in.cookie("session") != before
-    signed_in.opens("/manage/security")
+    signed_in.open("/manage/security")
     assert "Your authenticator app is set up." in signed_in.response.text
     assert "Set up on 2 March 2026, last used on 2 March 2026." in signed_in.page_text
     message = outbox.last("factor_added")
@@ -63,21 +63,21 @@ def test_an_app_is_set_up_by_its_first_code(signed_in, account, outbox, transact
 
 def test_from_then_on_a_code_is_asked_for(signed_in, stranger, account, clock):  # noqa: F811
     app = open_and_scan(signed_in)
-    signed_in.sends_again(SET_UP, code=app.code())
+    signed_in.post(SET_UP, code=app.code())
     clock.move(TIME_STEP)
 
-    assert stranger.signs_in(account.username).location == "/sign-in/second-step?next=/"
-    assert signs_in_with(stranger, account, app).location == "/"
+    assert stranger.sign_in(account.username).location == "/sign-in/second-step?next=/"
+    assert sign_in_with(stranger, account, app).location == "/"
 
 
 def open_and_scan(person):
-    person.opens(SET_UP)
+    person.open(SET_UP)
     return scanned_app(person)
 
 
 def test_a_wrong_code_keeps_the_seed(signed_in):
     app = open_and_scan(signed_in)
-    signed_in.sends_again(SET_UP, code=app.wrong)
+    signed_in.post(SET_UP, code=app.wrong)
 
     assert signed_in.response.status_code == 422
     assert "That is not the code that we expect now." in signed_in.page_text
@@ -87,8 +87,8 @@ def test_a_wrong_code_keeps_the_seed(signed_in):
 
 def test_a_second_click_finds_the_app_set_up(signed_in):
     app, token = open_and_scan(signed_in), signed_in.token
-    signed_in.sends_again(SET_UP, code=app.code())
-    signed_in.opens("/manage/security/app/remove")
+    signed_in.post(SET_UP, code=app.code())
+    signed_in.open("/manage/security/app/remove")
     response = signed_in.web.post(SET_UP, data={"csrf_token": signed_in.token, "code": app.code()})
 
     assert token != signed_in.token
@@ -98,66 +98,66 @@ def test_a_second_click_finds_the_app_set_up(signed_in):
 def test_a_set_up_that_took_too_long_begins_anew(signed_in, clock, account):  # noqa: F811
     app = open_and_scan(signed_in)
     clock.move(timedelta(minutes=31))
-    signed_in.signs_in(account.username, back=SET_UP)
-    signed_in.opens(SET_UP)
+    signed_in.sign_in(account.username, back=SET_UP)
+    signed_in.open(SET_UP)
 
     assert scanned_app(signed_in).seed != app.seed
-    assert signed_in.sends_again(SET_UP, code=app.code()).status_code == 422
+    assert signed_in.post(SET_UP, code=app.code()).status_code == 422
 
 
 def test_an_app_is_replaced_and_the_old_one_no_longer_works(signed_in, stranger, account, clock, outbox):  # noqa: F811
     old = open_and_scan(signed_in)
-    signed_in.sends_again(SET_UP, code=old.code())
+    signed_in.post(SET_UP, code=old.code())
     clock.move(TIME_STEP)
     new = open_and_scan(signed_in)
     assert "The app you use now works until" in signed_in.page_text
-    signed_in.sends_again(SET_UP, code=new.code())
+    signed_in.post(SET_UP, code=new.code())
     clock.move(TIME_STEP)
 
     assert len(outbox.all("factor_replaced")) == 1
-    assert signs_in_with(stranger, account, old).status_code == 422
-    assert signs_in_with(stranger, account, new).location == "/"
+    assert sign_in_with(stranger, account, old).status_code == 422
+    assert sign_in_with(stranger, account, new).location == "/"
 
 
 def test_an_app_is_removed_after_a_question(signed_in, stranger, account, outbox):  # noqa: F811
-    signed_in.sends_again(SET_UP, code=open_and_scan(signed_in).code())
-    signed_in.opens(REMOVE)
+    signed_in.post(SET_UP, code=open_and_scan(signed_in).code())
+    signed_in.open(REMOVE)
     assert "Remove your authenticator app?" in signed_in.page_text
-    signed_in.sends_again(REMOVE)
+    signed_in.post(REMOVE)
 
     assert "It was the only one" in outbox.last("factor_removed").text
-    assert "Set up an authenticator app" in signed_in.opens("/manage/security").text
-    assert stranger.signs_in(account.username).location == "/"
+    assert "Set up an authenticator app" in signed_in.open("/manage/security").text
+    assert stranger.sign_in(account.username).location == "/"
 
 
 def test_removing_what_is_not_there_does_no_harm(signed_in, outbox):
-    signed_in.opens(REMOVE)
+    signed_in.open(REMOVE)
     assert "You have no authenticator app that could be removed." in signed_in.page_text
-    signed_in.opens("/manage/security/app")
-    assert signed_in.sends_again(REMOVE).location == "/manage/security"
+    signed_in.open("/manage/security/app")
+    assert signed_in.post(REMOVE).location == "/manage/security"
     assert outbox.all("factor_removed") == []
 
 
 @pytest.mark.parametrize("path", [SET_UP, REMOVE])
 def test_a_sign_in_of_five_minutes_ago_is_not_enough_to_change_a_factor(signed_in, account, clock, path, transaction):  # noqa: F811
-    signed_in.opens("/mobile/confirm")
+    signed_in.open("/mobile/confirm")
     token = signed_in.token
     clock.move(timedelta(minutes=5, seconds=1))
-    for response in (signed_in.opens(path), signed_in.web.post(path, data={"csrf_token": token, "code": "123456"})):
+    for response in (signed_in.open(path), signed_in.web.post(path, data={"csrf_token": token, "code": "123456"})):
         assert response.location == f"/sign-in?next={path}&login_hint={account.username}"
-    page = signed_in.opens(response.location)
+    page = signed_in.open(response.location)
 
     assert "To protect your account, please sign in again before you change this." in page.text
     assert f'value="{account.username}"' in page.text
-    assert signed_in.sends_again(response.location, username=account.username, password=PASSWORD).location == path
-    assert signed_in.opens(path).status_code in {200, 303}
+    assert signed_in.post(response.location, username=account.username, password=PASSWORD).location == path
+    assert signed_in.open(path).status_code in {200, 303}
 
 
 def test_a_sign_in_without_the_factor_is_not_enough_to_remove_it(signed_in, account, transaction):  # noqa: F811
     with transaction():
         an_app(account.id)
 
-    assert signed_in.opens(REMOVE).location.startswith("/sign-in?next=")
+    assert signed_in.open(REMOVE).location.startswith("/sign-in?next=")
     with transaction():
         assert authenticator_app.is_set_up(account.id)
 
@@ -172,8 +172,8 @@ def shown_codes(person):
 @pytest.fixture
 def jo_with_codes(signed_in):
     """Jo, who has an app and was just shown recovery codes."""
-    signed_in.sends_again(SET_UP, code=open_and_scan(signed_in).code())
-    signed_in.sends(CODES)
+    signed_in.post(SET_UP, code=open_and_scan(signed_in).code())
+    signed_in.submit(CODES)
     return signed_in
 
 
@@ -182,35 +182,35 @@ def test_ten_codes_of_120_bits_are_shown_once(jo_with_codes):
 
     assert len(set(codes)) == 10
     assert all(re.fullmatch(r"([a-z2-7]{4}-){5}[a-z2-7]{4}", code) for code in codes)
-    jo_with_codes.opens(CODES)
+    jo_with_codes.open(CODES)
     assert shown_codes(jo_with_codes) == []
     assert "You have 10 codes left." in jo_with_codes.page_text
-    jo_with_codes.opens("/manage/security")
+    jo_with_codes.open("/manage/security")
     assert "You have 10 of 10 codes left." in jo_with_codes.page_text
 
 
 def test_a_new_set_replaces_the_old_one(jo_with_codes, stranger, account):  # noqa: F811
     old = shown_codes(jo_with_codes)
-    jo_with_codes.sends(CODES)
+    jo_with_codes.submit(CODES)
     new = shown_codes(jo_with_codes)
 
-    assert recovers(stranger, account, old[0]).status_code == 422
-    assert recovers(stranger, account, new[0]).location == "/"
+    assert recover(stranger, account, old[0]).status_code == 422
+    assert recover(stranger, account, new[0]).location == "/"
 
 
-def recovers(person, account, code):  # noqa: F811
-    person.signs_in(account.username)
-    return person.sends("/sign-in/recovery-code", code=code)
+def recover(person, account, code):  # noqa: F811
+    person.sign_in(account.username)
+    return person.submit("/sign-in/recovery-code", code=code)
 
 
 def test_a_code_signs_in_once_and_is_told_by_mail(jo_with_codes, stranger, account, outbox, clock):  # noqa: F811
     code = shown_codes(jo_with_codes)[3]
-    assert recovers(stranger, account, f" {code.upper().replace('-', ' ')} ").location == "/"
-    assert stranger.opens("/manage").status_code == 200
+    assert recover(stranger, account, f" {code.upper().replace('-', ' ')} ").location == "/"
+    assert stranger.open("/manage").status_code == 200
     assert "You have 9 codes left." in outbox.last("recovery_code_used").text
-    stranger.sends("/sign-out")
+    stranger.submit("/sign-out")
 
-    assert recovers(stranger, account, code).status_code == 422
+    assert recover(stranger, account, code).status_code == 422
     assert "it has been used before" in stranger.page_text
 
 
@@ -224,7 +224,7 @@ def test_the_mail_about_the_eighth_code_says_to_make_new_ones(jo_with_codes, acc
         assert recovery_codes.spend(account.id, codes[7])
 
     assert "You have 2 codes left. Please get new ones" in outbox.last("recovery_code_used").text
-    assert "Nearly used up" in jo_with_codes.opens("/manage/security").text
+    assert "Nearly used up" in jo_with_codes.open("/manage/security").text
 
 
 def test_of_eight_requests_with_one_code_one_gets_in(jo_with_codes, account, run_concurrently):  # noqa: F811
@@ -248,41 +248,41 @@ def test_a_code_of_another_person_is_refused(jo_with_codes, account, transaction
 
 
 def test_wrong_recovery_codes_count_as_wrong_passwords_do(jo_with_codes, stranger, account):  # noqa: F811
-    stranger.signs_in(account.username)
+    stranger.sign_in(account.username)
     for _ in range(9):
-        assert stranger.sends("/sign-in/recovery-code", code="aaaa").status_code == 422
+        assert stranger.submit("/sign-in/recovery-code", code="aaaa").status_code == 422
 
-    assert stranger.sends_again("/sign-in/recovery-code", code=shown_codes(jo_with_codes)[0]).status_code == 429
+    assert stranger.post("/sign-in/recovery-code", code=shown_codes(jo_with_codes)[0]).status_code == 429
 
 
 def test_no_codes_without_a_second_factor_and_they_go_with_the_last_one(jo_with_codes, account, transaction):  # noqa: F811
-    jo_with_codes.sends(REMOVE)
+    jo_with_codes.submit(REMOVE)
     with transaction():
         assert recovery_codes.count_unused(account.id) == 0
-    jo_with_codes.opens(CODES)
+    jo_with_codes.open(CODES)
     assert "you have not set one up" in jo_with_codes.page_text
-    jo_with_codes.opens(SET_UP)
-    jo_with_codes.sends_again(CODES)
+    jo_with_codes.open(SET_UP)
+    jo_with_codes.post(CODES)
     assert shown_codes(jo_with_codes) == []
 
 
 def test_a_recovery_code_needs_a_half_sign_in(stranger):  # noqa: F811
-    assert stranger.opens("/sign-in/recovery-code").location == "/sign-in?next=/"
+    assert stranger.open("/sign-in/recovery-code").location == "/sign-in?next=/"
 
 
 def is_asked_for_second_step(person):
-    return "Set up a second step" in person.opens("/manage").text
+    return "Set up a second step" in person.open("/manage").text
 
 
 def test_an_owner_is_asked_until_they_say_not_now_and_again_after_30_days(signed_in, account, clock):  # noqa: F811
     assert is_asked_for_second_step(signed_in)
-    signed_in.sends_again("/manage/security/not-now")
+    signed_in.post("/manage/security/not-now")
     assert signed_in.response.location == "/manage"
     assert not is_asked_for_second_step(signed_in)
     clock.move(timedelta(days=30))
-    signed_in.signs_in(account.username)
+    signed_in.sign_in(account.username)
     assert is_asked_for_second_step(signed_in)
-    signed_in.sends_again("/manage/security/not-now")
+    signed_in.post("/manage/security/not-now")
     assert not is_asked_for_second_step(signed_in)
 
 
@@ -296,6 +296,6 @@ def test_an_owner_who_has_a_second_step_is_not_asked(signed_in, account, transac
 def test_other_people_are_not_asked(jo, transaction):  # noqa: F811
     with transaction():
         username = an_administrator(role="admin").username
-    jo.signs_in(username)
+    jo.sign_in(username)
 
     assert not is_asked_for_second_step(jo)

@@ -38,7 +38,7 @@ def jo(web, transaction, clock):
             school=owner.memberships[0].estab.name,
         )
         username = owner.username
-    person.signs_in(username)
+    person.sign_in(username)
     return person
 
 
@@ -60,11 +60,11 @@ def test_signing_in_is_required(web):
 
 
 def test_a_person_who_is_signed_in_is_redirected_to_the_schools_pages(jo):
-    assert jo.opens("/").location == "/manage"
+    assert jo.open("/").location == "/manage"
 
 
 def test_the_page_names_the_school_and_the_person(jo):
-    jo.opens("/manage")
+    jo.open("/manage")
 
     assert jo.facts["school"] in jo.page.find("h1").text
     assert jo.facts["public_id"] in jo.page_text
@@ -74,13 +74,13 @@ def test_the_page_names_the_school_and_the_person(jo):
 
 
 def test_what_needs_doing_comes_first_and_goes_when_it_is_done(jo, transaction):
-    jo.opens("/manage")
+    jo.open("/manage")
     assert jo.page.find("a", string="Confirm")["href"] == "/mobile/confirm?next=/manage"
     assert jo.page.find("a", string="How to install it")
     with transaction() as session:
         session.get_one(Administrator, jo.facts["id"]).mobile_confirmed_at = clocks.now()
 
-    jo.opens("/manage")
+    jo.open("/manage")
     assert not jo.page.find("a", string="Confirm")
 
 
@@ -89,14 +89,14 @@ def test_an_unverified_school_is_told_when_to_expect_the_call(jo, transaction):
         estab = session.get_one(Estab, jo.facts["estab_id"])
         estab.state = "unverified"
         review.open_for(estab)
-    jo.opens("/manage")
+    jo.open("/manage")
 
     assert "Not yet verified" in jo.page_text
     assert "by the end of Wednesday 4 March 2026" in jo.page_text
 
 
 def test_a_service_is_shown_with_what_it_has_since_when_by_whom_and_until_when(jo, shared_client_id):
-    jo.opens("/manage")
+    jo.open("/manage")
 
     assert "Timetabler Sharing" in jo.page_text
     assert "Authorised by Jo Bloggs on 2 March 2026, until 2 March 2027" in jo.page_text
@@ -108,7 +108,7 @@ def test_a_service_is_shown_with_what_it_has_since_when_by_whom_and_until_when(j
 def test_a_service_of_an_unverified_school_is_shown_to_be_waiting(jo, shared_client_id, transaction):
     with transaction() as session:
         session.get_one(Estab, jo.facts["estab_id"]).state = "unverified"
-    jo.opens("/manage")
+    jo.open("/manage")
 
     assert "Timetabler Waiting for our call" in jo.page_text
     assert "It will receive, once we have verified your school" in jo.page_text
@@ -116,14 +116,14 @@ def test_a_service_of_an_unverified_school_is_shown_to_be_waiting(jo, shared_cli
 
 def test_sharing_is_stopped_after_being_asked(jo, shared_client_id, transaction):
     stop = f"/manage/sharing/{shared_client_id}/stop"
-    jo.opens(stop)
+    jo.open(stop)
     assert "keeps what it has already received" in jo.page_text
     with transaction():
         assert len(authorise.current(jo.facts["estab_id"])) == 1
 
-    jo.sends_again(stop)
+    jo.post(stop)
     assert jo.response.location == "/manage"
-    jo.opens("/manage")
+    jo.open("/manage")
     assert "Your school has stopped sharing with Timetabler." in jo.page_text
     assert "Nobody yet" in jo.page_text
     assert "Stopped Timetabler Jo Bloggs" in jo.page_text
@@ -132,23 +132,23 @@ def test_sharing_is_stopped_after_being_asked(jo, shared_client_id, transaction)
 
 
 def test_sharing_is_paused_and_resumed_with_one_button_each(jo, shared_client_id, transaction):
-    jo.opens("/manage")
-    jo.sends_again(f"/manage/sharing/{shared_client_id}/pause")
-    jo.opens("/manage")
+    jo.open("/manage")
+    jo.post(f"/manage/sharing/{shared_client_id}/pause")
+    jo.open("/manage")
     assert "Sharing with Timetabler has been paused" in jo.page_text
     assert "Timetabler Paused" in jo.page_text
     with transaction():
         assert authorise.current(jo.facts["estab_id"])[0].state == "paused"
 
-    jo.sends_again(f"/manage/sharing/{shared_client_id}/resume")
-    jo.opens("/manage")
+    jo.post(f"/manage/sharing/{shared_client_id}/resume")
+    jo.open("/manage")
     assert "Your school shares with Timetabler again." in jo.page_text
     assert "Timetabler Sharing" in jo.page_text
     assert "Resumed Timetabler Jo Bloggs" in jo.page_text
 
 
 def test_a_button_pressed_twice_does_it_once(jo, shared_client_id, transaction):
-    jo.opens("/manage")
+    jo.open("/manage")
     token = jo.token
     for act in ("pause", "pause", "resume", "resume"):
         assert jo.web.post(f"/manage/sharing/{shared_client_id}/{act}", data={"csrf_token": token}).status_code == 303
@@ -160,26 +160,26 @@ def test_a_button_pressed_twice_does_it_once(jo, shared_client_id, transaction):
 
 def test_what_is_shared_is_changed_by_ticking(jo, shared_client_id, transaction):
     change = f"/manage/sharing/{shared_client_id}/change"
-    jo.opens("/manage")
+    jo.open("/manage")
     assert jo.page.find("a", href=change)
-    jo.opens(change)
+    jo.open(change)
     ticked = {box["value"]: box.has_attr("checked") for box in jo.page.find_all("input", {"name": "area"})}
     assert ticked == {"students.sen": True, "attendance": False}
     assert "Pupils" in jo.page_text  # required: listed, without a checkbox
 
-    jo.sends_again(change, area="attendance")
+    jo.post(change, area="attendance")
     assert jo.response.location == "/manage"
     with transaction() as session:
         agreed = authorise.current(jo.facts["estab_id"])[0].scopes
         required = session.get_one(Client, shared_client_id).required_scopes
     assert agreed == required | {"attendance"}
-    jo.opens("/manage")
+    jo.open("/manage")
     assert "What your school shares with Timetabler has been changed." in jo.page_text
     assert "Changed Timetabler Jo Bloggs" in jo.page_text
 
 
 def test_special_category_areas_come_last_in_amber(jo, shared_client_id):
-    jo.opens(f"/manage/sharing/{shared_client_id}/change")
+    jo.open(f"/manage/sharing/{shared_client_id}/change")
 
     assert [box["value"] for box in jo.page.find_all("input", {"name": "area"})] == ["attendance", "students.sen"]
     assert [badge["class"] for badge in jo.page.find("fieldset").select(".badge")] == [["badge", "warning"]]
@@ -187,8 +187,8 @@ def test_special_category_areas_come_last_in_amber(jo, shared_client_id):
 
 
 def test_nothing_is_ticked_that_was_never_offered(jo, shared_client_id, transaction):
-    jo.opens(f"/manage/sharing/{shared_client_id}/change")
-    jo.sends_again(f"/manage/sharing/{shared_client_id}/change", area=["students.sen", "staff", "nonsense"])
+    jo.open(f"/manage/sharing/{shared_client_id}/change")
+    jo.post(f"/manage/sharing/{shared_client_id}/change", area=["students.sen", "staff", "nonsense"])
 
     with transaction():
         agreed = authorise.current(jo.facts["estab_id"])[0].scopes
@@ -197,8 +197,8 @@ def test_nothing_is_ticked_that_was_never_offered(jo, shared_client_id, transact
 
 
 def test_the_same_choices_again_are_not_recorded(jo, shared_client_id, transaction):
-    jo.opens(f"/manage/sharing/{shared_client_id}/change")
-    jo.sends_again(f"/manage/sharing/{shared_client_id}/change", area="students.sen")
+    jo.open(f"/manage/sharing/{shared_client_id}/change")
+    jo.post(f"/manage/sharing/{shared_client_id}/change", area="students.sen")
 
     assert jo.response.location == "/manage"
     with transaction():
@@ -212,15 +212,15 @@ def test_a_service_without_a_choice_offers_none(jo, transaction):
             client, client.required_scopes, by=member_of(session, jo), agreement_version="1",
             until=clocks.now() + timedelta(days=1),
         )  # fmt: skip
-    jo.opens("/manage")
+    jo.open("/manage")
 
     assert not jo.page.find("a", href=f"/manage/sharing/{client.id}/change")
-    assert jo.opens(f"/manage/sharing/{client.id}/change").status_code == 404
+    assert jo.open(f"/manage/sharing/{client.id}/change").status_code == 404
 
 
 def test_the_processing_record_is_a_spreadsheet_to_keep(jo, shared_client_id):
-    jo.opens("/manage")
-    jo.opens(jo.page.find("a", string="Processing record (CSV)")["href"])
+    jo.open("/manage")
+    jo.open(jo.page.find("a", string="Processing record (CSV)")["href"])
 
     kind, named = jo.response.headers["Content-Type"], jo.response.headers["Content-Disposition"]
     assert kind == "text/csv; charset=utf-8"
@@ -235,42 +235,42 @@ def test_other_people_cannot_change_sharing(jo, shared_client_id, new_browser, t
     with transaction() as session:
         other = an_administrator().username
         session.get_one(Administrator, jo.facts["id"]).memberships[0].role = "viewer"
-    jo.opens("/manage")
+    jo.open("/manage")
     assert not [
         button for button in jo.page.find_all(["button", "a"]) if button.text.startswith(("Pause", "Change what"))
     ]
-    jo.opens("/sign-out")
-    assert jo.sends_again(f"/manage/sharing/{shared_client_id}/{act}", area="attendance").status_code == 403
+    jo.open("/sign-out")
+    assert jo.post(f"/manage/sharing/{shared_client_id}/{act}", area="attendance").status_code == 403
 
     stranger = Person(new_browser())
-    stranger.signs_in(other)
-    stranger.opens("/sign-out")
-    assert stranger.sends_again(f"/manage/sharing/{shared_client_id}/{act}", area="attendance").status_code == 404
+    stranger.sign_in(other)
+    stranger.open("/sign-out")
+    assert stranger.post(f"/manage/sharing/{shared_client_id}/{act}", area="attendance").status_code == 404
 
 
 @pytest.mark.parametrize("act", ["stop", "change", "pause", "resume"])
 def test_a_person_who_presses_after_it_was_stopped_reads_that_it_is(jo, shared_client_id, transaction, act):
-    jo.sends(f"/manage/sharing/{shared_client_id}/stop")
-    jo.opens("/sign-out")  # any page with a form has the token
-    jo.sends_again(f"/manage/sharing/{shared_client_id}/{act}")
+    jo.submit(f"/manage/sharing/{shared_client_id}/stop")
+    jo.open("/sign-out")  # any page with a form has the token
+    jo.post(f"/manage/sharing/{shared_client_id}/{act}")
     assert jo.response.location == "/manage"
 
-    jo.opens("/manage")
+    jo.open("/manage")
     assert "Your school has already stopped sharing with Timetabler." in jo.page_text
     with transaction():
         assert [decision.what for decision in authorise.history(jo.facts["estab_id"])] == ["withdrawn", "given"]
 
 
 def test_the_confirmation_page_redirects_when_sharing_has_been_stopped(jo, shared_client_id):
-    jo.sends(f"/manage/sharing/{shared_client_id}/stop")
+    jo.submit(f"/manage/sharing/{shared_client_id}/stop")
 
-    assert jo.opens(f"/manage/sharing/{shared_client_id}/stop").location == "/manage"
+    assert jo.open(f"/manage/sharing/{shared_client_id}/stop").location == "/manage"
 
 
 def test_a_service_that_the_school_never_shared_with_is_not_found(jo, transaction):
     with transaction():
         stranger = a_client().id
-    assert jo.opens(f"/manage/sharing/{stranger}/stop").status_code == 404
+    assert jo.open(f"/manage/sharing/{stranger}/stop").status_code == 404
 
 
 def test_of_two_who_stop_at_once_the_second_reads_that_it_is_stopped(
@@ -288,12 +288,12 @@ def test_another_schools_sharing_does_not_exist(jo, shared_client_id, new_browse
     with transaction():
         other = an_administrator().username
     stranger = Person(new_browser())
-    stranger.signs_in(other)
+    stranger.sign_in(other)
     stop = f"/manage/sharing/{shared_client_id}/stop"
 
-    assert stranger.opens(stop).status_code == 404
-    stranger.opens("/sign-out")
-    assert stranger.sends_again(stop).status_code == 404
+    assert stranger.open(stop).status_code == 404
+    stranger.open("/sign-out")
+    assert stranger.post(stop).status_code == 404
     with transaction():
         assert len(authorise.current(jo.facts["estab_id"])) == 1
 
@@ -301,14 +301,14 @@ def test_another_schools_sharing_does_not_exist(jo, shared_client_id, new_browse
 def test_a_viewer_sees_everything_and_stops_nothing(jo, shared_client_id, transaction):
     with transaction() as session:
         session.get_one(Administrator, jo.facts["id"]).memberships[0].role = "viewer"
-    jo.opens("/manage")
+    jo.open("/manage")
     assert "Timetabler" in jo.page_text
     assert "Stop sharing" not in jo.page_text
-    jo.opens(f"/manage/sharing/{shared_client_id}/stop")
+    jo.open(f"/manage/sharing/{shared_client_id}/stop")
     assert "Only an owner or an administrator" in jo.page_text
 
-    jo.opens("/sign-out")
-    assert jo.sends_again(f"/manage/sharing/{shared_client_id}/stop").status_code == 403
+    jo.open("/sign-out")
+    assert jo.post(f"/manage/sharing/{shared_client_id}/stop").status_code == 403
     with transaction():
         assert len(authorise.current(jo.facts["estab_id"])) == 1
 
@@ -318,7 +318,7 @@ def test_ended_sharing_is_shown_as_ended(jo, shared_client_id, transaction):
         for agreed in authorise.current(jo.facts["estab_id"]):
             agreed.until = clocks.now() - timedelta(days=1)
             session.add(agreed)
-    jo.opens("/manage")
+    jo.open("/manage")
 
     assert "Timetabler Ended" in jo.page_text
     assert "ended on 1 March 2026" in jo.page_text
@@ -331,7 +331,7 @@ def test_names_with_markup_are_escaped(jo, transaction):
             client, client.required_scopes, by=member_of(session, jo), agreement_version="1",
             until=clocks.now() + timedelta(days=1),
         )  # fmt: skip
-    jo.opens("/manage")
+    jo.open("/manage")
 
     assert "<script>alert" not in jo.response.text
     assert "<script>alert(1)</script>" in jo.page_text

@@ -140,7 +140,7 @@ def test_after_the_loss_of_a_database_everybody_continues_from_the_backup(
     clock,
     transaction,
 ):
-    tokens = world.partner.redeems(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json
+    tokens = world.partner.redeem(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json
     with transaction():
         chain.seal()
     back_up()
@@ -151,13 +151,13 @@ def test_after_the_loss_of_a_database_everybody_continues_from_the_backup(
     browser = a_browser(empty, settings)
     browser.set_cookie("idaas-session", lost)
     assert browser.get("/manage").status_code == 303, "sessions are not in a backup"
-    refreshed = world.partner.refreshes(browser, tokens["refresh_token"]).json
+    refreshed = world.partner.refresh(browser, tokens["refresh_token"]).json
     with transactions.transaction(empty):
         assert ring.verify(refreshed["access_token"], typ="at+jwt")["estab_id"] == world.estab_id
         assert ring.verify(tokens["access_token"], typ="at+jwt")["jti"], "keys verify what they signed before"
     assert browser.get("/oauth/userinfo", headers={"Authorization": f"Bearer {tokens['access_token']}"}).json["sub"]
     code = sign_in_and_authorise(browser, world.partner, world.username, prompt="login")["code"]
-    assert world.partner.redeems(browser, code).json["access_token"]
+    assert world.partner.redeem(browser, code).json["access_token"]
     with transactions.transaction(empty):
         chain.seal()
         assert chain.verify(from_start=True).discrepancies == []

@@ -48,7 +48,7 @@ def rows_with_old_name(web, new_browser, world, clock):
     """One pending row of every kind, with the old name."""
     optional = frozenset({"classes", "attendance"})
     partner = world.new_partner(optional_scopes=optional, resource="https://api.example", resource_scopes=optional)
-    tokens = partner.redeems(
+    tokens = partner.redeem(
         web, sign_in_and_authorise(web, partner, world.username, "classes", scope=SCOPE)["code"]
     ).json
     code = sign_in_and_authorise(web, partner, world.username, scope=SCOPE)["code"]
@@ -63,7 +63,7 @@ def rows_with_old_name(web, new_browser, world, clock):
 
 def test_every_pending_row_works_under_the_new_name(web, world, rows_with_old_name):
     partner, tokens, code, (waiting, shown), token, version = rows_with_old_name
-    assert "classes" not in partner.refreshes(web, tokens["refresh_token"]).json["scope"].split()
+    assert "classes" not in partner.refresh(web, tokens["refresh_token"]).json["scope"].split()
     with world.transaction() as session:
         migrate(session)
 
@@ -78,10 +78,10 @@ def test_every_pending_row_works_under_the_new_name(web, world, rows_with_old_na
             for value in session.scalars(select(column)):
                 assert value is None or "groups" not in value, column
         assert all("groups" not in str(params) for params in session.scalars(select(AuthorizationRequest.params)))
-    assert "classes" in partner.refreshes(web, tokens["refresh_token"]).json["scope"].split()
-    assert "classes" in partner.redeems(web, code).json["scope"].split()
+    assert "classes" in partner.refresh(web, tokens["refresh_token"]).json["scope"].split()
+    assert "classes" in partner.redeem(web, code).json["scope"].split()
     response = follow_redirects(waiting, press(waiting, shown, "sign-in", username=world.username, password=PASSWORD))
-    assert "classes" in partner.redeems(waiting, redirect_parameters(response)["code"]).json["scope"].split()
+    assert "classes" in partner.redeem(waiting, redirect_parameters(response)["code"]).json["scope"].split()
     registration = Registrar(web, token).registered()
     assert "classes" in registration["scope"].split()
 

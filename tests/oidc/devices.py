@@ -18,16 +18,16 @@ class Device:
     scope: str = "openid offline_access school students"
     codes: dict[str, Any] = field(default_factory=dict)
 
-    def asks(self, **overrides: Any) -> Any:
+    def request_codes(self, **overrides: Any) -> Any:
         """Request codes at the device authorization endpoint."""
-        response = self.partner.posts(self.web, "/oauth/device_authorization", {"scope": self.scope, **overrides})
+        response = self.partner.post(self.web, "/oauth/device_authorization", {"scope": self.scope, **overrides})
         self.codes = dict(response.json) if response.status_code == 200 else {}
         return response
 
-    def polls(self, **overrides: Any) -> Any:
+    def poll(self, **overrides: Any) -> Any:
         """Poll the token endpoint."""
         parameters = {"grant_type": GRANT, "device_code": self.codes["device_code"], **overrides}
-        return self.partner.posts(self.web, "/oauth/token", parameters)
+        return self.partner.post(self.web, "/oauth/token", parameters)
 
     @property
     def link(self) -> str:

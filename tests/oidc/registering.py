@@ -25,17 +25,17 @@ class Registrar:
     web: Any
     token: str
 
-    def registers(self, **overrides: Any) -> Any:
+    def register(self, **overrides: Any) -> Any:
         """Register valid metadata with these changes; None leaves a member out."""
         return self.web.post("/oauth/register", json=metadata(**overrides), headers=bearer_header(self.token))
 
     def registered(self, **overrides: Any) -> dict[str, Any]:
         """The response of a successful registration."""
-        response = self.registers(**overrides)
+        response = self.register(**overrides)
         assert response.status_code == 201, response.text
         return response.json
 
-    def manages(self, made: dict[str, Any], method: str = "GET", **kwargs: Any) -> Any:
+    def manage(self, made: dict[str, Any], method: str = "GET", **kwargs: Any) -> Any:
         """Send a request with the registration's own token."""
         headers = bearer_header(made["registration_access_token"])
         return self.web.open(path_of(made), method=method, headers=headers, **kwargs)

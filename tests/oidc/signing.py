@@ -77,7 +77,7 @@ class Signer(Partner):
         }  # fmt: skip
         return sign_jws(defaults | overrides, with_key, alg, **header)
 
-    def posts(
+    def post(
         self, web: FlaskClient, path: str, form: dict[str, str | None], assertion: str | None = None
     ) -> TestResponse:
         """Send a form on the back channel as this client, with a DPoP proof if it has a key."""
@@ -98,7 +98,7 @@ class Signer(Partner):
         head = {"typ": "dpop+jwt", "jwk": without_kid(with_key), "kid": None} | header
         return sign_jws(defaults | overrides, with_key, alg, **head)
 
-    def reads(self, web: FlaskClient, token: str, scheme: str = "DPoP", **overrides: Any) -> TestResponse:
+    def request_userinfo(self, web: FlaskClient, token: str, scheme: str = "DPoP", **overrides: Any) -> TestResponse:
         """Call userinfo with a DPoP proof."""
         headers = {
             "Authorization": f"{scheme} {token}",

@@ -50,19 +50,19 @@ class Partner:
         """Its Authorization header."""
         return {"Authorization": "Basic " + base64.b64encode(f"{self.id}:{self.secret}".encode()).decode()}
 
-    def redeems(self, web: FlaskClient, code: str, **overrides: str | None) -> TestResponse:
+    def redeem(self, web: FlaskClient, code: str, **overrides: str | None) -> TestResponse:
         """Redeem a code at the token endpoint."""
         defaults = {
             "grant_type": "authorization_code", "code": code, "redirect_uri": self.redirect_uri,
             "code_verifier": self.verifier,
         }  # fmt: skip
-        return self.posts(web, "/oauth/token", {**defaults, **overrides})
+        return self.post(web, "/oauth/token", {**defaults, **overrides})
 
-    def refreshes(self, web: FlaskClient, token: str, **options: str | None) -> TestResponse:
+    def refresh(self, web: FlaskClient, token: str, **options: str | None) -> TestResponse:
         """Use a refresh token at the token endpoint."""
-        return self.posts(web, "/oauth/token", {"grant_type": "refresh_token", "refresh_token": token, **options})
+        return self.post(web, "/oauth/token", {"grant_type": "refresh_token", "refresh_token": token, **options})
 
-    def posts(self, web: FlaskClient, path: str, form: dict[str, str | None]) -> TestResponse:
+    def post(self, web: FlaskClient, path: str, form: dict[str, str | None]) -> TestResponse:
         """Send a form on the back channel as this client."""
         data = {name: value for name, value in form.items() if value is not None}
         if self.secret == "none":

@@ -16,7 +16,7 @@ def code(web, world):
 
 @pytest.fixture
 def tokens(web, world, code):
-    return world.partner.redeems(web, code).json
+    return world.partner.redeem(web, code).json
 
 
 @pytest.fixture
@@ -29,9 +29,9 @@ def family(world, tokens):
 def test_a_code_or_refresh_token_of_another_client_is_recorded_under_the_one_that_sent_it(web, world, code):
     other = world.new_partner()
     other.verifier = world.partner.verifier
-    other.redeems(web, code)
-    tokens = world.partner.redeems(web, code).json
-    other.refreshes(web, tokens["refresh_token"])
+    other.redeem(web, code)
+    tokens = world.partner.redeem(web, code).json
+    other.refresh(web, tokens["refresh_token"])
 
     with world.transaction() as session:
         family = session.scalars(select(RefreshFamily)).one()
@@ -42,7 +42,7 @@ def test_a_code_or_refresh_token_of_another_client_is_recorded_under_the_one_tha
 
 
 def test_a_code_that_is_replayed_is_recorded_at_the_school(web, world, code, family):
-    world.partner.redeems(web, code)
+    world.partner.redeem(web, code)
 
     client = world.partner.id
     with world.transaction():
@@ -51,9 +51,9 @@ def test_a_code_that_is_replayed_is_recorded_at_the_school(web, world, code, fam
 
 def test_a_refresh_token_that_is_used_again_is_recorded_at_the_school(web, world):
     partner = world.new_partner(token_endpoint_auth_method="none")
-    first = partner.redeems(web, sign_in_and_authorise(web, partner, world.username)["code"]).json["refresh_token"]
-    partner.refreshes(web, partner.refreshes(web, first).json["refresh_token"])
-    partner.refreshes(web, first)
+    first = partner.redeem(web, sign_in_and_authorise(web, partner, world.username)["code"]).json["refresh_token"]
+    partner.refresh(web, partner.refresh(web, first).json["refresh_token"])
+    partner.refresh(web, first)
 
     with world.transaction() as session:
         family = session.scalars(select(RefreshFamily.id)).one()
@@ -63,7 +63,7 @@ def test_a_refresh_token_that_is_used_again_is_recorded_at_the_school(web, world
 def test_tokens_that_a_client_revokes_are_recorded_by_their_ids(web, world, tokens, family):
     jti = world.claims(tokens["access_token"])["jti"]
     for kind in ("access_token", "refresh_token"):
-        world.partner.posts(web, "/oauth/revoke", {"token": tokens[kind]})
+        world.partner.post(web, "/oauth/revoke", {"token": tokens[kind]})
 
     client = world.partner.id
     with world.transaction():

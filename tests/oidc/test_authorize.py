@@ -143,9 +143,7 @@ def test_tabs_opened_at_the_same_time_in_a_new_browser_all_continue(web, new_bro
     def link(state):
         if not pushed:
             return world.partner.link(state=state)
-        urn = world.partner.posts(new_browser(), "/oauth/par", world.partner.parameters(state=state)).json[
-            "request_uri"
-        ]
+        urn = world.partner.post(new_browser(), "/oauth/par", world.partner.parameters(state=state)).json["request_uri"]
         return f"/oauth/authorize?client_id={world.partner.id}&request_uri={urn}"
 
     tabs = [new_browser().get(link(state)) for state in ("one", "two")]
@@ -313,7 +311,7 @@ def test_max_age_asks_again_when_the_sign_in_is_older(web, world, clock):
     assert "code" in redirect_parameters(web.get(world.partner.link(max_age="100")))
     response = follow_redirects(web, web.get(world.partner.link(max_age="99")))
     params = redirect_parameters(follow_redirects(web, sign_in(web, response, world.username)))
-    claims = world.claims(world.partner.redeems(web, params["code"]).json["id_token"], "JWT")
+    claims = world.claims(world.partner.redeem(web, params["code"]).json["id_token"], "JWT")
     assert claims["auth_time"] == int(clock.now().timestamp())
 
 
@@ -334,7 +332,7 @@ def test_an_acr_that_is_essential_and_not_reached_fails_the_sign_in(web, world, 
 
 
 def id_token_claims(world, web, response_parameters):
-    claims = world.claims(world.partner.redeems(web, response_parameters["code"]).json["id_token"], "JWT")
+    claims = world.claims(world.partner.redeem(web, response_parameters["code"]).json["id_token"], "JWT")
     return claims["acr"], claims["amr"]
 
 
@@ -430,7 +428,7 @@ def test_a_person_without_a_second_step_is_not_asked_to_set_one_up_for_acr_value
     clock.move(timedelta(minutes=2))
     response = follow_redirects(web, web.get(world.partner.link(max_age="60", **ACR_REQUESTS[0])))
     params = redirect_parameters(follow_redirects(web, sign_in(web, response, world.username)))
-    claims = world.claims(world.partner.redeems(web, params["code"]).json["id_token"], "JWT")
+    claims = world.claims(world.partner.redeem(web, params["code"]).json["id_token"], "JWT")
     assert (claims["acr"], claims["auth_time"]) == (SINGLE_ACR, int(clock.now().timestamp()))
 
 
@@ -450,7 +448,7 @@ def test_the_login_hint_is_filled_in(web, world):
 
 def test_a_hint_of_the_signed_in_person_needs_no_page(web, world):
     params = sign_in_and_authorise(web, world.partner, world.username)
-    hint = world.partner.redeems(web, params["code"]).json["id_token"]
+    hint = world.partner.redeem(web, params["code"]).json["id_token"]
     assert "code" in redirect_parameters(web.get(world.partner.link(prompt="none", id_token_hint=hint)))
     sub = world.claims(hint, "JWT")["sub"]
     for named, parameter in ((sub, "code"), ("someone-else", "error")):
@@ -462,7 +460,7 @@ def test_a_hint_of_the_signed_in_person_needs_no_page(web, world):
 
 def test_a_hint_of_another_person_never_succeeds_for_the_signed_in_one(web, new_browser, world):
     params = sign_in_and_authorise(web, world.partner, world.username)
-    hint = world.partner.redeems(web, params["code"]).json["id_token"]
+    hint = world.partner.redeem(web, params["code"]).json["id_token"]
     with world.transaction() as session:
         estab = session.get_one(Authorisation, session.query(Authorisation.id).scalar()).estab_id
         colleague = factories.an_administrator(session.get_one(Estab, estab), username="colleague")

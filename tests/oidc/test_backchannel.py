@@ -32,7 +32,7 @@ def partner(world, receiver):
 
 def signed_in(web, partner, world, **overrides):
     """The tokens of a sign-in, and the claims of its ID Token."""
-    tokens = partner.redeems(web, sign_in_and_authorise(web, partner, world.username, **overrides)["code"]).json
+    tokens = partner.redeem(web, sign_in_and_authorise(web, partner, world.username, **overrides)["code"]).json
     return tokens, world.claims(tokens["id_token"], "JWT")
 
 
@@ -137,7 +137,7 @@ def test_signing_out_revokes_no_refresh_token(web, world, partner, receiver):
     tokens, _ = signed_in(web, partner, world)
     sign_out(web)
     deliver_all(world.transaction)
-    assert partner.refreshes(web, tokens["refresh_token"]).status_code == 200
+    assert partner.refresh(web, tokens["refresh_token"]).status_code == 200
 
 
 @pytest.mark.parametrize("status", [200, 204, 202])

@@ -142,7 +142,7 @@ def test_valid_requests_are_accepted(web, world, more):
 def test_a_client_that_pkce_was_switched_off_for_may_leave_it_out(web, world):
     partner = world.new_partner(require_pkce=False)
     params = sign_in_and_authorise(web, partner, world.username, code_challenge=None, code_challenge_method=None)
-    assert partner.redeems(web, params["code"], code_verifier=None).status_code == 200
+    assert partner.redeem(web, params["code"], code_verifier=None).status_code == 200
 
 
 def test_a_method_without_a_challenge_is_refused_where_pkce_may_be_left_out_too(web, world):
@@ -186,7 +186,7 @@ def test_the_claims_parameter_may_name_known_and_unknown_claims(web, world):
 def test_an_unknown_client_at_the_token_endpoint_gets_no_hint(web, world):
     """An access token is not an ID Token, whatever its claims."""
     params = sign_in_and_authorise(web, world.partner, world.username)
-    tokens = world.partner.redeems(web, params["code"]).json
+    tokens = world.partner.redeem(web, params["code"]).json
     for partner, hint, what in (
         (world.partner, tokens["access_token"], "is not an ID Token of ours"),
         (world.new_partner(), tokens["id_token"], "was issued to another client"),

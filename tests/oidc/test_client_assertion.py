@@ -44,7 +44,7 @@ def strict(make):
 
 
 def authenticate(web, partner, **overrides):
-    return partner.posts(web, "/oauth/token", {"grant_type": "client_credentials"}, partner.assertion(**overrides))
+    return partner.post(web, "/oauth/token", {"grant_type": "client_credentials"}, partner.assertion(**overrides))
 
 
 def is_authenticated(response):
@@ -58,10 +58,10 @@ def is_refused(response):
 
 def test_an_assertion_that_came_with_a_refused_token_request_is_used_up(web, partner):
     sent = partner.assertion()
-    wrong_grant = partner.posts(web, "/oauth/token", {"grant_type": "refresh_token", "refresh_token": "x"}, sent)
+    wrong_grant = partner.post(web, "/oauth/token", {"grant_type": "refresh_token", "refresh_token": "x"}, sent)
     assert (wrong_grant.status_code, wrong_grant.json["error"]) == (400, "unauthorized_client")
 
-    assert is_refused(partner.posts(web, "/oauth/token", {"grant_type": "client_credentials"}, sent))
+    assert is_refused(partner.post(web, "/oauth/token", {"grant_type": "client_credentials"}, sent))
 
 
 @pytest.mark.parametrize("alg", ["RS256", "PS256", "ES256", "EdDSA", "Ed25519"])
@@ -137,7 +137,7 @@ def test_the_reason_of_a_failed_authentication_is_not_in_the_response(web, partn
 
 @pytest.mark.parametrize("assertion", ["x", "a.b.c", "é.é.é", "x" * 8000, "eyJhbGciOiJub25lIn0.e30."])
 def test_a_text_that_is_not_a_jwt_is_refused(web, partner, assertion):
-    assert is_refused(partner.posts(web, "/oauth/token", {"grant_type": "client_credentials"}, assertion))
+    assert is_refused(partner.post(web, "/oauth/token", {"grant_type": "client_credentials"}, assertion))
 
 
 @pytest.mark.parametrize("name", ["\ud800", "a\0b", "x" * 2000, "😀"])
@@ -188,8 +188,8 @@ def test_a_jti_is_accepted_once(web, partner):
 def test_a_client_id_next_to_the_assertion_must_match(web, partner, make):
     other = make()
     form = {"grant_type": "client_credentials", "client_id": other.id}
-    assert is_refused(partner.posts(web, "/oauth/token", form))
-    assert is_authenticated(partner.posts(web, "/oauth/token", {**form, "client_id": partner.id}))
+    assert is_refused(partner.post(web, "/oauth/token", form))
+    assert is_authenticated(partner.post(web, "/oauth/token", {**form, "client_id": partner.id}))
 
 
 def test_a_client_registered_for_another_method_cannot_use_assertions(web, world):

@@ -13,7 +13,7 @@ def partner(world):
 
 
 def request_token(web, partner, **options):
-    return partner.posts(web, "/oauth/token", {"grant_type": "client_credentials", **options})
+    return partner.post(web, "/oauth/token", {"grant_type": "client_credentials", **options})
 
 
 def test_a_client_gets_a_token_about_itself_and_no_refresh_token(web, world, partner):
@@ -52,6 +52,6 @@ def test_a_public_client_may_not_use_the_grant(web, world):
 def test_the_token_names_no_person_and_can_be_revoked(web, partner):
     token = request_token(web, partner).json["access_token"]
     assert web.get("/oauth/userinfo", headers={"Authorization": f"Bearer {token}"}).status_code == 403
-    assert partner.posts(web, "/oauth/introspect", {"token": token}).json["active"] is True
-    partner.posts(web, "/oauth/revoke", {"token": token})
-    assert partner.posts(web, "/oauth/introspect", {"token": token}).json == {"active": False}
+    assert partner.post(web, "/oauth/introspect", {"token": token}).json["active"] is True
+    partner.post(web, "/oauth/revoke", {"token": token})
+    assert partner.post(web, "/oauth/introspect", {"token": token}).json == {"active": False}

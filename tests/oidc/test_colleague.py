@@ -202,7 +202,7 @@ def test_an_address_typed_while_signed_out_is_kept_and_nothing_is_sent(web, cons
 
 def test_a_device_is_connected_by_the_colleague_with_a_code_of_its_own(new_browser, web, world, outbox):
     device = Device(new_browser(), world.new_partner(grant_types=GRANTS))
-    device.asks()
+    device.request_codes()
     consent_response = enter(web, device.codes["user_code"], world.username)
     soup = page(consent_response).find(id="someone-else")
     assert "with a new code from it" in " ".join(soup.text.split())

@@ -66,7 +66,7 @@ def test_optional_areas_are_off_until_ticked_and_then_remembered(web, world, clo
     params = redirect_parameters(
         follow_redirects(web, press(web, response, "allow", authority="y", area=["attendance"]))
     )
-    assert "attendance" in world.partner.redeems(web, params["code"]).json["scope"].split()
+    assert "attendance" in world.partner.redeem(web, params["code"]).json["scope"].split()
     scopes, version = agreed_scopes_and_version(world)
     assert "attendance" in scopes
     assert "students.sen" not in scopes
@@ -81,7 +81,7 @@ def test_optional_areas_are_off_until_ticked_and_then_remembered(web, world, clo
 def test_an_area_that_was_left_out_is_not_asked_about_again(web, world):
     redirect_parameters(follow_redirects(web, press(web, consent_page(web, world), "allow", authority="y")))
     params = redirect_parameters(web.get(world.partner.link(scope=ALL_SCOPES)))
-    response = world.partner.redeems(web, params["code"]).json
+    response = world.partner.redeem(web, params["code"]).json
     assert "attendance" not in response["scope"].split()
     assert "students" in response["scope"].split()
 
@@ -108,7 +108,7 @@ def test_a_request_about_the_person_alone_needs_no_authority(web, world):
     assert page(response).find(id="authority") is None
     assert "Sign in to Assembly" in response.text
     params = redirect_parameters(follow_redirects(web, press(web, response, "allow")))
-    assert world.partner.redeems(web, params["code"]).json["scope"] == "openid profile"
+    assert world.partner.redeem(web, params["code"]).json["scope"] == "openid profile"
 
 
 def test_refusing_is_access_denied_and_stands_in_the_history(web, world):

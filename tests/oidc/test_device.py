@@ -28,7 +28,7 @@ from tests.oidc.test_backchannel import posted, sign_out
 @pytest.fixture
 def device(new_browser, world):
     new_device = Device(new_browser(), world.new_partner(grant_types=GRANTS))
-    new_device.asks()
+    new_device.request_codes()
     return new_device
 
 
@@ -45,22 +45,22 @@ def test_a_device_is_given_two_codes_and_where_to_send_the_person(device, world)
 
 
 def test_the_response_is_not_cached(device):
-    assert device.asks().headers["Cache-Control"] == "no-store"
+    assert device.request_codes().headers["Cache-Control"] == "no-store"
 
 
 def test_a_device_gets_tokens_and_refreshes_them(clock, web, device, world):
-    assert device.polls().json["error"] == "authorization_pending"
+    assert device.poll().json["error"] == "authorization_pending"
     confirmation = enter(web, device.codes["user_code"], world.username)
     response = decide(web, confirmation)
     assert "You can go back to the device or program" in response.text
     clock.move(timedelta(seconds=5))
-    tokens = device.polls().json
+    tokens = device.poll().json
     assert tokens["token_type"] == "Bearer"
     assert set(tokens["scope"].split()) == set(device.scope.split())
     claims = world.claims(tokens["id_token"], "JWT")
     assert (claims["sub"], claims["aud"]) == (world.person, device.partner.id)
     assert "nonce" not in claims
-    assert device.partner.refreshes(web, tokens["refresh_token"]).status_code == 200
+    assert device.partner.refresh(web, tokens["refresh_token"]).status_code == 200
 
 
 def test_the_page_says_who_asks_for_what_and_shows_the_code(web, device, world):
@@ -75,13 +75,13 @@ def test_a_device_asks_for_consent_even_if_the_school_agreed_before(web, new_bro
     partner = world.new_partner(grant_types=GRANTS | {"authorization_code"})
     device = Device(new_browser(), partner)
     sign_in_and_authorise(web, partner, world.username, scope=device.scope)
-    device.asks()
+    device.request_codes()
     confirmation = enter(web, device.codes["user_code"])
     assert page(confirmation).find(id="authority") is None
     assert "Connect Assembly?" in confirmation.text
-    assert device.polls().json["error"] == "authorization_pending"
+    assert device.poll().json["error"] == "authorization_pending"
     decide(web, confirmation)
-    assert device.polls().status_code == 200
+    assert device.poll().status_code == 200
 
 
 def test_following_the_link_approves_nothing(web, device, world):
@@ -90,10 +90,10 @@ def test_following_the_link_approves_nothing(web, device, world):
     soup = page(response)
     assert soup.find(id="user_code")["value"] == device.codes["user_code"]
     assert soup.find(id="allow") is None
-    assert device.polls().json["error"] == "authorization_pending"
+    assert device.poll().json["error"] == "authorization_pending"
     response = follow_redirects(web, press(web, response, "continue"))
     assert page(response).find(id="allow")
-    assert device.polls().json["error"] in {"authorization_pending", "slow_down"}
+    assert device.poll().json["error"] in {"authorization_pending", "slow_down"}
 
 
 @pytest.mark.parametrize("how", ["{0}", "{0} ", " {0}", "{1}", "{2}"])
@@ -116,7 +116,7 @@ def test_what_was_ticked_after_the_session_ended_is_there_after_signing_in(clock
     device = Device(
         new_browser(), world.new_partner(grant_types=GRANTS), scope="openid offline_access school students attendance"
     )
-    device.asks()
+    device.request_codes()
     confirmation = enter(web, device.codes["user_code"], world.username)
     clock.move(timedelta(minutes=5))
     with world.transaction() as session:
@@ -125,46 +125,46 @@ def test_what_was_ticked_after_the_session_ended_is_there_after_signing_in(clock
     soup = page(follow_redirects(web, sign_in(web, response, world.username)))
     assert soup.find(id="area-attendance").has_attr("checked")
     assert not soup.find(id="authority").has_attr("checked")  # declared again
-    assert device.polls().json["error"] == "authorization_pending"
+    assert device.poll().json["error"] == "authorization_pending"
 
 
 def test_a_denied_code_is_access_denied(web, device, world):
     confirmation = enter(web, device.codes["user_code"], world.username)
     assert "not connected" in decide(web, confirmation, "deny").text
-    assert device.polls().json["error"] == "access_denied"
+    assert device.poll().json["error"] == "access_denied"
     with world.transaction() as session:
         assert session.query(Authorisation).count() == 0
 
 
 def test_polling_too_often_is_slowed_down_and_the_interval_stays_longer(clock, device):
-    assert device.polls().json["error"] == "authorization_pending"
+    assert device.poll().json["error"] == "authorization_pending"
     clock.move(timedelta(seconds=3.9))
-    assert device.polls().json["error"] == "slow_down"
+    assert device.poll().json["error"] == "slow_down"
     clock.move(timedelta(seconds=8.9))
-    assert device.polls().json["error"] == "slow_down", "ten seconds now, and fifteen from here on"
+    assert device.poll().json["error"] == "slow_down", "ten seconds now, and fifteen from here on"
     clock.move(timedelta(seconds=15))
-    assert device.polls().json["error"] == "authorization_pending"
+    assert device.poll().json["error"] == "authorization_pending"
     clock.move(timedelta(seconds=13.9))
-    assert device.polls().json["error"] == "slow_down"
+    assert device.poll().json["error"] == "slow_down"
 
 
 def test_a_poll_one_second_early_is_accepted(clock, device):
     """A timer of five seconds is not exact to the millisecond."""
     for _ in range(3):
-        assert device.polls().json["error"] == "authorization_pending"
+        assert device.poll().json["error"] == "authorization_pending"
         clock.move(timedelta(seconds=4))
 
 
 def test_polls_of_one_device_do_not_slow_another(clock, new_browser, device):
     other = Device(new_browser(), device.partner)
-    other.asks()
+    other.request_codes()
     for asking_device in (device, other):
-        assert asking_device.polls().json["error"] == "authorization_pending"
+        assert asking_device.poll().json["error"] == "authorization_pending"
 
 
 def test_a_code_expires(clock, web, device, world):
     clock.move(timedelta(seconds=900))
-    assert device.polls().json["error"] == "expired_token"
+    assert device.poll().json["error"] == "expired_token"
     response = enter(web, device.codes["user_code"], world.username)
     assert response.status_code == 422
     assert "We do not recognise this code" in response.text
@@ -181,9 +181,9 @@ def test_a_code_that_expires_while_the_page_is_open_connects_nothing(clock, web,
 
 def test_a_used_code_is_reported_as_used_even_after_it_expired(clock, web, device, world):
     decide(web, enter(web, device.codes["user_code"], world.username))
-    assert device.polls().status_code == 200
+    assert device.poll().status_code == 200
     for _ in range(2):
-        assert device.polls().json["error"] == "invalid_grant"
+        assert device.poll().json["error"] == "invalid_grant"
         clock.move(timedelta(seconds=900))
 
 
@@ -198,12 +198,12 @@ def test_of_many_polls_at_once_one_gets_the_tokens(web, device, world, run_concu
 def test_a_decision_is_about_one_device_and_its_code_is_used_up(web, new_browser, device, world):
     other = Device(new_browser(), device.partner)
     for asking_device in (device, other):
-        asking_device.asks()
+        asking_device.request_codes()
         response = enter(web, asking_device.codes["user_code"], world.username)
     decide(web, response)
 
-    assert other.polls().status_code == 200
-    assert device.polls().json["error"] == "authorization_pending"
+    assert other.poll().status_code == 200
+    assert device.poll().json["error"] == "authorization_pending"
     assert "We do not recognise this code" in enter(web, other.codes["user_code"]).text
 
 
@@ -212,7 +212,7 @@ def test_a_decision_cannot_be_changed(web, device, world):
     decide(web, confirmation, "deny")
     again = follow_redirects(web, press(web, confirmation, "allow", authority="y"))
     assert "not connected" in again.text
-    assert device.polls().json["error"] == "access_denied"
+    assert device.poll().json["error"] == "access_denied"
 
 
 def test_a_decision_counts_once_and_in_the_browser_in_which_the_code_was_typed(device, world):
@@ -248,7 +248,7 @@ def test_a_decision_after_the_code_expired_is_refused(clock, device, world):
     ],
 )  # fmt: skip
 def test_an_invalid_code_is_refused(device, form, error):
-    response = device.polls(**form)
+    response = device.poll(**form)
     assert response.status_code == 400
     assert response.json["error"] == error
 
@@ -263,29 +263,29 @@ def test_an_invalid_code_is_refused(device, form, error):
     ],
 )  # fmt: skip
 def test_scopes_a_device_may_not_have_are_refused_at_once(device, form, error):
-    response = device.asks(**form)
+    response = device.request_codes(**form)
     assert response.status_code == 400
     assert response.json["error"] == error
 
 
 def test_a_client_without_the_grant_gets_no_codes(new_browser, world):
     device = Device(new_browser(), world.partner)
-    assert device.asks().json["error"] == "unauthorized_client"
+    assert device.request_codes().json["error"] == "unauthorized_client"
     device.codes = {"device_code": "x"}
-    assert device.polls().json["error"] == "unauthorized_client"
+    assert device.poll().json["error"] == "unauthorized_client"
 
 
 def test_a_public_client_may_be_a_device(web, new_browser, world):
     device = Device(new_browser(), world.new_partner(grant_types=GRANTS, token_endpoint_auth_method="none"))
-    device.asks()
+    device.request_codes()
     decide(web, enter(web, device.codes["user_code"], world.username))
-    assert "refresh_token" in device.polls().json
+    assert "refresh_token" in device.poll().json
 
 
 def test_a_client_must_authenticate(new_browser, world, device):
     device.partner.secret = "wrong"
-    assert device.asks().status_code == 401
-    assert device.asks().json["error"] == "invalid_client"
+    assert device.request_codes().status_code == 401
+    assert device.request_codes().json["error"] == "invalid_client"
 
 
 def test_a_device_that_proves_a_key_gets_tokens_bound_to_it(web, new_browser, world):
@@ -296,28 +296,28 @@ def test_a_device_that_proves_a_key_gets_tokens_bound_to_it(web, new_browser, wo
     )  # fmt: skip
     signer = Signer(client.id, dpop_key=key("ES256", 2))
     device = Device(new_browser(), signer)
-    device.asks()
+    device.request_codes()
     decide(web, enter(web, device.codes["user_code"], world.username))
     signer.dpop_key = None
-    assert device.polls().json["error"] == "invalid_dpop_proof"
+    assert device.poll().json["error"] == "invalid_dpop_proof"
     signer.dpop_key = key("ES256", 2)
-    tokens = device.polls().json
+    tokens = device.poll().json
     assert tokens["token_type"] == "DPoP"
     assert world.claims(tokens["access_token"])["cnf"]["jkt"] == key("ES256", 2).thumbprint()
 
 
 def test_without_offline_access_there_is_no_refresh_token_and_without_openid_no_id_token(web, new_browser, world):
     device = Device(new_browser(), world.new_partner(grant_types=GRANTS), scope="school")
-    device.asks()
+    device.request_codes()
     decide(web, enter(web, device.codes["user_code"], world.username))
-    assert not {"refresh_token", "id_token"} & device.polls().json.keys()
+    assert not {"refresh_token", "id_token"} & device.poll().json.keys()
 
 
 def test_optional_areas_that_are_not_ticked_are_not_granted(web, new_browser, world):
     device = Device(new_browser(), world.new_partner(grant_types=GRANTS), scope="school students attendance")
-    device.asks()
+    device.request_codes()
     decide(web, enter(web, device.codes["user_code"], world.username))
-    assert device.polls().json["scope"] == "school students"
+    assert device.poll().json["scope"] == "school students"
 
 
 def test_the_declaration_is_required(web, device, world):
@@ -326,13 +326,13 @@ def test_the_declaration_is_required(web, device, world):
     assert response.status_code == 422
     assert "Tick the box if you have authority" in response.text
     assert device.codes["user_code"] in response.text
-    assert device.polls().json["error"] == "authorization_pending"
+    assert device.poll().json["error"] == "authorization_pending"
 
 
 def test_a_school_whose_system_is_not_known_is_asked_for_it(web, new_browser, world):
     world.change(Estab, world.estab, mis=None)
     device = Device(new_browser(), world.new_partner(grant_types=GRANTS, accepted_mis=frozenset({"isams", "arbor"})))
-    device.asks()
+    device.request_codes()
     confirmation = enter(web, device.codes["user_code"], world.username)
     assert "Which system does your school use?" in confirmation.text
     refused = follow_redirects(web, press(web, confirmation, "continue", mis="sims"))
@@ -349,7 +349,7 @@ def test_a_viewer_is_told_who_can_decide(web, device, world):
     assert confirmation.status_code == 403
     assert "Someone else at your school has to decide this" in confirmation.text
     decide(web, confirmation, "deny")
-    assert device.polls().json["error"] == "access_denied"
+    assert device.poll().json["error"] == "access_denied"
 
 
 def test_a_code_can_be_typed_again_in_the_browser_in_which_it_was_typed_first(web, device, world):
@@ -362,14 +362,14 @@ def test_a_device_gets_no_tokens_when_sharing_was_stopped_or_paused_before_it_po
     decide(web, enter(web, device.codes["user_code"], world.username))
     with world.transaction() as session:
         stop(world.estab, device.partner.id, by=session.get_one(Administrator, world.person).memberships[0])
-    assert device.polls().json["error"] == "invalid_grant"
+    assert device.poll().json["error"] == "invalid_grant"
 
 
 @pytest.mark.parametrize(("scope", "is_told"), [("openid school", True), ("school", False)])
 def test_signing_out_notifies_the_devices_client_where_it_has_an_id_token(web, new_browser, world, scope, is_told):
     partner = world.new_partner(grant_types=GRANTS, backchannel_logout_uri="https://assembly.example/bcl")
     device = Device(new_browser(), partner, scope=scope)
-    device.asks()
+    device.request_codes()
     decide(web, enter(web, device.codes["user_code"], world.username))
     sign_out(web)
     assert [message.client for message in posted(world.transaction)] == [partner.id] * is_told
@@ -406,7 +406,7 @@ def test_a_service_that_was_disabled_meanwhile_is_shown_as_such(web, device, wor
 def test_the_page_says_from_where_and_how_long_ago_the_device_asked(web, world, clock):
     public = world.new_partner(token_endpoint_auth_method="none", grant_types=GRANTS)
     device = Device(web, public)
-    device.asks()
+    device.request_codes()
     clock.move(timedelta(minutes=2))
     asks = enter(web, device.codes["user_code"], world.username)
     assert "It asked 2 minutes ago from 127.0.0.1." in page(asks).find("main").get_text(" ")

@@ -51,7 +51,7 @@ def test_every_protocol_route_is_advertised(app, metadata):
 def test_exactly_the_advertised_grants_are_supported(web, world, metadata):
     for grant in ("authorization_code", "refresh_token", "client_credentials", "password", "implicit",
                   "urn:ietf:params:oauth:grant-type:device_code"):  # fmt: skip
-        error = world.partner.posts(web, "/oauth/token", {"grant_type": grant}).json["error"]
+        error = world.partner.post(web, "/oauth/token", {"grant_type": grant}).json["error"]
         assert (error != "unsupported_grant_type") == (grant in metadata["grant_types_supported"]), grant
 
 
@@ -59,7 +59,7 @@ def test_the_advertised_authentication_methods_work_at_their_endpoints(web, worl
     public = world.new_partner(token_endpoint_auth_method="none")
     for name, path in (("token", "token"), ("revocation", "revoke"), ("introspection", "introspect")):
         methods = metadata[f"{name}_endpoint_auth_methods_supported"]
-        response = public.posts(web, f"/oauth/{path}", {"token": "x", "grant_type": "x"})
+        response = public.post(web, f"/oauth/{path}", {"token": "x", "grant_type": "x"})
         assert ("none" in methods) == (response.status_code != 401), name
 
 
@@ -72,7 +72,7 @@ def test_every_advertised_scope_may_be_requested(web, world, metadata, clock):
     press(web, follow_redirects(web, sign_in(web, web.get("/sign-in"), world.username)), "sign-in", code=app.code())
     partner = world.new_partner(required_scopes=frozenset(metadata["scopes_supported"]), optional_scopes=frozenset())
     params = sign_in_and_authorise(web, partner, world.username, scope=" ".join(metadata["scopes_supported"]))
-    assert set(partner.redeems(web, params["code"]).json["scope"].split()) == set(metadata["scopes_supported"])
+    assert set(partner.redeem(web, params["code"]).json["scope"].split()) == set(metadata["scopes_supported"])
     hidden = scopes.catalogue().keys() - set(metadata["scopes_supported"])
     assert all(scopes.catalogue()[name].kind == "client" for name in hidden)
 
@@ -92,7 +92,7 @@ def test_every_advertised_response_mode_prompt_and_acr_is_accepted(web, world, m
 @pytest.mark.usefixtures("clock")  # must come before the fixture `world`
 def test_exactly_the_advertised_acr_values_are_reached(web, new_browser, transaction, world, metadata, clock):
     def reached(response_parameters):
-        claims = world.claims(world.partner.redeems(web, response_parameters["code"]).json["id_token"], "JWT")
+        claims = world.claims(world.partner.redeem(web, response_parameters["code"]).json["id_token"], "JWT")
         return claims["acr"], sorted(claims["amr"])
 
     by_password = reached(sign_in_and_authorise(web, world.partner, world.username))
@@ -114,7 +114,7 @@ def test_exactly_the_advertised_acr_values_are_reached(web, new_browser, transac
 
 def test_every_advertised_claim_is_released_somewhere(web, world, metadata):
     everything = "openid profile email phone organisation offline_access"
-    tokens = world.partner.redeems(
+    tokens = world.partner.redeem(
         web, sign_in_and_authorise(web, world.partner, world.username, scope=everything)["code"]
     ).json
     userinfo = web.get("/oauth/userinfo", headers={"Authorization": f"Bearer {tokens['access_token']}"}).json
@@ -175,18 +175,18 @@ def test_every_advertised_assertion_algorithm_is_accepted(web, signer, metadata)
         for alg in metadata[f"{endpoint}_endpoint_auth_signing_alg_values_supported"]:
             if alg != "HS256":  # by a secret: test_client_assertion tests it
                 form = {"grant_type": "refresh_token", "refresh_token": "x", "token": "x"}
-                response = signer.posts(web, f"/oauth/{path}", form, signer.assertion(**by(alg)))
+                response = signer.post(web, f"/oauth/{path}", form, signer.assertion(**by(alg)))
                 assert response.status_code != 401, (endpoint, alg)
 
 
 def test_every_advertised_signing_algorithm_is_used_where_registered(web, world, metadata):
     for alg in metadata["id_token_signing_alg_values_supported"]:
         partner = world.new_partner(id_token_signed_response_alg=alg)
-        tokens = partner.redeems(web, sign_in_and_authorise(web, partner, world.username)["code"]).json
+        tokens = partner.redeem(web, sign_in_and_authorise(web, partner, world.username)["code"]).json
         assert jwt_header(tokens["id_token"])["alg"] == alg
     for alg in metadata["userinfo_signing_alg_values_supported"]:
         partner = world.new_partner(userinfo_signed_response_alg=alg)
-        tokens = partner.redeems(web, sign_in_and_authorise(web, partner, world.username)["code"]).json
+        tokens = partner.redeem(web, sign_in_and_authorise(web, partner, world.username)["code"]).json
         response = web.get("/oauth/userinfo", headers={"Authorization": f"Bearer {tokens['access_token']}"})
         assert (response.mimetype, jwt_header(response.text)["alg"]) == ("application/jwt", alg)
     for alg in metadata["authorization_signing_alg_values_supported"]:

@@ -61,14 +61,14 @@ def test_the_port_of_a_loopback_uri_is_not_reported_as_different(web, world, cli
 
 def test_a_wrong_redirect_uri_of_a_pushed_request_is_noted(web, world, client_log):
     parameters = world.partner.parameters(redirect_uri="http://assembly.example/callback")
-    assert world.partner.posts(web, "/oauth/par", parameters).status_code == 400
+    assert world.partner.post(web, "/oauth/par", parameters).status_code == 400
     event = single(client_log(world.partner))
     assert (event.endpoint, event.parameter) == ("POST /oauth/par", "redirect_uri")
     assert event.comparison[0]["differs_in"] == ["scheme"]
 
 
 def test_a_wrong_post_logout_redirect_uri_is_noted(web, world, client_log):
-    tokens = world.partner.redeems(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json
+    tokens = world.partner.redeem(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json
     parameters = {"id_token_hint": tokens["id_token"], "post_logout_redirect_uri": "https://assembly.example/out"}
     assert web.get("/oauth/logout", query_string=parameters).status_code == 400
     event = single(client_log(world.partner))
@@ -110,7 +110,7 @@ def test_a_failure_at_authorize_names_the_parameter(web, world, client_log, over
     ],
 )  # fmt: skip
 def test_a_failure_at_the_token_endpoint_names_the_parameter(web, world, client_log, form, error, parameter):
-    world.partner.posts(web, "/oauth/token", form)
+    world.partner.post(web, "/oauth/token", form)
     event = single(client_log(world.partner))
     assert (event.endpoint, event.error) == ("POST /oauth/token", error)
     assert event.parameter in {parameter, "code"}
@@ -121,7 +121,7 @@ def test_the_reason_of_a_failed_authentication_is_noted_here_only(web, world, cl
     world.partner.secret = "wrong"
     form = {"grant_type": "refresh_token", "client_id": in_the_form.id, "client_secret": "wrong"}
     for partner, response in (
-        (world.partner, world.partner.redeems(web, "x")),
+        (world.partner, world.partner.redeem(web, "x")),
         (in_the_form, web.post("/oauth/token", data=form)),
     ):
         assert response.json["error_description"].startswith("client authentication failed")
@@ -140,7 +140,7 @@ def test_use_of_an_unregistered_method_is_noted(web, world, client_log):
 
 def test_a_secret_sent_by_a_client_with_a_key_is_noted(web, world, client_log):
     partner = world.new_partner(token_endpoint_auth_method="private_key_jwt", jwks={"keys": []})
-    partner.posts(web, "/oauth/token", {"grant_type": "refresh_token", "refresh_token": "x"})
+    partner.post(web, "/oauth/token", {"grant_type": "refresh_token", "refresh_token": "x"})
     event = single(client_log(partner))
     assert event.fact == "was by client_secret_basic, and the client is registered for private_key_jwt"
 
@@ -167,7 +167,7 @@ def test_the_reason_of_a_refused_assertion_is_noted(web, world, client_log):
 def test_requests_of_a_disabled_client_are_noted_as_such(web, world, client_log):
     with world.transaction():
         registry.disable(world.partner.id, by="cli")
-    world.partner.redeems(web, "x")
+    world.partner.redeem(web, "x")
     web.get(world.partner.link())
     facts = {entry.endpoint: entry.fact for entry in client_log(world.partner)}
     assert "disabled" in facts["POST /oauth/token"]
@@ -200,7 +200,7 @@ def test_a_refused_registration_notes_each_error(web, transaction, client_log):
     with transaction():
         registrar = Registrar(web, an_initial_token())
     registration = registrar.registered()
-    registrar.manages(
+    registrar.manage(
         registration, "PUT", json=metadata(client_id=registration["client_id"], contacts=["x"], grant_types=5)
     )
 
@@ -290,11 +290,11 @@ def test_no_secret_and_no_value_is_stored(web, world, transaction):
         "grant_type": "authorization_code", "code": CANARY, "code_verifier": CANARY, "redirect_uri": CALLBACK,
         "refresh_token": CANARY, "client_assertion": CANARY,
     }  # fmt: skip
-    partner.posts(web, "/oauth/token", form)
+    partner.post(web, "/oauth/token", form)
     partner.secret = secret_of(partner.id)
-    partner.posts(web, "/oauth/token", form)
-    partner.posts(web, "/oauth/token", form | {"client_assertion": None})
-    partner.posts(web, "/oauth/revoke", {"token": CANARY, "client_assertion": CANARY})
+    partner.post(web, "/oauth/token", form)
+    partner.post(web, "/oauth/token", form | {"client_assertion": None})
+    partner.post(web, "/oauth/revoke", {"token": CANARY, "client_assertion": CANARY})
     for uri in (f"https://assembly.example/callback?session={CANARY}", f"https://{CANARY}:{CANARY}@assembly.example/x",
                 f"https://assembly.example/callback#{CANARY}"):  # fmt: skip
         web.get(partner.link(redirect_uri=uri))
@@ -344,7 +344,7 @@ def test_requests_that_fail_in_the_same_ways_at_once_are_all_counted(web, transa
     wrong = [{"contacts": ["x"], "grant_types": 5}, {"grant_types": 5, "contacts": ["x"]}]
     bodies = iter([metadata(client_id=registration["client_id"]) | item for item in wrong * 4])
     responses = call_concurrently(
-        8, lambda: Registrar(new_browser(), "").manages(registration, "PUT", json=next(bodies))
+        8, lambda: Registrar(new_browser(), "").manage(registration, "PUT", json=next(bodies))
     )
     assert {response.status_code for response in responses} == {400}
     assert {entry.count for entry in client_log(Partner)} == {8}

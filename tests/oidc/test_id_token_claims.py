@@ -20,7 +20,7 @@ def id_token(world, response):
 
 
 def test_claims_of_the_id_token_equal_those_of_userinfo(web, world, partner):
-    tokens = partner.redeems(web, sign_in_and_authorise(web, partner, world.username)["code"]).json
+    tokens = partner.redeem(web, sign_in_and_authorise(web, partner, world.username)["code"]).json
     claims = id_token(world, tokens)
     userinfo = web.get("/oauth/userinfo", headers={"Authorization": f"Bearer {tokens['access_token']}"}).json
     assert set(claims) == DEFAULT_CLAIMS | REQUESTED_CLAIMS
@@ -29,29 +29,27 @@ def test_claims_of_the_id_token_equal_those_of_userinfo(web, world, partner):
 
 
 def test_a_client_that_is_not_registered_for_any_gets_none(web, world):
-    tokens = world.partner.redeems(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json
+    tokens = world.partner.redeem(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json
     assert set(id_token(world, tokens)) == DEFAULT_CLAIMS
 
 
 def test_only_claims_of_requested_and_agreed_scopes_are_released(web, world, partner):
-    tokens = partner.redeems(
-        web, sign_in_and_authorise(web, partner, world.username, scope="openid email")["code"]
-    ).json
+    tokens = partner.redeem(web, sign_in_and_authorise(web, partner, world.username, scope="openid email")["code"]).json
     assert set(id_token(world, tokens)) == DEFAULT_CLAIMS | {"email", "email_verified"}
 
 
 def test_a_refresh_with_a_narrower_scope_narrows_the_claims(web, world, partner):
-    tokens = partner.redeems(web, sign_in_and_authorise(web, partner, world.username)["code"]).json
-    again = partner.refreshes(web, tokens["refresh_token"], scope="openid profile").json
+    tokens = partner.redeem(web, sign_in_and_authorise(web, partner, world.username)["code"]).json
+    again = partner.refresh(web, tokens["refresh_token"], scope="openid profile").json
     assert set(id_token(world, again)) - DEFAULT_CLAIMS == {"name"}
 
 
 def test_claims_that_the_school_took_back_are_left_out(web, world, partner):
-    tokens = partner.redeems(web, sign_in_and_authorise(web, partner, world.username)["code"]).json
+    tokens = partner.redeem(web, sign_in_and_authorise(web, partner, world.username)["code"]).json
     with world.transaction() as session:
         for agreed in session.query(Authorisation).filter_by(client_id=partner.id):
             agreed.scopes = agreed.scopes - {"email", "organisation"}
-    again = partner.refreshes(web, tokens["refresh_token"]).json
+    again = partner.refresh(web, tokens["refresh_token"]).json
     assert set(id_token(world, again)) - DEFAULT_CLAIMS == {"name"}
 
 
@@ -66,13 +64,13 @@ def test_claims_that_the_school_took_back_are_left_out(web, world, partner):
 )
 def test_the_session_is_named_to_clients_that_have_a_use_for_it(web, world, registered, named):
     partner = world.new_partner(**registered)
-    tokens = partner.redeems(web, sign_in_and_authorise(web, partner, world.username)["code"]).json
+    tokens = partner.redeem(web, sign_in_and_authorise(web, partner, world.username)["code"]).json
     assert ("sid" in id_token(world, tokens)) == named
 
 
 def test_nothing_is_returned_about_a_person_who_has_left(web, world, partner, clock):
-    tokens = partner.redeems(web, sign_in_and_authorise(web, partner, world.username)["code"]).json
+    tokens = partner.redeem(web, sign_in_and_authorise(web, partner, world.username)["code"]).json
     world.change(Membership, (world.person, world.estab), removed_at=clock.now())
-    again = partner.refreshes(web, tokens["refresh_token"])
+    again = partner.refresh(web, tokens["refresh_token"])
     assert again.status_code == 200
     assert "id_token" not in again.json

@@ -11,11 +11,11 @@ from tests.oidc.support import ISSUER, jwt_header, sign_in_and_authorise
 
 @pytest.fixture
 def tokens(web, world, clock):
-    return world.partner.redeems(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json
+    return world.partner.redeem(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json
 
 
 def introspect(web, partner, token, **options):
-    return partner.posts(web, "/oauth/introspect", {"token": token, **options})
+    return partner.post(web, "/oauth/introspect", {"token": token, **options})
 
 
 def test_introspection_returns_the_current_state_of_an_access_token(web, world, tokens):
@@ -42,15 +42,15 @@ def test_introspection_returns_the_current_state_of_a_refresh_token(web, world, 
 
 def test_introspecting_a_replaced_token_is_not_a_reuse(web, world):
     partner = world.new_partner(rotate_refresh_tokens=True)
-    first = partner.redeems(web, sign_in_and_authorise(web, partner, world.username)["code"]).json["refresh_token"]
-    second = partner.refreshes(web, first).json["refresh_token"]
+    first = partner.redeem(web, sign_in_and_authorise(web, partner, world.username)["code"]).json["refresh_token"]
+    second = partner.refresh(web, first).json["refresh_token"]
     assert introspect(web, partner, first).json == {"active": False}
-    assert partner.refreshes(web, second).status_code == 200
+    assert partner.refresh(web, second).status_code == 200
 
 
 def test_a_client_that_cannot_authenticate_may_not_introspect(web, world):
     public = world.new_partner(token_endpoint_auth_method="none")
-    token = public.redeems(web, sign_in_and_authorise(web, public, world.username)["code"]).json["access_token"]
+    token = public.redeem(web, sign_in_and_authorise(web, public, world.username)["code"]).json["access_token"]
     response = introspect(web, public, token)
     assert (response.status_code, response.json["error"]) == (401, "invalid_client")
 
@@ -66,7 +66,7 @@ def test_other_clients_and_other_tokens_get_only_inactive(web, world, tokens, cl
 
 
 def test_an_ended_token_is_inactive_at_once(web, world, tokens):
-    world.partner.posts(web, "/oauth/revoke", {"token": tokens["refresh_token"]})
+    world.partner.post(web, "/oauth/revoke", {"token": tokens["refresh_token"]})
     for name in ("access_token", "refresh_token"):
         assert introspect(web, world.partner, tokens[name]).json == {"active": False}
 

@@ -17,9 +17,7 @@ POST_LOGOUT_URI = "https://assembly.example/signed-out"
 
 @pytest.fixture
 def id_token_hint(web, world):
-    return world.partner.redeems(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json[
-        "id_token"
-    ]
+    return world.partner.redeem(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json["id_token"]
 
 
 def out(web, **params):
@@ -44,7 +42,7 @@ def test_a_hint_of_this_browser_signs_out_at_once_and_redirects_with_state_only(
 
 def test_a_hint_that_names_no_session_asks_first(web, world):
     partner = world.new_partner(post_logout_redirect_uris=[])
-    tokens = partner.redeems(web, sign_in_and_authorise(web, partner, world.username)["code"]).json
+    tokens = partner.redeem(web, sign_in_and_authorise(web, partner, world.username)["code"]).json
     response = out(web, id_token_hint=tokens["id_token"])
     assert page(response).find(id="confirm-logout")
     assert "code" in redirect_parameters(web.get(partner.link(prompt="none")))
@@ -105,7 +103,7 @@ def test_a_forged_hint_is_an_error_page(web, world, id_token_hint, alg):
 
 
 def test_an_access_token_is_not_accepted_as_hint(web, world):
-    tokens = world.partner.redeems(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json
+    tokens = world.partner.redeem(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json
     assert check_error_page(out(web, id_token_hint=tokens["access_token"]), "id_token_hint")
 
 
@@ -168,7 +166,7 @@ def test_an_app_on_the_persons_own_machine_is_sent_to_whatever_port_it_got(web, 
     app = world.new_partner(
         token_endpoint_auth_method="none", post_logout_redirect_uris=[f"http://{host}/out"], client_name="Pocket"
     )
-    id_token_hint = app.redeems(web, sign_in_and_authorise(web, app, world.username)["code"]).json["id_token"]
+    id_token_hint = app.redeem(web, sign_in_and_authorise(web, app, world.username)["code"]).json["id_token"]
     uri = f"http://{host}:49152/out"
     for wrong in (f"http://{host}:0/out", f"http://{host}:49152/in", "http://localhost:49152/out"):
         assert check_error_page(
@@ -199,7 +197,7 @@ def test_a_hint_of_another_session_asks_first_and_then_redirects(web, new_browse
 def test_a_hint_from_before_the_person_signed_in_again_here_signs_out_at_once(web, new_browser, world, subject_type):
     """Another client asked for `prompt=login`, which gave the session of this browser a new `sid`."""
     partner = world.new_partner(subject_type=subject_type, sector_identifier="assembly.example")
-    tokens = partner.redeems(web, sign_in_and_authorise(web, partner, world.username)["code"]).json
+    tokens = partner.redeem(web, sign_in_and_authorise(web, partner, world.username)["code"]).json
     hint = {"id_token_hint": tokens["id_token"], "post_logout_redirect_uri": POST_LOGOUT_URI}
     other = world.new_partner()
     for _ in range(2):
@@ -232,7 +230,7 @@ def test_a_head_request_ends_no_session(web, world, id_token_hint):
 def test_an_expired_hint_is_accepted(web, world, clock):
     from datetime import timedelta
 
-    id_token_hint = world.partner.redeems(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json[
+    id_token_hint = world.partner.redeem(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json[
         "id_token"
     ]
     clock.move(timedelta(hours=1))

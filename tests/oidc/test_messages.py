@@ -79,7 +79,7 @@ def test_errors_at_authorize_name_the_parameter_and_the_reason(web, world, newes
     ],
 )
 def test_errors_at_the_token_endpoint_name_the_parameter_and_the_reason(web, world, newest_fact, form, expected):
-    assert description(world.partner.posts(web, "/oauth/token", form)) == expected
+    assert description(world.partner.post(web, "/oauth/token", form)) == expected
     assert newest_fact(world.partner) == expected
 
 
@@ -142,42 +142,42 @@ def test_a_header_that_is_not_basic_is_reported_as_missing_credentials(web, worl
 def test_the_reason_why_a_code_is_refused_is_described(web, world, newest_fact, clock):
     partner, other = world.partner, world.new_partner()
     code = sign_in_and_authorise(web, partner, world.username)["code"]
-    assert description(other.redeems(web, code)) == "code: unknown"
+    assert description(other.redeem(web, code)) == "code: unknown"
     assert newest_fact(other) == "code: was issued to another client"
     expected = "redirect_uri: must be that of the authorization request"
-    assert description(partner.redeems(web, code, redirect_uri=OTHER_URI)) == expected
-    assert description(partner.redeems(web, code)) == "code: was used before, so all that came from it is revoked"
+    assert description(partner.redeem(web, code, redirect_uri=OTHER_URI)) == expected
+    assert description(partner.redeem(web, code)) == "code: was used before, so all that came from it is revoked"
     code = sign_in_and_authorise(web, partner, world.username)["code"]
     clock.move(timedelta(seconds=125))
     expected = "code: expired 5 seconds ago; it is good for 120 seconds"
-    assert description(partner.redeems(web, code)) == expected
+    assert description(partner.redeem(web, code)) == expected
     assert newest_fact(partner) == expected
     code = sign_in_and_authorise(web, partner, world.username)["code"]
     world.change(Estab, world.estab, state="suspended")
     clock.move(timedelta(seconds=1))
     expected = "code: the authorisation it belongs to is not in force"
-    assert description(partner.redeems(web, code)) == expected
+    assert description(partner.redeem(web, code)) == expected
     assert newest_fact(partner) == expected
 
 
 def test_the_reason_why_a_refresh_token_is_refused_is_described(web, world, newest_fact, clock):
     partner, other = world.new_partner(token_endpoint_auth_method="none"), world.new_partner()
-    first = partner.redeems(web, sign_in_and_authorise(web, partner, world.username)["code"]).json["refresh_token"]
-    assert description(other.refreshes(web, first)) == "refresh_token: unknown"
+    first = partner.redeem(web, sign_in_and_authorise(web, partner, world.username)["code"]).json["refresh_token"]
+    assert description(other.refresh(web, first)) == "refresh_token: unknown"
     assert newest_fact(other) == "refresh_token: was issued to another client"
     expected = "scope: the refresh token was not issued for: attendance"
-    assert description(partner.refreshes(web, first, scope="openid attendance")) == expected
-    second = partner.refreshes(web, first).json["refresh_token"]
-    third = partner.refreshes(web, second).json["refresh_token"]
+    assert description(partner.refresh(web, first, scope="openid attendance")) == expected
+    second = partner.refresh(web, first).json["refresh_token"]
+    third = partner.refresh(web, second).json["refresh_token"]
     expected = "refresh_token: was used before, so all that came from it is revoked"
-    assert description(partner.refreshes(web, first)) == expected
-    assert description(partner.refreshes(web, third)) == "refresh_token: was revoked"
-    stands = world.partner.redeems(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json[
+    assert description(partner.refresh(web, first)) == expected
+    assert description(partner.refresh(web, third)) == "refresh_token: was revoked"
+    stands = world.partner.redeem(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json[
         "refresh_token"
     ]
     clock.move(timedelta(days=90))
     expected = "refresh_token: expired, because it was not used for 90 days"
-    assert description(world.partner.refreshes(web, stands)) == expected
+    assert description(world.partner.refresh(web, stands)) == expected
 
 
 @pytest.mark.parametrize(
@@ -198,7 +198,7 @@ def test_the_reason_why_a_proof_is_refused_is_described(web, signer, newest_fact
     if "iat" in proofs:
         proofs = {"iat": int(clock.now().timestamp()) + proofs["iat"]}
     signer.dpop_key, signer.proofs = FIRST_KEY, proofs
-    assert description(signer.posts(web, "/oauth/token", {"grant_type": "client_credentials"})) == expected
+    assert description(signer.post(web, "/oauth/token", {"grant_type": "client_credentials"})) == expected
     assert newest_fact(signer) == expected
 
 
@@ -210,7 +210,7 @@ def test_a_missing_proof_is_named(web, world, newest_fact):
     bound = Signer(client.id)
     expected = "DPoP: missing; this client has to prove a key with each request (RFC 9449)"
     form = {"grant_type": "refresh_token", "refresh_token": "x"}
-    assert description(bound.posts(web, "/oauth/token", form)) == expected
+    assert description(bound.post(web, "/oauth/token", form)) == expected
     assert newest_fact(bound) == expected
 
 
@@ -236,7 +236,7 @@ def test_the_reason_is_described_for_an_assertion_with_a_valid_signature(
         if isinstance(value, int):
             overrides = {name: int(clock.now().timestamp()) + value}
     form = {"grant_type": "client_credentials"}
-    response = signer.posts(web, "/oauth/token", form, signer.assertion(**overrides))
+    response = signer.post(web, "/oauth/token", form, signer.assertion(**overrides))
     assert (response.status_code, response.json["error"]) == (401, "invalid_client")
     assert description(response) == f"client_assertion: {fact}"
     assert newest_fact(signer) == f"client_assertion: {fact}"
@@ -245,20 +245,20 @@ def test_the_reason_is_described_for_an_assertion_with_a_valid_signature(
 def test_a_time_in_milliseconds_is_called_that(web, signer, newest_fact):
     form = {"grant_type": "client_credentials"}
     times = {name: int(clock.now().timestamp() * 1000) for name in ("iat", "exp")}
-    response = signer.posts(web, "/oauth/token", form, signer.assertion(**times))
+    response = signer.post(web, "/oauth/token", form, signer.assertion(**times))
     assert description(response).endswith("; it must be in seconds, not in milliseconds")
     assert newest_fact(signer) == description(response)
 
 
 def test_the_log_tells_another_kid_from_another_key(web, signer, newest_fact):
     form = {"grant_type": "client_credentials"}
-    signer.posts(web, "/oauth/token", form, signer.assertion(key=SECOND_KEY, header={"kid": "another"}))
+    signer.post(web, "/oauth/token", form, signer.assertion(key=SECOND_KEY, header={"kid": "another"}))
     assert newest_fact(signer) == "client_assertion: none of the keys that are known has the kid of its header"
 
 
 def test_an_unsigned_assertion_gets_no_reason_and_the_log_has_it(web, signer, newest_fact):
     form = {"grant_type": "client_credentials"}
-    response = signer.posts(web, "/oauth/token", form, signer.assertion(key=SECOND_KEY, aud="https://other.example"))
+    response = signer.post(web, "/oauth/token", form, signer.assertion(key=SECOND_KEY, aud="https://other.example"))
     assert description(response) == errors.CLIENT_REFUSED
     assert newest_fact(signer) == "client_assertion: the signature is by none of the keys that are known"
 
@@ -287,12 +287,12 @@ def read(web, token):
 
 
 def test_every_refusal_at_userinfo_is_noted_for_the_client(web, world, signer, newest_fact, clock):
-    token = world.partner.redeems(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json[
+    token = world.partner.redeem(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json[
         "access_token"
     ]
-    own = signer.posts(web, "/oauth/token", {"grant_type": "client_credentials"}).json["access_token"]
+    own = signer.post(web, "/oauth/token", {"grant_type": "client_credentials"}).json["access_token"]
     signer.dpop_key = FIRST_KEY
-    bound = signer.redeems(web, sign_in_and_authorise(web, signer, world.username)["code"]).json["access_token"]
+    bound = signer.redeem(web, sign_in_and_authorise(web, signer, world.username)["code"]).json["access_token"]
 
     expected = "access_token: was issued to the client itself, so there is no person"
     assert description(read(web, own)) == newest_fact(signer) == expected
@@ -301,22 +301,22 @@ def test_every_refusal_at_userinfo_is_noted_for_the_client(web, world, signer, n
     assert description(read(web, bound)) == newest_fact(signer) == expected
     clock.move(timedelta(seconds=1))
     expected = "DPoP: made by another key than the access token is bound to"
-    assert description(signer.reads(web, bound, key=SECOND_KEY)) == newest_fact(signer) == expected
+    assert description(signer.request_userinfo(web, bound, key=SECOND_KEY)) == newest_fact(signer) == expected
     clock.move(timedelta(seconds=1))
     expected = "DPoP: missing; the access token is bound to a key, so a proof must come with it"
     response = web.get("/oauth/userinfo", headers={"Authorization": f"DPoP {bound}"})
     assert description(response) == newest_fact(signer) == expected
     clock.move(timedelta(seconds=1))
     expected = f"DPoP: htu is {ISSUER}/userinfo; expected is {ISSUER}/oauth/userinfo"
-    assert description(signer.reads(web, bound, htu=f"{ISSUER}/userinfo")) == newest_fact(signer) == expected
+    assert description(signer.request_userinfo(web, bound, htu=f"{ISSUER}/userinfo")) == newest_fact(signer) == expected
 
     clock.move(timedelta(seconds=600))
     assert description(read(web, token)) == newest_fact(world.partner) == "access_token: expired 4 seconds ago"
-    token = world.partner.redeems(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json[
+    token = world.partner.redeem(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json[
         "access_token"
     ]
     clock.move(timedelta(seconds=1))
-    assert world.partner.posts(web, "/oauth/revoke", {"token": token}).status_code == 200
+    assert world.partner.post(web, "/oauth/revoke", {"token": token}).status_code == 200
     assert description(read(web, token)) == newest_fact(world.partner) == "access_token: was revoked"
 
 

@@ -16,7 +16,7 @@ def function_raising(error):
 
 def test_a_client_gets_temporarily_unavailable_when_the_database_is_unreachable(web, world, monkeypatch):
     monkeypatch.setattr(token, "respond", function_raising(OperationalError("SELECT 1", {}, Exception("gone"))))
-    response = world.partner.posts(web, "/oauth/token", {"grant_type": "refresh_token"})
+    response = world.partner.post(web, "/oauth/token", {"grant_type": "refresh_token"})
     assert response.status_code == 503
     assert response.json["error"] == "temporarily_unavailable"
     assert response.headers["Retry-After"]
@@ -33,7 +33,7 @@ def test_a_person_sees_a_page_when_the_database_is_unreachable(web, world, monke
 @pytest.mark.parametrize(("module", "path", "mimetype"), [(token, "/oauth/token", "application/json")])
 def test_too_many_requests_say_when_to_retry(web, world, monkeypatch, module, path, mimetype):
     monkeypatch.setattr(module, "respond", function_raising(TooManyRequests()))
-    response = world.partner.posts(web, path, {"grant_type": "refresh_token"})
+    response = world.partner.post(web, path, {"grant_type": "refresh_token"})
     assert (response.status_code, response.mimetype) == (429, mimetype)
     assert response.headers["Retry-After"] == "60"
 
@@ -71,6 +71,6 @@ def test_a_wrong_method_shows_a_person_a_page(web, path, method):
 
 
 def test_a_response_without_a_body_has_no_content_type(web, world):
-    response = world.partner.posts(web, "/oauth/revoke", {"token": "unknown"})
+    response = world.partner.post(web, "/oauth/revoke", {"token": "unknown"})
     assert (response.status_code, response.data) == (200, b"")
     assert "Content-Type" not in response.headers

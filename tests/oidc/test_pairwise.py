@@ -20,7 +20,7 @@ def partner(world):
 
 def tokens_of(web, partner, world, **overrides):
     params = sign_in_and_authorise(web, partner, world.username, **({"scope": ALL_SCOPES} | overrides))
-    return partner.redeems(web, params["code"]).json
+    return partner.redeem(web, params["code"]).json
 
 
 def userinfo(web, token):
@@ -34,7 +34,7 @@ def test_a_client_gets_the_same_subject_everywhere(web, world, partner):
     assert world.person not in sub
     assert world.claims(tokens["access_token"])["sub"] == sub
     assert userinfo(web, tokens["access_token"]).json["sub"] == sub
-    refreshed = partner.refreshes(web, tokens["refresh_token"]).json
+    refreshed = partner.refresh(web, tokens["refresh_token"]).json
     assert world.claims(refreshed["id_token"], "JWT")["sub"] == sub
     assert world.claims(refreshed["access_token"])["sub"] == sub
 
@@ -77,7 +77,7 @@ def test_two_people_of_one_school_have_different_subjects(web, new_browser, worl
         factories.an_administrator(session.get_one(Estab, world.estab), username="second", name="Se Cond")
     first = tokens_of(web, partner, world)
     code = sign_in_and_authorise(new_browser(), partner, "second", scope=ALL_SCOPES)["code"]
-    second = partner.redeems(new_browser(), code).json
+    second = partner.redeem(new_browser(), code).json
     assert world.claims(first["id_token"], "JWT")["sub"] != world.claims(second["id_token"], "JWT")["sub"]
     assert userinfo(web, second["access_token"]).json["name"] == "Se Cond"
 

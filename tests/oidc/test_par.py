@@ -10,7 +10,7 @@ from tests.oidc.support import follow_redirects, page, press, redirect_parameter
 
 
 def push(web, partner, **overrides):
-    return partner.posts(web, "/oauth/par", partner.parameters(**overrides))
+    return partner.post(web, "/oauth/par", partner.parameters(**overrides))
 
 
 def link(partner, urn):
@@ -30,7 +30,7 @@ def finish(web, world, response):
 def test_a_pushed_request_gets_a_code(web, world, urn):
     params = finish(web, world, follow_redirects(web, web.get(link(world.partner, urn))))
     assert params["state"] == "a-state"
-    assert world.partner.redeems(web, params["code"]).status_code == 200
+    assert world.partner.redeem(web, params["code"]).status_code == 200
 
 
 def test_the_response_is_201_and_has_the_lifetime(web, world):

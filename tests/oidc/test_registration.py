@@ -43,22 +43,22 @@ def test_a_secret_may_be_sent_either_way_also_where_one_was_registered_by_name(w
     form = {"grant_type": "authorization_code", "code": "x", "redirect_uri": METADATA["redirect_uris"][0]}
     by_post = {"client_id": registration["client_id"], "client_secret": registration["client_secret"]}
     assert web.post("/oauth/token", data=form | by_post).json["error"] == "invalid_grant"
-    assert registrar.manages(registration).json["token_endpoint_auth_method"] == "client_secret_basic"
+    assert registrar.manage(registration).json["token_endpoint_auth_method"] == "client_secret_basic"
 
 
 def test_without_refresh_tokens_the_page_does_not_mention_lasting_access(registrar):
     assert "offline_access" not in registrar.registered()["scope"].split()
     both = ["authorization_code", "refresh_token"]
     assert "offline_access" in registrar.registered(grant_types=both)["scope"].split()
-    refused = registrar.registers(scope="openid offline_access")
+    refused = registrar.register(scope="openid offline_access")
     assert (refused.status_code, refused.json["error"]) == (400, "invalid_client_metadata")
     assert "offline_access" in refused.json["error_description"]
-    assert registrar.registers(scope="openid offline_access", grant_types=both).status_code == 201
+    assert registrar.register(scope="openid offline_access", grant_types=both).status_code == 201
 
 
 def test_a_client_that_gives_up_refresh_tokens_has_a_page_without_lasting_access(registrar):
     registration = registrar.registered(grant_types=["authorization_code", "refresh_token"])
-    changed = registrar.manages(registration, "PUT", json=metadata(client_id=registration["client_id"]))
+    changed = registrar.manage(registration, "PUT", json=metadata(client_id=registration["client_id"]))
     assert "offline_access" not in changed.json["scope"].split()
 
 
@@ -68,7 +68,7 @@ def entries(transaction, event):
 
 
 def test_a_client_registers_itself_and_gets_its_metadata_back(registrar, clock):
-    response = registrar.registers(
+    response = registrar.register(
         jwks=PUBLIC, post_logout_redirect_uris=["https://reports.example/out"],
         initiate_login_uri="https://reports.example/begin", backchannel_logout_uri="https://reports.example/bcl",
         backchannel_logout_session_required=True,
@@ -124,8 +124,8 @@ def sector_document():
 def test_the_algorithm_of_request_objects_is_registered_and_returned(registrar):
     registration = registrar.registered(request_object_signing_alg="ES256")
     assert registration["request_object_signing_alg"] == "ES256"
-    assert registrar.manages(registration).json["request_object_signing_alg"] == "ES256"
-    replaced = registrar.manages(registration, "PUT", json=metadata(client_id=registration["client_id"]))
+    assert registrar.manage(registration).json["request_object_signing_alg"] == "ES256"
+    replaced = registrar.manage(registration, "PUT", json=metadata(client_id=registration["client_id"]))
     assert "request_object_signing_alg" not in replaced.json
 
 
@@ -166,7 +166,7 @@ def test_scopes_that_no_grant_can_give_are_left_out_unless_they_are_asked_for(we
     with transaction():
         registrar = Registrar(web, an_initial_token(scopes={"required": {"openid"}, "client": {"schools.list"}}))
     assert registrar.registered()["scope"] == "openid"
-    assert registrar.registers(scope="openid schools.list").json["error"] == "invalid_client_metadata"
+    assert registrar.register(scope="openid schools.list").json["error"] == "invalid_client_metadata"
     own = registrar.registered(
         grant_types=["client_credentials"], response_types=[], redirect_uris=None, scope="schools.list"
     )
@@ -183,9 +183,9 @@ def test_a_self_registered_client_works(web, world, registrar):
         registration["redirect_uris"][0],
     )
     params = sign_in_and_authorise(web, partner, world.username, code_challenge=None, code_challenge_method=None)
-    tokens = partner.redeems(web, params["code"], code_verifier=None).json
+    tokens = partner.redeem(web, params["code"], code_verifier=None).json
     assert tokens["scope"] == "openid offline_access"
-    assert partner.refreshes(web, tokens["refresh_token"]).status_code == 200
+    assert partner.refresh(web, tokens["refresh_token"]).status_code == 200
 
 
 def test_the_page_names_it_by_its_company_where_it_gave_no_name(registrar, transaction):
@@ -203,7 +203,7 @@ def test_a_public_client_gets_no_secret(registrar):
 def test_profile_and_pkce_come_from_the_token_and_not_from_the_client(web, transaction):
     with transaction():
         registrar = Registrar(web, an_initial_token(profile="fapi2", require_pkce=True))
-    refused = registrar.registers(profile="oidc")
+    refused = registrar.register(profile="oidc")
     assert refused.json["error"] == "invalid_client_metadata"
     assert "token_endpoint_auth_method" in refused.json["error_description"]
     registration = registrar.registered(
@@ -231,7 +231,7 @@ def test_null_members_count_as_left_out(registrar):
 
 
 def test_each_error_is_described(registrar):
-    body = registrar.registers(client_uri="x", contacts=["unknown"], grant_types=["implicit"]).json
+    body = registrar.register(client_uri="x", contacts=["unknown"], grant_types=["implicit"]).json
     assert body["error"] == "invalid_client_metadata"
     for name in ("client_uri", "contacts[0]", "grant_types[0]"):
         assert name in body["error_description"]
@@ -246,7 +246,7 @@ def test_each_error_is_described(registrar):
     ],
 )  # fmt: skip
 def test_a_wrong_redirect_uri_is_invalid_redirect_uri(registrar, uri):
-    response = registrar.registers(redirect_uris=[uri])
+    response = registrar.register(redirect_uris=[uri])
     assert response.status_code == 400
     assert response.json["error"] == "invalid_redirect_uri"
     assert response.json["error_description"].isascii()
@@ -276,7 +276,7 @@ def test_a_wrong_redirect_uri_is_invalid_redirect_uri(registrar, uri):
     ids=case_id,
 )  # fmt: skip
 def test_other_errors_are_invalid_client_metadata(registrar, transaction, overrides):
-    response = registrar.registers(**overrides)
+    response = registrar.register(**overrides)
     assert response.status_code == 400
     assert response.json["error"] == "invalid_client_metadata", response.json
     assert response.json["error_description"].isprintable()
@@ -302,7 +302,7 @@ def test_a_body_that_is_not_an_object_is_refused(registrar, body):
 
 
 def test_a_body_over_64_kib_is_refused(registrar):
-    response = registrar.registers(client_name="x" * 70_000)
+    response = registrar.register(client_name="x" * 70_000)
     assert response.status_code == 413
     assert response.json["error"] == "invalid_client_metadata"
 
@@ -334,7 +334,7 @@ def test_a_token_registers_only_its_number_of_clients(web, transaction):
     with transaction():
         registrar = Registrar(web, an_initial_token(most=2))
     for expected in (201, 201, 401):
-        assert registrar.registers().status_code == expected
+        assert registrar.register().status_code == expected
 
 
 def test_a_token_ends_when_it_expires_or_is_revoked(web, transaction, clock):
@@ -343,19 +343,19 @@ def test_a_token_ends_when_it_expires_or_is_revoked(web, transaction, clock):
         other = Registrar(web, an_initial_token(lasts=timedelta(hours=1)))
     registration = other.registered()
     clock.move(timedelta(hours=1))
-    assert other.registers().status_code == 401
+    assert other.register().status_code == 401
     with transaction() as session:
         for row in session.scalars(select(InitialAccessToken)):
             initial_tokens.revoke(row.id, by="cli")
-    assert register_once.registers().status_code == 401
-    assert other.manages(registration).status_code == 200, "what was registered continues to manage itself"
+    assert register_once.register().status_code == 401
+    assert other.manage(registration).status_code == 200, "what was registered continues to manage itself"
 
 
 def test_a_disabled_partner_registers_nothing(registrar, transaction):
     with transaction() as session:
         partner = session.scalars(select(Partner)).one().name
         registry.switch_partner(partner, on=False)
-    assert registrar.registers().status_code == 401
+    assert registrar.register().status_code == 401
 
 
 def test_concurrent_registrations_stay_within_the_tokens_number(transaction, run_concurrently):
@@ -377,7 +377,7 @@ def test_concurrent_registrations_stay_within_the_tokens_number(transaction, run
 
 def test_a_client_reads_its_registration(registrar):
     registration = registrar.registered()
-    response = registrar.manages(registration)
+    response = registrar.manage(registration)
     assert response.status_code == 200
     assert response.headers["Cache-Control"] == "no-store"
     assert response.json == {
@@ -390,32 +390,32 @@ def test_a_logo_is_ignored_and_terms_of_service_are_kept(registrar):
     registration = registrar.registered(logo_uri="https://reports.example/logo.png", tos_uri=terms)
 
     assert "logo_uri" not in registration
-    assert registrar.manages(registration).json["tos_uri"] == terms
+    assert registrar.manage(registration).json["tos_uri"] == terms
 
 
 @pytest.mark.parametrize("name", ["IDaaS", "Cornerst\u043ene", "CORNERST0NE"])
 def test_a_name_that_looks_like_ours_or_anothers_is_refused_and_at_a_put_too(registrar, transaction, name):
     with transaction():
         factories.a_client(factories.a_partner(name="Stone Ltd"), client_name="Cornerstone")
-    refused = registrar.registers(client_name=name)
+    refused = registrar.register(client_name=name)
     assert (refused.status_code, refused.json["error"]) == (400, "invalid_client_metadata")
     assert refused.json["error_description"].startswith("client_name: ")
 
     registration = registrar.registered(client_name="Reports")
     new = metadata(client_id=registration["client_id"], client_name=name)
-    assert registrar.manages(registration, "PUT", json=new).json["error"] == "invalid_client_metadata"
+    assert registrar.manage(registration, "PUT", json=new).json["error"] == "invalid_client_metadata"
 
 
 def test_a_sector_that_is_another_partners_host_is_refused(registrar, transaction):
     with transaction():
         factories.a_client(factories.a_partner(), redirect_uris=["https://reports.example/theirs"])
-    refused = registrar.registers(subject_type="pairwise")
+    refused = registrar.register(subject_type="pairwise")
     assert refused.json["error_description"].startswith("subject_type: ")
 
 
 def test_a_sector_may_be_the_host_of_the_same_partners_other_clients(registrar):
     registrar.registered()
-    assert registrar.registers(subject_type="pairwise").status_code == 201
+    assert registrar.register(subject_type="pairwise").status_code == 201
 
 
 def test_a_put_replaces_all_metadata(registrar, transaction):
@@ -424,7 +424,7 @@ def test_a_put_replaces_all_metadata(registrar, transaction):
     new = metadata(
         client_id=registration["client_id"], redirect_uris=["https://reports.example/new"], client_name="New"
     )
-    response = registrar.manages(registration, "PUT", json=new)
+    response = registrar.manage(registration, "PUT", json=new)
     assert response.status_code == 200
     body = response.json
     assert (body["client_name"], body["redirect_uris"]) == ("New", ["https://reports.example/new"])
@@ -447,14 +447,14 @@ def registry_client(transaction, made):
 def test_a_put_that_needs_a_secret_gets_one(registrar, transaction):
     registration = registrar.registered(token_endpoint_auth_method="none")
     new = metadata(client_id=registration["client_id"])
-    secret = registrar.manages(registration, "PUT", json=new).json["client_secret"]
+    secret = registrar.manage(registration, "PUT", json=new).json["client_secret"]
     with transaction():
         assert registry.secret_matches(registry.client(registration["client_id"]), secret)
     as_key = new | {"token_endpoint_auth_method": "client_secret_jwt"}
-    other = registrar.manages(registration, "PUT", json=as_key).json["client_secret"]
+    other = registrar.manage(registration, "PUT", json=as_key).json["client_secret"]
     with transaction():
         assert registry.hmac_keys(registry.client(registration["client_id"])) == [other.encode()]
-    assert "client_secret" not in registrar.manages(registration, "PUT", json=as_key).json
+    assert "client_secret" not in registrar.manage(registration, "PUT", json=as_key).json
 
 
 @pytest.mark.parametrize(
@@ -471,15 +471,15 @@ def test_an_invalid_put_changes_nothing(registrar, wrong):
     registration = registrar.registered()
     valid = metadata(client_id=registration["client_id"], client_name="New") | wrong
     body = {name: value for name, value in valid.items() if value is not None}
-    response = registrar.manages(registration, "PUT", json=body)
+    response = registrar.manage(registration, "PUT", json=body)
     assert response.status_code == 400, response.json
-    assert registrar.manages(registration).json["client_name"] == METADATA["client_name"]
+    assert registrar.manage(registration).json["client_name"] == METADATA["client_name"]
 
 
 def test_a_put_may_repeat_the_secret_that_was_issued(registrar):
     registration = registrar.registered()
     body = metadata(client_id=registration["client_id"], client_secret=registration["client_secret"])
-    assert registrar.manages(registration, "PUT", json=body).status_code == 200
+    assert registrar.manage(registration, "PUT", json=body).status_code == 200
 
 
 def test_deleting_a_client_deletes_its_registration_token_too(web, world, registrar, transaction):
@@ -491,15 +491,15 @@ def test_deleting_a_client_deletes_its_registration_token_too(web, world, regist
         "openid offline_access",
         registration["redirect_uris"][0],
     )
-    tokens = partner.redeems(web, sign_in_and_authorise(web, partner, world.username)["code"]).json
-    response = registrar.manages(registration, "DELETE")
+    tokens = partner.redeem(web, sign_in_and_authorise(web, partner, world.username)["code"]).json
+    response = registrar.manage(registration, "DELETE")
     assert response.status_code == 204
     assert response.data == b""
-    assert registrar.manages(registration).status_code == 401
-    assert partner.refreshes(web, tokens["refresh_token"]).status_code == 401
+    assert registrar.manage(registration).status_code == 401
+    assert partner.refresh(web, tokens["refresh_token"]).status_code == 401
     assert web.get("/oauth/userinfo", headers=bearer_header(tokens["access_token"])).status_code == 401
     assert web.get(partner.link()).status_code == 400
-    assert registrar.manages(other).status_code == 200
+    assert registrar.manage(other).status_code == 200
     with transaction() as session:
         assert [row.client_id for row in session.query(RegistrationToken)] == [other["client_id"]]
         assert {row.client_id for row in session.query(ClientSecret)} >= {other["client_id"]}
@@ -526,8 +526,8 @@ def test_an_operator_who_changes_it_takes_it_over(registrar, transaction):
             METADATA["redirect_uris"], "scopes": {"required": {"openid"}},
         }  # fmt: skip
         registry.change(manifest)
-    assert registrar.manages(made).status_code == 401
-    assert registrar.manages(other).status_code == 200
+    assert registrar.manage(made).status_code == 401
+    assert registrar.manage(other).status_code == 200
 
 
 def test_discovery_names_the_endpoint(web):
@@ -548,7 +548,7 @@ def test_the_sector_document_is_fetched_and_must_list_every_redirect_uri(registr
     document = {"redirect_uris": uris, "subject_type": "pairwise"}
     registration = registrar.registered(**document, sector_identifier_uri=sector_document.serve(uris))
     assert registration["subject_type"] == "pairwise"
-    refused = registrar.registers(**document, sector_identifier_uri=sector_document.serve(uris[:1]))
+    refused = registrar.register(**document, sector_identifier_uri=sector_document.serve(uris[:1]))
     assert refused.json["error"] == "invalid_client_metadata"
     assert "sector_identifier_uri" in refused.json["error_description"]
 

@@ -41,7 +41,7 @@ def test_a_signed_request_gets_a_code(web, world, partner, alg):
     )
     params = sign_in_and_authorise(web, partner, world.username)
     assert params["state"] == "a-state"
-    assert partner.redeems(web, params["code"]).status_code == 200
+    assert partner.redeem(web, params["code"]).status_code == 200
 
 
 def test_a_client_must_use_its_registered_algorithm(web, partner, world):
@@ -121,12 +121,12 @@ def test_authorization_details_in_a_request_object_are_refused(web, partner):
 
 def test_a_request_object_may_be_pushed(web, partner):
     form = {"client_id": partner.id, "request": request_object(partner)}
-    assert partner.posts(web, "/oauth/par", form).status_code == 201
+    assert partner.post(web, "/oauth/par", form).status_code == 201
     wrong = {"client_id": partner.id, "request": request_object(partner, aud="https://other.example")}
-    refused = partner.posts(web, "/oauth/par", wrong)
+    refused = partner.post(web, "/oauth/par", wrong)
     assert (refused.status_code, refused.json["error"]) == (400, "invalid_request_object")
     without = {"client_id": partner.id, "request": request_object(partner, redirect_uri=None)}
-    assert partner.posts(web, "/oauth/par", without).json["error"] == "invalid_request"
+    assert partner.post(web, "/oauth/par", without).json["error"] == "invalid_request"
 
 
 def test_under_fapi2_a_request_object_must_be_recent_and_short_lived(web, world, clock):
@@ -141,7 +141,7 @@ def test_under_fapi2_a_request_object_must_be_recent_and_short_lived(web, world,
         ({"nbf": now - 3700, "exp": now + 60}, False), ({"nbf": now, "exp": now + 3700}, False),
     ):  # fmt: skip
         form = {"client_id": partner.id, "request": request_object(partner, **times)}
-        assert (partner.posts(web, "/oauth/par", form).status_code == 201) == good, times
+        assert (partner.post(web, "/oauth/par", form).status_code == 201) == good, times
 
 
 @pytest.mark.parametrize("name", ["state", "login_hint", "nonce", "acr_values", "prompt", "resource"])
@@ -174,7 +174,7 @@ def strict(partner, world):
 def test_a_client_that_must_sign_cannot_send_unsigned_requests(web, strict, world):
     params = redirect_parameters(web.get(strict.link()))
     assert params["error_description"] == "request: missing; this client has to sign its requests"
-    pushed = strict.posts(web, "/oauth/par", strict.parameters())
+    pushed = strict.post(web, "/oauth/par", strict.parameters())
     assert (pushed.status_code, pushed.json["error"]) == (400, "invalid_request")
     assert pushed.json["error_description"] == params["error_description"]
     posted = web.post("/oauth/authorize", data=strict.parameters())
@@ -184,9 +184,9 @@ def test_a_client_that_must_sign_cannot_send_unsigned_requests(web, strict, worl
 def test_a_client_that_must_sign_may_send_signed_requests(web, strict, world):
     strict.link = lambda **_: authorize_link(strict, request=request_object(strict))
     params = sign_in_and_authorise(web, strict, world.username)
-    assert strict.redeems(web, params["code"]).status_code == 200
+    assert strict.redeem(web, params["code"]).status_code == 200
 
-    pushed = strict.posts(web, "/oauth/par", {"client_id": strict.id, "request": request_object(strict)})
+    pushed = strict.post(web, "/oauth/par", {"client_id": strict.id, "request": request_object(strict)})
     assert pushed.status_code == 201
     again = web.get(f"/oauth/authorize?client_id={strict.id}&request_uri={pushed.json['request_uri']}")
     assert "code" in redirect_parameters(again)

@@ -21,7 +21,7 @@ def api(world):
 
 
 def tokens_of(web, world, **parameters):
-    return world.partner.redeems(
+    return world.partner.redeem(
         web, sign_in_and_authorise(web, world.partner, world.username, **parameters)["code"]
     ).json
 
@@ -31,7 +31,7 @@ def audience(world, tokens):
 
 
 def introspect(web, partner, token):
-    return partner.posts(web, "/oauth/introspect", {"token": token}).json
+    return partner.post(web, "/oauth/introspect", {"token": token}).json
 
 
 def test_the_audience_of_a_token_is_the_issuer_and_the_apis_of_its_scopes(web, world, api):
@@ -46,33 +46,33 @@ def test_a_request_may_narrow_the_audience(web, world, api):
 
 def test_a_token_request_may_narrow_the_audience_and_not_widen_it(web, world, api):
     code = sign_in_and_authorise(web, world.partner, world.username)["code"]
-    tokens = world.partner.redeems(web, code, resource=DATA).json
+    tokens = world.partner.redeem(web, code, resource=DATA).json
     assert audience(world, tokens) == DATA
-    refreshed = world.partner.refreshes(web, tokens["refresh_token"])
+    refreshed = world.partner.refresh(web, tokens["refresh_token"])
     assert audience(world, refreshed.json) == [ISSUER, DATA]
-    narrowed = world.partner.refreshes(web, tokens["refresh_token"], resource=ISSUER)
+    narrowed = world.partner.refresh(web, tokens["refresh_token"], resource=ISSUER)
     assert audience(world, narrowed.json) == ISSUER
 
     narrow = tokens_of(web, world, resource=ISSUER)
     for wider in (DATA, "https://unknown.example"):
-        refused = world.partner.refreshes(web, narrow["refresh_token"], resource=wider)
+        refused = world.partner.refresh(web, narrow["refresh_token"], resource=wider)
         assert refused.json["error"] == "invalid_target"
-    assert audience(world, world.partner.refreshes(web, narrow["refresh_token"]).json) == ISSUER
+    assert audience(world, world.partner.refresh(web, narrow["refresh_token"]).json) == ISSUER
 
 
 def test_no_token_is_issued_for_an_api_that_was_disabled_since_it_was_requested(web, world, api):
     alone, both = tokens_of(web, world, resource=DATA), tokens_of(web, world)
     narrowed = sign_in_and_authorise(web, world.partner, world.username, resource=DATA)["code"]
     link = web.get(world.partner.link(resource=DATA) + f"&resource={ISSUER}")
-    with_us = world.partner.redeems(web, redirect_parameters(link)["code"]).json
+    with_us = world.partner.redeem(web, redirect_parameters(link)["code"]).json
     world.change(Client, api.id, enabled=False)
-    assert world.partner.redeems(web, narrowed).json["error"] == "invalid_target"
-    assert world.partner.refreshes(web, alone["refresh_token"]).json["error"] == "invalid_target"
+    assert world.partner.redeem(web, narrowed).json["error"] == "invalid_target"
+    assert world.partner.refresh(web, alone["refresh_token"]).json["error"] == "invalid_target"
     for tokens in (both, with_us):
-        assert audience(world, world.partner.refreshes(web, tokens["refresh_token"]).json) == ISSUER
+        assert audience(world, world.partner.refresh(web, tokens["refresh_token"]).json) == ISSUER
     world.change(Client, api.id, enabled=True)
-    assert audience(world, world.partner.refreshes(web, alone["refresh_token"]).json) == DATA
-    assert audience(world, world.partner.refreshes(web, with_us["refresh_token"]).json) == [ISSUER, DATA]
+    assert audience(world, world.partner.refresh(web, alone["refresh_token"]).json) == DATA
+    assert audience(world, world.partner.refresh(web, with_us["refresh_token"]).json) == [ISSUER, DATA]
 
 
 def test_an_api_without_scopes_of_the_client_is_an_invalid_target(web, world, api):
@@ -106,7 +106,7 @@ def test_tokens_for_others_are_inactive_for_an_api(web, world, api):
 
 def test_an_ended_token_is_inactive_for_the_api(web, world, api):
     tokens = tokens_of(web, world)
-    world.partner.posts(web, "/oauth/revoke", {"token": tokens["refresh_token"]})
+    world.partner.post(web, "/oauth/revoke", {"token": tokens["refresh_token"]})
     assert introspect(web, api, tokens["access_token"]) == {"active": False}
 
 
@@ -115,7 +115,7 @@ def test_client_credentials_may_name_an_api(web, world, api):
         grant_types=frozenset({"client_credentials"}), client_scopes=frozenset({"schools.list"}),
         required_scopes=frozenset(), optional_scopes=frozenset(),
     )  # fmt: skip
-    tokens = partner.posts(web, "/oauth/token", {"grant_type": "client_credentials", "resource": DATA}).json
+    tokens = partner.post(web, "/oauth/token", {"grant_type": "client_credentials", "resource": DATA}).json
     assert audience(world, tokens) == DATA
     assert introspect(web, api, tokens["access_token"])["scope"] == "schools.list"
 
@@ -172,12 +172,12 @@ def test_introspection_gives_no_other_reason_than_the_schools_decision(web, worl
     assert introspect(web, api, token) == {"active": False}, "why our staff suspend a school is not told"
     world.change(Estab, world.estab, state="verified")
     assert "authorisation_status" in introspect(web, api, token)
-    world.partner.posts(web, "/oauth/revoke", {"token": token})
+    world.partner.post(web, "/oauth/revoke", {"token": token})
     clock.move(timedelta(minutes=11))
     assert introspect(web, api, token) == {"active": False}, "it has expired"
 
 
 def test_introspection_gives_no_reason_for_a_revoked_token(web, world, api, token, clock):
-    world.partner.posts(web, "/oauth/revoke", {"token": token})
+    world.partner.post(web, "/oauth/revoke", {"token": token})
     change_agreement(world, paused_at=clock.now())
     assert introspect(web, api, token) == {"active": False}

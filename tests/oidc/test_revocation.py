@@ -9,7 +9,7 @@ from tests.oidc.support import sign_in_and_authorise
 
 @pytest.fixture
 def tokens(web, world):
-    return world.partner.redeems(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json
+    return world.partner.redeem(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json
 
 
 def userinfo(web, token):
@@ -17,29 +17,29 @@ def userinfo(web, token):
 
 
 def revoke(web, partner, token, **options):
-    return partner.posts(web, "/oauth/revoke", {"token": token, **options})
+    return partner.post(web, "/oauth/revoke", {"token": token, **options})
 
 
 def test_revoking_a_refresh_token_revokes_its_access_tokens(web, world, tokens):
     assert userinfo(web, tokens["access_token"]) == 200
     assert revoke(web, world.partner, tokens["refresh_token"]).status_code == 200
     assert userinfo(web, tokens["access_token"]) == 401
-    assert world.partner.refreshes(web, tokens["refresh_token"]).json["error"] == "invalid_grant"
+    assert world.partner.refresh(web, tokens["refresh_token"]).json["error"] == "invalid_grant"
 
 
 def test_any_generation_of_a_rotating_refresh_token_can_be_revoked(web, world):
     partner = world.new_partner(token_endpoint_auth_method="none")
-    first = partner.redeems(web, sign_in_and_authorise(web, partner, world.username)["code"]).json["refresh_token"]
-    second = partner.refreshes(web, first).json
+    first = partner.redeem(web, sign_in_and_authorise(web, partner, world.username)["code"]).json["refresh_token"]
+    second = partner.refresh(web, first).json
     assert revoke(web, partner, first).status_code == 200
-    assert partner.refreshes(web, second["refresh_token"]).json["error"] == "invalid_grant"
+    assert partner.refresh(web, second["refresh_token"]).json["error"] == "invalid_grant"
     assert userinfo(web, second["access_token"]) == 401
 
 
 def test_revoking_an_access_token_revokes_it_alone(web, world, tokens):
     assert revoke(web, world.partner, tokens["access_token"]).status_code == 200
     assert userinfo(web, tokens["access_token"]) == 401
-    again = world.partner.refreshes(web, tokens["refresh_token"]).json
+    again = world.partner.refresh(web, tokens["refresh_token"]).json
     assert userinfo(web, again["access_token"]) == 200
 
 
@@ -66,7 +66,7 @@ def test_another_clients_token_is_not_revoked(web, world, tokens):
         response = revoke(web, other, token)
         assert (response.status_code, response.json["error"]) == (400, "invalid_grant")
     assert userinfo(web, tokens["access_token"]) == 200
-    assert world.partner.refreshes(web, tokens["refresh_token"]).status_code == 200
+    assert world.partner.refresh(web, tokens["refresh_token"]).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -84,13 +84,13 @@ def test_a_token_that_is_revoked_while_sharing_is_interrupted_stays_revoked(
     assert revoke(web, world.partner, tokens["access_token"]).status_code == 200
     world.change(row, key, **{column: before})
     assert userinfo(web, tokens["access_token"]) == 401
-    again = world.partner.refreshes(web, tokens["refresh_token"]).json
+    again = world.partner.refresh(web, tokens["refresh_token"]).json
     assert userinfo(web, again["access_token"]) == 200
 
 
 @pytest.mark.parametrize("form", [{}, {"token": ""}, {"token_type_hint": "access_token"}])
 def test_the_token_parameter_is_required(web, world, form):
-    response = world.partner.posts(web, "/oauth/revoke", form)
+    response = world.partner.post(web, "/oauth/revoke", form)
     assert (response.status_code, response.json["error"]) == (400, "invalid_request")
 
 

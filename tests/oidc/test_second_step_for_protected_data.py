@@ -60,7 +60,7 @@ def test_without_a_second_step_the_area_cannot_be_ticked_and_the_page_says_why(w
     params = redirect_parameters(
         follow_redirects(web, press(web, response, "allow", authority="y", area=["attendance"]))
     )
-    assert "attendance" in world.partner.redeems(web, params["code"]).json["scope"].split()
+    assert "attendance" in world.partner.redeem(web, params["code"]).json["scope"].split()
 
 
 def test_a_second_step_is_set_up_during_authorisation_and_the_choices_are_kept(web, world):
@@ -72,7 +72,7 @@ def test_a_second_step_is_set_up_during_authorisation_and_the_choices_are_kept(w
     assert not sen_checkbox(response).has_attr("disabled")
     response = press(web, response, "allow", authority="y", area=["attendance", "students.sen"])
     granted = (
-        world.partner.redeems(web, redirect_parameters(follow_redirects(web, response))["code"]).json["scope"].split()
+        world.partner.redeem(web, redirect_parameters(follow_redirects(web, response))["code"]).json["scope"].split()
     )
     assert {"attendance", "students.sen"} <= set(granted)
 
@@ -140,7 +140,7 @@ def give_agreement(world, *left_out):
 def test_an_earlier_agreement_to_protected_data_is_not_asked_about_again(web, world):
     give_agreement(world)
     params = redirect_parameters(consent_page(web, world))
-    assert "students.sen" in world.partner.redeems(web, params["code"]).json["scope"].split()
+    assert "students.sen" in world.partner.redeem(web, params["code"]).json["scope"].split()
 
 
 def test_without_a_second_step_a_change_of_sharing_can_remove_protected_data_but_not_add_it(web, world):
@@ -168,13 +168,13 @@ def test_a_device_that_would_receive_it_is_connected_with_a_second_step_only(web
     partner = world.new_partner(grant_types=GRANTS | {"authorization_code"})
     give_agreement(replace(world, partner=partner))
     device = Device(new_browser(), partner, scope=ALL_SCOPES)
-    device.asks()
+    device.request_codes()
     response = enter(web, device.codes["user_code"], world.username)
     assert page(response).find(id="allow") is None
     token = page(response).find("input", {"name": "csrf_token"})["value"]
     forged = web.post(response.request.full_path, data={"csrf_token": token, "allow": "yes"})
     assert page(forged).find(id="allow") is None
-    assert device.polls().json["error"] == "authorization_pending"
+    assert device.poll().json["error"] == "authorization_pending"
 
     response = set_up_app(web, press_second_step(web, response))
     assert "is connected" in follow_redirects(web, press(web, response, "allow")).text
@@ -198,5 +198,5 @@ def test_a_device_for_other_data_needs_no_second_step(web, new_browser, world):
     partner = world.new_partner(grant_types=GRANTS | {"authorization_code"})
     sign_in_and_authorise(web, partner, world.username, scope="openid students")
     device = Device(new_browser(), partner, scope="openid students")
-    device.asks()
+    device.request_codes()
     assert page(enter(web, device.codes["user_code"])).find(id="allow")

@@ -29,7 +29,7 @@ def second(world):
         return estab
 
 
-def chooses(web, world, second, **overrides):
+def choose_school(web, world, second, **overrides):
     """Follow the partner's link; returns the authorisation page of the second school."""
     response = follow_redirects(web, web.get(world.partner.link(scope=SCOPE, **overrides)))
     response = follow_redirects(web, sign_in(web, response, world.username))
@@ -41,13 +41,16 @@ def chooses(web, world, second, **overrides):
     return follow_redirects(web, choose)
 
 
-def authorises(web, world, second):
-    params = redirect_parameters(follow_redirects(web, press(web, chooses(web, world, second), "allow", authority="y")))
-    return world.partner.redeems(web, params["code"]).json
+def get_tokens(web, world, second):
+    """Authorise on the page of the second school, and redeem the code."""
+    params = redirect_parameters(
+        follow_redirects(web, press(web, choose_school(web, world, second), "allow", authority="y"))
+    )
+    return world.partner.redeem(web, params["code"]).json
 
 
 def test_the_school_is_chosen_inside_the_request_and_named_on_the_page_with_a_way_to_change_it(web, world, second):
-    response = chooses(web, world, second)
+    response = choose_school(web, world, second)
     text = page(response).find(class_="summary").get_text(" ")
     assert second.school.name in text
     assert world.school not in text
@@ -56,18 +59,18 @@ def test_the_school_is_chosen_inside_the_request_and_named_on_the_page_with_a_wa
 
 
 def test_code_tokens_and_claims_name_the_chosen_school(web, world, second):
-    tokens = authorises(web, world, second)
+    tokens = get_tokens(web, world, second)
     with world.transaction() as session:
         assert [agreed.estab_id for agreed in session.query(Authorisation)] == [second.id]
     assert world.claims(tokens["access_token"])["estab_id"] == second.estab_id
     userinfo = web.get("/oauth/userinfo", headers={"Authorization": f"Bearer {tokens['access_token']}"}).json
     assert (userinfo["organisation"]["id"], userinfo["role"]) == (second.id, "admin")
-    again = world.partner.refreshes(web, tokens["refresh_token"]).json
+    again = world.partner.refresh(web, tokens["refresh_token"]).json
     assert world.claims(again["access_token"])["estab_id"] == second.estab_id
 
 
 def test_leaving_one_school_ends_its_sharing_and_not_the_others(web, world, second):
-    tokens = authorises(web, world, second)
+    tokens = get_tokens(web, world, second)
     world.change(Membership, (world.person, world.estab), removed_at=now())
     header = {"Authorization": f"Bearer {tokens['access_token']}"}
     assert web.get("/oauth/userinfo", headers=header).status_code == 200
@@ -81,9 +84,9 @@ def test_a_silent_request_without_a_chosen_school_is_refused(web, world, second)
     assert query_of(response.location)["error"] == "account_selection_required"
 
 
-def authorises_for(web, world, second, *boxes):
+def authorise_for(web, world, second, *boxes):
     """Authorise on the page of the second school, with these boxes for other schools ticked."""
-    consent_response = chooses(web, world, second)
+    consent_response = choose_school(web, world, second)
     return redirect_parameters(
         follow_redirects(web, press(web, consent_response, "allow", authority="y", also=list(boxes)))
     )
@@ -91,8 +94,8 @@ def authorises_for(web, world, second, *boxes):
 
 @pytest.mark.parametrize("box", ["the school", "all"])
 def test_another_school_is_authorised_in_the_same_review_and_the_code_names_the_chosen_one(web, world, second, box):
-    params = authorises_for(web, world, second, world.estab_id if box == "the school" else "all")
-    tokens = world.partner.redeems(web, params["code"]).json
+    params = authorise_for(web, world, second, world.estab_id if box == "the school" else "all")
+    tokens = world.partner.redeem(web, params["code"]).json
     assert world.claims(tokens["access_token"])["estab_id"] == second.estab_id
     with world.transaction() as session:
         agreements = session.query(Authorisation).all()
@@ -101,18 +104,18 @@ def test_another_school_is_authorised_in_the_same_review_and_the_code_names_the_
 
 
 def test_a_colleague_at_the_other_school_then_signs_in_without_being_asked(web, new_browser, world, second):
-    authorises_for(web, world, second, world.estab_id)
+    authorise_for(web, world, second, world.estab_id)
     with world.transaction() as session:
         factories.an_administrator(session.get_one(Estab, world.estab), username="colleague", role="viewer")
     assert "code" in sign_in_and_authorise(new_browser(), world.partner, "colleague", scope=SCOPE)
 
 
 def test_after_one_review_the_person_changes_the_school_and_the_service_gets_it_unasked(web, world, second):
-    authorises_for(web, world, second, world.estab_id)
+    authorise_for(web, world, second, world.estab_id)
     token = page(web.get("/sign-in/school")).find("input", {"name": "csrf_token"})["value"]
     web.post("/sign-in/school", data={"csrf_token": token, "school": world.estab_id})
     params = redirect_parameters(follow_redirects(web, web.get(world.partner.link(scope=SCOPE))))
-    tokens = world.partner.redeems(web, params["code"]).json
+    tokens = world.partner.redeem(web, params["code"]).json
     assert world.claims(tokens["access_token"])["estab_id"] == world.estab_id
     with world.transaction() as session:
         assert session.query(Authorisation).count() == 2  # the boxes of the review
@@ -121,7 +124,7 @@ def test_after_one_review_the_person_changes_the_school_and_the_service_gets_it_
 def test_a_school_of_others_is_not_authorised_by_its_id(web, world, second):
     with world.transaction():
         stranger = factories.an_estab()
-    authorises_for(web, world, second, stranger.estab_id, "nonsense")
+    authorise_for(web, world, second, stranger.estab_id, "nonsense")
     with world.transaction() as session:
         assert [agreed.estab_id for agreed in session.query(Authorisation)] == [second.id]
 
@@ -130,7 +133,7 @@ def test_what_cannot_be_authorised_says_so_next_to_its_name_and_a_failure_keeps_
     with world.transaction() as session:
         viewed = factories.an_estab()
         factories.a_membership(session.get_one(Administrator, world.person), viewed, role="viewer")
-    consent_response = chooses(web, world, second)
+    consent_response = choose_school(web, world, second)
     assert f"{viewed.name}. Only an owner or an administrator of this school" in page(consent_response).find(
         class_="other-schools"
     ).get_text(" ", strip=True).replace(" .", ".")
@@ -142,7 +145,7 @@ def test_what_cannot_be_authorised_says_so_next_to_its_name_and_a_failure_keeps_
 
 
 def test_what_was_authorised_meanwhile_is_left_out_and_said_on_the_next_page(web, world, second):
-    consent_response = chooses(web, world, second)
+    consent_response = choose_school(web, world, second)
     with world.transaction() as session:
         client = session.get_one(Client, world.partner.id)
         by = session.get_one(Membership, (world.person, world.estab))

@@ -41,7 +41,7 @@ def test_a_code_in_a_jwt_can_be_redeemed(web, world, mode):
     parameters = parameters_of(world, web.get(world.partner.link(response_mode=mode)), world.partner, mode)
     assert set(parameters) == {"code", "state"}
     assert parameters["state"] == "a-state"
-    assert world.partner.redeems(web, parameters["code"]).status_code == 200
+    assert world.partner.redeem(web, parameters["code"]).status_code == 200
 
 
 @pytest.mark.parametrize("mode", SIGNED)
@@ -145,6 +145,6 @@ def test_a_signed_response_is_accepted_neither_as_hint_nor_as_token(web, world):
 
 def test_a_pushed_request_gets_the_mode_it_asked_for(web, world):
     form = world.partner.parameters(response_mode="jwt", prompt="none")
-    urn = world.partner.posts(web, "/oauth/par", form).json["request_uri"]
+    urn = world.partner.post(web, "/oauth/par", form).json["request_uri"]
     response = web.get(f"/oauth/authorize?client_id={world.partner.id}&request_uri={urn}&response_mode=query")
     assert parameters_of(world, response, world.partner, "jwt")["error"] == "login_required"

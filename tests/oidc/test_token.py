@@ -26,7 +26,7 @@ def code(web, world, clock):
 
 @pytest.fixture
 def tokens(web, world, code):
-    return world.partner.redeems(web, code).json
+    return world.partner.redeem(web, code).json
 
 
 def check_error(response, error, status=400):
@@ -74,7 +74,7 @@ def test_a_fapi2_clients_id_token_is_signed_by_es256(web, world):
     import base64
 
     partner = world.new_partner(id_token_signed_response_alg="ES256")
-    response = partner.redeems(web, sign_in_and_authorise(web, partner, world.username)["code"]).json
+    response = partner.redeem(web, sign_in_and_authorise(web, partner, world.username)["code"]).json
     head = response["id_token"].split(".")[0]
     header = json.loads(base64.urlsafe_b64decode(head + "=" * (-len(head) % 4)))
     assert header["alg"] == "ES256"
@@ -83,12 +83,12 @@ def test_a_fapi2_clients_id_token_is_signed_by_es256(web, world):
 
 def test_without_openid_there_is_no_id_token(web, world):
     params = sign_in_and_authorise(web, world.partner, world.username, scope="students")
-    assert "id_token" not in world.partner.redeems(web, params["code"]).json
+    assert "id_token" not in world.partner.redeem(web, params["code"]).json
 
 
 def test_without_offline_access_there_is_no_refresh_token(web, world):
     params = sign_in_and_authorise(web, world.partner, world.username, scope="openid students")
-    assert "refresh_token" not in world.partner.redeems(web, params["code"]).json
+    assert "refresh_token" not in world.partner.redeem(web, params["code"]).json
 
 
 def test_no_secret_is_stored_in_clear(web, world, tokens, code):
@@ -101,9 +101,9 @@ def test_a_refresh_token_ends_with_its_family_although_it_is_in_use(web, world, 
     with world.transaction() as session:
         family_id = session.scalars(select(RefreshFamily.id)).one()
     world.change(RefreshFamily, family_id, expires_at=clock.now() + timedelta(seconds=1))
-    assert world.partner.refreshes(web, tokens["refresh_token"]).status_code == 200
+    assert world.partner.refresh(web, tokens["refresh_token"]).status_code == 200
     clock.move(timedelta(seconds=1))
-    response = check_error(world.partner.refreshes(web, tokens["refresh_token"]), "invalid_grant")
+    response = check_error(world.partner.refresh(web, tokens["refresh_token"]), "invalid_grant")
     assert "expired at" in response.json["error_description"]
 
 
@@ -138,19 +138,19 @@ def test_a_repeated_parameter_is_refused(web, world, code, name):
      ("urn:ietf:params:oauth:grant-type:token-exchange", "unsupported_grant_type"), ('"ü', "unsupported_grant_type")],
 )  # fmt: skip
 def test_an_unknown_grant_type_is_refused(web, world, grant_type, error):
-    check_error(world.partner.posts(web, "/oauth/token", {"grant_type": grant_type}), error)
+    check_error(world.partner.post(web, "/oauth/token", {"grant_type": grant_type}), error)
 
 
 def test_a_grant_type_the_client_lacks_is_refused(web, world):
     partner = world.new_partner(grant_types=frozenset({"authorization_code"}))
-    response = partner.posts(web, "/oauth/token", {"grant_type": "refresh_token", "refresh_token": "x"})
+    response = partner.post(web, "/oauth/token", {"grant_type": "refresh_token", "refresh_token": "x"})
     check_error(response, "unauthorized_client")
 
 
 def test_authorization_details_are_refused_and_spend_no_code(web, world, code):
-    refused = world.partner.redeems(web, code, authorization_details='[{"type": "school"}]')
+    refused = world.partner.redeem(web, code, authorization_details='[{"type": "school"}]')
     assert (refused.status_code, refused.json["error"]) == (400, "invalid_authorization_details")
-    assert world.partner.redeems(web, code).status_code == 200
+    assert world.partner.redeem(web, code).status_code == 200
 
 
 def proves_itself(web, partner, by):
@@ -205,32 +205,32 @@ def test_a_client_of_another_method_cannot_authenticate_by_a_secret(web, world, 
     ],
 )
 def test_a_code_requires_everything_it_is_bound_to(web, world, code, overrides, error):
-    check_error(world.partner.redeems(web, overrides.pop("code", code), **overrides), error)
+    check_error(world.partner.redeem(web, overrides.pop("code", code), **overrides), error)
 
 
 def test_a_code_lives_two_minutes(web, world, code, clock):
     clock.move(timedelta(seconds=120))
-    check_error(world.partner.redeems(web, code), "invalid_grant")
+    check_error(world.partner.redeem(web, code), "invalid_grant")
 
 
 def test_a_wrong_verifier_uses_up_the_code(web, world, code):
-    check_error(world.partner.redeems(web, code, code_verifier="x" * 43), "invalid_grant")
-    check_error(world.partner.redeems(web, code), "invalid_grant")
+    check_error(world.partner.redeem(web, code, code_verifier="x" * 43), "invalid_grant")
+    check_error(world.partner.redeem(web, code), "invalid_grant")
 
 
 def test_another_clients_attempt_does_not_use_up_the_code_and_is_recorded(web, world, code):
     other = world.new_partner()
     other.verifier = world.partner.verifier
-    check_error(other.redeems(web, code), "invalid_grant")
-    assert world.partner.redeems(web, code).status_code == 200
+    check_error(other.redeem(web, code), "invalid_grant")
+    assert world.partner.redeem(web, code).status_code == 200
     with world.transaction() as session:
         noted = session.scalars(select(Entry).where(Entry.event == "client.refused")).one()
         assert noted.client == other.id
 
 
 def test_a_replayed_code_revokes_the_tokens_it_gave(web, world, code, tokens):
-    check_error(world.partner.redeems(web, code), "invalid_grant")
-    check_error(world.partner.refreshes(web, tokens["refresh_token"]), "invalid_grant")
+    check_error(world.partner.redeem(web, code), "invalid_grant")
+    check_error(world.partner.refresh(web, tokens["refresh_token"]), "invalid_grant")
     headers = {"Authorization": f"Bearer {tokens['access_token']}"}
     assert web.get("/oauth/userinfo", headers=headers).status_code == 401
     with world.transaction() as session:
@@ -243,13 +243,13 @@ def test_a_replayed_code_revokes_the_tokens_it_gave(web, world, code, tokens):
 def test_data_scopes_are_withheld_until_the_school_is_verified(web, world, clock):
     world.change(Estab, world.estab, state="unverified")
     params = sign_in_and_authorise(web, world.partner, world.username)
-    response = world.partner.redeems(web, params["code"]).json
+    response = world.partner.redeem(web, params["code"]).json
     assert response["scope"] == "openid profile email organisation offline_access"
     assert world.claims(response["access_token"])["scope"] == response["scope"]
     assert world.claims(response["access_token"])["estab_status"] == "unverified"
 
     world.change(Estab, world.estab, state="verified")
-    response = world.partner.refreshes(web, response["refresh_token"]).json
+    response = world.partner.refresh(web, response["refresh_token"]).json
     assert response["scope"] == "openid profile email organisation offline_access school students"
     assert world.claims(response["access_token"])["scope"] == response["scope"]
 
@@ -260,16 +260,16 @@ def test_data_scopes_are_withheld_until_the_school_is_verified(web, world, clock
 def test_a_confidential_clients_refresh_token_is_not_rotated(web, world, tokens, clock):
     clock.move(timedelta(hours=1))
     for _ in range(2):
-        response = world.partner.refreshes(web, tokens["refresh_token"]).json
+        response = world.partner.refresh(web, tokens["refresh_token"]).json
         assert "refresh_token" not in response
         assert response["scope"] == tokens["scope"]
-    check_error(world.partner.refreshes(web, tokens["refresh_token"] + ".x"), "invalid_grant")
+    check_error(world.partner.refresh(web, tokens["refresh_token"] + ".x"), "invalid_grant")
 
 
 def test_a_refreshed_id_token_keeps_its_time_of_sign_in(web, world, tokens, clock):
     before = world.claims(tokens["id_token"], "JWT")
     clock.move(timedelta(minutes=5))
-    after = world.claims(world.partner.refreshes(web, tokens["refresh_token"]).json["id_token"], "JWT")
+    after = world.claims(world.partner.refresh(web, tokens["refresh_token"]).json["id_token"], "JWT")
     assert {name: after[name] for name in ("iss", "sub", "aud", "auth_time", "sid")} == {
         name: before[name] for name in ("iss", "sub", "aud", "auth_time", "sid")
     }
@@ -279,60 +279,58 @@ def test_a_refreshed_id_token_keeps_its_time_of_sign_in(web, world, tokens, cloc
 
 
 def test_a_refresh_may_ask_for_less_and_not_for_more(web, world, tokens):
-    response = world.partner.refreshes(web, tokens["refresh_token"], scope="openid school").json
+    response = world.partner.refresh(web, tokens["refresh_token"], scope="openid school").json
     assert response["scope"] == "openid school"
     for more in ("openid attendance", "nonsense", '"ü"'):
-        check_error(world.partner.refreshes(web, tokens["refresh_token"], scope=more), "invalid_scope")
-    again = world.partner.refreshes(web, tokens["refresh_token"]).json
+        check_error(world.partner.refresh(web, tokens["refresh_token"], scope=more), "invalid_scope")
+    again = world.partner.refresh(web, tokens["refresh_token"]).json
     assert again["scope"] == tokens["scope"]
 
 
 def test_an_area_left_out_may_be_repeated_and_is_left_out_again_until_the_school_adds_it(web, world):
     scope = "openid offline_access students attendance"
-    tokens = world.partner.redeems(
+    tokens = world.partner.redeem(
         web, sign_in_and_authorise(web, world.partner, world.username, scope=scope)["code"]
     ).json
     assert tokens["scope"] == "openid offline_access students"
-    response = world.partner.refreshes(web, tokens["refresh_token"], scope=scope).json
+    response = world.partner.refresh(web, tokens["refresh_token"], scope=scope).json
     assert response["scope"] == "openid offline_access students"
     with world.transaction() as session:
         owner = session.get_one(Administrator, world.person)
         authorise.change(world.estab, world.partner.id, frozenset(scope.split()), by=owner.memberships[0])
-    assert world.partner.refreshes(web, tokens["refresh_token"]).json["scope"] == scope
+    assert world.partner.refresh(web, tokens["refresh_token"]).json["scope"] == scope
 
 
 def test_a_resource_beyond_the_grant_is_an_invalid_target(web, world, tokens):
-    check_error(
-        world.partner.refreshes(web, tokens["refresh_token"], resource="https://other.example"), "invalid_target"
-    )
+    check_error(world.partner.refresh(web, tokens["refresh_token"], resource="https://other.example"), "invalid_target")
 
 
 def test_a_refresh_token_has_an_idle_and_an_absolute_end(web, world, tokens, clock, settings):
     clock.move(timedelta(days=80))
-    assert world.partner.refreshes(web, tokens["refresh_token"]).status_code == 200
+    assert world.partner.refresh(web, tokens["refresh_token"]).status_code == 200
     clock.move(timedelta(days=89))
-    assert world.partner.refreshes(web, tokens["refresh_token"]).status_code == 200
+    assert world.partner.refresh(web, tokens["refresh_token"]).status_code == 200
     clock.move(timedelta(days=90))
-    check_error(world.partner.refreshes(web, tokens["refresh_token"]), "invalid_grant")
+    check_error(world.partner.refresh(web, tokens["refresh_token"]), "invalid_grant")
 
 
 def test_a_refresh_token_ends_with_the_authorisation(web, world, tokens, clock):
     for _ in range(12):
         clock.move(timedelta(days=30))
-        assert world.partner.refreshes(web, tokens["refresh_token"]).status_code == 200
+        assert world.partner.refresh(web, tokens["refresh_token"]).status_code == 200
     clock.move(timedelta(days=5))
-    check_error(world.partner.refreshes(web, tokens["refresh_token"]), "invalid_grant")
+    check_error(world.partner.refresh(web, tokens["refresh_token"]), "invalid_grant")
 
 
 @pytest.mark.parametrize("token", ["x", "x.y", "ü", "."])
 def test_an_unknown_refresh_token_is_an_invalid_grant(web, world, token):
-    check_error(world.partner.refreshes(web, token), "invalid_grant")
-    check_error(world.partner.posts(web, "/oauth/token", {"grant_type": "refresh_token"}), "invalid_request")
+    check_error(world.partner.refresh(web, token), "invalid_grant")
+    check_error(world.partner.post(web, "/oauth/token", {"grant_type": "refresh_token"}), "invalid_request")
 
 
 def test_another_clients_refresh_token_is_refused_and_still_works_for_its_own(web, world, tokens):
-    check_error(world.new_partner().refreshes(web, tokens["refresh_token"]), "invalid_grant")
-    assert world.partner.refreshes(web, tokens["refresh_token"]).status_code == 200
+    check_error(world.new_partner().refresh(web, tokens["refresh_token"]), "invalid_grant")
+    assert world.partner.refresh(web, tokens["refresh_token"]).status_code == 200
 
 
 # rotation
@@ -342,14 +340,14 @@ def test_another_clients_refresh_token_is_refused_and_still_works_for_its_own(we
 def public_partner(web, world, clock):
     partner = world.new_partner(token_endpoint_auth_method="none")
     code = sign_in_and_authorise(web, partner, world.username)["code"]
-    return partner, partner.redeems(web, code).json["refresh_token"]
+    return partner, partner.redeem(web, code).json["refresh_token"]
 
 
 def test_a_public_clients_refresh_token_rotates(web, public_partner, clock):
     partner, first = public_partner
-    second = partner.refreshes(web, first).json["refresh_token"]
+    second = partner.refresh(web, first).json["refresh_token"]
     clock.move(timedelta(minutes=1))
-    third = partner.refreshes(web, second).json["refresh_token"]
+    third = partner.refresh(web, second).json["refresh_token"]
     assert len({first, second, third}) == 3
 
 
@@ -357,37 +355,37 @@ def test_a_public_clients_refresh_tokens_end_after_90_days_although_they_are_use
     partner, token = public_partner
     for days in (45, 44):
         clock.move(timedelta(days=days))
-        token = partner.refreshes(web, token).json["refresh_token"]
+        token = partner.refresh(web, token).json["refresh_token"]
     clock.move(timedelta(days=1))
-    check_error(partner.refreshes(web, token), "invalid_grant")
+    check_error(partner.refresh(web, token), "invalid_grant")
 
 
 def test_a_refresh_token_combined_from_two_is_refused(web, world, public_partner):
     partner, first = public_partner
-    other = partner.redeems(web, sign_in_and_authorise(web, partner, world.username)["code"]).json["refresh_token"]
+    other = partner.redeem(web, sign_in_and_authorise(web, partner, world.username)["code"]).json["refresh_token"]
     mixed = f"{first.partition('.')[0]}.{other.partition('.')[2]}"
-    check_error(partner.refreshes(web, mixed), "invalid_grant")
+    check_error(partner.refresh(web, mixed), "invalid_grant")
 
 
 def test_a_client_that_lost_the_response_gets_the_same_successor_for_a_minute(web, public_partner, clock):
     partner, first = public_partner
-    second = partner.refreshes(web, first).json["refresh_token"]
+    second = partner.refresh(web, first).json["refresh_token"]
     clock.move(timedelta(seconds=60))
-    assert partner.refreshes(web, first).json["refresh_token"] == second
-    assert partner.refreshes(web, second).status_code == 200
+    assert partner.refresh(web, first).json["refresh_token"] == second
+    assert partner.refresh(web, second).status_code == 200
 
 
 @pytest.mark.parametrize("seconds", [0, 61])
 def test_any_other_use_of_an_old_token_ends_the_family(web, world, public_partner, clock, seconds):
     partner, first = public_partner
-    response = partner.refreshes(web, first).json
+    response = partner.refresh(web, first).json
     if seconds == 0:  # the successor has been used, so the old one is invalid
-        latest = partner.refreshes(web, response["refresh_token"]).json
+        latest = partner.refresh(web, response["refresh_token"]).json
     else:
         clock.move(timedelta(seconds=seconds))
         latest = response
-    check_error(partner.refreshes(web, first), "invalid_grant")
-    check_error(partner.refreshes(web, latest["refresh_token"]), "invalid_grant")
+    check_error(partner.refresh(web, first), "invalid_grant")
+    check_error(partner.refresh(web, latest["refresh_token"]), "invalid_grant")
     headers = {"Authorization": f"Bearer {latest['access_token']}"}
     assert web.get("/oauth/userinfo", headers=headers).status_code == 401
     with world.transaction() as session:
@@ -396,16 +394,16 @@ def test_any_other_use_of_an_old_token_ends_the_family(web, world, public_partne
 
 def test_a_confidential_client_with_rotation_has_a_minute_of_grace(web, world, clock):
     partner = world.new_partner(rotate_refresh_tokens=True)
-    first = partner.redeems(web, sign_in_and_authorise(web, partner, world.username)["code"]).json["refresh_token"]
-    second = partner.refreshes(web, first).json["refresh_token"]
+    first = partner.redeem(web, sign_in_and_authorise(web, partner, world.username)["code"]).json["refresh_token"]
+    second = partner.refresh(web, first).json["refresh_token"]
     clock.move(timedelta(seconds=60))
-    assert partner.refreshes(web, first).json["refresh_token"] == second
+    assert partner.refresh(web, first).json["refresh_token"] == second
 
 
 def test_a_forged_generation_ends_the_family_and_reveals_nothing(web, public_partner):
     partner, first = public_partner
-    check_error(partner.refreshes(web, first.partition(".")[0] + ".forged"), "invalid_grant")
-    check_error(partner.refreshes(web, first), "invalid_grant")
+    check_error(partner.refresh(web, first.partition(".")[0] + ".forged"), "invalid_grant")
+    check_error(partner.refresh(web, first), "invalid_grant")
 
 
 def test_a_truncated_form_is_refused(web, world, tokens):
@@ -429,7 +427,7 @@ def test_using_a_token_drops_the_cached_registration_that_another_process_change
 
     def use_token():
         if use == "refresh":
-            return world.partner.refreshes(web, tokens["refresh_token"])
+            return world.partner.refresh(web, tokens["refresh_token"])
         return web.get("/oauth/userinfo", headers={"Authorization": f"Bearer {tokens['access_token']}"})
 
     assert use_token().status_code == 200

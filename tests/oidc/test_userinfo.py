@@ -17,7 +17,7 @@ def bearer_header(tokens):
 
 @pytest.fixture
 def tokens(web, world, clock):
-    return world.partner.redeems(
+    return world.partner.redeem(
         web, sign_in_and_authorise(web, world.partner, world.username, scope=ALL_SCOPES)["code"]
     ).json
 
@@ -48,7 +48,7 @@ def test_userinfo_names_person_and_school_with_the_claims_of_dfe_sign_in(web, wo
 
 
 def test_userinfo_releases_no_more_than_the_scopes(web, world):
-    tokens = world.partner.redeems(
+    tokens = world.partner.redeem(
         web, sign_in_and_authorise(web, world.partner, world.username, scope="openid")["code"]
     ).json
     assert web.get("/oauth/userinfo", headers=bearer_header(tokens)).json == {"sub": world.person}
@@ -106,7 +106,7 @@ def test_an_id_token_is_not_accepted(web, tokens):
 
 
 def test_a_token_without_openid_is_not_enough(web, world):
-    tokens = world.partner.redeems(
+    tokens = world.partner.redeem(
         web, sign_in_and_authorise(web, world.partner, world.username, scope="students")["code"]
     ).json
     response = web.get("/oauth/userinfo", headers=bearer_header(tokens))
@@ -123,7 +123,7 @@ def test_userinfo_says_nothing_about_a_person_who_has_left(web, world, tokens, c
 def test_claims_asked_for_by_name_are_released_where_they_were_asked_for(web, world):
     requested_claims = json.dumps({"userinfo": {"name": {"essential": True}}, "id_token": {"email": None}})
     params = sign_in_and_authorise(web, world.partner, world.username, scope="openid", claims=requested_claims)
-    tokens = world.partner.redeems(web, params["code"]).json
+    tokens = world.partner.redeem(web, params["code"]).json
     claims = world.claims(tokens["id_token"], "JWT")
     assert claims["email"].endswith("@oakhill.example")
     assert "name" not in claims
@@ -133,7 +133,7 @@ def test_claims_asked_for_by_name_are_released_where_they_were_asked_for(web, wo
 def test_the_school_can_be_asked_for_by_name_too(web, world):
     requested_claims = json.dumps({"userinfo": {"role": None}, "id_token": {"organisation": None, "estab_id": None}})
     params = sign_in_and_authorise(web, world.partner, world.username, scope="openid", claims=requested_claims)
-    tokens = world.partner.redeems(web, params["code"]).json
+    tokens = world.partner.redeem(web, params["code"]).json
     claims = world.claims(tokens["id_token"], "JWT")
     assert (claims["organisation"]["name"], claims["estab_id"]) == (world.school, world.estab_id)
     assert "estab_status" not in claims
@@ -143,7 +143,7 @@ def test_the_school_can_be_asked_for_by_name_too(web, world):
 def test_a_claim_whose_scope_is_not_the_clients_is_left_out(web, world):
     partner = world.new_partner(required_scopes=frozenset({"openid"}))
     requested_claims = json.dumps({"userinfo": {"email": {"essential": True}}})
-    tokens = partner.redeems(
+    tokens = partner.redeem(
         web, sign_in_and_authorise(web, partner, world.username, scope="openid", claims=requested_claims)["code"]
     ).json
     assert web.get("/oauth/userinfo", headers=bearer_header(tokens)).json == {"sub": world.person}
@@ -151,7 +151,7 @@ def test_a_claim_whose_scope_is_not_the_clients_is_left_out(web, world):
 
 def test_a_client_may_register_a_signed_response(web, world):
     partner = world.new_partner(userinfo_signed_response_alg="RS256")
-    tokens = partner.redeems(web, sign_in_and_authorise(web, partner, world.username)["code"]).json
+    tokens = partner.redeem(web, sign_in_and_authorise(web, partner, world.username)["code"]).json
     response = web.get("/oauth/userinfo", headers=bearer_header(tokens))
     assert response.content_type == "application/jwt"
     with world.transaction():
@@ -164,7 +164,7 @@ def test_a_pairwise_client_gets_its_own_subject(web, new_browser, world):
     second = world.new_partner(subject_type="pairwise", sector_identifier="two.example")
     subjects = []
     for partner in (first, second, first):
-        tokens = partner.redeems(web, sign_in_and_authorise(web, partner, world.username)["code"]).json
+        tokens = partner.redeem(web, sign_in_and_authorise(web, partner, world.username)["code"]).json
         body = web.get("/oauth/userinfo", headers=bearer_header(tokens)).json
         assert body["name"] == "Jo Bloggs"
         assert body["sub"] == world.claims(tokens["id_token"], "JWT")["sub"]

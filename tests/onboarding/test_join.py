@@ -34,7 +34,7 @@ def join_request_id(transaction, owner):
         return database.query(JoinRequest).one().id
 
 
-def decides(database, owner, join_request_id):
+def find_decision(database, owner, join_request_id):
     me = database.get_one(Administrator, owner.id)
     return me, join.find_for_owner(me.memberships[0], join_request_id)
 
@@ -71,7 +71,7 @@ def test_an_approved_person_gets_a_link_to_choose_a_password_and_no_rights_beyon
     transaction, owner, join_request_id, outbox, settings
 ):
     with transaction() as database:
-        me, request = decides(database, owner, join_request_id)
+        me, request = find_decision(database, owner, join_request_id)
         person = join.approve(request, "viewer", by=me.memberships[0])
         assert (person.memberships[0].estab_id, person.memberships[0].role, person.password_hash) == (
             me.memberships[0].estab_id,
@@ -92,14 +92,14 @@ def test_an_approved_person_gets_a_link_to_choose_a_password_and_no_rights_beyon
 @pytest.mark.parametrize("role", ["owner", "", "superuser"])
 def test_no_one_joins_as_more_than_an_admin(transaction, owner, join_request_id, role):
     with transaction() as database:
-        me, request = decides(database, owner, join_request_id)
+        me, request = find_decision(database, owner, join_request_id)
         with pytest.raises(ValueError, match="is not a role to join with"):
             join.approve(request, role, by=me.memberships[0])
 
 
 def test_a_declined_person_is_told_but_not_by_whom(transaction, owner, join_request_id, outbox):
     with transaction() as database:
-        me, request = decides(database, owner, join_request_id)
+        me, request = find_decision(database, owner, join_request_id)
         join.decline(request, by=me.memberships[0])
         assert len(people.owners(me.memberships[0].estab_id)) == 1
 
@@ -133,7 +133,7 @@ def test_mails_about_a_request_have_the_schools_id_and_expire_with_what_they_lin
 def test_a_decision_is_kept_with_who_made_it_and_when(transaction, owner, join_request_id, clock, decision, settles):
     clock.move(timedelta(hours=1))
     with transaction() as database:
-        me, request = decides(database, owner, join_request_id)
+        me, request = find_decision(database, owner, join_request_id)
         join.approve(request, "admin", by=me.memberships[0]) if settles else join.decline(request, by=me.memberships[0])
     decided_at = clock.now()
     with transaction() as database:
@@ -173,7 +173,7 @@ def test_our_staff_see_the_oldest_request_first(transaction, owner, clock):
 
 def test_a_request_to_join_is_decided_once(transaction, owner, join_request_id, run_concurrently):
     def press():
-        me, request = decides(session(), owner, join_request_id)
+        me, request = find_decision(session(), owner, join_request_id)
         return join.approve(request, "admin", by=me.memberships[0])
 
     outcomes = run_concurrently(4, press)
@@ -203,7 +203,7 @@ def test_unanswered_it_is_for_our_staff_and_no_longer_for_the_owners(transaction
 
     clock.move(timedelta(days=14))
     with transaction() as database:
-        me, request = decides(database, owner, join_request_id)
+        me, request = find_decision(database, owner, join_request_id)
         with pytest.raises(join.WithStaff):
             join.approve(request, "admin", by=me.memberships[0])
     with transaction():
@@ -223,7 +223,7 @@ def test_requests_to_join_a_school_that_is_not_verified_go_to_our_staff_alone(tr
 
     with transaction() as database:
         assert [join_request.id for join_request in join.requests_for_staff()] == [request_id]
-        me, request = decides(database, owner, request_id)
+        me, request = find_decision(database, owner, request_id)
         with pytest.raises(join.WithStaff):
             join.approve(request, "admin", by=me.memberships[0])
     with transaction() as database:  # also after it is verified: the request was never for the owners
@@ -233,10 +233,10 @@ def test_requests_to_join_a_school_that_is_not_verified_go_to_our_staff_alone(tr
 
 def test_what_an_owner_declined_is_for_our_staff_to_look_at(transaction, owner, join_request_id, outbox):
     with transaction() as database:
-        me, request = decides(database, owner, join_request_id)
+        me, request = find_decision(database, owner, join_request_id)
         join.decline(request, by=me.memberships[0])
     with transaction() as database:
-        me, request = decides(database, owner, join_request_id)
+        me, request = find_decision(database, owner, join_request_id)
         with pytest.raises(join.DecidedAlready):
             join.approve(request, "admin", by=me.memberships[0])
 
@@ -252,7 +252,7 @@ def test_what_an_owner_declined_is_for_our_staff_to_look_at(transaction, owner, 
 
 def test_our_staff_may_let_in_whom_an_owner_declined(transaction, owner, join_request_id, outbox):
     with transaction() as database:
-        me, request = decides(database, owner, join_request_id)
+        me, request = find_decision(database, owner, join_request_id)
         join.decline(request, by=me.memberships[0])
     with transaction():
         assert join.approve(join.find(join_request_id), "admin", by="cli").email == "sam@oakhill.example"
@@ -335,7 +335,7 @@ def test_deciding_one_request_leaves_the_others_open(transaction, owner, join_re
 
 def test_a_person_who_was_declined_may_ask_again(transaction, owner, join_request_id, outbox):
     with transaction() as database:
-        me, request = decides(database, owner, join_request_id)
+        me, request = find_decision(database, owner, join_request_id)
         join.decline(request, by=me.memberships[0])
         assert complete(a_registration(me.memberships[0].estab.school, **SAM)) == "joining"
     assert len(outbox.all("join_request")) == 2

@@ -17,7 +17,7 @@ def sign_in_as(app, new_browser):
 
     def sign_in(person):
         visitor = Visitor(new_browser())
-        visitor.signs_in(person.username)
+        visitor.sign_in(person.username)
         return visitor
 
     return sign_in
@@ -29,7 +29,7 @@ def test_next_steps_say_all_there_is_to_do_and_when_we_call(transaction, sign_in
         person = database.query(Administrator).one()
         person.password_hash, person.password_is_ours = runtime.passwords().hash(PASSWORD), False
         estab_id = person.memberships[0].estab.estab_id
-    page = sign_in_as(person).opens("/register/next-steps")
+    page = sign_in_as(person).open("/register/next-steps")
 
     assert page.link("confirm-mobile").startswith("/mobile/confirm")
     assert page.link("installer") == settings.service.installer_url
@@ -41,8 +41,8 @@ def test_next_steps_say_all_there_is_to_do_and_when_we_call(transaction, sign_in
 
     with transaction():
         review.verify(accounts.find(estab_id).estab_id, by="cli")
-    assert "not yet verified" not in sign_in_as(person).opens("/register/next-steps").text
+    assert "not yet verified" not in sign_in_as(person).open("/register/next-steps").text
 
 
 def test_next_steps_need_a_sign_in_and_come_back(office, app):
-    assert office.opens("/register/next-steps").path.startswith("/sign-in?next=/register/next-steps")
+    assert office.open("/register/next-steps").path.startswith("/sign-in?next=/register/next-steps")

@@ -16,24 +16,24 @@ ISSUER = load().server.issuer
 JO = {"name": "Jo Bloggs", "email": "office@oakhill.example", "mobile": "07700 900123", "declaration": "y"}
 
 
-def types_details(visitor, school, pending=None, **overrides):
-    visitor.opens(f"/register/details?school={school.id}" + (f"&next={quote(pending)}" if pending else ""))
-    return visitor.presses("sign-up", **(JO | overrides))
+def fill_in_details(visitor, school, pending=None, **overrides):
+    visitor.open(f"/register/details?school={school.id}" + (f"&next={quote(pending)}" if pending else ""))
+    return visitor.press("sign-up", **(JO | overrides))
 
 
 def link(outbox):
     return outbox.last("verify_email").links[0]
 
 
-def verifies(visitor, outbox):
-    visitor.opens(link(outbox))
-    return visitor.presses("verify")
+def verify(visitor, outbox):
+    visitor.open(link(outbox))
+    return visitor.press("verify")
 
 
-def registers(visitor, school, outbox, pending=None):
-    types_details(visitor, school, pending)
-    verifies(visitor, outbox)
-    return visitor.presses("sign-up")
+def register(visitor, school, outbox, pending=None):
+    fill_in_details(visitor, school, pending)
+    verify(visitor, outbox)
+    return visitor.press("sign-up")
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_similar_addresses_are_not_found(web, typed):
 
 
 def test_details_are_kept_and_each_error_leads_to_its_field(office, school):
-    page = types_details(office, school, name="", mobile="020 7946 0000", email="Office@Oakhill.example")
+    page = fill_in_details(office, school, name="", mobile="020 7946 0000", email="Office@Oakhill.example")
 
     assert page.status == 422
     assert page.soup.title.text.startswith("Error: ")
@@ -63,30 +63,30 @@ def test_details_are_kept_and_each_error_leads_to_its_field(office, school):
 
 
 def test_someone_who_changes_the_school_need_not_type_everything_again(office, school, transaction):
-    types_details(office, school)
+    fill_in_details(office, school)
     with transaction():
         other = a_school()
 
-    page = office.opens(f"/register/details?school={other.id}")
+    page = office.open(f"/register/details?school={other.id}")
     assert page.soup.find(id="email")["value"] == "office@oakhill.example"
     assert page.soup.find(id="mobile")["value"] == "07700 900123"
 
 
 def test_signing_up_sends_a_link_and_the_page_waits_for_it(office, school, outbox):
-    page = types_details(office, school)
+    page = fill_in_details(office, school)
 
     assert page.title == "Check your e-mail"
     assert "office@oakhill.example" in page.text
     poll = page.poll_url
     assert office.client.get(poll).json["done"] is False
-    verifies(office, outbox)
+    verify(office, outbox)
     assert office.client.get(poll).json["done"] is True
-    assert office.opens(office.client.get(poll).json["next"]).title == "Sign up"
+    assert office.open(office.client.get(poll).json["next"]).title == "Sign up"
 
 
 def test_the_form_comes_back_filled_in_and_says_the_address_is_verified(office, school, outbox):
-    types_details(office, school)
-    page = verifies(office, outbox)
+    fill_in_details(office, school)
+    page = verify(office, outbox)
 
     assert "Your e-mail address is verified" in page.text
     assert page.soup.find(id="name")["value"] == "Jo Bloggs"
@@ -96,7 +96,7 @@ def test_the_form_comes_back_filled_in_and_says_the_address_is_verified(office, 
 
 
 def test_signing_up_again_shows_username_and_password_once_and_signs_in(office, school, outbox, transaction):
-    page = registers(office, school, outbox)
+    page = register(office, school, outbox)
 
     assert page.text_of("estab-id") == "3124567"
     assert page.response.headers["Cache-Control"] == "no-store"
@@ -104,13 +104,13 @@ def test_signing_up_again_shows_username_and_password_once_and_signs_in(office, 
         owner = database.query(Administrator).one()
         assert runtime.passwords().matches(owner.password_hash, page.text_of("passphrase"))
     assert page.text_of("passphrase") not in "".join(message.text for message in outbox.all())
-    assert office.opens("/register/next-steps").title == "Next steps"
+    assert office.open("/register/next-steps").title == "Next steps"
 
 
 def test_details_corrected_on_the_second_form_are_the_ones_kept(office, school, outbox, transaction):
-    types_details(office, school)
-    verifies(office, outbox)
-    office.presses("sign-up", name="Joanna Bloggs", mobile="07911 123456")
+    fill_in_details(office, school)
+    verify(office, outbox)
+    office.press("sign-up", name="Joanna Bloggs", mobile="07911 123456")
 
     with transaction() as database:
         owner = database.query(Administrator).one()
@@ -118,12 +118,12 @@ def test_details_corrected_on_the_second_form_are_the_ones_kept(office, school, 
 
 
 def test_a_password_of_ones_own_replaces_the_one_shown(office, school, outbox, transaction):
-    page = registers(office, school, outbox)
+    page = register(office, school, outbox)
     shown = page.text_of("passphrase")
     _, form = page.button_and_form("own-password")
     username_field = form.find("input", {"type": "text", "autocomplete": "username"})  # a password manager keeps both
     assert username_field["value"] == page.text_of("estab-id")
-    page = office.presses("own-password", password="oak hill")
+    page = office.press("own-password", password="oak hill")
     assert page.status == 422
     assert "at least 12 characters" in page.text
     fresh = page.text_of("passphrase")  # after a refused password, the page shows a new one that works
@@ -136,9 +136,9 @@ def test_a_password_of_ones_own_replaces_the_one_shown(office, school, outbox, t
     with transaction():
         a_partner(name="Timetabler")
     # It contains the name of a partner, which is public.
-    assert office.presses("own-password", password="Timetabler4ever").status == 422
+    assert office.press("own-password", password="Timetabler4ever").status == 422
 
-    page = office.presses("own-password", password="purple otters juggle marmalade")
+    page = office.press("own-password", password="purple otters juggle marmalade")
     assert page.title == "Next steps"
     assert "Your own password is set" in page.text
     with transaction() as database:
@@ -148,22 +148,22 @@ def test_a_password_of_ones_own_replaces_the_one_shown(office, school, outbox, t
 
 
 def test_a_password_page_that_was_lost_can_be_requested_again_for_a_while(office, school, outbox, clock, transaction):
-    types_details(office, school)
-    verifies(office, outbox)
+    fill_in_details(office, school)
+    verify(office, outbox)
     form = office.page
-    lost = office.presses("sign-up").text_of("passphrase")
+    lost = office.press("sign-up").text_of("passphrase")
 
     office.page = form  # the back button, or the second of two clicks
-    page = office.presses("sign-up")
+    page = office.press("sign-up")
     assert page.title == "Your school is registered"
     assert lost not in page.text
-    fresh = office.presses("new-password").text_of("passphrase")
+    fresh = office.press("new-password").text_of("passphrase")
     with transaction() as database:
         assert database.query(Estab).count() == 1
         assert runtime.passwords().matches(database.query(Administrator).one().password_hash, fresh)
 
     clock.move(timedelta(minutes=16))
-    page = office.opens(f"/register/{only_registration(transaction).id}/done")
+    page = office.open(f"/register/{only_registration(transaction).id}/done")
     assert "new-password" not in page.response.text
 
 
@@ -173,56 +173,56 @@ def only_registration(transaction):
 
 
 def test_the_last_page_shows_whether_the_person_is_signed_in(office, school, outbox, transaction):
-    registers(office, school, outbox)
+    register(office, school, outbox)
     done = re.sub(r"/[^/]*$", "/done", office.page.path)
 
-    page = office.opens(done)
+    page = office.open(done)
     assert "You are signed in, so you can continue straight away" in page.text
     assert page.soup.find(id="next-steps")["href"] == "/register/next-steps"
     assert page.soup.find(id="sign-in") is None
 
-    office.opens("/sign-out")
-    office.presses("Sign out")
-    page = office.opens(done)
+    office.open("/sign-out")
+    office.press("Sign out")
+    page = office.open(done)
     assert "You are signed in" not in page.text
     assert page.link("sign-in").startswith("/sign-in")
 
     with transaction():
         colleague = an_administrator().username
-    office.opens("/sign-in")
-    office.presses("sign-in", username=colleague, password=PASSWORD)
-    page = office.opens(done)
+    office.open("/sign-in")
+    office.press("sign-in", username=colleague, password=PASSWORD)
+    page = office.open(done)
     assert "You are signed in" not in page.text, "another school's account is signed in here"
     assert page.link("sign-in").startswith("/sign-in")
 
 
 def test_the_browser_that_began_goes_straight_on_to_the_partner(office, school, outbox, pending):
-    page = registers(office, school, outbox, pending)
+    page = register(office, school, outbox, pending)
 
     assert page.link("Continue to Assembly") == pending
-    assert office.opens("/register/next-steps").link("Continue to Assembly") == pending
+    assert office.open("/register/next-steps").link("Continue to Assembly") == pending
 
 
 def test_the_partner_is_named_on_every_page_of_its_request(office, school, pending):
-    assert "Assembly" in office.opens(f"/register?next={quote(pending)}").text
-    assert "Assembly" in office.opens(f"/register/details?school={school.id}&next={quote(pending)}").text
-    assert "Assembly" not in office.opens(f"/register/details?school={school.id}").text
+    assert "Assembly" in office.open(f"/register?next={quote(pending)}").text
+    assert "Assembly" in office.open(f"/register/details?school={school.id}&next={quote(pending)}").text
+    assert "Assembly" not in office.open(f"/register/details?school={school.id}").text
 
 
 def test_another_browser_may_sign_up_and_restarts_at_the_partner(office, phone, school, outbox, pending):
-    waiting = types_details(office, school, pending)
-    assert "request_uri" not in verifies(phone, outbox).response.text
-    phone.presses("continue-here")
-    page = phone.presses("sign-up")
+    waiting = fill_in_details(office, school, pending)
+    assert "request_uri" not in verify(phone, outbox).response.text
+    phone.press("continue-here")
+    page = phone.press("sign-up")
 
     assert page.text_of("estab-id") == "3124567"
     back = urlsplit(page.link("Go back to Assembly"))
     assert back.netloc == "assembly.example"
     assert parse_qs(back.query) == {"iss": [ISSUER]}
     assert "request_uri" not in page.response.text
-    assert phone.opens("/register/next-steps").path.startswith("/sign-in"), "it is signed in there"
+    assert phone.open("/register/next-steps").path.startswith("/sign-in"), "it is signed in there"
 
-    page = office.opens(waiting.path)
+    page = office.open(waiting.path)
     assert page.title == "Enter the code"
     assert "3124567" not in page.text
     assert parse_qs(urlsplit(page.link("sign-in")).query)["next"] == [pending]
@@ -231,31 +231,31 @@ def test_another_browser_may_sign_up_and_restarts_at_the_partner(office, phone, 
 def test_without_a_place_to_restart_the_partner_is_named_and_linked_to(office, phone, school, outbox, transaction):
     with transaction():
         client = a_client(initiate_login_uri=None)
-    types_details(office, school, f"/oauth/authorize?client_id={client.id}")
-    verifies(phone, outbox)
-    phone.presses("continue-here")
+    fill_in_details(office, school, f"/oauth/authorize?client_id={client.id}")
+    verify(phone, outbox)
+    phone.press("continue-here")
 
-    assert phone.presses("sign-up").link("Go to the website of Assembly") == "https://assembly.example"
+    assert phone.press("sign-up").link("Go to the website of Assembly") == "https://assembly.example"
 
 
 def test_an_application_without_a_website_is_found_at_its_companys(office, phone, school, outbox, transaction):
     with transaction():
         company = a_partner(website="https://company.example")
         client = a_client(company, initiate_login_uri=None, client_uri="")
-    types_details(office, school, f"/oauth/authorize?client_id={client.id}")
-    verifies(phone, outbox)
-    phone.presses("continue-here")
+    fill_in_details(office, school, f"/oauth/authorize?client_id={client.id}")
+    verify(phone, outbox)
+    phone.press("continue-here")
 
-    assert phone.presses("sign-up").link("Go to the website of Assembly") == "https://company.example"
+    assert phone.press("sign-up").link("Go to the website of Assembly") == "https://company.example"
 
 
 def test_without_an_address_of_the_partner_there_is_no_button(office, phone, school, outbox, transaction):
     with transaction():
         client = a_client(a_partner(website=""), initiate_login_uri=None, client_uri="")
-    types_details(office, school, f"/oauth/authorize?client_id={client.id}")
-    verifies(phone, outbox)
-    phone.presses("continue-here")
-    page = phone.presses("sign-up")
+    fill_in_details(office, school, f"/oauth/authorize?client_id={client.id}")
+    verify(phone, outbox)
+    phone.press("continue-here")
+    page = phone.press("sign-up")
 
     assert page.text_of("passphrase")
     assert "Go to the website" not in page.text
@@ -263,47 +263,47 @@ def test_without_an_address_of_the_partner_there_is_no_button(office, phone, sch
 
 
 def test_the_link_pressed_elsewhere_lets_the_first_browser_continue_and_resume(office, phone, school, outbox, pending):
-    types_details(office, school, pending)
-    shown = verifies(phone, outbox).text_of("code")
-    page = office.opens("/" + office.page.path.strip("/").removesuffix("/check-email"))
+    fill_in_details(office, school, pending)
+    shown = verify(phone, outbox).text_of("code")
+    page = office.open("/" + office.page.path.strip("/").removesuffix("/check-email"))
     assert page.title == "Enter the code"
 
-    assert office.presses("enter-code", code=shown).title == "Sign up"
-    assert office.presses("sign-up").link("Continue to Assembly") == pending
+    assert office.press("enter-code", code=shown).title == "Sign up"
+    assert office.press("sign-up").link("Continue to Assembly") == pending
 
 
 def test_a_request_that_must_have_expired_is_not_resumed(office, school, outbox, pending, clock):
-    types_details(office, school, pending)
+    fill_in_details(office, school, pending)
     clock.move(timedelta(hours=2))
-    office.presses("resend")
-    verifies(office, outbox)
+    office.press("resend")
+    verify(office, outbox)
 
-    assert office.presses("sign-up").link("Go back to Assembly").startswith("https://assembly.example/initiate?iss=")
+    assert office.press("sign-up").link("Go back to Assembly").startswith("https://assembly.example/initiate?iss=")
 
 
 def test_the_link_can_be_sent_again_and_to_another_address(office, school, outbox, clock):
-    types_details(office, school)
+    fill_in_details(office, school)
     clock.move(timedelta(minutes=1))
-    assert "We have sent another e-mail" in office.presses("resend").text
+    assert "We have sent another e-mail" in office.press("resend").text
     assert len(outbox.all("verify_email")) == 2
-    assert "a moment ago, so we have not sent another" in office.presses("resend").text
+    assert "a moment ago, so we have not sent another" in office.press("resend").text
     assert len(outbox.all("verify_email")) == 2
 
     clock.move(timedelta(minutes=1))
-    assert office.presses("correct", email="no address").status == 422
-    page = office.presses("correct", email="right@oakhill.example")
+    assert office.press("correct", email="no address").status == 422
+    page = office.press("correct", email="right@oakhill.example")
     assert "right@oakhill.example" in page.text
     assert outbox.last("verify_email").to == "right@oakhill.example"
 
 
 def test_too_many_mails_for_an_address_lose_nothing_that_was_typed(office, phone, school, outbox, clock, transaction):
-    types_details(office, school)
+    fill_in_details(office, school)
     for _ in range(4):
         clock.move(timedelta(minutes=1))
-        office.presses("resend")
+        office.press("resend")
     clock.move(timedelta(minutes=1))
 
-    page = types_details(phone, school, name="Sam Smith")
+    page = fill_in_details(phone, school, name="Sam Smith")
     assert page.status == 429
     assert "only the newest link works" in page.soup.select_one(".error-summary").text
     assert page.soup.find(id="name")["value"] == "Sam Smith"
@@ -312,15 +312,15 @@ def test_too_many_mails_for_an_address_lose_nothing_that_was_typed(office, phone
     only_registration(transaction)  # a registration that could not begin leaves nothing behind
 
     clock.move(timedelta(hours=1))
-    assert "check-email" in phone.presses("sign-up").path
+    assert "check-email" in phone.press("sign-up").path
 
 
 def test_too_many_mails_for_a_corrected_address_change_nothing(office, school, outbox, clock, transaction):
-    types_details(office, school)
+    fill_in_details(office, school)
     for attempt in range(4):
-        office.presses("correct", email=f"office{attempt}@oakhill.example")
+        office.press("correct", email=f"office{attempt}@oakhill.example")
 
-    page = office.presses("correct", email="right@oakhill.example")
+    page = office.press("correct", email="right@oakhill.example")
     assert page.status == 429
     assert "only the newest link works" in page.soup.select_one(".error-summary").text
     assert page.soup.find(id="email")["value"] == "right@oakhill.example"
@@ -328,25 +328,25 @@ def test_too_many_mails_for_a_corrected_address_change_nothing(office, school, o
 
 
 def test_too_many_mails_shows_a_page_that_says_what_to_do(office, school, outbox, clock):
-    types_details(office, school)
+    fill_in_details(office, school)
     for _ in range(4):
         clock.move(timedelta(minutes=1))
-        office.presses("resend")
+        office.press("resend")
     clock.move(timedelta(minutes=1))
 
-    page = office.presses("resend")
+    page = office.press("resend")
     assert page.status == 429
     assert "only the newest link works" in page.text
 
 
 def test_a_person_who_did_not_ask_stops_it(office, phone, school, outbox):
-    types_details(office, school)
+    fill_in_details(office, school)
     waiting = office.page
-    phone.opens(link(outbox))
+    phone.open(link(outbox))
 
-    assert phone.presses("not-me").title == "Thank you for telling us"
+    assert phone.press("not-me").title == "Thank you for telling us"
     for visitor, path in ((office, waiting.path), (phone, link(outbox)), (office, link(outbox))):
-        page = visitor.opens(path)  # it stays stopped, and the page says so
+        page = visitor.open(path)  # it stays stopped, and the page says so
         assert page.status == 410
         assert page.title == "This registration has been stopped"
         assert "new-link" not in page.response.text
@@ -357,21 +357,21 @@ def test_a_person_who_did_not_ask_stops_it(office, phone, school, outbox):
     "hostile", ["https://evil.example/", "//evil.example", "/\\evil.example", "javascript:alert(1)"]
 )
 def test_a_return_address_on_another_host_is_not_stored(office, school, outbox, hostile, transaction):
-    types_details(office, school, hostile)
+    fill_in_details(office, school, hostile)
 
     assert only_registration(transaction).return_to is None
 
 
 @pytest.mark.parametrize("school_number", ["", "abc", "0", "-1", "99999999", "9" * 30, "1\x00"])
 def test_an_invalid_school_number_is_not_a_server_error(office, school, school_number):
-    assert office.opens(f"/register/details?school={quote(school_number)}").status in {200, 404}
+    assert office.open(f"/register/details?school={quote(school_number)}").status in {200, 404}
 
 
 def test_a_closed_school_says_so_and_offers_another(office, transaction):
     with transaction():
         closed = a_school(status_code="2", status_name="Closed")
 
-    page = office.opens(f"/register/details?school={closed.id}")
+    page = office.open(f"/register/details?school={closed.id}")
     assert page.status == 409
     assert "closed" in page.text
     assert page.link("Find another school") == "/register"

@@ -80,27 +80,27 @@ class Visitor:
         self.client = client
         self.page: Page
 
-    def opens(self, address: str) -> Page:
+    def open(self, address: str) -> Page:
         """Open the page at this path or URL of ours, and follow redirects."""
         parts = urlsplit(address)
         path = parts.path + (f"?{parts.query}" if parts.query else "")
         self.page = Page(self.client.get(path, follow_redirects=True))
         return self.page
 
-    def presses(self, button: str, **fields: Any) -> Page:
+    def press(self, button: str, **fields: Any) -> Page:
         """Fill in these fields and press a button; None unticks a checkbox."""
         before = self.page
         sent = before.fields(button) | fields
         _, form = before.button_and_form(button)
-        return self.sends(before, form, {name: value for name, value in sent.items() if value is not None})
+        return self.submit(before, form, {name: value for name, value in sent.items() if value is not None})
 
-    def signs_in(self, username: str) -> Page:
+    def sign_in(self, username: str) -> Page:
         """Sign in with the password of the people of `tests.factories`."""
-        self.opens("/sign-in")
-        return self.presses("sign-in", username=username, password=PASSWORD)
+        self.open("/sign-in")
+        return self.press("sign-in", username=username, password=PASSWORD)
 
-    def sends(self, before: Page, form: Tag, sent: dict[str, Any]) -> Page:
-        """Send these fields, whatever the page shows."""
+    def submit(self, before: Page, form: Tag, sent: dict[str, Any]) -> Page:
+        """Send these fields with the method and to the URL of this form."""
         path = urljoin(before.path, str(form.get("action") or before.path))
         method = str(form.get("method", "get")).lower()
         if method == "post":

@@ -106,11 +106,11 @@ def test_an_unknown_account_is_reported_in_one_line(idp, clock, command):
 
 def test_suspending_ends_every_session_at_once_and_restoring_brings_the_school_back(idp, oak_hill, web, transaction):
     jo = Person(web)
-    jo.signs_in(oak_hill)
-    assert jo.opens("/manage").status_code == 200
+    jo.sign_in(oak_hill)
+    assert jo.open("/manage").status_code == 200
 
     assert "has been suspended" in idp("estabs", "suspend", "312/4567", "--reason", "asked to by the head").stdout
-    assert jo.opens("/manage").status_code == 303
+    assert jo.open("/manage").status_code == 303
     assert state_of_estab(transaction) == "suspended"
     with transaction() as session:
         assert session.scalars(select(BrowserSession.why_ended)).one() == "suspended"
@@ -130,10 +130,10 @@ def test_restoring_does_not_verify_an_unverified_account(idp, oak_hill, transact
 
 def test_sessions_are_ended_and_counted(idp, oak_hill, web, new_browser, transaction):
     for browser in (web, new_browser()):
-        Person(browser).signs_in(oak_hill)
+        Person(browser).sign_in(oak_hill)
     assert "2 sessions of Oak Hill School" in idp("estabs", "end-sessions", "E123456").stdout
     assert "0 sessions" in idp("estabs", "end-sessions", "E123456").stdout
-    assert Person(web).opens("/manage").status_code == 303
+    assert Person(web).open("/manage").status_code == 303
 
 
 # Who acts

@@ -5,7 +5,7 @@ import pytest
 from idp.partners import companies
 from idp.signin.code_accounts import DEVELOPERS
 from tests import factories
-from tests.code_accounts import a_developer, an_operator, signs_in
+from tests.code_accounts import a_developer, an_operator, sign_in
 from tests.signin.conftest import jo, stranger
 
 __all__ = ["jo", "stranger"]
@@ -27,33 +27,33 @@ def operator(jo, transaction, partner_id):
     with transaction():
         operator, seed = an_operator()
         email = operator.email
-    signs_in(jo, "/operate", email, seed)
+    sign_in(jo, "/operate", email, seed)
     return jo
 
 
 def test_a_person_is_invited_listed_and_removed(operator, stranger, partner_id, transaction, outbox):
-    operator.opens("/operate")
-    operator.opens(operator.page.find("a", string="Partners")["href"])
-    operator.opens(operator.page.find("a", string="Assembly")["href"])
+    operator.open("/operate")
+    operator.open(operator.page.find("a", string="Partners")["href"])
+    operator.open(operator.page.find("a", string="Assembly")["href"])
     assert "Assembly Connector" in operator.page_text
-    operator.sends_again(f"/operate/partners/{partner_id}", name="Sam Lee", email="sam@assembly.example", is_owner="y")
+    operator.post(f"/operate/partners/{partner_id}", name="Sam Lee", email="sam@assembly.example", is_owner="y")
     assert operator.response.status_code == 303
     assert outbox.last("developer_invitation").to == "sam@assembly.example"
-    operator.opens(f"/operate/partners/{partner_id}")
+    operator.open(f"/operate/partners/{partner_id}")
     assert "Sam Lee , sam@assembly.example owner invited" in operator.page_text
     with transaction():
         sam = DEVELOPERS.find_by_address("sam@assembly.example")
         assert sam.is_owner
         assert sam.invited_by.startswith("opr_")
         sam_id = sam.id
-    operator.sends_again(f"/operate/partners/{partner_id}/people/{sam_id}/remove")
-    operator.opens(f"/operate/partners/{partner_id}")
+    operator.post(f"/operate/partners/{partner_id}/people/{sam_id}/remove")
+    operator.open(f"/operate/partners/{partner_id}")
     assert "removed" in operator.page_text
-    assert stranger.opens(outbox.last("developer_invitation").path).status_code != 200
+    assert stranger.open(outbox.last("developer_invitation").path).status_code != 200
 
 
 def test_a_wrong_address_is_named_and_nothing_typed_is_lost(operator, partner_id, outbox):
-    operator.sends(f"/operate/partners/{partner_id}", name="Sam Lee", email="sam at assembly")
+    operator.submit(f"/operate/partners/{partner_id}", name="Sam Lee", email="sam at assembly")
     assert operator.response.status_code == 422
     assert "not an e-mail address" in operator.page_text
     assert operator.page.find(id="name")["value"] == "Sam Lee"
@@ -64,7 +64,7 @@ def test_a_person_of_another_partner_is_not_removed_through_this_one(operator, p
     with transaction():
         other, _ = a_developer(factories.a_partner(name="Timetabler"), "al@timetabler.example")
         other_id = other.id
-    operator.opens(f"/operate/partners/{partner_id}")
+    operator.open(f"/operate/partners/{partner_id}")
     path = f"/operate/partners/{partner_id}/people/{other_id}/remove"
     assert operator.web.post(path, data={"csrf_token": operator.token}).status_code == 404
     with transaction():
@@ -73,15 +73,15 @@ def test_a_person_of_another_partner_is_not_removed_through_this_one(operator, p
 
 @pytest.mark.parametrize("partner", ["par_unknown", "a\x7fb", "%00"])
 def test_a_partner_that_is_not_there_is_a_404(operator, partner):
-    assert operator.opens(f"/operate/partners/{partner}").status_code == 404
+    assert operator.open(f"/operate/partners/{partner}").status_code == 404
 
 
 def test_a_partners_person_and_a_stranger_do_not_come_in(stranger, jo, partner_id, transaction):
-    assert stranger.opens("/operate/partners").status_code in {303, 404}
+    assert stranger.open("/operate/partners").status_code in {303, 404}
     with transaction():
         _, seed = a_developer(companies.by_id(partner_id))
-    signs_in(jo, "/developers", "sam@assembly.example", seed)
+    sign_in(jo, "/developers", "sam@assembly.example", seed)
     for path in PATHS:
-        assert jo.opens(path.format(partner_id)).status_code == 404
+        assert jo.open(path.format(partner_id)).status_code == 404
     posted = jo.web.post(f"/operate/partners/{partner_id}", data={"name": "X", "email": "x@assembly.example"})
     assert posted.status_code in {400, 404}

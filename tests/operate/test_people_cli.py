@@ -56,15 +56,15 @@ def test_an_unknown_person_is_reported(idp):
 def test_a_locked_account_is_unlocked(idp, jo, web):
     browser = Person(web)
     for _ in range(11):
-        browser.signs_in(jo, "wrong")
-    assert browser.signs_in(jo).status_code == 429
+        browser.sign_in(jo, "wrong")
+    assert browser.sign_in(jo).status_code == 429
 
     idp("people", "unlock", jo, "--reason", "The head asked.")
-    assert browser.signs_in(jo).status_code == 303
+    assert browser.sign_in(jo).status_code == 303
 
 
 def test_all_sessions_of_a_person_are_ended(idp, jo, web, transaction):
-    Person(web).signs_in(jo)
+    Person(web).sign_in(jo)
 
     assert "1 session of Jo Bloggs ended." in idp("people", "end-sessions", jo)
     with transaction() as session:
@@ -76,7 +76,7 @@ def test_locked_accounts_are_listed_and_names_that_do_not_exist_are_counted(idp,
     for name in (jo, "E999999"):
         browser = Person(new_browser())
         for _ in range(11):
-            browser.signs_in(name, "wrong")
+            browser.sign_in(name, "wrong")
     printed = idp("people", "locked")
 
     assert jo in printed
@@ -90,7 +90,7 @@ def test_locked_accounts_are_listed_and_names_that_do_not_exist_are_counted(idp,
 def test_a_lock_over_several_names_of_an_account_is_listed_too(idp, jo, new_browser, clock):
     """The account is locked, although neither of its names had ten guesses, so the sign-in page does not say so."""
     for name in [jo, "jo@oakhill.example"] * 5:
-        Person(new_browser()).signs_in(name, "wrong")
+        Person(new_browser()).sign_in(name, "wrong")
     assert jo in idp("people", "locked")
     clock.move(timedelta(minutes=2))
     assert idp("people", "locked") == "No account is locked.\n"

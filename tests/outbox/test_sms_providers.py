@@ -262,7 +262,7 @@ def receipt(request, web, queue_message, deliver_all):
     deliver_all()
     return SimpleNamespace(
         message=message, delivered=lambda: send(web, message, delivered), failed=lambda: send(web, message, failed),
-        sends=lambda *args, **options: send(web, *args, **options), why=reason, words=(delivered, failed),
+        send=lambda *args, **options: send(web, *args, **options), why=reason, words=(delivered, failed),
     )  # fmt: skip
 
 
@@ -315,16 +315,16 @@ class TestReceipts:
         assert row(message).delivered_at is row(message).failed_at is None
 
     def test_a_message_that_is_not_ours_gets_the_same_response(self, receipt, row):
-        assert receipt.sends("msg_unknown", receipt.words[0]).status_code == 204
-        assert receipt.sends("x" * 500, receipt.words[0]).status_code == 204
+        assert receipt.send("msg_unknown", receipt.words[0]).status_code == 204
+        assert receipt.send("x" * 500, receipt.words[0]).status_code == 204
 
     def test_a_status_that_is_not_known_is_refused(self, receipt, row):
-        assert receipt.sends(receipt.message, "teleported").status_code == 400
+        assert receipt.send(receipt.message, "teleported").status_code == 400
         assert row(receipt.message).delivered_at is None
 
     def test_one_for_a_mail_changes_nothing(self, receipt, queue_message, row):
         mail = queue_message("jo@oakhill.example")
-        assert receipt.sends(mail, receipt.words[1]).status_code == 204
+        assert receipt.send(mail, receipt.words[1]).status_code == 204
         assert row(mail).failed_at is None
 
     def test_one_that_comes_before_the_worker_has_recorded_the_sending(self, receipt, row, transaction):

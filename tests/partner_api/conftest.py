@@ -28,13 +28,13 @@ class Program:
     web: FlaskClient
     token: str = ""
 
-    def signs_in(self, scope: str = "schools.list") -> "Program":
+    def request_token(self, scope: str = "schools.list") -> "Program":
         """Get a token by client credentials."""
         form = {"grant_type": "client_credentials", "scope": scope}
-        self.token = self.partner.posts(self.web, "/oauth/token", form).json["access_token"]
+        self.token = self.partner.post(self.web, "/oauth/token", form).json["access_token"]
         return self
 
-    def gets(self, path: str, *, status: int = 200, **headers: str) -> TestResponse:
+    def get(self, path: str, *, status: int = 200, **headers: str) -> TestResponse:
         """GET a path; returns the response, after checking the status."""
         own = {"Authorization": f"Bearer {self.token}"} if self.token else {}
         response = self.web.get(path, headers={**own, **headers})
@@ -43,7 +43,7 @@ class Program:
 
     def schools(self, path: str = "/api/schools") -> dict[str, Any]:
         """The schools of one page, by their Estab IDs."""
-        return {school["estab_id"]: school for school in self.gets(path).json["schools"]}
+        return {school["estab_id"]: school for school in self.get(path).json["schools"]}
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def new_program(transaction, web, clock):
 
 @pytest.fixture
 def program(new_program) -> Program:
-    return new_program().signs_in()
+    return new_program().request_token()
 
 
 @pytest.fixture

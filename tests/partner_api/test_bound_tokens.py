@@ -17,7 +17,7 @@ def bound_token(web, transaction, clock):
             grant_types=frozenset({"client_credentials"}), client_scopes=frozenset({"schools.list"}),
         )  # fmt: skip
     signer = Signer(client.id, dpop_key=OWN)
-    token = signer.posts(web, "/oauth/token", {"grant_type": "client_credentials"}).json["access_token"]
+    token = signer.post(web, "/oauth/token", {"grant_type": "client_credentials"}).json["access_token"]
     return signer, token
 
 

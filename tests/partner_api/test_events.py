@@ -15,9 +15,9 @@ from tests.partner_events.receiving import names, verify_event
 
 
 @pytest.fixture
-def polls(program):
-    """`polls(ack=[…])` is the response to a poll, whose tokens are verified."""
-    program.signs_in("events")
+def poll_events(program):
+    """`poll_events(ack=[…])` is the response to a poll, whose tokens are verified."""
+    program.request_token("events")
 
     def ask(client=program, *, status=200, **document):
         headers = {"Authorization": f"Bearer {client.token}"}
@@ -53,32 +53,32 @@ class TestNul:
     """PostgreSQL stores every character but this one, so an error of the caller's looked like one of ours."""
 
     @pytest.mark.parametrize("document", [{"ack": ["evt_a", "b\0"]}, {"setErrs": {"\0": {"err": "x"}}}])
-    def test_a_name_with_it_is_refused(self, polls, document):
-        assert polls(**document, status=400)["detail"] == "body: has the character U+0000, which we cannot store"
+    def test_a_name_with_it_is_refused(self, poll_events, document):
+        assert poll_events(**document, status=400)["detail"] == "body: has the character U+0000, which we cannot store"
 
-    def test_members_that_are_not_read_may_have_it_and_so_may_its_escape(self, polls):
-        assert polls(ack=["\\u0000"], other=["\0"])["sets"] == {}
+    def test_members_that_are_not_read_may_have_it_and_so_may_its_escape(self, poll_events):
+        assert poll_events(ack=["\\u0000"], other=["\0"])["sets"] == {}
 
 
-def test_events_are_handed_out_until_they_are_acknowledged(program, polls, authorised, claims_of):
-    assert polls() == {"sets": {}, "moreAvailable": False}
+def test_events_are_handed_out_until_they_are_acknowledged(program, poll_events, authorised, claims_of):
+    assert poll_events() == {"sets": {}, "moreAvailable": False}
     authorised(program, "Oakhill")
     authorised(program, "Elm Grove")
-    first = polls(maxEvents=1)
+    first = poll_events(maxEvents=1)
     assert first["moreAvailable"]
     assert names(claims_of(first)) == ["sharing-authorised"]
-    assert polls(maxEvents=1)["sets"].keys() == first["sets"].keys()
-    second = polls(ack=list(first["sets"]), returnImmediately=True)
+    assert poll_events(maxEvents=1)["sets"].keys() == first["sets"].keys()
+    second = poll_events(ack=list(first["sets"]), returnImmediately=True)
     assert len(second["sets"]) == 1
     assert not second["moreAvailable"]
     assert second["sets"].keys() != first["sets"].keys()
-    assert polls(ack=list(second["sets"]), maxEvents=0) == {"sets": {}, "moreAvailable": False}
+    assert poll_events(ack=list(second["sets"]), maxEvents=0) == {"sets": {}, "moreAvailable": False}
 
 
-def test_an_event_that_is_refused_does_not_come_again(program, polls, authorised, transaction):
+def test_an_event_that_is_refused_does_not_come_again(program, poll_events, authorised, transaction):
     authorised(program, "Oakhill")
-    [jti] = polls()["sets"]
-    assert polls(setErrs={jti: {"err": "invalid_request", "description": "what\nis this"}})["sets"] == {}
+    [jti] = poll_events()["sets"]
+    assert poll_events(setErrs={jti: {"err": "invalid_request", "description": "what\nis this"}})["sets"] == {}
     with transaction():
         event = _event(jti)
         assert event.failed_at is not None
@@ -89,20 +89,20 @@ def _event(jti):
     return session().query(PartnerEvent).filter_by(id=jti).one()
 
 
-def test_one_client_cannot_read_or_acknowledge_the_events_of_another(program, polls, new_program, authorised):
+def test_one_client_cannot_read_or_acknowledge_the_events_of_another(program, poll_events, new_program, authorised):
     authorised(program, "Oakhill")
-    [jti] = polls()["sets"]
-    other = new_program().signs_in("events")
-    assert polls(other, ack=[jti])["sets"] == {}
-    assert polls(other, setErrs={jti: {"err": "invalid_request"}})["sets"] == {}
-    assert list(polls()["sets"]) == [jti]
+    [jti] = poll_events()["sets"]
+    other = new_program().request_token("events")
+    assert poll_events(other, ack=[jti])["sets"] == {}
+    assert poll_events(other, setErrs={jti: {"err": "invalid_request"}})["sets"] == {}
+    assert list(poll_events()["sets"]) == [jti]
 
 
-def test_no_more_than_a_hundred_come_at_once(program, polls, transaction):
+def test_no_more_than_a_hundred_come_at_once(program, poll_events, transaction):
     with transaction():
         for number in range(poll.MAX_EVENTS + 1):
             streams.verify(program.partner.id, str(number))
-    response = polls(maxEvents=100000)
+    response = poll_events(maxEvents=100000)
     assert len(response["sets"]) == poll.MAX_EVENTS
     assert response["moreAvailable"]
 
@@ -111,29 +111,29 @@ def test_no_more_than_a_hundred_come_at_once(program, polls, transaction):
     "document",
     [{"maxEvents": -1}, {"ack": "one"}, {"setErrs": {"x": {}}}, {"ack": ["x"] * 1001}, {"returnImmediately": "no"}],
 )
-def test_a_request_that_cannot_be_read_says_where(polls, document):
-    problem = polls(status=400, **document)
+def test_a_request_that_cannot_be_read_says_where(poll_events, document):
+    problem = poll_events(status=400, **document)
     assert problem["code"] == "invalid_request"
     assert next(iter(document)) in problem["detail"]
 
 
-def test_the_other_scopes_of_a_client_are_not_enough(program, polls):
-    program.signs_in("schools.list")
-    assert polls(status=403)["code"] == "insufficient_scope"
+def test_the_other_scopes_of_a_client_are_not_enough(program, poll_events):
+    program.request_token("schools.list")
+    assert poll_events(status=403)["code"] == "insufficient_scope"
 
 
 @pytest.mark.parametrize("method", [None, event_types.PUSH])
-def test_a_person_who_is_not_registered_to_ask_is_told_how_it_is(new_program, polls, method):
-    problem = polls(new_program(events_method=method).signs_in("events"), status=409)
+def test_a_person_who_is_not_registered_to_ask_is_told_how_it_is(new_program, poll_events, method):
+    problem = poll_events(new_program(events_method=method).request_token("events"), status=409)
     assert problem["code"] == "no_event_stream"
     assert ("pushed" in problem["detail"]) is (method is not None)
 
 
-def test_a_verification_comes_with_the_state_that_was_sent_along(program, polls, claims_of):
+def test_a_verification_comes_with_the_state_that_was_sent_along(program, poll_events, claims_of):
     headers = {"Authorization": f"Bearer {program.token}"}
     response = program.web.post("/api/events/verification", json={"state": "it is me"}, headers=headers)
     assert response.status_code == 202
-    [claims] = claims_of(polls())
+    [claims] = claims_of(poll_events())
     assert claims["jti"] == response.json["jti"]
     assert claims["sub_id"] == {"format": "opaque", "id": program.partner.id}
     assert claims["events"] == {
@@ -142,13 +142,13 @@ def test_a_verification_comes_with_the_state_that_was_sent_along(program, polls,
 
 
 def test_a_client_that_gets_no_events_cannot_have_one_sent(new_program):
-    program = new_program(events_method=None).signs_in("events")
+    program = new_program(events_method=None).request_token("events")
     headers = {"Authorization": f"Bearer {program.token}"}
     response = program.web.post("/api/events/verification", json={}, headers=headers)
     assert (response.status_code, response.json["code"]) == (409, "no_event_stream")
 
 
-def test_a_verification_is_asked_for_ten_times_a_minute_at_most(program, polls, change_settings):
+def test_a_verification_is_asked_for_ten_times_a_minute_at_most(program, poll_events, change_settings):
     change_settings(throttle={"factor": 1})
     headers = {"Authorization": f"Bearer {program.token}"}
     statuses = [program.web.post("/api/events/verification", json={}, headers=headers).status_code for _ in range(11)]
@@ -156,14 +156,14 @@ def test_a_verification_is_asked_for_ten_times_a_minute_at_most(program, polls, 
 
 
 def test_events_that_waited_to_be_pushed_can_be_asked_for_once_the_client_is_registered_so(
-    program, polls, authorised, transaction
+    program, poll_events, authorised, transaction
 ):
     with transaction():
         session().get_one(Client, program.partner.id).events_method = event_types.PUSH
     authorised(program, "Oakhill")
     with transaction():
         session().get_one(Client, program.partner.id).events_method = event_types.POLL
-    assert len(polls()["sets"]) == 1
+    assert len(poll_events()["sets"]) == 1
 
 
 def test_the_uri_of_each_event_leads_to_its_explanation(web, transaction):

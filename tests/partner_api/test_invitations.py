@@ -21,12 +21,12 @@ BO = Recipient("Bo Bloggs", "bo@oakhill.example", is_forwarded=True)
 def program(new_program, transaction):
     with transaction():
         a_school(name="Oakhill School", register_id="123456", dfe_number="2131234")
-    return new_program().signs_in("invitations")
+    return new_program().request_token("invitations")
 
 
 @pytest.fixture
-def posts(program):
-    """`posts(path, document)` sends a document, or no body; returns the response, after checking the status."""
+def post(program):
+    """`post(path, document)` sends a document, or no body; returns the response, after checking the status."""
 
     def post(path=PATH, document=None, *, by=program, status=200, **headers):
         own = {"Authorization": f"Bearer {by.token}", **headers}
@@ -38,19 +38,19 @@ def posts(program):
 
 
 @pytest.fixture
-def invites(posts):
+def invite(post):
     def invite(*, status=201, key=None, by=None, **overrides):
         document = {"urn": "123456", "contact": HEAD, "scope": "school students"} | overrides
         headers = {} if key is None else {"Idempotency-Key": key}
         given = {} if by is None else {"by": by}
         document = {name: value for name, value in document.items() if value is not None}
-        return posts(document=document, status=status, **given, **headers).json
+        return post(document=document, status=status, **given, **headers).json
 
     return invite
 
 
-def test_a_school_is_invited_and_the_response_has_its_state(invites, program, outbox, clock):
-    invitation = invites(mis="sims", reference="crm-17")
+def test_a_school_is_invited_and_the_response_has_its_state(invite, program, outbox, clock):
+    invitation = invite(mis="sims", reference="crm-17")
     assert outbox.last("partner_invitation").to == HEAD["email"]
     known = {name: invitation.pop(name) for name in ("id", "created_at", "expires_at")}
     assert known["created_at"] < known["expires_at"]
@@ -58,29 +58,29 @@ def test_a_school_is_invited_and_the_response_has_its_state(invites, program, ou
         "state": "sent", "school": "Oakhill School", "urn": "123456", "dfe_number": "2131234", "contact": HEAD,
         "mis": "sims", "scope": "school students", "reference": "crm-17", "mails": 1,
     }  # fmt: skip
-    assert program.gets(f"{PATH}/{known['id']}").json == invitation | known
+    assert program.get(f"{PATH}/{known['id']}").json == invitation | known
 
 
-def test_by_its_dfe_number(invites):
+def test_by_its_dfe_number(invite):
     for number in ("2131234", "213/1234"):
-        assert invites(urn=None, dfe_number=number)["urn"] == "123456"
+        assert invite(urn=None, dfe_number=number)["urn"] == "123456"
 
 
-def test_the_same_request_with_its_key_makes_one(invites, outbox):
-    first = invites(key="k1")
-    assert invites(key="k1")["id"] == first["id"]
+def test_the_same_request_with_its_key_makes_one(invite, outbox):
+    first = invite(key="k1")
+    assert invite(key="k1")["id"] == first["id"]
     assert len(outbox.all("partner_invitation")) == 1
-    assert invites(key="k1", reference="other", status=422)["code"] == "idempotency_key_reused"
+    assert invite(key="k1", reference="other", status=422)["code"] == "idempotency_key_reused"
 
 
-def test_all_that_is_wrong_is_named(invites):
-    problem = invites(
+def test_all_that_is_wrong_is_named(invite):
+    problem = invite(
         contact={"name": "Click evil.example", "email": "x"}, scope="school timetable", mis="abacus", status=422
     )
     assert problem["code"] == "invalid_invitation"
     assert [error["field"] for error in problem["errors"]] == ["contact.name", "contact.email", "scope", "mis"]
     assert problem["type"].endswith("/api#invalid_invitation")
-    problem = invites(contact=HEAD | {"email": "x"}, scope="school nonsense", status=422)
+    problem = invite(contact=HEAD | {"email": "x"}, scope="school nonsense", status=422)
     assert [error["field"] for error in problem["errors"]] == ["contact.email", "scope"]
     assert problem["errors"][1]["detail"] == "does not exist: nonsense"
     for overrides, field in (
@@ -88,12 +88,12 @@ def test_all_that_is_wrong_is_named(invites):
         ({"urn": None}, "urn"),
         ({"dfe_number": "2131234"}, "urn"),
     ):
-        assert invites(**overrides, status=422)["errors"][0]["field"] == field
+        assert invite(**overrides, status=422)["errors"][0]["field"] == field
 
 
-def test_what_is_wrong_is_in_the_clients_log_without_what_was_sent(invites, program, transaction):
-    invites(contact={"name": "", "email": "al.at.oakhill"}, status=422)
-    invites(urn="999999", status=422)
+def test_what_is_wrong_is_in_the_clients_log_without_what_was_sent(invite, program, transaction):
+    invite(contact={"name": "", "email": "al.at.oakhill"}, status=422)
+    invite(urn="999999", status=422)
     with transaction():
         logged = [(event.error, event.parameter, event.fact) for event in failure_log.newest(program.partner.id)]
     assert {(error, parameter) for error, parameter, _ in logged} == {
@@ -113,8 +113,8 @@ def test_what_is_wrong_is_in_the_clients_log_without_what_was_sent(invites, prog
         ([], "body: must be an object, not an array"),
     ],
 )
-def test_a_document_that_cannot_be_read_is_explained(posts, document, detail):
-    problem = posts(document=document, status=400).json
+def test_a_document_that_cannot_be_read_is_explained(post, document, detail):
+    problem = post(document=document, status=400).json
     assert (problem["code"], problem["detail"]) == ("invalid_request", detail)
 
 
@@ -127,7 +127,7 @@ def test_what_is_no_json_is_refused(program, body):
     assert refused.json["detail"] == "Content-Type: must be application/json"
 
 
-def test_a_closed_school_is_refused_and_its_successors_named(invites, transaction):
+def test_a_closed_school_is_refused_and_its_successors_named(invite, transaction):
     with transaction():
         a_school(register_id="100001", status_code="2", status_name="Closed")
         a_school(register_id="100002", name="Oakhill Academy")
@@ -136,31 +136,31 @@ def test_a_closed_school_is_refused_and_its_successors_named(invites, transactio
                 from_urn="100001", to_urn="100002", kind="Successor", is_succession=True, name="", since=None
             )
         )  # fmt: skip
-    problem = invites(urn="100001", status=422)
+    problem = invite(urn="100001", status=422)
     assert problem["code"] == "school_not_open"
     assert problem["successors"] == [{"name": "Oakhill Academy", "urn": "100002"}]
-    assert invites(urn="100009", status=422)["code"] == "school_unknown"
+    assert invite(urn="100009", status=422)["code"] == "school_unknown"
 
 
-def test_limits_say_which_and_when_to_come_again(invites, posts, change_settings):
+def test_limits_say_which_and_when_to_come_again(invite, post, change_settings):
     change_settings(invitations={"max_a_day": 1})
-    invites()
+    invite()
     document = {"urn": "123456", "contact": HEAD, "scope": "school"}
-    refused = posts(document=document, status=429)
+    refused = post(document=document, status=429)
     assert refused.json["code"] == "too_many_invitations"
     assert int(refused.headers["Retry-After"]) > 0
 
 
-def test_pages_follow_one_another_in_the_order_of_making(invites, program, clock):
+def test_pages_follow_one_another_in_the_order_of_making(invite, program, clock):
     made = []
     for number in range(5):
-        made.append(invites(contact=HEAD | {"email": f"a{number}@oakhill.example"})["id"])
+        made.append(invite(contact=HEAD | {"email": f"a{number}@oakhill.example"})["id"])
         if number % 2:
             clock.move(timedelta(microseconds=1))
-    program.signs_in("invitations")
+    program.request_token("invitations")
     read, path = [], f"{PATH}?limit=2"
     while True:
-        page = program.gets(path).json
+        page = program.get(path).json
         read.append([invitation["id"] for invitation in page["invitations"]])
         if "next" not in page:
             break
@@ -168,49 +168,49 @@ def test_pages_follow_one_another_in_the_order_of_making(invites, program, clock
     assert [len(page) for page in read] == [2, 2, 1]
     assert {invitation for page in read for invitation in page} == set(made)
     assert len(read[0] + read[1] + read[2]) == len(made)
-    assert program.gets(f"{PATH}?state=accepted").json == {"invitations": []}
+    assert program.get(f"{PATH}?state=accepted").json == {"invitations": []}
     for cursor in ("nonsense", "999999999999999999-sin_x", "1-"):
-        assert program.gets(f"{PATH}?cursor={cursor}", status=400).json["code"] == "invalid_request"
+        assert program.get(f"{PATH}?cursor={cursor}", status=400).json["code"] == "invalid_request"
 
 
-def test_it_is_sent_again_and_cancelled_once(invites, posts, outbox):
-    path = f"{PATH}/{invites()['id']}"
-    assert posts(f"{path}/resend").json["mails"] == 2
+def test_it_is_sent_again_and_cancelled_once(invite, post, outbox):
+    path = f"{PATH}/{invite()['id']}"
+    assert post(f"{path}/resend").json["mails"] == 2
     assert len(outbox.all("partner_invitation")) == 2
     for _ in range(2):
-        assert posts(f"{path}/cancel").json["state"] == "cancelled"
-    problem = posts(f"{path}/resend", status=409).json
+        assert post(f"{path}/cancel").json["state"] == "cancelled"
+    problem = post(f"{path}/resend", status=409).json
     assert (problem["code"], problem["detail"]) == ("invitation_over", "This invitation was cancelled.")
 
 
 @pytest.mark.parametrize("disclose", [True, False])
 def test_the_program_learns_whom_it_was_passed_on_to_only_where_that_person_is_disclosed(
-    disclose, invites, program, outbox, transaction
+    disclose, invite, program, outbox, transaction
 ):
-    invitation = invites()
+    invitation = invite()
     with transaction():
         answer.forward(outbox.last("partner_invitation").secret, BO, disclose=disclose)
-    invitation_again = program.gets(f"{PATH}/{invitation['id']}").json
+    invitation_again = program.get(f"{PATH}/{invitation['id']}").json
     assert invitation_again["state"] == "forwarded"
     assert invitation_again.get("forwarded_to") == ({"name": BO.name, "email": BO.email} if disclose else None)
-    assert disclose or BO.email not in program.gets(PATH).text
+    assert disclose or BO.email not in program.get(PATH).text
 
 
-def test_another_clients_invitation_is_not_there(invites, posts, new_program, program):
-    path = f"{PATH}/{invites()['id']}"
-    other = new_program().signs_in("invitations")
-    assert other.gets(path, status=404).json["code"] == "not_found"
-    assert other.gets(PATH).json == {"invitations": []}
+def test_another_clients_invitation_is_not_there(invite, post, new_program, program):
+    path = f"{PATH}/{invite()['id']}"
+    other = new_program().request_token("invitations")
+    assert other.get(path, status=404).json["code"] == "not_found"
+    assert other.get(PATH).json == {"invitations": []}
     for verb in ("resend", "cancel"):
-        assert posts(f"{path}/{verb}", by=other, status=404).json["code"] == "not_found"
-    assert program.gets(path).json["state"] == "sent"
+        assert post(f"{path}/{verb}", by=other, status=404).json["code"] == "not_found"
+    assert program.get(path).json["state"] == "sent"
 
 
-def test_a_token_without_the_scope_is_refused(new_program, posts, transaction):
-    other = new_program().signs_in("schools.list")
-    assert other.gets(PATH, status=403).json["code"] == "insufficient_scope"
+def test_a_token_without_the_scope_is_refused(new_program, post, transaction):
+    other = new_program().request_token("schools.list")
+    assert other.get(PATH, status=403).json["code"] == "insufficient_scope"
     document = {"urn": "123456", "contact": HEAD, "scope": "school"}
-    assert posts(document=document, by=other, status=403).json["code"] == "insufficient_scope"
+    assert post(document=document, by=other, status=403).json["code"] == "insufficient_scope"
 
 
 def test_other_methods_are_named(program):
@@ -221,14 +221,14 @@ def test_other_methods_are_named(program):
     assert program.web.get(f"{PATH}/sin_x/resend", headers=headers).status_code == 405
 
 
-def test_a_list_that_has_not_changed_is_not_sent_again(invites, program):
-    invites()
-    tag = program.gets(PATH).headers["ETag"]
-    assert program.gets(PATH, status=304, **{"If-None-Match": tag}).data == b""
+def test_a_list_that_has_not_changed_is_not_sent_again(invite, program):
+    invite()
+    tag = program.get(PATH).headers["ETag"]
+    assert program.get(PATH, status=304, **{"If-None-Match": tag}).data == b""
 
 
-def test_a_refused_invitation_leaves_nothing_behind(invites, transaction):
-    invites(contact=HEAD | {"email": "unknown"}, status=422)
+def test_a_refused_invitation_leaves_nothing_behind(invite, transaction):
+    invite(contact=HEAD | {"email": "unknown"}, status=422)
     with transaction() as database:
         assert database.query(School).count() == 1
         assert database.query(SchoolInvitation).count() == 0

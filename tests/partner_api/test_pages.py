@@ -34,7 +34,7 @@ def many(program, authorised, transaction, clock, monkeypatch):
         session.add(an_endpoint(estab_id, program.partner.id, clock.now(), {}))
     _multiply(transaction, estab_id, SCHOOLS)
     clock.move(timedelta(days=30))
-    program.signs_in()
+    program.request_token()
     with transaction():
         connection().execute(update(Endpoint).values(heard_at=clock.now()))
     return program
@@ -68,7 +68,7 @@ def _follow(program, query):
     """The schools of all pages, and how many each page had."""
     schools, sizes, cursor = [], [], None
     while True:
-        page = program.gets(f"/api/schools?{query}" + (f"&cursor={cursor}" if cursor else "")).json
+        page = program.get(f"/api/schools?{query}" + (f"&cursor={cursor}" if cursor else "")).json
         schools += [school["estab_id"] for school in page["schools"]]
         sizes.append(len(page["schools"]))
         cursor = page.get("next")
@@ -216,7 +216,7 @@ def rows_read(app, many, transaction):
                 connection().exec_driver_sql("ANALYZE")
         event.listen(engine, "before_cursor_execute", listener)
         try:
-            many.gets(path)
+            many.get(path)
         finally:
             event.remove(engine, "before_cursor_execute", listener)
         with transaction():

@@ -56,15 +56,15 @@ def check_problem(anchors):
 )
 def test_a_parameter_that_cannot_be_read_is_named(program, check_problem, query, detail):
     assert (
-        check_problem(program.gets(f"{SCHOOLS}?{query}", status=400), "invalid_request")
+        check_problem(program.get(f"{SCHOOLS}?{query}", status=400), "invalid_request")
         .replace("`", "")
         .startswith(detail)
     )
 
 
 def test_a_wrong_parameter_is_in_the_clients_log_and_what_does_not_exist_is_not(program, transaction):
-    program.gets(f"{SCHOOLS}?status=open", status=400)
-    program.gets(f"{SCHOOLS}/9999999", status=404)
+    program.get(f"{SCHOOLS}?status=open", status=400)
+    program.get(f"{SCHOOLS}/9999999", status=404)
     with transaction():
         logged = [
             (event.endpoint, event.error, event.parameter, event.fact)
@@ -76,7 +76,7 @@ def test_a_wrong_parameter_is_in_the_clients_log_and_what_does_not_exist_is_not(
 
 
 def test_a_parameter_that_is_missing_is_named(program, check_problem, transaction):
-    detail = check_problem(program.gets("/api/register/schools", status=400), "invalid_request")
+    detail = check_problem(program.get("/api/register/schools", status=400), "invalid_request")
     assert detail == "q: is missing from the query"
     with transaction():
         [event] = failure_log.newest(program.partner.id)
@@ -84,25 +84,25 @@ def test_a_parameter_that_is_missing_is_named(program, check_problem, transactio
 
 
 def test_a_parameter_that_we_do_not_know_is_ignored(program):
-    program.gets(f"{SCHOOLS}?nonsense=1&limit=5&limit=6")
+    program.get(f"{SCHOOLS}?nonsense=1&limit=5&limit=6")
 
 
 def test_without_a_token_the_challenges_say_how_to_come_again(new_program, check_problem):
-    refused = new_program().gets(SCHOOLS, status=401)
+    refused = new_program().get(SCHOOLS, status=401)
     check_problem(refused, "invalid_token")
     assert refused.headers.get_all("WWW-Authenticate")[0] == 'Bearer realm="api"'
     assert refused.headers.get_all("WWW-Authenticate")[1].startswith("DPoP algs=")
 
 
 def test_a_token_without_the_scope_is_told_which(program, check_problem, transaction):
-    refused = program.signs_in("invitations").gets(SCHOOLS, status=403)
+    refused = program.request_token("invitations").get(SCHOOLS, status=403)
     assert "does not cover the scope schools.list" in check_problem(refused, "insufficient_scope")
     assert 'scope="schools.list"' in refused.headers["WWW-Authenticate"]
 
 
 def test_where_no_scope_helps_none_is_named(web, world, check_problem):
     """RFC 6750 §3: a `scope` in a challenge has at least one scope."""
-    tokens = world.partner.redeems(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json
+    tokens = world.partner.redeem(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json
     refused = web.get("/api/register/schools?q=oak", headers={"Authorization": f"Bearer {tokens['access_token']}"})
     check_problem(refused, "insufficient_scope")
     assert "scope=" not in refused.headers["WWW-Authenticate"].replace('error="insufficient_scope"', "")
@@ -113,15 +113,15 @@ def test_where_no_scope_helps_none_is_named(web, world, check_problem):
 )
 def test_a_token_that_is_none_of_ours_is_refused(program, check_problem, token):
     program.token = token
-    check_problem(program.gets(SCHOOLS, status=401), "invalid_token")
+    check_problem(program.get(SCHOOLS, status=401), "invalid_token")
 
 
 def test_an_expired_or_revoked_token_is_refused_with_the_reason(program, check_problem, clock):
-    program.partner.posts(program.web, "/oauth/revoke", {"token": program.token})
-    assert "was revoked" in check_problem(program.gets(SCHOOLS, status=401), "invalid_token")
-    program.signs_in()
+    program.partner.post(program.web, "/oauth/revoke", {"token": program.token})
+    assert "was revoked" in check_problem(program.get(SCHOOLS, status=401), "invalid_token")
+    program.request_token()
     clock.move(timedelta(days=1))
-    assert "expired" in check_problem(program.gets(SCHOOLS, status=401), "invalid_token")
+    assert "expired" in check_problem(program.get(SCHOOLS, status=401), "invalid_token")
 
 
 def test_a_token_in_the_query_or_in_a_form_is_none(program, check_problem):
@@ -131,7 +131,7 @@ def test_a_token_in_the_query_or_in_a_form_is_none(program, check_problem):
     challenge = f'Bearer error="invalid_request", error_description="{detail}"'
     assert in_address.headers.getlist("WWW-Authenticate") == [challenge]
     program.token = ""
-    check_problem(program.gets(SCHOOLS, status=401), "invalid_token")
+    check_problem(program.get(SCHOOLS, status=401), "invalid_token")
 
 
 @pytest.mark.parametrize(
@@ -179,7 +179,7 @@ def test_a_database_that_is_away_is_temporary(program, check_problem, monkeypatc
         raise OperationalError("SELECT 1", None, Exception("gone"))
 
     monkeypatch.setattr(client_schools, "page", away)
-    refused = program.gets(SCHOOLS, status=503)
+    refused = program.get(SCHOOLS, status=503)
     check_problem(refused, "busy")
     assert refused.headers["Retry-After"] == "10"
 
@@ -189,7 +189,7 @@ def test_a_fault_of_ours_says_nothing_of_itself(program, check_problem, monkeypa
         raise ValueError("secret")
 
     monkeypatch.setattr(client_schools, "page", broken)
-    refused = program.gets(SCHOOLS, status=500)
+    refused = program.get(SCHOOLS, status=500)
     check_problem(refused, "server_error")
     assert "secret" not in refused.text
 

@@ -17,12 +17,12 @@ def schools(transaction):
 
 
 def test_schools_are_found_while_one_types(program):
-    response = program.gets("/api/register/schools?q=willo").json
+    response = program.get("/api/register/schools?q=willo").json
     assert response["searched_as"] == "name"
     assert {school["name"]: school["can_register"] for school in response["schools"]} == {
         "Willowbank School": True, "Willow Lane School": False,
     }  # fmt: skip
-    [found] = program.gets("/api/register/schools?q=NR4+6JT").json["schools"]
+    [found] = program.get("/api/register/schools?q=NR4+6JT").json["schools"]
     assert found["address"] == {"street": "1 High Street", "town": "Norwich", "postcode": "NR4 6JT"}
     assert set(found) == {
         "name", "urn", "dfe_number", "phase", "type", "status", "address", "local_authority", "can_register",
@@ -30,29 +30,29 @@ def test_schools_are_found_while_one_types(program):
 
 
 def test_no_more_schools_are_returned_than_wanted(program):
-    response = program.gets("/api/register/schools?q=willow&limit=1").json
+    response = program.get("/api/register/schools?q=willow&limit=1").json
     assert (len(response["schools"]), response["more"]) == (1, True)
 
 
 def test_nothing_found_is_a_response_too(program):
-    assert program.gets("/api/register/schools?q=zzzzzz").json == {
+    assert program.get("/api/register/schools?q=zzzzzz").json == {
         "schools": [], "more": False, "searched_as": "name",
     }  # fmt: skip
 
 
 def test_any_scope_of_the_clients_own_will_do_and_no_token_will_not(program, new_program):
-    program.signs_in("invitations").gets("/api/register/schools?q=willow")
-    assert new_program().gets("/api/register/schools?q=willow", status=401).json["code"] == "invalid_token"
+    program.request_token("invitations").get("/api/register/schools?q=willow")
+    assert new_program().get("/api/register/schools?q=willow", status=401).json["code"] == "invalid_token"
 
 
 def test_a_client_may_search_so_many_times_a_minute_and_others_still_can(program, new_program, change_settings, app):
     change_settings(throttle={"factor": 1})
-    other = new_program().signs_in()
+    other = new_program().request_token()
     with app.app_context():
         for _ in range(1199):
             throttle.count(1200, "search_register", program.partner.id)
-    program.gets("/api/register/schools?q=")
-    refused = program.gets("/api/register/schools?q=", status=429)
+    program.get("/api/register/schools?q=")
+    refused = program.get("/api/register/schools?q=", status=429)
     assert refused.json["code"] == "too_many_requests"
     assert 1 <= int(refused.headers["Retry-After"]) <= 90
-    other.gets("/api/register/schools?q=")
+    other.get("/api/register/schools?q=")

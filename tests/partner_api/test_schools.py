@@ -33,7 +33,7 @@ def oakhill(authorised, program):
 
 
 def test_a_school_stands_with_what_a_token_would_get(program, oakhill, clock):
-    [school] = program.gets("/api/schools").json["schools"]
+    [school] = program.get("/api/schools").json["schools"]
     assert school.pop("authorised_at") == clock.now().isoformat().replace("+00:00", "Z")
     assert school.pop("until") > school.pop("changed_at")
     register = school.pop("register")
@@ -60,7 +60,7 @@ def test_every_end_of_sharing_is_told_apart(program, authorised, transaction, cl
         for name, verb in (("paused", authorise.pause), ("withdrawn", authorise.withdraw)):
             member = owners[name].memberships[0]
             verb(member.estab_id, program.partner.id, by=member)
-    program.signs_in()
+    program.request_token()
     schools = program.schools()
     assert {name: schools[estab_id_of(owner)]["status"] for name, owner in owners.items()} == {
         name: name for name in owners
@@ -82,7 +82,7 @@ def test_a_school_that_authorised_again_stands_once_with_the_newest(program, oak
             client, frozenset({"openid", "school"}), by=member, agreement_version="2026-01",
             until=clock.now() + timedelta(days=9), second_step=True,
         )  # fmt: skip
-    [school] = program.gets("/api/schools").json["schools"]
+    [school] = program.get("/api/schools").json["schools"]
     assert (school["status"], school["scope"]) == ("active", "openid school")
 
 
@@ -92,12 +92,12 @@ def authorise_client(program):
 
 def test_pages_follow_one_another_to_the_end(program, authorised):
     expected = {estab_id_of(authorised(program, f"School {number}")) for number in range(7)}
-    response, pages = program.gets("/api/schools?limit=3").json, []
+    response, pages = program.get("/api/schools?limit=3").json, []
     while True:
         pages.append([school["estab_id"] for school in response["schools"]])
         if "next" not in response:
             break
-        response = program.gets(f"/api/schools?limit=3&cursor={response['next']}").json
+        response = program.get(f"/api/schools?limit=3&cursor={response['next']}").json
     assert [len(page) for page in pages] == [3, 3, 1]
     assert {estab for page in pages for estab in page} == expected
 
@@ -110,7 +110,7 @@ def test_changed_since_finds_every_kind_of_change_and_nothing_else(program, auth
         authorise.pause(member["resumed"].estab_id, program.partner.id, by=member["resumed"])
     clock.move(timedelta(days=5))
     since = clock.now().isoformat().replace("+", "%2B")
-    program.signs_in()
+    program.request_token()
     assert program.schools(f"/api/schools?changed_since={since}") == {}
     clock.move(timedelta(minutes=1))
     with transaction() as database:
@@ -127,9 +127,10 @@ def test_changed_since_finds_every_kind_of_change_and_nothing_else(program, auth
 
 
 @pytest.fixture
-def closes(program, authorised, transaction, clock):
-    """`closes("Old School")` closes the school, whose agreement continues at a successor; returns the successor's Estab
-    ID.
+def close_school(program, authorised, transaction, clock):
+    """`close_school("Old School")` closes the school, whose agreement continues at a successor.
+
+    Returns the Estab IDs of both.
     """
 
     def close(name):
@@ -152,8 +153,8 @@ def closes(program, authorised, transaction, clock):
     return close
 
 
-def test_a_closed_school_brings_its_successors(program, closes):
-    estab_id, continued_as = closes("Old School")
+def test_a_closed_school_brings_its_successors(program, close_school):
+    estab_id, continued_as = close_school("Old School")
     school = program.schools()[estab_id]
     assert (school["register"]["status"], school["continues_as"]) == ("Closed", continued_as)
     [successor] = school["register"]["successors"]
@@ -161,12 +162,12 @@ def test_a_closed_school_brings_its_successors(program, closes):
 
 
 @pytest.mark.usefixtures("unexpired_caches")
-def test_a_page_of_many_closed_schools_takes_as_many_statements_as_one(program, closes, record_statements):
+def test_a_page_of_many_closed_schools_takes_as_many_statements_as_one(program, close_school, record_statements):
     program.schools()  # fills the caches
     numbers = []
     for count in (1, 4):
         for number in range(count):
-            closes(f"School {count} {number}")
+            close_school(f"School {count} {number}")
         with record_statements() as statements:
             schools = program.schools()
         assert all("continues_as" in school and school["register"]["successors"] for school in schools.values())
@@ -175,12 +176,12 @@ def test_a_page_of_many_closed_schools_takes_as_many_statements_as_one(program, 
 
 
 def test_the_same_response_is_not_sent_twice(program, oakhill, transaction):
-    first = program.gets("/api/schools")
-    assert program.gets("/api/schools", status=304, **{"If-None-Match": first.headers["ETag"]}).data == b""
+    first = program.get("/api/schools")
+    assert program.get("/api/schools", status=304, **{"If-None-Match": first.headers["ETag"]}).data == b""
     member = oakhill.memberships[0]
     with transaction():
         authorise.pause(member.estab_id, program.partner.id, by=member)
-    changed = program.gets("/api/schools", **{"If-None-Match": first.headers["ETag"]})
+    changed = program.get("/api/schools", **{"If-None-Match": first.headers["ETag"]})
     assert changed.headers["ETag"] != first.headers["ETag"]
 
 
@@ -189,24 +190,24 @@ def test_reading_does_not_wait_for_writers(program, oakhill, transaction, path):
     estab_id = estab_id_of(oakhill)
     with transaction() as database:
         database.execute(update(Estab).values(mis="arbor"))
-        program.gets(f"/api/{path.format(estab_id)}")
+        program.get(f"/api/{path.format(estab_id)}")
 
 
 def test_a_client_reads_its_own_schools_alone(program, oakhill, new_program):
-    other = new_program().signs_in()
+    other = new_program().request_token()
     assert other.schools() == {}
-    assert program.gets(f"/api/schools/{estab_id_of(oakhill)}").json["status"] == "active"
-    refused = other.gets(f"/api/schools/{estab_id_of(oakhill)}", status=404)
-    assert refused.json["code"] == other.gets("/api/schools/0000000", status=404).json["code"] == "not_found"
+    assert program.get(f"/api/schools/{estab_id_of(oakhill)}").json["status"] == "active"
+    refused = other.get(f"/api/schools/{estab_id_of(oakhill)}", status=404)
+    assert refused.json["code"] == other.get("/api/schools/0000000", status=404).json["code"] == "not_found"
 
 
 def test_a_token_that_a_school_brought_reads_that_school_alone(program, oakhill, authorised, world_token):
     other = authorised(program, "Another School")
     program.token = world_token(program, oakhill)
     assert set(program.schools()) == {estab_id_of(oakhill)}
-    assert program.gets(f"/api/schools/{estab_id_of(oakhill)}").json["estab_id"] == estab_id_of(oakhill)
-    assert program.gets(f"/api/schools/{estab_id_of(other)}", status=404).json["code"] == "not_found"
-    assert program.gets("/api/register/schools?q=oak", status=403).json["code"] == "insufficient_scope"
+    assert program.get(f"/api/schools/{estab_id_of(oakhill)}").json["estab_id"] == estab_id_of(oakhill)
+    assert program.get(f"/api/schools/{estab_id_of(other)}", status=404).json["code"] == "not_found"
+    assert program.get("/api/register/schools?q=oak", status=403).json["code"] == "insufficient_scope"
 
 
 @pytest.fixture
@@ -238,7 +239,7 @@ def test_nothing_is_to_be_reviewed_by_a_school_that_cannot_decide(program, oakhi
             authorise.withdraw(member.estab_id, program.partner.id, by=member)
         else:
             database.get_one(Estab, member.estab_id).state = "suspended"
-    [school] = program.gets("/api/schools").json["schools"]
+    [school] = program.get("/api/schools").json["schools"]
     assert "review" not in school
 
 
@@ -249,7 +250,7 @@ def test_what_a_school_has_to_review_is_said_until_it_has_decided(program, oakhi
         client.optional_scopes |= {"timetable"}
         client.agreement_version = "2027"
         registry.bump_version(client)
-    [school] = program.gets("/api/schools").json["schools"]
+    [school] = program.get("/api/schools").json["schools"]
     assert school["review"] == {"required_scope": "staff", "optional_scope": "timetable", "agreement_version": "2027"}
     assert (school["agreement_version"], "staff" in school["scope"]) == ("2026-01", False)
     member = oakhill.memberships[0]
@@ -258,7 +259,7 @@ def test_what_a_school_has_to_review_is_said_until_it_has_decided(program, oakhi
         [agreement] = authorise.current(member.estab_id)
         shown = reviews.find_pending(agreement).shown
         reviewing.decline(member.estab_id, program.partner.id, replaces=agreement.id, shown=shown, by=member)
-    [school] = program.gets("/api/schools").json["schools"]
+    [school] = program.get("/api/schools").json["schools"]
     assert "review" not in school
     assert school["review_declined_at"] == school["changed_at"] == clock.now().isoformat().replace("+00:00", "Z")
 
@@ -296,7 +297,7 @@ def test_a_system_that_the_application_does_not_accept_is_said(program, oakhill,
         client = registry.find(program.partner.id)
         client.accepted_mis = frozenset({"arbor"})
         registry.bump_version(client)
-    [school] = program.gets("/api/schools").json["schools"]
+    [school] = program.get("/api/schools").json["schools"]
     assert (school["mis"], school["mis_accepted"], school["scope"]) == ("sims", False, "")
 
 
@@ -369,4 +370,4 @@ def test_filters_of_one_request_hold_together(program, authorised):
         estab_id_of(verified)
     }
     assert program.schools("/api/schools?verification=verified&connection=awaiting_verification") == {}
-    assert "connection" in program.gets("/api/schools?connection=gone", status=400).json["detail"]
+    assert "connection" in program.get("/api/schools?connection=gone", status=400).json["detail"]

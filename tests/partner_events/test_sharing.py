@@ -120,14 +120,14 @@ def test_a_client_with_which_the_school_does_not_share_hears_nothing_of_it(
 
 
 def test_what_is_rolled_back_is_not_told(transaction, school, push, endpoint):
-    def fails():
+    def fail():
         with transaction():
             school.transaction = _same_transaction
             school.give()
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        fails()
+        fail()
     assert push() == 0
 
 

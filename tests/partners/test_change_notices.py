@@ -26,7 +26,7 @@ def mails(outbox):
     return {mail.to: mail.text for mail in outbox.all("client_changed")}
 
 
-def changes(transaction, by="cli", **names):
+def change(transaction, by="cli", **names):
     with transaction():
         registry.change({**manifest.from_client(registry.find("assembly")), **names}, by=by)
 
@@ -50,19 +50,19 @@ def test_a_new_secret_is_announced_to_the_contact_and_to_developers(transaction,
     ],
 )
 def test_changes_by_our_staff_are_mailed_to_developers(transaction, outbox, sam, names, sentence):
-    changes(transaction, **names)
+    change(transaction, **names)
     assert sentence in mails(outbox)[CONTACT]
     assert "by our staff" in mails(outbox)[CONTACT]
     assert not any(value in mails(outbox)[CONTACT] for value in names.values() if isinstance(value, str))
 
 
 def test_other_changes_are_not_mailed(transaction, outbox, sam):
-    changes(transaction, purpose="Showing schools something else of what their data says.")
+    change(transaction, purpose="Showing schools something else of what their data says.")
     assert mails(outbox) == {}
 
 
 def test_a_removed_developer_gets_no_mail(transaction, outbox, sam):
     with transaction() as session:
         session.get_one(Developer, sam).disabled_at = session.get_one(Developer, sam).created_at
-    changes(transaction, redirect_uris=["https://assembly.example/new"])
+    change(transaction, redirect_uris=["https://assembly.example/new"])
     assert mails(outbox).keys() == {CONTACT}

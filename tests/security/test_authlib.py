@@ -60,7 +60,7 @@ def test_01_invalid_characters_in_parameters_do_not_crash_authorize(web, world, 
 def test_01_invalid_characters_in_parameters_do_not_crash_the_token_endpoint(web, world, odd):
     for name in ("grant_type", "code", "redirect_uri", "scope", "refresh_token", "code_verifier"):
         form = {"grant_type": "authorization_code", "code": "x", name: f"x{odd}y"}
-        assert world.partner.posts(web, "/oauth/token", form).status_code == 400
+        assert world.partner.post(web, "/oauth/token", form).status_code == 400
 
 
 def test_02_basic_credentials_that_cannot_be_decoded_are_refused(web, world):
@@ -84,7 +84,7 @@ def test_03_plain_http_raises_no_error_of_authlib(web, world):
 
 def test_06_userinfo_is_signed_with_the_algorithms_we_have_and_no_warning(web, world):
     partner = world.new_partner(userinfo_signed_response_alg="ES256")
-    tokens = partner.redeems(web, sign_in_and_authorise(web, partner, world.username)["code"]).json
+    tokens = partner.redeem(web, sign_in_and_authorise(web, partner, world.username)["code"]).json
     response = web.get("/oauth/userinfo", headers={"Authorization": f"Bearer {tokens['access_token']}"})
     assert response.content_type == "application/jwt"
 
@@ -106,7 +106,7 @@ def signed_request(signer, **overrides):
 def test_05_claims_of_a_wrong_type_in_a_request_object_do_not_crash(web, signer, name, value):
     link = signer.link(request=signed_request(signer, **{name: value}))
     assert web.get(link).status_code in {303, 400}
-    assert signer.posts(web, "/oauth/par", {"request": signed_request(signer, **{name: value})}).status_code in {
+    assert signer.post(web, "/oauth/par", {"request": signed_request(signer, **{name: value})}).status_code in {
         201,
         400,
     }
@@ -140,11 +140,11 @@ def test_11_an_assertion_is_for_us_for_minutes_and_for_the_client_named(web, sig
     now = int(clock.now().timestamp())
     form = {"grant_type": "refresh_token", "refresh_token": "x"}
     for overrides in ({"aud": "https://other.example"}, {"exp": now + 86_400}, {"iss": "someone"}):
-        response = signer.posts(web, "/oauth/token", form, signer.assertion(**overrides))
+        response = signer.post(web, "/oauth/token", form, signer.assertion(**overrides))
         assert (response.status_code, response.json["error"]) == (401, "invalid_client")
-    other = signer.posts(web, "/oauth/token", {**form, "client_id": "someone"})
+    other = signer.post(web, "/oauth/token", {**form, "client_id": "someone"})
     assert other.json["error"] == "invalid_client"
-    assert signer.posts(web, "/oauth/token", form).json["error"] == "invalid_grant"
+    assert signer.post(web, "/oauth/token", form).json["error"] == "invalid_grant"
 
 
 def test_12_a_request_object_needs_a_signature_an_issuer_and_an_audience(web, signer):
@@ -170,22 +170,22 @@ def test_14_unregistered_scopes_and_a_missing_redirect_uri_are_refused(web, worl
 
 def test_15_a_code_is_redeemed_once(web, world):
     code = sign_in_and_authorise(web, world.partner, world.username)["code"]
-    answers = [world.partner.redeems(web, code).status_code for _ in range(2)]
+    answers = [world.partner.redeem(web, code).status_code for _ in range(2)]
     assert answers == [200, 400]
 
 
 def test_16_a_refreshed_id_token_has_the_time_of_the_sign_in(web, world, clock):
     from datetime import timedelta
 
-    tokens = world.partner.redeems(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json
+    tokens = world.partner.redeem(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json
     signed_in = clock.now()
     clock.move(timedelta(minutes=30))
-    refreshed = world.partner.refreshes(web, tokens["refresh_token"]).json
+    refreshed = world.partner.refresh(web, tokens["refresh_token"]).json
     assert world.claims(refreshed["id_token"], "JWT")["auth_time"] == int(signed_in.timestamp())
 
 
 def test_17_id_tokens_say_which_key_signed_them(web, world):
-    tokens = world.partner.redeems(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json
+    tokens = world.partner.redeem(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json
     kids = {jwk["kid"]: jwk["alg"] for jwk in web.get("/oauth/jwks").json["keys"]}
     for name in ("id_token", "access_token"):
         header = jwt_header(tokens[name])
@@ -193,7 +193,7 @@ def test_17_id_tokens_say_which_key_signed_them(web, world):
 
 
 def test_18_access_tokens_live_ten_minutes_and_say_what_they_are(web, world):
-    tokens = world.partner.redeems(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json
+    tokens = world.partner.redeem(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json
     claims = world.claims(tokens["access_token"])
     assert claims["exp"] - claims["iat"] == tokens["expires_in"] == 600
     assert jwt_header(tokens["access_token"])["typ"] == "at+jwt"
@@ -206,7 +206,7 @@ def test_19_an_unknown_hint_at_revocation_is_ignored_and_post_authentication_wor
 
 
 def test_20_end_session_refuses_access_tokens_and_unregistered_addresses(web, world):
-    tokens = world.partner.redeems(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json
+    tokens = world.partner.redeem(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json
     assert web.get("/oauth/logout", query_string={"id_token_hint": tokens["access_token"]}).status_code == 400
     wrong = {"id_token_hint": tokens["id_token"], "post_logout_redirect_uri": "https://evil.example"}
     assert web.get("/oauth/logout", query_string=wrong).status_code == 400
@@ -257,25 +257,25 @@ def test_27_two_dpop_proofs_are_refused(web, signer):
 
 
 def test_28_a_refresh_without_its_authorisation_is_an_invalid_grant(web, world):
-    tokens = world.partner.redeems(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json
+    tokens = world.partner.redeem(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json
     with world.transaction() as session:
         session.query(Authorisation).update({"withdrawn_at": session.query(Authorisation.given_at).scalar()})
-    response = world.partner.refreshes(web, tokens["refresh_token"])
+    response = world.partner.refresh(web, tokens["refresh_token"])
     assert (response.status_code, response.json["error"]) == (400, "invalid_grant")
 
 
 def test_29_what_a_replay_revokes_stays_revoked(web, world):
     code = sign_in_and_authorise(web, world.partner, world.username)["code"]
-    tokens = world.partner.redeems(web, code).json
-    world.partner.redeems(web, code)
-    assert world.partner.refreshes(web, tokens["refresh_token"]).json["error"] == "invalid_grant"
+    tokens = world.partner.redeem(web, code).json
+    world.partner.redeem(web, code)
+    assert world.partner.refresh(web, tokens["refresh_token"]).json["error"] == "invalid_grant"
 
 
 def test_30_a_private_key_is_loaded_once(web, world, monkeypatch):
-    world.partner.redeems(web, sign_in_and_authorise(web, world.partner, world.username)["code"])
+    world.partner.redeem(web, sign_in_and_authorise(web, world.partner, world.username)["code"])
     monkeypatch.setattr(Key, "private", lambda _self: pytest.fail("loaded again"))
     assert (
-        world.partner.redeems(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).status_code == 200
+        world.partner.redeem(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).status_code == 200
     )
 
 
@@ -310,14 +310,14 @@ def test_frequent_requests_execute_few_statements(web, world, monkeypatch, recor
     monkeypatch.setattr(secrets, "randbelow", lambda _: 1)  # one request in 200 counts a client's rows
     partner = world.partner
     # This fills the caches of clients and keys.
-    partner.redeems(web, sign_in_and_authorise(web, partner, world.username)["code"])
+    partner.redeem(web, sign_in_and_authorise(web, partner, world.username)["code"])
     code = sign_in_and_authorise(web, partner, world.username)["code"]
     with record_statements() as at_authorize:
         assert "code=" in web.get(partner.link()).headers["Location"]
     with record_statements() as at_redeeming:
-        tokens = partner.redeems(web, code).json
+        tokens = partner.redeem(web, code).json
     with record_statements() as at_refreshing:
-        partner.refreshes(web, tokens["refresh_token"])
+        partner.refresh(web, tokens["refresh_token"])
     with record_statements() as at_userinfo:
         web.get("/oauth/userinfo", headers={"Authorization": f"Bearer {tokens['access_token']}"})
     for statements, limit in ((at_authorize, 4), (at_redeeming, 3), (at_refreshing, 2), (at_userinfo, 4)):

@@ -23,14 +23,14 @@ def call_concurrently(times, job):
 
 def test_of_fifty_redemptions_at_once_one_succeeds_and_its_tokens_are_revoked(web, new_browser, world):
     code = sign_in_and_authorise(web, world.partner, world.username)["code"]
-    responses = call_concurrently(50, lambda: world.partner.redeems(new_browser(), code))
+    responses = call_concurrently(50, lambda: world.partner.redeem(new_browser(), code))
     assert sorted(response.status_code for response in responses) == [200] + [400] * 49
     assert {response.json["error"] for response in responses if response.status_code == 400} == {"invalid_grant"}
     tokens = next(response.json for response in responses if response.status_code == 200)
-    assert world.partner.refreshes(web, tokens["refresh_token"]).json["error"] == "invalid_grant"
+    assert world.partner.refresh(web, tokens["refresh_token"]).json["error"] == "invalid_grant"
     headers = {"Authorization": f"Bearer {tokens['access_token']}"}
     assert web.get("/oauth/userinfo", headers=headers).status_code == 401
-    response = world.partner.posts(web, "/oauth/introspect", {"token": tokens["access_token"]})
+    response = world.partner.post(web, "/oauth/introspect", {"token": tokens["access_token"]})
     assert response.json == {"active": False}
     with world.transaction() as session:
         (family,) = session.query(RefreshFamily)
@@ -39,12 +39,12 @@ def test_of_fifty_redemptions_at_once_one_succeeds_and_its_tokens_are_revoked(we
 
 def test_a_secret_for_one_purpose_is_refused_for_another(web, world):
     code = sign_in_and_authorise(web, world.partner, world.username)["code"]
-    assert world.partner.refreshes(web, code).json["error"] == "invalid_grant"
-    tokens = world.partner.redeems(web, code).json
+    assert world.partner.refresh(web, code).json["error"] == "invalid_grant"
+    tokens = world.partner.redeem(web, code).json
     for name in ("access_token", "refresh_token"):
         token = tokens[name]
         if name == "access_token":
-            assert world.partner.refreshes(web, token).status_code == 400
+            assert world.partner.refresh(web, token).status_code == 400
         else:
-            assert world.partner.redeems(web, token).json["error"] == "invalid_grant"
+            assert world.partner.redeem(web, token).json["error"] == "invalid_grant"
             assert web.get("/oauth/userinfo", headers={"Authorization": f"Bearer {token}"}).status_code == 401

@@ -29,7 +29,7 @@ def browser(new_browser):
 
 
 def is_locked(person, name):
-    return person.signs_in(name).status_code == 429
+    return person.sign_in(name).status_code == 429
 
 
 def test_every_spelling_of_a_name_counts_on_the_same_account(browser, names):
@@ -39,24 +39,24 @@ def test_every_spelling_of_a_name_counts_on_the_same_account(browser, names):
         email, email.upper(), email.lower(), f"  {email}",
     ]  # fmt: skip
     for name in spellings:
-        assert browser().signs_in(name, "wrong").status_code == 422
+        assert browser().sign_in(name, "wrong").status_code == 422
 
     # Neither name has had ten guesses, so neither is reported as locked. The account is locked: even the right password
     # is answered as a wrong one.
-    assert browser().signs_in(username).status_code == 422
-    assert browser().signs_in(email).status_code == 422
+    assert browser().sign_in(username).status_code == 422
+    assert browser().sign_in(email).status_code == 422
 
 
 def test_spellings_of_an_unknown_name_count_together_too(browser):
     for name in ["nobody", "NOBODY", " nobody ", "no body", "no/body"] * 2:
-        browser().signs_in(name, "wrong")
+        browser().sign_in(name, "wrong")
 
     assert is_locked(browser(), "Nobody")
 
 
 def test_deleting_cookies_does_not_bypass_the_limit(browser, names):
     for _ in range(10):
-        browser().signs_in(names.username, "wrong")
+        browser().sign_in(names.username, "wrong")
 
     assert is_locked(browser(), names.username)
 
@@ -65,7 +65,7 @@ def test_an_invented_device_does_not_bypass_the_limit(browser, names):
     for number in range(10):
         person = browser()
         person.web.set_cookie("idaas-device", f"invented-{number}", domain="localhost")
-        person.signs_in(names.username, "wrong")
+        person.sign_in(names.username, "wrong")
 
     assert is_locked(browser(), names.username)
 
@@ -74,9 +74,9 @@ def test_a_device_known_to_another_person_does_not_bypass_the_limit(browser, nam
     with transaction():
         other = an_administrator().username
     attacker = browser()
-    attacker.signs_in(other)
+    attacker.sign_in(other)
     for _ in range(10):
-        attacker.signs_in(names.username, "wrong", back="/x")
+        attacker.sign_in(names.username, "wrong", back="/x")
 
     assert is_locked(browser(), names.username)
 
@@ -86,8 +86,8 @@ def test_a_sign_in_to_ones_own_account_does_not_clear_anothers_count(browser, na
         own_username = an_administrator().username
     attacker = browser()
     for _ in range(10):
-        attacker.signs_in(names.username, "wrong", back="/x")
-        attacker.signs_in(own_username, back="/x")
+        attacker.sign_in(names.username, "wrong", back="/x")
+        attacker.sign_in(own_username, back="/x")
 
     assert is_locked(browser(), names.username)
 
@@ -96,7 +96,7 @@ def test_headers_that_claim_another_address_do_not_bypass_the_limit(browser, nam
     for number in range(10):
         person = browser()
         person.web.environ_base["HTTP_X_FORWARDED_FOR"] = f"203.0.113.{number}"
-        person.signs_in(names.username, "wrong")
+        person.sign_in(names.username, "wrong")
 
     assert is_locked(browser(), names.username)
 
@@ -104,10 +104,10 @@ def test_headers_that_claim_another_address_do_not_bypass_the_limit(browser, nam
 def test_guesses_at_once_all_count(browser, names):
     people = [browser() for _ in range(24)]
     for person in people:
-        person.opens("/sign-in")
+        person.open("/sign-in")
 
     def guess(person):
-        return person.sends_again("/sign-in", username=names.username, password="wrong").status_code
+        return person.post("/sign-in", username=names.username, password="wrong").status_code
 
     with ThreadPoolExecutor(8) as pool:
         statuses = list(pool.map(guess, people))
@@ -118,9 +118,9 @@ def test_guesses_at_once_all_count(browser, names):
 
 def test_the_right_password_among_guesses_at_once_is_answered_only_within_the_ten(browser, names):
     for _ in range(10):
-        browser().signs_in(names.username, "wrong")
+        browser().sign_in(names.username, "wrong")
 
-    assert browser().signs_in(names.username, PASSWORD).status_code == 429
+    assert browser().sign_in(names.username, PASSWORD).status_code == 429
 
 
 @pytest.fixture
@@ -144,14 +144,12 @@ def browser_at(browser):
 def test_one_password_tried_at_many_accounts_is_many_guesses_of_one_address(
     browser_at, names, five_guesses_per_address
 ):
-    responses = [
-        browser_at("192.0.2.7").signs_in(f"office{number}@school.example", "Password1!") for number in range(7)
-    ]
+    responses = [browser_at("192.0.2.7").sign_in(f"office{number}@school.example", "Password1!") for number in range(7)]
 
     assert [response.status_code for response in responses] == [422] * 5 + [429] * 2
-    assert browser_at("192.0.2.7").signs_in(names.username).status_code == 429
-    assert browser_at("192.0.2.8").signs_in(names.username).status_code == 303
+    assert browser_at("192.0.2.7").sign_in(names.username).status_code == 429
+    assert browser_at("192.0.2.8").sign_in(names.username).status_code == 303
 
 
 def test_a_whole_school_behind_one_address_signs_in(browser_at, names, five_guesses_per_address):
-    assert [browser_at("192.0.2.9").signs_in(names.username).status_code for _ in range(7)] == [303] * 7
+    assert [browser_at("192.0.2.9").sign_in(names.username).status_code for _ in range(7)] == [303] * 7

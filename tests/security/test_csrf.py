@@ -28,7 +28,7 @@ def attacker(new_browser):
 
 def tokens(jo, attacker):
     """The tokens that an attacker can send: none, a random one, and one of their own session."""
-    attacker.opens("/sign-in")
+    attacker.open("/sign-in")
     return ["", "rubbish", attacker.token]
 
 
@@ -48,16 +48,16 @@ def test_another_site_cannot_sign_anyone_in(jo, attacker, transaction):
 
 
 def test_another_site_cannot_sign_anyone_out(jo, attacker):
-    jo.signs_in(jo.facts["username"])
+    jo.sign_in(jo.facts["username"])
     for token in tokens(jo, attacker):
         assert jo.web.post("/sign-out", data={"csrf_token": token}).status_code == 400
     jo.web.get("/sign-out")
 
-    assert jo.opens("/mobile/confirm").status_code == 200
+    assert jo.open("/mobile/confirm").status_code == 200
 
 
 def test_another_site_cannot_make_us_send_a_message(jo, attacker, outbox):
-    jo.signs_in(jo.facts["username"])
+    jo.sign_in(jo.facts["username"])
     for token in tokens(jo, attacker):
         jo.web.post("/mobile/confirm", data={"csrf_token": token, "send-code": "yes"})
 
@@ -86,17 +86,17 @@ def test_another_site_cannot_sign_an_operator_in(jo, attacker):
 def test_a_csrf_token_of_another_session_is_refused(jo, attacker, transaction):
     with transaction():
         other = an_administrator().username
-    attacker.signs_in(other)
-    attacker.opens("/sign-out")
-    jo.signs_in(jo.facts["username"])
+    attacker.sign_in(other)
+    attacker.open("/sign-out")
+    jo.sign_in(jo.facts["username"])
 
     assert jo.web.post("/sign-out", data={"csrf_token": attacker.token}).status_code == 400
 
 
 @pytest.mark.parametrize("path", ["/sign-out", "/mobile/confirm", "/signed-out", "/"])
 def test_get_requests_change_nothing(jo, transaction, path):
-    jo.signs_in(jo.facts["username"])
-    jo.opens(path)
+    jo.sign_in(jo.facts["username"])
+    jo.open(path)
 
     with transaction() as session:
         assert [row.ended_at for row in session.query(BrowserSession)] == [None]
@@ -110,7 +110,7 @@ def stop_path(jo, transaction):
         by, until = session.get_one(Administrator, jo.facts["id"]).memberships[0], clock.now() + timedelta(days=1)
         authorise.give(client, client.required_scopes, by=by, agreement_version="1", until=until)
         path = f"/manage/sharing/{client.id}/stop"
-    jo.signs_in(jo.facts["username"])
+    jo.sign_in(jo.facts["username"])
     return path
 
 
@@ -122,10 +122,10 @@ def count_shared(jo, transaction):
 def test_sharing_is_not_stopped_by_another_site(jo, attacker, transaction, stop_path):
     for token in tokens(jo, attacker):
         assert jo.web.post(stop_path, data={"csrf_token": token}).status_code == 400
-    jo.opens(stop_path)
+    jo.open(stop_path)
     assert count_shared(jo, transaction) == 1
 
-    assert jo.sends(stop_path).status_code == 303
+    assert jo.submit(stop_path).status_code == 303
     assert count_shared(jo, transaction) == 0
 
 

@@ -21,7 +21,7 @@ from tests.oidc.support import follow_redirects, page, press, sign_in_and_author
 @pytest.fixture
 def device(new_browser, world):
     new_device = Device(new_browser(), world.new_partner(grant_types=GRANTS))
-    new_device.asks()
+    new_device.request_codes()
     return new_device
 
 
@@ -31,19 +31,19 @@ def has_no_agreement(world):
 
 
 def test_scopes_of_others_are_refused_and_cannot_be_added_later(web, device, world):
-    assert device.asks(scope="openid schools.list").json["error"] == "invalid_scope"
-    assert device.asks(scope="openid timetable").json["error"] == "invalid_scope"
-    device.asks(scope="openid")
+    assert device.request_codes(scope="openid schools.list").json["error"] == "invalid_scope"
+    assert device.request_codes(scope="openid timetable").json["error"] == "invalid_scope"
+    device.request_codes(scope="openid")
     decide(web, enter(web, device.codes["user_code"], world.username), "allow", area=["attendance"], scope="students")
-    assert device.polls(scope="openid students").json["scope"] == "openid"
+    assert device.poll(scope="openid students").json["scope"] == "openid"
 
 
 def test_another_client_can_neither_redeem_a_code_nor_use_it_up(web, new_browser, device, world):
     other = Device(new_browser(), world.new_partner(grant_types=GRANTS))
     decide(web, enter(web, device.codes["user_code"], world.username))
     other.codes = device.codes
-    assert other.polls().json["error"] == "invalid_grant"
-    assert device.polls().status_code == 200
+    assert other.poll().json["error"] == "invalid_grant"
+    assert device.poll().status_code == 200
     with world.transaction() as session:
         (entry,) = session.scalars(select(Entry).where(Entry.event == "client.refused"))
         assert entry.client == other.partner.id
@@ -53,15 +53,15 @@ def test_another_clients_polls_are_refused_and_slow_no_one_down(new_browser, dev
     other = Device(new_browser(), world.new_partner(grant_types=GRANTS))
     other.codes = device.codes
     for _ in range(3):
-        assert other.polls().json["error"] == "invalid_grant"
-    assert device.polls().json["error"] == "authorization_pending"
+        assert other.poll().json["error"] == "invalid_grant"
+    assert device.poll().json["error"] == "authorization_pending"
 
 
 def test_other_secrets_are_refused_as_device_codes(web, device, world):
     decide(web, enter(web, device.codes["user_code"], world.username))
-    assert device.polls(device_code=device.codes["user_code"]).json["error"] == "invalid_grant"
+    assert device.poll(device_code=device.codes["user_code"]).json["error"] == "invalid_grant"
     as_code = {"grant_type": "authorization_code", "code": device.codes["device_code"], "redirect_uri": "x"}
-    assert device.partner.posts(web, "/oauth/token", as_code).status_code == 400
+    assert device.partner.post(web, "/oauth/token", as_code).status_code == 400
 
 
 def test_a_viewer_cannot_approve(web, device, world):
@@ -75,13 +75,13 @@ def test_a_viewer_cannot_approve(web, device, world):
     )  # fmt: skip
     assert forged.status_code == 403
     assert has_no_agreement(world)
-    assert device.polls().json["error"] == "authorization_pending"
+    assert device.poll().json["error"] == "authorization_pending"
 
 
 def test_a_viewer_cannot_approve_where_the_school_agreed_before(web, new_browser, world):
     partner = world.new_partner(grant_types=GRANTS | {"authorization_code"})
     device = Device(new_browser(), partner)
-    device.asks()
+    device.request_codes()
     sign_in_and_authorise(new_browser(), partner, world.username, scope=device.scope)
     with world.transaction() as session:
         factories.an_administrator(session.get_one(Estab, world.estab), username="viewer", role="viewer")
@@ -91,7 +91,7 @@ def test_a_viewer_cannot_approve_where_the_school_agreed_before(web, new_browser
     assert "works for you too" not in consent_page.text, "each device is connected by someone who may decide"
     token = page(consent_page).find(attrs={"name": "csrf_token"})["value"]
     assert web.post(device.link, data={"csrf_token": token, "allow": "yes"}).status_code == 403
-    assert device.polls().json["error"] == "authorization_pending"
+    assert device.poll().json["error"] == "authorization_pending"
 
 
 @pytest.mark.parametrize("state", ["suspended", "closed", "rejected"])
@@ -114,12 +114,12 @@ def test_a_code_cannot_be_approved_in_a_browser_that_did_not_type_it(web, new_br
     with world.transaction():
         stranger = factories.an_administrator().username
     own_device = Device(new_browser(), device.partner)
-    own_device.asks()
+    own_device.request_codes()
     consent_page = enter(attacker, own_device.codes["user_code"], stranger)
     token = page(consent_page).find(attrs={"name": "csrf_token"})["value"]
     forged = attacker.post(device.link, data={"csrf_token": token, "allow": "yes", "authority": "y"})
     assert page(forged).find(id="user_code")
-    assert device.polls().json["error"] == "authorization_pending"
+    assert device.poll().json["error"] == "authorization_pending"
 
 
 def test_a_code_typed_in_one_browser_is_refused_in_all_others(web, new_browser, device, world):
@@ -148,14 +148,14 @@ def test_guesses_are_counted_wherever_they_are_typed(web, new_browser, device, w
     assert int(refused.headers["Retry-After"]) > 0
     assert enter(new_browser(), user_code, world.username).status_code == 429
     clock.move(timedelta(minutes=2))
-    device.asks()
+    device.request_codes()
     assert page(enter(web, device.codes["user_code"])).find(id="allow")
 
 
 def test_typing_ones_own_code_does_not_reset_the_count_of_guesses(web, new_browser, device, world):
     own_device = Device(new_browser(), device.partner)
     for _ in range(5):
-        own_device.asks()
+        own_device.request_codes()
         enter(web, own_device.codes["user_code"], world.username)
         enter(web, "BBBB-BBBB")
     assert enter(web, device.codes["user_code"]).status_code == 429
@@ -196,7 +196,7 @@ def test_codes_are_stored_as_digests_only(device, world):
 def test_names_with_markup_are_escaped(web, new_browser, world):
     hostile = '"><script>alert(1)</script>'
     device = Device(new_browser(), world.new_partner(grant_types=GRANTS, client_name=hostile))
-    device.asks()
+    device.request_codes()
     consent_page = enter(web, device.codes["user_code"], world.username)
     assert "<script>alert" not in consent_page.text
     assert "<script>alert" not in decide(web, consent_page).text
@@ -215,12 +215,12 @@ def test_a_client_that_is_disabled_meanwhile_gets_no_tokens(web, device, world):
         registry.disable(device.partner.id, by="cli")
     follow_redirects(web, press(web, consent_page, "allow", authority="y"))
     assert has_no_agreement(world)
-    assert device.polls().status_code == 401
+    assert device.poll().status_code == 401
 
 
 def test_a_device_code_signs_no_one_in(web, new_browser, device, world):
     """The device gets tokens; no browser gets a session."""
     decide(web, enter(web, device.codes["user_code"], world.username))
-    response = device.polls()
+    response = device.poll()
     assert "Set-Cookie" not in response.headers
     assert page(follow_redirects(device.web, device.web.get("/"))).find(id="sign-in")

@@ -50,7 +50,7 @@ def failed_sign_ins(browser, app, name, times=1):
     person, before = browser(), runtime.for_app(app).passwords.hashed
     responses = []
     for _ in range(times):
-        person.signs_in(name, WRONG_PASSWORD)
+        person.sign_in(name, WRONG_PASSWORD)
         responses.append(comparable_parts(person, name))
     return responses, runtime.for_app(app).passwords.hashed - before
 
@@ -101,7 +101,7 @@ def test_the_address_of_an_operator_is_not_revealed(browser, app, transaction, c
 
     def attempt(email):
         person, before = browser(), runtime.for_app(app).passwords.hashed
-        person.sends("/operate/sign-in", email=email, password=WRONG_PASSWORD, code="123456")
+        person.submit("/operate/sign-in", email=email, password=WRONG_PASSWORD, code="123456")
         return comparable_parts(person, email), runtime.for_app(app).passwords.hashed - before
 
     assert attempt("sam@idaas.example") == attempt("unknown@idaas.example")
@@ -113,7 +113,7 @@ def test_the_address_of_a_developer_is_not_revealed(browser, app, transaction, c
 
     def attempt(email):
         person, before = browser(), runtime.for_app(app).passwords.hashed
-        person.sends("/developers/sign-in", email=email, password=WRONG_PASSWORD, code="123456")
+        person.submit("/developers/sign-in", email=email, password=WRONG_PASSWORD, code="123456")
         return comparable_parts(person, email), runtime.for_app(app).passwords.hashed - before
 
     assert attempt("sam@assembly.example") == attempt("unknown@assembly.example")
@@ -143,18 +143,18 @@ def reset_responses(browser, app, transaction, name):
     """The responses to five requests for a new password and 14 wrong codes, and their hashes and messages."""
     person, responses = browser(), []
     hashed, before = runtime.for_app(app).passwords.hashed, mail.counts(transaction, leave_out="account_locked")
-    person.sends("/reset", username=name)
+    person.submit("/reset", username=name)
     responses.append(comparable_parts(person, name))
     for round_number in range(4):
         for _ in range(6 if round_number < 2 else 1):
-            person.opens("/reset/code")
+            person.open("/reset/code")
             responses.append(comparable_parts(person, name))
-            person.sends_again("/reset/code", code="no code")
+            person.post("/reset/code", code="no code")
             responses.append(comparable_parts(person, name))
-        person.sends("/reset/code", send_code="yes")
+        person.submit("/reset/code", send_code="yes")
         responses.append(comparable_parts(person, name))
     for page in ("/reset/password", "/reset/code"):
-        person.opens(page)
+        person.open(page)
         responses.append(comparable_parts(person, name))
     mails = mail.counts(transaction, leave_out="account_locked")
     return responses, runtime.for_app(app).passwords.hashed - hashed, mails - before
@@ -175,10 +175,10 @@ def test_the_pages_of_the_second_step_say_the_same_to_all_who_have_given_no_pass
 ):
     def responses():
         person, before = browser(), runtime.for_app(app).passwords.hashed
-        person.opens(path)
+        person.open(path)
         shown = [comparable_parts(person, existing_person["username"])]
-        person.opens("/sign-in")
-        person.sends_again(path, code="123456", username=existing_person["username"])
+        person.open("/sign-in")
+        person.post(path, code="123456", username=existing_person["username"])
         return [*shown, comparable_parts(person, existing_person["username"])], runtime.for_app(
             app
         ).passwords.hashed - before

@@ -104,27 +104,27 @@ def post_to(path):
     """The form of the sign-in page, sent there with the person's name."""
 
     def act(person, subject, _issuer):
-        person.opens("/sign-in")
-        yield person.sends_again(path, username=subject.username, code="123456", passkey="{}", send_code="yes")
-        yield person.opens(path) if not path.endswith(("passkey", ".json")) else person.response
+        person.open("/sign-in")
+        yield person.post(path, username=subject.username, code="123456", passkey="{}", send_code="yes")
+        yield person.open(path) if not path.endswith(("passkey", ".json")) else person.response
 
     return act
 
 
 def sign_in_with_passkey(person, subject, issuer):
-    person.opens("/sign-in")
-    options = person.sends_again("/sign-in/passkey-options.json").json
+    person.open("/sign-in")
+    options = person.post("/sign-in/passkey-options.json").json
     device = getattr(subject, "device", None) or unknown_device(issuer)
-    person.opens("/sign-in")
-    yield person.sends_again("/sign-in/passkey", passkey=invalid_response_of(device, options))
+    person.open("/sign-in")
+    yield person.post("/sign-in/passkey", passkey=invalid_response_of(device, options))
 
 
 def choose_a_password(person, subject, _issuer):
     """Send a new password without having typed the code."""
-    yield person.sends("/reset", username=subject.username)
-    yield person.opens("/reset/code")
-    yield person.sends_again("/reset/password", password=NEW_PASSWORD)
-    yield person.opens("/reset/password")
+    yield person.submit("/reset", username=subject.username)
+    yield person.open("/reset/code")
+    yield person.post("/reset/password", password=NEW_PASSWORD)
+    yield person.open("/reset/password")
 
 
 def use_link(path, purpose):
@@ -133,9 +133,9 @@ def use_link(path, purpose):
     def act(person, subject, _issuer):
         secret = getattr(subject, purpose, "A" * 43)
         if path.endswith("{}"):
-            yield person.opens(path.format(secret))
-        person.opens("/sign-in")
-        yield person.sends_again(path.format(secret), password=NEW_PASSWORD, generate="yes", code="123456")
+            yield person.open(path.format(secret))
+        person.open("/sign-in")
+        yield person.post(path.format(secret), password=NEW_PASSWORD, generate="yes", code="123456")
 
     return act
 
@@ -204,14 +204,14 @@ class TestSignedIn:
         with transaction():
             username = an_administrator().username
         person = Person(web)
-        person.signs_in(username)
+        person.sign_in(username)
         return person
 
     def test_an_address_of_another_person_looks_like_an_unknown_one(self, owner, transaction, app, existing_person):
         responses = []
         for address in (existing_person.email, UNKNOWN.email):
             before = mail.counts(transaction)
-            owner.sends("/manage/account/email", email=address)
+            owner.submit("/manage/account/email", email=address)
             responses.append((comparable_parts(owner, address), mail.counts(transaction) - before))
         assert responses[0] == responses[1]
         assert responses[0][1] == {"confirm_address": 1}
@@ -220,10 +220,10 @@ class TestSignedIn:
     def test_a_person_of_another_school_looks_like_an_unknown_one(self, owner, transaction, existing_person, page):
         def responses(person_id):
             pages = []
-            owner.opens(page.format(person_id))
+            owner.open(page.format(person_id))
             pages.append(comparable_parts(owner, person_id))
-            owner.opens("/manage/account/name")
-            owner.sends_again(page.format(person_id))
+            owner.open("/manage/account/name")
+            owner.post(page.format(person_id))
             return [*pages, comparable_parts(owner, person_id), mail.counts(transaction)]
 
         assert responses(existing_person.id) == responses("adm_unknown")

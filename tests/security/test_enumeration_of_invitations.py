@@ -19,26 +19,26 @@ def owner(web, transaction, clock):
     with transaction():
         an_administrator(username="jo", name="Jo Bloggs")
     person = Person(web)
-    person.signs_in("jo")
+    person.sign_in("jo")
     return person
 
 
 def invitation_of(owner, app, transaction, address):
     """The responses to inviting the address, step by step, the mails, and how many hashes it costs."""
     hashed, pages = runtime.for_app(app).passwords.hashed, []
-    owner.sends("/manage/people/invite", name="Al Bloggs", email=address, role="viewer")
+    owner.submit("/manage/people/invite", name="Al Bloggs", email=address, role="viewer")
     pages.append(comparable_parts(owner, address))
-    owner.opens("/manage/people")
+    owner.open("/manage/people")
     pages.append(comparable_parts(owner, address))
     resend, cancel = (form["action"] for form in owner.page.select("#invited form"))
-    owner.sends("/manage/people/invite", name="Al Bloggs", email=address, role="viewer")
+    owner.submit("/manage/people/invite", name="Al Bloggs", email=address, role="viewer")
     pages.append(comparable_parts(owner, address))
     for path in (resend, cancel):
-        owner.sends_again(path)
+        owner.post(path)
         pages.append(comparable_parts(owner, address))
-        owner.opens("/manage/people")
+        owner.open("/manage/people")
         pages.append(comparable_parts(owner, address))
-        owner.opens("/manage/people/invite")
+        owner.open("/manage/people/invite")
     messages = [message for message in Outbox(transaction).all("invitation") if message.to == address]
     mails = {
         re.sub(r"/invitation/[\w-]+", "", f"{message.subject} {message.text} {message.html}") for message in messages
@@ -65,14 +65,14 @@ def test_inviting_an_address_looks_the_same_with_and_without_an_account(owner, a
 
 def test_a_link_that_we_never_made_says_the_same_as_one_that_was_replaced(owner, new_browser, outbox, clock):
     """Only the holder of the newest link, and so of the mailbox, learns whether the address has an account."""
-    owner.sends("/manage/people/invite", name="Al Bloggs", email="al@elsewhere.example", role="viewer")
+    owner.submit("/manage/people/invite", name="Al Bloggs", email="al@elsewhere.example", role="viewer")
     link = outbox.last("invitation").links[0]
-    owner.opens("/manage/people")
-    owner.sends_again(owner.page.select_one("#invited form")["action"])
+    owner.open("/manage/people")
+    owner.post(owner.page.select_one("#invited form")["action"])
     pages = []
     for path in (link.removeprefix("http://localhost:5000"), f"/invitation/{'A' * 43}"):
         stranger = Person(new_browser())
-        for request in (stranger.opens, stranger.sends):
+        for request in (stranger.open, stranger.submit):
             request(path)
             pages.append(comparable_parts(stranger, path))
     assert pages[:2] == pages[2:]

@@ -37,20 +37,20 @@ class ObservedRegistration:
 
     def observe(self):
         visitor = self.visitor
-        visitor.opens(f"/register/details?school={self.school.id}")
+        visitor.open(f"/register/details?school={self.school.id}")
         self.record_page()
-        visitor.presses("sign-in-first", email=self.email, **DETAILS)
+        visitor.press("sign-in-first", email=self.email, **DETAILS)
         self.record_page()
-        visitor.presses("cancel")
-        visitor.presses("sign-up", email=self.email, **DETAILS)
+        visitor.press("cancel")
+        visitor.press("sign-up", email=self.email, **DETAILS)
         self.record_page()
         message = self.outbox.last("verify_email")
         assert message.to == self.email
         self.observations.append((message.subject, without_varying_parts(message.text)))
         self.observations.append(without_varying_parts(visitor.client.get(visitor.page.poll_url).text))
-        visitor.opens(message.links[0])
+        visitor.open(message.links[0])
         self.record_page()
-        visitor.presses("verify")
+        visitor.press("verify")
         self.record_page()
         assert "Do you already act for another school here?" in visitor.page.text
         return self.observations
@@ -114,7 +114,7 @@ def test_no_hash_is_made_before_the_address_is_proved_and_one_after_it(equal_sch
         observed.observe()
         with app.app_context():
             assert runtime.passwords().hashed == before
-        observed.visitor.presses("sign-up")
+        observed.visitor.press("sign-up")
         with app.app_context():
             counts.append(runtime.passwords().hashed - before)
 
@@ -127,7 +127,7 @@ def test_only_the_proved_address_learns_that_the_school_is_registered_and_never_
     known, _ = equal_schools
     observed = ObservedRegistration(new_browser(), known, "sam@oakhill.example", outbox)
     observed.observe()
-    page = observed.visitor.presses("sign-up")
+    page = observed.visitor.press("sign-up")
 
     assert page.title == "We have passed on your request"
     assert "owner@oakhill.example" not in page.response.text

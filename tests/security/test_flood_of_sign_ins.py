@@ -37,44 +37,44 @@ def four_sign_ins_per_hour(change_settings):
 
 
 def test_sign_ins_of_a_person_are_limited_per_hour_with_retry_after(stranger, username, four_sign_ins_per_hour, clock):
-    assert [stranger().signs_in(username).status_code for _ in range(LIMIT)] == [303] * LIMIT
+    assert [stranger().sign_in(username).status_code for _ in range(LIMIT)] == [303] * LIMIT
     clock.move(timedelta(minutes=20))
     person = stranger()
-    response = person.signs_in(username)
+    response = person.sign_in(username)
 
     assert response.status_code == 429
     assert response.headers["Retry-After"] == str(40 * 60)
     assert person.page.find(id="error-code").text == "too_many_sign_ins"
     assert person.cookie("session") is None
     clock.move(timedelta(minutes=41))
-    assert stranger().signs_in(username).status_code == 303
+    assert stranger().sign_in(username).status_code == 303
 
 
 def test_the_limit_of_sign_ins_ends_no_session(stranger, username, four_sign_ins_per_hour, clock):
     people = [stranger() for _ in range(LIMIT + 2)]
     for person in people:
-        person.signs_in(username)
+        person.sign_in(username)
 
-    assert [person.opens("/mobile/confirm").status_code for person in people[:LIMIT]] == [200] * LIMIT
+    assert [person.open("/mobile/confirm").status_code for person in people[:LIMIT]] == [200] * LIMIT
 
 
 def test_one_persons_limit_does_not_affect_others(stranger, username, four_sign_ins_per_hour, transaction, clock):
     with transaction():
         colleague = an_administrator().username
     for _ in range(LIMIT + 1):
-        stranger().signs_in(username)
+        stranger().sign_in(username)
 
-    assert stranger().signs_in(colleague).status_code == 303
+    assert stranger().sign_in(colleague).status_code == 303
 
 
 def test_of_sign_ins_at_once_no_more_succeed_than_the_limit_allows(username, four_sign_ins_per_hour, run_concurrently):
-    def signs_in():
+    def sign_in():
         try:
             return bool(password.check(username, PASSWORD, device=None, address=None))
         except guesses.TooManySignIns:
             return False
 
-    assert sorted(run_concurrently(LIMIT + 4, signs_in)) == [False] * 4 + [True] * LIMIT
+    assert sorted(run_concurrently(LIMIT + 4, sign_in)) == [False] * 4 + [True] * LIMIT
 
 
 def test_many_sign_ins_on_new_computers_send_two_notices_and_a_combined_one(
@@ -82,7 +82,7 @@ def test_many_sign_ins_on_new_computers_send_two_notices_and_a_combined_one(
 ):
     for number in range(30):
         clock.move(timedelta(minutes=1))
-        stranger(f"Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/{number}.0 Safari/537.36").signs_in(
+        stranger(f"Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/{number}.0 Safari/537.36").sign_in(
             username
         )
 
@@ -96,13 +96,13 @@ def test_many_sign_ins_on_new_computers_send_two_notices_and_a_combined_one(
 
 def test_the_combined_notice_is_sent_after_an_hour(stranger, username, outbox, transaction, clock):
     for _ in range(5):
-        stranger().signs_in(username)
+        stranger().sign_in(username)
     with transaction() as session:
         due = [row.due_at for row in session.query(Message).where(Message.name == "new_devices")]
 
     assert due == [clock.now() + timedelta(hours=1)]
     clock.move(timedelta(hours=1))
-    stranger().signs_in(username)
+    stranger().sign_in(username)
     assert len(outbox.all("new_device")) == password.MAX_NOTICES + 1, "another hour"
     assert len(outbox.all("new_devices")) == 1
 

@@ -29,8 +29,8 @@ def link(office, transaction, outbox, clock):
     """The link of a registration begun in the office's browser."""
     with transaction():
         school = a_school()
-    office.opens(f"/register/details?school={school.id}")
-    office.presses("sign-up", **DETAILS)
+    office.open(f"/register/details?school={school.id}")
+    office.press("sign-up", **DETAILS)
     return outbox.last("verify_email").links[0]
 
 
@@ -47,38 +47,38 @@ def test_a_scanner_that_fetches_the_link_does_not_use_it(link, new_browser, phon
         assert scanner.options(link).status_code == 200
 
     assert not is_verified(transaction)
-    phone.opens(link)
-    phone.presses("verify")
+    phone.open(link)
+    phone.press("verify")
     assert is_verified(transaction)
 
 
 def test_a_used_link_continues_in_the_same_browser(link, office):
-    office.opens(link)
-    office.presses("verify")
+    office.open(link)
+    office.press("verify")
 
-    assert office.opens(link).title == "Sign up"
+    assert office.open(link).title == "Sign up"
 
 
 def test_a_used_link_in_another_browser_says_so_and_offers_a_new_one(link, office, phone, outbox, clock):
-    office.opens(link)
-    office.presses("verify")
-    page = phone.opens(link)
+    office.open(link)
+    office.press("verify")
+    page = phone.open(link)
 
     assert (page.status, page.text_of("error-code")) == (410, "link_used")
     assert page.title == "This link has been used already"
     clock.move(timedelta(minutes=1))
-    assert phone.presses("new-link").title == "Check your e-mail"
+    assert phone.press("new-link").title == "Check your e-mail"
     assert len(outbox.all("verify_email")) == 2
 
 
 def test_a_link_replayed_after_signing_up_is_refused(link, office, phone, outbox, transaction):
-    office.opens(link)
-    office.presses("verify")
-    office.presses("sign-up")
-    page = phone.opens(link)
+    office.open(link)
+    office.press("verify")
+    office.press("sign-up")
+    page = phone.open(link)
 
     assert page.text_of("error-code") == "link_used"
-    phone.presses("new-link")
+    phone.press("new-link")
     assert len(outbox.all("verify_email")) == 1, "there is nothing left to verify"
     with transaction() as database:
         assert database.query(Estab).count() == 1
@@ -86,38 +86,38 @@ def test_a_link_replayed_after_signing_up_is_refused(link, office, phone, outbox
 
 def test_an_expired_link_says_so_and_offers_a_new_one_to_the_same_address(link, phone, outbox, clock):
     clock.move(timedelta(hours=1))
-    page = phone.opens(link)
+    page = phone.open(link)
     assert (page.status, page.text_of("error-code")) == (410, "link_expired")
 
-    phone.presses("new-link")
+    phone.press("new-link")
     message = outbox.last("verify_email")
     assert message.to == "office@oakhill.example"
-    phone.opens(message.links[0])
-    assert phone.presses("verify").title == "Where do you want to continue?"
+    phone.open(message.links[0])
+    assert phone.press("verify").title == "Where do you want to continue?"
     assert "password" not in phone.page.text, "a person who joins a school's account is shown no password"
 
 
 def test_the_recipient_of_a_new_link_cannot_be_chosen(link, phone, outbox, clock):
     clock.move(timedelta(hours=1))
-    phone.opens(link)
-    phone.presses("new-link", email="evil@elsewhere.example", to="evil@elsewhere.example")
+    phone.open(link)
+    phone.press("new-link", email="evil@elsewhere.example", to="evil@elsewhere.example")
 
     assert {message.to for message in outbox.all()} == {"office@oakhill.example"}
 
 
 def test_a_superseded_link_says_so(link, office, phone, clock):
     clock.move(timedelta(minutes=1))
-    office.presses("resend")
+    office.press("resend")
 
-    page = phone.opens(link)
+    page = phone.open(link)
     assert (page.status, page.text_of("error-code")) == (410, "link_superseded")
 
 
 def test_a_link_to_an_address_that_was_corrected_verifies_neither(link, office, phone, transaction, clock):
     clock.move(timedelta(minutes=1))
-    office.presses("correct", email="right@oakhill.example")
+    office.press("correct", email="right@oakhill.example")
 
-    assert phone.opens(link).text_of("error-code") == "link_superseded"
+    assert phone.open(link).text_of("error-code") == "link_superseded"
     assert not is_verified(transaction)
 
 
@@ -125,17 +125,17 @@ def test_a_link_for_another_purpose_is_unknown(link, phone, transaction):
     with transaction() as database:
         database.query(EmailVerification).one().purpose = "invite"
 
-    page = phone.opens(link)
+    page = phone.open(link)
     assert (page.status, page.text_of("error-code")) == (404, "link_unknown")
 
 
 @pytest.mark.parametrize("secret", ["x", "A" * 43, "A" * 2000, "%00", "..%2f..", "\N{SNOWMAN}"])
 def test_a_link_we_never_made_is_unknown(phone, app, secret):
-    assert phone.opens(f"/register/verify/{secret}").status == 404
+    assert phone.open(f"/register/verify/{secret}").status == 404
 
 
 def test_the_answer_to_asking_for_a_new_link_is_the_same_for_every_link(link, phone, outbox, clock):
-    phone.opens(link)
+    phone.open(link)
     token = phone.page.soup.find("input", {"name": "csrf_token"})["value"]
     clock.move(timedelta(minutes=1))
 

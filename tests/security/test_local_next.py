@@ -35,9 +35,9 @@ def is_local(location):
 def test_signing_in_does_not_redirect_to_another_host(jo, transaction, foreign_address):
     with transaction():
         username = an_administrator().username
-    response = jo.sends(f"/sign-in?next={quote(foreign_address, safe='')}", username=username, password="wrong")
+    response = jo.submit(f"/sign-in?next={quote(foreign_address, safe='')}", username=username, password="wrong")
     assert "evil.test" not in response.headers.get("Content-Security-Policy", "")
-    jo.signs_in(username, back=quote(foreign_address, safe=""))
+    jo.sign_in(username, back=quote(foreign_address, safe=""))
 
     assert jo.response.status_code == 303
     assert is_local(jo.response.location)
@@ -45,14 +45,14 @@ def test_signing_in_does_not_redirect_to_another_host(jo, transaction, foreign_a
 
 @pytest.mark.parametrize("foreign_address", FOREIGN_ADDRESSES)
 def test_cancelling_does_not_redirect_to_another_host(jo, foreign_address):
-    jo.sends(f"/sign-in?next={quote(foreign_address, safe='')}", cancel="yes")
+    jo.submit(f"/sign-in?next={quote(foreign_address, safe='')}", cancel="yes")
 
     assert jo.response.location == "/"
 
 
 @pytest.mark.parametrize("foreign_address", FOREIGN_ADDRESSES)
 def test_the_link_to_registration_does_not_keep_another_host(jo, foreign_address):
-    jo.opens(f"/sign-in?next={quote(foreign_address, safe='')}")
+    jo.open(f"/sign-in?next={quote(foreign_address, safe='')}")
 
     assert jo.page.find("a", id="register")["href"] == "/register"
 
@@ -61,13 +61,13 @@ def test_the_link_to_registration_does_not_keep_another_host(jo, foreign_address
 def test_confirming_a_number_does_not_redirect_to_another_host(jo, transaction, foreign_address, clock):
     with transaction():
         username = an_administrator(mobile_confirmed_at=clock.now()).username
-    jo.signs_in(username)
-    jo.opens(f"/mobile/confirm?next={quote(foreign_address, safe='')}")
+    jo.sign_in(username)
+    jo.open(f"/mobile/confirm?next={quote(foreign_address, safe='')}")
 
     assert is_local(jo.response.location)
 
 
 def test_cancelling_an_address_that_only_resembles_a_partners_request_leads_to_the_home_page(jo):
-    jo.sends(f"/sign-in?next={quote('/oauth/authorize/../x?a=b', safe='')}", cancel="yes")
+    jo.submit(f"/sign-in?next={quote('/oauth/authorize/../x?a=b', safe='')}", cancel="yes")
 
     assert jo.response.location == "/"

@@ -30,7 +30,7 @@ def guess_passwords(new_browser):
     """`guess_passwords(name, …)` is the statuses of sign-ins with these passwords, each in a new browser."""
 
     def sign_in(name, *passwords):
-        return [Person(new_browser()).signs_in(name, password).status_code for password in passwords]
+        return [Person(new_browser()).sign_in(name, password).status_code for password in passwords]
 
     return sign_in
 
@@ -49,8 +49,8 @@ def test_while_the_account_is_locked_its_right_password_is_answered_like_a_wrong
     guess_passwords(NUMBER, *["wrong"] * 10)
     right, wrong = Person(new_browser()), Person(new_browser())
 
-    right.signs_in(OWNER, PASSWORD)
-    wrong.signs_in(OWNER, "wrong")
+    right.sign_in(OWNER, PASSWORD)
+    wrong.sign_in(OWNER, "wrong")
 
     assert right.response.status_code == wrong.response.status_code == 422
     assert right.page_text == wrong.page_text

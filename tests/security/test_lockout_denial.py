@@ -19,8 +19,8 @@ def username(transaction):
 def owner(web, username):
     """Has signed in here before, and is signed out."""
     person = Person(web)
-    person.signs_in(username)
-    person.sends("/sign-out")
+    person.sign_in(username)
+    person.submit("/sign-out")
     return person
 
 
@@ -31,42 +31,42 @@ def browser(new_browser):
 
 def guess_repeatedly(person, username, times=12):
     for _ in range(times):
-        person.signs_in(username, "wrong every time")
+        person.sign_in(username, "wrong every time")
     return person.response.status_code
 
 
 def test_a_known_device_signs_in_while_the_account_is_locked_for_others(owner, browser, username, clock):
     assert guess_repeatedly(browser(), username) == 429
-    assert browser().signs_in(username).status_code == 429
+    assert browser().sign_in(username).status_code == 429
 
-    assert owner.signs_in(username).status_code == 303
+    assert owner.sign_in(username).status_code == 303
 
 
 def test_a_device_is_remembered_for_90_days_after_its_last_sign_in(web, browser, username, clock):
     owner = Person(web)
-    owner.signs_in(username)
+    owner.sign_in(username)
     clock.move(timedelta(days=89))
-    owner.signs_in(username)
+    owner.sign_in(username)
     clock.move(timedelta(days=89))
     guess_repeatedly(browser(), username)
-    assert owner.signs_in(username).status_code == 303
+    assert owner.sign_in(username).status_code == 303
 
     clock.move(timedelta(days=90))
     guess_repeatedly(browser(), username)
-    assert owner.signs_in(username).status_code == 429
+    assert owner.sign_in(username).status_code == 429
 
 
 def test_a_known_device_has_ten_guesses_of_its_own_and_no_more(owner, browser, username, clock):
     assert guess_repeatedly(owner, username, 11) == 429
 
-    assert browser().signs_in(username).status_code == 303
+    assert browser().sign_in(username).status_code == 303
 
 
 def test_a_lock_expires(browser, username, clock):
     guess_repeatedly(browser(), username)
     clock.move(timedelta(minutes=1))
 
-    assert browser().signs_in(username).status_code == 303
+    assert browser().sign_in(username).status_code == 303
 
 
 def test_guesses_at_one_account_do_not_lock_others(browser, username, transaction, clock):
@@ -74,7 +74,7 @@ def test_guesses_at_one_account_do_not_lock_others(browser, username, transactio
         colleague = an_administrator().username
     guess_repeatedly(browser(), username)
 
-    assert browser().signs_in(colleague).status_code == 303
+    assert browser().sign_in(colleague).status_code == 303
 
 
 def test_eighty_people_behind_one_address_can_sign_in_at_once(browser, transaction, clock):
@@ -82,9 +82,9 @@ def test_eighty_people_behind_one_address_can_sign_in_at_once(browser, transacti
         names = [an_administrator(password_hash=None).username for _ in range(79)]
         names.append(an_administrator().username)
     for name in names[:-1]:
-        assert browser().signs_in(name).status_code == 422
+        assert browser().sign_in(name).status_code == 422
 
-    assert browser().signs_in(names[-1]).status_code == 303
+    assert browser().sign_in(names[-1]).status_code == 303
 
 
 def test_one_address_is_stopped_at_three_hundred_failures_and_not_by_successes(app, settings):

@@ -108,18 +108,18 @@ class TestRegister:
     ):
         parse_school = gias.school
 
-        def fails(line):
+        def fail(line):
             if line.urn == "900001":
                 raise ValueError("unexpected")
             return parse_school(line)
 
-        monkeypatch.setattr(gias, "school", fails)
+        monkeypatch.setattr(gias, "school", fail)
         first = import_register(sample)
         assert (first.rows, first.added) == (300, 299)
         assert [(odd.kind, odd.urn) for odd in first.oddities if odd.kind == "left_out"] == [("left_out", "900001")]
         monkeypatch.setattr(gias, "school", parse_school)
         assert import_register(sample).added == 1
-        monkeypatch.setattr(gias, "school", fails)
+        monkeypatch.setattr(gias, "school", fail)
         for row in sample:
             row["EstablishmentName"] += " II"
         second = import_register(sample)
@@ -242,10 +242,10 @@ class TestJobs:
         assert "its row is wrong" in caplog.text
 
     def test_a_job_that_fails_is_reported_by_doctor_and_does_not_stop_others(self, transaction, monkeypatch):
-        def fails(_transaction):
+        def fail(_transaction):
             raise ValueError("one row")
 
-        jobs = (worker.Job("bad", timedelta(hours=1), timedelta(minutes=1), fails), worker.JOBS[-1])
+        jobs = (worker.Job("bad", timedelta(hours=1), timedelta(minutes=1), fail), worker.JOBS[-1])
         monkeypatch.setattr(worker, "JOBS", jobs)
         worker._run_due_jobs("me", transaction)
         with transaction() as session:

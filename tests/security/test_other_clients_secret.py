@@ -16,25 +16,25 @@ def audited_facts(world, client):
 def test_another_clients_code_is_refused_and_stays_valid(web, world):
     code, other = sign_in_and_authorise(web, world.partner, world.username)["code"], world.new_partner()
     other.verifier = world.partner.verifier
-    assert other.redeems(web, code).json["error"] == "invalid_grant"
+    assert other.redeem(web, code).json["error"] == "invalid_grant"
     assert audited_facts(world, other) == [{"reason": "code"}]
-    assert world.partner.redeems(web, code).status_code == 200
+    assert world.partner.redeem(web, code).status_code == 200
 
 
 def test_another_clients_refresh_token_is_refused_and_stays_valid(web, world):
     code, other = sign_in_and_authorise(web, world.partner, world.username)["code"], world.new_partner()
-    tokens = world.partner.redeems(web, code).json
-    assert other.refreshes(web, tokens["refresh_token"]).json["error"] == "invalid_grant"
+    tokens = world.partner.redeem(web, code).json
+    assert other.refresh(web, tokens["refresh_token"]).json["error"] == "invalid_grant"
     assert audited_facts(world, other) == [{"reason": "refresh token"}]
-    assert world.partner.refreshes(web, tokens["refresh_token"]).status_code == 200
+    assert world.partner.refresh(web, tokens["refresh_token"]).status_code == 200
 
 
 def test_another_clients_rotating_refresh_token_is_refused_and_stays_valid(web, world):
     public = world.new_partner(token_endpoint_auth_method="none")
     other = world.new_partner(token_endpoint_auth_method="none")
-    token = public.redeems(web, sign_in_and_authorise(web, public, world.username)["code"]).json["refresh_token"]
-    assert other.refreshes(web, token).json["error"] == "invalid_grant"
-    assert public.refreshes(web, token).status_code == 200
+    token = public.redeem(web, sign_in_and_authorise(web, public, world.username)["code"]).json["refresh_token"]
+    assert other.refresh(web, token).json["error"] == "invalid_grant"
+    assert public.refresh(web, token).status_code == 200
 
 
 def test_another_clients_request_uri_is_refused(web, world):

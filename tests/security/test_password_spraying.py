@@ -49,8 +49,8 @@ def username(transaction):
 def owner(browser_at, username):
     """Has signed in before, at an address of the network, and is signed out."""
     person = browser_at(NETWORK.format(200))
-    person.signs_in(username)
-    person.sends("/sign-out")
+    person.sign_in(username)
+    person.submit("/sign-out")
     return person
 
 
@@ -58,7 +58,7 @@ def guess_at_many_names(browser_at, network, times, first=0):
     """Try a wrong password for each of many names, each from another address of the network."""
     return [
         browser_at(network.format(number % 200))
-        .signs_in(f"office{first + number}@school.example", WRONG_PASSWORD)
+        .sign_in(f"office{first + number}@school.example", WRONG_PASSWORD)
         .status_code
         for number in range(times)
     ]
@@ -66,42 +66,42 @@ def guess_at_many_names(browser_at, network, times, first=0):
 
 def test_a_network_that_fails_at_many_names_waits_though_each_address_and_name_failed_once(browser_at, username):
     assert guess_at_many_names(browser_at, NETWORK, 23) == [422] * 20 + [429] * 3
-    refused = browser_at(NETWORK.format(9)).signs_in(username)
+    refused = browser_at(NETWORK.format(9)).sign_in(username)
 
     assert refused.status_code == 429
     assert 0 < int(refused.headers["Retry-After"]) <= 3600
     assert "have signed in before works now" in " ".join(refused.text.split())
-    assert browser_at(ELSEWHERE.format(9)).signs_in(username).status_code == 303
+    assert browser_at(ELSEWHERE.format(9)).sign_in(username).status_code == 303
 
 
 def test_a_network_may_try_again_after_an_hour(browser_at, username, clock):
     guess_at_many_names(browser_at, NETWORK, 20)
     clock.move(timedelta(minutes=59))
-    assert browser_at(NETWORK.format(9)).signs_in(username).status_code == 429
+    assert browser_at(NETWORK.format(9)).sign_in(username).status_code == 429
     clock.move(timedelta(minutes=1))
 
-    assert browser_at(NETWORK.format(9)).signs_in(username).status_code == 303
+    assert browser_at(NETWORK.format(9)).sign_in(username).status_code == 303
 
 
 def test_one_name_counts_once_for_a_network(browser_at, username, clock):
     for _ in range(9):
-        browser_at(NETWORK.format(1)).signs_in("typed-wrong@school.example", WRONG_PASSWORD)
+        browser_at(NETWORK.format(1)).sign_in("typed-wrong@school.example", WRONG_PASSWORD)
 
     assert guess_at_many_names(browser_at, NETWORK, 18) == [422] * 18
-    assert browser_at(NETWORK.format(1)).signs_in(username).status_code == 303
+    assert browser_at(NETWORK.format(1)).sign_in(username).status_code == 303
 
 
 @pytest.mark.parametrize("network", [NETWORK, "2001:db8:7:{}::1", "::ffff:192.0.2.{}"])
 def test_addresses_of_one_network_count_together(browser_at, username, network):
     assert guess_at_many_names(browser_at, network, 21)[-1] == 429
-    assert browser_at(network.format(199)).signs_in(username).status_code == 429
+    assert browser_at(network.format(199)).sign_in(username).status_code == 429
 
 
 def test_right_passwords_are_not_counted(browser_at, transaction):
     with transaction():
         names = [an_administrator().username for _ in range(21)]
 
-    assert [browser_at(NETWORK.format(3)).signs_in(name).status_code for name in names] == [303] * 21
+    assert [browser_at(NETWORK.format(3)).sign_in(name).status_code for name in names] == [303] * 21
 
 
 class TestManyNetworks:
@@ -113,11 +113,11 @@ class TestManyNetworks:
 
     def test_during_widespread_spraying_each_network_has_a_tenth_of_its_limit(self, browser_at, username):
         assert guess_at_many_names(browser_at, NETWORK, 4) == [422, 422, 429, 429]
-        assert browser_at(NETWORK.format(9)).signs_in(username).status_code == 429
+        assert browser_at(NETWORK.format(9)).sign_in(username).status_code == 429
 
     def test_a_network_without_failures_keeps_its_limit(self, browser_at, username):
-        assert browser_at(ELSEWHERE.format(1)).signs_in(username, WRONG_PASSWORD).status_code == 422
-        assert browser_at(ELSEWHERE.format(1)).signs_in(username).status_code == 303
+        assert browser_at(ELSEWHERE.format(1)).sign_in(username, WRONG_PASSWORD).status_code == 422
+        assert browser_at(ELSEWHERE.format(1)).sign_in(username).status_code == 303
 
     def test_the_reduced_limit_ends_after_an_hour(self, browser_at, clock):
         clock.move(timedelta(hours=1))
@@ -128,41 +128,41 @@ class TestManyNetworks:
 class TestKnownBrowsers:
     def test_spraying_from_the_same_network_does_not_lock_out_a_known_browser(self, browser_at, owner, username):
         guess_at_many_names(browser_at, NETWORK, 25)
-        assert browser_at(NETWORK.format(200)).signs_in(username).status_code == 429
+        assert browser_at(NETWORK.format(200)).sign_in(username).status_code == 429
 
-        assert owner.signs_in(username).status_code == 303
+        assert owner.sign_in(username).status_code == 303
 
     def test_spraying_from_many_networks_does_not_lock_out_a_known_browser(self, browser_at, owner, username):
         for number in (1, 2, 3):
             guess_at_many_names(browser_at, f"203.0.{number}.{{}}", 20, first=100 * number)
         guess_at_many_names(browser_at, NETWORK, 3)
 
-        assert owner.signs_in(username).status_code == 303
+        assert owner.sign_in(username).status_code == 303
 
     def test_spraying_from_the_same_address_does_not_lock_out_a_known_browser(
         self, browser_at, owner, username, change_settings
     ):
         change_settings(throttle={"factor": 1, "address_guesses": 5, "network_names": 1000})
         spray_here = [
-            browser_at(NETWORK.format(200)).signs_in(f"x{number}@y.example", WRONG_PASSWORD) for number in range(7)
+            browser_at(NETWORK.format(200)).sign_in(f"x{number}@y.example", WRONG_PASSWORD) for number in range(7)
         ]
         assert [response.status_code for response in spray_here] == [422] * 5 + [429] * 2
 
-        assert owner.signs_in(username).status_code == 303
+        assert owner.sign_in(username).status_code == 303
 
     def test_a_known_browser_is_not_counted_and_is_known_to_its_own_name_only(self, browser_at, owner, username):
         for _ in range(3):
-            owner.signs_in(username, WRONG_PASSWORD)
+            owner.sign_in(username, WRONG_PASSWORD)
         assert guess_at_many_names(browser_at, NETWORK, 20) == [422] * 20
 
-        assert owner.signs_in("office5@school.example", WRONG_PASSWORD).status_code == 429
+        assert owner.sign_in("office5@school.example", WRONG_PASSWORD).status_code == 429
 
     def test_guesses_at_invalid_names_count_for_the_limit_of_an_address(self, browser_at, owner, change_settings):
         change_settings(throttle={"factor": 1, "address_guesses": 2, "network_names": 1000})
         for name in ("x" * 400, "\x00"):
-            owner.signs_in(name, WRONG_PASSWORD)
+            owner.sign_in(name, WRONG_PASSWORD)
 
-        assert owner.signs_in("office1@school.example", WRONG_PASSWORD).status_code == 429
+        assert owner.sign_in("office1@school.example", WRONG_PASSWORD).status_code == 429
 
 
 def test_codes_of_a_reset_count_with_passwords(browser_at, transaction, outbox):
@@ -172,12 +172,12 @@ def test_codes_of_a_reset_count_with_passwords(browser_at, transaction, outbox):
     guess_at_many_names(browser_at, NETWORK, 18)
     person = browser_at(NETWORK.format(1))
     for name in ("2139999", "2139999", "2139998"):
-        person.sends("/reset", username=name)
-        person.sends("/reset/code", code="000000")
+        person.submit("/reset", username=name)
+        person.submit("/reset/code", code="000000")
         assert "not the code" in person.page_text
 
-    person.sends("/reset", username="2139997")
-    person.sends("/reset/code", code="000000")
+    person.submit("/reset", username="2139997")
+    person.submit("/reset/code", code="000000")
     assert "typed wrong passwords for many accounts" in person.page_text
 
 

@@ -9,19 +9,19 @@ from tests.oidc.support import redirect_parameters, sign_in_and_authorise
 
 def test_a_code_with_a_challenge_needs_its_verifier(web, world):
     code = sign_in_and_authorise(web, world.partner, world.username)["code"]
-    response = world.partner.redeems(web, code, code_verifier=None)
+    response = world.partner.redeem(web, code, code_verifier=None)
     assert (response.status_code, response.json["error"]) == (400, "invalid_grant")
 
 
 def test_an_empty_verifier_is_refused(web, world):
     code = sign_in_and_authorise(web, world.partner, world.username)["code"]
-    assert world.partner.redeems(web, code, code_verifier="").json["error"] == "invalid_grant"
+    assert world.partner.redeem(web, code, code_verifier="").json["error"] == "invalid_grant"
 
 
 def test_a_verifier_without_a_challenge_is_refused_as_a_downgrade(web, world):
     partner = world.new_partner(require_pkce=False)
     params = sign_in_and_authorise(web, partner, world.username, code_challenge=None, code_challenge_method=None)
-    assert partner.redeems(web, params["code"]).json["error"] == "invalid_grant"
+    assert partner.redeem(web, params["code"]).json["error"] == "invalid_grant"
 
 
 @pytest.mark.parametrize(

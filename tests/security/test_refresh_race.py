@@ -18,8 +18,8 @@ from tests.security.test_code_replay import call_concurrently
 )
 def test_fifty_rotations_at_once_never_fork_a_family(web, new_browser, world, clock, overrides):
     partner = world.new_partner(**overrides)
-    first = partner.redeems(web, sign_in_and_authorise(web, partner, world.username)["code"]).json
-    answers = call_concurrently(50, lambda: partner.refreshes(new_browser(), first["refresh_token"]))
+    first = partner.redeem(web, sign_in_and_authorise(web, partner, world.username)["code"]).json
+    answers = call_concurrently(50, lambda: partner.refresh(new_browser(), first["refresh_token"]))
     tokens = [response.json for response in answers if response.status_code == 200]
     assert len(tokens) == 50
     successors = {token["refresh_token"] for token in tokens}
@@ -28,24 +28,24 @@ def test_fifty_rotations_at_once_never_fork_a_family(web, new_browser, world, cl
     with world.transaction() as session:
         (family,) = session.query(RefreshFamily)
         assert (family.sequence, family.revoked_at) == (1, None)
-    assert partner.refreshes(web, successors.pop()).status_code == 200
+    assert partner.refresh(web, successors.pop()).status_code == 200
 
 
 def test_fifty_uses_at_once_of_a_token_long_replaced_end_the_family(web, new_browser, world, clock):
     public = world.new_partner(token_endpoint_auth_method="none")
-    old = public.redeems(web, sign_in_and_authorise(web, public, world.username)["code"]).json["refresh_token"]
-    new = public.refreshes(web, old).json
+    old = public.redeem(web, sign_in_and_authorise(web, public, world.username)["code"]).json["refresh_token"]
+    new = public.refresh(web, old).json
     clock.move(timedelta(minutes=5))
-    answers = call_concurrently(50, lambda: public.refreshes(new_browser(), old))
+    answers = call_concurrently(50, lambda: public.refresh(new_browser(), old))
     assert {(response.status_code, response.json["error"]) for response in answers} == {(400, "invalid_grant")}
-    assert public.refreshes(web, new["refresh_token"]).json["error"] == "invalid_grant"
+    assert public.refresh(web, new["refresh_token"]).json["error"] == "invalid_grant"
     headers = {"Authorization": f"Bearer {new['access_token']}"}
     assert web.get("/oauth/userinfo", headers=headers).status_code == 401
 
 
 def test_fifty_refreshes_at_once_of_a_token_without_rotation_all_succeed_in_one_lineage(web, new_browser, world):
-    first = world.partner.redeems(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json
-    answers = call_concurrently(50, lambda: world.partner.refreshes(new_browser(), first["refresh_token"]))
+    first = world.partner.redeem(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json
+    answers = call_concurrently(50, lambda: world.partner.refresh(new_browser(), first["refresh_token"]))
     assert {response.status_code for response in answers} == {200}
     assert not any("refresh_token" in response.json for response in answers)
     assert len({world.claims(response.json["access_token"])["lineage"] for response in answers}) == 1
@@ -54,13 +54,13 @@ def test_fifty_refreshes_at_once_of_a_token_without_rotation_all_succeed_in_one_
 
 
 def test_refreshing_against_revoking_leaves_nothing_alive(web, new_browser, world):
-    tokens = world.partner.redeems(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json
+    tokens = world.partner.redeem(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json
     token = tokens["refresh_token"]
-    jobs = iter([lambda w: world.partner.posts(w, "/oauth/revoke", {"token": token})] * 2
-                + [lambda w: world.partner.refreshes(w, token)] * 14)  # fmt: skip
+    jobs = iter([lambda w: world.partner.post(w, "/oauth/revoke", {"token": token})] * 2
+                + [lambda w: world.partner.refresh(w, token)] * 14)  # fmt: skip
     answers = call_concurrently(16, lambda: next(jobs)(new_browser()))
     assert {response.status_code for response in answers} <= {200, 400}
-    assert world.partner.refreshes(web, token).json["error"] == "invalid_grant"
+    assert world.partner.refresh(web, token).json["error"] == "invalid_grant"
     for response in answers:
         if response.status_code == 200 and response.is_json:
             headers = {"Authorization": f"Bearer {response.json['access_token']}"}
@@ -68,7 +68,7 @@ def test_refreshing_against_revoking_leaves_nothing_alive(web, new_browser, worl
 
 
 def test_refreshing_against_withdrawing_leaves_nothing_alive(web, new_browser, world):
-    tokens = world.partner.redeems(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json
+    tokens = world.partner.redeem(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json
 
     def withdraw(_web):
         with world.transaction() as session:
@@ -76,9 +76,9 @@ def test_refreshing_against_withdrawing_leaves_nothing_alive(web, new_browser, w
                 world.estab, world.partner.id, by=session.get_one(Administrator, world.person).memberships[0]
             )
 
-    jobs = iter([withdraw] + [lambda w: world.partner.refreshes(w, tokens["refresh_token"])] * 7)
+    jobs = iter([withdraw] + [lambda w: world.partner.refresh(w, tokens["refresh_token"])] * 7)
     answers = [response for response in call_concurrently(8, lambda: next(jobs)(new_browser())) if response is not None]
-    assert world.partner.refreshes(web, tokens["refresh_token"]).json["error"] == "invalid_grant"
+    assert world.partner.refresh(web, tokens["refresh_token"]).json["error"] == "invalid_grant"
     for response in answers:
         if response.status_code == 200:
             headers = {"Authorization": f"Bearer {response.json['access_token']}"}

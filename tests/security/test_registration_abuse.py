@@ -24,22 +24,22 @@ def registrar(web, transaction):
 @pytest.mark.parametrize("uri", PRIVATE_ADDRESSES)
 def test_an_inner_address_is_not_fetched_for_a_sector(registrar, change_settings, uri):
     change_settings(fetch={"allow_loopback": False})
-    response = registrar.registers(sector_identifier_uri=uri)
+    response = registrar.register(sector_identifier_uri=uri)
     assert response.status_code == 400
     assert response.json["error"] == "invalid_client_metadata"
 
 
 @pytest.mark.parametrize("scope", ["openid school", "schools.list", "openid students.sen"])
 def test_no_more_scopes_than_the_token_allows(registrar, scope):
-    assert registrar.registers(scope=scope).json["error"] == "invalid_client_metadata"
+    assert registrar.register(scope=scope).json["error"] == "invalid_client_metadata"
     registration = registrar.registered(scope="openid")
     body = metadata(client_id=registration["client_id"], scope=scope)
-    assert registrar.manages(registration, "PUT", json=body).json["error"] == "invalid_client_metadata"
+    assert registrar.manage(registration, "PUT", json=body).json["error"] == "invalid_client_metadata"
 
 
 def test_private_keys_are_refused_and_not_kept(registrar, transaction):
     private = ECKey.generate_key("P-256").as_dict(private=True)
-    response = registrar.registers(jwks={"keys": [private]})
+    response = registrar.register(jwks={"keys": [private]})
     assert response.json["error"] == "invalid_client_metadata"
     assert private["d"] not in response.text
     with transaction() as session:
@@ -55,7 +55,7 @@ def test_another_clients_registration_token_is_refused(registrar):
         )  # fmt: skip
         assert response.status_code == 401
         assert response.json["error"] == "invalid_token"
-    assert registrar.manages(own).status_code == 200
+    assert registrar.manage(own).status_code == 200
 
 
 def test_other_secrets_are_refused_as_registration_tokens(registrar):
@@ -84,8 +84,8 @@ def test_a_disabled_client_cannot_enable_itself(registrar, transaction):
     with transaction():
         registry.disable(registration["client_id"], by="cli")
     body = metadata(client_id=registration["client_id"], enabled=True)
-    assert registrar.manages(registration, "PUT", json=body).status_code == 401
-    assert registrar.manages(registration).status_code == 401
+    assert registrar.manage(registration, "PUT", json=body).status_code == 401
+    assert registrar.manage(registration).status_code == 401
     with transaction() as session:
         assert session.get_one(Client, registration["client_id"]).enabled is False
 
@@ -100,7 +100,7 @@ def test_a_client_cannot_make_itself_anothers_nor_set_what_schools_read(registra
     with transaction() as session:
         before = session.get_one(Client, registration["client_id"]).partner_id
     body = metadata(client_id=registration["client_id"]) | hostile
-    assert registrar.manages(registration, "PUT", json=body).status_code == 200
+    assert registrar.manage(registration, "PUT", json=body).status_code == 200
     with transaction() as session:
         client = session.get_one(Client, registration["client_id"])
         assert client.partner_id == before
@@ -111,7 +111,7 @@ def test_a_client_cannot_make_itself_anothers_nor_set_what_schools_read(registra
 
 def test_refusals_say_nothing_that_was_sent(registrar):
     canary = "canary-4f1c"
-    response = registrar.registers(
+    response = registrar.register(
         redirect_uris=[f"javascript:{canary}"], client_name=f"\x00{canary}", scope=canary, contacts=[canary],
         jwks={"keys": [{"kty": "RSA", "d": canary}]},
     )  # fmt: skip
@@ -121,8 +121,8 @@ def test_refusals_say_nothing_that_was_sent(registrar):
 
 def test_tokens_are_in_no_log_and_no_audit_entry(registrar, transaction, caplog, capsys):
     registration = registrar.registered()
-    registrar.manages(registration)
-    registrar.manages(registration, "DELETE")
+    registrar.manage(registration)
+    registrar.manage(registration, "DELETE")
     with transaction() as session:
         entries = repr([(row.facts, row.subject) for row in session.scalars(select(Entry))])
     entries += caplog.text + capsys.readouterr().out

@@ -30,7 +30,7 @@ def remove_scope(monkeypatch):
 
 @pytest.fixture
 def tokens(web, world, remove_scope):
-    body = world.partner.redeems(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json
+    body = world.partner.redeem(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json
     assert REMOVED_SCOPE in body["scope"].split()
     with world.transaction():
         remove_scope()
@@ -40,10 +40,10 @@ def tokens(web, world, remove_scope):
 def test_tokens_with_a_removed_scope_work_without_it(web, world, tokens):
     headers = {"Authorization": f"Bearer {tokens['access_token']}"}
     assert web.get("/oauth/userinfo", headers=headers).status_code == 200
-    body = world.partner.posts(web, "/oauth/introspect", {"token": tokens["access_token"]}).json
+    body = world.partner.post(web, "/oauth/introspect", {"token": tokens["access_token"]}).json
     assert body["active"] is True
     assert REMOVED_SCOPE not in body["scope"].split()
-    refreshed = world.partner.refreshes(web, tokens["refresh_token"]).json
+    refreshed = world.partner.refresh(web, tokens["refresh_token"]).json
     assert REMOVED_SCOPE not in refreshed["scope"].split()
     assert "school" in refreshed["scope"].split()
 

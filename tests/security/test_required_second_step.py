@@ -69,7 +69,7 @@ def test_the_authorisation_page_decides_nothing(web, world):  # noqa: F811
 
     response = set_up_app(web, follow_redirects(web, web.get(response.request.full_path)))
     params = redirect_parameters(follow_redirects(web, press(web, response, "allow", authority="y")))
-    claims = world.claims(world.partner.redeems(web, params["code"]).json["id_token"], "JWT")
+    claims = world.claims(world.partner.redeem(web, params["code"]).json["id_token"], "JWT")
     assert claims["acr"] == "urn:idaas:acr:multi"
 
 
@@ -87,11 +87,11 @@ def test_a_device_is_not_connected(web, new_browser, world):  # noqa: F811
     partner = world.new_partner(grant_types=GRANTS | {"authorization_code"})
     device = Device(new_browser(), partner)
     sign_in_and_authorise(web, partner, world.username, scope=device.scope)
-    device.asks()
+    device.request_codes()
     response = enter(web, device.codes["user_code"])
     require_second_step(world)
     assert leads_to_set_up(follow_redirects(web, press(web, response, "allow")))
-    assert device.polls().json["error"] == "authorization_pending"
+    assert device.poll().json["error"] == "authorization_pending"
     response = set_up_app(web, follow_redirects(web, web.get(response.request.full_path)))
     assert "is connected" in follow_redirects(web, press(web, response, "allow")).text
 

@@ -27,39 +27,39 @@ def attacker(new_browser):
 
 def set_cookie(person, cookie, name="idaas-session"):
     person.web.set_cookie(name, cookie, domain="localhost")
-    return person.opens(SIGNED_IN_PATH).status_code == 200
+    return person.open(SIGNED_IN_PATH).status_code == 200
 
 
 @pytest.mark.parametrize("planted", ["planted-by-a-neighbour", "looks-like-one-of-ours-0123456789"])
 def test_a_planted_cookie_is_not_adopted_at_sign_in(victim, attacker, username, planted):
     victim.web.set_cookie("idaas-session", planted, domain="localhost")
-    victim.signs_in(username)
+    victim.sign_in(username)
 
     assert victim.cookie("session") != planted
     assert not set_cookie(attacker, planted)
 
 
 def test_each_sign_in_changes_the_session_id_and_invalidates_the_old_one(victim, attacker, username):
-    victim.signs_in(username)
+    victim.sign_in(username)
     before = victim.cookie("session")
-    victim.signs_in(username, back="/x")
+    victim.sign_in(username, back="/x")
 
     assert victim.cookie("session") != before
     assert not set_cookie(attacker, before)
-    assert victim.opens(SIGNED_IN_PATH).status_code == 200
+    assert victim.open(SIGNED_IN_PATH).status_code == 200
 
 
 def test_a_cookie_from_before_signing_out_is_invalid(victim, attacker, username):
-    victim.signs_in(username)
+    victim.sign_in(username)
     before = victim.cookie("session")
-    victim.sends("/sign-out")
+    victim.submit("/sign-out")
 
     assert not set_cookie(attacker, before)
 
 
 @pytest.mark.parametrize("column", ["digest", "sid", "person_id"])
 def test_values_stored_in_the_database_do_not_open_a_session(victim, attacker, username, transaction, column):
-    victim.signs_in(username)
+    victim.sign_in(username)
     with transaction() as session:
         value = getattr(session.query(BrowserSession).one(), column)
 
@@ -67,10 +67,10 @@ def test_values_stored_in_the_database_do_not_open_a_session(victim, attacker, u
 
 
 def test_a_planted_remember_cookie_neither_opens_nor_hides_a_session(victim, attacker, username, transaction):
-    victim.signs_in(username)
+    victim.sign_in(username)
     for name in ("remember_token", "remember"):
         victim.web.set_cookie(name, "1|x", domain="localhost")
-    assert victim.opens(SIGNED_IN_PATH).status_code == 200
+    assert victim.open(SIGNED_IN_PATH).status_code == 200
 
     with transaction() as session:
         sid = session.query(BrowserSession).one().sid
@@ -78,14 +78,14 @@ def test_a_planted_remember_cookie_neither_opens_nor_hides_a_session(victim, att
         form_cookie.accessed = True
         form_cookie["_user_id"] = sid
         form_cookie["_fresh"] = True
-    assert attacker.opens(SIGNED_IN_PATH).status_code == 303
+    assert attacker.open(SIGNED_IN_PATH).status_code == 303
 
 
 def test_a_form_token_from_before_signing_in_is_not_carried_over(victim, username):
-    victim.opens("/sign-in")
+    victim.open("/sign-in")
     planted = victim.token
-    victim.sends_again("/sign-in", username=username, password="correct horse battery staple oak hill")
+    victim.post("/sign-in", username=username, password="correct horse battery staple oak hill")
     assert victim.response.status_code == 303
 
     assert victim.web.post("/sign-out", data={"csrf_token": planted}).status_code == 400
-    assert victim.opens(SIGNED_IN_PATH).status_code == 200
+    assert victim.open(SIGNED_IN_PATH).status_code == 200

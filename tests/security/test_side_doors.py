@@ -22,14 +22,14 @@ def test_other_response_types_are_refused(web, world, response_type):
 @pytest.mark.parametrize("grant", ["password", "implicit", "urn:ietf:params:oauth:grant-type:jwt-bearer"])
 def test_other_grant_types_are_refused(web, world, grant):
     form = {"grant_type": grant, "username": world.username, "password": "x", "assertion": "x"}
-    assert world.partner.posts(web, "/oauth/token", form).json["error"] == "unsupported_grant_type"
+    assert world.partner.post(web, "/oauth/token", form).json["error"] == "unsupported_grant_type"
 
 
 def test_a_grant_type_the_client_lacks_is_refused(web, world):
     partner = world.new_partner(grant_types=frozenset({"authorization_code"}))
     params = sign_in_and_authorise(web, partner, world.username)
-    assert "refresh_token" not in partner.redeems(web, params["code"]).json
-    assert partner.refreshes(web, "x").json["error"] == "unauthorized_client"
+    assert "refresh_token" not in partner.redeem(web, params["code"]).json
+    assert partner.refresh(web, "x").json["error"] == "unauthorized_client"
 
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "GET"])

@@ -14,9 +14,7 @@ POST_LOGOUT_URI = "https://assembly.example/signed-out"
 
 @pytest.fixture
 def id_token_hint(web, world):
-    return world.partner.redeems(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json[
-        "id_token"
-    ]
+    return world.partner.redeem(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json["id_token"]
 
 
 def without_cookies(new_browser, **form):

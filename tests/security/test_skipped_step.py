@@ -33,8 +33,8 @@ def registration_id(office, transaction):
     """A registration whose mail has just been sent; its id."""
     with transaction():
         a_school(id=SCHOOL, dfe_number="3124567")
-    office.opens(f"/register/details?school={SCHOOL}")
-    office.presses("sign-up", **DETAILS)
+    office.open(f"/register/details?school={SCHOOL}")
+    office.press("sign-up", **DETAILS)
     with transaction() as database:
         return database.query(Registration).one().id
 
@@ -42,21 +42,21 @@ def registration_id(office, transaction):
 @pytest.fixture
 def verified_registration(office, registration_id, outbox):
     """The same, the address verified in this browser."""
-    office.opens(outbox.last("verify_email").links[0])
-    office.presses("verify")
+    office.open(outbox.last("verify_email").links[0])
+    office.press("verify")
     return registration_id
 
 
 @pytest.fixture
 def completed(office, verified_registration):
     """The same, signed up."""
-    office.presses("sign-up")
+    office.press("sign-up")
     return verified_registration
 
 
 def post(visitor, path, **sent):
     """POST with this browser's own CSRF token, whatever page it belongs to."""
-    visitor.opens(f"/register/details?school={SCHOOL}")
+    visitor.open(f"/register/details?school={SCHOOL}")
     token = visitor.page.soup.find("input", {"name": "csrf_token"})["value"]
     return visitor.client.post(path, data={"csrf_token": token} | sent, follow_redirects=True)
 
@@ -68,17 +68,17 @@ def counts(transaction):
 
 @pytest.mark.parametrize("page", PAGES)
 def test_before_verifying_every_page_is_the_one_that_waits(office, registration_id, page):
-    assert office.opens(f"/register/{registration_id}{page}").title == "Check your e-mail"
+    assert office.open(f"/register/{registration_id}{page}").title == "Check your e-mail"
 
 
 @pytest.mark.parametrize("page", PAGES)
 def test_after_verifying_every_page_is_the_form(office, verified_registration, page):
-    assert office.opens(f"/register/{verified_registration}{page}").title == "Sign up"
+    assert office.open(f"/register/{verified_registration}{page}").title == "Sign up"
 
 
 @pytest.mark.parametrize("page", PAGES)
 def test_after_signing_up_every_page_says_so(office, completed, page):
-    assert office.opens(f"/register/{completed}{page}").title == "Your school is registered"
+    assert office.open(f"/register/{completed}{page}").title == "Your school is registered"
 
 
 def test_signing_up_before_verifying_makes_nothing(office, registration_id, transaction):
@@ -132,7 +132,7 @@ def test_another_browser_can_neither_see_nor_change_a_registration(request, stat
     registration_id, before = request.getfixturevalue(state), counts(transaction)
     stranger = Visitor(new_browser())
 
-    page_statuses = {stranger.opens(f"/register/{registration_id}{page}").status for page in PAGES}
+    page_statuses = {stranger.open(f"/register/{registration_id}{page}").status for page in PAGES}
     post_statuses = {
         post(stranger, f"/register/{registration_id}/{action}", **DETAILS).status_code for action in ACTIONS
     }
@@ -143,14 +143,14 @@ def test_another_browser_can_neither_see_nor_change_a_registration(request, stat
 
 def test_the_browser_that_only_verified_never_becomes_signed_in(office, registration_id, outbox, new_browser):
     phone = Visitor(new_browser())
-    phone.opens(outbox.last("verify_email").links[0])
-    phone.presses("verify")
-    phone.presses("continue-here")
+    phone.open(outbox.last("verify_email").links[0])
+    phone.press("verify")
+    phone.press("continue-here")
 
-    assert phone.presses("sign-up").text_of("estab-id") == "3124567"
-    assert phone.opens("/register/next-steps").path.startswith("/sign-in")
-    assert office.opens("/register/next-steps").path.startswith("/sign-in"), "nor the one that did not sign up"
-    assert "new-password" not in office.opens(f"/register/{registration_id}/done").response.text
+    assert phone.press("sign-up").text_of("estab-id") == "3124567"
+    assert phone.open("/register/next-steps").path.startswith("/sign-in")
+    assert office.open("/register/next-steps").path.startswith("/sign-in"), "nor the one that did not sign up"
+    assert "new-password" not in office.open(f"/register/{registration_id}/done").response.text
     assert post(office, f"/register/{registration_id}/new-password").status_code == 410
 
 
@@ -172,7 +172,7 @@ def test_an_expired_registration_ends_at_a_page_that_starts_again(clock, office,
     clock.move(timedelta(days=8))
 
     for page in PAGES:
-        response = office.opens(f"/register/{verified_registration}{page}")
+        response = office.open(f"/register/{verified_registration}{page}")
         assert (response.status, response.link("Register your school")) == (410, "/register")
     assert post(office, f"/register/{verified_registration}/sign-up", **DETAILS).status_code == 410
     assert counts(transaction) == (0, 0)
@@ -205,8 +205,8 @@ class TestPasswordReset:
 
     @pytest.fixture
     def after_code(self, jo, account, outbox):
-        jo.sends("/reset", username=account.username)
-        jo.sends("/reset/code", code=outbox.last("reset_code").code)
+        jo.submit("/reset", username=account.username)
+        jo.submit("/reset/code", code=outbox.last("reset_code").code)
         return jo
 
     def is_unchanged(self, transaction, account):
@@ -216,67 +216,65 @@ class TestPasswordReset:
     @pytest.mark.parametrize("fields", [{}, {"code": "123456"}, {"password": NEW_PASSWORD}, {"send_code": "yes"}])
     @pytest.mark.parametrize("path", STEPS)
     def test_a_step_opened_or_posted_first_leads_to_the_beginning(self, jo, account, transaction, path, fields):
-        assert jo.opens(path).location == "/reset"
-        jo.opens("/reset")
-        assert jo.sends_again(path, **fields).location == "/reset"
+        assert jo.open(path).location == "/reset"
+        jo.open("/reset")
+        assert jo.post(path, **fields).location == "/reset"
         assert self.is_unchanged(transaction, account)
 
     def test_a_password_before_the_code_leads_to_the_code(self, jo, account, transaction):
-        jo.sends("/reset", username=account.username)
-        jo.opens("/reset/code")
+        jo.submit("/reset", username=account.username)
+        jo.open("/reset/code")
 
-        assert jo.sends_again("/reset/password", password=NEW_PASSWORD).location == "/reset/code"
-        assert jo.opens("/reset/password").location == "/reset/code"
+        assert jo.post("/reset/password", password=NEW_PASSWORD).location == "/reset/code"
+        assert jo.open("/reset/password").location == "/reset/code"
         assert self.is_unchanged(transaction, account)
 
     @pytest.mark.parametrize("step", ["", *STEPS])
     def test_an_empty_form_shows_the_same_step_again(self, after_code, account, transaction, step):
         if step == "/reset/code":
-            after_code.sends("/reset", username=account.username)
-        after_code.sends(step or "/reset")
+            after_code.submit("/reset", username=account.username)
+        after_code.submit(step or "/reset")
 
         assert after_code.response.status_code == 422
         assert self.is_unchanged(transaction, account)
 
     def test_the_code_typed_twice_leads_to_the_password(self, after_code, outbox):
-        after_code.opens("/reset/password")
+        after_code.open("/reset/password")
 
-        assert after_code.sends_again("/reset/code", code=outbox.last("reset_code").code).location == "/reset/password"
-        assert after_code.opens("/reset/code").location == "/reset/password"
+        assert after_code.post("/reset/code", code=outbox.last("reset_code").code).location == "/reset/password"
+        assert after_code.open("/reset/code").location == "/reset/password"
 
     def test_once_it_is_done_every_step_leads_to_signing_in(self, after_code, account, transaction):
-        after_code.sends("/reset/password", password=NEW_PASSWORD)
+        after_code.submit("/reset/password", password=NEW_PASSWORD)
         for path in self.STEPS:
-            assert after_code.opens(path).location == "/sign-in"
-        after_code.opens("/reset")
-        assert (
-            after_code.sends_again("/reset/password", password="another good one of many words").location == "/sign-in"
-        )
-        after_code.signs_in(account.username, NEW_PASSWORD)
+            assert after_code.open(path).location == "/sign-in"
+        after_code.open("/reset")
+        assert after_code.post("/reset/password", password="another good one of many words").location == "/sign-in"
+        after_code.sign_in(account.username, NEW_PASSWORD)
         assert after_code.cookie("session")
 
     def test_another_browser_begins_at_the_beginning(self, after_code, account, new_browser, transaction, outbox):
         stranger = Person(new_browser())
-        stranger.opens("/reset")
-        assert stranger.sends_again("/reset/password", password=NEW_PASSWORD).location == "/reset"
-        stranger.opens("/reset")
-        assert stranger.sends_again("/reset/code", code=outbox.last("reset_code").code).location == "/reset"
+        stranger.open("/reset")
+        assert stranger.post("/reset/password", password=NEW_PASSWORD).location == "/reset"
+        stranger.open("/reset")
+        assert stranger.post("/reset/code", code=outbox.last("reset_code").code).location == "/reset"
         assert self.is_unchanged(transaction, account)
 
     def test_the_cookie_from_before_the_code_is_refused(self, jo, account, new_browser, transaction, outbox):
-        jo.sends("/reset", username=account.username)
+        jo.submit("/reset", username=account.username)
         thief = new_browser()
         thief.set_cookie("idaas-reset", jo.cookie("reset"), domain="localhost")
-        jo.sends("/reset/code", code=outbox.last("reset_code").code)
+        jo.submit("/reset/code", code=outbox.last("reset_code").code)
 
         assert thief.get("/reset/password").location == "/reset"
 
     def test_an_expired_reset_starts_again(self, after_code, account, transaction, clock):
-        after_code.opens("/reset/password")
+        after_code.open("/reset/password")
         clock.move(timedelta(minutes=15))
 
-        assert after_code.sends_again("/reset/password", password=NEW_PASSWORD).location == "/reset"
-        assert "took too long" in " ".join(after_code.opens("/reset").text.split())
+        assert after_code.post("/reset/password", password=NEW_PASSWORD).location == "/reset"
+        assert "took too long" in " ".join(after_code.open("/reset").text.split())
         assert self.is_unchanged(transaction, account)
 
     def test_without_a_token_of_this_browser_nothing_happens(self, after_code, account, transaction):

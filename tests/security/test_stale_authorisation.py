@@ -65,7 +65,7 @@ def code(web, world, clock):
 
 @pytest.fixture
 def tokens(web, world, clock):
-    return world.partner.redeems(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json
+    return world.partner.redeem(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json
 
 
 def userinfo(web, tokens):
@@ -74,9 +74,9 @@ def userinfo(web, tokens):
 
 @pytest.mark.parametrize("end", ENDINGS)
 def test_a_refresh_ends_with_the_authorisation(web, world, clock, tokens, end):
-    assert world.partner.refreshes(web, tokens["refresh_token"]).status_code == 200
+    assert world.partner.refresh(web, tokens["refresh_token"]).status_code == 200
     end(world, clock)
-    response = world.partner.refreshes(web, tokens["refresh_token"])
+    response = world.partner.refresh(web, tokens["refresh_token"])
     assert response.json["error"] in (
         {"access_denied"} if end in INTERRUPTIONS else {"invalid_grant", "invalid_client"}
     )
@@ -92,7 +92,7 @@ def test_userinfo_ends_with_the_authorisation(web, world, clock, tokens, end):
 @pytest.mark.parametrize("end", ENDINGS)
 def test_a_code_issued_before_is_refused(web, world, clock, code, end):
     end(world, clock)
-    response = world.partner.redeems(web, code)
+    response = world.partner.redeem(web, code)
     assert response.json["error"] in {"invalid_grant", "invalid_client"}
 
 
@@ -107,19 +107,19 @@ def test_resuming_allows_access_again(web, world, clock, tokens):
     pause(world, clock)
     with world.transaction() as session:
         authorise.resume(world.estab, world.partner.id, by=owner(session, world).memberships[0])
-    assert world.partner.refreshes(web, tokens["refresh_token"]).status_code == 200
+    assert world.partner.refresh(web, tokens["refresh_token"]).status_code == 200
 
 
 def test_a_new_agreement_does_not_raise_the_tokens_of_a_withdrawn_one(web, world, clock, tokens):
     withdraw(world, clock)
     sign_in_and_authorise(web, world.partner, world.username)
-    assert world.partner.refreshes(web, tokens["refresh_token"]).json["error"] == "invalid_grant"
+    assert world.partner.refresh(web, tokens["refresh_token"]).json["error"] == "invalid_grant"
     assert userinfo(web, tokens).status_code == 401
 
 
 def test_a_person_who_left_takes_identity_along_and_leaves_the_schools_agreement(web, world, clock, tokens):
     world.change(Membership, (world.person, world.estab), removed_at=clock.now())
-    response = world.partner.refreshes(web, tokens["refresh_token"]).json
+    response = world.partner.refresh(web, tokens["refresh_token"]).json
     assert response["scope"] == "school students"
     assert "id_token" not in response
     assert userinfo(web, response).status_code == 403
@@ -128,9 +128,9 @@ def test_a_person_who_left_takes_identity_along_and_leaves_the_schools_agreement
 def test_areas_taken_back_are_gone_at_the_next_refresh(web, world, clock):
     scope = "openid offline_access school students attendance"
     params = sign_in_and_authorise(web, world.partner, world.username, "attendance", scope=scope)
-    tokens = world.partner.redeems(web, params["code"]).json
+    tokens = world.partner.redeem(web, params["code"]).json
     assert "attendance" in tokens["scope"]
     with world.transaction() as session:
         agreed = frozenset(scope.split()) - {"attendance"}
         authorise.change(world.estab, world.partner.id, agreed, by=owner(session, world).memberships[0])
-    assert "attendance" not in world.partner.refreshes(web, tokens["refresh_token"]).json["scope"]
+    assert "attendance" not in world.partner.refresh(web, tokens["refresh_token"]).json["scope"]

@@ -23,7 +23,7 @@ __all__ = ["world"]
 def partner_and_token(web, world):
     """A public client, and its first refresh token, which rotates."""
     partner = world.new_partner(token_endpoint_auth_method="none")
-    return partner, partner.redeems(web, sign_in_and_authorise(web, partner, world.username)["code"]).json[
+    return partner, partner.redeem(web, sign_in_and_authorise(web, partner, world.username)["code"]).json[
         "refresh_token"
     ]
 
@@ -53,7 +53,7 @@ def test_a_token_that_was_rotated_twice_meanwhile_does_not_reset_the_sequence(tr
 
 
 def test_a_pushed_request_that_another_browser_opened_meanwhile_is_refused(app, web, transaction, world):
-    urn = world.partner.posts(web, "/oauth/par", world.partner.parameters()).json["request_uri"]
+    urn = world.partner.post(web, "/oauth/par", world.partner.parameters()).json["request_uri"]
     digest = crypto.digest(urn.removeprefix(pending_requests.URN_PREFIX))
     with app.test_request_context("/oauth/authorize"), transaction():
         first, _ = pending_requests._bind(digest, oauth_client.find(world.partner.id))

@@ -230,7 +230,7 @@ def prepare_device(world, person):
     with world.transaction():
         client = factories.a_client(grant_types=GRANTS)
     device = Device(person.web, Partner(client.id))
-    device.asks()
+    device.request_codes()
     fields = {"csrf_token": csrf_token_of(person), "user_code": device.codes["user_code"]}
     assert person.web.post("/device", data=fields).status_code == 303
     return device.link, decision(follow_redirects(person.web, person.web.get(device.link)))
@@ -252,7 +252,7 @@ def owners_passkey(verb):
 
 def prepare_session_of_owner(world, _person):
     elsewhere = Person(world.new_browser())
-    elsewhere.signs_in(world.username)
+    elsewhere.sign_in(world.username)
     with world.transaction() as database:
         open_sessions = select(BrowserSession).where(
             BrowserSession.person_id == world.owner, BrowserSession.ended_at.is_(None)
@@ -526,7 +526,7 @@ def is_page_of_registration(rule):
 def csrf_token_of(person):
     """A CSRF token of this browser, from the sign-out page, or if it is signed out, from the sign-in page."""
     for path in ("/sign-out", "/sign-in"):
-        person.opens(path)
+        person.open(path)
         if person.response.status_code == 200 and person.token:
             return person.token
     raise AssertionError("neither page has a form")
@@ -587,8 +587,8 @@ def world(transaction, new_browser, settings):
         }
     persons = {who: Person(new_browser()) for who in (*names, "signed out")}
     for who, username in names.items():
-        persons[who].signs_in(username)
-        assert persons[who].opens("/manage").status_code == 200, who
+        persons[who].sign_in(username)
+        assert persons[who].open("/manage").status_code == 200, who
     with transaction() as database:
         database.get_one(Membership, (removed.id, estab.id)).removed_at = clocks.now()
         # As after a second factor: for some actions a password is not enough.

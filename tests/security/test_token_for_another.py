@@ -14,7 +14,7 @@ from tests.oidc.support import redirect_parameters, sign_in_and_authorise
 
 @pytest.fixture
 def tokens(web, world):
-    return world.partner.redeems(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json
+    return world.partner.redeem(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json
 
 
 def use_as_access_token(web, token):
@@ -35,7 +35,7 @@ def test_no_type_of_token_is_accepted_as_another(web, world, tokens):
     assert use_as_hint(web, world, tokens["access_token"]) == "invalid_request"
     assert use_as_logout_hint(web, tokens["access_token"]) == 400
     partner = world.new_partner(userinfo_signed_response_alg="RS256")
-    signed = partner.redeems(web, sign_in_and_authorise(web, partner, world.username)["code"]).json["access_token"]
+    signed = partner.redeem(web, sign_in_and_authorise(web, partner, world.username)["code"]).json["access_token"]
     response = web.get("/oauth/userinfo", headers={"Authorization": f"Bearer {signed}"}).text
     assert use_as_access_token(web, response) == 401
     assert use_as_logout_hint(web, response) == 400

@@ -41,13 +41,13 @@ def test_a_disabled_client_and_one_of_a_disabled_partner_are_unknown(web, world,
     with world.transaction() as session:
         partner_id = session.get_one(Client, world.partner.id).partner_id
     world.change(Client, world.partner.id, enabled=False)
-    disabled = world.partner.posts(web, path, ENDPOINTS[path])
+    disabled = world.partner.post(web, path, ENDPOINTS[path])
     world.change(Client, world.partner.id, enabled=True)
-    assert world.partner.posts(web, path, ENDPOINTS[path]).status_code != 401
+    assert world.partner.post(web, path, ENDPOINTS[path]).status_code != 401
     with world.transaction() as session:
         at = session.get_one(Partner, partner_id).created_at
     world.change(Partner, partner_id, disabled_at=at)
-    assert disabled.status_code == world.partner.posts(web, path, ENDPOINTS[path]).status_code == 401
+    assert disabled.status_code == world.partner.post(web, path, ENDPOINTS[path]).status_code == 401
 
 
 @pytest.mark.parametrize("path", ENDPOINTS)

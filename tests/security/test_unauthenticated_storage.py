@@ -62,7 +62,7 @@ class TestRequests:
     def test_unknown_parameters_are_not_stored(self, web, world):
         web.get(world.partner.link(extra="x" * 4000, utm_source="y" * 4000))
         web.get(world.partner.link(code_verifier="v" * 43, client_secret="s" * 40))
-        world.partner.posts(web, "/oauth/par", world.partner.parameters(extra="z" * 4000))
+        world.partner.post(web, "/oauth/par", world.partner.parameters(extra="z" * 4000))
         with world.transaction() as session:
             stored = session.scalars(select(AuthorizationRequest.params)).all()
         assert len(stored) == 3
@@ -72,7 +72,7 @@ class TestRequests:
     def test_a_request_over_16_kilobytes_is_refused_naming_its_longest_parameter(self, web, world, sent_by):
         sent = world.partner.parameters(state="\N{SNOWMAN}" * 4000, nonce="n" * 500)
         if sent_by == "pushed":
-            response = world.partner.posts(web, "/oauth/par", sent)
+            response = world.partner.post(web, "/oauth/par", sent)
             description = response.json["error_description"]
             assert response.status_code == 400
         else:
@@ -121,7 +121,7 @@ class TestRequests:
         assert rows(world.transaction, AuthorizationRequest) == 8
 
     def test_unauthenticated_requests_do_not_displace_pushed_ones(self, new_browser, world, low_limits):
-        pushed = world.partner.posts(new_browser(), "/oauth/par", world.partner.parameters()).json["request_uri"]
+        pushed = world.partner.post(new_browser(), "/oauth/par", world.partner.parameters()).json["request_uri"]
         for number in range(20):
             new_browser().get(world.partner.link(), **from_address(f"192.0.2.{number}"))
         response = new_browser().get(
@@ -131,13 +131,13 @@ class TestRequests:
 
     def test_pushed_requests_of_a_client_have_a_higher_limit(self, web, world, low_limits):
         for _ in range(12):
-            world.partner.posts(web, "/oauth/par", world.partner.parameters())
+            world.partner.post(web, "/oauth/par", world.partner.parameters())
         assert rows(world.transaction, AuthorizationRequest) == 8
 
     def test_a_public_client_has_the_limit_of_unauthenticated_requests(self, web, world, low_limits):
         public = world.new_partner(token_endpoint_auth_method="none")
         for _ in range(7):
-            assert public.posts(web, "/oauth/par", public.parameters()).status_code == 201
+            assert public.post(web, "/oauth/par", public.parameters()).status_code == 201
         assert rows(world.transaction, AuthorizationRequest) == 5
 
 
@@ -147,14 +147,14 @@ class TestDeviceCodes:
     def test_device_codes_of_an_address_are_limited(self, web, world, low_limits):
         device = world.new_partner(token_endpoint_auth_method="none", grant_types=self.GRANTS)
         for _ in range(9):
-            response = device.posts(web, "/oauth/device_authorization", {"scope": "school", "extra": "x" * 4000})
+            response = device.post(web, "/oauth/device_authorization", {"scope": "school", "extra": "x" * 4000})
             assert response.status_code == 200
         assert rows(world.transaction, DeviceCode) == 5
 
     def test_device_codes_of_an_authenticated_client_are_limited(self, web, world, low_limits):
         device = world.new_partner(grant_types=self.GRANTS)
         for _ in range(12):
-            assert device.posts(web, "/oauth/device_authorization", {"scope": "school"}).status_code == 200
+            assert device.post(web, "/oauth/device_authorization", {"scope": "school"}).status_code == 200
         assert rows(world.transaction, DeviceCode) == 8
 
 

@@ -70,7 +70,7 @@ def test_at_logout_what_is_known_is_named_and_the_rest_ignored(web, name):
 
 
 def test_unknown_parameters_are_ignored_at_userinfo(web, world):
-    body = world.partner.redeems(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json
+    body = world.partner.redeem(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json
     form = f"access_token={body['access_token']}&" + "&".join(UNKNOWN_PARAMETERS.values())
     response = web.post(
         f"/oauth/userinfo?{UNKNOWN_PARAMETERS['long']}", data=form, content_type="application/x-www-form-urlencoded"

@@ -34,11 +34,11 @@ def test_a_form_that_was_not_posted_decides_nothing_about_a_device(web, new_brow
     partner = world.new_partner(grant_types=GRANTS | {"authorization_code"})
     device = Device(new_browser(), partner)
     sign_in_and_authorise(web, partner, world.username, scope=device.scope)
-    device.asks()
+    device.request_codes()
     enter(web, device.codes["user_code"], world.username)
     for button in ("allow", "deny"):
         web.open(device.link, method=method, data={button: "yes"})
-    assert device.polls().json["error"] == "authorization_pending"
+    assert device.poll().json["error"] == "authorization_pending"
 
 
 def test_a_content_type_without_a_body_is_harmless(web, world):

@@ -296,11 +296,11 @@ def test_what_is_paused_cannot_be_paused_again_nor_what_is_active_resumed(transa
         assert [agreement.paused_at for agreement in authorise.current(agreed.estab_id)] == [since]
 
 
-def ticks_all(estab_id, client_id, *, by):
+def tick_all(estab_id, client_id, *, by):
     return authorise.change(estab_id, client_id, REQUESTED_SCOPES, by=by, second_step=True)
 
 
-@pytest.mark.parametrize("act", [authorise.pause, authorise.withdraw, ticks_all])
+@pytest.mark.parametrize("act", [authorise.pause, authorise.withdraw, tick_all])
 def test_a_decision_is_about_one_school_and_one_client(transaction, agreed, act):
     """Agreements of the school with others, and of others with the client, stay as they are."""
     with transaction():

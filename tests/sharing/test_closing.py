@@ -24,12 +24,12 @@ from tests.factories import a_client, a_school, an_administrator, an_estab
 DAY = timedelta(days=1)
 
 
-def closes(estab_id, status="2", on=date(2026, 2, 28)):
+def close_school(estab_id, status="2", on=date(2026, 2, 28)):
     school = session().get_one(Estab, estab_id).school
     school.status_code, school.closed_on = status, on
 
 
-def follows(closed, successor, since=date(2026, 3, 1)):
+def follow_school(closed, successor, since=date(2026, 3, 1)):
     session().add(
         SchoolLink(
             from_urn=closed.register_id, to_urn=successor.register_id, kind="Successor", is_succession=True,
@@ -50,8 +50,8 @@ class World:
                 client, client.required_scopes | {"attendance"}, by=self.member("old"), agreement_version="2025-01",
                 until=clocks.now() + 100 * DAY, offered=client.scopes,
             )  # fmt: skip
-        closes(self.estab("old"))
-        follows(self.member("old").estab.school, self.member("new").estab.school)
+        close_school(self.estab("old"))
+        follow_school(self.member("old").estab.school, self.member("new").estab.school)
 
     def member(self, which):
         return session().get_one(Administrator, getattr(self, which).id).memberships[0]
@@ -98,20 +98,20 @@ class TestTelling:
 
     def test_an_announced_closure_is_mailed_and_the_closure_itself_too(self, transaction, world, outbox, clock):
         with transaction():
-            closes(world.estab("old"), "3", date(2026, 8, 31))
+            close_school(world.estab("old"), "3", date(2026, 8, 31))
         assert "is about to close" in closing_mails(transaction, outbox)[0].subject
         clock.move(DAY)
         with transaction():
-            closes(world.estab("old"))
+            close_school(world.estab("old"))
         assert "has closed" in closing_mails(transaction, outbox)[1].subject
 
     def test_the_second_closure_of_a_reopened_school_is_mailed(self, transaction, world, outbox):
         assert len(closing_mails(transaction, outbox)) == 1
         with transaction():
-            closes(world.estab("old"), "1", None)
+            close_school(world.estab("old"), "1", None)
         assert len(closing_mails(transaction, outbox)) == 1
         with transaction():
-            closes(world.estab("old"))
+            close_school(world.estab("old"))
         assert len(closing_mails(transaction, outbox)) == 2
 
     def test_an_account_that_is_not_active_is_not_mailed(self, transaction, world, outbox):
@@ -143,7 +143,7 @@ class TestReleasing:
 
     def test_an_open_school_cannot_release_its_sharing(self, transaction, world):
         with transaction():
-            closes(world.estab("old"), "1", None)
+            close_school(world.estab("old"), "1", None)
         with pytest.raises(releases.NotReleasable), transaction():
             world.release()
 
@@ -187,7 +187,7 @@ class TestWhoIsOffered:
             elif reason in {"admin", "viewer"}:
                 member.role = reason
             elif reason == "announced":
-                closes(world.estab("old"), "3", date(2026, 8, 31))
+                close_school(world.estab("old"), "3", date(2026, 8, 31))
             elif reason == "another school":
                 member = an_administrator().memberships[0]
             else:

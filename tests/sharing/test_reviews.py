@@ -36,7 +36,7 @@ def agreement(transaction, clock):
         return give_agreement()
 
 
-def registers(agreement, *, required=(), optional=(), **overrides):
+def register(agreement, *, required=(), optional=(), **overrides):
     """Change the client's registration: more scopes, and other columns."""
     client = session().get_one(Client, agreement.client_id)
     client.required_scopes |= set(required)
@@ -85,7 +85,7 @@ class TestWhatIsReviewed:
 
     def test_added_and_newly_required_scopes_and_a_new_agreement_version_are_reviewed(self, transaction, agreement):
         with transaction():
-            registers(agreement, required={"staff", "attendance"}, optional={"timetable"}, agreement_version="2")
+            register(agreement, required={"staff", "attendance"}, optional={"timetable"}, agreement_version="2")
             review = reviews.find_pending(current_agreement(agreement))
             assert (review.required, review.optional, review.version) == ({"staff", "attendance"}, {"timetable"}, "2")
 
@@ -94,12 +94,12 @@ class TestWhatIsReviewed:
             agreed = give_agreement()
             ticked = agreed.scopes | {"attendance"}
             authorise.change(agreed.estab_id, agreed.client_id, ticked, by=giving_member(agreed))
-            registers(agreed, required={"attendance"})
+            register(agreed, required={"attendance"})
             assert reviews.find_pending(current_agreement(agreed)) is None
 
     def test_a_scope_that_the_client_no_longer_has_is_not_reviewed(self, transaction, agreement):
         with transaction():
-            client = registers(agreement, required={"staff"})
+            client = register(agreement, required={"staff"})
             client.required_scopes -= {"staff"}
             registry.bump_version(client)
             assert reviews.find_pending(current_agreement(agreement)) is None
@@ -108,15 +108,15 @@ class TestWhatIsReviewed:
         with transaction():
             row = current_agreement(agreement)
             row.considered_scopes = row.considered_required = row.considered_agreement = None
-            registers(agreement, required={"staff"})
+            register(agreement, required={"staff"})
             assert reviews.find_pending(row) is None
-            registers(agreement, agreement_version="2")
+            register(agreement, agreement_version="2")
             assert (reviews.find_pending(row).version, reviews.find_pending(row).required) == ("2", frozenset())
 
     def test_an_ended_agreement_is_not_reviewed(self, transaction, agreement, clock):
         clock.move(366 * DAY)
         with transaction():
-            registers(agreement, required={"staff"})
+            register(agreement, required={"staff"})
             assert reviews.find_pending(current_agreement(agreement)) is None
 
 
@@ -125,7 +125,7 @@ class TestWhatStands:
         self, transaction, agreement
     ):
         with transaction():
-            registers(agreement, required={"staff"}, agreement_version="2")
+            register(agreement, required={"staff"}, agreement_version="2")
             before = frozenset({"openid", "school", "students"})
             assert agreement_state.state(agreement.id).is_in_force
             assert authorise.agreement_in_force(agreement.estab_id, agreement.client_id, before).id == agreement.id
@@ -133,7 +133,7 @@ class TestWhatStands:
 
     def test_optional_areas_are_changed_without_the_new_ones(self, transaction, agreement):
         with transaction():
-            registers(agreement, required={"staff", "assessment"})
+            register(agreement, required={"staff", "assessment"})
             changed = authorise.change(
                 agreement.estab_id, agreement.client_id, agreement.scopes | {"attendance"}, by=giving_member(agreement)
             )
@@ -143,7 +143,7 @@ class TestWhatStands:
     def test_renewing_includes_the_version_and_leaves_the_scopes_to_be_reviewed(self, transaction, agreement, clock):
         clock.move(340 * DAY)
         with transaction():
-            registers(agreement, required={"staff"}, agreement_version="2")
+            register(agreement, required={"staff"}, agreement_version="2")
             renewed = renewal.renew(
                 agreement.estab_id, agreement.client_id, replaces=agreement.id, version="2", by=giving_member(agreement)
             )
@@ -151,7 +151,7 @@ class TestWhatStands:
 
     def test_agreeing_at_a_sign_in_to_one_thing_leaves_the_others_to_be_reviewed(self, transaction, agreement):
         with transaction():
-            client = registers(agreement, required={"staff"}, optional={"timetable"})
+            client = register(agreement, required={"staff"}, optional={"timetable"})
             proposal = authorise.proposal(agreement.estab_id, client, frozenset({"staff"}))
             again = authorise.give(
                 client, agreement.scopes | {"staff"}, by=giving_member(agreement),
@@ -165,7 +165,7 @@ class TestWhatStands:
 class TestAgreeing:
     def test_agreeing_adds_required_and_ticked_scopes_and_keeps_the_others(self, transaction, agreement, outbox, clock):
         with transaction():
-            registers(agreement, required={"staff"}, optional={"timetable", "classes"}, agreement_version="2")
+            register(agreement, required={"staff"}, optional={"timetable", "classes"}, agreement_version="2")
         clock.move(DAY)
         with transaction():
             again = agree(agreement, "classes", "nonsense")
@@ -180,13 +180,13 @@ class TestAgreeing:
     def test_agreeing_keeps_a_pause(self, transaction, agreement):
         with transaction():
             authorise.pause(agreement.estab_id, agreement.client_id, by=giving_member(agreement))
-            registers(agreement, required={"staff"})
+            register(agreement, required={"staff"})
             assert agree(agreement).state == "paused"
 
     def test_specially_protected_data_needs_a_second_step_and_what_was_agreed_before_does_not(self, transaction):
         with transaction():
             agreed = give_agreement(required_scopes=frozenset({"openid", "students.sen"}))
-            registers(agreed, required={"staff"}, optional={"students.medical"})
+            register(agreed, required={"staff"}, optional={"students.medical"})
         with pytest.raises(protected_data.SecondStepNeeded), transaction():
             agree(agreed, "students.medical")
         with transaction():
@@ -194,16 +194,16 @@ class TestAgreeing:
 
     def test_another_review_than_was_shown_is_not_agreed_to(self, transaction, agreement):
         with transaction():
-            registers(agreement, required={"staff"})
+            register(agreement, required={"staff"})
             shown = page(agreement)
-            registers(agreement, required={"timetable"})
+            register(agreement, required={"timetable"})
         for act in (reviewing.decline, lambda *args, **options: reviewing.agree(*args, frozenset(), **options)):
             with pytest.raises(authorise.ChangedMeanwhile), transaction():
                 act(agreement.estab_id, agreement.client_id, **(shown | {"by": giving_member(agreement)}))
 
     def test_a_viewer_decides_nothing(self, transaction, agreement):
         with transaction():
-            registers(agreement, required={"staff"})
+            register(agreement, required={"staff"})
             giving_member(agreement).role = "viewer"
         for act in (agree, decline):
             with pytest.raises(authority.NotPermitted), transaction():
@@ -211,7 +211,7 @@ class TestAgreeing:
 
     def test_of_agreeing_and_declining_at_once_one_is_recorded(self, transaction, agreement, run_concurrently):
         with transaction():
-            registers(agreement, required={"staff"})
+            register(agreement, required={"staff"})
             shown = page(agreement)
         acts = iter([True, False, True, False])
 
@@ -230,7 +230,7 @@ class TestAgreeing:
 class TestDeclining:
     def test_declining_keeps_the_agreement_and_is_not_asked_again(self, transaction, agreement, outbox):
         with transaction():
-            registers(agreement, required={"staff"}, optional={"timetable"}, agreement_version="2")
+            register(agreement, required={"staff"}, optional={"timetable"}, agreement_version="2")
             declined = decline(agreement)
             assert (declined.id, declined.scopes, declined.agreement) == (agreement.id, agreement.scopes, "2026-01")
             assert reviews.find_pending(declined) is None
@@ -245,15 +245,15 @@ class TestDeclining:
 
     def test_scopes_added_after_declining_are_a_new_review(self, transaction, agreement):
         with transaction():
-            registers(agreement, required={"staff"})
+            register(agreement, required={"staff"})
             decline(agreement)
-            registers(agreement, optional={"timetable"}, agreement_version="2")
+            register(agreement, optional={"timetable"}, agreement_version="2")
             review = reviews.find_pending(current_agreement(agreement))
             assert (review.required, review.optional, review.version) == (frozenset(), {"timetable"}, "2")
 
     def test_the_optional_areas_can_still_be_changed_and_a_declined_one_added(self, transaction, agreement):
         with transaction():
-            registers(agreement, optional={"timetable"})
+            register(agreement, optional={"timetable"})
             decline(agreement)
             wanted = agreement.scopes | {"timetable"}
             assert authorise.change(agreement.estab_id, agreement.client_id, wanted, by=giving_member(agreement))
@@ -263,7 +263,7 @@ class TestMails:
     def test_owners_get_one_mail_however_often_the_registration_changes(self, transaction, agreement, outbox, clock):
         assert send_review_mails(transaction, outbox) == []
         with transaction():
-            registers(agreement, required={"staff"}, agreement_version="2")
+            register(agreement, required={"staff"}, agreement_version="2")
         [message] = send_review_mails(transaction, outbox)
         assert message.subject.endswith("to agree to more")
         assert "- Staff" in message.text
@@ -272,19 +272,19 @@ class TestMails:
         for number in range(3):
             clock.move(DAY)
             with transaction():
-                registers(agreement, agreement_version=f"3.{number}")
+                register(agreement, agreement_version=f"3.{number}")
             assert len(send_review_mails(transaction, outbox)) == 1
 
     def test_after_a_decision_the_next_review_is_mailed(self, transaction, agreement, outbox, clock):
         with transaction():
-            registers(agreement, required={"staff"})
+            register(agreement, required={"staff"})
         assert len(send_review_mails(transaction, outbox)) == 1
         with transaction():
             decline(agreement)
         assert len(send_review_mails(transaction, outbox)) == 1
         clock.move(DAY)
         with transaction():
-            registers(agreement, agreement_version="2")
+            register(agreement, agreement_version="2")
         [_, message] = send_review_mails(transaction, outbox)
         assert message.subject.endswith("to look at its new agreement")
 
@@ -296,7 +296,7 @@ class TestMails:
                 act(agreement.estab_id, agreement.client_id, by=giving_member(agreement))
             elif reason == "school closed":
                 giving_member(agreement).estab.state = "closed"
-            registers(agreement, required={"staff"})
+            register(agreement, required={"staff"})
             if reason == "disabled":
                 registry.disable(agreement.client_id, by="cli")
         if reason == "over":
@@ -311,7 +311,7 @@ class TestMails:
             client = session().get_one(Client, agreement.client_id)
             for _ in range(4):
                 give_agreement(an_administrator(), client)
-            registers(agreement, required={"staff"})
+            register(agreement, required={"staff"})
         assert not [outcome for outcome in run_concurrently(3, reviewing.mail_due) if isinstance(outcome, Exception)]
         assert (
             len({message.to for message in send_review_mails(transaction, outbox)})
@@ -323,7 +323,7 @@ class TestMails:
         with transaction():
             give_agreement(an_administrator(), session().get_one(Client, agreement.client_id))
             bad = giving_member(agreement).person.email
-            registers(agreement, required={"staff"})
+            register(agreement, required={"staff"})
         email = post.email
 
         def failing(name, /, *, to, **options):

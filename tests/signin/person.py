@@ -14,17 +14,17 @@ class Person:
         self.facts = facts
         self.response: Any = None
 
-    def opens(self, path):
+    def open(self, path):
         self.response = self.web.get(path)
         return self.response
 
-    def sends(self, path, **fields):
-        """Open the page at `path`, then send its form with these fields; buttons are fields too."""
-        self.opens(path)
-        return self.sends_again(path, **fields)
+    def submit(self, path, **fields):
+        """Open the page at `path`, then post its form with these fields; buttons are fields too."""
+        self.open(path)
+        return self.post(path, **fields)
 
-    def sends_again(self, path, **fields):
-        """Send a form to `path` with the CSRF token of the current page."""
+    def post(self, path, **fields):
+        """Post a form to `path` with the CSRF token of the current page."""
         fields = {name.replace("_", "-") if name == "send_code" else name: value for name, value in fields.items()}
         self.response = self.web.post(path, data={"csrf_token": self.token} | fields)
         return self.response
@@ -49,8 +49,8 @@ class Person:
 
     def is_signed_in(self):
         """Whether the school's first page opens."""
-        return self.opens("/manage").status_code == 200
+        return self.open("/manage").status_code == 200
 
-    def signs_in(self, username, password=PASSWORD, back=None):
+    def sign_in(self, username, password=PASSWORD, back=None):
         path = "/sign-in" + (f"?next={back}" if back else "")
-        return self.sends(path, username=username, password=password)
+        return self.submit(path, username=username, password=password)

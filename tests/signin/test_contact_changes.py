@@ -22,7 +22,7 @@ def jo_with_mobile(clock, jo, account, transaction):
         person = session.get_one(Administrator, account.id)
         person.mobile_confirmed_at = clock.now()
     clock.move(timedelta(days=2))
-    jo.signs_in(account.username)
+    jo.sign_in(account.username)
     return jo
 
 
@@ -31,14 +31,14 @@ def stored_account(transaction, account):
         return session.get_one(Administrator, account.id)
 
 
-def changes_email(jo, outbox, address=NEW_EMAIL):
-    jo.sends(EMAIL, email=address)
-    return jo.sends(outbox.last("confirm_address").path)
+def change_email(jo, outbox, address=NEW_EMAIL):
+    jo.submit(EMAIL, email=address)
+    return jo.submit(outbox.last("confirm_address").path)
 
 
-def changes_mobile(jo, outbox):
-    jo.sends(MOBILE, mobile="07700 900999")
-    return jo.sends(CODE, code=outbox.last("mobile_code").code)
+def change_mobile(jo, outbox):
+    jo.submit(MOBILE, mobile="07700 900999")
+    return jo.submit(CODE, code=outbox.last("mobile_code").code)
 
 
 def assert_told_to_wait(person, reason):
@@ -56,60 +56,60 @@ def lock_account(transaction, account):
 
 
 def test_the_account_page_shows_name_address_number_and_username(jo_with_mobile, account):
-    jo_with_mobile.opens(HOME)
+    jo_with_mobile.open(HOME)
 
     for text in ("Jo Bloggs", account.email, "07700 900123", account.username):
         assert text in jo_with_mobile.page_text
 
 
 def test_a_name_is_changed(jo_with_mobile, account, transaction):
-    assert jo_with_mobile.sends(HOME + "/name", name="Jo Smith").location == HOME
+    assert jo_with_mobile.submit(HOME + "/name", name="Jo Smith").location == HOME
     assert stored_account(transaction, account).name == "Jo Smith"
-    assert jo_with_mobile.sends(HOME + "/name", name="www.evil.example").status_code == 422
+    assert jo_with_mobile.submit(HOME + "/name", name="www.evil.example").status_code == 422
 
 
 @pytest.mark.parametrize("page", [EMAIL, MOBILE])
 def test_a_person_who_signed_in_long_ago_signs_in_again_first(jo_with_mobile, page, clock):
-    jo_with_mobile.opens(page)
+    jo_with_mobile.open(page)
     assert jo_with_mobile.response.status_code == 200
     clock.move(timedelta(minutes=6))
 
-    assert jo_with_mobile.opens(page).location.startswith("/sign-in?")
+    assert jo_with_mobile.open(page).location.startswith("/sign-in?")
 
 
 class TestEmail:
     def test_the_new_one_is_verified_and_the_old_one_is_told(self, jo_with_mobile, account, transaction, outbox):
-        assert jo_with_mobile.sends(EMAIL, email=NEW_EMAIL).location == HOME
+        assert jo_with_mobile.submit(EMAIL, email=NEW_EMAIL).location == HOME
         assert outbox.last("confirm_address").to == NEW_EMAIL
         assert stored_account(transaction, account).email == account.email
 
         link = outbox.last("confirm_address").path
-        assert NEW_EMAIL in jo_with_mobile.opens(link).text
+        assert NEW_EMAIL in jo_with_mobile.open(link).text
         assert jo_with_mobile.web.head(link).status_code == 200
         assert stored_account(transaction, account).email == account.email, (
             "a mail scanner has opened it, and changed nothing"
         )
-        assert jo_with_mobile.sends(link).location == HOME
+        assert jo_with_mobile.submit(link).location == HOME
         assert stored_account(transaction, account).sign_in_email == NEW_EMAIL
         assert outbox.last("email_changed").to == account.email
-        assert jo_with_mobile.opens(link).status_code == 410
+        assert jo_with_mobile.open(link).status_code == 410
 
     def test_it_signs_in_from_then_on_and_the_old_one_does_not(self, jo_with_mobile, account, outbox, stranger):
-        changes_email(jo_with_mobile, outbox)
+        change_email(jo_with_mobile, outbox)
 
-        assert stranger.signs_in(account.email).status_code == 422
-        assert stranger.signs_in(NEW_EMAIL).status_code == 303
+        assert stranger.sign_in(account.email).status_code == 422
+        assert stranger.sign_in(NEW_EMAIL).status_code == 303
 
     def test_only_the_signed_in_person_can_use_the_link(self, jo_with_mobile, stranger, account, transaction, outbox):
-        jo_with_mobile.sends(EMAIL, email=NEW_EMAIL)
+        jo_with_mobile.submit(EMAIL, email=NEW_EMAIL)
         link = outbox.last("confirm_address").path
-        assert stranger.opens(link).location.startswith("/sign-in?next=/manage/account/email/")
+        assert stranger.open(link).location.startswith("/sign-in?next=/manage/account/email/")
         with transaction():
             other = an_administrator().username
-        stranger.signs_in(other)
-        assert stranger.opens(link).status_code == 404
-        stranger.opens(EMAIL)
-        assert stranger.sends_again(link).status_code == 404
+        stranger.sign_in(other)
+        assert stranger.open(link).status_code == 404
+        stranger.open(EMAIL)
+        assert stranger.post(link).status_code == 404
 
         assert stored_account(transaction, account).email == account.email
 
@@ -121,9 +121,9 @@ class TestEmail:
         seen = []
         for address in (NEW_EMAIL, taken):
             clock.move(timedelta(seconds=1))
-            jo_with_mobile.sends(EMAIL, email=address)
+            jo_with_mobile.submit(EMAIL, email=address)
             seen.append((jo_with_mobile.response.status_code, jo_with_mobile.response.location))
-            seen.append(jo_with_mobile.opens(HOME).text.replace(address, "ADDRESS"))
+            seen.append(jo_with_mobile.open(HOME).text.replace(address, "ADDRESS"))
             assert outbox.last("confirm_address").to == address
         assert seen[0] == seen[2]
         assert "ADDRESS" in seen[1]
@@ -133,9 +133,9 @@ class TestEmail:
     ):
         with transaction():
             other = an_administrator(email="taken@oakhill.example").id
-        changes_email(jo_with_mobile, outbox, "taken@oakhill.example")
+        change_email(jo_with_mobile, outbox, "taken@oakhill.example")
 
-        jo_with_mobile.opens(HOME)
+        jo_with_mobile.open(HOME)
         assert f"Sign in to this one with your username, {account.username}." in jo_with_mobile.page_text
         person = stored_account(transaction, account)
         assert (person.email, person.sign_in_email) == ("taken@oakhill.example", None)
@@ -145,19 +145,19 @@ class TestEmail:
     def test_five_links_are_sent_an_hour_and_only_the_newest_works(self, jo_with_mobile, outbox, clock):
         for number in range(5):
             clock.move(timedelta(seconds=1))
-            jo_with_mobile.sends(EMAIL, email=f"new{number}@oakhill.example")
-        jo_with_mobile.sends(EMAIL, email="new5@oakhill.example")
+            jo_with_mobile.submit(EMAIL, email=f"new{number}@oakhill.example")
+        jo_with_mobile.submit(EMAIL, email="new5@oakhill.example")
 
         assert_told_to_wait(jo_with_mobile, "at most five links")
         sent = outbox.all("confirm_address")
         assert len(sent) == 5
-        assert jo_with_mobile.opens(sent[0].path).status_code == 410
-        assert jo_with_mobile.opens(sent[4].path).status_code == 200
+        assert jo_with_mobile.open(sent[0].path).status_code == 410
+        assert jo_with_mobile.open(sent[4].path).status_code == 200
 
     @pytest.mark.parametrize("address", ["", "no address", "own"])
     def test_invalid_values_are_refused_and_kept_in_the_form(self, jo_with_mobile, account, outbox, address):
         address = account.email.upper() if address == "own" else address
-        jo_with_mobile.sends(EMAIL, email=address)
+        jo_with_mobile.submit(EMAIL, email=address)
 
         assert jo_with_mobile.response.status_code == 422
         assert jo_with_mobile.page.find(id="email")["value"] == address
@@ -168,12 +168,12 @@ class TestEmail:
     ):
         with transaction() as session:
             reset_links.send(session.get_one(Administrator, account.id), by="cli", note="Called.")
-        changes_email(jo_with_mobile, outbox)
+        change_email(jo_with_mobile, outbox)
 
-        assert stranger.opens(outbox.last("reset_link").path).status_code == 404
+        assert stranger.open(outbox.last("reset_link").path).status_code == 404
 
     def test_of_two_clicks_at_once_one_changes_it(self, jo_with_mobile, run_concurrently, account, outbox, transaction):
-        jo_with_mobile.sends(EMAIL, email=NEW_EMAIL)
+        jo_with_mobile.submit(EMAIL, email=NEW_EMAIL)
         secret = outbox.last("confirm_address").links[0].rpartition("/")[2]
         outcomes = run_concurrently(
             4, lambda: email_change.confirm(secret, database_session().get_one(Administrator, account.id))
@@ -192,24 +192,24 @@ class TestEmail:
             ids = [person.id for person in both]
         waiting = [message.links[0].rpartition("/")[2] for message in outbox.all("confirm_address")]
 
-        def confirms():
+        def confirm():
             secret = waiting.pop()
             person_id = links.check(secret, "email").person_id
             return email_change.confirm(secret, database_session().get_one(Administrator, person_id))
 
-        assert sorted(run_concurrently(2, confirms)) == [False, True]
+        assert sorted(run_concurrently(2, confirm)) == [False, True]
         with transaction() as session:
             assert {session.get_one(Administrator, id_).email for id_ in ids} == {NEW_EMAIL}
 
 
 class TestMobile:
     def test_the_new_one_is_confirmed_and_both_are_told(self, jo_with_mobile, account, transaction, outbox, clock):
-        assert jo_with_mobile.sends(MOBILE, mobile="07700 900999").location == CODE
+        assert jo_with_mobile.submit(MOBILE, mobile="07700 900999").location == CODE
         assert outbox.last("mobile_code").to == NEW_NUMBER
-        assert jo_with_mobile.sends(CODE, code="1").status_code == 422
+        assert jo_with_mobile.submit(CODE, code="1").status_code == 422
         assert stored_account(transaction, account).mobile == "+447700900123"
 
-        assert jo_with_mobile.sends_again(CODE, code=outbox.last("mobile_code").code).location == HOME
+        assert jo_with_mobile.post(CODE, code=outbox.last("mobile_code").code).location == HOME
         person = stored_account(transaction, account)
         assert (person.mobile, person.mobile_confirmed_at) == (NEW_NUMBER, clock.now())
         assert outbox.last("mobile_changed").to == account.email
@@ -221,30 +221,30 @@ class TestMobile:
     def test_an_old_one_that_was_never_confirmed_is_not_told(self, jo_with_mobile, account, transaction, outbox):
         with transaction() as session:
             session.get_one(Administrator, account.id).mobile_confirmed_at = None
-        changes_mobile(jo_with_mobile, outbox)
+        change_mobile(jo_with_mobile, outbox)
 
         assert stored_account(transaction, account).mobile == NEW_NUMBER
         assert outbox.all("number_changed") == []
 
     def test_for_a_day_it_cannot_reset_the_password(self, jo_with_mobile, account, outbox, stranger, clock):
-        changes_mobile(jo_with_mobile, outbox)
-        stranger.sends("/reset", username=account.username)
+        change_mobile(jo_with_mobile, outbox)
+        stranger.submit("/reset", username=account.username)
         assert outbox.all("reset_code") == []
 
         clock.move(timedelta(hours=24))
-        stranger.sends("/reset", username=account.username)
+        stranger.submit("/reset", username=account.username)
         assert outbox.last("reset_code").to == NEW_NUMBER
 
     def test_a_reset_by_the_old_one_ends_with_the_change(self, jo_with_mobile, account, outbox, stranger):
-        stranger.sends("/reset", username=account.username)
-        stranger.sends("/reset/code", code=outbox.last("reset_code").code)
-        changes_mobile(jo_with_mobile, outbox)
+        stranger.submit("/reset", username=account.username)
+        stranger.submit("/reset/code", code=outbox.last("reset_code").code)
+        change_mobile(jo_with_mobile, outbox)
 
-        stranger.sends("/reset/password", password="wobbly kettle sings at dusk")
+        stranger.submit("/reset/password", password="wobbly kettle sings at dusk")
         assert outbox.all("password_changed") == []
 
     def test_a_code_to_confirm_a_number_does_not_change_it(self, jo_with_mobile, account, transaction, outbox):
-        jo_with_mobile.sends(MOBILE, mobile="07700 900999")
+        jo_with_mobile.submit(MOBILE, mobile="07700 900999")
         code = outbox.last("mobile_code").code
         with transaction() as session, pytest.raises(mobile.CodeExpired):
             mobile.confirm(session.get_one(Administrator, account.id), code)
@@ -254,61 +254,61 @@ class TestMobile:
     def test_three_codes_an_hour_for_both_together(self, jo_with_mobile, outbox, clock):
         for _ in range(3):
             clock.move(timedelta(seconds=1))
-            jo_with_mobile.sends(MOBILE, mobile="07700 900999")
-        jo_with_mobile.sends(MOBILE, mobile="07700 900999")
+            jo_with_mobile.submit(MOBILE, mobile="07700 900999")
+        jo_with_mobile.submit(MOBILE, mobile="07700 900999")
 
         assert_told_to_wait(jo_with_mobile, "at most three codes an hour")
 
     def test_a_code_for_a_locked_account_is_refused_until_the_lock_ends(
         self, jo_with_mobile, account, transaction, outbox
     ):
-        jo_with_mobile.sends(MOBILE, mobile="07700 900999")
+        jo_with_mobile.submit(MOBILE, mobile="07700 900999")
         lock_account(transaction, account)
-        jo_with_mobile.sends(CODE, code=outbox.last("mobile_code").code)
+        jo_with_mobile.submit(CODE, code=outbox.last("mobile_code").code)
 
         assert_told_to_wait(jo_with_mobile, "no one can sign in to it for a minute")
         assert stored_account(transaction, account).mobile == "+447700900123"
 
     @pytest.mark.parametrize("number", ["", "12", "020 7946 0123", "07700 900123"])
     def test_invalid_values_are_refused_and_kept_in_the_form(self, jo_with_mobile, outbox, number):
-        jo_with_mobile.sends(MOBILE, mobile=number)
+        jo_with_mobile.submit(MOBILE, mobile=number)
 
         assert jo_with_mobile.response.status_code == 422
         assert jo_with_mobile.page.find(id="mobile")["value"] == number
         assert outbox.all() == []
 
     def test_without_a_code_waiting_the_page_leads_back(self, jo_with_mobile):
-        assert jo_with_mobile.opens(CODE).location == HOME
+        assert jo_with_mobile.open(CODE).location == HOME
 
     def test_a_code_works_once(self, jo_with_mobile, run_concurrently, account, outbox):
-        jo_with_mobile.sends(MOBILE, mobile="07700 900999")
+        jo_with_mobile.submit(MOBILE, mobile="07700 900999")
         code = outbox.last("mobile_code").code
-        confirms = run_concurrently(
+        confirm = run_concurrently(
             4, lambda: mobile_change.confirm(database_session().get_one(Administrator, account.id), code)
         )
 
-        assert confirms.count(None) == 1
+        assert confirm.count(None) == 1
 
 
 class TestUndo:
     def test_the_old_address_undoes_it_without_signing_in(self, jo_with_mobile, account, transaction, outbox, stranger):
-        changes_email(jo_with_mobile, outbox)
+        change_email(jo_with_mobile, outbox)
         link = outbox.last("email_changed").path
-        assert account.email in stranger.opens(link).text
+        assert account.email in stranger.open(link).text
         assert stored_account(transaction, account).email == NEW_EMAIL, "opening it changes nothing"
 
-        stranger.sends(link)
+        stranger.submit(link)
         assert "has its former address and number again" in stranger.page_text
         person = stored_account(transaction, account)
         assert (person.email, person.sign_in_email) == (account.email, account.email)
         with transaction() as session:
             assert {row.why_ended for row in session.query(BrowserSession)} == {"changes_undone"}
         assert outbox.last("changes_undone").to == account.email
-        assert stranger.opens(link).status_code == 410
+        assert stranger.open(link).status_code == 410
 
     def test_the_old_number_undoes_it(self, jo_with_mobile, account, transaction, outbox, stranger):
-        changes_mobile(jo_with_mobile, outbox)
-        stranger.sends(outbox.last("number_changed").path)
+        change_mobile(jo_with_mobile, outbox)
+        stranger.submit(outbox.last("number_changed").path)
 
         person = stored_account(transaction, account)
         assert person.mobile == "+447700900123"
@@ -319,55 +319,55 @@ class TestUndo:
         self, jo_with_mobile, account, transaction, outbox, stranger, clock
     ):
         """Changes by an attacker who took over the account: the address twice, and then the number."""
-        changes_email(jo_with_mobile, outbox, "thief@evil.example")
+        change_email(jo_with_mobile, outbox, "thief@evil.example")
         clock.move(timedelta(minutes=1))
-        changes_email(jo_with_mobile, outbox, "thief2@evil.example")
+        change_email(jo_with_mobile, outbox, "thief2@evil.example")
         clock.move(timedelta(minutes=1))
-        changes_mobile(jo_with_mobile, outbox)
+        change_mobile(jo_with_mobile, outbox)
         first, second = (mail.path for mail in outbox.all("email_changed"))
-        stranger.sends(second)
+        stranger.submit(second)
         assert stored_account(transaction, account).email == "thief@evil.example"
-        stranger.sends(first)
+        stranger.submit(first)
 
         person = stored_account(transaction, account)
         assert (person.email, person.mobile) == (account.email, "+447700900123")
         for message in (*outbox.all("mobile_changed"), *outbox.all("number_changed")):
-            assert stranger.opens(message.path).status_code == 410
+            assert stranger.open(message.path).status_code == 410
 
     def test_what_was_begun_since_is_revoked(self, jo_with_mobile, account, outbox, stranger, clock):
-        changes_email(jo_with_mobile, outbox)
+        change_email(jo_with_mobile, outbox)
         clock.move(timedelta(minutes=1))
-        jo_with_mobile.sends(EMAIL, email="another@evil.example")
+        jo_with_mobile.submit(EMAIL, email="another@evil.example")
         pending = outbox.last("confirm_address").path
-        stranger.sends(outbox.last("email_changed").path)
-        jo_with_mobile.signs_in(account.username, PASSWORD)
+        stranger.submit(outbox.last("email_changed").path)
+        jo_with_mobile.sign_in(account.username, PASSWORD)
 
-        assert jo_with_mobile.opens(pending).status_code == 410
+        assert jo_with_mobile.open(pending).status_code == 410
 
     def test_changes_of_a_removed_person_cannot_be_undone(
         self, jo_with_mobile, account, transaction, outbox, stranger, clock
     ):
-        changes_email(jo_with_mobile, outbox)
+        change_email(jo_with_mobile, outbox)
         link = outbox.last("email_changed").path
-        stranger.opens(link)
+        stranger.open(link)
         with transaction() as session:
             session.get_one(Administrator, account.id).removed_at = clock.now()
 
-        assert stranger.sends_again(link).status_code == 404
-        assert stranger.opens(link).status_code == 404
+        assert stranger.post(link).status_code == 404
+        assert stranger.open(link).status_code == 404
         assert stored_account(transaction, account).email == NEW_EMAIL
 
     def test_after_seven_days_it_cannot_be_undone(self, jo_with_mobile, account, transaction, outbox, stranger, clock):
-        changes_email(jo_with_mobile, outbox)
+        change_email(jo_with_mobile, outbox)
         link = outbox.last("email_changed").path
-        stranger.opens(link)
+        stranger.open(link)
         clock.move(timedelta(days=7))
 
-        assert stranger.sends_again(link).status_code == 410
+        assert stranger.post(link).status_code == 410
         assert stored_account(transaction, account).email == NEW_EMAIL
 
     def test_of_two_clicks_at_once_one_undoes_it(self, jo_with_mobile, run_concurrently, outbox):
-        changes_email(jo_with_mobile, outbox)
+        change_email(jo_with_mobile, outbox)
         secret = outbox.last("email_changed").links[0].rpartition("/")[2]
         outcomes = run_concurrently(4, lambda: undo_changes.undo(secret))
 

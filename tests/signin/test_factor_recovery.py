@@ -31,15 +31,15 @@ def app_of_jo(clock, transaction, account):
 @pytest.fixture
 def at_second_step(jo, account, app_of_jo):
     """Jo has typed the right password."""
-    jo.signs_in(account.username)
+    jo.sign_in(account.username)
     return jo
 
 
 @pytest.fixture
 def started(at_second_step, outbox):
     """Jo has typed the code of the text message as well."""
-    at_second_step.sends(LOST_FACTOR_PATH, send_code="yes")
-    at_second_step.sends(LOST_FACTOR_PATH, code=outbox.last("mobile_code").code)
+    at_second_step.submit(LOST_FACTOR_PATH, send_code="yes")
+    at_second_step.submit(LOST_FACTOR_PATH, code=outbox.last("mobile_code").code)
     return at_second_step
 
 
@@ -56,15 +56,15 @@ def has_factor(transaction, account):
 def test_password_and_text_message_start_a_wait_and_then_the_password_alone_signs_in(
     started, account, transaction, outbox, clock
 ):
-    assert "From" in started.opens(LOST_FACTOR_PATH).text
+    assert "From" in started.open(LOST_FACTOR_PATH).text
     assert notices(outbox) == [("lost_factor", "+447700900123"), ("recovery_notice", account.email)]
     clock.move(timedelta(hours=23, minutes=59))
-    assert started.signs_in(account.username).location.startswith(SECOND_STEP_PATH), "not before the wait is over"
+    assert started.sign_in(account.username).location.startswith(SECOND_STEP_PATH), "not before the wait is over"
     assert has_factor(transaction, account)
 
     clock.move(timedelta(minutes=1))
-    assert started.signs_in(account.username).location == "/"
-    assert "Your lost phone or key has been removed" in started.opens("/manage").text
+    assert started.sign_in(account.username).location == "/"
+    assert "Your lost phone or key has been removed" in started.open("/manage").text
     assert not has_factor(transaction, account)
     with transaction() as session:
         (row,) = session.query(BrowserSession).filter_by(ended_at=None)
@@ -74,16 +74,16 @@ def test_password_and_text_message_start_a_wait_and_then_the_password_alone_sign
 
 def test_the_text_message_says_what_the_code_is_for(at_second_step, outbox):
     """A person whose password was stolen must not mistake it for a code that confirms their number."""
-    at_second_step.sends(LOST_FACTOR_PATH, send_code="yes")
+    at_second_step.submit(LOST_FACTOR_PATH, send_code="yes")
 
     assert "to sign in without your lost phone or key" in outbox.last("mobile_code").text
     assert "confirm this number" not in outbox.last("mobile_code").text
 
 
 def test_the_page_of_the_second_step_leads_there(at_second_step):
-    assert at_second_step.opens(SECOND_STEP_PATH).text.count(LOST_FACTOR_PATH) == 1
+    assert at_second_step.open(SECOND_STEP_PATH).text.count(LOST_FACTOR_PATH) == 1
     assert (
-        at_second_step.opens(SECOND_STEP_PATH + "?next=/manage/x").text.count(f"{LOST_FACTOR_PATH}?next=/manage/x") == 1
+        at_second_step.open(SECOND_STEP_PATH + "?next=/manage/x").text.count(f"{LOST_FACTOR_PATH}?next=/manage/x") == 1
     )
 
 
@@ -118,23 +118,23 @@ def test_the_link_in_each_notice_stops_it_and_opening_it_does_not(
     started, stranger, account, transaction, outbox, clock, name
 ):
     link = outbox.last(name).path
-    assert stranger.opens(link).status_code == 200
+    assert stranger.open(link).status_code == 200
     assert stranger.web.head(link).status_code == 200
     with transaction():
         assert factor_recovery.waiting(account.id)
 
-    assert "was not removed" in stranger.sends(link).text
+    assert "was not removed" in stranger.submit(link).text
     assert outbox.last("recovery_stopped").to == account.email
     for message in (outbox.last("recovery_notice"), outbox.last("lost_factor")):
-        assert stranger.opens(message.path).status_code == 410
+        assert stranger.open(message.path).status_code == 410
     clock.move(timedelta(hours=25))
-    assert started.signs_in(account.username).location.startswith(SECOND_STEP_PATH)
+    assert started.sign_in(account.username).location.startswith(SECOND_STEP_PATH)
     assert has_factor(transaction, account)
 
 
 def test_a_sign_in_with_the_factor_stops_it(started, account, transaction, app_of_jo, clock, outbox):
-    started.opens(SECOND_STEP_PATH)
-    started.sends_again(SECOND_STEP_PATH, code=app_of_jo.code())
+    started.open(SECOND_STEP_PATH)
+    started.post(SECOND_STEP_PATH, code=app_of_jo.code())
 
     assert started.cookie("session")
     with transaction():
@@ -145,36 +145,34 @@ def test_a_sign_in_with_the_factor_stops_it(started, account, transaction, app_o
 def test_a_week_after_the_wait_it_is_no_longer_good(started, account, clock):
     clock.move(timedelta(days=8, minutes=1))
 
-    assert started.signs_in(account.username).location.startswith(SECOND_STEP_PATH)
+    assert started.sign_in(account.username).location.startswith(SECOND_STEP_PATH)
 
 
 class TestHowItIsStarted:
     def test_no_wait_begins_without_the_password(self, jo, stranger, account, app_of_jo, transaction, outbox):
-        assert jo.opens(LOST_FACTOR_PATH).location == "/sign-in?next=/"
-        jo.opens("/sign-in")
+        assert jo.open(LOST_FACTOR_PATH).location == "/sign-in?next=/"
+        jo.open("/sign-in")
         for fields in ({"send_code": "yes"}, {"code": "123456"}, {}):
-            assert jo.sends_again(LOST_FACTOR_PATH, **fields).location == "/sign-in?next=/"
-            jo.opens("/sign-in")
+            assert jo.post(LOST_FACTOR_PATH, **fields).location == "/sign-in?next=/"
+            jo.open("/sign-in")
         assert outbox.all() == []
 
     def test_no_wait_begins_without_the_code(self, at_second_step, transaction, account, outbox):
-        at_second_step.sends(LOST_FACTOR_PATH, code="123456")
+        at_second_step.submit(LOST_FACTOR_PATH, code="123456")
         assert at_second_step.response.status_code == 422
-        at_second_step.sends(LOST_FACTOR_PATH, send_code="yes")
+        at_second_step.submit(LOST_FACTOR_PATH, send_code="yes")
         wrong = f"{(int(outbox.last('mobile_code').code) + 1) % 1_000_000:06}"
-        at_second_step.sends(LOST_FACTOR_PATH, code=wrong)
+        at_second_step.submit(LOST_FACTOR_PATH, code=wrong)
         assert "not the code" in at_second_step.page_text
 
         with transaction() as session:
             assert session.query(FactorRecovery).all() == []
 
     def test_the_code_alone_does_not_begin_the_wait_in_another_browser(self, at_second_step, stranger, outbox):
-        at_second_step.sends(LOST_FACTOR_PATH, send_code="yes")
-        stranger.opens("/sign-in")
+        at_second_step.submit(LOST_FACTOR_PATH, send_code="yes")
+        stranger.open("/sign-in")
 
-        assert (
-            stranger.sends_again(LOST_FACTOR_PATH, code=outbox.last("mobile_code").code).location == "/sign-in?next=/"
-        )
+        assert stranger.post(LOST_FACTOR_PATH, code=outbox.last("mobile_code").code).location == "/sign-in?next=/"
 
     @pytest.mark.parametrize("reason", ["unconfirmed", "changed"])
     def test_no_wait_begins_by_a_number_that_cannot_reset_a_password(
@@ -184,10 +182,10 @@ class TestHowItIsStarted:
             person = session.get_one(Administrator, account.id)
             person.mobile_confirmed_at = None if reason == "unconfirmed" else clock.now()
             person.mobile_changed_at = clock.now() if reason == "changed" else None
-        at_second_step.opens(LOST_FACTOR_PATH)
+        at_second_step.open(LOST_FACTOR_PATH)
         assert "has no mobile number that we can send a code to" in at_second_step.page_text
-        at_second_step.opens("/sign-in")
-        at_second_step.sends_again(LOST_FACTOR_PATH, send_code="yes")
+        at_second_step.open("/sign-in")
+        at_second_step.post(LOST_FACTOR_PATH, send_code="yes")
 
         assert outbox.all() == []
 
@@ -200,9 +198,9 @@ class TestHowItIsStarted:
         assert len(notices(outbox)) == 2
 
     def test_an_account_without_a_factor_has_nothing_to_recover(self, jo, account):
-        jo.signs_in(account.username)
+        jo.sign_in(account.username)
 
-        assert jo.opens(LOST_FACTOR_PATH).location == "/sign-in?next=/"
+        assert jo.open(LOST_FACTOR_PATH).location == "/sign-in?next=/"
 
 
 def test_the_recovery_of_one_person_neither_ends_nor_removes_anything_of_another(transaction, clock, outbox):

@@ -14,7 +14,7 @@ PAGE = "/mobile/confirm"
 
 @pytest.fixture
 def jo_signed_in(jo, account, clock):
-    jo.signs_in(account.username)
+    jo.sign_in(account.username)
     return jo
 
 
@@ -24,86 +24,86 @@ def confirmed_at(transaction, account):
 
 
 def test_a_number_is_confirmed_by_the_code_that_was_texted(jo_signed_in, account, transaction, outbox, clock):
-    jo_signed_in.sends(PAGE + "?next=/register/next-steps", send_code="yes")
+    jo_signed_in.submit(PAGE + "?next=/register/next-steps", send_code="yes")
     assert jo_signed_in.response.status_code == 303
     sent = outbox.last("mobile_code")
     assert sent.to == "+447700900123"
     assert len(sent.text) <= 160
 
-    jo_signed_in.sends(PAGE + "?next=/register/next-steps", code=sent.code)
+    jo_signed_in.submit(PAGE + "?next=/register/next-steps", code=sent.code)
     assert jo_signed_in.response.location == "/register/next-steps"
     assert confirmed_at(transaction, account) == clock.now()
 
 
 def test_the_page_shows_the_number_in_national_format(jo_signed_in):
-    jo_signed_in.opens(PAGE)
+    jo_signed_in.open(PAGE)
 
     assert "07700 900123" in jo_signed_in.page_text
     assert not jo_signed_in.page.find("input", id="code")
 
 
 def test_the_page_redirects_when_there_is_no_number_to_confirm(jo_signed_in, outbox):
-    jo_signed_in.sends(PAGE, send_code="yes")
-    jo_signed_in.sends(PAGE, code=outbox.last("mobile_code").code)
+    jo_signed_in.submit(PAGE, send_code="yes")
+    jo_signed_in.submit(PAGE, code=outbox.last("mobile_code").code)
 
-    assert jo_signed_in.opens(PAGE + "?next=/x").location == "/x"
+    assert jo_signed_in.open(PAGE + "?next=/x").location == "/x"
 
 
 def test_a_code_with_a_gap_is_the_same_code(jo_signed_in, outbox):
-    jo_signed_in.sends(PAGE, send_code="yes")
+    jo_signed_in.submit(PAGE, send_code="yes")
     code = outbox.last("mobile_code").code
-    jo_signed_in.sends(PAGE, code=f" {code[:3]} {code[3:]} ")
+    jo_signed_in.submit(PAGE, code=f" {code[:3]} {code[3:]} ")
 
     assert jo_signed_in.response.status_code == 303
 
 
 def test_five_wrong_attempts_invalidate_the_code(jo_signed_in, account, transaction, outbox):
-    jo_signed_in.sends(PAGE, send_code="yes")
+    jo_signed_in.submit(PAGE, send_code="yes")
     right = outbox.last("mobile_code").code
     wrong = f"{(int(right) + 1) % 1_000_000:06}"
     for _ in range(5):
-        jo_signed_in.sends(PAGE, code=wrong)
+        jo_signed_in.submit(PAGE, code=wrong)
         assert "not the code" in jo_signed_in.page_text
-    jo_signed_in.opens(PAGE)
-    jo_signed_in.sends_again(PAGE, code=right)
+    jo_signed_in.open(PAGE)
+    jo_signed_in.post(PAGE, code=right)
 
     assert "works for ten minutes and five attempts" in jo_signed_in.page_text
     assert confirmed_at(transaction, account) is None
 
 
 def test_a_code_expires_after_ten_minutes(jo_signed_in, account, transaction, outbox, clock):
-    jo_signed_in.sends(PAGE, send_code="yes")
+    jo_signed_in.submit(PAGE, send_code="yes")
     clock.move(timedelta(minutes=10))
-    jo_signed_in.opens(PAGE)
-    jo_signed_in.sends_again(PAGE, code=outbox.last("mobile_code").code)
+    jo_signed_in.open(PAGE)
+    jo_signed_in.post(PAGE, code=outbox.last("mobile_code").code)
 
     assert confirmed_at(transaction, account) is None
 
 
 def test_only_the_newest_code_works(jo_signed_in, outbox, clock):
-    jo_signed_in.sends(PAGE, send_code="yes")
+    jo_signed_in.submit(PAGE, send_code="yes")
     first = outbox.last("mobile_code").code
     clock.move(timedelta(seconds=5))
-    jo_signed_in.sends(PAGE, send_code="yes")
+    jo_signed_in.submit(PAGE, send_code="yes")
     second = outbox.last("mobile_code").code
-    jo_signed_in.sends(PAGE, code=first)
+    jo_signed_in.submit(PAGE, code=first)
     assert jo_signed_in.response.status_code == (303 if first == second else 422)
-    jo_signed_in.sends(PAGE, code=second)
+    jo_signed_in.submit(PAGE, code=second)
 
     assert jo_signed_in.response.status_code == 303
 
 
 def test_a_fourth_message_in_an_hour_is_not_sent(jo_signed_in, outbox, clock):
     for _ in range(3):
-        assert jo_signed_in.sends(PAGE, send_code="yes").status_code == 303
+        assert jo_signed_in.submit(PAGE, send_code="yes").status_code == 303
         clock.move(timedelta(minutes=1))
-    jo_signed_in.sends(PAGE, send_code="yes")
+    jo_signed_in.submit(PAGE, send_code="yes")
     assert jo_signed_in.response.status_code == 429
     assert "at most three codes an hour" in jo_signed_in.page_text
     assert len(outbox.all("mobile_code")) == 3
 
     clock.move(timedelta(minutes=58))
-    assert jo_signed_in.sends(PAGE, send_code="yes").status_code == 303
+    assert jo_signed_in.submit(PAGE, send_code="yes").status_code == 303
 
 
 def test_of_many_asked_for_at_once_three_are_sent(run_concurrently, transaction, account, outbox):
@@ -123,10 +123,10 @@ def test_a_code_confirms_once(run_concurrently, transaction, account, outbox):
 
 
 def test_a_code_for_one_number_does_not_confirm_another(jo_signed_in, account, transaction, outbox):
-    jo_signed_in.sends(PAGE, send_code="yes")
+    jo_signed_in.submit(PAGE, send_code="yes")
     with transaction() as session:
         session.get_one(Administrator, account.id).mobile = "+447700900999"
-    jo_signed_in.sends(PAGE, code=outbox.last("mobile_code").code)
+    jo_signed_in.submit(PAGE, code=outbox.last("mobile_code").code)
 
     assert confirmed_at(transaction, account) is None
 
@@ -141,11 +141,11 @@ def test_a_code_of_one_person_does_not_work_for_another(transaction, account, ou
 
 
 def test_wrong_codes_count_as_wrong_passwords_do(jo_signed_in, stranger, account, outbox):
-    jo_signed_in.sends(PAGE, send_code="yes")
-    jo_signed_in.sends(PAGE, code="1")
+    jo_signed_in.submit(PAGE, send_code="yes")
+    jo_signed_in.submit(PAGE, code="1")
     for _ in range(9):
-        stranger.signs_in(account.username, "wrong")
-    stranger.signs_in(account.username)
+        stranger.sign_in(account.username, "wrong")
+    stranger.sign_in(account.username)
 
     assert stranger.response.status_code == 422, "the account is locked; the name has had nine, and tells nothing"
     assert stranger.cookie("session") is None
@@ -154,7 +154,7 @@ def test_wrong_codes_count_as_wrong_passwords_do(jo_signed_in, stranger, account
 def test_the_code_is_not_in_the_database(jo_signed_in, transaction, outbox, account):
     import hashlib
 
-    jo_signed_in.sends(PAGE, send_code="yes")
+    jo_signed_in.submit(PAGE, send_code="yes")
     code = outbox.last("mobile_code").code
     with transaction() as session:
         row = session.query(PersonalSecret).one()
@@ -163,7 +163,7 @@ def test_the_code_is_not_in_the_database(jo_signed_in, transaction, outbox, acco
 
 
 def test_signing_in_is_required(jo):
-    assert jo.opens(PAGE).location == "/sign-in?next=/mobile/confirm"
+    assert jo.open(PAGE).location == "/sign-in?next=/mobile/confirm"
 
 
 @pytest.mark.parametrize(

@@ -33,40 +33,40 @@ def code(seed, ahead=0):
 
 def set_up(person, link, *, password=PASSWORD):
     """Go through the pages of the link; returns the seed that was shown."""
-    person.sends(link)
+    person.submit(link)
     seed = person.page.find(id="seed").text.replace(" ", "")
-    person.sends_again(link, finish="yes", password=password, code=code(seed))
+    person.post(link, finish="yes", password=password, code=code(seed))
     return seed
 
 
-def signs_in(person, seed, *, password=PASSWORD, ahead=30, email=EMAIL):
-    return person.sends("/operate/sign-in", email=email, password=password, code=code(seed, ahead))
+def sign_in(person, seed, *, password=PASSWORD, ahead=30, email=EMAIL):
+    return person.submit("/operate/sign-in", email=email, password=password, code=code(seed, ahead))
 
 
 def test_who_has_set_up_their_account_is_signed_in_and_takes_the_place_of_who_was(jo, link, account):
-    jo.signs_in(account.username)
+    jo.sign_in(account.username)
     set_up(jo, link)
     assert jo.response.location == "/operate"
 
-    jo.opens("/operate")
+    jo.open("/operate")
     assert "You are signed in as Sam" in jo.page_text
     assert "signed in. From now on" in jo.page_text
-    assert jo.opens("/manage").status_code in {303, 404}, "no longer the school's administrator"
+    assert jo.open("/manage").status_code in {303, 404}, "no longer the school's administrator"
 
 
 def test_an_operator_is_set_up_once_and_signs_in_with_password_and_code(jo, stranger, link):
     seed = set_up(stranger, link)
 
     clocks.move(timedelta(seconds=30))
-    assert signs_in(jo, seed, ahead=0).location == "/operate"
-    jo.opens("/operate")
+    assert sign_in(jo, seed, ahead=0).location == "/operate"
+    jo.open("/operate")
     assert "You are signed in as Sam" in jo.page_text
     assert [item.text for item in jo.page.select("nav.account a")] == ["Operators' pages", "Sign out"]
 
 
 def test_opening_the_link_changes_nothing(jo, link, transaction):
     for _ in range(3):
-        assert jo.opens(link).status_code == 200
+        assert jo.open(link).status_code == 200
     with transaction() as session:
         assert session.scalars(select(Operator)).one().set_up_at is None
     assert set_up(jo, link)
@@ -75,17 +75,17 @@ def test_opening_the_link_changes_nothing(jo, link, transaction):
 def test_a_used_link_does_not_work_again(jo, link):
     set_up(jo, link)
 
-    for response in (jo.opens(link), jo.web.post(link, data={"csrf_token": jo.token})):
+    for response in (jo.open(link), jo.web.post(link, data={"csrf_token": jo.token})):
         jo.response = response
         assert response.status_code in {400, 410}
-    assert jo.opens(link).status_code == 410
+    assert jo.open(link).status_code == 410
     assert jo.page.find(id="error-code").text == "link_used"
 
 
 def test_a_newer_link_invalidates_the_former_one(jo, link, transaction):
     with transaction():
         newer = operators.add("Sam", EMAIL)[1].removeprefix("http://localhost:5000")
-    jo.opens(link)
+    jo.open(link)
 
     assert jo.page.find(id="error-code").text == "link_superseded"
     assert set_up(jo, newer)
@@ -93,7 +93,7 @@ def test_a_newer_link_invalidates_the_former_one(jo, link, transaction):
 
 def test_a_link_works_for_a_day(jo, link, clock):
     clock.move(timedelta(hours=24))
-    jo.opens(link)
+    jo.open(link)
 
     assert jo.page.find(id="error-code").text == "link_expired"
 
@@ -106,9 +106,9 @@ def test_a_person_who_is_set_up_gets_no_other_link(jo, link, transaction):
 
 
 def test_the_app_keeps_its_seed_however_often_the_page_is_sent(jo, link):
-    jo.sends(link)
+    jo.submit(link)
     first = jo.page.find(id="seed").text
-    jo.sends_again(link, finish="yes", password="short", code="000000")
+    jo.post(link, finish="yes", password="short", code="000000")
 
     assert jo.page.find(id="seed").text == first
     assert "at least 12" in jo.page_text
@@ -131,8 +131,8 @@ def test_two_pages_at_once_show_the_same_seed(run_concurrently, link, monkeypatc
 
 
 def test_a_wrong_code_sets_nothing_up(jo, link, transaction):
-    jo.sends(link)
-    jo.sends_again(link, finish="yes", password=PASSWORD, code="12345")
+    jo.submit(link)
+    jo.post(link, finish="yes", password=PASSWORD, code="12345")
 
     assert "not the one we expect" in jo.page_text
     with transaction() as session:
@@ -141,41 +141,41 @@ def test_a_wrong_code_sets_nothing_up(jo, link, transaction):
 
 
 def test_a_wrong_code_keeps_the_password(jo, link):
-    jo.sends(link)
-    jo.sends_again(link, finish="yes", password=PASSWORD, code="12345")
+    jo.submit(link)
+    jo.post(link, finish="yes", password=PASSWORD, code="12345")
     seed = jo.page.find(id="seed").text.replace(" ", "")
     sealed = jo.page.find(id="sealed_password")["value"]
     assert "you do not need to type it again" in jo.page_text
     assert not jo.page.find(id="password")
     assert PASSWORD not in jo.response.text
-    jo.sends_again(link, finish="yes", sealed_password=sealed, code="54321")
+    jo.post(link, finish="yes", sealed_password=sealed, code="54321")
     assert jo.page.find(id="sealed_password")
 
-    jo.sends_again(link, finish="yes", sealed_password=jo.page.find(id="sealed_password")["value"], code=code(seed))
+    jo.post(link, finish="yes", sealed_password=jo.page.find(id="sealed_password")["value"], code=code(seed))
     assert jo.response.location == "/operate"
     clocks.move(timedelta(seconds=30))
-    assert signs_in(jo, seed, ahead=0).location == "/operate"
+    assert sign_in(jo, seed, ahead=0).location == "/operate"
 
 
 def test_a_poor_password_is_not_kept_and_nothing_else_passes_for_a_kept_one(jo, stranger, link, transaction):
-    jo.sends(link)
-    jo.sends_again(link, finish="yes", password="too short", code="12345")
+    jo.submit(link)
+    jo.post(link, finish="yes", password="too short", code="12345")
     assert "at least 12 characters" in jo.page_text
     assert jo.page.find(id="password")
-    jo.sends_again(link, finish="yes", password=PASSWORD, code="12345")
+    jo.post(link, finish="yes", password=PASSWORD, code="12345")
     sealed = jo.page.find(id="sealed_password")["value"]
     with transaction():
         another = operators.add("Al", "al@idaas.example")[1].removeprefix("http://localhost:5000")
-    stranger.sends(another)
+    stranger.submit(another)
     seed = stranger.page.find(id="seed").text.replace(" ", "")
     for made_up in (sealed, sealed[:-1], "x", "", "$argon2id$"):
-        stranger.sends_again(another, finish="yes", sealed_password=made_up, code=code(seed))
+        stranger.post(another, finish="yes", sealed_password=made_up, code=code(seed))
         assert stranger.response.status_code == 422
         assert "Choose a password" in stranger.page_text
 
 
 def test_the_page_shows_the_address_and_a_picture_of_the_link(jo, link):
-    jo.sends(link)
+    jo.submit(link)
     app = jo.page.find("a", string="add the account with this link")["href"]
 
     assert EMAIL in jo.page_text
@@ -186,13 +186,13 @@ def test_the_page_shows_the_address_and_a_picture_of_the_link(jo, link):
 
 
 def test_the_seed_is_stored_sealed_and_deleted_from_the_used_link(jo, link, transaction):
-    jo.sends(link)
+    jo.submit(link)
     seed = jo.page.find(id="seed").text.replace(" ", "")
     with transaction() as session:
         row = session.scalars(select(PersonalSecret)).one()
         assert row.value
         assert seed not in row.value
-    jo.sends_again(link, finish="yes", password=PASSWORD, code=code(seed))
+    jo.post(link, finish="yes", password=PASSWORD, code=code(seed))
     with transaction() as session:
         assert session.scalars(select(PersonalSecret)).one().value is None
         assert seed not in session.scalars(select(Operator)).one().totp_sealed
@@ -212,7 +212,7 @@ def test_of_two_who_finish_at_once_one_is_set_up(run_concurrently, link):
 
 def test_the_code_of_the_enrolment_is_spent(jo, stranger, link):
     seed = set_up(stranger, link)
-    signs_in(jo, seed, ahead=0)
+    sign_in(jo, seed, ahead=0)
 
     assert jo.response.status_code == 422
     assert "do not match" in jo.page_text
@@ -221,11 +221,11 @@ def test_the_code_of_the_enrolment_is_spent(jo, stranger, link):
 def test_a_code_works_once_within_two_time_steps(jo, stranger, link, clock):
     seed = set_up(jo, link)
     clock.move(timedelta(seconds=90))
-    assert signs_in(jo, seed, ahead=-60).status_code == 422
-    assert signs_in(jo, seed, ahead=30).status_code == 422
-    assert signs_in(jo, seed, ahead=-30).status_code == 303
-    assert signs_in(stranger, seed, ahead=-30).status_code == 422
-    assert signs_in(stranger, seed, ahead=0).status_code == 303
+    assert sign_in(jo, seed, ahead=-60).status_code == 422
+    assert sign_in(jo, seed, ahead=30).status_code == 422
+    assert sign_in(jo, seed, ahead=-30).status_code == 303
+    assert sign_in(stranger, seed, ahead=-30).status_code == 422
+    assert sign_in(stranger, seed, ahead=0).status_code == 303
 
 
 @pytest.mark.parametrize("wrong", [{"password": "not the password"}, {"email": "al@idaas.example"}, {"ahead": 600}])
@@ -233,20 +233,20 @@ def test_every_failed_sign_in_has_the_same_response_and_cost(jo, stranger, link,
     seed = set_up(stranger, link)
     clock.move(timedelta(seconds=60))
     before = runtime.for_app(app).passwords.hashed
-    signs_in(jo, seed, **({"ahead": 0} | wrong))
+    sign_in(jo, seed, **({"ahead": 0} | wrong))
 
     assert jo.response.status_code == 422
     assert "The e-mail address, password and code do not match." in jo.page_text
     assert runtime.for_app(app).passwords.hashed == before + 1
-    assert jo.opens("/operate").status_code == 404
+    assert jo.open("/operate").status_code == 404
 
 
 def test_wrong_passwords_and_wrong_codes_count_together(jo, stranger, link, clock):
     seed = set_up(jo, link)
     clock.move(timedelta(seconds=60))
     for attempt in range(10):
-        signs_in(stranger, seed, **({"password": "wrong"} if attempt % 2 else {"ahead": 600}))
-    signs_in(stranger, seed, ahead=0)
+        sign_in(stranger, seed, **({"password": "wrong"} if attempt % 2 else {"ahead": 600}))
+    sign_in(stranger, seed, ahead=0)
 
     assert stranger.response.status_code == 429
     assert int(stranger.response.headers["Retry-After"]) > 0
@@ -255,23 +255,23 @@ def test_wrong_passwords_and_wrong_codes_count_together(jo, stranger, link, cloc
 def test_half_an_hour_without_a_click_ends_an_operators_session(jo, link, clock):
     seed = set_up(jo, link)
     clock.move(timedelta(seconds=60))
-    signs_in(jo, seed, ahead=0)
+    sign_in(jo, seed, ahead=0)
     clock.move(timedelta(minutes=29))
-    assert jo.opens("/operate").status_code == 200
+    assert jo.open("/operate").status_code == 200
     clock.move(timedelta(minutes=30))
-    assert jo.opens("/operate").location == "/operate/sign-in?next=/operate"
+    assert jo.open("/operate").location == "/operate/sign-in?next=/operate"
 
 
 def test_disabling_an_operator_ends_sessions_and_refuses_sign_ins(jo, link, transaction, clock):
     seed = set_up(jo, link)
     clock.move(timedelta(seconds=60))
-    signs_in(jo, seed, ahead=0)
+    sign_in(jo, seed, ahead=0)
     with transaction():
         operators.disable(EMAIL)
 
-    assert jo.opens("/operate").location == "/operate/sign-in?next=/operate"
+    assert jo.open("/operate").location == "/operate/sign-in?next=/operate"
     clock.move(timedelta(seconds=60))  # a code that has not been used
-    assert signs_in(jo, seed, ahead=0).status_code == 422
+    assert sign_in(jo, seed, ahead=0).status_code == 422
     assert "do not match" in jo.page_text
 
 
@@ -287,8 +287,8 @@ def test_two_operators_are_found_and_sign_in_separately(jo, stranger, link, tran
         ]
 
     clock.move(timedelta(seconds=60))
-    assert signs_in(jo, seed, ahead=0).location == "/operate"
-    assert signs_in(stranger, als_seed, ahead=0, email="al@idaas.example").location == "/operate", "own codes"
+    assert sign_in(jo, seed, ahead=0).location == "/operate"
+    assert sign_in(stranger, als_seed, ahead=0, email="al@idaas.example").location == "/operate", "own codes"
 
 
 def test_an_operator_can_act_after_set_up_and_until_disabled(jo, link, transaction):
@@ -305,9 +305,9 @@ def test_an_operator_can_act_after_set_up_and_until_disabled(jo, link, transacti
 
 
 def test_people_of_a_school_never_see_the_pages_of_operators(jo, account):
-    jo.signs_in(account.username)
+    jo.sign_in(account.username)
 
-    assert jo.opens("/operate").status_code == 404
+    assert jo.open("/operate").status_code == 404
 
 
 def test_an_unknown_operator_cannot_be_disabled(transaction):

@@ -28,14 +28,14 @@ def device(transaction, account, settings, clock):
         return a_passkey(account.id, settings.server.issuer)
 
 
-def sends_passkey(person, device, **wrong):
+def send_passkey(person, device, **wrong):
     """Open the sign-in page and press the passkey's button."""
-    person.opens(PAGE)
-    return person.sends_again(PASSKEY_FORM, passkey=device.get(options_for(person), **wrong))
+    person.open(PAGE)
+    return person.post(PASSKEY_FORM, passkey=device.get(options_for(person), **wrong))
 
 
 def test_a_passkey_alone_signs_in_and_its_methods_are_recorded(jo, device, account, transaction):
-    response = sends_passkey(jo, device)
+    response = send_passkey(jo, device)
 
     assert (response.status_code, response.location) == (303, "/mobile/confirm")
     assert jo.is_signed_in()
@@ -47,7 +47,7 @@ def test_a_passkey_alone_signs_in_and_its_methods_are_recorded(jo, device, accou
 
 
 def test_the_page_offers_it_to_browsers_that_have_passkeys(jo):
-    jo.opens(PAGE)
+    jo.open(PAGE)
     form = jo.page.find("form", id="passkey-form")
 
     assert form.has_attr("hidden")
@@ -57,7 +57,7 @@ def test_the_page_offers_it_to_browsers_that_have_passkeys(jo):
 
 
 def test_the_passkey_script_is_our_own_file_and_the_csp_is_unchanged(jo):
-    jo.opens(PAGE)
+    jo.open(PAGE)
 
     assert [tag for tag in jo.page.find_all("script") if not tag.has_attr("src")] == []
     assert "script-src 'self' 'nonce-" in jo.response.headers["Content-Security-Policy"]
@@ -66,9 +66,9 @@ def test_the_passkey_script_is_our_own_file_and_the_csp_is_unchanged(jo):
 
 def test_inside_a_partners_request_it_continues_to_that(jo, device, change_ports):
     change_ports(requesting_partner={PENDING_REQUEST: RequestingPartner("Assembly", "Example Ltd")}.get)
-    jo.opens(f"/sign-in?next={quote(PENDING_REQUEST, safe='')}")
+    jo.open(f"/sign-in?next={quote(PENDING_REQUEST, safe='')}")
     action = jo.page.find("form", id="passkey-form")["action"]
-    response = jo.sends_again(action, passkey=device.get(options_for(jo)))
+    response = jo.post(action, passkey=device.get(options_for(jo)))
 
     assert (response.status_code, response.location) == (303, PENDING_REQUEST)
 
@@ -87,7 +87,7 @@ def test_inside_a_partners_request_it_continues_to_that(jo, device, change_ports
     ],
 )
 def test_an_answer_that_is_not_as_asked_is_refused_in_plain_words(jo, device, wrong):
-    response = sends_passkey(jo, device, **wrong)
+    response = send_passkey(jo, device, **wrong)
 
     assert response.status_code == 422
     assert REFUSED in jo.page_text
@@ -97,7 +97,7 @@ def test_an_answer_that_is_not_as_asked_is_refused_in_plain_words(jo, device, wr
 def test_a_known_and_an_unknown_credential_get_the_same_answer(jo, stranger, device, settings, new_browser):
     unknown = Authenticator(settings.server.issuer)
     unknown.create({"rp": {"id": "localhost"}, "user": {"id": b64(b"adm_x")}, "challenge": "x"})
-    pages = [sends_passkey(jo, unknown), sends_passkey(stranger, device, origin="https://evil.example")]
+    pages = [send_passkey(jo, unknown), send_passkey(stranger, device, origin="https://evil.example")]
 
     assert {page.status_code for page in pages} == {422}
     assert {frozenset(page.headers.keys()) for page in pages} == {frozenset(pages[0].headers.keys())}
@@ -109,51 +109,51 @@ def test_neither_of_them_costs_a_password_hash(jo, stranger, device, settings, a
     monkeypatch.setattr("idp.foundation.crypto.Passwords.matches", lambda *given: hashed.append(given))
     unknown = Authenticator(settings.server.issuer)
     unknown.create({"rp": {"id": "localhost"}, "user": {"id": b64(b"adm_x")}, "challenge": "x"})
-    sends_passkey(jo, unknown)
-    sends_passkey(stranger, device, verified=False)
+    send_passkey(jo, unknown)
+    send_passkey(stranger, device, verified=False)
 
     assert hashed == []
 
 
 @pytest.mark.parametrize("sent", ["", "{}", "null", "[]", '"text"', "{" * 5000, "x" * 20_000, '{"id": 1}'])
 def test_a_malformed_webauthn_response_is_refused(jo, device, sent):
-    jo.opens(PAGE)
+    jo.open(PAGE)
 
-    assert jo.sends_again(PASSKEY_FORM, passkey=sent).status_code == 422
+    assert jo.post(PASSKEY_FORM, passkey=sent).status_code == 422
     assert REFUSED in jo.page_text
 
 
 def test_a_webauthn_response_is_accepted_once(jo, device):
-    jo.opens(PAGE)
+    jo.open(PAGE)
     sent = device.get(options_for(jo))
-    assert jo.sends_again(PASSKEY_FORM, passkey=sent).status_code == 303
-    jo.sends("/sign-out")
-    jo.opens(PAGE)
+    assert jo.post(PASSKEY_FORM, passkey=sent).status_code == 303
+    jo.submit("/sign-out")
+    jo.open(PAGE)
 
-    assert jo.sends_again(PASSKEY_FORM, passkey=sent).status_code == 422
+    assert jo.post(PASSKEY_FORM, passkey=sent).status_code == 422
     assert not jo.is_signed_in()
 
 
 def test_a_webauthn_response_is_accepted_only_in_the_browser_of_its_challenge(jo, stranger, device):
-    jo.opens(PAGE)
+    jo.open(PAGE)
     sent = device.get(options_for(jo))
-    stranger.opens(PAGE)
+    stranger.open(PAGE)
     options_for(stranger)
 
-    assert stranger.sends_again(PASSKEY_FORM, passkey=sent).status_code == 422
+    assert stranger.post(PASSKEY_FORM, passkey=sent).status_code == 422
     assert not stranger.is_signed_in()
 
 
 def test_a_challenge_is_valid_for_ten_minutes(jo, device, clock):
-    jo.opens(PAGE)
+    jo.open(PAGE)
     sent = device.get(options_for(jo))
     clock.move(timedelta(minutes=10))
 
-    assert jo.sends_again(PASSKEY_FORM, passkey=sent).status_code == 422
+    assert jo.post(PASSKEY_FORM, passkey=sent).status_code == 422
 
 
 def test_without_a_token_nothing_happens(jo, device, transaction):
-    jo.opens(PAGE)
+    jo.open(PAGE)
     sent = device.get(options_for(jo))
     response = jo.web.post(PASSKEY_FORM, data={"passkey": sent})
 
@@ -163,10 +163,10 @@ def test_without_a_token_nothing_happens(jo, device, transaction):
 
 
 def test_a_copied_passkey_is_refused_and_its_person_told(jo, device, account, outbox, transaction):
-    sends_passkey(jo, device)
-    jo.sends("/sign-out")
+    send_passkey(jo, device)
+    jo.submit("/sign-out")
     device.credentials[0].sign_count = 0
-    response = sends_passkey(jo, device)
+    response = send_passkey(jo, device)
 
     assert response.status_code == 422
     assert "That passkey seems to have been copied to another device" in jo.page_text
@@ -175,41 +175,41 @@ def test_a_copied_passkey_is_refused_and_its_person_told(jo, device, account, ou
 
 
 def test_a_locked_account_is_locked_for_passkeys_too_but_not_in_a_known_browser(jo, stranger, device, account):
-    sends_passkey(jo, device)
-    jo.sends("/sign-out")
+    send_passkey(jo, device)
+    jo.submit("/sign-out")
     for _ in range(10):
-        stranger.signs_in(account.username, "not the password")
+        stranger.sign_in(account.username, "not the password")
 
-    assert sends_passkey(stranger, device).status_code == 429
+    assert send_passkey(stranger, device).status_code == 429
     assert int(stranger.response.headers["Retry-After"]) > 0
-    assert sends_passkey(jo, device).status_code == 303
+    assert send_passkey(jo, device).status_code == 303
 
 
 def test_wrong_answers_and_wrong_passwords_are_counted_together(stranger, device, account, outbox):
     for _ in range(5):
-        stranger.signs_in(account.username, "not the password")
-        sends_passkey(stranger, device, verified=False)
+        stranger.sign_in(account.username, "not the password")
+        send_passkey(stranger, device, verified=False)
 
-    assert stranger.signs_in(account.username).status_code in {422, 429}
-    assert sends_passkey(stranger, device).status_code == 429
+    assert stranger.sign_in(account.username).status_code in {422, 429}
+    assert send_passkey(stranger, device).status_code == 429
     assert len(outbox.all("account_locked")) == 1
 
 
 def test_a_successful_sign_in_resets_the_count_of_guesses(jo, device, account):
     for _ in range(9):
-        sends_passkey(jo, device, verified=False)
-    assert sends_passkey(jo, device).status_code == 303
-    jo.sends("/sign-out")
+        send_passkey(jo, device, verified=False)
+    assert send_passkey(jo, device).status_code == 303
+    jo.submit("/sign-out")
 
-    assert sends_passkey(jo, device, verified=False).status_code == 422
-    assert jo.signs_in(account.username).status_code == 303
+    assert send_passkey(jo, device, verified=False).status_code == 422
+    assert jo.sign_in(account.username).status_code == 303
 
 
 @pytest.mark.parametrize("state", ["suspended", "rejected", "closed"])
 def test_a_school_that_is_not_open_is_told_so(jo, device, account, transaction, state):
     with transaction() as session:
         session.get_one(Estab, account.estab_id).state = state
-    response = sends_passkey(jo, device)
+    response = send_passkey(jo, device)
 
     assert response.status_code == 403
     assert "What you signed in with is right, but" in jo.page_text
@@ -220,22 +220,22 @@ def test_a_removed_person_is_not_signed_in(jo, device, account, transaction):
     with transaction() as session:
         session.get_one(Administrator, account.id).removed_at = clocks.now()
 
-    assert sends_passkey(jo, device).status_code == 422
+    assert send_passkey(jo, device).status_code == 422
     assert REFUSED in jo.page_text
 
 
 def test_signing_in_in_a_new_browser_is_told_by_mail(jo, stranger, device, outbox):
-    sends_passkey(jo, device)
+    send_passkey(jo, device)
     assert outbox.all("new_device") == []
-    sends_passkey(stranger, device)
+    send_passkey(stranger, device)
 
     assert len(outbox.all("new_device")) == 1
 
 
 def test_signing_in_starts_a_new_session_and_ends_the_former_one(jo, device, account):
-    sends_passkey(jo, device)
+    send_passkey(jo, device)
     before = jo.cookie("session")
-    sends_passkey(jo, device)
+    send_passkey(jo, device)
 
     assert jo.cookie("session") != before
     jo.web.set_cookie("idaas-session", before)
@@ -243,15 +243,15 @@ def test_signing_in_starts_a_new_session_and_ends_the_former_one(jo, device, acc
 
 
 def test_a_return_address_on_another_host_is_not_used(jo, device):
-    jo.opens("/sign-in?next=//evil.example")
-    response = jo.sends_again("/sign-in/passkey?next=//evil.example", passkey=device.get(options_for(jo)))
+    jo.open("/sign-in?next=//evil.example")
+    response = jo.post("/sign-in/passkey?next=//evil.example", passkey=device.get(options_for(jo)))
 
     assert response.location == "/"
 
 
 def test_challenges_are_bounded_for_one_address(jo, transaction, change_settings):
     change_settings(throttle={"factor": 1})
-    jo.opens(PAGE)
+    jo.open(PAGE)
     codes = [
         jo.web.post("/sign-in/passkey-options.json", headers={"X-CSRFToken": jo.token}).status_code for _ in range(125)
     ]
@@ -263,7 +263,7 @@ def test_challenges_are_bounded_for_one_address(jo, transaction, change_settings
 
 def test_the_options_are_the_same_for_everyone_but_for_the_challenge(jo, stranger, device, account):
     for person in (jo, stranger):
-        person.opens("/sign-in?login_hint=" + account.username)
+        person.open("/sign-in?login_hint=" + account.username)
     first, second = options_for(jo), options_for(stranger)
 
     assert first.pop("challenge") != second.pop("challenge")

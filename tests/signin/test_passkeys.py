@@ -31,11 +31,11 @@ def creation_options(account, browser=BROWSER):
     return passkeys.creation_options(people.get(account.id), browser=browser)
 
 
-def registers(account, response, *, name="", browser=BROWSER):
+def register(account, response, *, name="", browser=BROWSER):
     return passkeys.register(people.get(account.id), response, name=name, device="Firefox on Windows", browser=browser)
 
 
-def uses(response, purpose=passkeys.SIGN_IN, *, browser=BROWSER, person_id=None):
+def use(response, purpose=passkeys.SIGN_IN, *, browser=BROWSER, person_id=None):
     read = webauthn_ceremonies.read_authentication(response)
     return passkeys.verify_use(read, purpose, browser=browser, person_id=person_id)
 
@@ -64,7 +64,7 @@ def test_a_challenge_has_256_bits_and_only_its_digest_is_stored(transaction, acc
 def test_what_an_authenticator_has_shown_is_stored(transaction, account, origin, clock):
     device = Authenticator(origin, transports=("internal", "hybrid"), backed_up=True)
     with transaction():
-        registers(account, device.create(creation_options(account)), name="My laptop")
+        register(account, device.create(creation_options(account)), name="My laptop")
 
     with transaction() as session:
         row = session.scalars(select(Passkey)).one()
@@ -84,7 +84,7 @@ def test_what_an_authenticator_has_shown_is_stored(transaction, account, origin,
 )
 def test_without_a_name_it_is_called_after_its_kind(transaction, account, origin, overrides, name):
     with transaction():
-        assert registers(account, Authenticator(origin, **overrides).create(creation_options(account))).name == name
+        assert register(account, Authenticator(origin, **overrides).create(creation_options(account))).name == name
 
 
 def test_the_browser_is_told_which_authenticators_have_one_already(transaction, account, device):
@@ -110,7 +110,7 @@ def test_a_registration_that_is_not_as_asked_adds_nothing(transaction, account, 
     with transaction() as session:
         response = Authenticator(origin).create(creation_options(account), **wrong)
         with pytest.raises(passkeys.PasskeyNotAdded):
-            registers(account, response)
+            register(account, response)
         assert session.scalars(select(Passkey)).all() == []
 
 
@@ -121,15 +121,15 @@ def test_a_registration_counts_once_in_its_browser_for_its_person_and_its_purpos
         options = creation_options(account)
         response = device.create(options)
         with pytest.raises(passkeys.PasskeyNotAdded):
-            registers(account, response, browser="another")
+            register(account, response, browser="another")
         with pytest.raises(passkeys.PasskeyNotAdded):
-            registers(other, response)
-        assert registers(account, response)
+            register(other, response)
+        assert register(account, response)
         with pytest.raises(passkeys.PasskeyNotAdded):
-            registers(account, response)
+            register(account, response)
         for_sign_in = passkeys.sign_in_options(browser=BROWSER)["challenge"]
         with pytest.raises(passkeys.PasskeyNotAdded):
-            registers(account, device.create(options | {"challenge": for_sign_in}))
+            register(account, device.create(options | {"challenge": for_sign_in}))
 
 
 def test_a_challenge_lives_for_ten_minutes(transaction, account, origin, clock):
@@ -137,7 +137,7 @@ def test_a_challenge_lives_for_ten_minutes(transaction, account, origin, clock):
         response = Authenticator(origin).create(creation_options(account))
         clock.move(timedelta(minutes=10))
         with pytest.raises(passkeys.PasskeyNotAdded):
-            registers(account, response)
+            register(account, response)
 
 
 def test_a_credential_is_registered_once(transaction, account, device, origin):
@@ -157,7 +157,7 @@ def test_a_person_has_at_most_twenty(transaction, account, origin):
             a_passkey(account.id, origin)
         response = Authenticator(origin).create(creation_options(account))
         with pytest.raises(passkeys.PasskeyNotAdded) as refused:
-            registers(account, response)
+            register(account, response)
         assert "You can have 20 passkeys." in refused.value.message
         assert len(passkeys.list_for_person(account.id)) == passkeys.MAX_PER_PERSON
 
@@ -165,7 +165,7 @@ def test_a_person_has_at_most_twenty(transaction, account, origin):
 def test_using_a_passkey_raises_its_counter_and_says_when(transaction, account, device, clock):
     clock.move(timedelta(days=1))
     with transaction():
-        used = uses(device.get(passkeys.sign_in_options(browser=BROWSER)))
+        used = use(device.get(passkeys.sign_in_options(browser=BROWSER)))
         assert used.person_id == account.id
 
     with transaction():
@@ -177,7 +177,7 @@ def test_a_passkey_without_a_counter_can_be_used_again(transaction, account, ori
     with transaction():
         device = a_passkey(account.id, origin, counts=False)
         for _ in range(2):
-            uses(device.get(passkeys.sign_in_options(browser=BROWSER)))
+            use(device.get(passkeys.sign_in_options(browser=BROWSER)))
 
 
 def test_the_options_of_signing_in_name_no_credential(transaction, device):
@@ -200,14 +200,14 @@ def test_a_challenge_of_the_second_step_signs_no_one_in(transaction, account, de
     with transaction():
         response = device.get(passkeys.second_step_options(account.id, browser=BROWSER))
         with pytest.raises(passkeys.PasskeyRefused):
-            uses(response)
+            use(response)
         response = device.get(passkeys.sign_in_options(browser=BROWSER))
         with pytest.raises(passkeys.PasskeyRefused):
-            uses(response, passkeys.SECOND_STEP, person_id=account.id)
+            use(response, passkeys.SECOND_STEP, person_id=account.id)
         options = passkeys.second_step_options(account.id, browser=BROWSER)
         response = device.get(options | {"challenge": creation_options(account)["challenge"]})  # to make a passkey
         with pytest.raises(passkeys.PasskeyRefused):
-            uses(response, passkeys.SECOND_STEP, person_id=account.id)
+            use(response, passkeys.SECOND_STEP, person_id=account.id)
 
 
 def test_another_persons_passkey_is_no_second_step(transaction, account, device, origin):
@@ -216,21 +216,21 @@ def test_another_persons_passkey_is_no_second_step(transaction, account, device,
         options = passkeys.second_step_options(account.id, browser=BROWSER)
         response = other.get(options, credential=other.credentials[0])
         with pytest.raises(passkeys.PasskeyRefused):
-            uses(response, passkeys.SECOND_STEP, person_id=account.id)
+            use(response, passkeys.SECOND_STEP, person_id=account.id)
 
 
 def test_a_user_handle_that_is_another_persons_is_refused(transaction, account, device):
     with transaction():
         device.credentials[0].user_id = an_administrator().id.encode()
         with pytest.raises(passkeys.PasskeyRefused):
-            uses(device.get(passkeys.sign_in_options(browser=BROWSER)))
+            use(device.get(passkeys.sign_in_options(browser=BROWSER)))
 
 
 def test_of_several_answers_to_one_challenge_one_counts(transaction, account, device, run_concurrently):
     with transaction():
         response = device.get(passkeys.sign_in_options(browser=BROWSER))
 
-    outcomes = run_concurrently(4, lambda: uses(response).id)
+    outcomes = run_concurrently(4, lambda: use(response).id)
     assert sum(isinstance(outcome, str) for outcome in outcomes) == 1
     assert sum(isinstance(outcome, passkeys.PasskeyRefused) for outcome in outcomes) == 3
 
@@ -242,7 +242,7 @@ def test_of_two_copies_with_one_counter_one_is_accepted(transaction, account, de
         second = device.get(passkeys.sign_in_options(browser=BROWSER))
     credentials = [first, second]
 
-    outcomes = run_concurrently(2, lambda: uses(credentials.pop()).id)
+    outcomes = run_concurrently(2, lambda: use(credentials.pop()).id)
     assert sum(isinstance(outcome, str) for outcome in outcomes) == 1
     assert sum(isinstance(outcome, passkeys.PasskeyCopied) for outcome in outcomes) == 1
 
@@ -256,7 +256,7 @@ def test_a_counter_that_did_not_rise_is_refused_recorded_and_told_once_an_hour(
     device.counts, device.credentials[0].sign_count = False, count
     for _ in range(2):
         with transaction(), pytest.raises(passkeys.PasskeyCopied):
-            uses(device.get(passkeys.sign_in_options(browser=BROWSER)))
+            use(device.get(passkeys.sign_in_options(browser=BROWSER)))
 
     assert [mail.to for mail in outbox.all("passkey_copied")] == [account.email]
     with transaction() as session:
@@ -269,7 +269,7 @@ def test_what_is_done_with_one_passkey_changes_no_other(transaction, account, de
         other = an_administrator().id
         newer = a_passkey(account.id, origin)
         a_passkey(other, origin)
-        used = uses(newer.get(passkeys.sign_in_options(browser=BROWSER)))
+        used = use(newer.get(passkeys.sign_in_options(browser=BROWSER)))
         passkeys.rename(account.id, used.id, "Mine")
     with transaction() as session:
         rows = session.scalars(select(Passkey).order_by(Passkey.created_at, Passkey.id)).all()

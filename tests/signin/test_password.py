@@ -79,7 +79,7 @@ def test_no_one_waits_for_the_database_while_a_password_is_hashed(transaction, a
 
 def test_failures_are_recorded_and_so_is_the_lock(jo, account, transaction):
     for _ in range(11):
-        jo.signs_in(account.username, "wrong every time")
+        jo.sign_in(account.username, "wrong every time")
     with transaction() as session:
         events = [entry.event for entry in session.scalars(select(Entry).where(Entry.subject == account.id))]
 
@@ -88,7 +88,7 @@ def test_failures_are_recorded_and_so_is_the_lock(jo, account, transaction):
 
 
 def test_signing_in_is_recorded_with_the_session_and_how(jo, account, transaction):
-    jo.signs_in(account.username)
+    jo.sign_in(account.username)
     with transaction() as session:
         entry = session.scalars(select(Entry).where(Entry.event == "sign_in.succeeded")).one()
 

@@ -37,34 +37,34 @@ def colleague_link(transaction, clock):
 
 def test_a_person_chooses_a_password_and_signs_in_with_it(jo, colleague_link, outbox):
     _, username, link = colleague_link
-    jo.sends(link, password=OWN_PASSWORD)
+    jo.submit(link, password=OWN_PASSWORD)
     assert jo.response.location == "/sign-in"
     assert not jo.cookie("session")  # a link proves an address; it does not sign in
 
-    jo.opens("/sign-in")
+    jo.open("/sign-in")
     assert "Your password is set" in jo.page_text
-    assert jo.signs_in(username, OWN_PASSWORD).status_code == 303
+    assert jo.sign_in(username, OWN_PASSWORD).status_code == 303
     assert outbox.all("password_changed") == []  # there was no password before
 
 
 def test_a_password_is_made_for_a_person_shown_once_and_works(jo, colleague_link):
     _, username, link = colleague_link
-    jo.sends(link, generate="yes")
+    jo.submit(link, generate="yes")
     password = jo.page.find(id="password").text
 
     assert jo.response.status_code == 200
     assert jo.response.headers["Cache-Control"] == "no-store"
     assert jo.page.find(id="username").text == username
-    assert jo.opens(link).status_code == 410
+    assert jo.open(link).status_code == 410
     assert password not in jo.page_text
-    assert jo.signs_in(username, password).status_code == 303
+    assert jo.sign_in(username, password).status_code == 303
 
 
 @pytest.fixture
 def link_and_password(jo, colleague_link):
     """The link, and the passphrase that was made and shown in Jo's browser."""
     _, _, link = colleague_link
-    jo.sends(link, generate="yes")
+    jo.submit(link, generate="yes")
     return link, jo.page.find(id="password").text
 
 
@@ -72,36 +72,36 @@ def test_a_person_who_reloads_before_signing_in_is_shown_a_fresh_one(
     jo, colleague_link, link_and_password, transaction
 ):
     link, first = link_and_password
-    jo.sends("/sign-in")  # whatever the browser has open meanwhile
-    jo.sends_again(link, generate="yes")  # a reload of the page that showed it
+    jo.submit("/sign-in")  # whatever the browser has open meanwhile
+    jo.post(link, generate="yes")  # a reload of the page that showed it
     second = jo.page.find(id="password").text
     assert second != first
     assert "no longer works" in jo.page_text
-    jo.opens(link)  # or going back to it
+    jo.open(link)  # or going back to it
     assert "Did you not see the password?" in jo.page_text
-    jo.sends_again(link, generate="yes")
+    jo.post(link, generate="yes")
     third = jo.page.find(id="password").text
 
-    assert jo.signs_in(colleague_link.username, first).status_code == 422
-    assert jo.signs_in(colleague_link.username, second).status_code == 422
-    assert jo.signs_in(colleague_link.username, third).status_code == 303
+    assert jo.sign_in(colleague_link.username, first).status_code == 422
+    assert jo.sign_in(colleague_link.username, second).status_code == 422
+    assert jo.sign_in(colleague_link.username, third).status_code == 303
 
 
 def test_another_browser_is_not_shown_the_password(stranger, link_and_password):
-    stranger.opens("/sign-in")
-    stranger.sends_again(link_and_password[0], generate="yes")
+    stranger.open("/sign-in")
+    stranger.post(link_and_password[0], generate="yes")
 
     assert stranger.page.find(id="error-code").text == "link_used"
 
 
 def test_the_password_is_not_shown_after_a_sign_in_with_it(jo, stranger, colleague_link, link_and_password):
-    stranger.signs_in(colleague_link.username, link_and_password[1])
-    jo.opens(link_and_password[0])
+    stranger.sign_in(colleague_link.username, link_and_password[1])
+    jo.open(link_and_password[0])
     assert jo.page.find(id="error-code").text == "link_used"
-    jo.opens("/sign-in")
+    jo.open("/sign-in")
 
-    assert jo.sends_again(link_and_password[0], generate="yes").status_code == 410
-    assert stranger.signs_in(colleague_link.username, link_and_password[1]).status_code == 303
+    assert jo.post(link_and_password[0], generate="yes").status_code == 410
+    assert stranger.sign_in(colleague_link.username, link_and_password[1]).status_code == 303
 
 
 def test_the_password_is_not_shown_after_a_quarter_of_an_hour_or_a_change_of_it(
@@ -111,13 +111,13 @@ def test_the_password_is_not_shown_after_a_quarter_of_an_hour_or_a_change_of_it(
         changed = session.get_one(Administrator, colleague_link.person_id)
         before = changed.password_changed_at
         changed.password_changed_at = before + timedelta(seconds=1)
-    assert jo.opens(link_and_password[0]).status_code == 410
+    assert jo.open(link_and_password[0]).status_code == 410
     assert jo.page.find(id="error-code").text == "link_used"
     with transaction() as session:
         session.get_one(Administrator, colleague_link.person_id).password_changed_at = before
-    assert "Did you not see" in (jo.opens(link_and_password[0]) and jo.page_text)
+    assert "Did you not see" in (jo.open(link_and_password[0]) and jo.page_text)
     clock.move(timedelta(minutes=15))
-    jo.opens(link_and_password[0])
+    jo.open(link_and_password[0])
 
     assert jo.page.find(id="error-code").text == "link_used"
 
@@ -138,27 +138,27 @@ def test_of_two_reloads_at_once_one_replaces_it(
 
 def test_a_poor_password_is_refused_with_the_reason_and_costs_nothing(jo, colleague_link):
     _, _, link = colleague_link
-    jo.sends(link, password="Oakhill School Al 1")
+    jo.submit(link, password="Oakhill School Al 1")
     assert jo.response.status_code == 422
     assert "easy to guess" in jo.page_text
     assert "Oakhill School Al 1" not in jo.response.text
-    jo.sends(link, password="")
+    jo.submit(link, password="")
     assert "let us create one" in jo.page_text
 
-    assert jo.sends(link, password=OWN_PASSWORD).status_code == 303
+    assert jo.submit(link, password=OWN_PASSWORD).status_code == 303
 
 
 def test_a_partners_name_is_no_password(jo, colleague_link, transaction):
     with transaction():
         a_partner(name="Timetabler")
-    jo.sends(colleague_link.path, password="Timetabler 7 7 x")
+    jo.submit(colleague_link.path, password="Timetabler 7 7 x")
 
     assert "easy to guess" in jo.page_text
 
 
 def test_opening_the_link_does_not_use_it_up(jo, stranger, colleague_link):
     for browser in (jo, stranger, jo):
-        assert browser.opens(colleague_link.path).status_code == 200
+        assert browser.open(colleague_link.path).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -173,50 +173,50 @@ def test_a_link_that_cannot_be_used_says_why(jo, colleague_link, transaction, in
     person_id, _, link = colleague_link
     with transaction() as session:
         invalidate(session.get_one(Administrator, person_id))
-    jo.opens(link)
+    jo.open(link)
 
     assert jo.page.find(id="error-code").text == code
 
 
 def test_of_two_who_press_at_once_one_sets_the_password(jo, stranger, colleague_link, transaction):
     _, username, link = colleague_link
-    jo.opens(link)
-    stranger.opens(link)
-    jo.sends_again(link, password=OWN_PASSWORD)
-    stranger.sends_again(link, password="another kettle at midnight")
+    jo.open(link)
+    stranger.open(link)
+    jo.post(link, password=OWN_PASSWORD)
+    stranger.post(link, password="another kettle at midnight")
 
     assert stranger.response.status_code == 410
-    assert jo.signs_in(username, OWN_PASSWORD).status_code == 303
+    assert jo.sign_in(username, OWN_PASSWORD).status_code == 303
 
 
 def test_a_person_who_had_a_password_is_told_and_signed_out_everywhere(jo, stranger, account, transaction, outbox):
     with transaction() as session:
         link = links.issue_welcome_url(session.get_one(Administrator, account.id)).removeprefix("http://localhost:5000")
-    jo.signs_in(account.username)
-    stranger.sends(link, password=OWN_PASSWORD)
+    jo.sign_in(account.username)
+    stranger.submit(link, password=OWN_PASSWORD)
 
     assert outbox.last("password_changed").to == account.email
-    assert jo.opens("/mobile/confirm").status_code == 303
+    assert jo.open("/mobile/confirm").status_code == 303
 
 
 def test_a_person_who_finds_their_link_expired_is_sent_a_new_one(jo, colleague_link, outbox, clock):
     _, username, link = colleague_link
     clock.move(timedelta(days=7))
-    jo.opens(link)
-    jo.sends_again(jo.page.find("form")["action"])
-    jo.opens(jo.response.location)
+    jo.open(link)
+    jo.post(jo.page.find("form")["action"])
+    jo.open(jo.response.location)
     assert "Check your e-mail" in jo.page_text
 
     sent = outbox.last("welcome_link")
     assert sent.to == "al@oakhill.example"
-    jo.sends(sent.links[0].removeprefix("http://localhost:5000"), password=OWN_PASSWORD)
-    assert jo.signs_in(username, OWN_PASSWORD).status_code == 303
+    jo.submit(sent.links[0].removeprefix("http://localhost:5000"), password=OWN_PASSWORD)
+    assert jo.sign_in(username, OWN_PASSWORD).status_code == 303
 
 
 def test_no_new_link_for_those_who_have_a_password_and_none_for_the_unknown(jo, colleague_link, outbox):
     _, _, link = colleague_link
-    jo.sends(link, password=OWN_PASSWORD)
-    jo.opens("/sign-in")
+    jo.submit(link, password=OWN_PASSWORD)
+    jo.open("/sign-in")
     for path in (f"{link}/again", "/welcome/never-was-one/again"):
         assert jo.web.post(path, data={"csrf_token": jo.token}).location == "/welcome/sent"
 
@@ -224,7 +224,7 @@ def test_no_new_link_for_those_who_have_a_password_and_none_for_the_unknown(jo, 
 
 
 def test_new_links_are_not_sent_without_end(jo, colleague_link, outbox):
-    jo.opens("/sign-in")
+    jo.open("/sign-in")
     for _ in range(5):
         jo.web.post(f"{colleague_link.path}/again", data={"csrf_token": jo.token})
 

@@ -16,7 +16,7 @@ def test_with_the_last_school_sessions_factors_and_known_browsers_go_and_not_bef
         a_membership(an_administrator(username="al", email="al@oakhill.example"), estab)
     for _ in range(2):
         browser = Person(new_browser())
-        browser.signs_in("sam")  # and does not choose a school yet
+        browser.sign_in("sam")  # and does not choose a school yet
     with transaction() as session:
         an_app(sam_id)
         removal.remove(session.get_one(Membership, (sam_id, second)), by="cli", note="Called the office.")

@@ -28,14 +28,14 @@ def account(clock, account, transaction):
 def person_with_code(jo, account, clock):
     """Jo has asked for a code."""
     clock.move(timedelta(minutes=1))  # the password was set before
-    jo.sends("/reset", username=account.username)
+    jo.submit("/reset", username=account.username)
     return jo
 
 
 @pytest.fixture
 def after_code(person_with_code, outbox):
     """Jo has typed the code."""
-    person_with_code.sends(CODE, code=outbox.last("reset_code").code)
+    person_with_code.submit(CODE, code=outbox.last("reset_code").code)
     return person_with_code
 
 
@@ -46,47 +46,47 @@ def stored_reset(transaction, model=PasswordReset):
 
 def test_the_code_and_a_new_password_lead_to_signing_in(jo, account, outbox, clock):
     clock.move(timedelta(minutes=1))
-    assert jo.sends("/reset", username=account.username).location == CODE
+    assert jo.submit("/reset", username=account.username).location == CODE
     sent = outbox.last("reset_code")
     assert sent.to == "+447700900123"
     assert len(sent.text) <= 160
 
-    assert jo.sends(CODE, code=sent.code).location == CHOOSE
-    assert jo.sends(CHOOSE, password=NEW_PASSWORD).location == "/sign-in"
+    assert jo.submit(CODE, code=sent.code).location == CHOOSE
+    assert jo.submit(CHOOSE, password=NEW_PASSWORD).location == "/sign-in"
     assert jo.cookie("session") is None, "a reset signs no one in"
-    assert "Your new password is set" in " ".join(jo.opens("/sign-in").text.split())
-    jo.signs_in(account.username, NEW_PASSWORD)
+    assert "Your new password is set" in " ".join(jo.open("/sign-in").text.split())
+    jo.sign_in(account.username, NEW_PASSWORD)
     assert jo.cookie("session")
 
 
 def test_the_old_password_no_longer_works(after_code, account, stranger):
-    after_code.sends(CHOOSE, password=NEW_PASSWORD)
+    after_code.submit(CHOOSE, password=NEW_PASSWORD)
 
-    assert stranger.signs_in(account.username, PASSWORD).status_code == 422
+    assert stranger.sign_in(account.username, PASSWORD).status_code == 422
 
 
 def test_a_second_factor_is_asked_for_as_always(after_code, account, transaction):
     with transaction():
         an_app(account.id)
-    after_code.sends(CHOOSE, password=NEW_PASSWORD)
+    after_code.submit(CHOOSE, password=NEW_PASSWORD)
 
-    assert after_code.signs_in(account.username, NEW_PASSWORD).location.startswith("/sign-in/second-step")
+    assert after_code.sign_in(account.username, NEW_PASSWORD).location.startswith("/sign-in/second-step")
     assert after_code.cookie("session") is None
 
 
 @pytest.mark.parametrize("name", ["username", "email"])
 def test_any_sign_in_name_of_the_account_starts_a_reset(jo, account, outbox, name):
-    jo.sends("/reset", username=f" {getattr(account, name).upper()} ")
+    jo.submit("/reset", username=f" {getattr(account, name).upper()} ")
 
     assert outbox.last("reset_code").to == "+447700900123"
 
 
 def test_everyone_signed_in_is_signed_out(after_code, account, stranger, transaction, clock):
-    stranger.signs_in(account.username)
-    after_code.sends(CHOOSE, password=NEW_PASSWORD)
+    stranger.sign_in(account.username)
+    after_code.submit(CHOOSE, password=NEW_PASSWORD)
 
     assert [row.why_ended for row in stored_reset(transaction, BrowserSession)] == ["password_reset"]
-    assert stranger.opens("/manage").location.startswith("/sign-in")
+    assert stranger.open("/manage").location.startswith("/sign-in")
 
 
 def test_the_person_and_the_other_owners_are_told(after_code, account, transaction, outbox):
@@ -94,7 +94,7 @@ def test_the_person_and_the_other_owners_are_told(after_code, account, transacti
         estab = session.get_one(Administrator, account.id).memberships[0].estab
         an_administrator(estab, email="head@oakhill.example", username="head", name="The Head")
         an_administrator(estab, email="look@oakhill.example", username="look", role="viewer")
-    after_code.sends(CHOOSE, password=NEW_PASSWORD)
+    after_code.submit(CHOOSE, password=NEW_PASSWORD)
 
     assert outbox.last("password_changed").to == account.email
     assert outbox.last("password_reset").to == "+447700900123"
@@ -105,24 +105,24 @@ def test_the_person_and_the_other_owners_are_told(after_code, account, transacti
 
 
 def test_a_guessable_password_is_refused_and_the_reset_continues(after_code, account):
-    after_code.sends(CHOOSE, password=account.school)
+    after_code.submit(CHOOSE, password=account.school)
     assert after_code.response.status_code == 422
     assert after_code.page.find(id="password-error")
 
-    assert after_code.sends(CHOOSE, password=NEW_PASSWORD).location == "/sign-in"
+    assert after_code.submit(CHOOSE, password=NEW_PASSWORD).location == "/sign-in"
 
 
 def test_where_the_person_was_going_is_kept(jo, account, outbox, clock):
     clock.move(timedelta(minutes=1))
-    assert jo.opens("/sign-in?next=/manage/x").text.count("/reset?next=/manage/x") == 1
-    assert jo.sends("/reset?next=/manage/x", username=account.username).location == f"{CODE}?next=/manage/x"
-    assert jo.sends(f"{CODE}?next=/manage/x", code=outbox.last("reset_code").code).location.endswith("?next=/manage/x")
-    assert jo.sends(f"{CHOOSE}?next=/manage/x", password=NEW_PASSWORD).location == "/sign-in?next=/manage/x"
+    assert jo.open("/sign-in?next=/manage/x").text.count("/reset?next=/manage/x") == 1
+    assert jo.submit("/reset?next=/manage/x", username=account.username).location == f"{CODE}?next=/manage/x"
+    assert jo.submit(f"{CODE}?next=/manage/x", code=outbox.last("reset_code").code).location.endswith("?next=/manage/x")
+    assert jo.submit(f"{CHOOSE}?next=/manage/x", password=NEW_PASSWORD).location == "/sign-in?next=/manage/x"
 
 
 def test_a_partners_window_stays_connected(jo):
-    assert jo.opens("/reset?next=/oauth/authorize?x=1").headers["Cross-Origin-Opener-Policy"] == "unsafe-none"
-    assert jo.opens("/reset").headers["Cross-Origin-Opener-Policy"] == "same-origin"
+    assert jo.open("/reset?next=/oauth/authorize?x=1").headers["Cross-Origin-Opener-Policy"] == "unsafe-none"
+    assert jo.open("/reset").headers["Cross-Origin-Opener-Policy"] == "same-origin"
 
 
 class TestTheCode:
@@ -131,75 +131,75 @@ class TestTheCode:
 
     def test_it_works_in_the_browser_that_asked_and_in_no_other(self, person_with_code, stranger, outbox):
         code = outbox.last("reset_code").code
-        assert stranger.opens(CODE).location == "/reset"
-        stranger.sends("/reset", username="2139999")
-        stranger.sends(CODE, code=code)
+        assert stranger.open(CODE).location == "/reset"
+        stranger.submit("/reset", username="2139999")
+        stranger.submit(CODE, code=code)
         assert "not the code" in stranger.page_text
 
-        assert person_with_code.sends(CODE, code=code).location == CHOOSE
+        assert person_with_code.submit(CODE, code=code).location == CHOOSE
 
     def test_it_may_be_typed_with_gaps(self, person_with_code, outbox):
         code = outbox.last("reset_code").code
 
-        assert person_with_code.sends(CODE, code=f" {code[:3]} {code[3:]}").location == CHOOSE
+        assert person_with_code.submit(CODE, code=f" {code[:3]} {code[3:]}").location == CHOOSE
 
     def test_after_five_wrong_attempts_a_code_is_invalid_and_a_new_one_works(self, person_with_code, outbox, clock):
         right, wrong = outbox.last("reset_code").code, self.wrong(outbox)
         for _ in range(5):
-            person_with_code.sends(CODE, code=wrong)
+            person_with_code.submit(CODE, code=wrong)
             assert "not the code" in person_with_code.page_text
         assert outbox.all("account_locked") == []
-        person_with_code.sends(CODE, code=right)
+        person_with_code.submit(CODE, code=right)
         assert "works for ten minutes and five attempts" in person_with_code.page_text
 
         clock.move(timedelta(seconds=5))
-        person_with_code.sends(CODE, send_code="yes")
-        assert person_with_code.sends(CODE, code=outbox.last("reset_code").code).location == CHOOSE
+        person_with_code.submit(CODE, send_code="yes")
+        assert person_with_code.submit(CODE, code=outbox.last("reset_code").code).location == CHOOSE
 
     def test_a_code_expires_after_ten_minutes(self, person_with_code, outbox, clock):
         clock.move(timedelta(minutes=10))
-        person_with_code.sends(CODE, code=outbox.last("reset_code").code)
+        person_with_code.submit(CODE, code=outbox.last("reset_code").code)
 
         assert "works for ten minutes and five attempts" in person_with_code.page_text
 
     def test_a_new_code_replaces_the_former_one(self, person_with_code, outbox, clock):
         first = outbox.last("reset_code").code
         clock.move(timedelta(seconds=5))
-        person_with_code.sends(CODE, send_code="yes")
+        person_with_code.submit(CODE, send_code="yes")
         second = outbox.last("reset_code").code
-        person_with_code.sends(CODE, code=first)
+        person_with_code.submit(CODE, code=first)
         assert person_with_code.response.location == (CHOOSE if first == second else None)
 
     def test_three_are_sent_an_hour_and_then_the_last_one_stays_good(self, person_with_code, outbox, clock):
         for _ in range(4):
-            assert person_with_code.sends(CODE, send_code="yes").location == CODE
+            assert person_with_code.submit(CODE, send_code="yes").location == CODE
             clock.move(timedelta(seconds=5))
         assert len(outbox.all("reset_code")) == 3
         assert len(outbox.all("reset_started")) == 1
 
-        assert person_with_code.sends(CODE, code=outbox.last("reset_code").code).location == CHOOSE
+        assert person_with_code.submit(CODE, code=outbox.last("reset_code").code).location == CHOOSE
 
     def test_three_are_sent_an_hour_under_whatever_names_and_from_whatever_browsers(self, new_browser, account, outbox):
         for name in (account.username, account.email, account.username.upper(), account.email):
-            Person(new_browser()).sends("/reset", username=name)
+            Person(new_browser()).submit("/reset", username=name)
 
         assert len(outbox.all("reset_code")) == 3
         assert len(outbox.all("reset_started")) == 3
 
     def test_strangers_do_not_use_up_those_of_a_known_browser(self, jo, stranger, account, outbox):
-        jo.signs_in(account.username)
+        jo.sign_in(account.username)
         for _ in range(5):
-            stranger.sends("/reset", username=account.username)
-        jo.sends("/reset", username=account.username)
+            stranger.submit("/reset", username=account.username)
+        jo.submit("/reset", username=account.username)
 
         assert len(outbox.all("reset_code")) == 4
 
     def test_wrong_ones_count_as_wrong_passwords_do(self, person_with_code, account, stranger, outbox):
         for _ in range(9):
-            stranger.signs_in(account.username, "wrong")
+            stranger.sign_in(account.username, "wrong")
         wrong, right = self.wrong(outbox), outbox.last("reset_code").code
-        person_with_code.sends(CODE, code=wrong)
-        person_with_code.sends(CODE, code=right)
+        person_with_code.submit(CODE, code=wrong)
+        person_with_code.submit(CODE, code=right)
 
         assert "After many wrong attempts" in person_with_code.page_text
         assert outbox.last("account_locked").to == account.email
@@ -227,7 +227,7 @@ class TestWhoCannot:
                 person.memberships[0].estab.state = "suspended"
             else:
                 person.removed_at = person.created_at
-        jo.sends("/reset", username=account.username)
+        jo.submit("/reset", username=account.username)
 
         assert outbox.all("reset_code") == []
         if reason in {"unconfirmed", "changed"}:
@@ -238,7 +238,7 @@ class TestWhoCannot:
     def test_a_day_after_it_was_changed_a_number_is_used(self, jo, account, transaction, outbox, clock):
         with transaction() as session:
             session.get_one(Administrator, account.id).mobile_changed_at = clock.now() - timedelta(hours=24)
-        jo.sends("/reset", username=account.username)
+        jo.submit("/reset", username=account.username)
 
         assert outbox.last("reset_code")
 
@@ -246,7 +246,7 @@ class TestWhoCannot:
     def test_a_changed_number_or_password_or_removal_ends_the_reset(
         self, after_code, account, transaction, clock, change
     ):
-        after_code.opens(CHOOSE)
+        after_code.open(CHOOSE)
         clock.move(timedelta(seconds=1))
         values = {
             "number": {"mobile": "+447700900999"}, "password": {"password_changed_at": clock.now()},
@@ -255,7 +255,7 @@ class TestWhoCannot:
         with transaction() as session:
             session.query(Administrator).filter_by(id=account.id).update(values)
             hash_before = session.get_one(Administrator, account.id).password_hash
-        after_code.sends_again(CHOOSE, password=NEW_PASSWORD)
+        after_code.post(CHOOSE, password=NEW_PASSWORD)
 
         assert after_code.response.location == "/reset"
         with transaction() as session:
@@ -299,7 +299,7 @@ def test_of_many_messages_asked_for_at_once_three_are_sent(run_concurrently, acc
 
 def test_the_browser_gets_another_secret_when_the_code_is_accepted(person_with_code, outbox, transaction):
     first = person_with_code.cookie("reset")
-    person_with_code.sends(CODE, code=outbox.last("reset_code").code)
+    person_with_code.submit(CODE, code=outbox.last("reset_code").code)
 
     assert person_with_code.cookie("reset") != first
     with transaction():
@@ -308,22 +308,22 @@ def test_the_browser_gets_another_secret_when_the_code_is_accepted(person_with_c
 
 def test_a_lock_by_wrong_passwords_ends_with_the_reset(after_code, account, stranger):
     for _ in range(12):
-        stranger.signs_in(account.username, "wrong")
-    after_code.sends(CHOOSE, password=NEW_PASSWORD)
-    after_code.signs_in(account.username, NEW_PASSWORD)
+        stranger.sign_in(account.username, "wrong")
+    after_code.submit(CHOOSE, password=NEW_PASSWORD)
+    after_code.sign_in(account.username, NEW_PASSWORD)
 
     assert after_code.cookie("session")
 
 
 def test_a_lock_in_a_known_browser_ends_with_the_reset_too(jo, account, clock, outbox):
-    jo.signs_in(account.username)
+    jo.sign_in(account.username)
     jo.web.delete_cookie("idaas-session")
     clock.move(timedelta(minutes=1))
-    jo.sends("/reset", username=account.username)
-    jo.sends(CODE, code=outbox.last("reset_code").code)
+    jo.submit("/reset", username=account.username)
+    jo.submit(CODE, code=outbox.last("reset_code").code)
     for _ in range(12):
-        jo.signs_in(account.username, "wrong")
+        jo.sign_in(account.username, "wrong")
     assert jo.response.status_code == 429
-    jo.sends(CHOOSE, password=NEW_PASSWORD)
+    jo.submit(CHOOSE, password=NEW_PASSWORD)
 
-    assert jo.signs_in(account.username, NEW_PASSWORD).status_code == 303
+    assert jo.sign_in(account.username, NEW_PASSWORD).status_code == 303

@@ -23,13 +23,13 @@ def sent_link_path(clock, account, transaction, outbox):
 
 
 def test_a_reset_link_sets_a_new_password_and_leads_to_signing_in(jo, sent_link_path, account, stranger, outbox):
-    stranger.signs_in(account.username)
-    assert jo.sends(sent_link_path, password=NEW_PASSWORD).location == "/sign-in"
+    stranger.sign_in(account.username)
+    assert jo.submit(sent_link_path, password=NEW_PASSWORD).location == "/sign-in"
     assert jo.cookie("session") is None, "a reset signs no one in"
-    assert stranger.opens("/manage").location.startswith("/sign-in")
+    assert stranger.open("/manage").location.startswith("/sign-in")
     assert outbox.last("password_changed").to == account.email
     assert outbox.last("password_reset")
-    jo.signs_in(account.username, NEW_PASSWORD)
+    jo.sign_in(account.username, NEW_PASSWORD)
     assert jo.cookie("session")
 
 
@@ -37,22 +37,22 @@ def test_the_other_owners_are_mailed_how_the_password_was_reset(jo, sent_link_pa
     with transaction() as session:
         estab = session.get_one(Administrator, account.id).memberships[0].estab
         an_administrator(estab, email="head@oakhill.example", username="head")
-    jo.sends(sent_link_path, password=NEW_PASSWORD)
+    jo.submit(sent_link_path, password=NEW_PASSWORD)
 
     assert "by a link that was sent to their e-mail address" in outbox.last("colleague_reset_password").text
 
 
 def test_opening_the_link_does_not_use_it_up(jo, stranger, sent_link_path):
     for _ in range(3):
-        assert stranger.opens(sent_link_path).status_code == 200
+        assert stranger.open(sent_link_path).status_code == 200
     assert stranger.web.head(sent_link_path).status_code == 200
 
-    assert jo.sends(sent_link_path, password=NEW_PASSWORD).location == "/sign-in"
+    assert jo.submit(sent_link_path, password=NEW_PASSWORD).location == "/sign-in"
 
 
 def test_a_guessable_password_is_refused_and_the_link_stays_good(jo, sent_link_path, account):
-    assert jo.sends(sent_link_path, password=account.school).status_code == 422
-    assert jo.sends(sent_link_path, password=NEW_PASSWORD).location == "/sign-in"
+    assert jo.submit(sent_link_path, password=account.school).status_code == 422
+    assert jo.submit(sent_link_path, password=NEW_PASSWORD).location == "/sign-in"
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_a_guessable_password_is_refused_and_the_link_stays_good(jo, sent_link_p
 def test_an_unusable_link_says_why_and_changes_nothing(
     jo, stranger, sent_link_path, account, transaction, clock, outbox, reason, code
 ):
-    stranger.opens(sent_link_path)
+    stranger.open(sent_link_path)
     with transaction() as session:
         person = session.get_one(Administrator, account.id)
         if reason == "expired":
@@ -81,8 +81,8 @@ def test_an_unusable_link_says_why_and_changes_nothing(
         elif reason == "password":
             links.supersede(person.id, links.RESET)
     if reason == "used":
-        jo.sends(sent_link_path, password=NEW_PASSWORD)
-    stranger.sends_again(sent_link_path, password="another good one of many words")
+        jo.submit(sent_link_path, password=NEW_PASSWORD)
+    stranger.post(sent_link_path, password="another good one of many words")
 
     assert stranger.page.find(id="error-code").get_text() == code
     assert len(outbox.all("password_changed")) == (reason == "used")
@@ -92,7 +92,7 @@ def test_a_changed_password_revokes_the_link(jo, sent_link_path, account, transa
     with transaction() as session:
         password.change(session.get_one(Administrator, account.id), "a hash", by=account.id)
 
-    assert jo.opens(sent_link_path).status_code == 410
+    assert jo.open(sent_link_path).status_code == 410
 
 
 def test_of_two_clicks_at_once_one_sets_the_password(run_concurrently, sent_link_path):
@@ -117,4 +117,4 @@ def test_a_link_for_another_purpose_is_refused(jo, account, transaction):
     with transaction():
         welcome = links.issue(account.id, links.WELCOME, timedelta(days=1), value=account.email)
 
-    assert jo.opens(f"/reset/link/{welcome}").status_code == 404
+    assert jo.open(f"/reset/link/{welcome}").status_code == 404

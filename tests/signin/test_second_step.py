@@ -29,13 +29,13 @@ def app_of_jo(transaction, account, clock):
 @pytest.fixture
 def at_second_step(jo, account, app_of_jo):
     """Jo has typed the right password and sees the page of the second step."""
-    jo.signs_in(account.username, back="/mobile/confirm")
-    jo.opens(jo.response.location)
+    jo.sign_in(account.username, back="/mobile/confirm")
+    jo.open(jo.response.location)
     return jo
 
 
 def test_the_password_alone_leads_to_the_second_step_and_does_not_sign_in(jo, account, app_of_jo):
-    response = jo.signs_in(account.username, back="/mobile/confirm")
+    response = jo.sign_in(account.username, back="/mobile/confirm")
 
     assert (response.status_code, response.location) == (303, PAGE)
     assert jo.cookie("session") is None
@@ -45,7 +45,7 @@ def test_the_password_alone_leads_to_the_second_step_and_does_not_sign_in(jo, ac
 def test_a_code_of_the_app_completes_the_sign_in_and_says_how_it_was_done(
     at_second_step, app_of_jo, account, transaction
 ):
-    response = at_second_step.sends_again(PAGE, code=f" {app_of_jo.code()[:3]} {app_of_jo.code()[3:]}")
+    response = at_second_step.post(PAGE, code=f" {app_of_jo.code()[:3]} {app_of_jo.code()[3:]}")
 
     assert (response.status_code, response.location) == (303, "/mobile/confirm")
     assert at_second_step.is_signed_in()
@@ -55,47 +55,47 @@ def test_a_code_of_the_app_completes_the_sign_in_and_says_how_it_was_done(
 
 
 def test_a_wrong_code_is_said_at_the_field_and_the_page_can_be_used_again(at_second_step, app_of_jo):
-    at_second_step.sends_again(PAGE, code=app_of_jo.wrong)
+    at_second_step.post(PAGE, code=app_of_jo.wrong)
 
     assert at_second_step.response.status_code == 422
     assert "That is not the code that we expect now." in at_second_step.page_text
-    assert at_second_step.sends_again(PAGE, code=app_of_jo.code()).location == "/mobile/confirm"
+    assert at_second_step.post(PAGE, code=app_of_jo.code()).location == "/mobile/confirm"
 
 
 def test_an_empty_code_is_no_guess(at_second_step):
-    at_second_step.sends_again(PAGE, code=" ")
+    at_second_step.post(PAGE, code=" ")
 
     assert "Type the six digits your app shows." in at_second_step.page_text
 
 
 def test_a_half_sign_in_works_in_its_browser_only(at_second_step, stranger, app_of_jo):
-    stranger.opens(PAGE)
+    stranger.open(PAGE)
 
     assert stranger.response.location == "/sign-in?next=/mobile/confirm"
-    assert stranger.sends("/sign-in", csrf_token="x").status_code != 303
-    stranger.opens("/sign-in")
-    assert stranger.sends_again(PAGE, code=app_of_jo.code()).location == "/sign-in?next=/mobile/confirm"
+    assert stranger.submit("/sign-in", csrf_token="x").status_code != 303
+    stranger.open("/sign-in")
+    assert stranger.post(PAGE, code=app_of_jo.code()).location == "/sign-in?next=/mobile/confirm"
     assert not stranger.is_signed_in()
 
 
 def test_a_half_sign_in_works_for_ten_minutes(at_second_step, app_of_jo, clock):
     clock.move(timedelta(minutes=10))
-    at_second_step.sends_again(PAGE, code=app_of_jo.code())
+    at_second_step.post(PAGE, code=app_of_jo.code())
 
     assert at_second_step.response.location == "/sign-in?next=/mobile/confirm"
-    assert "You have ten minutes" in at_second_step.opens("/sign-in").text
+    assert "You have ten minutes" in at_second_step.open("/sign-in").text
     assert not at_second_step.is_signed_in()
 
 
 def test_a_half_sign_in_works_once(at_second_step, app_of_jo, clock, account):
     secret = at_second_step.cookie("second-step")
-    at_second_step.sends_again(PAGE, code=app_of_jo.code())
-    at_second_step.sends("/sign-out")
+    at_second_step.post(PAGE, code=app_of_jo.code())
+    at_second_step.submit("/sign-out")
     at_second_step.web.set_cookie("idaas-second-step", secret)
     clock.move(TIME_STEP)
-    at_second_step.opens("/sign-in")
+    at_second_step.open("/sign-in")
 
-    assert at_second_step.sends_again(PAGE, code=app_of_jo.code()).location == "/sign-in?next=/mobile/confirm"
+    assert at_second_step.post(PAGE, code=app_of_jo.code()).location == "/sign-in?next=/mobile/confirm"
     assert not at_second_step.is_signed_in()
 
 
@@ -125,42 +125,42 @@ def test_a_second_step_at_the_moment_of_a_new_password_signs_no_one_in(
         password.change(people.get(account.id), "a hash", by=account.id)
         sessions.end_all(account.id, "password_changed")
 
-    run_overlapping(change, lambda: at_second_step.sends_again(PAGE, code=app_of_jo.code()))
+    run_overlapping(change, lambda: at_second_step.post(PAGE, code=app_of_jo.code()))
 
     assert not at_second_step.is_signed_in()
 
 
 def test_going_back_after_signing_in_continues_to_where_one_was_going(at_second_step, app_of_jo):
-    at_second_step.sends_again(PAGE, code=app_of_jo.code())
+    at_second_step.post(PAGE, code=app_of_jo.code())
 
-    assert at_second_step.opens(PAGE).location == "/mobile/confirm"
-    assert at_second_step.opens(PAGE.replace("mobile/confirm", "manage")).location == "/manage"
+    assert at_second_step.open(PAGE).location == "/mobile/confirm"
+    assert at_second_step.open(PAGE.replace("mobile/confirm", "manage")).location == "/manage"
 
 
 def test_cancel_ends_the_half_completed_sign_in(at_second_step, app_of_jo):
-    assert at_second_step.sends_again(PAGE, cancel="yes").location == "/"
-    at_second_step.opens("/sign-in")
-    assert at_second_step.sends_again(PAGE, code=app_of_jo.code()).location == "/sign-in?next=/mobile/confirm"
+    assert at_second_step.post(PAGE, cancel="yes").location == "/"
+    at_second_step.open("/sign-in")
+    assert at_second_step.post(PAGE, code=app_of_jo.code()).location == "/sign-in?next=/mobile/confirm"
 
 
 def test_cancel_tells_a_partner_who_waits(jo, account, app_of_jo):
     waiting = "/oauth/authorize?client_id=assembly%26request_uri=urn:x"
-    jo.signs_in(account.username, back=waiting)
+    jo.sign_in(account.username, back=waiting)
     page = jo.response.location
-    jo.opens(page)
+    jo.open(page)
 
-    assert jo.sends_again(page, cancel="yes").location.endswith("&cancel=1")
+    assert jo.post(page, cancel="yes").location.endswith("&cancel=1")
 
 
 def test_signing_in_starts_a_new_session_and_ends_the_former_one(
     at_second_step, app_of_jo, account, clock, transaction
 ):
-    at_second_step.sends_again(PAGE, code=app_of_jo.code())
+    at_second_step.post(PAGE, code=app_of_jo.code())
     first = at_second_step.cookie("session")
     clock.move(TIME_STEP)
-    at_second_step.signs_in(account.username, back="/mobile/confirm")
-    at_second_step.opens(at_second_step.response.location)
-    at_second_step.sends_again(PAGE, code=app_of_jo.code())
+    at_second_step.sign_in(account.username, back="/mobile/confirm")
+    at_second_step.open(at_second_step.response.location)
+    at_second_step.post(PAGE, code=app_of_jo.code())
 
     assert at_second_step.cookie("session") != first
     at_second_step.web.set_cookie("idaas-session", first)
@@ -172,7 +172,7 @@ def test_a_changed_password_ends_a_half_completed_sign_in(at_second_step, app_of
     with transaction() as session:
         password.change(session.get_one(Administrator, account.id), "another hash", by=account.id)
 
-    assert at_second_step.sends_again(PAGE, code=app_of_jo.code()).location == "/sign-in?next=/mobile/confirm"
+    assert at_second_step.post(PAGE, code=app_of_jo.code()).location == "/sign-in?next=/mobile/confirm"
     assert not at_second_step.is_signed_in()
 
 
@@ -184,20 +184,20 @@ def test_a_person_who_may_no_longer_act_is_not_signed_in(at_second_step, app_of_
         else:
             session.get_one(Estab, account.estab_id).state = "suspended"
 
-    assert at_second_step.sends_again(PAGE, code=app_of_jo.code()).location == "/sign-in?next=/mobile/confirm"
+    assert at_second_step.post(PAGE, code=app_of_jo.code()).location == "/sign-in?next=/mobile/confirm"
     assert not at_second_step.is_signed_in()
 
 
 def test_a_new_computer_is_told_about_only_once_the_sign_in_is_complete(
     at_second_step, stranger, account, app_of_jo, outbox, clock
 ):
-    at_second_step.sends_again(PAGE, code=app_of_jo.code())
-    stranger.signs_in(account.username, back="/mobile/confirm")
+    at_second_step.post(PAGE, code=app_of_jo.code())
+    stranger.sign_in(account.username, back="/mobile/confirm")
     assert outbox.all("new_device") == []
 
     clock.move(TIME_STEP)
-    stranger.opens(stranger.response.location)
-    stranger.sends_again(PAGE, code=app_of_jo.code())
+    stranger.open(stranger.response.location)
+    stranger.post(PAGE, code=app_of_jo.code())
     assert len(outbox.all("new_device")) == 1
 
 
@@ -211,7 +211,7 @@ def test_a_person_without_a_factor_is_signed_in_by_the_password(jo, stranger, ac
     with transaction():
         colleague = an_administrator().username
 
-    assert jo.signs_in(colleague, back="/mobile/confirm").location == "/mobile/confirm"
+    assert jo.sign_in(colleague, back="/mobile/confirm").location == "/mobile/confirm"
     assert jo.cookie("second-step") is None
 
 
@@ -219,30 +219,30 @@ def test_wrong_codes_and_passwords_lock_the_account_together_and_it_is_told_once
     at_second_step, account, app_of_jo, outbox
 ):
     for _ in range(9):
-        at_second_step.sends_again(PAGE, code=app_of_jo.wrong)
+        at_second_step.post(PAGE, code=app_of_jo.wrong)
         assert at_second_step.response.status_code == 422
-    at_second_step.sends_again(PAGE, code=app_of_jo.code())
+    at_second_step.post(PAGE, code=app_of_jo.code())
 
     assert at_second_step.response.status_code == 429
     assert at_second_step.page.find(id="error-code").text == "account_locked"
     assert int(at_second_step.response.headers["Retry-After"]) > 0
     assert len(outbox.all("account_locked")) == 1
-    assert at_second_step.signs_in(account.username).status_code == 429
+    assert at_second_step.sign_in(account.username).status_code == 429
 
 
 def test_the_right_password_allows_no_more_guesses_at_the_code(jo, account, app_of_jo):
     for _ in range(5):
-        jo.signs_in(account.username, PASSWORD, back="/mobile/confirm")
-        jo.opens(PAGE)
-        jo.sends_again(PAGE, code=app_of_jo.wrong)
+        jo.sign_in(account.username, PASSWORD, back="/mobile/confirm")
+        jo.open(PAGE)
+        jo.post(PAGE, code=app_of_jo.wrong)
 
-    assert jo.signs_in(account.username).status_code == 429
+    assert jo.sign_in(account.username).status_code == 429
 
 
 def test_a_complete_sign_in_resets_the_count_of_guesses(at_second_step, app_of_jo, account, transaction):
     for _ in range(5):
-        at_second_step.sends_again(PAGE, code=app_of_jo.wrong)
-    at_second_step.sends_again(PAGE, code=app_of_jo.code())
+        at_second_step.post(PAGE, code=app_of_jo.wrong)
+    at_second_step.post(PAGE, code=app_of_jo.code())
 
     with transaction() as session:
         counters = guesses.key("name", account.username), guesses.key("account", account.id)
@@ -251,7 +251,7 @@ def test_a_complete_sign_in_resets_the_count_of_guesses(at_second_step, app_of_j
 
 def test_right_passwords_make_a_bounded_number_of_rows(jo, account, app_of_jo, transaction, settings, clock):
     for _ in range(50):
-        jo.signs_in(account.username, back="/mobile/confirm")
+        jo.sign_in(account.username, back="/mobile/confirm")
         clock.move(timedelta(seconds=20))
 
     with transaction() as session:

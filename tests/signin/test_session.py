@@ -18,7 +18,7 @@ SIGNED_IN_PATH = "/mobile/confirm"
 
 
 def is_signed_in(person):
-    return person.opens(SIGNED_IN_PATH).status_code == 200
+    return person.open(SIGNED_IN_PATH).status_code == 200
 
 
 def rows(transaction, person_id):
@@ -28,7 +28,7 @@ def rows(transaction, person_id):
 
 
 def test_the_cookie_is_found_by_its_digest_and_by_nothing_else_in_the_row(jo, account, transaction):
-    jo.signs_in(account.username)
+    jo.sign_in(account.username)
     (row,) = rows(transaction, account.id)
 
     assert row.digest == crypto.digest(jo.cookie("session"))
@@ -37,7 +37,7 @@ def test_the_cookie_is_found_by_its_digest_and_by_nothing_else_in_the_row(jo, ac
 
 
 def test_the_cookie_is_kept_from_scripts_and_other_sites(jo, account):
-    jo.signs_in(account.username)
+    jo.sign_in(account.username)
     (cookie,) = [text for text in jo.response.headers.getlist("Set-Cookie") if text.startswith("idaas-session=")]
 
     assert "HttpOnly" in cookie
@@ -48,7 +48,7 @@ def test_the_cookie_is_kept_from_scripts_and_other_sites(jo, account):
 
 
 def test_a_program_on_the_same_machine_with_a_cookie_named_session_does_not_sign_anybody_out(jo, account):
-    jo.signs_in(account.username)
+    jo.sign_in(account.username)
     names = [text.partition("=")[0] for text in jo.response.headers.getlist("Set-Cookie")]
     jo.web.set_cookie("session", "of another program on localhost")
     jo.web.set_cookie("form", "of another program on localhost")
@@ -72,7 +72,7 @@ def test_over_https_the_cookie_has_the_host_prefix(app, account, transaction, ch
 
 
 def test_a_session_ends_after_two_hours_without_use(jo, account, clock):
-    jo.signs_in(account.username)
+    jo.sign_in(account.username)
     clock.move(timedelta(hours=1, minutes=59))
     assert is_signed_in(jo)
     clock.move(timedelta(hours=1, minutes=59))
@@ -82,7 +82,7 @@ def test_a_session_ends_after_two_hours_without_use(jo, account, clock):
 
 
 def test_a_session_ends_after_twelve_hours(jo, account, clock):
-    jo.signs_in(account.username)
+    jo.sign_in(account.username)
     for _ in range(11):
         clock.move(timedelta(hours=1))
         assert is_signed_in(jo)
@@ -91,7 +91,7 @@ def test_a_session_ends_after_twelve_hours(jo, account, clock):
 
 
 def test_the_last_use_is_updated_at_most_once_a_minute(jo, account, transaction, clock):
-    jo.signs_in(account.username)
+    jo.sign_in(account.username)
     began = rows(transaction, account.id)[0].last_used_at
     clock.move(timedelta(seconds=59))
     is_signed_in(jo)
@@ -102,8 +102,8 @@ def test_the_last_use_is_updated_at_most_once_a_minute(jo, account, transaction,
 
 
 def test_using_one_session_does_not_prolong_another(jo, stranger, account, transaction, clock):
-    jo.signs_in(account.username)
-    stranger.signs_in(account.username)
+    jo.sign_in(account.username)
+    stranger.sign_in(account.username)
     began = clock.now()
     clock.move(timedelta(minutes=1))
     is_signed_in(jo)
@@ -156,7 +156,7 @@ def test_the_eleventh_session_ends_the_oldest(app, account, new_browser, transac
     for _ in range(11):
         clock.move(timedelta(seconds=1))
         browsers.append(Person(new_browser()))
-        browsers[-1].signs_in(account.username)
+        browsers[-1].sign_in(account.username)
 
     assert not is_signed_in(browsers[0])
     assert all(is_signed_in(browser) for browser in browsers[1:])
@@ -174,7 +174,7 @@ def test_the_eleventh_session_ends_the_oldest(app, account, new_browser, transac
     ids=["removed", "suspended", "closed", "ended"],
 )
 def test_a_session_ends_at_once_with_its_person_or_school(jo, account, transaction, undo):
-    jo.signs_in(account.username)
+    jo.sign_in(account.username)
     with transaction() as session:
         session.execute(undo)
 
@@ -182,8 +182,8 @@ def test_a_session_ends_at_once_with_its_person_or_school(jo, account, transacti
 
 
 def test_ending_all_leaves_the_one_that_is_kept(jo, stranger, account, transaction):
-    jo.signs_in(account.username)
-    stranger.signs_in(account.username)
+    jo.sign_in(account.username)
+    stranger.sign_in(account.username)
     kept = next(row.sid for row in rows(transaction, account.id) if row.digest == crypto.digest(jo.cookie("session")))
     with transaction():
         sessions.end_all(account.id, "password_changed", except_sid=kept)
@@ -255,8 +255,8 @@ def test_an_operator_is_not_signed_in_on_the_pages_of_schools(app, transaction):
 def test_another_persons_sign_in_in_the_same_browser_ends_the_first(jo, account, transaction):
     with transaction():
         other = an_administrator().username
-    jo.signs_in(account.username)
-    jo.signs_in(other, back="/x")
+    jo.sign_in(account.username)
+    jo.sign_in(other, back="/x")
 
     assert [row.why_ended for row in rows(transaction, account.id)] == ["replaced"]
 
@@ -269,7 +269,7 @@ def test_signing_in_twice_at_once_in_one_browser_succeeds(new_browser, account, 
         tab.web.set_cookie("idaas-device", "the-same-browser", domain="localhost")
 
     with ThreadPoolExecutor(4) as pool:
-        statuses = list(pool.map(lambda tab: tab.signs_in(account.username).status_code, tabs))
+        statuses = list(pool.map(lambda tab: tab.sign_in(account.username).status_code, tabs))
 
     assert statuses == [303] * 4
     assert len(rows(transaction, account.id)) == 4
@@ -283,7 +283,7 @@ def a_reset(account):
 def test_a_sign_in_does_not_outlive_a_new_password_that_is_set_at_the_same_moment(
     jo, account, transaction, run_overlapping
 ):
-    run_overlapping(lambda: a_reset(account), lambda: jo.signs_in(account.username))
+    run_overlapping(lambda: a_reset(account), lambda: jo.sign_in(account.username))
 
     assert not is_signed_in(jo)
 
@@ -291,7 +291,7 @@ def test_a_sign_in_does_not_outlive_a_new_password_that_is_set_at_the_same_momen
 def test_an_old_password_does_not_return_with_better_parameters(jo, account, transaction, run_overlapping, monkeypatch):
     monkeypatch.setattr(crypto.Passwords, "is_outdated", lambda *_: True)
 
-    run_overlapping(lambda: a_reset(account), lambda: jo.signs_in(account.username))
+    run_overlapping(lambda: a_reset(account), lambda: jo.sign_in(account.username))
 
     with transaction() as session:
         assert session.get_one(Administrator, account.id).password_hash == "a hash"
@@ -300,13 +300,13 @@ def test_an_old_password_does_not_return_with_better_parameters(jo, account, tra
 def test_a_session_that_is_ended_everywhere_gets_no_factor_at_the_same_moment(
     jo, account, transaction, run_overlapping
 ):
-    jo.signs_in(account.username)
-    jo.opens("/manage/security/app")
+    jo.sign_in(account.username)
+    jo.open("/manage/security/app")
     app = App(jo.page.find(id="seed").text.replace(" ", ""))
 
     run_overlapping(
         lambda: sessions.end_all(account.id, "everywhere"),
-        lambda: jo.sends_again("/manage/security/app", code=app.code()),
+        lambda: jo.post("/manage/security/app", code=app.code()),
     )
 
     assert not is_signed_in(jo)
@@ -315,13 +315,13 @@ def test_a_session_that_is_ended_everywhere_gets_no_factor_at_the_same_moment(
 
 
 def test_a_request_and_the_end_of_its_session_do_not_wait_for_each_other(jo, account, run_overlapping, clock):
-    jo.signs_in(account.username)
-    jo.opens("/manage/account/email")
+    jo.sign_in(account.username)
+    jo.open("/manage/account/email")
     clock.move(sessions.LAST_USED_PRECISION)
 
     outcome = run_overlapping(
         lambda: database.lock(Administrator, account.id),
-        lambda: jo.sends_again("/manage/account/email", email="other@oakhill.example"),
+        lambda: jo.post("/manage/account/email", email="other@oakhill.example"),
         before_commit=lambda: sessions.end_all(account.id, "removed"),
     )
 
@@ -332,13 +332,13 @@ def test_a_request_and_the_end_of_its_session_do_not_wait_for_each_other(jo, acc
 def test_a_session_that_is_ended_in_another_browser_gets_no_factor_at_the_same_moment(
     jo, account, transaction, run_overlapping
 ):
-    jo.signs_in(account.username)
-    jo.opens("/manage/security/app")
+    jo.sign_in(account.username)
+    jo.open("/manage/security/app")
     app = App(jo.page.find(id="seed").text.replace(" ", ""))
     sid = rows(transaction, account.id)[0].sid
 
     run_overlapping(
-        lambda: sessions.end(sid, "ended_elsewhere"), lambda: jo.sends_again("/manage/security/app", code=app.code())
+        lambda: sessions.end(sid, "ended_elsewhere"), lambda: jo.post("/manage/security/app", code=app.code())
     )
 
     assert not is_signed_in(jo)

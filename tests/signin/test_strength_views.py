@@ -39,12 +39,12 @@ PASSWORDS = (GOOD_PASSWORD, "kettle", "St Mary's School", "Uxbridge Bloggs!", "p
 
 @pytest.mark.parametrize("typed", PASSWORDS)
 def test_the_check_and_the_form_give_the_same_result(jo, colleague_without_password, typed):
-    jo.opens(f"/{colleague_without_password['link']}")
+    jo.open(f"/{colleague_without_password['link']}")
     body = ask_strength(jo, typed).json
     if body["is_accepted"]:
-        assert jo.sends(f"/{colleague_without_password['link']}", password=typed).status_code == 303
+        assert jo.submit(f"/{colleague_without_password['link']}", password=typed).status_code == 303
         return
-    jo.sends(f"/{colleague_without_password['link']}", password=typed)
+    jo.submit(f"/{colleague_without_password['link']}", password=typed)
     assert jo.response.status_code == 422
     assert body["message"] in (strength.SHORT_TEXT, jo.page.select_one(".field-error").text.removeprefix("Error: "))
 
@@ -52,17 +52,17 @@ def test_the_check_and_the_form_give_the_same_result(jo, colleague_without_passw
 def test_names_of_partners_are_refused_too(jo, colleague_without_password, transaction):
     with transaction():
         a_partner(name="Timetabler Unlimited")
-    jo.opens(f"/{colleague_without_password['link']}")
+    jo.open(f"/{colleague_without_password['link']}")
     assert "easy to guess" in ask_strength(jo, "Timetabler-Unlimited").json["message"]
 
 
 def test_everyone_gets_the_same_answer(jo, stranger, colleague_without_password, account):
     """The rating depends on the person of the page, not on the browser or who is signed in there."""
-    jo.opens(f"/{colleague_without_password['link']}")
+    jo.open(f"/{colleague_without_password['link']}")
     subject = jo.page.find("input", {"data-strength": True})["data-subject"]
     mine = ask_strength(jo, "St Mary's Uxbridge")
-    stranger.signs_in(account.username)
-    stranger.opens("/sign-out")
+    stranger.sign_in(account.username)
+    stranger.open("/sign-out")
     sent = {"csrf_token": stranger.token, "subject": subject, "password": "St Mary's Uxbridge"}
     response = stranger.web.post(ASK, data=sent)
 
@@ -71,7 +71,7 @@ def test_everyone_gets_the_same_answer(jo, stranger, colleague_without_password,
 
 
 def test_a_person_who_was_removed_and_one_who_never_was_are_alike(jo, app, transaction):
-    jo.opens("/sign-in")
+    jo.open("/sign-in")
     with app.app_context():
         subject = strength.seal_subject("adm_unknown")
     response = jo.web.post(ASK, data={"csrf_token": jo.token, "subject": subject, "password": GOOD_PASSWORD})
@@ -83,7 +83,7 @@ def test_an_operators_own_name_is_known(jo, transaction):
     with transaction():
         operator, _ = operators.add("Sam Featherstonehaugh", "sam@idaas.example")
         subject = strength.seal_subject(operator.id)
-    jo.opens("/sign-in")
+    jo.open("/sign-in")
     response = jo.web.post(ASK, data={"csrf_token": jo.token, "subject": subject, "password": "Sam-Featherstonehaugh"})
 
     assert not response.json["is_accepted"]
@@ -91,7 +91,7 @@ def test_an_operators_own_name_is_known(jo, transaction):
 
 @pytest.mark.parametrize("subject", ["", "adm_1", "x.y", "test.AAAA", "\N{SNOWMAN}"])
 def test_without_a_subject_of_ours_there_is_no_answer(jo, subject):
-    jo.opens("/sign-in")
+    jo.open("/sign-in")
     response = jo.web.post(ASK, data={"csrf_token": jo.token, "subject": subject, "password": GOOD_PASSWORD})
 
     assert response.status_code == 400
@@ -99,7 +99,7 @@ def test_without_a_subject_of_ours_there_is_no_answer(jo, subject):
 
 
 def test_another_site_gets_no_answer(jo, colleague_without_password):
-    jo.opens(f"/{colleague_without_password['link']}")
+    jo.open(f"/{colleague_without_password['link']}")
     response = ask_strength(jo, GOOD_PASSWORD, csrf_token="of another site")
 
     assert response.status_code == 400
@@ -114,7 +114,7 @@ def test_nothing_is_hashed_counted_kept_or_logged(
     jo, colleague_without_password, app, transaction, capsys, change_settings
 ):
     change_settings(server={"log_level": "INFO"})
-    jo.opens(f"/{colleague_without_password['link']}")
+    jo.open(f"/{colleague_without_password['link']}")
     hashed = runtime.for_app(app).passwords.hashed
     response = ask_strength(jo, GOOD_PASSWORD)
 
@@ -128,7 +128,7 @@ def test_nothing_is_hashed_counted_kept_or_logged(
 
 def test_the_check_is_rate_limited(jo, colleague_without_password, change_settings):
     change_settings(throttle={"factor": 1})
-    jo.opens(f"/{colleague_without_password['link']}")
+    jo.open(f"/{colleague_without_password['link']}")
     statuses = [ask_strength(jo, "kettle").status_code for _ in range(241)]
 
     assert statuses[:240] == [200] * 240

@@ -24,16 +24,16 @@ def assembly_asks(change_ports, jo):
 
 
 def test_signing_in_leads_to_where_one_was_going(jo, account):
-    response = jo.signs_in(account.username, back="/mobile/confirm")
+    response = jo.sign_in(account.username, back="/mobile/confirm")
 
     assert (response.status_code, response.location) == (303, "/mobile/confirm")
-    assert account.school not in jo.opens("/sign-in").text
+    assert account.school not in jo.open("/sign-in").text
 
 
 @pytest.mark.parametrize("written", [str, str.upper, lambda name: f"  {name} "])
 def test_the_name_may_be_written_in_any_way(jo, account, written):
-    assert jo.signs_in(written(account.username)).status_code == 303
-    assert jo.signs_in(written(account.email), back="/x").status_code == 303
+    assert jo.sign_in(written(account.username)).status_code == 303
+    assert jo.sign_in(written(account.email), back="/x").status_code == 303
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def test_an_address_may_be_written_with_the_letters_of_its_domain(jo, transactio
     """An address is stored with its domain as the DNS has it (RFC 5891 §4.4), and people type the letters."""
     with transaction():
         an_administrator(email="jo@xn--bcher-kva.example")
-    assert jo.signs_in(typed).status_code == 303
+    assert jo.sign_in(typed).status_code == 303
 
 
 @pytest.mark.parametrize(
@@ -52,11 +52,11 @@ def test_an_address_may_be_written_with_the_letters_of_its_domain(jo, transactio
 def test_an_address_of_another_domain_is_another_address(jo, transaction, domain):
     with transaction():
         an_administrator(email="kim@oak.example")
-    assert jo.signs_in(f"kim@{domain}").status_code == 422
+    assert jo.sign_in(f"kim@{domain}").status_code == 422
 
 
 def test_the_fields_and_buttons_have_the_promised_names(jo):
-    jo.opens("/sign-in")
+    jo.open("/sign-in")
 
     assert jo.page.find("input", id="username")["name"] == "username"
     assert jo.page.find("input", id="password")["name"] == "password"
@@ -65,7 +65,7 @@ def test_the_fields_and_buttons_have_the_promised_names(jo):
 
 
 def test_the_page_says_who_asks_and_keeps_the_request_for_those_who_register(jo, assembly_asks):
-    jo.opens(f"/sign-in?next={quoted(PENDING_REQUEST)}")
+    jo.open(f"/sign-in?next={quoted(PENDING_REQUEST)}")
 
     assert "Assembly wants to connect to your school" in jo.page_text
     assert "Assembly is a service of Example Ltd." in jo.page_text
@@ -74,7 +74,7 @@ def test_the_page_says_who_asks_and_keeps_the_request_for_those_who_register(jo,
 
 
 def test_without_a_partner_nothing_is_said_of_one(jo):
-    jo.opens("/sign-in")
+    jo.open("/sign-in")
 
     assert "wants to connect" not in jo.page_text
     assert jo.page.find("a", id="register")["href"] == "/register"
@@ -83,7 +83,7 @@ def test_without_a_partner_nothing_is_said_of_one(jo):
 
 def test_cancel_tells_the_partner_and_checks_no_password(jo, account, app):
     before = runtime.for_app(app).passwords.hashed
-    response = jo.sends(
+    response = jo.submit(
         f"/sign-in?next={quoted(PENDING_REQUEST)}", cancel="yes", username=account.username, password="x"
     )
 
@@ -92,11 +92,11 @@ def test_cancel_tells_the_partner_and_checks_no_password(jo, account, app):
 
 
 def test_cancel_without_a_partner_leads_to_our_first_page(jo):
-    assert jo.sends("/sign-in?next=/mobile/confirm", cancel="yes").location == "/"
+    assert jo.submit("/sign-in?next=/mobile/confirm", cancel="yes").location == "/"
 
 
 def test_a_wrong_password_keeps_the_name_and_never_the_password(jo, account):
-    jo.signs_in(account.username, "not the password at all")
+    jo.sign_in(account.username, "not the password at all")
 
     assert jo.response.status_code == 422
     assert "does not match" in jo.page_text
@@ -105,7 +105,7 @@ def test_a_wrong_password_keeps_the_name_and_never_the_password(jo, account):
 
 
 def test_nothing_typed_is_asked_for_at_its_field(jo):
-    jo.sends("/sign-in", username="", password="")
+    jo.submit("/sign-in", username="", password="")
 
     assert "Type your Estab ID or your e-mail address." in jo.page_text
     assert jo.page.find("a", href="#username")
@@ -115,22 +115,22 @@ def test_nothing_typed_is_asked_for_at_its_field(jo):
 @pytest.mark.parametrize("name", ["a\0b", "x" * 400, "a\r\nb", "\x7f"])
 def test_names_that_no_one_types_are_refused_before_any_hash(jo, app, name):
     before = runtime.for_app(app).passwords.hashed
-    jo.sends("/sign-in", username=name, password="whatever it is")
+    jo.submit("/sign-in", username=name, password="whatever it is")
 
     assert jo.response.status_code == 422
     assert runtime.for_app(app).passwords.hashed == before
 
 
 def test_a_name_that_is_not_utf_8_is_an_unknown_name(jo):
-    jo.sends("/sign-in", username=b"\xed\xa0\x80", password=b"\xff\xfe")
+    jo.submit("/sign-in", username=b"\xed\xa0\x80", password=b"\xff\xfe")
 
     assert jo.response.status_code == 422
 
 
 def test_the_eleventh_guess_meets_a_page_that_says_how_long(jo, account):
     for _ in range(10):
-        jo.signs_in(account.username, "wrong every time")
-    jo.signs_in(account.username, PASSWORD)
+        jo.sign_in(account.username, "wrong every time")
+    jo.sign_in(account.username, PASSWORD)
 
     assert jo.response.status_code == 429
     assert 0 < int(jo.response.headers["Retry-After"]) <= 60
@@ -147,9 +147,9 @@ def test_an_account_that_is_not_open_is_explained_after_the_right_password_only(
     with transaction() as session:
         session.get_one(Estab, account.estab_id).state = state
 
-    jo.signs_in(account.username, "wrong of course")
+    jo.sign_in(account.username, "wrong of course")
     assert message not in jo.page_text
-    jo.signs_in(account.username)
+    jo.sign_in(account.username)
     assert jo.response.status_code == 403
     assert message in jo.page_text
     assert jo.cookie("session") is None
@@ -158,95 +158,95 @@ def test_an_account_that_is_not_open_is_explained_after_the_right_password_only(
 def test_a_suspended_school_is_shown_the_way_back_to_the_partner(jo, account, transaction, assembly_asks):
     with transaction() as session:
         session.get_one(Estab, account.estab_id).state = "suspended"
-    jo.signs_in(account.username, back=quoted(PENDING_REQUEST))
+    jo.sign_in(account.username, back=quoted(PENDING_REQUEST))
 
     assert jo.page.find("a", string="Back to Assembly")["href"] == PENDING_REQUEST + "&cancel=1"
 
 
 def test_a_page_left_open_too_long_loses_nothing_but_the_password(jo, account):
-    jo.opens(f"/sign-in?next={quoted('/mobile/confirm')}")
+    jo.open(f"/sign-in?next={quoted('/mobile/confirm')}")
     response = jo.web.post("/sign-in?next=/mobile/confirm", data={"username": account.username, "password": PASSWORD})
     jo.response = response
 
     assert response.status_code == 400
     assert "This page had been open for a long time. Please type your password again." in jo.page_text
     assert jo.page.find("input", id="username")["value"] == account.username
-    assert jo.sends_again("/sign-in?next=/mobile/confirm", username=account.username, password=PASSWORD).location == (
+    assert jo.post("/sign-in?next=/mobile/confirm", username=account.username, password=PASSWORD).location == (
         "/mobile/confirm"
     )
 
 
 def test_a_person_who_is_signed_in_and_goes_nowhere_sees_their_school(jo, account):
-    jo.signs_in(account.username)
+    jo.sign_in(account.username)
 
-    assert jo.opens("/sign-in").location == "/"
+    assert jo.open("/sign-in").location == "/"
 
 
 def test_a_person_who_is_signed_in_can_sign_in_again_for_a_partner_that_asks_for_it(jo, account):
-    jo.signs_in(account.username)
+    jo.sign_in(account.username)
     first = jo.cookie("session")
 
-    assert jo.opens(f"/sign-in?next={quoted(PENDING_REQUEST)}").status_code == 200
-    assert jo.signs_in(account.username, back=quoted(PENDING_REQUEST)).location == PENDING_REQUEST
+    assert jo.open(f"/sign-in?next={quoted(PENDING_REQUEST)}").status_code == 200
+    assert jo.sign_in(account.username, back=quoted(PENDING_REQUEST)).location == PENDING_REQUEST
     assert jo.cookie("session") != first
 
 
 def test_signing_out_asks_and_then_ends_it(jo, account):
-    jo.signs_in(account.username)
-    jo.opens("/sign-out")
+    jo.sign_in(account.username)
+    jo.open("/sign-out")
     assert "You are signed in as Jo Bloggs" in jo.page_text
 
-    jo.sends_again("/sign-out")
+    jo.post("/sign-out")
     assert jo.response.location == "/signed-out"
     assert not jo.cookie("session")
-    jo.opens("/signed-out")
+    jo.open("/signed-out")
     assert jo.page.find(id="signed-out")
-    assert jo.opens("/mobile/confirm").location.startswith("/sign-in")
+    assert jo.open("/mobile/confirm").location.startswith("/sign-in")
 
 
 def test_signing_out_twice_does_no_harm(jo):
-    assert jo.opens("/sign-out").location == "/signed-out"
-    assert jo.opens("/signed-out").status_code == 200
+    assert jo.open("/sign-out").location == "/signed-out"
+    assert jo.open("/signed-out").status_code == 200
 
 
 def test_a_new_computer_is_told_about_and_the_same_one_is_not(jo, stranger, account, outbox):
-    jo.signs_in(account.username)
+    jo.sign_in(account.username)
     assert outbox.all("new_device") == []
 
     stranger.web.environ_base["HTTP_USER_AGENT"] = "Mozilla/5.0 (Windows NT 10.0; rv:140.0) Gecko/2010 Firefox/140.0"
-    stranger.signs_in(account.username)
+    stranger.sign_in(account.username)
     mail = outbox.last("new_device")
     assert mail.to == account.email
     assert "Firefox on Windows" in mail.text
 
-    jo.signs_in(account.username, back="/x")
-    stranger.signs_in(account.username, back="/x")
+    jo.sign_in(account.username, back="/x")
+    stranger.sign_in(account.username, back="/x")
     assert len(outbox.all("new_device")) == 1
 
 
 def test_the_first_computer_of_a_person_is_no_news_though_others_have_one(jo, stranger, account, transaction, outbox):
     with transaction():
         colleague = an_administrator().username
-    stranger.signs_in(colleague)
-    jo.signs_in(account.username)
+    stranger.sign_in(colleague)
+    jo.sign_in(account.username)
 
     assert outbox.all("new_device") == []
 
 
 def test_a_new_computer_is_not_announced_when_no_other_is_known(jo, stranger, account, outbox, clock, settings):
-    jo.signs_in(account.username)
+    jo.sign_in(account.username)
     clock.move(timedelta(seconds=settings.session.device))
-    stranger.signs_in(account.username)
+    stranger.sign_in(account.username)
 
     assert outbox.all("new_device") == []
 
 
 def test_a_locked_person_is_mailed_once(stranger, account, outbox, clock):
     for _ in range(12):
-        stranger.signs_in(account.username, "wrong every time")
+        stranger.sign_in(account.username, "wrong every time")
     assert [mail.to for mail in outbox.all("account_locked")] == [account.email]
     assert "2 March 2026 at 09:30" in outbox.last("account_locked").text
 
     clock.move(timedelta(minutes=2))
-    stranger.signs_in(account.username, "wrong again")
+    stranger.sign_in(account.username, "wrong again")
     assert len(outbox.all("account_locked")) == 1

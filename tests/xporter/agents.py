@@ -53,12 +53,12 @@ class Agent(Signer):
     web: FlaskClient | None = None
     person_id: str = ""
 
-    def posts(self, web: FlaskClient, path: str, form: dict[str, Any], assertion: str | None = None) -> TestResponse:
+    def post(self, web: FlaskClient, path: str, form: dict[str, Any], assertion: str | None = None) -> TestResponse:
         """Send a form as a public client, with a proof."""
         sent = {"client_id": self.id, **form}
         return web.post(path, data=sent, headers={"DPoP": self.proof("POST", path)})
 
-    def requests(self, method: str, *, scheme: str = "DPoP", json: Any = None, **proof: Any) -> TestResponse:
+    def request(self, method: str, *, scheme: str = "DPoP", json: Any = None, **proof: Any) -> TestResponse:
         """Send a request to `PATH` with its token and a proof, or others."""
         headers = {"Authorization": f"{scheme} {self.token}"}
         if proof.pop("prove", True):
@@ -66,27 +66,27 @@ class Agent(Signer):
         assert self.web
         return self.web.open(PATH, method=method, headers=headers, json=json)
 
-    def reports(self, *, status: int = 200, **overrides: Any) -> dict[str, Any]:
+    def report(self, *, status: int = 200, **overrides: Any) -> dict[str, Any]:
         """Send a report; returns the response's document, after checking the status."""
-        response = self.requests("PUT", json=REPORT | overrides)
+        response = self.request("PUT", json=REPORT | overrides)
         assert response.status_code == status, response.text
         return dict(response.json)
 
-    def reads_status(self, *, status: int = 200) -> dict[str, Any]:
+    def get_status(self, *, status: int = 200) -> dict[str, Any]:
         """The endpoint's document, without sending a report."""
-        response = self.requests("GET")
+        response = self.request("GET")
         assert response.status_code == status, response.text
         return dict(response.json)
 
-    def leaves(self, *, status: int = 204) -> None:
+    def unregister(self, *, status: int = 204) -> None:
         """Unregister the endpoint."""
-        response = self.requests("DELETE")
+        response = self.request("DELETE")
         assert response.status_code == status, response.text
 
-    def refreshes_token(self) -> TestResponse:
+    def use_refresh_token(self) -> TestResponse:
         """Exchange the refresh token, and use the tokens that it gets."""
         assert self.web
-        response = self.posts(
+        response = self.post(
             self.web, "/oauth/token", {"grant_type": "refresh_token", "refresh_token": self.refresh_token}
         )
         if response.status_code == 200:

@@ -36,9 +36,9 @@ def estab_id(transaction, agent):
 
 def test_endpoints_are_listed_and_can_be_filtered_to_lost_ones(idp, agent, new_agent, clock):
     assert (idp("list"), idp("list", "--lost")) == ("No server is connected.\n", "No server is lost.\n")
-    agent.reports(name="OLD-SERVER", last_extract=EXTRACT, last_error=ERROR)
+    agent.report(name="OLD-SERVER", last_extract=EXTRACT, last_error=ERROR)
     clock.move(timedelta(hours=24))
-    new_agent().reports(name="NEW-SERVER")
+    new_agent().report(name="NEW-SERVER")
     rows = json.loads(idp("list", "--json"))
     assert [(row["server"], row["state"], row["error"]) for row in rows] == [
         ("OLD-SERVER", "lost", "disk_full"), ("NEW-SERVER", "registered", None),
@@ -48,7 +48,7 @@ def test_endpoints_are_listed_and_can_be_filtered_to_lost_ones(idp, agent, new_a
 
 
 def test_an_endpoint_is_shown_with_its_last_error_and_without_data(idp, agent, estab_id):
-    agent.reports(last_extract=EXTRACT, last_error=ERROR)
+    agent.report(last_extract=EXTRACT, last_error=ERROR)
     printed = idp("show", estab_id)
     for part in ("SERVER-1, connected", "1.2.0, on Windows Server 2022", "disk_full", "The disk with /srv is full."):
         assert part in printed
@@ -57,10 +57,10 @@ def test_an_endpoint_is_shown_with_its_last_error_and_without_data(idp, agent, e
 
 
 def test_an_endpoint_is_removed_and_the_audit_log_has_who_and_why(idp, agent, estab_id, transaction):
-    agent.reports(last_extract=EXTRACT)
+    agent.report(last_extract=EXTRACT)
     idp("remove", estab_id, code=2)
     assert "SERVER-1 of" in idp("remove", estab_id, "--reason", "The school asked by telephone.")
-    agent.reads_status(status=401)
+    agent.get_status(status=401)
     with transaction():
         ((actor, *_, details),) = recorded(events.ENDPOINT_REMOVED)
     assert (actor, details) == ("cli", {"reason": "The school asked by telephone."})

@@ -29,7 +29,7 @@ def new_server(new_browser, clients):
     def make() -> Device:
         browser = new_browser()
         server = Device(browser, Agent(clients.agent, secret="none", web=browser), scope=SCOPE)
-        server.asks()
+        server.request_codes()
         return server
 
     return make
@@ -54,7 +54,7 @@ def test_the_page_explains_what_the_server_does_and_how_to_disconnect_it(web, ne
         assert part not in text, part
     assert page(confirmation).find("main").find("a", href="/manage/endpoint")
     assert "You can go back to the device or program" in decide(web, confirmation).text
-    assert server.polls().json["token_type"] == "DPoP"
+    assert server.poll().json["token_type"] == "DPoP"
 
 
 def test_another_server_of_the_school_is_asked_about_in_the_same_words(web, new_server, owner):
@@ -63,7 +63,7 @@ def test_another_server_of_the_school_is_asked_about_in_the_same_words(web, new_
     confirmation = enter(web, second.codes["user_code"])
     assert "Connecting the server authorises no service." in text_of(confirmation)
     assert "Nothing was connected" in decide(web, confirmation, "deny").text
-    assert second.polls().json["error"] == "access_denied"
+    assert second.poll().json["error"] == "access_denied"
 
 
 def test_an_unverified_school_is_told_that_nothing_is_sent_yet(web, new_server, owner, transaction):

@@ -24,8 +24,8 @@ def jo(agent, transaction, new_browser):
         person = session.get_one(Administrator, agent.person_id)
         facts = {"estab_id": person.memberships[0].estab_id, "username": person.username}
     jo = Person(new_browser(), **facts)
-    agent.reports(last_extract=EXTRACT)
-    jo.signs_in(jo.facts["username"])
+    agent.report(last_extract=EXTRACT)
+    jo.sign_in(jo.facts["username"])
     return jo
 
 
@@ -34,16 +34,16 @@ def is_in_force(transaction, jo):
         return [agreement.state for agreement in authorise.current(jo.facts["estab_id"])]
 
 
-def removes(jo):
-    jo.opens("/manage/endpoint/remove")
-    jo.sends_again("/manage/endpoint/remove", endpoint=jo.page.find("input", {"name": "endpoint"})["value"])
-    jo.opens("/manage")
+def remove(jo):
+    jo.open("/manage/endpoint/remove")
+    jo.post("/manage/endpoint/remove", endpoint=jo.page.find("input", {"name": "endpoint"})["value"])
+    jo.open("/manage")
 
 
 def test_when_a_person_removes_it_its_tokens_and_the_agreement_end_at_once(agent, jo, transaction, outbox):
-    removes(jo)
-    assert agent.reports(status=401)["code"] == "invalid_token"
-    assert agent.refreshes_token().json["error"] == "invalid_grant"
+    remove(jo)
+    assert agent.report(status=401)["code"] == "invalid_token"
+    assert agent.use_refresh_token().json["error"] == "invalid_grant"
     assert is_in_force(transaction, jo) == []
     assert "What your school's server sends" not in jo.page_text
     assert "Disconnected Your school's server" in " ".join(jo.page.find("table").get_text(" ").split())
@@ -55,21 +55,21 @@ def test_when_a_person_removes_it_its_tokens_and_the_agreement_end_at_once(agent
 
 
 def test_disconnect_among_what_is_shared_leads_to_the_same_question(agent, jo, clients, transaction):
-    for send in (jo.opens, jo.sends_again):
-        jo.opens("/manage")
+    for send in (jo.open, jo.post):
+        jo.open("/manage")
         response = send(f"/manage/sharing/{clients.agent}/stop")
         assert (response.status_code, response.location) == (303, "/manage/endpoint/remove")
     assert is_in_force(transaction, jo) == ["active"]
-    removes(jo)
+    remove(jo)
     assert is_in_force(transaction, jo) == []
 
 
 def test_an_agreement_without_a_server_is_ended_by_itself(agent, jo, clients, transaction):
     with transaction() as session:
         session.delete(endpoints.current(jo.facts["estab_id"]))
-    jo.opens(f"/manage/sharing/{clients.agent}/stop")
-    jo.sends_again(f"/manage/sharing/{clients.agent}/stop")
-    jo.opens("/manage")
+    jo.open(f"/manage/sharing/{clients.agent}/stop")
+    jo.post(f"/manage/sharing/{clients.agent}/stop")
+    jo.open("/manage")
     assert "Your school has disconnected its server." in jo.page_text
     assert is_in_force(transaction, jo) == []
 
@@ -81,11 +81,11 @@ def test_removed_by_our_staff_or_by_itself_the_agreement_ends_too(agent, new_age
     assert "our staff disconnected the server" in outbox.last("sharing_stopped").text
 
     second = new_agent(agent.person_id)
-    second.reports()
+    second.report()
     third = new_agent(agent.person_id)
-    second.leaves()
+    second.unregister()
     assert is_in_force(transaction, jo) == ["active"], "another server, which is connected already, takes its place"
-    third.leaves()
+    third.unregister()
     assert is_in_force(transaction, jo) == []
     texts = " ".join(mail.text for mail in outbox.all("sharing_stopped"))
     assert "the program on your school's server disconnected" in texts
@@ -93,9 +93,9 @@ def test_removed_by_our_staff_or_by_itself_the_agreement_ends_too(agent, new_age
 
 def test_a_server_that_is_replaced_leaves_the_agreement_to_the_other(agent, new_agent, jo, transaction):
     second = new_agent(agent.person_id)
-    second.reports(replaces=True)
+    second.report(replaces=True)
     assert is_in_force(transaction, jo) == ["active"]
-    assert second.reports()["state"] == "registered"
+    assert second.report()["state"] == "registered"
 
 
 def test_an_agreement_about_data_is_not_ended_with_the_server(agent, jo, clients, transaction):
@@ -103,7 +103,7 @@ def test_an_agreement_about_data_is_not_ended_with_the_server(agent, jo, clients
         agreement = authorise.current(jo.facts["estab_id"])[0]
         agreement.scopes = agreement.scopes | {"students"}
         session.flush()
-    removes(jo)
+    remove(jo)
     assert is_in_force(transaction, jo) == ["active"]
 
 
@@ -116,9 +116,9 @@ def test_an_agreement_about_data_is_not_ended_with_the_server(agent, jo, clients
 )
 def test_pausing_and_resuming_are_about_the_server(act, flash, name, subject, agent, jo, clients, outbox):
     for step in ("pause", "resume")[: 1 + (act == "resume")]:
-        jo.opens("/manage")
-        jo.sends_again(f"/manage/sharing/{clients.agent}/{step}")
-    jo.opens("/manage")
+        jo.open("/manage")
+        jo.post(f"/manage/sharing/{clients.agent}/{step}")
+    jo.open("/manage")
     assert flash in jo.page_text
     assert subject in outbox.last(name).subject
     assert "receives" not in outbox.last(name).text
@@ -140,11 +140,11 @@ def test_the_end_of_its_agreement_is_announced_as_that_of_a_server(agent, jo, cl
     assert "no longer sends data" in mail.subject
     assert "run the command xporter-endpoint register on the server" in mail.text
     assert "renew" not in mail.text
-    jo.signs_in(jo.facts["username"])
-    jo.opens("/manage")
+    jo.sign_in(jo.facts["username"])
+    jo.open("/manage")
     assert "It no longer sends data." in jo.page_text
     assert "Renew" not in jo.page_text
-    assert jo.opens(f"/manage/sharing/{clients.agent}/renew").location == "/manage/endpoint"
+    assert jo.open(f"/manage/sharing/{clients.agent}/renew").location == "/manage/endpoint"
 
 
 def test_a_following_school_continues_with_services_and_not_with_the_server(agent, jo, transaction):
@@ -168,10 +168,10 @@ def test_of_several_removals_at_once_one_ends_the_agreement_and_is_mailed(
         lambda: authorise.withdraw(estab_id, agent.id, by=member).id,
     ])  # fmt: skip
 
-    def ends_it():
+    def end_it():
         return next(jobs)()
 
-    outcomes = run_concurrently(6, ends_it)
+    outcomes = run_concurrently(6, end_it)
     refusals = [outcome for outcome in outcomes if isinstance(outcome, Exception)]
     assert {type(refusal) for refusal in refusals} <= {endpoints.NoEndpoint, NothingShared}
     assert is_in_force(transaction, jo) == []

@@ -44,7 +44,7 @@ def api(transaction, web, clock):
     with transaction():
         client = Partner(the_api())
     form = {"grant_type": "client_credentials", "scope": "reads.report"}
-    token = client.posts(web, "/oauth/token", form).json["access_token"]
+    token = client.post(web, "/oauth/token", form).json["access_token"]
 
     def report(*rows, status=204):
         response = web.post("/api/reads", json={"reads": rows}, headers={"Authorization": f"Bearer {token}"})
@@ -128,7 +128,7 @@ def test_only_xporter_on_demand_reports_reads(web, transaction, row, clients, ne
     headers = {}
     for partner, scope in ((other, "schools.list"), (without_api, "reads.report")):
         form = {"grant_type": "client_credentials", "scope": scope}
-        token = partner.posts(web, "/oauth/token", form).json["access_token"]
+        token = partner.post(web, "/oauth/token", form).json["access_token"]
         headers[scope] = {"Authorization": f"Bearer {token}"}
     assert web.post("/api/reads", json={"reads": []}).status_code == 401
     assert web.post("/api/reads", json={"reads": [row()]}, headers=headers["schools.list"]).status_code == 403

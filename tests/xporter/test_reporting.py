@@ -14,101 +14,101 @@ from tests.xporter.agents import EXTRACT, PATH, REPORT, XPORTER
 
 
 def test_a_report_registers_the_server_and_is_repeated_without_harm(agent):
-    assert agent.reads_status()["state"] == "none"
-    first = agent.reports()
+    assert agent.get_status()["state"] == "none"
+    first = agent.report()
     assert first == {
         "estab_id": first["estab_id"], "estab_status": "verified", "state": "registered", "report_every_seconds": 900,
         "extract_wanted": False, "resource": XPORTER, "server_time": first["server_time"],
         "connected_until": "2027-03-02T09:30:00Z",
     }  # fmt: skip
-    assert agent.reports()["state"] == "registered"
-    assert agent.reads_status()["state"] == "registered"
+    assert agent.report()["state"] == "registered"
+    assert agent.get_status()["state"] == "registered"
 
 
 def test_it_is_connected_by_its_first_extract_and_lost_after_a_day(agent, clock):
-    agent.reports()
-    assert agent.reports(last_extract=EXTRACT)["state"] == "connected"
+    agent.report()
+    assert agent.report(last_extract=EXTRACT)["state"] == "connected"
     clock.move(timedelta(hours=24))
-    agent.refreshes_token()
-    assert agent.reads_status()["state"] == "lost"
-    assert agent.reports(last_extract=EXTRACT)["state"] == "connected"
+    agent.use_refresh_token()
+    assert agent.get_status()["state"] == "lost"
+    assert agent.report(last_extract=EXTRACT)["state"] == "connected"
 
 
 def test_the_newest_report_is_what_is_kept(agent, transaction):
     error = {"code": "mis_unreachable", "message": "SIMS does not answer.", "at": "2026-09-01T07:00:00+01:00"}
-    agent.reports(last_error=error)
-    agent.reports(name="SERVER-2", mis="arbor", agent_version="2.0", last_error=error, last_extract=EXTRACT)
+    agent.report(last_error=error)
+    agent.report(name="SERVER-2", mis="arbor", agent_version="2.0", last_error=error, last_extract=EXTRACT)
     with transaction() as session:
         row = session.scalars(select(Endpoint)).one()
         assert (row.name, row.mis, row.agent_version) == ("SERVER-2", "arbor", "2.0")
         assert row.last_error == error | {"at": "2026-09-01T06:00:00+00:00"}
         assert row.last_extract["records"] == {"students": 612, "staff": 70}
-    agent.reports()
+    agent.report()
     with transaction() as session:
         row = session.scalars(select(Endpoint)).one()
         assert (row.last_error, row.last_extract["id"]) == (None, "e1"), "an error that is over is forgotten"
 
 
 def test_a_school_that_is_not_verified_connects_its_server_too(new_agent):
-    assert new_agent(state="unverified").reports()["estab_status"] == "unverified"
+    assert new_agent(state="unverified").report()["estab_status"] == "unverified"
 
 
 def test_an_endpoint_continues_after_the_person_who_connected_it_has_left(agent, transaction, clock):
     with transaction() as session:
         membership = session.scalars(select(Membership).where(Membership.person_id == agent.person_id)).one()
         membership.removed_at = clock.now()
-    assert agent.reports()["state"] == "registered"
+    assert agent.report()["state"] == "registered"
 
 
 def test_a_second_server_is_refused_and_the_error_names_the_first(agent, new_agent, clock):
-    agent.reports()
+    agent.report()
     second = new_agent(agent.person_id)
-    refused = second.reports(status=409, name="SERVER-2")
+    refused = second.report(status=409, name="SERVER-2")
     assert (refused["code"], refused["endpoint"]["name"]) == ("endpoint_exists", "SERVER-1")
     assert refused["endpoint"]["heard_at"].startswith(f"{clock.now():%Y-%m-%d}")
-    assert second.reads_status()["state"] == "none"
-    assert agent.reports()["state"] == "registered"
+    assert second.get_status()["state"] == "none"
+    assert agent.report()["state"] == "registered"
 
 
 def test_a_server_that_replaces_another_revokes_its_tokens(agent, new_agent, transaction):
-    agent.reports()
+    agent.report()
     second = new_agent(agent.person_id)
-    assert second.reports(name="SERVER-2", replaces=True)["state"] == "registered"
-    assert agent.reports(status=401)["code"] == "invalid_token"
-    assert agent.refreshes_token().json["error"] == "invalid_grant"
+    assert second.report(name="SERVER-2", replaces=True)["state"] == "registered"
+    assert agent.report(status=401)["code"] == "invalid_token"
+    assert agent.use_refresh_token().json["error"] == "invalid_grant"
     with transaction() as session:
         ended = session.scalars(select(Endpoint).where(Endpoint.ended_at.is_not(None))).one()
         assert (ended.name, ended.state, ended.ended_by) == ("SERVER-1", "replaced", agent.person_id)
-    second.reports(replaces=True)
+    second.report(replaces=True)
     with transaction() as session:
         assert len(session.scalars(select(Endpoint)).all()) == 2, "replacing itself is no replacement"
 
 
 def test_a_server_that_leaves_has_no_tokens_any_more_and_makes_room(agent, new_agent):
-    agent.reports()
+    agent.report()
     second = new_agent(agent.person_id)
-    agent.leaves()
-    agent.leaves(status=401)
-    assert agent.refreshes_token().json["error"] == "invalid_grant"
-    assert second.reports()["state"] == "registered"
+    agent.unregister()
+    agent.unregister(status=401)
+    assert agent.use_refresh_token().json["error"] == "invalid_grant"
+    assert second.report()["state"] == "registered"
     unregistered = new_agent()
-    unregistered.leaves()
-    unregistered.reports(status=401)
+    unregistered.unregister()
+    unregistered.report(status=401)
 
 
 def test_leaving_does_not_end_another_server_of_the_school(agent, new_agent):
-    agent.reports()
-    new_agent(agent.person_id).leaves()
-    assert agent.reports()["state"] == "registered"
+    agent.report()
+    new_agent(agent.person_id).unregister()
+    assert agent.report()["state"] == "registered"
 
 
 def test_a_schools_server_cannot_touch_that_of_another_school(agent, new_agent):
-    agent.reports()
+    agent.report()
     other = new_agent()
-    assert other.reads_status()["state"] == "none"
-    other.reports(replaces=True, name="OTHER")
-    other.leaves()
-    assert agent.reports()["state"] == "registered"
+    assert other.get_status()["state"] == "none"
+    other.report(replaces=True, name="OTHER")
+    other.unregister()
+    assert agent.report()["state"] == "registered"
 
 
 @pytest.mark.parametrize("method", ["PUT", "GET", "DELETE"])
@@ -124,7 +124,7 @@ def test_a_schools_server_cannot_touch_that_of_another_school(agent, new_agent):
     ids=["as a bearer token", "without a proof", "another key", "proof without the token", "proof of another method"],
 )
 def test_a_token_works_with_the_key_it_is_bound_to_alone(agent, method, overrides, code):
-    refused = agent.requests(method, json=REPORT if method == "PUT" else None, **overrides)
+    refused = agent.request(method, json=REPORT if method == "PUT" else None, **overrides)
     assert (refused.status_code, refused.json["code"]) == (401, code)
     assert refused.headers["WWW-Authenticate"].startswith("DPoP ")
 
@@ -133,7 +133,7 @@ def test_a_partners_own_token_is_refused(transaction, web, clients):
     with transaction():
         partner = Partner(a_client(client_scopes=frozenset({"schools.list"}), grant_types={"client_credentials"}).id)
     form = {"grant_type": "client_credentials", "scope": "schools.list"}
-    token = partner.posts(web, "/oauth/token", form).json["access_token"]
+    token = partner.post(web, "/oauth/token", form).json["access_token"]
     for method in ("PUT", "GET", "DELETE"):
         refused = web.open(PATH, method=method, json=REPORT, headers={"Authorization": f"Bearer {token}"})
         assert (refused.status_code, refused.json["code"]) == (403, "insufficient_scope")
@@ -164,17 +164,17 @@ def test_an_endpoints_token_reads_nothing_else_of_the_api(agent, web):
     ],
 )  # fmt: skip
 def test_a_report_of_another_form_is_refused_and_changes_nothing(agent, body):
-    refused = agent.requests("PUT", json=body)
+    refused = agent.request("PUT", json=body)
     assert (refused.status_code, refused.json["code"]) == (400, "invalid_request"), refused.text
-    assert agent.reads_status()["state"] == "none"
+    assert agent.get_status()["state"] == "none"
 
 
 def test_a_report_that_is_too_large_is_refused(agent):
-    assert agent.requests("PUT", json=REPORT | {"padding": "x" * 70_000}).status_code in {400, 413}
+    assert agent.request("PUT", json=REPORT | {"padding": "x" * 70_000}).status_code in {400, 413}
 
 
 def test_a_suspended_schools_server_is_refused(agent, transaction):
-    agent.reports()
+    agent.report()
     with transaction() as session:
         session.scalars(select(Estab)).one().state = "suspended"
-    assert agent.reports(status=401)["code"] == "invalid_token"
+    assert agent.report(status=401)["code"] == "invalid_token"

@@ -37,7 +37,7 @@ def program(transaction, web, agent, clock):
             client, AGREED_SCOPES, by=by, agreement_version="1", until=clock.now() + timedelta(days=365),
             second_step=True,
         )  # fmt: skip
-        return Program(Partner(client.id), web).signs_in()
+        return Program(Partner(client.id), web).request_token()
 
 
 def events(transaction, program):
@@ -61,16 +61,16 @@ def school(program):
 
 def test_a_partner_is_told_what_the_schools_data_waits_for(program, agent, clock):
     assert (school(program)["connection"], school(program)["endpoint"]) == ("awaiting_endpoint", {"state": "none"})
-    agent.reports()
+    agent.report()
     assert (school(program)["connection"], school(program)["endpoint"]["state"]) == ("awaiting_endpoint", "registered")
-    agent.reports(last_extract=EXTRACT)
+    agent.report(last_extract=EXTRACT)
     connected = school(program)
     assert connected["connection"] == "connected"
     assert set(connected["endpoint"]) == {"state", "heard_at", "agent_version"}, "and nothing about data"
-    alone = program.gets(f"/api/schools/{connected['estab_id']}").json
+    alone = program.get(f"/api/schools/{connected['estab_id']}").json
     assert alone["endpoint"] == connected["endpoint"]
     clock.move(timedelta(hours=24))
-    program.signs_in()
+    program.request_token()
     assert (school(program)["connection"], school(program)["endpoint"]["state"]) == ("awaiting_endpoint", "lost")
 
 
@@ -88,10 +88,10 @@ def test_the_account_of_the_school_comes_before_its_endpoint(program, transactio
 
 
 def test_partners_are_told_once_when_it_connects_is_lost_and_comes_back(program, agent, transaction, app, clock):
-    agent.reports()
+    agent.report()
     assert events(transaction, program) == []
     for _ in range(2):
-        agent.reports(last_extract=EXTRACT)
+        agent.report(last_extract=EXTRACT)
     connected, was_lost = ("endpoint-connected", "connected"), ("endpoint-lost", "lost")
     assert events(transaction, program) == [connected]
     clock.move(timedelta(hours=24) - timedelta(seconds=1))
@@ -101,10 +101,10 @@ def test_partners_are_told_once_when_it_connects_is_lost_and_comes_back(program,
     for _ in range(2):
         run_loss_job(app)
     assert events(transaction, program) == [connected, was_lost]
-    agent.refreshes_token()
-    agent.reports(last_extract=EXTRACT)
+    agent.use_refresh_token()
+    agent.report(last_extract=EXTRACT)
     assert events(transaction, program) == [connected, was_lost, connected]
-    agent.leaves()
+    agent.unregister()
     assert events(transaction, program) == [connected, was_lost, connected, was_lost]
 
 
@@ -121,39 +121,39 @@ def test_a_partner_that_lost_events_finds_each_change_of_the_endpoint_by_its_mom
         clock.move(timedelta(seconds=20))
         assert changed_since(program, now + timedelta(seconds=1)) == {}
 
-    agent.reports()
+    agent.report()
     expect_found_as("registered", "awaiting_endpoint")
-    agent.reports(last_extract=EXTRACT)
+    agent.report(last_extract=EXTRACT)
     expect_found_as("connected", "connected")
     before = clock.now()
-    agent.reports(last_extract=EXTRACT)
+    agent.report(last_extract=EXTRACT)
     assert changed_since(program, before) == {}, "a report that changes no state"
     clock.move(timedelta(hours=24))
-    program.signs_in()
+    program.request_token()
     run_loss_job(app)
     expect_found_as("lost", "awaiting_endpoint")
-    agent.refreshes_token()
-    agent.reports(last_extract=EXTRACT)
+    agent.use_refresh_token()
+    agent.report(last_extract=EXTRACT)
     expect_found_as("connected", "connected")
     second = new_agent(agent.person_id)
-    second.reports(replaces=True)
+    second.report(replaces=True)
     expect_found_as("registered", "awaiting_endpoint")
-    second.leaves()
+    second.unregister()
     expect_found_as("none", "awaiting_endpoint")
 
 
 def test_a_server_that_comes_back_before_its_loss_was_recorded_is_found_too(program, agent, clock):
-    agent.reports(last_extract=EXTRACT)
+    agent.report(last_extract=EXTRACT)
     clock.move(timedelta(hours=25))
-    program.signs_in()
-    agent.refreshes_token()
-    agent.reports(last_extract=EXTRACT)
+    program.request_token()
+    agent.use_refresh_token()
+    agent.report(last_extract=EXTRACT)
     assert len(changed_since(program, clock.now())) == 1
 
 
 def test_a_change_of_the_endpoint_is_none_of_another_schools(program, agent, new_agent, clock):
     clock.move(timedelta(minutes=5))
-    new_agent().reports(last_extract=EXTRACT)
+    new_agent().report(last_extract=EXTRACT)
     assert changed_since(program, clock.now()) == {}
 
 
@@ -161,25 +161,25 @@ def test_partners_are_told_when_a_server_takes_the_place_of_one_that_was_connect
     program, agent, new_agent, transaction
 ):
     connected, was_lost = ("endpoint-connected", "connected"), ("endpoint-lost", "lost")
-    agent.reports(last_extract=EXTRACT)
+    agent.report(last_extract=EXTRACT)
     second = new_agent(agent.person_id)
-    second.reports(replaces=True)
+    second.report(replaces=True)
     assert events(transaction, program) == [connected, was_lost], "until it has sent an extract"
-    second.reports(last_extract=EXTRACT | {"id": "e2"})
+    second.report(last_extract=EXTRACT | {"id": "e2"})
     assert events(transaction, program) == [connected, was_lost, connected]
     third = new_agent(agent.person_id)
-    third.reports(replaces=True, last_extract=EXTRACT | {"id": "e3"})
+    third.report(replaces=True, last_extract=EXTRACT | {"id": "e3"})
     assert events(transaction, program) == [connected, was_lost, connected, connected], "nothing was interrupted"
 
 
 def test_partners_are_not_told_of_a_replaced_server_that_had_sent_nothing(program, agent, new_agent, transaction):
-    agent.reports()
-    new_agent(agent.person_id).reports(replaces=True)
+    agent.report()
+    new_agent(agent.person_id).report(replaces=True)
     assert events(transaction, program) == []
 
 
 def test_partners_are_not_told_of_the_loss_of_a_server_that_never_sent(program, agent, transaction, app, clock):
-    agent.reports()
+    agent.report()
     clock.move(timedelta(days=2))
     run_loss_job(app)
     assert events(transaction, program) == []
@@ -190,19 +190,19 @@ def test_partners_are_not_told_of_the_loss_of_a_server_that_never_sent(program, 
 def test_a_notice_that_fails_does_not_stop_others(new_agent, program, agent, transaction, app, clock, monkeypatch):
     others = [new_agent() for _ in range(3)]
     for server in (agent, *others):
-        server.reports(last_extract=EXTRACT)
+        server.report(last_extract=EXTRACT)
     clock.move(timedelta(days=2))
     monkeypatch.setattr(lost_endpoints, "BATCH_SIZE", 2)
     with transaction() as session:
         bad = session.scalars(select(Endpoint.estab_id).order_by(Endpoint.estab_id)).first()
     tell = notices.record_endpoint
 
-    def fails_once(estab_id, state):
+    def fail_once(estab_id, state):
         if estab_id == bad:
             raise RuntimeError("a bad row")
         tell(estab_id, state)
 
-    monkeypatch.setattr(notices, "record_endpoint", fails_once)
+    monkeypatch.setattr(notices, "record_endpoint", fail_once)
     run_loss_job(app)
     with transaction() as session:
         unreported = session.scalars(select(Endpoint.estab_id).where(Endpoint.lost_at.is_(None))).all()
@@ -212,7 +212,7 @@ def test_a_notice_that_fails_does_not_stop_others(new_agent, program, agent, tra
 @pytest.fixture
 def identities(transaction, clients, agent):
     """Two servers of one school, as their tokens name them."""
-    agent.reports()
+    agent.report()
     with transaction() as session:
         row = session.scalars(select(Endpoint)).one()
         estab, client = row.estab_id, row.client_id
@@ -282,7 +282,7 @@ def test_the_doctor_counts_them_and_warns_when_most_are_lost(transaction, client
 
 
 def test_the_doctor_misses_the_api_that_takes_extracts(transaction, agent):
-    agent.reports()
+    agent.report()
     with transaction():
         assert [finding.level for finding in doctor.endpoints()] == ["ok"]
     with transaction() as session:

@@ -21,7 +21,7 @@ def school(agent, transaction, new_browser):
             membership.estab.mis = mis
             jo = Person(new_browser(), estab_id=membership.estab_id)
             username = person.username
-        jo.signs_in(username)
+        jo.sign_in(username)
         return jo
 
     return make
@@ -40,10 +40,10 @@ def share_with_service(transaction, agent, accepted):
 
 def test_a_school_without_a_chosen_system_has_that_of_its_endpoint(agent, school, transaction):
     jo = school(None)
-    assert "Not known yet" in (jo.opens("/manage"), jo.page_text)[1]
-    agent.reports(mis="arbor")
-    agent.reports(mis="arbor")
-    jo.opens("/manage")
+    assert "Not known yet" in (jo.open("/manage"), jo.page_text)[1]
+    agent.report(mis="arbor")
+    agent.report(mis="arbor")
+    jo.open("/manage")
     assert "System (MIS) Arbor" in jo.page_text
     with transaction():
         assert len(recorded(events.ESTAB_MIS_TOLD)) == 1
@@ -53,8 +53,8 @@ def test_a_school_without_a_chosen_system_has_that_of_its_endpoint(agent, school
 def test_services_that_accept_the_system_continue_and_others_pause(mis, continues, agent, school, transaction, outbox):
     share_with_service(transaction, agent, {"arbor", "isams"})
     jo = school(None)
-    agent.reports(mis=mis)
-    jo.opens("/manage")
+    agent.report(mis=mis)
+    jo.open("/manage")
     assert ("it does not work with your school's system" in jo.page_text) is not continues
     mails = outbox.all("system_changed")
     assert len(mails) == continues
@@ -63,13 +63,13 @@ def test_services_that_accept_the_system_continue_and_others_pause(mis, continue
 
 def test_a_school_that_has_named_another_is_shown_both_and_asked(agent, school, transaction):
     jo = school("sims")
-    agent.reports(mis="arbor")
-    jo.opens("/manage")
+    agent.report(mis="arbor")
+    jo.open("/manage")
     assert "System (MIS) SIMS" in jo.page_text
     assert "SERVER-1 reads Arbor, and your school's system is recorded as SIMS." in jo.page_text
-    jo.opens("/manage/endpoint")
+    jo.open("/manage/endpoint")
     assert "This server reads Arbor, and your school's system is recorded as SIMS" in jo.page_text
-    jo.sends("/manage/system", mis="arbor")
-    jo.opens("/manage")
+    jo.submit("/manage/system", mis="arbor")
+    jo.open("/manage")
     assert "System (MIS) Arbor" in jo.page_text
     assert "Which system does your school use?" not in jo.page_text

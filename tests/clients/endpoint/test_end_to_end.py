@@ -91,23 +91,23 @@ class School:
         self.records = fictional.build(pupils=12, seed=3)
         exports.write(self.records, self.mis, "sims")
 
-    def registers(self, *options):
+    def register(self, *options):
         """The technician runs the command, and the office approves what it shows."""
         arguments = ("register", "--issuer", self.issuer, "--mis", "sims", "--source", str(self.mis), *options)
         with a_process("clients.endpoint", "--home", str(self.home), *arguments, log=self.log) as process:
             process.wait_until(lambda: "Waiting" in process.output)
             link = re.findall(r"http://\S+user_code=\S+", process.output)[-1]
-            self.office.opens(link)
+            self.office.open(link)
             if self.office.page.find(id="sign-in"):
-                self.office.sends("Sign in", username=self.estab_id, password=PASSWORD)
-            self.office.sends("Continue")
+                self.office.press("Sign in", username=self.estab_id, password=PASSWORD)
+            self.office.press("Continue")
             button = self.office.page.find(id="allow").get_text(strip=True)
-            self.office.sends(button, **({"authority": "y"} if self.office.page.find(id="authority") else {}))
+            self.office.press(button, **({"authority": "y"} if self.office.page.find(id="authority") else {}))
             process.popen.wait(60)
             assert process.popen.returncode == 0, process.output
             return process.output
 
-    def runs(self, *arguments):
+    def run(self, *arguments):
         """Run the program; returns the exit status and the output."""
         result = CliRunner().invoke(cli.main, ["--home", str(self.home), *arguments])
         if result.exception and not isinstance(result.exception, SystemExit):
@@ -130,8 +130,8 @@ def count_stored(receiver, estab_id):
 def test_a_server_registers_is_approved_and_sends_until_it_leaves(transaction, issuer, receiver, tmp_path):
     school = School(transaction, issuer, tmp_path)
 
-    assert f"registered for the school {school.estab_id}" in school.registers()
-    status, output = school.runs("once")
+    assert f"registered for the school {school.estab_id}" in school.register()
+    status, output = school.run("once")
     assert status == 0, output
     assert count_stored(receiver, school.estab_id) == {
         name: len(records) for name, records in school.records.records.items()
@@ -141,33 +141,33 @@ def test_a_server_registers_is_approved_and_sends_until_it_leaves(transaction, i
     changes.apply(school.records, "leaves")
     changes.apply(school.records, "joins")
     exports.write(school.records, school.mis, "sims")
-    assert school.runs("once")[0] == 0
+    assert school.run("once")[0] == 0
     assert count_stored(receiver, school.estab_id)["students"] == 12
-    status, output = school.runs("status")
+    status, output = school.run("status")
     assert (status, "connected" in output) == (0, True)
 
     # Another server takes its place
     home = school.home
     school.home = tmp_path / "second"
-    assert "registered for the school" in school.registers("--replace")
+    assert "registered for the school" in school.register("--replace")
     school.home = home
-    assert school.runs("once")[0] == 3, "it must be registered again"
+    assert school.run("once")[0] == 3, "it must be registered again"
     school.home = tmp_path / "second"
 
-    assert school.runs("unregister", "--delete-data")[0] == 0
+    assert school.run("unregister", "--delete-data")[0] == 0
     assert count_stored(receiver, school.estab_id) == {}
 
 
 def test_a_school_that_is_not_verified_sends_nothing_until_it_is(transaction, issuer, receiver, tmp_path):
     school = School(transaction, issuer, tmp_path, state="unverified")
 
-    assert "not verified yet" in school.registers()
-    assert "not verified yet" in school.runs("once")[1]
+    assert "not verified yet" in school.register()
+    assert "not verified yet" in school.run("once")[1]
     assert count_stored(receiver, school.estab_id) == {}
 
     with transaction():
         review.verify(school.estab_id, by="cli")
 
-    status, output = school.runs("once")
+    status, output = school.run("once")
     assert status == 0, output
     assert count_stored(receiver, school.estab_id)["students"] == 12

@@ -134,30 +134,30 @@ class Endpoint:
     def __init__(self, app):
         self.app, self.api = app, app.test_client()
 
-    def announces(self, document):
+    def announce(self, document):
         return call(self.api, "POST", "/v1/extracts", json=document)
 
-    def sends(self, extract_id, offset, piece, **headers):
+    def send_piece(self, extract_id, offset, piece, **headers):
         sent = {"Upload-Offset": str(offset), "Content-Type": "application/octet-stream"} | headers
         return call(self.api, "PATCH", f"/v1/extracts/{extract_id}", headers=sent, data=piece)
 
     def status_of(self, extract_id):
         return call(self.api, path=f"/v1/extracts/{extract_id}").json
 
-    def uploads(self, content, **overrides):
+    def upload(self, content, **overrides):
         """Announce and send the whole extract, which then waits to be checked; returns its id."""
         document = build_announcement(content, **overrides)
-        assert self.announces(document).status_code == 201
-        assert self.sends(document["id"], 0, content).status_code == 202
+        assert self.announce(document).status_code == 201
+        assert self.send_piece(document["id"], 0, content).status_code == 202
         return document["id"]
 
     def run_worker(self):
         return self.app.extensions["xporter"].worker.apply_waiting()
 
-    def delivers(self, *lines, **options):
+    def deliver(self, *lines, **options):
         """Upload an extract of these lines and have it checked; returns its status."""
         overrides = {name: options.pop(name) for name in ("made_at",) if name in options}
-        extract_id = self.uploads(build_extract(*lines, **options), mis=options.get("mis", "sims"), **overrides)
+        extract_id = self.upload(build_extract(*lines, **options), mis=options.get("mis", "sims"), **overrides)
         assert self.run_worker() == 1
         return self.status_of(extract_id)
 

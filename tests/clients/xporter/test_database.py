@@ -20,6 +20,6 @@ def test_while_no_connection_is_left_a_request_is_refused_with_retry_after(endpo
         raise exc.TimeoutError("QueuePool limit")
 
     monkeypatch.setattr("clients.xporter.extracts.announce", all_in_use)
-    refused = endpoint.announces(build_announcement(b"abc"))
+    refused = endpoint.announce(build_announcement(b"abc"))
     assert (refused.status_code, refused.json["code"]) == (503, "temporarily_unavailable")
     assert int(refused.headers["Retry-After"]) > 0

@@ -29,15 +29,15 @@ def count(app, table):
 def test_an_extract_is_announced_sent_and_applied(app, endpoint):
     content = build_extract(*VALID_LINES, complete=["students"])
     document = build_announcement(content)
-    response = endpoint.announces(document)
+    response = endpoint.announce(document)
     assert (response.status_code, response.json) == (
         201, {"id": document["id"], "state": "receiving", "offset": 0, "max_piece_bytes": 4 << 20},
     )  # fmt: skip
     half = len(content) // 2
-    first = endpoint.sends(document["id"], 0, content[:half])
+    first = endpoint.send_piece(document["id"], 0, content[:half])
     assert (first.status_code, first.json) == (200, {"state": "receiving", "offset": half})
     assert endpoint.status_of(document["id"])["offset"] == half
-    last = endpoint.sends(document["id"], half, content[half:])
+    last = endpoint.send_piece(document["id"], half, content[half:])
     assert (last.status_code, last.json) == (202, {"state": "checking", "offset": len(content)})
     endpoint.run_worker()
 
@@ -49,7 +49,7 @@ def test_an_extract_is_announced_sent_and_applied(app, endpoint):
 
 
 def test_references_are_given_out_as_ids_of_our_own(endpoint):
-    endpoint.delivers(*reversed(VALID_LINES))
+    endpoint.deliver(*reversed(VALID_LINES))
     ids = endpoint.ids("students")
     [contact] = endpoint.stored("contacts").values()
     assert contact["students"] == [{"student": ids["Ada"], "relationship": "Mother", "priority": 1}]
@@ -64,27 +64,27 @@ def test_references_are_given_out_as_ids_of_our_own(endpoint):
 def test_a_piece_whose_response_was_lost_is_sent_again_and_changes_nothing(endpoint):
     content = build_extract(*VALID_LINES)
     document = build_announcement(content)
-    assert [endpoint.announces(document).status_code for _ in range(2)] == [201, 200]
+    assert [endpoint.announce(document).status_code for _ in range(2)] == [201, 200]
     for _ in range(2):
-        response = endpoint.sends(document["id"], 0, content[:50])
+        response = endpoint.send_piece(document["id"], 0, content[:50])
         assert (response.status_code, response.json["offset"]) == (200, 50)
     for _ in range(2):
-        response = endpoint.sends(document["id"], 50, content[50:])
+        response = endpoint.send_piece(document["id"], 50, content[50:])
         assert (response.status_code, response.json["state"]) == (202, "checking")
     assert endpoint.run_worker() == 1
-    response = endpoint.sends(document["id"], 50, content[50:])
+    response = endpoint.send_piece(document["id"], 50, content[50:])
     assert (response.status_code, response.json["state"]) == (200, "applied")
-    assert endpoint.announces(document).json["state"] == "applied"
+    assert endpoint.announce(document).json["state"] == "applied"
     assert endpoint.run_worker() == 0
 
 
 def test_another_offset_is_told_where_to_go_on(endpoint):
     content = build_extract(*VALID_LINES)
     document = build_announcement(content)
-    endpoint.announces(document)
-    endpoint.sends(document["id"], 0, content[:50])
+    endpoint.announce(document)
+    endpoint.send_piece(document["id"], 0, content[:50])
     for offset, piece in ((60, b"x"), (0, b"other bytes"), (40, content[40:60])):
-        response = endpoint.sends(document["id"], offset, piece)
+        response = endpoint.send_piece(document["id"], offset, piece)
         assert (response.status_code, response.json["code"], response.json["offset"]) == (409, "offset_mismatch", 50)
 
 
@@ -108,7 +108,7 @@ def test_another_offset_is_told_where_to_go_on(endpoint):
     ],
 )
 def test_an_announcement_that_is_wrong_is_refused(endpoint, overrides, status, code):
-    response = endpoint.announces(build_announcement(b"x", **overrides))
+    response = endpoint.announce(build_announcement(b"x", **overrides))
     assert (response.status_code, response.json["code"]) == (status, code)
 
 
@@ -117,33 +117,33 @@ def test_what_is_no_announcement_and_no_piece_is_refused(endpoint):
         response = call(endpoint.api, "POST", "/v1/extracts", data=body)
         assert (response.status_code, response.json["code"]) == (400, "invalid_request")
     document = build_announcement(b"abc")
-    endpoint.announces(document)
+    endpoint.announce(document)
     for offset, piece, headers in (
         ("-1", b"a", {}), ("x", b"a", {}), ("", b"a", {}), ("0", b"", {}), ("0", b"abcd", {}), ("9" * 13, b"a", {}),
         ("0", b"a", {"Content-Type": "text/plain"}),
     ):  # fmt: skip
-        response = endpoint.sends(document["id"], offset, piece, **headers)
+        response = endpoint.send_piece(document["id"], offset, piece, **headers)
         assert (response.status_code, response.json["code"]) == (400, "invalid_request"), (offset, piece)
-    assert endpoint.sends(document["id"], 0, b"x" * ((4 << 20) + 1)).json["code"] == "too_large"
-    assert endpoint.sends(str(uuid.uuid4()), 0, b"a").json["code"] == "not_found"
+    assert endpoint.send_piece(document["id"], 0, b"x" * ((4 << 20) + 1)).json["code"] == "too_large"
+    assert endpoint.send_piece(str(uuid.uuid4()), 0, b"a").json["code"] == "not_found"
     assert endpoint.status_of(document["id"])["offset"] == 0
 
 
 def test_the_same_id_for_another_file_is_refused(endpoint):
     document = build_announcement(b"abc")
-    endpoint.announces(document)
-    response = endpoint.announces(document | {"sha256": "0" * 64})
+    endpoint.announce(document)
+    response = endpoint.announce(document | {"sha256": "0" * 64})
     assert (response.status_code, response.json["code"]) == (409, "conflict")
 
 
 def test_another_school_sees_nothing_of_an_extract(endpoint, provider):
     document = build_announcement(b"abc")
-    endpoint.announces(document)
+    endpoint.announce(document)
     provider.introspection = {"estab_id": "9999999"}
     endpoint.app.extensions["xporter"].tokens._introspected.clear()
     assert endpoint.status_of(document["id"])["code"] == "not_found"
-    assert endpoint.sends(document["id"], 0, b"abc").json["code"] == "not_found"
-    assert endpoint.announces(document).status_code == 201
+    assert endpoint.send_piece(document["id"], 0, b"abc").json["code"] == "not_found"
+    assert endpoint.announce(document).status_code == 201
 
 
 def test_only_the_endpoint_of_a_verified_school_may_send(endpoint, provider):
@@ -155,7 +155,7 @@ def test_only_the_endpoint_of_a_verified_school_may_send(endpoint, provider):
     ):  # fmt: skip
         provider.introspection = introspection
         endpoint.app.extensions["xporter"].tokens._introspected.clear()
-        response = endpoint.announces(document)
+        response = endpoint.announce(document)
         assert (response.status_code, response.json["code"]) == (403, code)
         assert "WWW-Authenticate" in response.headers
 
@@ -163,7 +163,7 @@ def test_only_the_endpoint_of_a_verified_school_may_send(endpoint, provider):
 def test_no_more_than_a_few_unfinished_extracts_are_kept(app, endpoint):
     documents = [build_announcement(b"abc") for _ in range(5)]
     for document in documents:
-        endpoint.announces(document)
+        endpoint.announce(document)
     assert count(app, tables.extracts) == extracts.MAX_UNFINISHED
     assert endpoint.status_of(documents[0]["id"])["code"] == "not_found"
     assert endpoint.status_of(documents[-1]["id"])["state"] == "receiving"
@@ -172,8 +172,12 @@ def test_no_more_than_a_few_unfinished_extracts_are_kept(app, endpoint):
 def test_pieces_that_are_too_small_end_somewhere(endpoint, monkeypatch):
     monkeypatch.setattr(extracts, "MAX_PIECES", 2)
     document = build_announcement(b"abc")
-    endpoint.announces(document)
-    assert [endpoint.sends(document["id"], at, b"abc"[at : at + 1]).status_code for at in range(3)] == [200, 200, 400]
+    endpoint.announce(document)
+    assert [endpoint.send_piece(document["id"], at, b"abc"[at : at + 1]).status_code for at in range(3)] == [
+        200,
+        200,
+        400,
+    ]
 
 
 # What is in it
@@ -219,7 +223,7 @@ def contact_of(student_key, **members):
 def test_what_is_wrong_is_reported_by_line_and_nothing_is_applied(
     endpoint, wrong, line_number, collection, member, words
 ):
-    state = endpoint.delivers(wrong, student("2", "Ben"))
+    state = endpoint.deliver(wrong, student("2", "Ben"))
     assert (state["state"], state["code"]) == ("refused", "invalid_content")
     problem = state["problems"][0]
     assert (problem["line"], problem["collection"], problem["field"]) == (line_number, collection, member), problem
@@ -228,12 +232,12 @@ def test_what_is_wrong_is_reported_by_line_and_nothing_is_applied(
 
 
 def test_a_key_that_comes_twice_is_reported(endpoint):
-    [problem] = endpoint.delivers(student("1"), student("1", "Ben"))["problems"]
+    [problem] = endpoint.deliver(student("1"), student("1", "Ben"))["problems"]
     assert (problem["line"], problem["field"]) == (3, "key")
 
 
 def test_all_problems_are_reported_up_to_a_hundred(endpoint):
-    state = endpoint.delivers(*(student(str(number), shoe_size="5") for number in range(150)))
+    state = endpoint.deliver(*(student(str(number), shoe_size="5") for number in range(150)))
     assert [problem["line"] for problem in state["problems"]] == list(range(2, 102))
 
 
@@ -248,7 +252,7 @@ def test_all_problems_are_reported_up_to_a_hundred(endpoint):
 )
 def test_a_first_line_that_is_wrong_is_refused(endpoint, header, words):
     content = build_extract(student("1"), header=header)
-    extract_id = endpoint.uploads(content)
+    extract_id = endpoint.upload(content)
     endpoint.run_worker()
     state = endpoint.status_of(extract_id)
     assert state["state"] == "refused"
@@ -266,14 +270,14 @@ def test_a_first_line_that_is_wrong_is_refused(endpoint, header, words):
     ids=["plain", "cut off", "longer", "empty"],
 )
 def test_a_file_that_is_not_valid_gzip_is_refused(endpoint, content):
-    extract_id = endpoint.uploads(content)
+    extract_id = endpoint.upload(content)
     endpoint.run_worker()
     assert endpoint.status_of(extract_id)["code"] == "invalid_content"
 
 
 def test_a_file_that_unpacks_to_far_too_much_is_refused_quickly(endpoint, monkeypatch):
     monkeypatch.setattr("clients.xporter.extract_file.MAX_UNCOMPRESSED_BYTES", 1 << 20)
-    extract_id = endpoint.uploads(
+    extract_id = endpoint.upload(
         build_extract(*(" " * 100_000 + json.dumps(student(str(number))) for number in range(200)))
     )
     endpoint.run_worker()
@@ -281,13 +285,13 @@ def test_a_file_that_unpacks_to_far_too_much_is_refused_quickly(endpoint, monkey
 
 
 def test_bytes_that_changed_on_the_way_are_refused(endpoint):
-    extract_id = endpoint.uploads(build_extract(student("1")), sha256="0" * 64)
+    extract_id = endpoint.upload(build_extract(student("1")), sha256="0" * 64)
     endpoint.run_worker()
     assert endpoint.status_of(extract_id)["code"] == "damaged"
 
 
 def test_members_that_are_null_are_not_known_and_collections_of_the_future_are_stored(endpoint):
-    state = endpoint.delivers(student("1", upn=None), line("future", "1", anything=["a", "b"]))
+    state = endpoint.deliver(student("1", upn=None), line("future", "1", anything=["a", "b"]))
     assert state["state"] == "applied", state
     assert endpoint.stored("students").popitem()[1] == {"legal_given_name": "Ada", "legal_family_name": "Moss"}
     assert endpoint.stored("future").popitem()[1] == {"anything": ["a", "b"]}
@@ -297,17 +301,17 @@ def test_members_that_are_null_are_not_known_and_collections_of_the_future_are_s
 
 
 def test_an_extract_that_says_the_same_changes_nothing(endpoint):
-    endpoint.delivers(*VALID_LINES, complete=["students"])
+    endpoint.deliver(*VALID_LINES, complete=["students"])
     version, before = endpoint.version(), endpoint.stored("students")
-    state = endpoint.delivers(*VALID_LINES, complete=["students"])
+    state = endpoint.deliver(*VALID_LINES, complete=["students"])
     assert state["counts"]["students"] == {"added": 0, "changed": 0, "removed": 0, "total": 2}
     assert (endpoint.version(), endpoint.stored("students")) == (version, before)
 
 
 def test_versions_rise_for_what_changed_alone(endpoint):
-    endpoint.delivers(student("1", "Ada"), student("2", "Ben"), student("3", "Cy"), complete=["students"])
+    endpoint.deliver(student("1", "Ada"), student("2", "Ben"), student("3", "Cy"), complete=["students"])
     ids, version = endpoint.ids("students"), endpoint.version()
-    state = endpoint.delivers(student("1", "Ada"), student("2", "Benjamin"), student("4", "Di"), complete=["students"])
+    state = endpoint.deliver(student("1", "Ada"), student("2", "Benjamin"), student("4", "Di"), complete=["students"])
     assert state["counts"]["students"] == {"added": 1, "changed": 1, "removed": 1, "total": 3}
     changed = endpoint.changes("students", version)
     assert {record.id for record in changed} == {ids["Ben"], ids["Cy"], endpoint.ids("students")["Di"]}
@@ -316,8 +320,8 @@ def test_versions_rise_for_what_changed_alone(endpoint):
 
 
 def test_what_is_absent_is_deleted_only_from_collections_that_are_complete(endpoint):
-    endpoint.delivers(student("1"), line("staff", "1", name="Sam"), complete=["students", "staff"])
-    state = endpoint.delivers(student("2", "Ben"), complete=["staff"])
+    endpoint.deliver(student("1"), line("staff", "1", name="Sam"), complete=["students", "staff"])
+    state = endpoint.deliver(student("2", "Ben"), complete=["staff"])
     assert state["counts"] == {
         "staff": {"added": 0, "changed": 0, "removed": 1, "total": 0},
         "students": {"added": 1, "changed": 0, "removed": 0, "total": 2},
@@ -330,11 +334,11 @@ KEPT_RECORD = {"collection": "students", "key": "2", "kept": True}
 
 
 def test_a_record_that_the_endpoint_could_not_read_stays_as_it_is(endpoint):
-    endpoint.delivers(*VALID_LINES, complete=["students"])
+    endpoint.deliver(*VALID_LINES, complete=["students"])
     before, version = endpoint.stored("students"), endpoint.version()
     mark = line("attendance", "a2", student="2", date="2026-11-27", session="AM", mark="N")
 
-    state = endpoint.delivers(*VALID_LINES[:2], KEPT_RECORD, mark, complete=["students"])
+    state = endpoint.deliver(*VALID_LINES[:2], KEPT_RECORD, mark, complete=["students"])
 
     assert (state["state"], state["counts"]["students"]["removed"]) == ("applied", 0)
     assert endpoint.stored("students") == before
@@ -347,7 +351,7 @@ def test_what_refers_to_a_kept_record_that_never_came_is_left_out(endpoint):
     members = line("classes", "m1", name="Maths", students=["1", "2"])
     contact = line("contacts", "c2", name="Una Roe", students=[{"student": "2"}])
 
-    state = endpoint.delivers(*VALID_LINES[:2], KEPT_RECORD, own, members, contact, complete=["students", "attendance"])
+    state = endpoint.deliver(*VALID_LINES[:2], KEPT_RECORD, own, members, contact, complete=["students", "attendance"])
 
     assert (state["state"], state["problems"]) == ("applied", [])
     [ada] = endpoint.stored("students")
@@ -358,9 +362,9 @@ def test_what_refers_to_a_kept_record_that_never_came_is_left_out(endpoint):
 
 
 def test_what_refers_to_a_collection_that_could_not_be_read_is_applied_without_it(endpoint):
-    endpoint.delivers(line("year_groups", "7", name="Year 7"), student("1", year_group="7"))
+    endpoint.deliver(line("year_groups", "7", name="Year 7"), student("1", year_group="7"))
 
-    state = endpoint.delivers(
+    state = endpoint.deliver(
         student("1", "Adam", year_group="7"), student("2", "Ben", year_group="8"), header={"kept": ["year_groups"]}
     )  # fmt: skip
 
@@ -375,30 +379,30 @@ def test_a_line_is_either_a_record_or_one_that_is_kept(endpoint):
         (KEPT_RECORD | {"data": {}}, "data"), (KEPT_RECORD | {"kept": False}, "data"),
         (KEPT_RECORD | {"key": "1"}, "key"),
     ):  # fmt: skip
-        [problem] = endpoint.delivers(student("1"), wrong)["problems"]
+        [problem] = endpoint.deliver(student("1"), wrong)["problems"]
         assert (problem["line"], problem["field"]) == (3, field)
 
 
 def test_a_pupil_who_comes_back_has_the_same_id(endpoint):
-    endpoint.delivers(student("1"), complete=["students"])
+    endpoint.deliver(student("1"), complete=["students"])
     ids = endpoint.ids("students")
-    endpoint.delivers(complete=["students"])
+    endpoint.deliver(complete=["students"])
     assert endpoint.stored("students") == {}
-    assert endpoint.delivers(student("1"), complete=["students"])["counts"]["students"]["added"] == 1
+    assert endpoint.deliver(student("1"), complete=["students"])["counts"]["students"]["added"] == 1
     assert endpoint.ids("students") == ids
 
 
 def test_a_reference_may_be_to_what_came_in_an_earlier_extract(endpoint):
-    endpoint.delivers(student("1"), student("2", "Ben"), complete=["students"])
+    endpoint.deliver(student("1"), student("2", "Ben"), complete=["students"])
     mark = line("attendance", "a", student="1", date="2026-11-27", session="AM", mark="/")
-    assert endpoint.delivers(mark)["state"] == "applied"
-    endpoint.delivers(student("2", "Ben"), complete=["students"])
-    assert endpoint.delivers(mark | {"key": "b"})["code"] == "invalid_content"
+    assert endpoint.deliver(mark)["state"] == "applied"
+    endpoint.deliver(student("2", "Ben"), complete=["students"])
+    assert endpoint.deliver(mark | {"key": "b"})["code"] == "invalid_content"
 
 
 def test_records_are_found_by_pupil_and_day(app, endpoint):
     mark = {"session": "AM", "mark": "/"}
-    endpoint.delivers(
+    endpoint.deliver(
         student("1"), student("2", "Ben"), line("attendance", "a", student="1", date="2026-11-26", **mark),
         line("attendance", "b", student="1", date="2026-11-27", **mark),
         line("attendance", "c", student="2", date="2026-11-27", **mark),
@@ -421,8 +425,8 @@ def test_records_are_found_by_pupil_and_day(app, endpoint):
 def test_an_older_extract_does_not_undo_a_newer_one(endpoint, caplog):
     caplog.set_level("INFO")
     now = datetime.now(UTC)
-    endpoint.delivers(student("1", "New"), made_at=now.isoformat())
-    state = endpoint.delivers(student("1", "Old"), made_at=(now - timedelta(seconds=1)).isoformat())
+    endpoint.deliver(student("1", "New"), made_at=now.isoformat())
+    state = endpoint.deliver(student("1", "Old"), made_at=(now - timedelta(seconds=1)).isoformat())
     assert (state["state"], state["code"]) == ("refused", "superseded")
     assert [
         record.getMessage().split(": ")[1].split(" in ")[0] for record in caplog.records if "extract" in record.msg
@@ -434,9 +438,9 @@ def test_an_older_extract_does_not_undo_a_newer_one(endpoint, caplog):
 
 
 def test_keys_of_another_system_stand_for_other_people(endpoint):
-    endpoint.delivers(student("1", "Ada"), line("staff", "1", name="Sam"), complete=["students"])
+    endpoint.deliver(student("1", "Ada"), line("staff", "1", name="Sam"), complete=["students"])
     ids, version = endpoint.ids("students"), endpoint.version()
-    state = endpoint.delivers(student("1", "Zoe"), mis="arbor")
+    state = endpoint.deliver(student("1", "Zoe"), mis="arbor")
     assert state["counts"]["students"] == {"added": 1, "changed": 0, "removed": 1, "total": 1}
     assert endpoint.ids("students")["Zoe"] != ids["Ada"]
     assert [record.id for record in endpoint.changes("students", version) if record.data is None] == [ids["Ada"]]
@@ -444,9 +448,9 @@ def test_keys_of_another_system_stand_for_other_people(endpoint):
 
 
 def test_a_refused_extract_of_another_system_deletes_nothing(endpoint):
-    endpoint.delivers(student("1", "Ada"), line("staff", "1", name="Sam"), complete=["students"])
+    endpoint.deliver(student("1", "Ada"), line("staff", "1", name="Sam"), complete=["students"])
     version, before = endpoint.version(), endpoint.stored("students")
-    state = endpoint.delivers(
+    state = endpoint.deliver(
         student("1", "Zoe"),
         line("attendance", "a", student="9", date="2026-11-26", session="AM", mark="/"),
         mis="arbor",
@@ -454,12 +458,12 @@ def test_a_refused_extract_of_another_system_deletes_nothing(endpoint):
     assert (state["state"], state["code"]) == ("refused", "invalid_content")
     assert (endpoint.version(), endpoint.stored("students")) == (version, before)
     assert len(endpoint.stored("staff")) == 1
-    assert endpoint.delivers(student("1", "Ben"), mis="sims")["state"] == "applied"
+    assert endpoint.deliver(student("1", "Ben"), mis="sims")["state"] == "applied"
 
 
 def test_everything_of_a_school_is_deleted_on_request(app, endpoint, provider):
-    endpoint.delivers(*VALID_LINES)
-    endpoint.announces(build_announcement(b"abc"))
+    endpoint.deliver(*VALID_LINES)
+    endpoint.announce(build_announcement(b"abc"))
     provider.introspection = {"estab_status": "unverified"}
     endpoint.app.extensions["xporter"].tokens._introspected.clear()
     assert [call(endpoint.api, "DELETE", "/v1/data").status_code for _ in range(2)] == [204, 204]
@@ -477,7 +481,7 @@ def test_an_extract_waits_while_the_members_are_not_known(app, endpoint, monkeyp
         raise Problem("temporarily_unavailable")
 
     monkeypatch.setattr(worker, "_members", unknown)
-    extract_id = endpoint.uploads(build_extract(student("1")))
+    extract_id = endpoint.upload(build_extract(student("1")))
     endpoint.run_worker()
     assert endpoint.status_of(extract_id)["state"] == "checking"
     monkeypatch.setattr(worker, "_members", original)
@@ -501,7 +505,7 @@ def test_a_round_ends_while_the_provider_responds_too_slowly(app, endpoint, monk
     monkeypatch.setattr(worker, "_now", lambda: now[0])
     monkeypatch.setattr(worker, "_members", time_out)
     for number in range(2):
-        endpoint.uploads(build_extract(student(str(number))))
+        endpoint.upload(build_extract(student(str(number))))
     endpoint.run_worker()
     assert len(attempts) == 2, "one for each extract"
 
@@ -517,8 +521,8 @@ def test_an_extract_that_cannot_be_checked_is_given_up_and_does_not_delay_the_ot
         return original(extract, content)
 
     monkeypatch.setattr(worker, "_check", check)
-    broken = endpoint.uploads(build_extract(student("1")))
-    other = endpoint.uploads(build_extract(student("2")))
+    broken = endpoint.upload(build_extract(student("1")))
+    other = endpoint.upload(build_extract(student("2")))
     endpoint.run_worker()
     assert endpoint.status_of(other)["state"] == "applied"
     for _ in range(6):
@@ -530,7 +534,7 @@ def test_an_extract_that_cannot_be_checked_is_given_up_and_does_not_delay_the_ot
 def test_the_thread_applies_what_arrives(app, endpoint):
     worker = app.extensions["xporter"].worker
     worker.start()
-    extract_id = endpoint.uploads(build_extract(student("1")))
+    extract_id = endpoint.upload(build_extract(student("1")))
     until = time.monotonic() + 20
     while endpoint.status_of(extract_id)["state"] == "checking" and time.monotonic() < until:
         time.sleep(0.02)
@@ -546,9 +550,9 @@ def test_an_announcement_of_endless_arrays_is_refused(api):
 def test_new_and_changed_records_are_written_in_batches(endpoint, monkeypatch):
     monkeypatch.setattr("clients.xporter.applying.BATCH_SIZE", 2)
     monkeypatch.setattr("clients.xporter.database.INSERTED_AT_ONCE", 2)
-    endpoint.delivers(*(student(str(number), f"Old {number}") for number in range(5)))
+    endpoint.deliver(*(student(str(number), f"Old {number}") for number in range(5)))
     mixed = [student(str(number), f"New {number}") for number in (0, 10, 1, 2, 11, 12, 3, 13, 14)]
-    counts = endpoint.delivers(*mixed, complete=["students"])["counts"]["students"]
+    counts = endpoint.deliver(*mixed, complete=["students"])["counts"]["students"]
     assert counts == {"added": 5, "changed": 4, "removed": 1, "total": 9}
     names = endpoint.ids("students")
     assert sorted(names) == [f"New {number}" for number in (0, 1, 10, 11, 12, 13, 14, 2, 3)]

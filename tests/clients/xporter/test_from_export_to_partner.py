@@ -40,7 +40,7 @@ class Export:
         made = extract.make(self.home, "sims", made_at, reader, self.counts, lambda *_: None)
         self.counts = made.pending.records
         path = self.home.extracts / made.pending.file
-        extract_id = self.endpoint.uploads(path.read_bytes(), made_at=made_at)
+        extract_id = self.endpoint.upload(path.read_bytes(), made_at=made_at)
         self.endpoint.run_worker()
         state = self.endpoint.status_of(extract_id)
         assert (state["state"], state["problems"]) == ("applied", [])

@@ -42,15 +42,15 @@ def disk(app):
 def test_a_piece_that_has_no_room_is_refused_for_a_while_and_goes_on_later(disk, endpoint, caplog):
     content = os.urandom(1 << 20)
     document = build_announcement(content)
-    endpoint.announces(document)
+    endpoint.announce(document)
     disk.fill()
     for _ in range(2):
-        refused = endpoint.sends(document["id"], 0, content[: 1 << 19])
+        refused = endpoint.send_piece(document["id"], 0, content[: 1 << 19])
         assert (refused.status_code, refused.json["code"]) == (503, "temporarily_unavailable")
         assert refused.headers["Retry-After"] == "60"
     assert endpoint.status_of(document["id"])["offset"] == 0
     disk.free()
-    assert endpoint.sends(document["id"], 0, content[: 1 << 19]).json["offset"] == 1 << 19
+    assert endpoint.send_piece(document["id"], 0, content[: 1 << 19]).json["offset"] == 1 << 19
     assert "the disk is full" in caplog.text
 
 
@@ -58,7 +58,7 @@ def test_an_extract_is_not_given_up_while_the_disk_is_full(disk, app, endpoint, 
     def raise_disk_full(*_, **__):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    extract_id, worker = endpoint.uploads(build_extract(student("1"))), app.extensions["xporter"].worker
+    extract_id, worker = endpoint.upload(build_extract(student("1"))), app.extensions["xporter"].worker
     now = [worker._now()]
     monkeypatch.setattr(worker, "_now", lambda: now[0])
     with monkeypatch.context() as patch:
@@ -78,22 +78,22 @@ def test_an_extract_is_not_given_up_while_the_disk_is_full(disk, app, endpoint, 
 def raise_disk_full(request):
     """The error of a driver that is used without SQLAlchemy."""
 
-    def raises(*_, **__):
+    def fail(*_, **__):
         raise request.param
 
-    return raises
+    return fail
 
 
 def test_a_driver_without_room_is_refused_like_a_full_disk(endpoint, raise_disk_full, monkeypatch):
     document = build_announcement(b"abc")
-    endpoint.announces(document)
+    endpoint.announce(document)
     monkeypatch.setattr("clients.xporter.extracts.add_piece", raise_disk_full)
-    refused = endpoint.sends(document["id"], 0, b"abc")
+    refused = endpoint.send_piece(document["id"], 0, b"abc")
     assert (refused.status_code, refused.headers["Retry-After"]) == (503, "60")
 
 
 def test_an_extract_is_not_given_up_while_rows_have_no_room(app, endpoint, raise_disk_full, monkeypatch):
-    extract_id, worker = endpoint.uploads(build_extract(student("1"))), app.extensions["xporter"].worker
+    extract_id, worker = endpoint.upload(build_extract(student("1"))), app.extensions["xporter"].worker
     now = [worker._now()]
     monkeypatch.setattr(worker, "_now", lambda: now[0])
     with monkeypatch.context() as patch:
@@ -106,9 +106,9 @@ def test_an_extract_is_not_given_up_while_rows_have_no_room(app, endpoint, raise
 
 
 def test_an_extract_that_has_no_room_to_be_applied_changes_nothing(disk, app, endpoint, monkeypatch, caplog):
-    endpoint.delivers(student("1", "Ada"), complete=["students"])
+    endpoint.deliver(student("1", "Ada"), complete=["students"])
     others = [student(str(number), "Secret" * 100) for number in range(500)]
-    extract_id = endpoint.uploads(build_extract(*others, complete=["students"]))
+    extract_id = endpoint.upload(build_extract(*others, complete=["students"]))
     worker = app.extensions["xporter"].worker
     now = [worker._now()]
     monkeypatch.setattr(worker, "_now", lambda: now[0])
@@ -134,6 +134,6 @@ def test_other_errors_of_files_are_not_called_a_full_disk(app, endpoint, monkeyp
 
     monkeypatch.setattr("clients.xporter.extracts.add_piece", broken)
     document = build_announcement(b"abc")
-    endpoint.announces(document)
+    endpoint.announce(document)
     app.testing = False
-    assert endpoint.sends(document["id"], 0, b"a").status_code == 500
+    assert endpoint.send_piece(document["id"], 0, b"a").status_code == 500

@@ -31,24 +31,24 @@ def count(database, table):
 
 def test_an_extract_that_does_not_arrive_within_a_day_is_deleted_with_its_bytes(endpoint, database, delete_old):
     document = build_announcement(b"abc")
-    endpoint.announces(document)
-    endpoint.sends(document["id"], 0, b"ab")
+    endpoint.announce(document)
+    endpoint.send_piece(document["id"], 0, b"ab")
     delete_old(days=0.9)
-    assert endpoint.sends(document["id"], 0, b"ab").status_code == 200
+    assert endpoint.send_piece(document["id"], 0, b"ab").status_code == 200
     delete_old(days=1.1)
     assert (count(database, tables.extracts), count(database, tables.pieces)) == (0, 0)
 
 
 def test_an_extract_that_waits_to_be_checked_is_never_deleted(endpoint, delete_old):
-    extract_id = endpoint.uploads(build_extract(student("1")))
+    extract_id = endpoint.upload(build_extract(student("1")))
     delete_old(days=300)
     endpoint.run_worker()
     assert endpoint.status_of(extract_id)["state"] == "applied"
 
 
 def test_deletions_are_forgotten_and_cursors_from_before_them_expire(endpoint, database, delete_old):
-    endpoint.delivers(student("1"), student("2"), complete=["students"])
-    endpoint.delivers(student("2"), complete=["students"])
+    endpoint.deliver(student("1"), student("2"), complete=["students"])
+    endpoint.deliver(student("2"), complete=["students"])
     version = endpoint.version()
     delete_old(days=29)
     assert len(endpoint.changes("students", 0)) == 2
@@ -60,15 +60,15 @@ def test_deletions_are_forgotten_and_cursors_from_before_them_expire(endpoint, d
 
 
 def test_data_of_a_record_is_gone_as_soon_as_it_is_deleted(endpoint, database):
-    endpoint.delivers(student("1"), line("attendance", "a", student="1", date="2026-11-27", session="AM", mark="/"))
-    endpoint.delivers(complete=["students", "attendance"])
+    endpoint.deliver(student("1"), line("attendance", "a", student="1", date="2026-11-27", session="AM", mark="/"))
+    endpoint.deliver(complete=["students", "attendance"])
     with database.read() as connection:
         rows = connection.execute(select(tables.records)).all()
     assert [(row.data, row.student, row.date, row.digest) for row in rows] == [(None, None, None, b"")] * 2
 
 
 def test_counts_of_reads_are_kept_for_a_quarter_and_schools_with_data_for_ever(endpoint, database, delete_old):
-    endpoint.delivers(student("1"))
+    endpoint.deliver(student("1"))
     row = {"estab_id": ESTAB, "client_id": "c", "scope": "students", "requests": 1, "records": 1, "last_at": 0.0}
     with database.write() as connection:
         connection.execute(insert(tables.reads).values(row | {"day": time.strftime("%Y-%m-%d", time.gmtime())}))
@@ -79,7 +79,7 @@ def test_counts_of_reads_are_kept_for_a_quarter_and_schools_with_data_for_ever(e
 
 
 def test_a_school_that_never_sent_anything_is_forgotten(endpoint, database, delete_old):
-    endpoint.announces(build_announcement(b"abc"))
+    endpoint.announce(build_announcement(b"abc"))
     delete_old(days=2)
     assert count(database, tables.schools) == 1
     delete_old(days=31)
@@ -100,8 +100,8 @@ def command(settings, monkeypatch):
 
 
 def test_status_says_what_is_stored_and_nothing_about_people(endpoint, command):
-    endpoint.delivers(student("key-of-ada", "Ada"))
-    endpoint.delivers(student("key-of-ben", shoe_size="5"))
+    endpoint.deliver(student("key-of-ada", "Ada"))
+    endpoint.deliver(student("key-of-ben", shoe_size="5"))
     status, output = command("status")
     assert status == 0
     assert output.startswith(f"1 schools\n{ESTAB}  sims  last extract applied: 20")
@@ -112,7 +112,7 @@ def test_status_says_what_is_stored_and_nothing_about_people(endpoint, command):
 
 
 def test_everything_of_a_school_is_deleted_by_a_command_once_it_is_confirmed(endpoint, command):
-    endpoint.delivers(student("1"))
+    endpoint.deliver(student("1"))
     assert command("delete-school", ESTAB)[0] == 1, "it asks first"
     assert len(endpoint.stored("students")) == 1
     assert command("delete-school", ESTAB, "--yes") == (0, "Everything is deleted.\n")
@@ -133,8 +133,8 @@ def test_a_wrong_environment_is_reported(command, monkeypatch):
 
 def test_deletions_are_not_forgotten_while_an_extract_is_applied(endpoint, database, delete_old):
     """The extract may restore a deleted record, and has already read the row that it is about to change."""
-    endpoint.delivers(student("1"), student("2"), complete=["students"])
-    endpoint.delivers(student("2"), complete=["students"])
+    endpoint.deliver(student("1"), student("2"), complete=["students"])
+    endpoint.deliver(student("2"), complete=["students"])
     deletion = threading.Thread(target=delete_old, args=(31,))
     with database.write() as connection:
         connection.execute(select(tables.schools).with_for_update()).all()

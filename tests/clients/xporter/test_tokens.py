@@ -277,12 +277,12 @@ def test_while_the_keys_are_read_requests_signed_by_known_keys_are_served(app, a
     is_reading, goes_on = threading.Event(), threading.Event()
     read_keys = parts.provider._read_keys
 
-    def hangs():
+    def hang():
         is_reading.set()
         assert goes_on.wait(60)
         return read_keys()
 
-    monkeypatch.setattr(parts.provider, "_read_keys", hangs)
+    monkeypatch.setattr(parts.provider, "_read_keys", hang)
     reading = threading.Thread(target=parts.provider.key, args=("one",))
     reading.start()
     assert is_reading.wait(60)

@@ -97,12 +97,12 @@ def test_it_says_how_many_rows_it_changed_and_what_is_missing(transaction):
 
 
 def test_it_is_part_of_the_transaction_from_the_first_statement_on(transaction):
-    def fails():
+    def fail():
         add()
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError), transaction():
-        fails()
+        fail()
     with transaction():
         assert SELECT_SECRET.one(by_digest=crypto.digest("the secret")) is None
         add()
@@ -122,7 +122,7 @@ def test_reading_begins_no_transaction_and_so_never_waits_for_a_writer(transacti
 
 
 def test_the_first_statement_that_writes_begins_the_transaction_that_later_reads_belong_to(transaction):
-    def fails():
+    def fail():
         assert SELECT_SECRET.one(by_digest=crypto.digest("the secret")).tries == 0
         assert COUNT_TRY.run(by_digest=crypto.digest("the secret")) == 1
         assert SELECT_SECRET.one(by_digest=crypto.digest("the secret")).tries == 1
@@ -132,7 +132,7 @@ def test_the_first_statement_that_writes_begins_the_transaction_that_later_reads
     with transaction():
         add()
     with pytest.raises(ZeroDivisionError), transaction():
-        fails()
+        fail()
     with transaction():
         assert SELECT_SECRET.one(by_digest=crypto.digest("the secret")).tries == 0
 
@@ -226,14 +226,14 @@ def deallocate_ours():
 
 @pytest.mark.usefixtures("on_postgresql")
 def test_statements_work_after_a_rollback_at_which_psycopg_deallocates_all(transaction):
-    def fails():
+    def fail():
         have_psycopg_prepare_a_statement_of_its_own()
         assert SELECT_SECRET.one(by_digest=crypto.digest("the secret")) is None
         raise ZeroDivisionError
 
     for _ in range(3):  # each connection of the pool
         with pytest.raises(ZeroDivisionError), transaction():
-            fails()
+            fail()
         with transaction():
             assert SELECT_SECRET.one(by_digest=crypto.digest("the secret")) is None
 
@@ -251,17 +251,17 @@ def test_statements_work_after_a_savepoint_was_rolled_back(transaction):
 
 @pytest.mark.usefixtures("on_postgresql")
 def test_statements_of_psycopg_work_after_savepoints_were_rolled_back(app, transaction):
-    def rolls_back_a_savepoint():
+    def roll_back_a_savepoint():
         with pytest.raises(ZeroDivisionError), database.savepoint():
             raise ZeroDivisionError
         assert SELECT_SECRET.one(by_digest=crypto.digest("the secret")) is None
 
     database.CONNECTIONS.for_app(app).engine.dispose()  # psycopg has prepared nothing yet on a new connection
     with transaction():
-        rolls_back_a_savepoint()
+        roll_back_a_savepoint()
     with transaction():
         have_psycopg_prepare_a_statement_of_its_own()
-        rolls_back_a_savepoint()
+        roll_back_a_savepoint()
         have_psycopg_prepare_a_statement_of_its_own()
 
 
@@ -309,13 +309,13 @@ def test_a_statement_whose_columns_got_another_type_fails_once(app):
 
 @pytest.mark.usefixtures("on_postgresql")
 def test_rollbacks_leave_no_prepared_statements_behind(transaction):
-    def fails():
+    def fail():
         SELECT_SECRET.one(by_digest=crypto.digest("the secret"))
         raise ZeroDivisionError
 
     for _ in range(20):
         with pytest.raises(ZeroDivisionError), transaction():
-            fails()
+            fail()
     with transaction():
         SELECT_SECRET.one(by_digest=crypto.digest("the secret"))
         names = database.connection().execute(text("SELECT name FROM pg_prepared_statements")).scalars().all()

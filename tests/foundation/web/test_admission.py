@@ -30,12 +30,12 @@ def test_places_are_given_in_the_order_of_arrival():
     semaphore.acquire()
     waiting = []
 
-    def arrives(number):
+    def arrive(number):
         semaphore.acquire()
         arrived.append(number)
 
     for number in range(5):
-        waiting.append(threading.Thread(target=arrives, args=(number,)))
+        waiting.append(threading.Thread(target=arrive, args=(number,)))
         waiting[-1].start()
         eventually(lambda number=number: len(semaphore._queue) == number + 1)
     for number in range(5):
@@ -75,7 +75,7 @@ def hashing(monkeypatch):
     blocked.unblocked.set()
 
 
-def signs_in(browser, **fields):
+def sign_in(browser, **fields):
     token = parse(browser.get("/sign-in").text).find("input", attrs={"name": "csrf_token"})
     form = {"username": "Nobody & Söhne", "password": PASSWORD, "csrf_token": token["value"]} | fields
     return browser.post("/sign-in?next=/manage", data=form)
@@ -87,7 +87,7 @@ def crowd(app, new_browser, hashing):
     count = HASHING_PLACES + admission.MAX_HASHING_QUEUE
     browsers = [new_browser() for _ in range(count)]
     with ThreadPoolExecutor(count) as pool:
-        responses = [pool.submit(signs_in, browser) for browser in browsers]
+        responses = [pool.submit(sign_in, browser) for browser in browsers]
         semaphore = admission.ADMISSION.for_app(app).hashing
         eventually(lambda: hashing.started == HASHING_PLACES and len(semaphore._queue) == admission.MAX_HASHING_QUEUE)
 
@@ -100,18 +100,18 @@ def crowd(app, new_browser, hashing):
 
 
 def test_a_sign_in_beyond_the_limit_is_refused_at_once_and_other_requests_are_served(app, settings, web, crowd):
-    response = signs_in(web)
+    response = sign_in(web)
 
     assert response.status_code == 503
     assert int(response.headers["Retry-After"]) == busy_page.RETRY_AFTER_SECONDS
     for path in ("/healthz", "/readyz", "/sign-in", "/oauth/jwks", "/register?q=oakhill"):
         assert a_browser(app, settings).get(path).status_code == 200, path
     assert set(crowd()) == {422}  # there is no such user name
-    assert signs_in(web, username="someone else").status_code == 422
+    assert sign_in(web, username="someone else").status_code == 422
 
 
 def test_the_page_keeps_what_was_typed_but_the_password(web, crowd):
-    response = signs_in(web, username='<b>"Ann" & Söhne', **{"sign-in": ""})
+    response = sign_in(web, username='<b>"Ann" & Söhne', **{"sign-in": ""})
 
     page = parse(response.text)
     hidden_fields = {field["name"]: field["value"] for field in page.select("form input[type=hidden]")}
@@ -130,7 +130,7 @@ def test_the_page_keeps_what_was_typed_but_the_password(web, crowd):
 
 
 def test_the_page_has_the_same_headers_as_any_other(web, crowd):
-    refused, usual = signs_in(web), web.get("/sign-in")
+    refused, usual = sign_in(web), web.get("/sign-in")
 
     for name in ("X-Frame-Options", "X-Content-Type-Options", "Referrer-Policy", "Cache-Control", "Content-Type"):
         assert refused.headers[name] == usual.headers[name]
@@ -159,7 +159,7 @@ def test_refusals_are_logged_with_their_number_and_nothing_typed(app, web, crowd
     # Another test may have just logged this, and it is logged once in a while.
     monkeypatch.setattr(admission.ADMISSION.for_app(app).busy_page._refusals, "_logged_at", float("-inf"))
     for _ in range(3):
-        signs_in(web, username="someone@oakhill.example")
+        sign_in(web, username="someone@oakhill.example")
     logged = str([record.msg for record in caplog.records])
 
     assert "too many are waiting to hash" in logged

@@ -37,7 +37,7 @@ def jo(web, transaction, clock):
             "school": owner.memberships[0].estab.school,
         }
         person = Person(web, **facts)
-    person.signs_in(facts["username"])
+    person.sign_in(facts["username"])
     return person
 
 
@@ -64,9 +64,9 @@ def url_arguments(jo, transaction):
 
 def post_after_session_ended(jo, path, clock, **fields):
     """Open the page at `path`, let the session end, post the form, sign in; returns the page of the redirect."""
-    jo.opens(path)
+    jo.open(path)
     if not jo.token:  # the button is on another page
-        jo.opens("/sign-out")
+        jo.open("/sign-out")
     sent = {"csrf_token": jo.token} | fields
     clock.move(SESSION_ENDED)
     jo.response = jo.web.post(path, data=sent, headers=SAME_ORIGIN)
@@ -76,10 +76,10 @@ def post_after_session_ended(jo, path, clock, **fields):
 
 
 def sign_in_and_return(jo, sign_in, username):
-    jo.opens(sign_in)
+    jo.open(sign_in)
     assert "You had been signed out, so nothing was sent." in jo.page_text
-    jo.sends_again(sign_in, username=username, password=PASSWORD)
-    return jo.opens(jo.response.location)
+    jo.post(sign_in, username=username, password=PASSWORD)
+    return jo.open(jo.response.location)
 
 
 def test_every_form_for_signed_in_people_redirects_through_sign_in_to_its_page(app, jo, url_arguments, clock):
@@ -97,7 +97,7 @@ def test_every_form_for_signed_in_people_redirects_through_sign_in_to_its_page(a
             path = app.url_map.bind("localhost").build(rule.endpoint, arguments, method="POST")
             response = post_after_session_ended(jo, path, clock, anything="typed")
             if response.status_code == 303:  # a later step, for which nothing waits: back to the page that begins it
-                response = jo.opens(response.location)
+                response = jo.open(response.location)
             assert response.status_code == 200, path
             paths.append(path)
     assert len(paths) >= 6
@@ -112,9 +112,9 @@ def test_ticked_boxes_are_ticked_again_and_nothing_has_been_changed(jo, url_argu
     with transaction():
         assert "students.sen" in authorise.current(jo.facts["estab_id"])[0].scopes
 
-    jo.sends_again(path, area="attendance")
+    jo.post(path, area="attendance")
     assert jo.response.location == "/manage"
-    jo.opens(path)
+    jo.open(path)
     assert "has not been sent yet" not in jo.page_text  # the form has been accepted
 
 
@@ -144,7 +144,7 @@ def test_another_person_who_signs_in_at_that_browser_does_not_see_the_draft(jo, 
         )
         username = colleague.username
     path = f"/manage/sharing/{url_arguments['client_id']}/change"
-    jo.opens(path)
+    jo.open(path)
     sent = {"csrf_token": jo.token, "area": "attendance"}
     clock.move(SESSION_ENDED)
     back = jo.web.post(path, data=sent, headers=SAME_ORIGIN).location
@@ -157,8 +157,8 @@ def test_the_same_person_in_another_browser_does_not_see_the_draft(jo, url_argum
     path = f"/manage/sharing/{url_arguments['client_id']}/change"
     post_after_session_ended(jo, path, clock, area="attendance")
     elsewhere = Person(new_browser())
-    elsewhere.signs_in(jo.facts["username"])
-    elsewhere.opens(path)
+    elsewhere.sign_in(jo.facts["username"])
+    elsewhere.open(path)
     assert not elsewhere.page.find("input", {"value": "attendance"}).has_attr("checked")
 
 
@@ -199,12 +199,12 @@ def test_no_password_field_is_ever_stored(app):
 
 def test_a_form_with_an_expired_token_is_shown_again_filled_in(web, transaction):
     person = Person(web)
-    person.opens("/device")
-    person.opens("/sign-in")
+    person.open("/device")
+    person.open("/sign-in")
     sent = {"csrf_token": "of long ago", "username": "3124567", "password": "typed"}
     response = web.post("/operate/sign-in", data=sent | {"email": "sam@idaas.example"}, headers=SAME_ORIGIN)
     assert response.location == "/operate/sign-in"
-    person.opens("/operate/sign-in")
+    person.open("/operate/sign-in")
     assert person.page.find(id="email")["value"] == "sam@idaas.example"
     assert "open for a long time, so nothing was sent" in person.page_text
 
@@ -212,11 +212,11 @@ def test_a_form_with_an_expired_token_is_shown_again_filled_in(web, transaction)
 @pytest.mark.parametrize("site", ["cross-site", "same-site", "none", None])
 def test_a_form_from_another_site_is_not_saved(web, site, transaction):
     person = Person(web)
-    person.opens("/operate/sign-in")
+    person.open("/operate/sign-in")
     headers = {"Sec-Fetch-Site": site} if site else {}
     response = web.post("/operate/sign-in", data={"email": "evil@evil.example"}, headers=headers)
     assert response.status_code == 400
-    person.opens("/operate/sign-in")
+    person.open("/operate/sign-in")
     assert "evil" not in person.response.text
     with transaction() as session:
         assert session.scalars(select(BrowserItem)).all() == []
@@ -240,7 +240,7 @@ def test_an_operator_whose_session_has_ended_signs_in_and_returns(app, web, tran
 def test_signing_out_makes_the_drafts_of_that_browser_unreadable(jo, url_arguments, clock):
     path = f"/manage/sharing/{url_arguments['client_id']}/change"
     post_after_session_ended(jo, path, clock, area="attendance")
-    jo.sends("/sign-out")
-    jo.signs_in(jo.facts["username"])
-    jo.opens(path)
+    jo.submit("/sign-out")
+    jo.sign_in(jo.facts["username"])
+    jo.open(path)
     assert not jo.page.find("input", {"value": "attendance"}).has_attr("checked")

@@ -61,7 +61,7 @@ def test_an_unreachable_database_is_reported_as_temporary(error_response):
 def test_an_error_page_shows_who_is_signed_in(app, web, transaction, monkeypatch, path):
     with transaction():
         username = an_administrator().username
-    Person(web).signs_in(username)
+    Person(web).sign_in(username)
     monkeypatch.setattr(app, "testing", False)
     monkeypatch.setattr(type(database.CONNECTIONS.for_app(app)), "take", unreachable)
 
@@ -75,7 +75,7 @@ def test_an_error_page_shows_who_is_signed_in(app, web, transaction, monkeypatch
 def test_a_missing_page_needs_no_database(app, web, transaction, monkeypatch):
     with transaction():
         username = an_administrator().username
-    Person(web).signs_in(username)
+    Person(web).sign_in(username)
     monkeypatch.setattr(app, "testing", False)
     monkeypatch.setattr(type(database.CONNECTIONS.for_app(app)), "take", unreachable)
 

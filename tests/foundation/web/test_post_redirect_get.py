@@ -40,7 +40,7 @@ def token(web):
     return page.find("input", {"name": "csrf_token"})["value"]
 
 
-def signs_in_wrongly(web, **headers):
+def sign_in_wrongly(web, **headers):
     return web.post(
         "/sign-in?next=/manage", data={"csrf_token": token(web)} | WRONG_PASSWORD, headers=NAVIGATION | headers
     )
@@ -92,7 +92,7 @@ def test_every_form_without_a_page_at_its_own_url_declares_its_page(app):
 
 
 def test_the_page_shows_the_errors_and_shows_them_again_when_reloaded(web):
-    location = signs_in_wrongly(web).location
+    location = sign_in_wrongly(web).location
     assert location.startswith("/sign-in?next=/manage&_answer=")
     policies = set()
     for _ in range(2):
@@ -107,7 +107,7 @@ def test_the_page_shows_the_errors_and_shows_them_again_when_reloaded(web):
 def test_the_form_on_a_stored_page_can_be_posted(web, transaction):
     with transaction():
         username = an_administrator().username
-    location = signs_in_wrongly(web).location
+    location = sign_in_wrongly(web).location
     field = parse(web.get(location).text).find("input", {"name": "csrf_token"})
     right = {"csrf_token": field["value"], "username": username, "password": PASSWORD}
 
@@ -121,7 +121,7 @@ def test_a_program_gets_the_page_itself(web, transaction):
 
 
 def test_another_browser_does_not_see_the_stored_page(web, new_browser):
-    location = signs_in_wrongly(web).location
+    location = sign_in_wrongly(web).location
     other = new_browser()
     token(other)
     response = other.get(location)
@@ -129,17 +129,17 @@ def test_another_browser_does_not_see_the_stored_page(web, new_browser):
 
 
 def test_after_half_an_hour_the_page_itself_is_shown(web, clock):
-    location = signs_in_wrongly(web).location
+    location = sign_in_wrongly(web).location
     clock.move(timedelta(minutes=31))
     assert web.get(location).location == "/sign-in?next=/manage"
 
 
 def test_a_stored_page_is_encrypted_and_deleted_after_it_expired(web, transaction, clock):
-    signs_in_wrongly(web)
+    sign_in_wrongly(web)
     row = rows(transaction)[0]
     assert "unknown" not in row.sealed
     clock.move(timedelta(minutes=31))
-    signs_in_wrongly(web)
+    sign_in_wrongly(web)
     assert [row.digest for row in rows(transaction)] != [row.digest]
     assert len(rows(transaction)) == 1
 
@@ -156,7 +156,7 @@ def test_a_page_that_shows_a_secret_is_not_stored(web, transaction):
 @pytest.mark.parametrize("bound", ["MAX_ROWS_PER_NETWORK", "MAX_ROWS"])
 def test_beyond_the_limit_the_page_itself_is_the_response(web, transaction, monkeypatch, bound):
     monkeypatch.setattr(browser_store, bound, 3)
-    responses = [signs_in_wrongly(web) for _ in range(5)]
+    responses = [sign_in_wrongly(web) for _ in range(5)]
     assert [response.status_code for response in responses] == [303, 303, 303, 422, 422]
     assert 'value="unknown"' in responses[-1].text
     assert len(rows(transaction)) == 3
@@ -164,7 +164,7 @@ def test_beyond_the_limit_the_page_itself_is_the_response(web, transaction, monk
 
 def test_a_page_that_is_too_large_is_not_stored(web, transaction, monkeypatch):
     monkeypatch.setattr(browser_store, "MAX_ITEM_BYTES", 100)
-    assert signs_in_wrongly(web).status_code == 422
+    assert sign_in_wrongly(web).status_code == 422
     assert rows(transaction) == []
 
 
@@ -196,9 +196,9 @@ def test_a_cross_site_post_without_cookies_is_stored_for_any_browser_with_its_ur
 
 
 def test_reloading_a_page_with_retry_after_opens_the_form_again(web, clock):
-    page = web.get(signs_in_wrongly(web).location)
+    page = web.get(sign_in_wrongly(web).location)
     while page.status_code == 422:
-        location = signs_in_wrongly(web).location
+        location = sign_in_wrongly(web).location
         page = web.get(location)
     assert page.status_code == 429
     assert page.headers["Retry-After"]

@@ -43,7 +43,7 @@ def test_a_remote_address_that_cannot_be_parsed_is_counted_too(counter_key, odd)
 def test_the_limits_of_views_use_that_key(web, change_settings):
     change_settings(throttle={"factor": 1})
 
-    def asks(last):
+    def request(last):
         return web.get("/set-up/unknown", environ_base={"REMOTE_ADDR": f"2001:db8:0:7::{last:x}"})
 
-    assert 429 in {asks(last).status_code for last in range(1, 33)}
+    assert 429 in {request(last).status_code for last in range(1, 33)}

@@ -54,7 +54,7 @@ def isolation_modes(app):
 
 def test_userinfo_runs_in_autocommit_and_the_token_endpoint_in_a_transaction(web, world, isolation_modes):
     code = sign_in_and_authorise(web, world.partner, world.username)["code"]
-    tokens, at_token = isolation_modes(lambda: world.partner.redeems(web, code))
+    tokens, at_token = isolation_modes(lambda: world.partner.redeem(web, code))
     bearer = {"Authorization": f"Bearer {tokens.json['access_token']}"}
     _, at_userinfo = isolation_modes(lambda: web.get("/oauth/userinfo", headers=bearer))
 
