@@ -3,6 +3,7 @@
 import ssl
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import NamedTuple
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -10,8 +11,15 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 
-def a_certificate(folder: Path) -> tuple[Path, ssl.SSLContext]:
-    """A self-signed certificate for localhost, valid for a day: its file, for clients, and the server's context."""
+class Certificate(NamedTuple):
+    """A certificate: the file that clients trust, and the TLS context of the server that has its key."""
+
+    file: Path
+    context: ssl.SSLContext
+
+
+def a_certificate(folder: Path) -> Certificate:
+    """A self-signed certificate for localhost, valid for a day."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
     now = datetime.now(UTC)
@@ -34,4 +42,4 @@ def a_certificate(folder: Path) -> tuple[Path, ssl.SSLContext]:
     )
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(cert, private)
-    return cert, context
+    return Certificate(cert, context)

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from hypothesis import HealthCheck, settings as examples
+from hypothesis import HealthCheck, settings as hypothesis_settings
 from sqlalchemy import event, text
 from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
@@ -38,10 +38,10 @@ from tests import everything
 from tests.databases import DATABASE_SETTINGS, Databases, open_databases
 from tests.mail import Outbox
 
-examples.register_profile(
+hypothesis_settings.register_profile(
     "suite", derandomize=True, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow]
 )
-examples.load_profile("suite")  # the same examples each time, however slow the machine: others are for `make fuzz`
+hypothesis_settings.load_profile("suite")  # the same examples each time, without a deadline; `make fuzz` tries others
 
 MONDAY = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 
@@ -158,7 +158,7 @@ def transaction(app: Flask) -> TransactionFactory:
 
 @pytest.fixture
 def web(app: Flask, settings: Settings) -> FlaskClient:
-    """A browser: Flask's test client, at our own address."""
+    """A browser: Flask's test client, which sends requests to our issuer."""
     return a_browser(app, settings)
 
 
@@ -181,7 +181,7 @@ def a_browser(app: Flask, settings: Settings) -> FlaskClient:
 
 @pytest.fixture
 def new_browser(app: Flask, settings: Settings) -> Callable[[], FlaskClient]:
-    """`new_browser()` is another browser, with cookies of its own."""
+    """`new_browser()` makes another browser, with cookies of its own."""
     return lambda: a_browser(app, settings)
 
 
@@ -194,7 +194,7 @@ def clock() -> Iterator[Any]:
 
 @pytest.fixture
 def outbox(transaction: TransactionFactory) -> Outbox:
-    """The messages that the product has queued."""
+    """The mails and text messages that the product has queued."""
     return Outbox(transaction)
 
 
@@ -295,18 +295,18 @@ def unexpired_caches(change_settings: Callable[..., None], monkeypatch: pytest.M
 
 @pytest.fixture
 def on_postgresql(app: Flask) -> None:
-    """Skip a test of what only PostgreSQL does; `everything` has it run there."""
+    """Skip the test on other databases; `tests/everything.py` has it run on PostgreSQL."""
     if database.CONNECTIONS.for_app(app).engine.dialect.name != "postgresql":
         pytest.skip("only PostgreSQL does this")
 
 
 @pytest.fixture
 def also_on_postgresql() -> None:
-    """`everything` has the test run on PostgreSQL too, where what it looks at is different."""
+    """Has `tests/everything.py` run the test on PostgreSQL too, because what it checks differs there."""
 
 
 @pytest.fixture
 def scratch(tmp_path: Path) -> Iterator[Path]:
-    """A folder for this test, deleted after it: `tmp_path` is kept for a while."""
+    """A folder that is deleted after the test; pytest keeps `tmp_path` for a while."""
     yield tmp_path
     shutil.rmtree(tmp_path, ignore_errors=True)

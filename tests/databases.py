@@ -31,7 +31,7 @@ class Databases(ABC):
 
     @abstractmethod
     def new(self, name: str) -> str:
-        """The SQLAlchemy address of a new, empty database."""
+        """The SQLAlchemy URL of a new, empty database."""
 
     @abstractmethod
     def restore(self, app: Flask) -> None:
@@ -45,15 +45,15 @@ class Databases(ABC):
             connection.exec_driver_sql(f"INSERT INTO alembic_version VALUES ('{migrations.head()}')")
         with clock.fixed(LONG_AGO), transactions.transaction(app):
             ring.ensure()  # keys that sign already at any time that a test sets
-        self.remember(app)
+        self.save(app)
 
     @abstractmethod
-    def remember(self, app: Flask) -> None:
+    def save(self, app: Flask) -> None:
         """Store the current content of the database for `restore`."""
 
 
 class SqliteDatabases(Databases):
-    """SQLite: a file for each database, and a copy of its first state."""
+    """SQLite: a file for each database, and a copy of it as `save` found it."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -61,7 +61,7 @@ class SqliteDatabases(Databases):
     def new(self, name: str) -> str:
         return f"sqlite:///{self.folder / name}-{uuid.uuid4().hex[:6]}.sqlite3"
 
-    def remember(self, app: Flask) -> None:
+    def save(self, app: Flask) -> None:
         with app.app_context():
             db.session.remove()
             db.engine.dispose()
@@ -95,8 +95,8 @@ class PostgresqlDatabases(Databases):
         self.created.append(database)
         return f"{self.url}/{database}".replace("postgresql://", "postgresql+psycopg://")
 
-    def remember(self, app: Flask) -> None:
-        """Keep the few rows that there are (the signing keys)."""
+    def save(self, app: Flask) -> None:
+        """Store the few rows that there are (the signing keys)."""
         with app.app_context():
             tables = db.metadata.sorted_tables
             self.rows_by_table = {
@@ -108,8 +108,10 @@ class PostgresqlDatabases(Databases):
         tables = db.metadata.sorted_tables
         delete_all = "; ".join(f'DELETE FROM "{table.name}"' for table in tables)
         with transactions.transaction(app):
-            connection = database.connection()  # a kept one: the engine would make a new one for each test
-            connection.exec_driver_sql("SET LOCAL session_replication_role = replica")  # the audit log refuses
+            connection = database.connection()  # of the pool: the engine would open one for each test
+            connection.exec_driver_sql(
+                "SET LOCAL session_replication_role = replica"
+            )  # no triggers: those of the audit log refuse to delete
             # TRUNCATE is slow for a few rows, but leaves no dead rows behind, of which a register has thousands.
             if connection.exec_driver_sql("SELECT EXISTS (SELECT 1 FROM search_words)").scalar_one():
                 connection.exec_driver_sql("TRUNCATE search_words, school_words, word_trigrams")

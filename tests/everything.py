@@ -30,22 +30,26 @@ ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
 MOD_AUTH_OPENIDC = Path("/usr/lib/apache2/modules/mod_auth_openidc.so")
 COVERAGE_FLOOR = 91.0
-"""Percent of lines and branches together that must be reached, on SQLite, by the tests of each package alone: without
-those of the whole (conformance, security, faults, browser …), slow ones that reach little alone, and the processes that
-tests start. It only rises."""
+"""Percent of lines and branches together that the packages' own tests must reach on SQLite. It only rises.
+
+Not counted are tests of the whole product (conformance, security, faults, browser …), slow tests that reach next to
+nothing alone, and the processes that tests start.
+"""
 MAX_FAILURES, MAX_LINES = 5, 30
-"""Failed tests of a stage that are shown once more at the end, and lines of each."""
+"""How many failed tests of a stage the report at the end shows again, and how many lines of each."""
 MIN_FREE_BYTES = 2 << 30
 """Bytes that must be free in memory for temporary files to be put there."""
 TYPES = [str(BIN / "mypy")]
 COMPILED_QUICK_STARTS = "tests/interoperability/test_built_quick_starts.py"
 COMPILED_IN_TURN = ("rust-openidconnect", "oauth2_proxy")
-"""The two whose compilers take two minutes of processor time and more, as their tests name them. One is compiled each
-day: with both the whole run would take longer than 25 minutes."""
+"""The two quick starts that take two minutes of processor time or more to compile, by the names in their tests' ids.
+
+One of them is compiled each day: with both, the whole run would take longer than 25 minutes.
+"""
 OTHER_STAGES = ["--ignore=tests/browser", "--ignore=tests/installation", f"--ignore={COMPILED_QUICK_STARTS}"]
 SERIAL = [sys.executable, "-m", "pytest", "-q", "-rs"]
 COLLECT = [*SERIAL, "--collect-only", "-qq"]
-"""Compiles all tests once: in a fresh clone, each of the workers would compile each file."""
+"""Compiles all tests once: in a fresh clone, each worker of pytest would compile each file."""
 PROCESSORS = os.cpu_count() or 2
 ONE_FILE_PER_WORKER = [*SERIAL, "--dist", "loadfile", "--no-loadscope-reorder"]
 """In the order in which paths are given: otherwise files of few slow tests come last, and one worker ends long after
@@ -233,9 +237,9 @@ def marks(test: str, fixtures: Collection[str] = ()) -> list[str]:
     return [] if is_same else ["database"]
 
 
-def compiled_tomorrow(today: date) -> str:
-    """The one of `COMPILED_IN_TURN` that is left out today."""
-    return COMPILED_IN_TURN[today.toordinal() % len(COMPILED_IN_TURN)]
+def left_out_on(day: date) -> str:
+    """The quick start of `COMPILED_IN_TURN` that is left out on this day."""
+    return COMPILED_IN_TURN[day.toordinal() % len(COMPILED_IN_TURN)]
 
 
 def _static_stages(run: Run) -> None:
@@ -264,7 +268,7 @@ def _all_stages(run: Run) -> None:
     on_postgresql = postgresql.programs() if run.has(POSTGRESQL) else None
     once = ["not postgresql"] if on_postgresql else []
     run.stage("The whole on SQLite", [*PYTEST, *OTHER_STAGES, *_with(*possible, *once), *others])
-    postponed = compiled_tomorrow(datetime.now(UTC).date())
+    postponed = left_out_on(datetime.now(UTC).date())
     run.left_out.append(f"the quick start {postponed}: compiled every second day; make test T={COMPILED_QUICK_STARTS}")
     installation = [*SERIAL, "tests/installation"]
     quick_starts = [*SERIAL, COMPILED_QUICK_STARTS, "-k", f"not {postponed}"]

@@ -84,7 +84,7 @@ def an_administrator(estab: Estab | None = None, *, password: str = PASSWORD, **
 def a_membership(
     person: Administrator, estab: Estab | None = None, *, role: str = "owner", removed_at: datetime | None = None
 ) -> Membership:
-    """`person` acting for `estab`, or for a new verified one, besides the others that they act for."""
+    """The membership by which `person` acts for `estab`, or for a new verified one, besides those they have already."""
     membership = Membership(
         person_id=person.id, estab_id=(estab or an_estab()).id, role=role, added_at=clock.now(), signed_in_at=None,
         removed_at=removed_at,

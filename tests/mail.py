@@ -49,8 +49,10 @@ def path_of(link: str) -> str:
     return "/" + link.split("/", 3)[3]
 
 
-def counts(transaction: Callable[[], AbstractContextManager[Session]], *, leave_out: str = "") -> Counter[str]:
-    """How many messages were queued for each template, with discarded ones, but without the template `leave_out`."""
+def count_by_template(
+    transaction: Callable[[], AbstractContextManager[Session]], *, leave_out: str = ""
+) -> Counter[str]:
+    """How many messages were queued from each template, also discarded ones; `leave_out` names a template to leave out."""
     with transaction() as session:
         return Counter(row.name for row in session.scalars(select(Message)) if row.name != leave_out)
 

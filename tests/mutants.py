@@ -23,8 +23,8 @@ ROOT = Path(__file__).resolve().parents[1]
 MUTANT = re.compile(r"\.x[_ǁ].*$")
 """The part of a mutant's name behind its module's."""
 SELECTIONS = {"estabs": ["tests/estabs", "tests/signin"]}
-"""The tests of a package, where they are not `tests/<package>`; `RECORDED`, about the audit log, is added to all."""
-RECORDED = "tests/audit/test_acts.py"
+"""The tests of a package, where they are not `tests/<package>`; `AUDIT_TESTS` is added to all."""
+AUDIT_TESTS = "tests/audit/test_acts.py"
 
 
 def modules(pattern: str) -> list[Path]:
@@ -51,16 +51,16 @@ def main(patterns: list[str], tests: list[str]) -> int:
     shutil.rmtree("mutants", ignore_errors=True)  # results of another selection of tests would be mixed with these
     config().only_mutate = [str(path) for path in files]
     package_tests = [item for package in packages for item in SELECTIONS.get(package, [f"tests/{package}"])]
-    config().pytest_add_cli_args_test_selection = tests or [*package_tests, RECORDED]
+    config().pytest_add_cli_args_test_selection = tests or [*package_tests, AUDIT_TESTS]
     memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # databases in memory are quicker
     with tempfile.TemporaryDirectory(prefix="idp-mutants-", dir=memory) as folder:
         os.environ["TMPDIR"] = tempfile.tempdir = folder
-        mutmut._run([row if MUTANT.search(row) else f"{dotted(path)}.x*" for path, row in files.items()], 1)
+        mutmut._run([pattern if MUTANT.search(pattern) else f"{dotted(path)}.x*" for path, pattern in files.items()], 1)
     return _report()
 
 
 def _report() -> int:
-    """Print what survived as differences, and a count for each module; the exit code."""
+    """Print the diff of each mutant that survived, and a count for each module; returns the exit code."""
     survivors = 0
     _, data = mutmut.collect_source_file_mutation_data(mutant_names=[])
     for path, result in data.items():

@@ -38,7 +38,7 @@ class Server:
 
     @property
     def url(self) -> str:
-        """Its address."""
+        """The URL of its database `postgres`."""
         return f"postgresql://postgres@127.0.0.1:{self.port}/postgres"
 
     def create_cluster(self) -> None:
@@ -81,6 +81,6 @@ def running_server(programs_folder: Path, settings: tuple[str, ...] = FAST) -> I
 
 @contextmanager
 def running_server_url(programs_folder: Path, settings: tuple[str, ...] = FAST) -> Iterator[str]:
-    """The address of a server that runs until the block ends."""
+    """The URL of a server that runs until the block ends."""
     with running_server(programs_folder, settings) as server:
         yield server.url

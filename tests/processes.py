@@ -32,7 +32,7 @@ class Process:
         return self.log.read_text("utf-8", "replace")
 
     def kill(self) -> None:
-        """Kill it and the processes that it started, as the kernel does when memory runs out."""
+        """Kill the program and the processes that it started, as the kernel does when memory runs out."""
         os.killpg(self.popen.pid, 9)
         self.popen.wait()
 
@@ -62,10 +62,10 @@ def environment_with(**settings: object) -> dict[str, str]:
 @contextmanager
 def a_process(*arguments: str, log: Path, **settings: object) -> Iterator[Process]:
     """Run `python -m` with these arguments and settings (`database__url=…`) until the block ends."""
-    with log.open("wb") as to:
+    with log.open("wb") as log_file:
         popen = subprocess.Popen(
             [sys.executable, "-m", *arguments], cwd=ROOT, env=environment_with(**settings),
-            stdin=subprocess.DEVNULL, stdout=to, stderr=subprocess.STDOUT, start_new_session=True,
+            stdin=subprocess.DEVNULL, stdout=log_file, stderr=subprocess.STDOUT, start_new_session=True,
         )  # fmt: skip
     process = Process(popen, log)
     try:
@@ -79,17 +79,17 @@ def a_process(*arguments: str, log: Path, **settings: object) -> Iterator[Proces
 def an_instance(
     log: Path, *, program: tuple[str, ...] = ("idp.cli", "serve"), port: int = 0, **settings: object
 ) -> Iterator[tuple[Process, str]]:
-    """Run the identity provider, by `idp serve` unless `program` is another; yields its process and its address."""
+    """Run the identity provider, by `idp serve` unless `program` is another; yields its process and its URL."""
     port = port or free_port()
-    address = f"http://localhost:{port}"
-    settings = {"server__port": port, "server__issuer": address} | settings
+    url = f"http://localhost:{port}"
+    settings = {"server__port": port, "server__issuer": url} | settings
     with a_process(*program, log=log, **settings) as process:
-        process.wait_until(lambda: _answers(f"http://localhost:{port}"))
-        yield process, address
+        process.wait_until(lambda: _responds(f"http://localhost:{port}"))
+        yield process, url
 
 
-def _answers(address: str) -> bool:
+def _responds(url: str) -> bool:
     try:
-        return requests.get(f"{address}/healthz", timeout=10).ok
+        return requests.get(f"{url}/healthz", timeout=10).ok
     except requests.RequestException:
         return False

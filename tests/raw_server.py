@@ -21,7 +21,7 @@ class RawServer:
     chunk_size: int = 1 << 20
     speaks_first: bool = False
 
-    def answer(self, connection: socket.socket) -> None:
+    def respond(self, connection: socket.socket) -> None:
         """Send the response, and read whatever the client sends."""
         with suppress(OSError), connection:
             if not self.speaks_first:
@@ -44,7 +44,7 @@ def raw_server() -> Iterator[RawServer]:
         def serve() -> None:
             with suppress(OSError):
                 while True:
-                    server.answer(listener.accept()[0])
+                    server.respond(listener.accept()[0])
 
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()

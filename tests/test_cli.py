@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import click
 import pytest
@@ -47,7 +48,7 @@ LONG_RUNNING = {
     ("config", "check"),
     ("conformance", "prepare"),
 }
-"""Commands that are left out: they run until stopped, or write files."""
+"""Commands that most of these tests leave out: they run until stopped, or write files."""
 
 
 def unknown_arguments(command):
@@ -63,7 +64,8 @@ def unknown_arguments(command):
 @pytest.fixture
 def run(app, monkeypatch, clock):
     monkeypatch.setattr("idp.cli._create_app", lambda: app)
-    return lambda *words: CliRunner().invoke(main, words, prog_name="idp", input="")
+    """`run("keys", "list")` runs the command in this process, with an empty standard input."""
+    return lambda *arguments: CliRunner().invoke(main, arguments, prog_name="idp", input="")
 
 
 def test_commands_are_found():
@@ -77,23 +79,23 @@ def test_every_command_has_help(run, path):
     assert result.stdout.startswith(f"Usage: idp {' '.join(path)}")
     assert "\b" not in result.stdout
     lines = [line for line in result.stdout.splitlines()[1:] if line.strip()]
-    assert lines[0].startswith("  "), "it says nothing about itself"
+    assert lines[0].startswith("  "), "it has no description"
 
 
 @pytest.mark.parametrize("path", [path for path in LEAF_COMMANDS if path not in LONG_RUNNING], ids=" ".join)
 def test_an_unknown_object_is_reported_in_a_sentence(run, path):
-    words = list(unknown_arguments(LEAF_COMMANDS[path]))
-    result = run(*path, *words)
+    arguments = list(unknown_arguments(LEAF_COMMANDS[path]))
+    result = run(*path, *arguments)
     assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
     assert "Traceback" not in result.output
     assert "sqlalchemy" not in result.output.lower()
-    if result.exit_code and words:
+    if result.exit_code and arguments:
         assert "Error: " in result.stderr
         assert "Error: \n" not in result.stderr
 
 
 @pytest.mark.parametrize("path", [path for path in LEAF_COMMANDS if path not in LONG_RUNNING], ids=" ".join)
-def test_an_option_that_does_not_exist_is_wrong_usage(run, path):
+def test_an_unknown_option_is_reported_with_the_usage(run, path):
     result = run(*path, "--nothing-of-this-name")
     assert result.exit_code == 2
     assert result.stderr.startswith("Usage: idp ")
@@ -112,7 +114,7 @@ def test_times_are_shown_in_british_time_too(run, clock):
     assert " GMT)" in output
 
 
-def test_a_british_date_that_differs_is_shown():
+def test_the_british_date_is_shown_where_it_differs_from_that_in_utc():
     from datetime import UTC, datetime
 
     from idp.foundation.command import format_time
@@ -123,37 +125,47 @@ def test_a_british_date_that_differs_is_shown():
 
 def test_every_command_formats_times_with_one_function():
     for file in [*(ROOT / "idp").rglob("*cli.py"), ROOT / "idp" / "doctor.py"]:
-        assert "%H:%M}" not in file.read_text("utf-8"), f"{file.name}: there is command.when"
+        assert "%H:%M}" not in file.read_text("utf-8"), f"{file.name}: use command.format_time"
 
 
 # In processes of their own
 
 
+class Installation(NamedTuple):
+    """A folder with an empty database of the newest schema, and environment variables that name it."""
+
+    folder: Path
+    environment: dict[str, str]
+
+
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory):
-    """An empty database of the newest schema, and an environment that names it."""
     folder = tmp_path_factory.mktemp("command")
     environment = environment_with(database__url=f"sqlite:///{folder / 'idp.db'}")
     subprocess.run(
         [sys.executable, "-m", "idp.cli", "db", "upgrade"], cwd=ROOT, env=environment, check=True, capture_output=True
     )
-    return folder, environment
+    return Installation(folder, environment)
 
 
-def a_command(installed, *words, cwd=None, **options):
-    """Run `idp` from another folder."""
-    folder, environment = installed
+def run_idp(installed, *arguments, cwd=None, **options):
+    """Run `idp` in the folder of the installation, or in `cwd`."""
     return subprocess.run(
-        [PROGRAM, *words], cwd=cwd or folder, env=environment, capture_output=True, text=True, check=False, **options
+        [PROGRAM, *arguments],
+        cwd=cwd or installed.folder,
+        env=installed.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        **options,
     )
 
 
 def test_the_usage_line_names_idp_however_it_is_run(installed):
-    _, environment = installed
     result = subprocess.run(
         [sys.executable, "-m", "idp.cli", "keys"],
         cwd=ROOT,
-        env=environment,
+        env=installed.environment,
         capture_output=True,
         text=True,
         check=False,
@@ -163,25 +175,25 @@ def test_the_usage_line_names_idp_however_it_is_run(installed):
 
 
 def test_a_manifest_is_read_from_the_current_folder(installed):
-    folder, _ = installed
+    folder = installed.folder
     (folder / "mine.toml").write_text(example_with_secret(), "utf-8")
     company = ("Assembly", "--website", "https://assembly.example", "--email", "d@assembly.example")
-    assert a_command(installed, "partners", "add", *company).returncode == 0
-    result = a_command(installed, "clients", "register", "mine.toml", "--secret-file", "secret")
+    assert run_idp(installed, "partners", "add", *company).returncode == 0
+    result = run_idp(installed, "clients", "register", "mine.toml", "--secret-file", "secret")
     assert result.returncode == 0, result.stderr
     assert (folder / "secret").exists()
     below = folder / "below"
     below.mkdir()
-    result = a_command(installed, "clients", "update", "../mine.toml", cwd=below)
+    result = run_idp(installed, "clients", "update", "../mine.toml", cwd=below)
     assert result.returncode == 0, result.stderr
 
 
-def test_each_error_in_a_manifest_is_a_line(installed):
-    folder, _ = installed
+def test_each_error_in_a_manifest_is_reported_in_a_line_of_its_own(installed):
+    folder = installed.folder
     (folder / "bad.json").write_text(
         json.dumps({"partner": "x", "redirect_uris": ["http://a.example", "ftp://b.example"]})
     )
-    result = a_command(installed, "clients", "register", "bad.json")
+    result = run_idp(installed, "clients", "register", "bad.json")
     assert result.returncode == 1
     lines = result.stderr.splitlines()
     assert lines[0] == "Error: This registration has errors:"
@@ -190,13 +202,13 @@ def test_each_error_in_a_manifest_is_a_line(installed):
 
 
 @pytest.mark.parametrize("closed", ["stdout", "both"])
-def test_a_closed_pipe_undoes_nothing(installed, closed):
+def test_a_closed_pipe_does_not_undo_the_import(installed, closed):
     folder, environment = installed
     with sqlite3.connect(folder / "idp.db") as database:
         before = database.execute("SELECT count(*) FROM register_imports").fetchone()[0]
     read_end, write_end = os.pipe()
     os.close(read_end)  # as `head` does, once it has what it wants
-    sample = ROOT / "config" / ("sample-register.csv")
+    sample = ROOT / "config" / "sample-register.csv"
     result = subprocess.run(
         [PROGRAM, "schools", "refresh", "--from", sample], cwd=folder, env=environment,
         stdout=write_end, stderr=write_end if closed == "both" else subprocess.PIPE, check=False,

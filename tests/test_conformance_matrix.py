@@ -11,7 +11,7 @@ SUCCESSFUL_RESULTS = {"passed", NOT_APPLICABLE.replace("_", " ")}
 
 
 def rows(text):
-    """Heading and cells of each row, and its result apart."""
+    """Each row of a matrix: the heading above it, its cells, and its result."""
     plan, results = "", []
     for line in text.splitlines():
         if line.startswith("## "):
@@ -23,7 +23,7 @@ def rows(text):
 
 
 def test_the_matrix_is_up_to_date(scratch):
-    """`make matrix` writes it anew."""
+    """`make matrix` writes it again."""
     collect = "-m", "pytest", "-q", "--collect-only", "-p", "no:cacheprovider", "tests/conformance"
     subprocess.run(
         [sys.executable, *collect, "--matrix", str(scratch / "now.md")], cwd=ROOT, check=True, capture_output=True

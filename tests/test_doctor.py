@@ -25,6 +25,7 @@ from idp.signin.models import Guesses
 
 @pytest.fixture
 def report(app, monkeypatch, clock):
+    """`report()` returns the lines that `idp doctor` prints."""
     monkeypatch.setattr("idp.cli._create_app", lambda: app)
 
     def lines():
@@ -41,11 +42,12 @@ def queued_message(transaction, clock):
     clock.move(timedelta(hours=1))
 
 
-def findings_about(lines, what):
-    return [line for line in lines if f"  {what}: " in line]
+def findings_about(lines, check):
+    """The lines of one check."""
+    return [line for line in lines if f"  {check}: " in line]
 
 
-def test_a_message_that_is_held_until_later_does_not_wait_long(report, transaction, clock):
+def test_a_message_held_until_later_is_not_reported_as_waiting_before_then(report, transaction, clock):
     with transaction():
         post.email(
             "new_devices", to="jo@oakhill.example", held_until=clocks.now() + timedelta(hours=1), deduplicate_as="jo",
@@ -101,10 +103,11 @@ def test_no_statement_of_the_database_is_shown(report, transaction):
                 fault="OperationalError: gone\n[SQL: SELECT secret FROM outbox]",
             )
         )
-        session.execute(text("DROP TABLE outbox")) if session.get_bind().dialect.name == "sqlite" else None
+        if session.get_bind().dialect.name == "sqlite":
+            session.execute(text("DROP TABLE outbox"))
     output = "\n".join(report())
     assert "gone" in output
-    for word in ("SELECT", "[SQL", "FROM", "sqlalche.me"):
+    for word in ("SELECT", "[SQL", "FROM", "sqlalche.me"):  # the last is in links of SQLAlchemy's messages
         assert word not in output
 
 
@@ -151,7 +154,7 @@ def test_a_file_of_breached_passwords_that_is_missing_or_wrong_is_reported(repor
     assert line.startswith("ok")
 
 
-def test_text_messages_that_do_not_reach_the_telephone_are_reported(report, transaction, clock, change_settings):
+def test_text_messages_without_a_delivery_receipt_are_reported(report, transaction, clock, change_settings):
     assert findings_about(report(), "text messages") == []  # the mailbox has no receipts
     change_settings(sms={"channel": "http"})
     (line,) = findings_about(report(), "text messages")

@@ -29,7 +29,9 @@ def test_an_installed_program_is_used(run):
     assert run.missing == []
 
 
-def test_what_may_not_be_installed_is_named_with_its_package_and_fails_the_run(run, without_root, monkeypatch, capsys):
+def test_a_program_that_cannot_be_installed_is_reported_with_its_package_and_fails_the_run(
+    run, without_root, monkeypatch, capsys
+):
     monkeypatch.delenv("ALLOW_MISSING", raising=False)
 
     assert not run.has(UNAVAILABLE)
@@ -37,7 +39,7 @@ def test_what_may_not_be_installed_is_named_with_its_package_and_fails_the_run(r
     assert "NOT CHECKED  what needs it: no a program (Debian: no-such-package-in-debian)" in capsys.readouterr().out
 
 
-def test_another_program_will_do_where_the_package_cannot_be_installed(run, without_root):
+def test_an_alternative_program_is_accepted_where_the_package_cannot_be_installed(run, without_root):
     with_another = Program(
         "a program", lambda: None, "no-such-package", "what needs it", alternative=lambda: sys.executable
     )
@@ -46,7 +48,7 @@ def test_another_program_will_do_where_the_package_cannot_be_installed(run, with
     assert run.missing == []
 
 
-def test_an_optional_program_that_is_missing_is_reported_and_fails_nothing(run, monkeypatch, capsys):
+def test_a_missing_optional_program_is_reported_and_does_not_fail_the_run(run, monkeypatch, capsys):
     monkeypatch.delenv("ALLOW_MISSING", raising=False)
     run.note_if_missing(UNAVAILABLE)
     run.note_if_missing(Program("python", lambda: sys.executable, "python3", "everything"))
@@ -76,7 +78,7 @@ def test_a_missing_program_is_looked_for_again_after_its_installation(run, monke
     assert (installed, run.missing) == (["its-package"], [])
 
 
-def test_a_stage_that_fails_fails_the_run_and_the_other_stages_run(run, monkeypatch, capfd):
+def test_a_failed_stage_fails_the_run_and_the_other_stages_still_run(run, monkeypatch, capfd):
     monkeypatch.setenv("ALLOW_MISSING", "1")
     run.stage("One", [sys.executable, "-c", "raise SystemExit(3)"])
     run.stage("Two", [sys.executable, "-c", "print('it ran')"])
@@ -107,7 +109,7 @@ def test_the_end_of_the_output_says_which_tests_failed_and_how(run, tmp_path, mo
     assert "passes" not in shown
 
 
-def test_a_report_that_was_cut_off_fails_its_stage_and_not_the_run(run, tmp_path, capfd):
+def test_a_truncated_junit_report_fails_its_stage_and_does_not_stop_the_run(run, tmp_path, capfd):
     script = "import sys; open(sys.argv[-1].partition('=')[2], 'w').write('<testsuites><tests'); raise SystemExit(2)"
     run.stage("Some tests", [sys.executable, "-c", script, "pytest"])
     run.stage("Another", [sys.executable, "-c", "print('it ran')"])
@@ -116,13 +118,15 @@ def test_a_report_that_was_cut_off_fails_its_stage_and_not_the_run(run, tmp_path
     assert "it ran" in capfd.readouterr().out
 
 
-def test_a_server_that_does_not_start_fails_its_stage_and_not_the_run(run, tmp_path):
+def test_a_postgresql_that_does_not_start_fails_its_stage_and_does_not_stop_the_run(run, tmp_path):
     everything._suite_on_postgresql(run, tmp_path)
 
     assert "PostgreSQL did not start" in run.failed["Suite on PostgreSQL"]
 
 
-def test_what_runs_beside_a_stage_ends_with_it(run):
+def test_a_command_beside_a_stage_is_terminated_if_the_stage_raises(run):
+    """Otherwise `beside` would wait ten minutes for the command to end."""
+
     def break_off():
         with run.beside("Types", [sys.executable, "-c", "import time; time.sleep(600)"]):
             raise ZeroDivisionError
@@ -131,7 +135,7 @@ def test_what_runs_beside_a_stage_ends_with_it(run):
         break_off()
 
 
-def test_a_stage_beside_another_shows_the_end_of_what_it_wrote(run, capfd):
+def test_the_output_of_a_failed_command_beside_a_stage_is_in_the_report(run, capfd):
     with run.beside("Types", [sys.executable, "-c", "print('first'); print('an error'); raise SystemExit(1)"]):
         pass
     capfd.readouterr()
@@ -162,9 +166,9 @@ def test_no_test_of_a_package_that_runs_on_sqlite_skips_itself_there():
     assert skipping == [], "the fixture on_postgresql skips it, and has it run on PostgreSQL"
 
 
-def test_of_two_quick_starts_that_compile_for_long_one_is_left_out_each_day_in_turn():
-    first = everything.compiled_tomorrow(date(2026, 11, 30))
-    second = everything.compiled_tomorrow(date(2026, 12, 1))
+def test_one_of_the_two_slowest_quick_starts_is_left_out_each_day_in_turn():
+    first = everything.left_out_on(date(2026, 11, 30))
+    second = everything.left_out_on(date(2026, 12, 1))
     assert {first, second} == set(everything.COMPILED_IN_TURN)
     text = (everything.ROOT / everything.COMPILED_QUICK_STARTS).read_text("utf-8")
     names = {name for name in everything.COMPILED_IN_TURN if name in text or name in sites.BUILT}

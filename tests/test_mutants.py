@@ -10,22 +10,22 @@ KEYS = sorted(path.relative_to(Path.cwd()) for path in Path.cwd().glob("idp/keys
 ROTATION = Path("idp/keys/rotation.py")
 
 
-def test_a_package_means_every_module_of_it():
+def test_the_name_of_a_package_selects_all_its_modules():
     assert modules("idp.keys") == KEYS
     assert set(KEYS) - set(modules("idp.keys.*")) == {Path("idp/keys/__init__.py")}
 
 
-def test_a_module_and_a_mutant_of_it_mean_that_file():
+def test_the_name_of_a_module_or_of_its_mutant_selects_that_file():
     assert modules("idp.keys.rotation") == [ROTATION]
     assert modules("idp.keys.rotation.x_rotate__mutmut_3") == [ROTATION]
     statements = Path("idp/foundation/fastpath/statements.py")
     assert modules("idp.foundation.fastpath.statements.xǁStatementǁone__mutmut_1") == [statements]
 
 
-def test_a_module_with_the_same_prefix_is_another_module():
+def test_part_of_a_module_name_selects_nothing():
     assert modules("idp.key") == modules("idp.keys.rot") == []
 
 
 @pytest.mark.parametrize("module", ["idp.foundation.web.transactions", "idp.oidc.extensions"])
-def test_no_module_is_taken_for_a_mutant(module):
+def test_the_name_of_a_module_is_not_taken_for_that_of_a_mutant(module):
     assert not MUTANT.search(module)

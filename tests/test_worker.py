@@ -1,4 +1,4 @@
-"""The worker: its loops and jobs, and that it runs until it is stopped."""
+"""The worker: its loops, its jobs and its command, and how it starts and stops."""
 
 import os
 import signal
@@ -36,14 +36,17 @@ TIMEOUT_SECONDS = 120
 
 @pytest.fixture
 def eventually(transaction):
-    """`eventually(condition)` waits until it is true, checking it in a new transaction each time."""
+    """`eventually(condition)` waits until `condition(session)` is true, and returns its value.
+
+    Each call has a new transaction.
+    """
 
     def wait_until(condition):
         deadline = time.monotonic() + TIMEOUT_SECONDS
         while time.monotonic() < deadline:
             with transaction() as session:
-                if response := condition(session):
-                    return response
+                if value := condition(session):
+                    return value
             time.sleep(0.02)
         raise AssertionError("it did not happen")
 
@@ -76,15 +79,16 @@ def a_message(**overrides):
     return post.sms("mobile_code", to="+447700900123", code="123456", **overrides)
 
 
-def a_seen(age):
+def a_used_jti(age):
+    """The stored id of a DPoP proof or assertion that expired `age` ago."""
     return UsedJti(digest=os.urandom(8), expires_at=clocks.now() - age)
 
 
-def test_it_delivers_seals_signs_cleans_and_sends_a_heartbeat(start_worker, transaction, eventually):
+def test_the_worker_delivers_seals_signs_cleans_and_sends_a_heartbeat(start_worker, transaction, eventually):
     with transaction() as session:
         sent = a_message()
         log.record("estab.registered", by="adm_jo")
-        session.add(a_seen(timedelta(days=2)))
+        session.add(a_used_jti(timedelta(days=2)))
     start_worker()
     eventually(lambda session: session.get(Message, sent).sent_at)
     eventually(lambda session: not session.scalar(select(func.count()).where(Entry.position.is_(None))))
@@ -94,7 +98,7 @@ def test_it_delivers_seals_signs_cleans_and_sends_a_heartbeat(start_worker, tran
         assert chain.verify(from_start=True).discrepancies == []
 
 
-def test_stopping_removes_its_heartbeat(app, short_intervals, transaction, eventually):
+def test_stopping_the_worker_removes_its_heartbeat(app, short_intervals, transaction, eventually):
     stop = threading.Event()
     finish = worker.start(app, stop)
     eventually(lambda session: heartbeats.last_beat())
@@ -112,7 +116,7 @@ def test_a_job_that_fails_is_logged_and_does_not_prevent_the_others(start_worker
     jobs = (worker.Job("broken", timedelta(hours=1), timedelta(minutes=1), fail), *worker.JOBS)
     monkeypatch.setattr(worker, "JOBS", jobs)
     with transaction() as session:
-        session.add(a_seen(timedelta(days=2)))
+        session.add(a_used_jti(timedelta(days=2)))
     start_worker()
     broken = eventually(lambda session: session.scalar(select(Job).where(Job.name == "broken", Job.fault.is_not(None))))
     assert broken.fault == "ZeroDivisionError: oops"
@@ -120,7 +124,7 @@ def test_a_job_that_fails_is_logged_and_does_not_prevent_the_others(start_worker
 
 
 @pytest.mark.parametrize("fault", [OperationalError("SELECT 1", {}, Exception("the database is away")), KeyError("x")])
-def test_a_loop_survives_any_exception_and_continues(app, transaction, monkeypatch, fault):
+def test_a_loop_continues_after_any_exception(app, transaction, monkeypatch, fault):
     monkeypatch.setattr(worker, "MAX_RETRY_SECONDS", 0.01)
     stop = threading.Event()
     turns: list[None] = []
@@ -153,18 +157,18 @@ def test_the_wait_after_exceptions_grows_to_a_maximum(transaction, monkeypatch):
     assert waits[-1] == worker.MAX_RETRY_SECONDS
 
 
-def test_it_survives_an_unreachable_database_and_delivers_afterwards(
+def test_the_worker_survives_an_unreachable_database_and_delivers_afterwards(
     start_worker, transaction, eventually, app, monkeypatch
 ):
     """Every connection fails, existing and new ones."""
     with app.app_context():
         engine = db.engine
-    away, tried = threading.Event(), threading.Semaphore(0)
-    away.set()
+    unreachable, tried = threading.Event(), threading.Semaphore(0)
+    unreachable.set()
     connect = engine.pool._creator
 
     def refuse(*args):
-        if away.is_set():
+        if unreachable.is_set():
             tried.release()
             raise OperationalError("connect", {}, Exception("connection refused"))
         return connect(*args)
@@ -177,7 +181,7 @@ def test_it_survives_an_unreachable_database_and_delivers_afterwards(
     start_worker()
     for _ in range(10):  # each of its loops more than once
         assert tried.acquire(timeout=TIMEOUT_SECONDS)
-    away.clear()
+    unreachable.clear()
     eventually(lambda session: session.get(Message, sent).sent_at)
 
 
@@ -194,11 +198,10 @@ class TestCheckpoint:
     def test_a_tampered_chain_is_logged_as_an_error_and_not_signed(self, transaction, caplog):
         with transaction() as session:
             chain.seal()
-            for name in ("audit_entries_only_sealed",):
-                if session.get_bind().dialect.name == "postgresql":
-                    session.execute(text("SET LOCAL session_replication_role = replica"))
-                else:
-                    session.execute(text(f"DROP TRIGGER {name}"))
+            if session.get_bind().dialect.name == "postgresql":
+                session.execute(text("SET LOCAL session_replication_role = replica"))  # no triggers
+            else:
+                session.execute(text("DROP TRIGGER audit_entries_only_sealed"))
             session.execute(text("UPDATE audit_entries SET actor = 'adm_other' WHERE position = 1"))
         job = next(job for job in worker.JOBS if job.run is worker.sign_checkpoint)
         with transaction():
@@ -211,7 +214,7 @@ class TestCheckpoint:
 
 
 class TestCleaning:
-    def test_what_was_revoked_is_kept_for_a_day_after_it_expired(self, transaction, clock):
+    def test_a_revocation_is_deleted_a_day_after_the_token_expired(self, transaction, clock):
         with transaction() as session:
             kept, gone = (Revoked(name=f"{hours}", at=clocks.now(), expires_at=clocks.now() - timedelta(hours=hours))
                           for hours in (23, 25))  # fmt: skip
@@ -220,28 +223,28 @@ class TestCleaning:
         with transaction() as session:
             assert session.scalars(select(Revoked.name)).all() == ["23"]
 
-    def test_the_id_of_a_proof_goes_when_the_proof_itself_is_too_old(self, transaction, clock):
+    def test_the_id_of_a_dpop_proof_is_deleted_once_the_proof_is_too_old_to_be_accepted(self, transaction, clock):
         with transaction() as session:
-            kept, gone = a_seen(timedelta(seconds=-1)), a_seen(timedelta(seconds=1))
+            kept, gone = a_used_jti(timedelta(seconds=-1)), a_used_jti(timedelta(seconds=1))
             session.add_all([kept, gone])
         worker.clean(transaction)
         with transaction() as session:
             assert session.scalars(select(UsedJti.digest)).all() == [kept.digest]
 
-    def test_registrations_never_verified_go_with_their_proofs_and_the_others_stay(self, transaction, clock):
+    def test_unverified_registrations_are_deleted_with_their_links_and_others_are_kept(self, transaction, clock):
         with transaction() as session:
             school = a_school()
             for name, used in (("left", None), ("done", clocks.now())):
                 session.add(a_registration(name, school, used_at=used))
                 session.flush()
-                session.add(a_proof(name))
+                session.add(an_email_verification(name))
         clock.move(timedelta(days=8, hours=1))
         worker.clean(transaction)
         with transaction() as session:
             assert session.scalars(select(Registration.id)).all() == ["done"]
             assert session.scalars(select(EmailVerification.registration_id)).all() == []
 
-    def test_what_people_typed_to_register_or_to_join_goes_ninety_days_after_it_is_needed(self, transaction, clock):
+    def test_registrations_and_join_requests_are_deleted_ninety_days_after_they_are_needed(self, transaction, clock):
         with transaction() as session:
             estab = an_estab()
             for outcome in ("registered", "joining"):
@@ -262,7 +265,7 @@ class TestCleaning:
             assert session.scalars(select(JoinRequest)).all() == []
             assert session.scalars(select(Registration)).all() == []
 
-    def test_sent_messages_go_after_thirty_days_and_failed_ones_after_ninety(self, transaction, clock):
+    def test_sent_messages_are_deleted_after_thirty_days_and_failed_ones_after_ninety(self, transaction, clock):
         with transaction() as session:
             sent, failed, waiting = (session.get(Message, a_message()) for _ in range(3))
             sent.sent_at = failed.failed_at = clocks.now()
@@ -279,7 +282,7 @@ class TestCleaning:
         broken = DeleteAfter(Code.expires_at, "expired", literal_column("nonsense", Boolean))
         monkeypatch.setattr(worker, "RETENTION", (broken, *worker.RETENTION))
         with transaction() as session:
-            session.add(a_seen(timedelta(days=2)))
+            session.add(a_used_jti(timedelta(days=2)))
         worker.clean(transaction)
         with transaction() as session:
             assert session.scalars(select(UsedJti)).all() == []
@@ -288,7 +291,7 @@ class TestCleaning:
         monkeypatch.setattr(cleaning, "BATCH_SIZE", 3)
         monkeypatch.setattr(cleaning, "PAUSE_SECONDS", 0)
         with transaction() as session:
-            session.add_all([a_seen(timedelta(days=2)) for _ in range(10)])
+            session.add_all([a_used_jti(timedelta(days=2)) for _ in range(10)])
         worker.clean(transaction)
         with transaction() as session:
             assert session.scalars(select(UsedJti)).all() == []
@@ -305,19 +308,19 @@ class TestCleaning:
         assert periods == set(get_args(retention.Period))
         assert type(settings.retention).model_fields.keys() - periods == {"rejected", "sandbox"}  # of jobs
 
-    def test_every_table_says_how_long_its_rows_are_kept(self):
+    def test_every_table_has_a_retention_rule(self):
         assert {rule.model.__tablename__ for rule in worker.RETENTION} == set(db.metadata.tables)
 
-    def test_what_expires_is_deleted(self):
+    def test_tables_with_an_expiry_time_are_cleaned_except_two(self):
         deleted = {rule.model.__tablename__ for rule in worker.RETENTION if isinstance(rule, DeleteAfter)}
         expiring = {name for name, table in db.metadata.tables.items() if "expires_at" in table.columns}
         assert expiring - deleted == {"client_secrets", "initial_access_tokens"}  # kept as history; there are few
 
-    def test_a_table_is_kept_altogether_or_cleaned(self):
+    def test_no_table_is_both_kept_and_cleaned(self):
         kept = {rule.model for rule in worker.RETENTION if isinstance(rule, KeepAll)}
         assert kept.isdisjoint(rule.model for rule in worker.RETENTION if not isinstance(rule, KeepAll))
 
-    def test_a_package_declares_its_own_tables_alone(self):
+    def test_a_package_declares_retention_of_its_own_tables_only(self):
         for module in ROOT.glob("idp/*/retention.py"):
             package = f"idp.{module.parent.name}"
             rules = getattr(import_module(f"{package}.retention"), "RETENTION", ())
@@ -341,7 +344,7 @@ def a_join_request(estab, registration, **overrides):
     )  # fmt: skip
 
 
-def a_proof(registration):
+def an_email_verification(registration):
     now = clocks.now() + timedelta(days=6)
     return EmailVerification(
         digest=os.urandom(8), purpose="register", registration_id=registration, email="jo@oakhill.example",
@@ -349,7 +352,7 @@ def a_proof(registration):
     )  # fmt: skip
 
 
-def test_it_stops_even_if_the_database_does_not_respond(app, monkeypatch):
+def test_the_worker_stops_even_if_the_database_does_not_respond(app, monkeypatch):
     never, stop = threading.Event(), threading.Event()
     monkeypatch.setattr(worker, "HEARTBEAT_REMOVAL_TIMEOUT_SECONDS", 0.1)
     monkeypatch.setattr(heartbeats, "stop", lambda _me: never.wait(TIMEOUT_SECONDS))
@@ -378,7 +381,7 @@ class TestCommand:
             assert session.scalars(select(Heartbeat)).all() == []
 
     @pytest.mark.parametrize("signal_number", [signal.SIGTERM, signal.SIGINT])
-    def test_a_signal_stops_it_cleanly(self, app, transaction, eventually, settings, signal_number):
+    def test_a_signal_stops_the_worker_cleanly(self, app, transaction, eventually, settings, signal_number):
         process = subprocess.Popen(
             [sys.executable, "-m", "idp.cli", "worker"],
             cwd=ROOT,

@@ -142,7 +142,10 @@ def test_asking_for_a_new_password_looks_and_costs_the_same_for_an_unknown_name(
 def reset_responses(browser, app, transaction, name):
     """The responses to five requests for a new password and 14 wrong codes, and their hashes and messages."""
     person, responses = browser(), []
-    hashed, before = runtime.for_app(app).passwords.hashed, mail.counts(transaction, leave_out="account_locked")
+    hashed, before = (
+        runtime.for_app(app).passwords.hashed,
+        mail.count_by_template(transaction, leave_out="account_locked"),
+    )
     person.submit("/reset", username=name)
     responses.append(comparable_parts(person, name))
     for round_number in range(4):
@@ -156,7 +159,7 @@ def reset_responses(browser, app, transaction, name):
     for page in ("/reset/password", "/reset/code"):
         person.open(page)
         responses.append(comparable_parts(person, name))
-    mails = mail.counts(transaction, leave_out="account_locked")
+    mails = mail.count_by_template(transaction, leave_out="account_locked")
     return responses, runtime.for_app(app).passwords.hashed - hashed, mails - before
 
 

@@ -180,14 +180,18 @@ def test_known_and_unknown_subjects_get_the_same_response_messages_and_cost(
     app, transaction, new_browser, settings, existing_person, route
 ):
     def measured(subject):
-        person, before, hashed = Person(new_browser()), mail.counts(transaction), runtime.for_app(app).passwords.hashed
+        person, before, hashed = (
+            Person(new_browser()),
+            mail.count_by_template(transaction),
+            runtime.for_app(app).passwords.hashed,
+        )
         responses = []
         for _ in MEASURED_FORMS[route](person, subject, settings.server.issuer):
             status, headers, cookies, text = comparable_parts(person, subject.username)
             text = re.sub(r"/[\w-]{43}", "/SECRET", re.sub(r'"challenge": ?"[\w-]+"', "", text))
             headers["Location"] = re.sub(r"/[\w-]{43}", "/SECRET", headers.get("Location", ""))
             responses.append((status, headers, cookies, text))
-        return responses, runtime.for_app(app).passwords.hashed - hashed, mail.counts(transaction) - before
+        return responses, runtime.for_app(app).passwords.hashed - hashed, mail.count_by_template(transaction) - before
 
     known_outcome, unknown_outcome = measured(existing_person), measured(UNKNOWN)
 
@@ -210,9 +214,9 @@ class TestSignedIn:
     def test_an_address_of_another_person_looks_like_an_unknown_one(self, owner, transaction, app, existing_person):
         responses = []
         for address in (existing_person.email, UNKNOWN.email):
-            before = mail.counts(transaction)
+            before = mail.count_by_template(transaction)
             owner.submit("/manage/account/email", email=address)
-            responses.append((comparable_parts(owner, address), mail.counts(transaction) - before))
+            responses.append((comparable_parts(owner, address), mail.count_by_template(transaction) - before))
         assert responses[0] == responses[1]
         assert responses[0][1] == {"confirm_address": 1}
 
@@ -224,6 +228,6 @@ class TestSignedIn:
             pages.append(comparable_parts(owner, person_id))
             owner.open("/manage/account/name")
             owner.post(page.format(person_id))
-            return [*pages, comparable_parts(owner, person_id), mail.counts(transaction)]
+            return [*pages, comparable_parts(owner, person_id), mail.count_by_template(transaction)]
 
         assert responses(existing_person.id) == responses("adm_unknown")

@@ -30,7 +30,7 @@ from tests.audit.conftest import tamper
 from tests.factories import a_client, a_partner, a_school, an_administrator, an_estab
 from tests.schools.conftest import import_register, sample
 from tests.signin.apps import an_app
-from tests.test_worker import a_proof, a_registration
+from tests.test_worker import a_registration, an_email_verification
 
 __all__ = ["import_register", "sample", "tamper"]
 
@@ -138,7 +138,7 @@ class TestCleaning:
             for name in ("held", "free", "also-free"):
                 session.add(a_registration(name, school, expires_at=past))
                 session.flush()
-            session.add(a_proof("held"))
+            session.add(an_email_verification("held"))
         worker.clean(transaction)
         with transaction() as session:
             assert session.scalars(select(Registration.id)).all() == ["held"]
