@@ -52,7 +52,7 @@ def path_of(link: str) -> str:
 def count_by_template(
     transaction: Callable[[], AbstractContextManager[Session]], *, leave_out: str = ""
 ) -> Counter[str]:
-    """How many messages were queued from each template, also discarded ones; `leave_out` names a template to leave out."""
+    """How many messages were queued from each template, discarded ones too; `leave_out` is a template to leave out."""
     with transaction() as session:
         return Counter(row.name for row in session.scalars(select(Message)) if row.name != leave_out)
 

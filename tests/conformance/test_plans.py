@@ -36,11 +36,11 @@ def requests_to_suite(served, suite):
     """
     transaction = partial(transactions.transaction, served[0])
     deliver_all(transaction)  # of other tests
-    suite.everything.clear()
+    suite.all_requests.clear()
 
     def deliver_and_list():
         deliver_all(transaction)
-        return [(request["method"], request["path"]) for request in suite.everything]
+        return [(request["method"], request["path"]) for request in suite.all_requests]
 
     return deliver_and_list
 

@@ -14,13 +14,14 @@ from tests.serving import serving
 
 @dataclass
 class Receiver:
-    """The requests received. `statuses` are the next ones; then it responds with 200."""
+    """A client's logout endpoint, and the requests that it received."""
 
     uri: str
     requests: list[dict[str, Any]] = field(default_factory=list)
     statuses: list[int] = field(default_factory=list)
-    everything: list[dict[str, str]] = field(default_factory=list)
-    """Method and path of all requests, whatever they were for."""
+    """The statuses of the next responses; after them each is 200."""
+    all_requests: list[dict[str, str]] = field(default_factory=list)
+    """Method and path of each request to the server, also those to other paths."""
 
     @property
     def tokens(self) -> list[str]:
@@ -35,14 +36,14 @@ def a_receiver(path: str = "/backchannel", tls: ssl.SSLContext | None = None) ->
     receiver = Receiver(f"https://localhost:{port}{path}" if tls else f"http://127.0.0.1:{port}{path}")
 
     @app.before_request
-    def note() -> None:
-        receiver.everything.append({"method": request.method, "path": request.path})
+    def record_request() -> None:
+        receiver.all_requests.append({"method": request.method, "path": request.path})
 
     @app.post(path)
-    def take() -> Response:
+    def receive_logout_token() -> Response:
         receiver.requests.append(
             {"form": request.form.to_dict(), "type": request.mimetype, "query": request.query_string,
-             "headers": dict(request.headers), "tls": _spoken(request.environ.get("werkzeug.socket"))}
+             "headers": dict(request.headers), "tls": _tls_version(request.environ.get("werkzeug.socket"))}
         )  # fmt: skip
         return Response(status=receiver.statuses.pop(0) if receiver.statuses else 200)
 
@@ -50,6 +51,6 @@ def a_receiver(path: str = "/backchannel", tls: ssl.SSLContext | None = None) ->
         yield receiver
 
 
-def _spoken(connection: Any) -> str | None:
-    """The version of TLS, if it was used."""
+def _tls_version(connection: Any) -> str | None:
+    """The version of TLS of the connection; None without TLS."""
     return connection.version() if isinstance(connection, ssl.SSLSocket) else None

@@ -35,10 +35,10 @@ class Registrar:
         assert response.status_code == 201, response.text
         return response.json
 
-    def manage(self, made: dict[str, Any], method: str = "GET", **kwargs: Any) -> Any:
+    def manage(self, registration: dict[str, Any], method: str = "GET", **kwargs: Any) -> Any:
         """Send a request with the registration's own token."""
-        headers = bearer_header(made["registration_access_token"])
-        return self.web.open(path_of(made), method=method, headers=headers, **kwargs)
+        headers = bearer_header(registration["registration_access_token"])
+        return self.web.open(path_of(registration), method=method, headers=headers, **kwargs)
 
 
 def metadata(**overrides: Any) -> dict[str, Any]:
@@ -51,9 +51,9 @@ def bearer_header(token: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}
 
 
-def path_of(made: dict[str, Any]) -> str:
+def path_of(registration: dict[str, Any]) -> str:
     """The local path of a registration."""
-    return "/oauth/register/" + made["client_id"]
+    return "/oauth/register/" + registration["client_id"]
 
 
 def an_initial_token(partner: Any = None, **limits: Any) -> str:

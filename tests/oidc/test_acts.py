@@ -21,7 +21,7 @@ def tokens(web, world, code):
 
 @pytest.fixture
 def family(world, tokens):
-    """The id and the lineage of the code that the tokens came from."""
+    """The id and the lineage of the refresh family that the tokens belong to."""
     with world.transaction() as session:
         return session.execute(select(RefreshFamily.id, RefreshFamily.lineage)).one()
 

@@ -51,6 +51,7 @@ OTHER_REQUESTS = [
     {"acr_values": MULTI_ACR, "prompt": "none"},
     {"claims": essential_acr_claim(values=[MULTI_ACR, SINGLE_ACR])},
 ]
+"""Requests for which a session that was begun with a password alone is enough."""
 
 
 def test_a_new_school_signs_in_authorises_and_lands_at_the_partner_with_a_code(web, world):
@@ -160,11 +161,11 @@ def test_tabs_opened_at_the_same_time_in_a_new_browser_all_continue(web, new_bro
 
 
 def test_a_browser_that_has_a_cookie_is_given_no_other(web, world):
-    def ours(response):
+    def browser_cookies(response):
         return [cookie for cookie in response.headers.getlist("Set-Cookie") if "browser" in cookie.split("=")[0]]
 
-    assert len(ours(web.get(world.partner.link()))) == 1
-    assert ours(web.get(world.partner.link())) == []
+    assert len(browser_cookies(web.get(world.partner.link()))) == 1
+    assert browser_cookies(web.get(world.partner.link())) == []
 
 
 def test_a_request_continues_only_in_the_browser_that_began_it(web, new_browser, world):
@@ -331,7 +332,8 @@ def test_an_acr_that_is_essential_and_not_reached_fails_the_sign_in(web, world, 
     assert silent["error"] == "unmet_authentication_requirements"
 
 
-def id_token_claims(world, web, response_parameters):
+def acr_and_amr(world, web, response_parameters):
+    """These claims of the ID Token, after redeeming the code."""
     claims = world.claims(world.partner.redeem(web, response_parameters["code"]).json["id_token"], "JWT")
     return claims["acr"], claims["amr"]
 
@@ -349,7 +351,7 @@ def test_a_person_without_a_second_step_sets_one_up_where_it_is_essential_and_co
     response = follow_redirects(web, web.get(page(response).find(id="not-now")["href"]))
     params = redirect_parameters(follow_redirects(web, press(web, response, "allow", authority="y")))
 
-    assert id_token_claims(world, web, params) == (MULTI_ACR, ["mfa", "otp", "pwd"])
+    assert acr_and_amr(world, web, params) == (MULTI_ACR, ["mfa", "otp", "pwd"])
 
 
 @pytest.mark.usefixtures("clock")
@@ -366,7 +368,7 @@ def test_a_passkey_is_offered_where_a_second_step_is_essential_and_leads_back(we
     response = follow_redirects(web, web.get(page(response).find(id="not-now")["href"]))
     params = redirect_parameters(follow_redirects(web, press(web, response, "allow", authority="y")))
 
-    assert id_token_claims(world, web, params) == (MULTI_ACR, ["mfa", "pwd", "user"])
+    assert acr_and_amr(world, web, params) == (MULTI_ACR, ["mfa", "pwd", "user"])
 
 
 def test_cancelling_the_set_up_tells_the_partner(web, world):
@@ -389,7 +391,7 @@ def test_a_person_who_has_a_second_step_takes_it_where_it_is_essential(web, worl
     response = follow_redirects(web, sign_in(web, response, world.username))
     params = redirect_parameters(follow_redirects(web, press(web, response, "sign-in", code=app.code())))
 
-    assert id_token_claims(world, web, params) == (MULTI_ACR, ["mfa", "otp", "pwd"])
+    assert acr_and_amr(world, web, params) == (MULTI_ACR, ["mfa", "otp", "pwd"])
     assert "code" in redirect_parameters(web.get(world.partner.link(claims=ESSENTIAL_MULTI_CLAIM, prompt="none")))
 
 
@@ -399,7 +401,7 @@ def test_a_second_step_requested_by_acr_values_is_asked_of_a_person_who_has_one(
     with transaction():
         app = an_app(people.by_name(world.username).id)
     for parameters in OTHER_REQUESTS:
-        assert id_token_claims(world, web, redirect_parameters(web.get(world.partner.link(**parameters)))) == (
+        assert acr_and_amr(world, web, redirect_parameters(web.get(world.partner.link(**parameters)))) == (
             SINGLE_ACR,
             ["pwd"],
         ), parameters
@@ -409,10 +411,10 @@ def test_a_second_step_requested_by_acr_values_is_asked_of_a_person_who_has_one(
     response = follow_redirects(web, web.get(world.partner.link(**ACR_REQUESTS[0])))
     response = follow_redirects(web, sign_in(web, response, world.username))
     params = redirect_parameters(follow_redirects(web, press(web, response, "sign-in", code=app.code())))
-    assert id_token_claims(world, web, params) == (MULTI_ACR, ["mfa", "otp", "pwd"])
+    assert acr_and_amr(world, web, params) == (MULTI_ACR, ["mfa", "otp", "pwd"])
     for parameters in ACR_REQUESTS + OTHER_REQUESTS:
         assert (
-            id_token_claims(world, web, redirect_parameters(web.get(world.partner.link(**parameters))))[0] == MULTI_ACR
+            acr_and_amr(world, web, redirect_parameters(web.get(world.partner.link(**parameters))))[0] == MULTI_ACR
         ), parameters
 
 
@@ -420,7 +422,7 @@ def test_a_second_step_requested_by_acr_values_is_asked_of_a_person_who_has_one(
 def test_a_person_without_a_second_step_is_not_asked_to_set_one_up_for_acr_values(web, world, clock):
     sign_in_and_authorise(web, world.partner, world.username)
     for parameters in ACR_REQUESTS:
-        assert id_token_claims(world, web, redirect_parameters(web.get(world.partner.link(**parameters)))) == (
+        assert acr_and_amr(world, web, redirect_parameters(web.get(world.partner.link(**parameters)))) == (
             SINGLE_ACR,
             ["pwd"],
         ), parameters
@@ -441,7 +443,7 @@ def test_an_acr_that_is_reached_or_voluntary_does_not_fail(web, world):
     sign_in_and_authorise(web, world.partner, world.username, acr_values="phr")
 
 
-def test_the_login_hint_is_filled_in(web, world):
+def test_the_login_hint_is_filled_into_the_username_field(web, world):
     response = follow_redirects(web, web.get(world.partner.link(login_hint="office@oakhill.example")))
     assert page(response).find(id="username")["value"] == "office@oakhill.example"
 
@@ -487,7 +489,7 @@ def test_a_suspended_school_sees_why_and_the_partner_gets_access_denied(web, wor
     assert redirect_parameters(follow_redirects(web, web.get(back)))["error"] == "access_denied"
 
 
-def test_a_system_the_client_does_not_work_with_is_explained_before_anything_is_asked(web, world):
+def test_a_school_whose_mis_the_client_does_not_accept_sees_an_explanation_and_no_form(web, world):
     booking = world.new_partner(accepted_mis=frozenset({"isams", "arbor"}), client_name="SchoolBooking")
     response = follow_redirects(web, web.get(booking.link()))
     response = follow_redirects(web, sign_in(web, response, world.username))

@@ -2,6 +2,7 @@
 
 import json
 from datetime import timedelta
+from typing import Any, NamedTuple
 
 import pytest
 from sqlalchemy import select
@@ -30,10 +31,16 @@ def partner(world, receiver):
     return world.new_partner(backchannel_logout_uri=receiver.uri)
 
 
-def signed_in(web, partner, world, **overrides):
+class SignIn(NamedTuple):
     """The tokens of a sign-in, and the claims of its ID Token."""
+
+    tokens: dict[str, Any]
+    claims: dict[str, Any]
+
+
+def sign_in_for_tokens(web, partner, world, **overrides):
     tokens = partner.redeem(web, sign_in_and_authorise(web, partner, world.username, **overrides)["code"]).json
-    return tokens, world.claims(tokens["id_token"], "JWT")
+    return SignIn(tokens, world.claims(tokens["id_token"], "JWT"))
 
 
 def sign_out(web):
@@ -41,10 +48,12 @@ def sign_out(web):
 
 
 def deliver_all(transaction):
+    """Deliver the messages to clients; returns how many deliveries were tried."""
     return sum(iter(lambda: deliver.run_once(transaction, "event"), 0))
 
 
-def posted(transaction):
+def queued_events(transaction):
+    """The messages to clients in the outbox, oldest first."""
     with transaction() as session:
         return list(
             session.scalars(select(Message).where(Message.kind == "event").order_by(Message.created_at, Message.id))
@@ -52,13 +61,13 @@ def posted(transaction):
 
 
 def test_signing_out_sends_one_logout_token_that_says_who_and_which_session(web, world, partner, receiver, clock):
-    _, claims = signed_in(web, partner, world)
+    _, claims = sign_in_for_tokens(web, partner, world)
     sign_out(web)
     assert deliver_all(world.transaction) == 1
-    (requests,) = receiver.requests
-    assert requests["form"].keys() == {"logout_token"}
-    assert requests["type"] == "application/x-www-form-urlencoded"
-    assert requests["query"] == b""
+    (request,) = receiver.requests
+    assert request["form"].keys() == {"logout_token"}
+    assert request["type"] == "application/x-www-form-urlencoded"
+    assert request["query"] == b""
     with world.transaction():
         logout_claims = ring.verify(receiver.tokens[0], typ="logout+jwt", algs=("RS256",))
     now = int(clock.now().timestamp())
@@ -74,14 +83,14 @@ def test_signing_out_sends_one_logout_token_that_says_who_and_which_session(web,
 
 
 def test_signing_out_by_the_logout_endpoint_notifies_clients(web, world, partner, receiver):
-    tokens, _ = signed_in(web, partner, world)
+    tokens, _ = sign_in_for_tokens(web, partner, world)
     web.get("/oauth/logout", query_string={"id_token_hint": tokens["id_token"]})
     deliver_all(world.transaction)
     assert len(receiver.requests) == 1
 
 
 def test_sessions_that_our_staff_end_notify_clients(web, world, partner, receiver):
-    signed_in(web, partner, world)
+    sign_in_for_tokens(web, partner, world)
     with world.transaction():
         sessions.end_all(world.person, "staff")
     deliver_all(world.transaction)
@@ -93,8 +102,8 @@ def test_each_client_of_the_session_is_notified_once_and_no_other(web, world, pa
     without_id_token = world.new_partner(backchannel_logout_uri=receiver.uri)
     public = world.new_partner(backchannel_logout_uri=receiver.uri, token_endpoint_auth_method="none")
     for client in (partner, without_uri, public):
-        signed_in(web, client, world)
-    signed_in(web, partner, world)
+        sign_in_for_tokens(web, client, world)
+    sign_in_for_tokens(web, partner, world)
     sign_in_and_authorise(web, without_id_token, world.username, scope="school")
     sign_out(web)
     deliver_all(world.transaction)
@@ -104,7 +113,7 @@ def test_each_client_of_the_session_is_notified_once_and_no_other(web, world, pa
 
 
 def test_ending_a_session_twice_notifies_once(web, world, partner, receiver):
-    _, claims = signed_in(web, partner, world)
+    _, claims = sign_in_for_tokens(web, partner, world)
     sign_out(web)
     with world.transaction():
         sessions.end(claims["sid"], "again")
@@ -113,7 +122,7 @@ def test_ending_a_session_twice_notifies_once(web, world, partner, receiver):
 
 def test_the_token_is_signed_like_the_id_token(web, world, receiver):
     partner = world.new_partner(backchannel_logout_uri=receiver.uri, id_token_signed_response_alg="ES256")
-    signed_in(web, partner, world)
+    sign_in_for_tokens(web, partner, world)
     sign_out(web)
     deliver_all(world.transaction)
     with world.transaction():
@@ -124,7 +133,7 @@ def test_a_pairwise_client_gets_its_own_subject(web, world, receiver):
     partner = world.new_partner(
         backchannel_logout_uri=receiver.uri, subject_type="pairwise", sector_identifier="assembly.example"
     )
-    _, claims = signed_in(web, partner, world)
+    _, claims = sign_in_for_tokens(web, partner, world)
     sign_out(web)
     deliver_all(world.transaction)
     with world.transaction():
@@ -134,7 +143,7 @@ def test_a_pairwise_client_gets_its_own_subject(web, world, receiver):
 
 
 def test_signing_out_revokes_no_refresh_token(web, world, partner, receiver):
-    tokens, _ = signed_in(web, partner, world)
+    tokens, _ = sign_in_for_tokens(web, partner, world)
     sign_out(web)
     deliver_all(world.transaction)
     assert partner.refresh(web, tokens["refresh_token"]).status_code == 200
@@ -143,20 +152,20 @@ def test_signing_out_revokes_no_refresh_token(web, world, partner, receiver):
 @pytest.mark.parametrize("status", [200, 204, 202])
 def test_any_2xx_response_completes_the_delivery(web, world, partner, receiver, status):
     receiver.statuses = [status]
-    signed_in(web, partner, world)
+    sign_in_for_tokens(web, partner, world)
     sign_out(web)
     assert deliver_all(world.transaction) == 1
-    (message,) = posted(world.transaction)
+    (message,) = queued_events(world.transaction)
     assert message.sent_at is not None
     assert message.sealed is None
 
 
 def test_a_400_response_is_not_retried(web, world, partner, receiver, clock):
     receiver.statuses = [400]
-    signed_in(web, partner, world)
+    sign_in_for_tokens(web, partner, world)
     sign_out(web)
     deliver_all(world.transaction)
-    (message,) = posted(world.transaction)
+    (message,) = queued_events(world.transaction)
     assert message.failed_at is not None
     assert "400" in message.last_error
 
@@ -166,7 +175,7 @@ def test_any_other_response_is_retried_with_the_same_jti_and_a_new_token(
     web, world, partner, receiver, clock, status
 ):  # fmt: skip
     receiver.statuses = [status]
-    signed_in(web, partner, world)
+    sign_in_for_tokens(web, partner, world)
     sign_out(web)
     deliver_all(world.transaction)
     assert len(receiver.requests) == 1
@@ -178,31 +187,31 @@ def test_any_other_response_is_retried_with_the_same_jti_and_a_new_token(
         with pytest.raises(ring.TokenNotVerified, match="expired"):
             ring.verify(receiver.tokens[0], typ="logout+jwt")
         assert again["jti"] == ring.verify_hint(receiver.tokens[0], typ="logout+jwt")["jti"]
-    assert posted(world.transaction)[0].sent_at is not None
+    assert queued_events(world.transaction)[0].sent_at is not None
 
 
 def test_an_unreachable_client_is_notified_again(web, world, clock):
     partner = world.new_partner(backchannel_logout_uri="http://127.0.0.1:1/unreachable")
-    signed_in(web, partner, world)
+    sign_in_for_tokens(web, partner, world)
     sign_out(web)
     deliver_all(world.transaction)
-    (message,) = posted(world.transaction)
+    (message,) = queued_events(world.transaction)
     assert message.failed_at is None
     assert message.due_at > clock.now()
 
 
 def test_a_client_that_was_disabled_meanwhile_is_not_notified(web, world, partner, receiver):
-    signed_in(web, partner, world)
+    sign_in_for_tokens(web, partner, world)
     sign_out(web)
     with world.transaction():
         registry.disable(partner.id, by="cli")
     deliver_all(world.transaction)
     assert receiver.requests == []
-    assert posted(world.transaction)[0].failed_at is not None
+    assert queued_events(world.transaction)[0].failed_at is not None
 
 
 def test_a_logout_token_is_accepted_neither_as_hint_nor_as_access_token(web, world, partner, receiver):
-    signed_in(web, partner, world)
+    sign_in_for_tokens(web, partner, world)
     sign_out(web)
     deliver_all(world.transaction)
     token = receiver.tokens[0]
@@ -211,7 +220,7 @@ def test_a_logout_token_is_accepted_neither_as_hint_nor_as_access_token(web, wor
 
 
 def test_signing_in_again_for_a_client_does_not_sign_the_others_out(web, world, partner, receiver):
-    _, first = signed_in(web, partner, world)
+    _, first = sign_in_for_tokens(web, partner, world)
     other = world.new_partner()
     response = follow_redirects(web, web.get(other.link(prompt="login")))
     follow_redirects(web, sign_in(web, response, world.username))
@@ -224,7 +233,7 @@ def test_signing_in_again_for_a_client_does_not_sign_the_others_out(web, world, 
 
 
 def test_another_person_signing_in_at_the_browser_ends_the_earlier_session(web, world, partner, receiver):
-    signed_in(web, partner, world)
+    sign_in_for_tokens(web, partner, world)
     with world.transaction() as session:
         factories.an_administrator(session.get_one(Estab, world.estab), username="second")
     sign_in(web, web.get("/sign-in?next=/mobile"), "second")
@@ -240,9 +249,9 @@ def test_a_sign_in_without_an_id_token_notifies_no_client(web, world, receiver):
 
 
 def test_a_waiting_message_holds_only_ids_and_is_sealed(web, world, partner, receiver):
-    signed_in(web, partner, world)
+    sign_in_for_tokens(web, partner, world)
     sign_out(web)
-    (message,) = posted(world.transaction)
+    (message,) = queued_events(world.transaction)
     assert world.person not in message.sealed
     with world.transaction():
         facts = json.loads(post.unseal(message).text)

@@ -124,7 +124,7 @@ def test_an_empty_parameter_counts_as_absent(web, world):
 
 
 @pytest.mark.parametrize(
-    "more",
+    "overrides",
     [
         {"display": "page"}, {"display": "popup"}, {"ui_locales": "cy en"}, {"claims_locales": "se"},
         {"acr_values": "urn:idaas:acr:single urn:idaas:acr:multi phr"}, {"extra": "foobar"},
@@ -133,10 +133,10 @@ def test_an_empty_parameter_counts_as_absent(web, world):
         {"max_age": "9" * 10},
     ],
 )  # fmt: skip
-def test_valid_requests_are_accepted(web, world, more):
-    params = sign_in_and_authorise(web, world.partner, world.username, **more)
+def test_valid_requests_are_accepted(web, world, overrides):
+    params = sign_in_and_authorise(web, world.partner, world.username, **overrides)
     assert "code" in params
-    assert params.get("state") == more.get("state", "a-state")
+    assert params.get("state") == overrides.get("state", "a-state")
 
 
 def test_a_client_that_pkce_was_switched_off_for_may_leave_it_out(web, world):
@@ -145,7 +145,7 @@ def test_a_client_that_pkce_was_switched_off_for_may_leave_it_out(web, world):
     assert partner.redeem(web, params["code"], code_verifier=None).status_code == 200
 
 
-def test_a_method_without_a_challenge_is_refused_where_pkce_may_be_left_out_too(web, world):
+def test_a_code_challenge_method_without_a_challenge_is_refused_even_where_pkce_is_optional(web, world):
     """The challenge was lost on the way: without it, any client that has the code could redeem it."""
     partner = world.new_partner(require_pkce=False)
     refused = redirect_parameters(web.get(partner.link(code_challenge=None)))
@@ -183,13 +183,12 @@ def test_the_claims_parameter_may_name_known_and_unknown_claims(web, world):
     assert "code" in sign_in_and_authorise(web, world.partner, world.username, claims=json.dumps(requested_claims))
 
 
-def test_an_unknown_client_at_the_token_endpoint_gets_no_hint(web, world):
-    """An access token is not an ID Token, whatever its claims."""
+def test_an_id_token_hint_that_is_no_id_token_of_the_client_is_refused_with_the_reason(web, world):
     params = sign_in_and_authorise(web, world.partner, world.username)
     tokens = world.partner.redeem(web, params["code"]).json
-    for partner, hint, what in (
+    for partner, hint, reason in (
         (world.partner, tokens["access_token"], "is not an ID Token of ours"),
         (world.new_partner(), tokens["id_token"], "was issued to another client"),
     ):
         refused = redirect_parameters(web.get(partner.link(id_token_hint=hint)))
-        assert (refused["error"], refused["error_description"]) == ("invalid_request", f"id_token_hint: {what}")
+        assert (refused["error"], refused["error_description"]) == ("invalid_request", f"id_token_hint: {reason}")

@@ -25,22 +25,24 @@ SIGNING_CLIENT = {"token_endpoint_auth_method": "private_key_jwt", "grant_types"
 
 
 @pytest.fixture
-def make(world, clock):
-    def new_signer(**overrides):
+def new_signer(world, clock):
+    """`new_signer(profile="fapi2")` registers a client that authenticates by assertions."""
+
+    def make(**overrides):
         with world.transaction():
             return Signer(factories.a_client(**(SIGNING_CLIENT | overrides)).id)
 
-    return new_signer
+    return make
 
 
 @pytest.fixture
-def partner(make):
-    return make()
+def partner(new_signer):
+    return new_signer()
 
 
 @pytest.fixture
-def strict(make):
-    return make(profile="fapi2", dpop_bound_access_tokens=True)
+def fapi2_client(new_signer):
+    return new_signer(profile="fapi2", dpop_bound_access_tokens=True)
 
 
 def authenticate(web, partner, **overrides):
@@ -70,51 +72,53 @@ def test_every_algorithm_for_assertions_is_accepted(web, partner, alg):
 
 
 @pytest.mark.parametrize(
-    ("alg", "good"), [("RS256", False), ("PS256", True), ("ES256", True), ("EdDSA", True), ("Ed25519", True)]
+    ("alg", "is_accepted"), [("RS256", False), ("PS256", True), ("ES256", True), ("EdDSA", True), ("Ed25519", True)]
 )
-def test_fapi2_accepts_only_the_strict_algorithms(web, strict, alg, good):
-    response = authenticate(web, strict, alg=alg, key=key("PS256" if alg == "RS256" else alg))
-    assert is_authenticated(response) == good
+def test_fapi2_accepts_only_the_strict_algorithms(web, fapi2_client, alg, is_accepted):
+    response = authenticate(web, fapi2_client, alg=alg, key=key("PS256" if alg == "RS256" else alg))
+    assert is_authenticated(response) == is_accepted
 
 
 @pytest.mark.parametrize(("profile", "ahead", "behind"), [("oidc", 60, 60), ("fapi2", 15, 0)])
-def test_a_jti_is_stored_until_its_assertion_would_expire(web, world, make, clock, profile, ahead, behind):
+def test_a_jti_is_stored_until_its_assertion_would_expire(web, world, new_signer, clock, profile, ahead, behind):
     """The latest `exp` that is accepted, by a clock with the greatest difference that is accepted."""
-    partner = make(profile=profile, dpop_bound_access_tokens=profile == "fapi2")
+    partner = new_signer(profile=profile, dpop_bound_access_tokens=profile == "fapi2")
     exp = int(clock.now().timestamp()) + MAX_LIFETIME_SECONDS + ahead
     assert is_refused(authenticate(web, partner, exp=exp + 1))
     assert is_authenticated(authenticate(web, partner, exp=exp))
     with world.transaction() as session:
-        (kept_until,) = session.scalars(select(UsedJti.expires_at))
-    assert kept_until.timestamp() == exp + behind
+        (expires_at,) = session.scalars(select(UsedJti.expires_at))
+    assert expires_at.timestamp() == exp + behind
 
 
 @pytest.mark.parametrize(
-    ("profile", "claim", "seconds", "good"),
+    ("profile", "claim", "seconds", "is_accepted"),
     [
         ("oidc", "exp", -59, True), ("oidc", "exp", -60, False), ("oidc", "iat", 60, True), ("oidc", "iat", 61, False),
         ("oidc", "nbf", 60, True), ("oidc", "nbf", 61, False), ("fapi2", "exp", 0, False), ("fapi2", "iat", 15, True),
         ("fapi2", "iat", 16, False), ("fapi2", "nbf", 15, True), ("fapi2", "nbf", 16, False),
     ],
 )  # fmt: skip
-def test_an_assertion_may_be_off_by_the_allowed_clock_skew(web, make, clock, profile, claim, seconds, good):
-    partner = make(profile=profile, dpop_bound_access_tokens=profile == "fapi2")
+def test_an_assertion_may_be_off_by_the_allowed_clock_skew(
+    web, new_signer, clock, profile, claim, seconds, is_accepted
+):
+    partner = new_signer(profile=profile, dpop_bound_access_tokens=profile == "fapi2")
     response = authenticate(web, partner, **{claim: int(clock.now().timestamp()) + seconds})
-    assert is_authenticated(response) == good
+    assert is_authenticated(response) == is_accepted
 
 
-def test_a_registered_algorithm_is_the_only_one(web, make):
-    partner = make(token_endpoint_auth_signing_alg="ES256")
+def test_only_the_registered_algorithm_is_accepted(web, new_signer):
+    partner = new_signer(token_endpoint_auth_signing_alg="ES256")
     assert is_authenticated(authenticate(web, partner))
     assert is_refused(authenticate(web, partner, alg="PS256", key=key("PS256")))
 
 
 @pytest.mark.parametrize("registered", ["EdDSA", "Ed25519"])
 @pytest.mark.parametrize("named", [None, "EdDSA", "Ed25519"])
-def test_eddsa_and_ed25519_name_the_same_algorithm(web, make, registered, named):
+def test_eddsa_and_ed25519_name_the_same_algorithm(web, new_signer, registered, named):
     """A library that begins to use the newer name (RFC 9864) need not be registered again."""
     public = key("EdDSA").as_dict(private=False) | ({} if named is None else {"alg": named})
-    partner = make(token_endpoint_auth_signing_alg=registered, jwks={"keys": [public]})
+    partner = new_signer(token_endpoint_auth_signing_alg=registered, jwks={"keys": [public]})
     for alg in ("EdDSA", "Ed25519"):
         assert is_authenticated(authenticate(web, partner, alg=alg, key=key("EdDSA"))), alg
     assert is_refused(authenticate(web, partner))
@@ -131,7 +135,7 @@ def test_eddsa_and_ed25519_name_the_same_algorithm(web, make, registered, named)
         {"header": {"jwk": KEYS["keys"][0]}},
     ],
 )  # fmt: skip
-def test_the_reason_of_a_failed_authentication_is_not_in_the_response(web, partner, overrides):
+def test_an_assertion_with_a_wrong_claim_header_or_key_is_refused(web, partner, overrides):
     assert is_refused(authenticate(web, partner, **overrides))
 
 
@@ -146,14 +150,14 @@ def test_an_invalid_client_id_in_an_assertion_is_unknown(web, partner, name):
     assert is_refused(authenticate(web, partner, iss=name, sub=name))
 
 
-def test_fapi2_limits_the_times_of_an_assertion(web, strict, clock):
+def test_fapi2_limits_the_times_of_an_assertion(web, fapi2_client, clock):
     now = int(clock.now().timestamp())
-    for overrides, good in (
+    for overrides, is_accepted in (
         ({"exp": now + 600}, True), ({"exp": now + 700}, False), ({"exp": now - 1}, False),
         ({"exp": now - 300}, False), ({"nbf": now + 8}, True), ({"nbf": now + 60}, False),
         ({"iat": now + 10}, True), ({"iat": now + 60}, False), ({"iat": None}, True),
     ):  # fmt: skip
-        assert is_authenticated(authenticate(web, strict, **overrides)) == good, overrides
+        assert is_authenticated(authenticate(web, fapi2_client, **overrides)) == is_accepted, overrides
 
 
 @pytest.mark.parametrize(
@@ -174,9 +178,9 @@ def test_a_time_out_of_range_is_refused(web, partner, overrides):
         (f"{ISSUER}/", False, False),
     ],
 )  # fmt: skip
-def test_the_audience_must_be_ours(web, partner, strict, aud, loose, fapi2):
+def test_the_audience_must_be_ours(web, partner, fapi2_client, aud, loose, fapi2):
     assert is_authenticated(authenticate(web, partner, aud=aud)) == loose
-    assert is_authenticated(authenticate(web, strict, aud=aud)) == fapi2
+    assert is_authenticated(authenticate(web, fapi2_client, aud=aud)) == fapi2
 
 
 def test_a_jti_is_accepted_once(web, partner):
@@ -185,8 +189,8 @@ def test_a_jti_is_accepted_once(web, partner):
     assert is_authenticated(authenticate(web, partner, jti="another"))
 
 
-def test_a_client_id_next_to_the_assertion_must_match(web, partner, make):
-    other = make()
+def test_a_client_id_next_to_the_assertion_must_match(web, partner, new_signer):
+    other = new_signer()
     form = {"grant_type": "client_credentials", "client_id": other.id}
     assert is_refused(partner.post(web, "/oauth/token", form))
     assert is_authenticated(partner.post(web, "/oauth/token", {**form, "client_id": partner.id}))
@@ -202,8 +206,9 @@ def test_the_assertion_type_is_required(web, partner):
     assert is_refused(web.post("/oauth/token", data={**form, "client_assertion_type": "other"}))
 
 
-def make_with_secret(world, make):
-    partner = make(token_endpoint_auth_method="client_secret_jwt", jwks=None)
+def make_with_secret(world, new_signer):
+    """A client that authenticates by `client_secret_jwt`, and its secret as a key."""
+    partner = new_signer(token_endpoint_auth_method="client_secret_jwt", jwks=None)
     secret = "a-secret-of-at-least-thirty-two-characters"
     with world.transaction() as session:
         session.query(ClientSecret).filter_by(client_id=partner.id).delete()
@@ -214,8 +219,8 @@ def make_with_secret(world, make):
     return partner, OctKey.import_key(secret)
 
 
-def test_a_client_secret_jwt_is_accepted(web, world, make):
-    partner, secret = make_with_secret(world, make)
+def test_a_client_secret_jwt_is_accepted(web, world, new_signer):
+    partner, secret = make_with_secret(world, new_signer)
     assert is_authenticated(authenticate(web, partner, alg="HS256", key=secret))
     assert is_refused(authenticate(web, partner, alg="HS256", key=OctKey.import_key("another" * 6)))
     assert is_refused(authenticate(web, partner))  # signed by a key, which is not its method
@@ -258,8 +263,8 @@ def keys():
     served.server.server_close()
 
 
-def test_keys_are_fetched_once_and_again_for_an_unknown_kid(web, make, keys, monkeypatch):
-    partner = make(jwks=None, jwks_uri=keys.uri)
+def test_keys_are_fetched_once_and_again_for_an_unknown_kid(web, new_signer, keys, monkeypatch):
+    partner = new_signer(jwks=None, jwks_uri=keys.uri)
     assert is_authenticated(authenticate(web, partner))
     assert is_authenticated(authenticate(web, partner))
     assert keys.fetches == 1
@@ -273,7 +278,7 @@ def test_keys_are_fetched_once_and_again_for_an_unknown_kid(web, make, keys, mon
 
 
 @pytest.mark.parametrize("kid", [None, "the-only-one"])
-def test_keys_are_fetched_again_when_a_key_was_replaced_under_its_name(web, make, keys, monkeypatch, kid):
+def test_keys_are_fetched_again_when_a_key_was_replaced_under_its_name(web, new_signer, keys, monkeypatch, kid):
     """A partner with one key at a time may give it no `kid`, or always the same."""
 
     def publishes(number):
@@ -283,7 +288,7 @@ def test_keys_are_fetched_again_when_a_key_was_replaced_under_its_name(web, make
     def signs_with(number, **overrides):
         return authenticate(web, partner, **{"key": key("ES256", number), "header": {"kid": kid}} | overrides)
 
-    partner = make(jwks=None, jwks_uri=keys.uri)
+    partner = new_signer(jwks=None, jwks_uri=keys.uri)
     publishes(1)
     assert is_authenticated(signs_with(1))
     publishes(2)
@@ -297,69 +302,71 @@ def test_keys_are_fetched_again_when_a_key_was_replaced_under_its_name(web, make
     assert keys.fetches == 3
 
 
-class TestKeysThatEnd:
-    """Only published keys are accepted, and cached keys are used for a bounded time without the server."""
+class TestCachedKeys:
+    """Keys are cached for an hour, or for a day if they cannot be fetched again."""
 
     @pytest.fixture
-    def partner(self, web, make, keys):
-        new_partner = make(jwks=None, jwks_uri=keys.uri)
+    def partner(self, web, new_signer, keys):
+        new_partner = new_signer(jwks=None, jwks_uri=keys.uri)
         assert is_authenticated(authenticate(web, new_partner))
         return new_partner
 
     @pytest.fixture
-    def later(self, monkeypatch):
-        """`later(seconds)` moves the monotonic clock on, as `client_keys` reads it."""
-        passed, really = [0.0], time.monotonic
+    def move_clock(self, monkeypatch):
+        """`move_clock(seconds)` moves on the monotonic clock that `client_keys` reads."""
+        passed, monotonic = [0.0], time.monotonic
 
-        class Moved:
-            monotonic = staticmethod(lambda: really() + passed[0])
+        class MovedTime:
+            monotonic = staticmethod(lambda: monotonic() + passed[0])
 
-        monkeypatch.setattr(client_keys, "time", Moved)
+        monkeypatch.setattr(client_keys, "time", MovedTime)
         return lambda seconds: passed.__setitem__(0, passed[0] + seconds)
 
-    def test_a_key_that_left_the_set_is_refused_an_hour_later_though_its_name_is_known(self, web, partner, keys, later):
+    def test_a_key_that_left_the_published_set_is_refused_after_an_hour(self, web, partner, keys, move_clock):
         keys.body = json.dumps(jwks(key("ES256", 2))).encode()
-        later(client_keys.CACHE_SECONDS - 60)
+        move_clock(client_keys.CACHE_SECONDS - 60)
         assert is_authenticated(authenticate(web, partner))
-        later(61)
+        move_clock(61)
         assert is_refused(authenticate(web, partner))
         assert keys.fetches == 2
 
-    def test_an_empty_set_ends_every_key(self, web, partner, keys, later):
+    def test_after_an_empty_set_is_published_every_key_is_refused(self, web, partner, keys, move_clock):
         keys.body = b'{"keys": []}'
-        later(client_keys.CACHE_SECONDS + 1)
+        move_clock(client_keys.CACHE_SECONDS + 1)
         assert is_refused(authenticate(web, partner))
         assert is_refused(authenticate(web, partner))
         assert keys.fetches == 2
 
     @pytest.mark.parametrize("body", [b"", b"[]", b"<html>", b'{"keys": 1}', b"x" * 70_000])
-    def test_after_failures_the_keys_are_good_for_a_day_and_no_longer(self, web, partner, keys, later, body):
+    def test_while_keys_cannot_be_fetched_the_cached_ones_are_accepted_for_a_day(
+        self, web, partner, keys, move_clock, body
+    ):
         good, keys.body = keys.body, body
-        later(client_keys.CACHE_SECONDS + 1)
+        move_clock(client_keys.CACHE_SECONDS + 1)
         assert is_authenticated(authenticate(web, partner))
-        later(client_keys.MAX_STALE_SECONDS - client_keys.CACHE_SECONDS - 61)
+        move_clock(client_keys.MAX_STALE_SECONDS - client_keys.CACHE_SECONDS - 61)
         assert is_authenticated(authenticate(web, partner))
-        later(61)
+        move_clock(61)
         assert is_refused(authenticate(web, partner))
         keys.body = good
-        later(client_keys.MIN_FETCH_INTERVAL_SECONDS)
+        move_clock(client_keys.MIN_FETCH_INTERVAL_SECONDS)
         assert is_authenticated(authenticate(web, partner))
 
-    def test_after_a_failure_keys_are_fetched_again_after_the_minimum_interval(self, web, partner, keys, later):
+    def test_after_a_failure_keys_are_fetched_again_after_the_minimum_interval(self, web, partner, keys, move_clock):
         keys.body = b""
-        later(client_keys.CACHE_SECONDS + 1)
+        move_clock(client_keys.CACHE_SECONDS + 1)
         assert is_authenticated(authenticate(web, partner))
         keys.body = json.dumps(jwks(key("ES256", 2))).encode()
-        later(client_keys.MIN_FETCH_INTERVAL_SECONDS)
+        move_clock(client_keys.MIN_FETCH_INTERVAL_SECONDS)
         assert is_refused(authenticate(web, partner))
         assert keys.fetches == 3
 
-    def test_keys_of_an_unreachable_host_are_refused_after_a_day(self, web, partner, keys, later):
+    def test_keys_of_an_unreachable_host_are_refused_after_a_day(self, web, partner, keys, move_clock):
         keys.server.shutdown()
         keys.server.server_close()
-        later(client_keys.MAX_STALE_SECONDS - 60)
+        move_clock(client_keys.MAX_STALE_SECONDS - 60)
         assert is_authenticated(authenticate(web, partner))
-        later(61)
+        move_clock(61)
         assert is_refused(authenticate(web, partner))
 
 
@@ -370,18 +377,18 @@ def authenticate_at_once(new_browser, partner, times, **overrides):
         )
 
 
-def test_concurrent_requests_fetch_keys_once(new_browser, make, keys):
+def test_concurrent_requests_fetch_keys_once(new_browser, new_signer, keys):
     """Many requests at once do not cause many requests to a partner's server."""
     keys.released.clear()
-    partner = make(jwks=None, jwks_uri=keys.uri)
+    partner = new_signer(jwks=None, jwks_uri=keys.uri)
     threading.Timer(0.5, keys.released.set).start()
     assert all(map(is_authenticated, authenticate_at_once(new_browser, partner, 8)))
     assert keys.fetches == 1
 
 
-def test_a_slow_key_server_delays_one_request_and_not_all(new_browser, make, keys, monkeypatch):
+def test_a_slow_key_server_delays_one_request_and_not_all(new_browser, new_signer, keys, monkeypatch):
     """Anyone can name a client's key that does not exist; that must not block every thread."""
-    partner = make(jwks=None, jwks_uri=keys.uri)
+    partner = new_signer(jwks=None, jwks_uri=keys.uri)
     assert is_authenticated(authenticate(new_browser(), partner))
     monkeypatch.setattr(client_keys, "MIN_FETCH_INTERVAL_SECONDS", 0.0)
     keys.released.clear()
@@ -397,7 +404,7 @@ def test_a_slow_key_server_delays_one_request_and_not_all(new_browser, make, key
     assert keys.fetches == 2
 
 
-def test_keys_that_cannot_be_used_are_passed_over_in_a_published_set(web, make, keys):
+def test_keys_that_cannot_be_used_are_passed_over_in_a_published_set(web, new_signer, keys):
     """RFC 7517 §5. A partner's set may serve other readers, or have a key of a kind that is newer than we are."""
     weak = RSAKey.generate_key(1024).as_dict(private=False)
     others = [
@@ -405,17 +412,17 @@ def test_keys_that_cannot_be_used_are_passed_over_in_a_published_set(web, make, 
         {"kty": "OKP", "crv": "X25519", "x": "A" * 43, "use": "enc"}, {"kty": "EC", "crv": "secp256k1", "kid": 7},
     ]  # fmt: skip
     keys.body = json.dumps({"keys": [*others, *KEYS["keys"]]}).encode()
-    assert is_authenticated(authenticate(web, make(jwks=None, jwks_uri=keys.uri)))
+    assert is_authenticated(authenticate(web, new_signer(jwks=None, jwks_uri=keys.uri)))
     private = key("ES256", 2).as_dict(private=True)
     for unusable in (others, [*KEYS["keys"], private], [*KEYS["keys"], {"kty": "oct", "k": "AAAA"}], others * 3):
         keys.body = json.dumps({"keys": unusable}).encode()
-        assert is_refused(authenticate(web, make(jwks=None, jwks_uri=keys.uri))), unusable
+        assert is_refused(authenticate(web, new_signer(jwks=None, jwks_uri=keys.uri))), unusable
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"keys": [{"kty": "oct", "k": "AAAA"}]}', b"x" * 70_000])
-def test_an_invalid_key_set_refuses_the_assertion(web, make, keys, body):
+def test_an_invalid_key_set_refuses_the_assertion(web, new_signer, keys, body):
     keys.body = body
-    assert is_refused(authenticate(web, make(jwks=None, jwks_uri=keys.uri)))
+    assert is_refused(authenticate(web, new_signer(jwks=None, jwks_uri=keys.uri)))
 
 
 def test_a_missing_assertion_is_refused(web, partner):

@@ -138,7 +138,7 @@ def test_an_unverified_school_is_told_what_to_do_and_sends_nothing(web, world, o
     assert outbox.all("decide_sharing") == []
 
 
-def test_a_viewer_writes_to_no_colleague(web, world, outbox):
+def test_a_viewer_cannot_send_a_mail_to_a_colleague(web, world, outbox):
     with world.transaction() as session:
         factories.an_administrator(session.get_one(Estab, world.estab), username="viewer", role="viewer")
     consent_response = consent_page(web, world, username="viewer")
@@ -176,8 +176,8 @@ def test_the_response_is_the_same_for_a_colleague_who_has_an_account(web, world,
         response = hand_over(web, consent_response, to)
         responses.append((response.status_code, response.location, len(response.data)))
     assert responses[0] == responses[1]
-    known_letter, unknown_letter = outbox.all("decide_sharing")
-    assert (known_letter.subject, known_letter.text) == (unknown_letter.subject, unknown_letter.text)
+    known_mail, unknown_mail = outbox.all("decide_sharing")
+    assert (known_mail.subject, known_mail.text) == (unknown_mail.subject, unknown_mail.text)
 
 
 def test_the_audit_entry_does_not_hold_the_address(web, world, consent_response):

@@ -111,7 +111,7 @@ def test_a_request_about_the_person_alone_needs_no_authority(web, world):
     assert world.partner.redeem(web, params["code"]).json["scope"] == "openid profile"
 
 
-def test_refusing_is_access_denied_and_stands_in_the_history(web, world):
+def test_refusing_is_access_denied_and_is_recorded_as_a_decision(web, world):
     params = redirect_parameters(follow_redirects(web, press(web, consent_page(web, world), "deny")))
     assert params["error"] == "access_denied"
     with world.transaction() as session:
@@ -133,7 +133,7 @@ def test_an_area_that_was_not_asked_for_cannot_be_forged(web, world):
     assert agreed_scopes_and_version(world)[0] == frozenset({"openid", "students"})
 
 
-def test_what_changed_while_the_page_was_open_is_shown_again(web, world):
+def test_an_agreement_that_changed_while_the_page_was_open_is_shown_again(web, world):
     response = consent_page(web, world)
     world.change(Client, world.partner.id, agreement_version="2026-02")
     response = press(web, response, "allow", authority="y")
@@ -175,9 +175,7 @@ def test_names_with_markup_are_escaped(web, world):
 
 
 @pytest.mark.parametrize(("site", "kept"), [("same-origin", True), ("cross-site", False), (None, False)])
-def test_what_was_ticked_on_a_page_that_is_no_longer_ours_is_kept_and_no_other_site_ticks_anything(
-    web, world, site, kept
-):
+def test_ticks_of_an_expired_page_are_kept_and_those_sent_by_another_site_are_not(web, world, site, kept):
     response = consent_page(web, world)
     path, headers = response.request.full_path, {"Sec-Fetch-Site": site} if site else {}
     expired = web.post(path, data={"csrf_token": "of before", "area": ["attendance"]}, headers=headers)

@@ -22,7 +22,7 @@ from tests import factories
 from tests.oidc.devices import GRANT, GRANTS, Device, decide, enter
 from tests.oidc.signing import Signer, jwks, key
 from tests.oidc.support import follow_redirects, page, press, sign_in, sign_in_and_authorise
-from tests.oidc.test_backchannel import posted, sign_out
+from tests.oidc.test_backchannel import queued_events, sign_out
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def device(new_browser, world):
     return new_device
 
 
-def test_a_device_is_given_two_codes_and_where_to_send_the_person(device, world):
+def test_a_device_gets_two_codes_and_the_url_for_the_person(device, world):
     codes = device.codes
     assert codes.keys() == {
         "device_code", "user_code", "verification_uri", "verification_uri_complete", "expires_in", "interval",
@@ -96,14 +96,14 @@ def test_following_the_link_approves_nothing(web, device, world):
     assert device.poll().json["error"] in {"authorization_pending", "slow_down"}
 
 
-@pytest.mark.parametrize("how", ["{0}", "{0} ", " {0}", "{1}", "{2}"])
-def test_a_code_may_be_typed_in_any_way(web, device, world, how):
+@pytest.mark.parametrize("template", ["{0}", "{0} ", " {0}", "{1}", "{2}"])
+def test_a_user_code_may_be_typed_with_spaces_in_lower_case_or_without_its_hyphen(web, device, world, template):
     code = device.codes["user_code"]
-    typed = how.format(code, code.lower().replace("-", ""), code.replace("-", " "))
+    typed = template.format(code, code.lower().replace("-", ""), code.replace("-", " "))
     assert page(enter(web, typed, world.username)).find(id="allow")
 
 
-def test_a_code_typed_after_the_session_ended_is_there_after_signing_in(clock, web, device, world):
+def test_a_code_typed_after_the_session_ended_is_kept_until_the_person_signs_in(clock, web, device, world):
     enter(web, "BCDF-GHJK", world.username)
     confirmation = web.get("/device")
     clock.move(timedelta(hours=3))
@@ -112,7 +112,7 @@ def test_a_code_typed_after_the_session_ended_is_there_after_signing_in(clock, w
     assert page(response).find(id="user_code")["value"] == device.codes["user_code"]
 
 
-def test_what_was_ticked_after_the_session_ended_is_there_after_signing_in(clock, web, new_browser, world):
+def test_ticks_sent_after_the_session_ended_are_kept_until_the_person_signs_in(clock, web, new_browser, world):
     device = Device(
         new_browser(), world.new_partner(grant_types=GRANTS), scope="openid offline_access school students attendance"
     )
@@ -342,7 +342,7 @@ def test_a_school_whose_system_is_not_known_is_asked_for_it(web, new_browser, wo
     assert page(confirmation).find(id="allow")
 
 
-def test_a_viewer_is_told_who_can_decide(web, device, world):
+def test_a_viewer_is_notified_who_can_decide(web, device, world):
     with world.transaction() as session:
         factories.an_administrator(session.get_one(Estab, world.estab), username="viewer", role="viewer")
     confirmation = enter(web, device.codes["user_code"], "viewer")
@@ -365,14 +365,14 @@ def test_a_device_gets_no_tokens_when_sharing_was_stopped_or_paused_before_it_po
     assert device.poll().json["error"] == "invalid_grant"
 
 
-@pytest.mark.parametrize(("scope", "is_told"), [("openid school", True), ("school", False)])
-def test_signing_out_notifies_the_devices_client_where_it_has_an_id_token(web, new_browser, world, scope, is_told):
+@pytest.mark.parametrize(("scope", "is_notified"), [("openid school", True), ("school", False)])
+def test_signing_out_notifies_the_devices_client_where_it_has_an_id_token(web, new_browser, world, scope, is_notified):
     partner = world.new_partner(grant_types=GRANTS, backchannel_logout_uri="https://assembly.example/bcl")
     device = Device(new_browser(), partner, scope=scope)
     device.request_codes()
     decide(web, enter(web, device.codes["user_code"], world.username))
     sign_out(web)
-    assert [message.client for message in posted(world.transaction)] == [partner.id] * is_told
+    assert [message.client for message in queued_events(world.transaction)] == [partner.id] * is_notified
 
 
 def test_decisions_are_recorded_in_the_audit_log(web, device, world):
@@ -392,7 +392,7 @@ def test_discovery_announces_the_device_endpoint(web):
     assert GRANT in metadata["grant_types_supported"]
 
 
-def test_a_service_that_was_disabled_meanwhile_is_shown_as_such(web, device, world):
+def test_the_page_says_that_a_service_was_disabled_meanwhile(web, device, world):
     entered = enter(web, device.codes["user_code"], world.username)
     assert page(entered).find(id="allow")
     with world.transaction():
@@ -408,5 +408,5 @@ def test_the_page_says_from_where_and_how_long_ago_the_device_asked(web, world, 
     device = Device(web, public)
     device.request_codes()
     clock.move(timedelta(minutes=2))
-    asks = enter(web, device.codes["user_code"], world.username)
-    assert "It asked 2 minutes ago from 127.0.0.1." in page(asks).find("main").get_text(" ")
+    confirmation = enter(web, device.codes["user_code"], world.username)
+    assert "It asked 2 minutes ago from 127.0.0.1." in page(confirmation).find("main").get_text(" ")

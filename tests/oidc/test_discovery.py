@@ -91,11 +91,11 @@ def test_every_advertised_response_mode_prompt_and_acr_is_accepted(web, world, m
 
 @pytest.mark.usefixtures("clock")  # must come before the fixture `world`
 def test_exactly_the_advertised_acr_values_are_reached(web, new_browser, transaction, world, metadata, clock):
-    def reached(response_parameters):
+    def acr_and_amr(response_parameters):
         claims = world.claims(world.partner.redeem(web, response_parameters["code"]).json["id_token"], "JWT")
         return claims["acr"], sorted(claims["amr"])
 
-    by_password = reached(sign_in_and_authorise(web, world.partner, world.username))
+    by_password = acr_and_amr(sign_in_and_authorise(web, world.partner, world.username))
     with transaction():
         app = an_app(people.by_name(world.username).id)
     clock.move(timedelta(seconds=30))
@@ -103,7 +103,7 @@ def test_exactly_the_advertised_acr_values_are_reached(web, new_browser, transac
     response = follow_redirects(
         browser, sign_in(browser, follow_redirects(browser, browser.get(world.partner.link())), world.username)
     )
-    with_a_code = reached(
+    with_a_code = acr_and_amr(
         redirect_parameters(follow_redirects(browser, press(browser, response, "sign-in", code=app.code())))
     )
 
@@ -156,15 +156,15 @@ def signer(world, clock):
         return Signer(client.id)
 
 
-def by(alg):
-    """With the client's key for `alg`."""
+def signed_by(alg):
+    """Arguments of `Signer.assertion` for the client's key of `alg`."""
     return {"alg": alg, "key": key("RS256" if alg == "PS256" else alg)}
 
 
 def test_exactly_the_advertised_request_object_algorithms_are_accepted(web, signer, metadata):
     claims = {"iss": signer.id, "aud": ISSUER, **signer.parameters(prompt="none")}
     for alg in metadata["request_object_signing_alg_values_supported"]:
-        text = sign_jws(claims, by(alg)["key"], alg)
+        text = sign_jws(claims, signed_by(alg)["key"], alg)
         assert redirect_parameters(web.get(signer.link(request=text)))["error"] == "login_required", alg
     another = sign_jws(claims, ECKey.generate_key("P-384"), "ES384")
     assert redirect_parameters(web.get(signer.link(request=another)))["error"] == "invalid_request_object"
@@ -175,7 +175,7 @@ def test_every_advertised_assertion_algorithm_is_accepted(web, signer, metadata)
         for alg in metadata[f"{endpoint}_endpoint_auth_signing_alg_values_supported"]:
             if alg != "HS256":  # by a secret: test_client_assertion tests it
                 form = {"grant_type": "refresh_token", "refresh_token": "x", "token": "x"}
-                response = signer.post(web, f"/oauth/{path}", form, signer.assertion(**by(alg)))
+                response = signer.post(web, f"/oauth/{path}", form, signer.assertion(**signed_by(alg)))
                 assert response.status_code != 401, (endpoint, alg)
 
 

@@ -222,7 +222,7 @@ def test_a_bound_token_is_refused_as_a_bearer_token_and_an_unbound_one_as_bound(
     )
 
 
-def test_a_confidential_client_may_bring_a_new_key_to_a_refresh(web, world, partner, tokens):
+def test_a_confidential_client_may_refresh_with_a_new_key(web, world, partner, tokens):
     partner.dpop_key = SECOND_KEY
     response = partner.refresh(web, tokens["refresh_token"]).json
     assert world.claims(response["access_token"])["cnf"] == {"jkt": thumbprint(SECOND_KEY)}

@@ -2,6 +2,7 @@
 
 import json
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
@@ -23,7 +24,7 @@ CANARY = "canary-4f1c"
 
 @pytest.fixture
 def client_log(transaction):
-    """`client_log(partner)` is the client's log, the newest first."""
+    """`client_log(partner)` is the client's log of failed requests, the newest first."""
 
     def read(partner):
         with transaction():
@@ -33,6 +34,7 @@ def client_log(transaction):
 
 
 def single(events):
+    """The only event of the list."""
     assert len(events) == 1, [(event.error, event.parameter, event.fact) for event in events]
     return events[0]
 
@@ -59,7 +61,7 @@ def test_the_port_of_a_loopback_uri_is_not_reported_as_different(web, world, cli
     assert single(client_log(partner)).comparison[0]["differs_in"] == ["path"]
 
 
-def test_a_wrong_redirect_uri_of_a_pushed_request_is_noted(web, world, client_log):
+def test_a_wrong_redirect_uri_of_a_pushed_request_is_logged(web, world, client_log):
     parameters = world.partner.parameters(redirect_uri="http://assembly.example/callback")
     assert world.partner.post(web, "/oauth/par", parameters).status_code == 400
     event = single(client_log(world.partner))
@@ -67,7 +69,7 @@ def test_a_wrong_redirect_uri_of_a_pushed_request_is_noted(web, world, client_lo
     assert event.comparison[0]["differs_in"] == ["scheme"]
 
 
-def test_a_wrong_post_logout_redirect_uri_is_noted(web, world, client_log):
+def test_a_wrong_post_logout_redirect_uri_is_logged(web, world, client_log):
     tokens = world.partner.redeem(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json
     parameters = {"id_token_hint": tokens["id_token"], "post_logout_redirect_uri": "https://assembly.example/out"}
     assert web.get("/oauth/logout", query_string=parameters).status_code == 400
@@ -116,7 +118,7 @@ def test_a_failure_at_the_token_endpoint_names_the_parameter(web, world, client_
     assert event.parameter in {parameter, "code"}
 
 
-def test_the_reason_of_a_failed_authentication_is_noted_here_only(web, world, client_log):
+def test_the_reason_of_a_failed_authentication_is_logged_and_not_in_the_response(web, world, client_log):
     in_the_form = world.new_partner()
     world.partner.secret = "wrong"
     form = {"grant_type": "refresh_token", "client_id": in_the_form.id, "client_secret": "wrong"}
@@ -130,7 +132,7 @@ def test_the_reason_of_a_failed_authentication_is_noted_here_only(web, world, cl
         assert "not one of the client's" in event.fact
 
 
-def test_use_of_an_unregistered_method_is_noted(web, world, client_log):
+def test_use_of_an_unregistered_method_is_logged(web, world, client_log):
     pinned = world.new_partner(pin_token_endpoint_auth_method=True)
     form = {"grant_type": "refresh_token", "client_id": pinned.id, "client_secret": pinned.secret}
     web.post("/oauth/token", data=form)
@@ -138,14 +140,14 @@ def test_use_of_an_unregistered_method_is_noted(web, world, client_log):
     assert event.fact == "was by client_secret_post, and the client is registered for client_secret_basic alone"
 
 
-def test_a_secret_sent_by_a_client_with_a_key_is_noted(web, world, client_log):
+def test_a_secret_sent_by_a_client_with_a_key_is_logged(web, world, client_log):
     partner = world.new_partner(token_endpoint_auth_method="private_key_jwt", jwks={"keys": []})
     partner.post(web, "/oauth/token", {"grant_type": "refresh_token", "refresh_token": "x"})
     event = single(client_log(partner))
     assert event.fact == "was by client_secret_basic, and the client is registered for private_key_jwt"
 
 
-def test_the_reason_of_a_refused_assertion_is_noted(web, world, client_log):
+def test_the_reason_of_a_refused_assertion_is_logged(web, world, client_log):
     from joserfc import jwt
     from joserfc.jwk import ECKey
 
@@ -164,7 +166,7 @@ def test_the_reason_of_a_refused_assertion_is_noted(web, world, client_log):
     assert assertion not in event.fact
 
 
-def test_requests_of_a_disabled_client_are_noted_as_such(web, world, client_log):
+def test_requests_of_a_disabled_client_are_logged_as_such(web, world, client_log):
     with world.transaction():
         registry.disable(world.partner.id, by="cli")
     world.partner.redeem(web, "x")
@@ -196,7 +198,7 @@ def test_an_unknown_client_is_not_reported_as_switched_off(web, world):
         assert "switched off" not in response.text
 
 
-def test_a_refused_registration_notes_each_error(web, transaction, client_log):
+def test_each_error_of_a_refused_registration_is_logged(web, transaction, client_log):
     with transaction():
         registrar = Registrar(web, an_initial_token())
     registration = registrar.registered()
@@ -204,13 +206,11 @@ def test_a_refused_registration_notes_each_error(web, transaction, client_log):
         registration, "PUT", json=metadata(client_id=registration["client_id"], contacts=["x"], grant_types=5)
     )
 
-    class Partner:
-        id = registration["client_id"]
-
-    assert {entry.parameter for entry in client_log(Partner)} == {"contacts[0]", "grant_types"}
+    partner = SimpleNamespace(id=registration["client_id"])
+    assert {entry.parameter for entry in client_log(partner)} == {"contacts[0]", "grant_types"}
 
 
-def test_expected_responses_are_not_noted(web, world, client_log):
+def test_expected_error_responses_are_not_logged(web, world, client_log):
     web.get(world.partner.link(prompt="none"))
     assert client_log(world.partner) == []
 
@@ -275,7 +275,7 @@ def test_failures_that_differ_by_a_number_only_are_counted_together(world, trans
     assert (event.count, event.fact) == (3, "is 63 seconds ahead of our clock")
 
 
-def test_an_unknown_client_writes_to_no_log(web, transaction):
+def test_a_request_of_an_unknown_client_is_not_logged(web, transaction):
     web.get("/oauth/authorize?client_id=unknown")
     web.post("/oauth/token", data={"client_id": "unknown", "grant_type": "x"})
     web.post("/oauth/token", data={"grant_type": "x"})
@@ -314,19 +314,19 @@ def test_a_uri_is_shown_without_what_could_be_secret(web, world, client_log):
     )
 
 
-def test_a_failure_that_rolls_back_the_request_is_still_noted(web, world, client_log):
+def test_a_failure_that_rolls_back_the_request_is_still_logged(web, world, client_log):
     assert web.get(world.partner.link(redirect_uri="https://[")).status_code == 400
     assert single(client_log(world.partner)).parameter == "redirect_uri"
 
 
-def test_a_failure_is_noted_when_its_page_reads_the_session(web, world, client_log):
+def test_a_failure_is_logged_when_its_page_reads_the_session(web, world, client_log):
     """SQLite has one writer: a transaction that the page began would make writing the log wait for its own request."""
     sign_in_and_authorise(web, world.partner, world.username)
     assert web.get(world.partner.link(redirect_uri="https://assembly.example/callbak")).status_code == 400
     assert single(client_log(world.partner)).parameter == "redirect_uri"
 
 
-def test_a_failure_is_noted_when_the_client_must_be_read_again(web, world, client_log, monkeypatch):
+def test_a_failure_is_logged_when_the_client_must_be_read_again(web, world, client_log, monkeypatch):
     monkeypatch.setattr(registry, "CACHE_SECONDS", 0)
     assert web.get(world.partner.link(redirect_uri="https://assembly.example/callbak")).status_code == 400
     assert single(client_log(world.partner)).comparison
@@ -338,24 +338,21 @@ def test_requests_that_fail_in_the_same_ways_at_once_are_all_counted(web, transa
         registrar = Registrar(web, an_initial_token())
     registration = registrar.registered()
 
-    class Partner:
-        id = registration["client_id"]
-
     wrong = [{"contacts": ["x"], "grant_types": 5}, {"grant_types": 5, "contacts": ["x"]}]
     bodies = iter([metadata(client_id=registration["client_id"]) | item for item in wrong * 4])
     responses = call_concurrently(
         8, lambda: Registrar(new_browser(), "").manage(registration, "PUT", json=next(bodies))
     )
     assert {response.status_code for response in responses} == {400}
-    assert {entry.count for entry in client_log(Partner)} == {8}
+    assert {entry.count for entry in client_log(SimpleNamespace(id=registration["client_id"]))} == {8}
 
 
-@pytest.mark.parametrize(("where", "what"), [(failure_log, "record"), (failures, "_comparison")])
-def test_a_note_that_cannot_be_written_does_not_fail_the_response(web, world, client_log, monkeypatch, where, what):
-    def away(*_):
+@pytest.mark.parametrize(("module", "name"), [(failure_log, "record"), (failures, "_comparison")])
+def test_a_log_that_cannot_be_written_does_not_change_the_response(web, world, client_log, monkeypatch, module, name):
+    def fail(*_):
         raise OperationalError("INSERT", None, Exception("locked"))
 
-    monkeypatch.setattr(where, what, away)
+    monkeypatch.setattr(module, name, fail)
     assert web.get(world.partner.link(redirect_uri="https://assembly.example/callbak")).status_code == 400
     assert client_log(world.partner) == []
 
@@ -374,29 +371,30 @@ def test_old_failures_are_deleted(web, world, transaction, client_log, clock):
 
 
 @pytest.fixture
-def idp(app):
+def run_events(app):
+    """`run_events(client_id, "--json")` runs `idp clients events`."""
     return lambda *arguments: CliRunner().invoke(clients, ["events", *arguments], obj=lambda: app)
 
 
-def test_the_command_lists_failures_as_text(web, world, idp, clock):
-    assert "No request of this client has failed recently." in idp(world.partner.id).output
+def test_the_command_lists_failures_as_text(web, world, run_events, clock):
+    assert "No request of this client has failed recently." in run_events(world.partner.id).output
     for _ in range(2):
         web.get(world.partner.link(redirect_uri="https://assembly.example/callbak"))
-    output = idp(world.partner.id).output
+    output = run_events(world.partner.id).output
     assert "2026-03-02 09:30 UTC (09:30 GMT)  GET /oauth/authorize  invalid_request  2 times since 2026-03-02" in output
     assert "redirect_uri: its path is not that of any URI" in output
     assert "sent        https://assembly.example/callbak" in output
     assert f"registered  {CALLBACK}  (differs in path)" in output
 
 
-def test_the_command_prints_json(web, world, idp):
+def test_the_command_prints_json(web, world, run_events):
     web.get(world.partner.link(redirect_uri="https://assembly.example/callbak"))
-    (event,) = json.loads(idp(world.partner.id, "--json").stdout)
+    (event,) = json.loads(run_events(world.partner.id, "--json").stdout)
     assert event["parameter"] == "redirect_uri"
     assert event["comparison"][0]["registered"] == CALLBACK
 
 
-def test_the_command_refuses_an_unknown_client(idp):
-    result = idp("unknown")
+def test_the_command_refuses_an_unknown_client(run_events):
+    result = run_events("unknown")
     assert result.exit_code == 1
     assert "There is no client with that client_id" in result.output

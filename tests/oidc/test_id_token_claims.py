@@ -28,7 +28,7 @@ def test_claims_of_the_id_token_equal_those_of_userinfo(web, world, partner):
     assert claims["name"] == "Jo Bloggs"
 
 
-def test_a_client_that_is_not_registered_for_any_gets_none(web, world):
+def test_a_client_that_is_registered_for_no_claims_gets_the_default_ones(web, world):
     tokens = world.partner.redeem(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json
     assert set(id_token(world, tokens)) == DEFAULT_CLAIMS
 
@@ -62,7 +62,7 @@ def test_claims_that_the_school_took_back_are_left_out(web, world, partner):
     ],
     ids=["neither", "logout tokens", "a way back after signing out"],
 )
-def test_the_session_is_named_to_clients_that_have_a_use_for_it(web, world, registered, named):
+def test_the_id_token_names_the_session_to_clients_that_can_sign_out(web, world, registered, named):
     partner = world.new_partner(**registered)
     tokens = partner.redeem(web, sign_in_and_authorise(web, partner, world.username)["code"]).json
     assert ("sid" in id_token(world, tokens)) == named

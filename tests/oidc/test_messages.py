@@ -124,7 +124,7 @@ def test_the_log_names_the_parameter_and_the_reason(web, world, newest_fact, for
 
 def test_the_log_names_the_reason_at_userinfo(web, world):
     with recorded_log() as log:
-        read(web, "x.y.z")
+        request_userinfo(web, "x.y.z")
     [line] = [line for line in log.lines if "token refused" in line]
     assert "is not an access token of this issuer" in line
 
@@ -172,12 +172,12 @@ def test_the_reason_why_a_refresh_token_is_refused_is_described(web, world, newe
     expected = "refresh_token: was used before, so all that came from it is revoked"
     assert description(partner.refresh(web, first)) == expected
     assert description(partner.refresh(web, third)) == "refresh_token: was revoked"
-    stands = world.partner.redeem(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json[
+    idle = world.partner.redeem(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json[
         "refresh_token"
     ]
     clock.move(timedelta(days=90))
     expected = "refresh_token: expired, because it was not used for 90 days"
-    assert description(world.partner.refresh(web, stands)) == expected
+    assert description(world.partner.refresh(web, idle)) == expected
 
 
 @pytest.mark.parametrize(
@@ -242,7 +242,7 @@ def test_the_reason_is_described_for_an_assertion_with_a_valid_signature(
     assert newest_fact(signer) == f"client_assertion: {fact}"
 
 
-def test_a_time_in_milliseconds_is_called_that(web, signer, newest_fact):
+def test_a_time_in_milliseconds_is_recognised_in_the_description(web, signer, newest_fact):
     form = {"grant_type": "client_credentials"}
     times = {name: int(clock.now().timestamp() * 1000) for name in ("iat", "exp")}
     response = signer.post(web, "/oauth/token", form, signer.assertion(**times))
@@ -250,7 +250,7 @@ def test_a_time_in_milliseconds_is_called_that(web, signer, newest_fact):
     assert newest_fact(signer) == description(response)
 
 
-def test_the_log_tells_another_kid_from_another_key(web, signer, newest_fact):
+def test_the_log_distinguishes_an_unknown_kid_from_a_wrong_key(web, signer, newest_fact):
     form = {"grant_type": "client_credentials"}
     signer.post(web, "/oauth/token", form, signer.assertion(key=SECOND_KEY, header={"kid": "another"}))
     assert newest_fact(signer) == "client_assertion: none of the keys that are known has the kid of its header"
@@ -282,11 +282,11 @@ def test_the_reason_why_a_request_object_is_refused_is_described(web, signer, ov
     assert params["error_description"].startswith(description)
 
 
-def read(web, token):
+def request_userinfo(web, token):
     return web.get("/oauth/userinfo", headers={"Authorization": f"Bearer {token}"})
 
 
-def test_every_refusal_at_userinfo_is_noted_for_the_client(web, world, signer, newest_fact, clock):
+def test_every_refusal_at_userinfo_is_logged_for_the_client(web, world, signer, newest_fact, clock):
     token = world.partner.redeem(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json[
         "access_token"
     ]
@@ -295,10 +295,10 @@ def test_every_refusal_at_userinfo_is_noted_for_the_client(web, world, signer, n
     bound = signer.redeem(web, sign_in_and_authorise(web, signer, world.username)["code"]).json["access_token"]
 
     expected = "access_token: was issued to the client itself, so there is no person"
-    assert description(read(web, own)) == newest_fact(signer) == expected
+    assert description(request_userinfo(web, own)) == newest_fact(signer) == expected
     clock.move(timedelta(seconds=1))
     expected = "access_token: is bound to a key, so it must be sent with the scheme DPoP and a proof"
-    assert description(read(web, bound)) == newest_fact(signer) == expected
+    assert description(request_userinfo(web, bound)) == newest_fact(signer) == expected
     clock.move(timedelta(seconds=1))
     expected = "DPoP: made by another key than the access token is bound to"
     assert description(signer.request_userinfo(web, bound, key=SECOND_KEY)) == newest_fact(signer) == expected
@@ -311,17 +311,19 @@ def test_every_refusal_at_userinfo_is_noted_for_the_client(web, world, signer, n
     assert description(signer.request_userinfo(web, bound, htu=f"{ISSUER}/userinfo")) == newest_fact(signer) == expected
 
     clock.move(timedelta(seconds=600))
-    assert description(read(web, token)) == newest_fact(world.partner) == "access_token: expired 4 seconds ago"
+    assert (
+        description(request_userinfo(web, token)) == newest_fact(world.partner) == "access_token: expired 4 seconds ago"
+    )
     token = world.partner.redeem(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json[
         "access_token"
     ]
     clock.move(timedelta(seconds=1))
     assert world.partner.post(web, "/oauth/revoke", {"token": token}).status_code == 200
-    assert description(read(web, token)) == newest_fact(world.partner) == "access_token: was revoked"
+    assert description(request_userinfo(web, token)) == newest_fact(world.partner) == "access_token: was revoked"
 
 
-def test_an_unknown_token_is_noted_for_no_client(web, world, transaction):
-    assert read(web, "x.y.z").status_code == 401
+def test_an_unknown_token_is_logged_for_no_client(web, world, transaction):
+    assert request_userinfo(web, "x.y.z").status_code == 401
     with transaction():
         assert failure_log.newest(world.partner.id) == []
 

@@ -8,10 +8,10 @@ from idp.oidc.endpoints import authorize, token
 
 
 def function_raising(error):
-    def raising(*_args):
+    def fail(*_args):
         raise error
 
-    return raising
+    return fail
 
 
 def test_a_client_gets_temporarily_unavailable_when_the_database_is_unreachable(web, world, monkeypatch):
@@ -30,16 +30,15 @@ def test_a_person_sees_a_page_when_the_database_is_unreachable(web, world, monke
     assert response.mimetype == "text/html"
 
 
-@pytest.mark.parametrize(("module", "path", "mimetype"), [(token, "/oauth/token", "application/json")])
-def test_too_many_requests_say_when_to_retry(web, world, monkeypatch, module, path, mimetype):
-    monkeypatch.setattr(module, "respond", function_raising(TooManyRequests()))
-    response = world.partner.post(web, path, {"grant_type": "refresh_token"})
-    assert (response.status_code, response.mimetype) == (429, mimetype)
+def test_too_many_requests_say_when_to_retry(web, world, monkeypatch):
+    monkeypatch.setattr(token, "respond", function_raising(TooManyRequests()))
+    response = world.partner.post(web, "/oauth/token", {"grant_type": "refresh_token"})
+    assert (response.status_code, response.mimetype) == (429, "application/json")
     assert response.headers["Retry-After"] == "60"
 
 
 @pytest.mark.parametrize(
-    ("path", "method", "works"),
+    ("path", "method", "allowed"),
     [
         ("/oauth/token", "GET", "POST"), ("/oauth/par", "PUT", "POST"), ("/oauth/introspect", "GET", "POST"),
         ("/oauth/revoke", "DELETE", "POST"), ("/oauth/device_authorization", "GET", "POST"),
@@ -47,10 +46,10 @@ def test_too_many_requests_say_when_to_retry(web, world, monkeypatch, module, pa
         ("/oauth/jwks", "POST", "GET"), ("/.well-known/openid-configuration", "POST", "GET"),
     ],
 )  # fmt: skip
-def test_a_wrong_method_gets_json_with_the_allowed_ones(web, path, method, works):
+def test_a_wrong_method_gets_json_with_the_allowed_ones(web, path, method, allowed):
     response = web.open(path, method=method)
     assert (response.status_code, response.mimetype) == (405, "application/json")
-    assert works in response.headers["Allow"]
+    assert allowed in response.headers["Allow"]
     assert response.headers["Cache-Control"] == "no-store"
     assert response.json["error"] == "invalid_request"
 
@@ -64,10 +63,13 @@ def test_a_refusal_before_the_endpoint_is_json(web):
         assert refused.json["error"] == "invalid_request"
 
 
-@pytest.mark.parametrize(("path", "method"), [("/sign-in", "PUT"), ("/oauth/authorize", "PUT"), ("/nowhere", "POST")])
-def test_a_wrong_method_shows_a_person_a_page(web, path, method):
+@pytest.mark.parametrize(
+    ("path", "method", "status"),
+    [("/sign-in", "PUT", 405), ("/oauth/authorize", "PUT", 405), ("/nowhere", "POST", 404)],
+)
+def test_a_wrong_method_or_path_shows_a_person_a_page(web, path, method, status):
     response = web.open(path, method=method)
-    assert response.mimetype == "text/html"
+    assert (response.status_code, response.mimetype) == (status, "text/html")
 
 
 def test_a_response_without_a_body_has_no_content_type(web, world):

@@ -74,12 +74,12 @@ def test_another_sector_gets_another_subject_and_public_clients_the_id(web, worl
 
 def test_two_people_of_one_school_have_different_subjects(web, new_browser, world, partner):
     with world.transaction() as session:
-        factories.an_administrator(session.get_one(Estab, world.estab), username="second", name="Se Cond")
+        factories.an_administrator(session.get_one(Estab, world.estab), username="second", name="Sam Lee")
     first = tokens_of(web, partner, world)
     code = sign_in_and_authorise(new_browser(), partner, "second", scope=ALL_SCOPES)["code"]
     second = partner.redeem(new_browser(), code).json
     assert world.claims(first["id_token"], "JWT")["sub"] != world.claims(second["id_token"], "JWT")["sub"]
-    assert userinfo(web, second["access_token"]).json["name"] == "Se Cond"
+    assert userinfo(web, second["access_token"]).json["name"] == "Sam Lee"
 
 
 def test_a_hint_names_the_person_by_the_clients_subject(web, world, partner):

@@ -25,16 +25,18 @@ def tokens(web, world):
 
 @pytest.fixture
 def decide(world):
-    def decide(verb):
+    """`decide(authorise.pause)` changes the agreement with the client, as the school's owner."""
+
+    def change(verb):
         with world.transaction() as session:
             verb(world.estab, world.partner.id, by=owner(session, world).memberships[0])
 
-    return decide
+    return change
 
 
 @pytest.fixture
 def log(world):
-    """The failures in the client's log."""
+    """`log()` is the endpoint, error, parameter and fact of each failure in the client's log."""
 
     def read():
         with world.transaction():
@@ -51,9 +53,8 @@ def userinfo(web, tokens):
 
 
 @pytest.mark.parametrize("rotates", [False, True])
-def test_a_refresh_during_a_pause_is_refused_as_such_and_works_after_it(web, world, decide, rotates):
+def test_a_refresh_during_a_pause_is_refused_as_such_and_works_after_it(web, world, rotates):
     partner = world.new_partner(rotate_refresh_tokens=rotates)
-    world = type(world)(**{**vars(world), "partner": partner})
     tokens = partner.redeem(web, sign_in_and_authorise(web, partner, world.username)["code"]).json
     with world.transaction() as session:
         authorise.pause(world.estab, partner.id, by=owner(session, world).memberships[0])
@@ -79,7 +80,7 @@ def test_a_refresh_during_a_pause_is_refused_as_such_and_works_after_it(web, wor
     ],
     ids=["another system", "suspended"],
 )
-def test_a_system_that_is_not_accepted_and_a_suspension_do_not_end_tokens(web, world, tokens, interrupt, words):
+def test_tokens_work_again_after_a_suspension_or_an_mis_that_is_not_accepted(web, world, tokens, interrupt, words):
     interrupt(world)
     refused = world.partner.refresh(web, tokens["refresh_token"]).json
     assert (refused["error"], words in refused["error_description"]) == ("access_denied", True)
@@ -119,7 +120,7 @@ def test_the_log_says_why_a_refresh_was_refused(web, world, tokens, decide, log)
     assert log() == [("POST /oauth/token", "access_denied", "refresh_token", PAUSED_MESSAGE)]
 
 
-def test_a_pause_ends_no_session(web, world, tokens, decide, transaction):
+def test_a_pause_does_not_end_the_session(web, world, tokens, decide, transaction):
     decide(authorise.pause)
     with transaction() as session:
         assert not session.scalars(select(Message).where(Message.kind == "event")).all()

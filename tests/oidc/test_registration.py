@@ -20,12 +20,12 @@ from tests.oidc.support import Partner as Caller, sign_in_and_authorise
 
 RSA = RSAKey.generate_key(2048, parameters={"kid": "r"})
 EC = ECKey.generate_key("P-256", parameters={"kid": "e"})
-NEW_EACH_TIME = re.compile(r"[\w-]{40,}")
+RANDOM_VALUE = re.compile(r"[\w-]{40,}")
 
 
 def case_id(wrong):
-    """A name for a case, without keys, which are new in every run: pytest's workers need equal names."""
-    return NEW_EACH_TIME.sub("…", str(wrong))
+    """The id of a case, without its keys: they are new in every process, and pytest's workers need equal ids."""
+    return RANDOM_VALUE.sub("…", str(wrong))
 
 
 PUBLIC = {"keys": [RSA.as_dict(private=False), EC.as_dict(private=False)]}
@@ -37,8 +37,8 @@ def registrar(web, transaction):
         return Registrar(web, an_initial_token())
 
 
-def test_a_secret_may_be_sent_either_way_also_where_one_was_registered_by_name(web, registrar):
-    """A registered method says how the client will send its secret, and does not exclude the other; a manifest can."""
+def test_a_self_registered_client_may_send_its_secret_by_basic_or_in_the_form(web, registrar):
+    """Unlike in a manifest, the registered method does not exclude the other one."""
     registration = registrar.registered(token_endpoint_auth_method="client_secret_basic")
     form = {"grant_type": "authorization_code", "code": "x", "redirect_uri": METADATA["redirect_uris"][0]}
     by_post = {"client_id": registration["client_id"], "client_secret": registration["client_secret"]}
@@ -46,7 +46,7 @@ def test_a_secret_may_be_sent_either_way_also_where_one_was_registered_by_name(w
     assert registrar.manage(registration).json["token_endpoint_auth_method"] == "client_secret_basic"
 
 
-def test_without_refresh_tokens_the_page_does_not_mention_lasting_access(registrar):
+def test_offline_access_is_registered_only_with_the_refresh_token_grant(registrar):
     assert "offline_access" not in registrar.registered()["scope"].split()
     both = ["authorization_code", "refresh_token"]
     assert "offline_access" in registrar.registered(grant_types=both)["scope"].split()
@@ -56,7 +56,7 @@ def test_without_refresh_tokens_the_page_does_not_mention_lasting_access(registr
     assert registrar.register(scope="openid offline_access", grant_types=both).status_code == 201
 
 
-def test_a_client_that_gives_up_refresh_tokens_has_a_page_without_lasting_access(registrar):
+def test_a_put_without_the_refresh_token_grant_removes_offline_access(registrar):
     registration = registrar.registered(grant_types=["authorization_code", "refresh_token"])
     changed = registrar.manage(registration, "PUT", json=metadata(client_id=registration["client_id"]))
     assert "offline_access" not in changed.json["scope"].split()
@@ -141,7 +141,7 @@ def test_the_algorithms_of_signed_responses_are_registered_and_returned(registra
     assert registrar.registered()["require_signed_request_object"] is False
 
 
-def test_without_a_scope_it_gets_those_of_the_token_that_its_grants_can_use(registrar):
+def test_without_a_scope_a_client_gets_those_of_the_token_that_its_grants_can_use(registrar):
     assert registrar.registered()["scope"] == "openid profile email phone"
 
 
@@ -162,7 +162,7 @@ def test_the_scopes_that_were_optional_for_the_token_are_a_schools_choice(web, t
         assert client.client_scopes == {"schools.list"}
 
 
-def test_scopes_that_no_grant_can_give_are_left_out_unless_they_are_asked_for(web, transaction):
+def test_scopes_that_no_grant_can_give_are_left_out_and_refused_if_requested(web, transaction):
     with transaction():
         registrar = Registrar(web, an_initial_token(scopes={"required": {"openid"}, "client": {"schools.list"}}))
     assert registrar.registered()["scope"] == "openid"
@@ -188,7 +188,7 @@ def test_a_self_registered_client_works(web, world, registrar):
     assert partner.refresh(web, tokens["refresh_token"]).status_code == 200
 
 
-def test_the_page_names_it_by_its_company_where_it_gave_no_name(registrar, transaction):
+def test_a_client_without_a_name_gets_that_of_its_partner(registrar, transaction):
     registration = registrar.registered(client_name=None)
     with transaction() as session:
         assert registration["client_name"] == session.get_one(Client, registration["client_id"]).partner_name
@@ -330,7 +330,7 @@ def test_a_token_in_the_query_is_not_accepted(registrar):
     assert registrar.web.post(f"/oauth/register?access_token={registrar.token}", json=METADATA).status_code == 401
 
 
-def test_a_token_registers_only_its_number_of_clients(web, transaction):
+def test_an_initial_token_registers_no_more_clients_than_it_was_issued_for(web, transaction):
     with transaction():
         registrar = Registrar(web, an_initial_token(most=2))
     for expected in (201, 201, 401):
@@ -339,7 +339,7 @@ def test_a_token_registers_only_its_number_of_clients(web, transaction):
 
 def test_a_token_ends_when_it_expires_or_is_revoked(web, transaction, clock):
     with transaction():
-        register_once = Registrar(web, an_initial_token())
+        registrar = Registrar(web, an_initial_token())
         other = Registrar(web, an_initial_token(lasts=timedelta(hours=1)))
     registration = other.registered()
     clock.move(timedelta(hours=1))
@@ -347,7 +347,7 @@ def test_a_token_ends_when_it_expires_or_is_revoked(web, transaction, clock):
     with transaction() as session:
         for row in session.scalars(select(InitialAccessToken)):
             initial_tokens.revoke(row.id, by="cli")
-    assert register_once.register().status_code == 401
+    assert registrar.register().status_code == 401
     assert other.manage(registration).status_code == 200, "what was registered continues to manage itself"
 
 
@@ -406,14 +406,14 @@ def test_a_name_that_looks_like_ours_or_anothers_is_refused_and_at_a_put_too(reg
     assert registrar.manage(registration, "PUT", json=new).json["error"] == "invalid_client_metadata"
 
 
-def test_a_sector_that_is_another_partners_host_is_refused(registrar, transaction):
+def test_a_pairwise_client_on_another_partners_host_is_refused(registrar, transaction):
     with transaction():
         factories.a_client(factories.a_partner(), redirect_uris=["https://reports.example/theirs"])
     refused = registrar.register(subject_type="pairwise")
     assert refused.json["error_description"].startswith("subject_type: ")
 
 
-def test_a_sector_may_be_the_host_of_the_same_partners_other_clients(registrar):
+def test_pairwise_clients_of_one_partner_may_share_a_host(registrar):
     registrar.registered()
     assert registrar.register(subject_type="pairwise").status_code == 201
 
@@ -439,9 +439,9 @@ def test_a_put_replaces_all_metadata(registrar, transaction):
     ]  # fmt: skip
 
 
-def registry_client(transaction, made):
+def registry_client(transaction, registration):
     with transaction():
-        return registry.client(made["client_id"])
+        return registry.client(registration["client_id"])
 
 
 def test_a_put_that_needs_a_secret_gets_one(registrar, transaction):
@@ -515,7 +515,7 @@ def test_registrations_are_recorded_in_the_audit_log(registrar, transaction):
     assert registration["client_secret"] not in json.dumps(registered[0].facts)
 
 
-def test_an_operator_who_changes_it_takes_it_over(registrar, transaction):
+def test_a_change_by_an_operator_revokes_the_registration_token(registrar, transaction):
     made, other = registrar.registered(), registrar.registered(client_name="Oakhill Lunches")
     with transaction() as session:
         client = session.get_one(Client, made["client_id"])
@@ -530,7 +530,7 @@ def test_an_operator_who_changes_it_takes_it_over(registrar, transaction):
     assert registrar.manage(other).status_code == 200
 
 
-def test_discovery_names_the_endpoint(web):
+def test_discovery_names_the_registration_endpoint(web):
     assert web.get("/.well-known/openid-configuration").json["registration_endpoint"].endswith("/oauth/register")
 
 

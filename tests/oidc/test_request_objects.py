@@ -1,6 +1,7 @@
 """Signed authorization requests, by value (RFC 9101)."""
 
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 
@@ -26,8 +27,6 @@ def request_object(partner, **overrides):
 
 
 def authorize_link(partner, **overrides):
-    from urllib.parse import urlencode
-
     parameters = {"client_id": partner.id, "response_type": "code", "redirect_uri": partner.redirect_uri}
     return "/oauth/authorize?" + urlencode(
         {name: text for name, text in (parameters | overrides).items() if text is not None}
@@ -105,7 +104,7 @@ def test_the_redirect_uri_in_a_request_object_must_be_registered(web, partner):
     assert page(response).find(id="error-parameter").text == "redirect_uri"
 
 
-def test_numbers_and_objects_are_read_as_such(web, world, partner):
+def test_claims_that_are_numbers_objects_or_arrays_are_accepted(web, world, partner):
     requested_claims = {"userinfo": {"name": None}}
     link = authorize_link(
         partner, request=request_object(partner, max_age=10_000, claims=requested_claims, resource=[ISSUER])
@@ -136,17 +135,17 @@ def test_under_fapi2_a_request_object_must_be_recent_and_short_lived(web, world,
         )
         partner = Signer(client.id)
     now = int(clock.now().timestamp())
-    for times, good in (
+    for times, is_accepted in (
         ({}, False), ({"exp": now + 60}, False), ({"nbf": now}, False), ({"nbf": now, "exp": now + 60}, True),
         ({"nbf": now - 3700, "exp": now + 60}, False), ({"nbf": now, "exp": now + 3700}, False),
     ):  # fmt: skip
         form = {"client_id": partner.id, "request": request_object(partner, **times)}
-        assert (partner.post(web, "/oauth/par", form).status_code == 201) == good, times
+        assert (partner.post(web, "/oauth/par", form).status_code == 201) == is_accepted, times
 
 
 @pytest.mark.parametrize("name", ["state", "login_hint", "nonce", "acr_values", "prompt", "resource"])
 @pytest.mark.parametrize("prompt", ["none", "login"])
-def test_half_a_surrogate_pair_is_refused(web, partner, name, prompt):
+def test_a_lone_surrogate_in_a_parameter_is_refused(web, partner, name, prompt):
     """An escape in JSON can be a lone surrogate, which no valid text contains."""
     wrong = request_object(partner, **({"prompt": prompt} | {name: "a\ud800b"}))
     params = redirect_parameters(web.get(authorize_link(partner, request=wrong)))
@@ -165,40 +164,46 @@ def test_a_lone_surrogate_in_requested_claims_matches_no_one(web, partner, promp
 
 
 @pytest.fixture
-def strict(partner, world):
+def signing_client(partner, world):
     """A client that has to sign its requests."""
     world.change(Client, partner.id, require_signed_request_object=True)
     return partner
 
 
-def test_a_client_that_must_sign_cannot_send_unsigned_requests(web, strict, world):
-    params = redirect_parameters(web.get(strict.link()))
+def test_a_client_that_must_sign_cannot_send_unsigned_requests(web, signing_client, world):
+    params = redirect_parameters(web.get(signing_client.link()))
     assert params["error_description"] == "request: missing; this client has to sign its requests"
-    pushed = strict.post(web, "/oauth/par", strict.parameters())
+    pushed = signing_client.post(web, "/oauth/par", signing_client.parameters())
     assert (pushed.status_code, pushed.json["error"]) == (400, "invalid_request")
     assert pushed.json["error_description"] == params["error_description"]
-    posted = web.post("/oauth/authorize", data=strict.parameters())
+    posted = web.post("/oauth/authorize", data=signing_client.parameters())
     assert redirect_parameters(posted)["error"] == "invalid_request"
 
 
-def test_a_client_that_must_sign_may_send_signed_requests(web, strict, world):
-    strict.link = lambda **_: authorize_link(strict, request=request_object(strict))
-    params = sign_in_and_authorise(web, strict, world.username)
-    assert strict.redeem(web, params["code"]).status_code == 200
+def test_a_client_that_must_sign_may_send_signed_requests(web, signing_client, world):
+    signing_client.link = lambda **_: authorize_link(signing_client, request=request_object(signing_client))
+    params = sign_in_and_authorise(web, signing_client, world.username)
+    assert signing_client.redeem(web, params["code"]).status_code == 200
 
-    pushed = strict.post(web, "/oauth/par", {"client_id": strict.id, "request": request_object(strict)})
+    pushed = signing_client.post(
+        web, "/oauth/par", {"client_id": signing_client.id, "request": request_object(signing_client)}
+    )
     assert pushed.status_code == 201
-    again = web.get(f"/oauth/authorize?client_id={strict.id}&request_uri={pushed.json['request_uri']}")
+    again = web.get(f"/oauth/authorize?client_id={signing_client.id}&request_uri={pushed.json['request_uri']}")
     assert "code" in redirect_parameters(again)
 
-    posted = web.post("/oauth/authorize", data={"client_id": strict.id, "request": request_object(strict)})
+    posted = web.post(
+        "/oauth/authorize", data={"client_id": signing_client.id, "request": request_object(signing_client)}
+    )
     assert "code" in redirect_parameters(web.get(posted.location))
 
 
-def test_the_signed_response_mode_is_used_and_not_the_unsigned_one(web, strict):
-    signed_mode = request_object(strict, prompt="none", response_mode="jwt")
-    assert set(redirect_parameters(web.get(authorize_link(strict, request=signed_mode, response_mode="query")))) == {
-        "response"
-    }
-    unsigned_mode = request_object(strict, prompt="none")
-    assert "error" in redirect_parameters(web.get(authorize_link(strict, request=unsigned_mode, response_mode="jwt")))
+def test_the_signed_response_mode_is_used_and_not_the_unsigned_one(web, signing_client):
+    signed_mode = request_object(signing_client, prompt="none", response_mode="jwt")
+    assert set(
+        redirect_parameters(web.get(authorize_link(signing_client, request=signed_mode, response_mode="query")))
+    ) == {"response"}
+    unsigned_mode = request_object(signing_client, prompt="none")
+    assert "error" in redirect_parameters(
+        web.get(authorize_link(signing_client, request=unsigned_mode, response_mode="jwt"))
+    )

@@ -14,7 +14,8 @@ from tests.oidc.support import (
 )
 
 
-def posted(response):
+def posted_parameters(response):
+    """The parameters in the form of a `form_post` response."""
     form = page(response).find("form", id="response")
     assert form["method"] == "post"
     assert form["action"] == CALLBACK
@@ -31,7 +32,7 @@ def test_form_post_returns_a_form_that_submits_itself(signed_in, world):
     state = 'a b&c="><script>alert(1)</script>ü'
     response = signed_in.get(world.partner.link(response_mode="form_post", state=state))
     assert response.status_code == 200
-    params = posted(response)
+    params = posted_parameters(response)
     assert set(params) == {"code", "state", "iss"}
     assert params["state"] == state
     assert params["iss"] == ISSUER
@@ -48,7 +49,7 @@ def test_form_post_returns_a_form_that_submits_itself(signed_in, world):
     ("overrides", "error"), [({"response_type": None}, "invalid_request"), ({"prompt": "none"}, "login_required")]
 )
 def test_errors_are_posted_by_form_post(web, world, overrides, error):
-    params = posted(web.get(world.partner.link(response_mode="form_post", **overrides)))
+    params = posted_parameters(web.get(world.partner.link(response_mode="form_post", **overrides)))
     assert params["error"] == error
     assert params["iss"] == ISSUER
 
@@ -56,7 +57,7 @@ def test_errors_are_posted_by_form_post(web, world, overrides, error):
 def test_refusing_under_form_post_is_posted(web, world):
     response = follow_redirects(web, web.get(world.partner.link(response_mode="form_post")))
     response = follow_redirects(web, sign_in(web, response, world.username))
-    assert posted(follow_redirects(web, press(web, response, "deny")))["error"] == "access_denied"
+    assert posted_parameters(follow_redirects(web, press(web, response, "deny")))["error"] == "access_denied"
 
 
 def test_an_unknown_mode_gets_its_response_in_the_query(web, world):
@@ -70,7 +71,7 @@ def test_the_query_of_the_redirect_uri_is_kept_unchanged(web, world):
     assert response.location.startswith(uri + "&error=login_required")
 
 
-def test_an_app_of_its_own_scheme_gets_its_response_in_the_query(web, world):
+def test_an_app_with_a_uri_scheme_of_its_own_gets_its_response_in_the_query(web, world):
     partner = world.new_partner(redirect_uris=["com.example.app:/cb"], token_endpoint_auth_method="none")
     response = web.get(partner.link(prompt="none"))
     assert response.location.startswith("com.example.app:/cb?error=login_required")

@@ -12,7 +12,7 @@ def tokens(web, world):
     return world.partner.redeem(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json
 
 
-def userinfo(web, token):
+def userinfo_status(web, token):
     return web.get("/oauth/userinfo", headers={"Authorization": f"Bearer {token}"}).status_code
 
 
@@ -21,9 +21,9 @@ def revoke(web, partner, token, **options):
 
 
 def test_revoking_a_refresh_token_revokes_its_access_tokens(web, world, tokens):
-    assert userinfo(web, tokens["access_token"]) == 200
+    assert userinfo_status(web, tokens["access_token"]) == 200
     assert revoke(web, world.partner, tokens["refresh_token"]).status_code == 200
-    assert userinfo(web, tokens["access_token"]) == 401
+    assert userinfo_status(web, tokens["access_token"]) == 401
     assert world.partner.refresh(web, tokens["refresh_token"]).json["error"] == "invalid_grant"
 
 
@@ -33,20 +33,20 @@ def test_any_generation_of_a_rotating_refresh_token_can_be_revoked(web, world):
     second = partner.refresh(web, first).json
     assert revoke(web, partner, first).status_code == 200
     assert partner.refresh(web, second["refresh_token"]).json["error"] == "invalid_grant"
-    assert userinfo(web, second["access_token"]) == 401
+    assert userinfo_status(web, second["access_token"]) == 401
 
 
 def test_revoking_an_access_token_revokes_it_alone(web, world, tokens):
     assert revoke(web, world.partner, tokens["access_token"]).status_code == 200
-    assert userinfo(web, tokens["access_token"]) == 401
+    assert userinfo_status(web, tokens["access_token"]) == 401
     again = world.partner.refresh(web, tokens["refresh_token"]).json
-    assert userinfo(web, again["access_token"]) == 200
+    assert userinfo_status(web, again["access_token"]) == 200
 
 
 @pytest.mark.parametrize("hint", ["refresh_token", "access_token", "something_else", None])
 def test_the_token_type_hint_is_optional(web, world, tokens, hint):
     assert revoke(web, world.partner, tokens["refresh_token"], token_type_hint=hint).status_code == 200
-    assert userinfo(web, tokens["access_token"]) == 401
+    assert userinfo_status(web, tokens["access_token"]) == 401
 
 
 @pytest.mark.parametrize("token", ["x", "x.y.z", "x.y", "ü"])
@@ -65,7 +65,7 @@ def test_another_clients_token_is_not_revoked(web, world, tokens):
     for token in (tokens["refresh_token"], tokens["access_token"]):
         response = revoke(web, other, token)
         assert (response.status_code, response.json["error"]) == (400, "invalid_grant")
-    assert userinfo(web, tokens["access_token"]) == 200
+    assert userinfo_status(web, tokens["access_token"]) == 200
     assert world.partner.refresh(web, tokens["refresh_token"]).status_code == 200
 
 
@@ -78,14 +78,14 @@ def test_a_token_that_is_revoked_while_sharing_is_interrupted_stays_revoked(
 ):
     key, other = world.partner.id if row is Client else world.estab, world.new_partner()
     world.change(row, key, **{column: interrupted})
-    assert userinfo(web, tokens["access_token"]) == 401
+    assert userinfo_status(web, tokens["access_token"]) == 401
     refused = revoke(web, other, tokens["access_token"])
     assert (refused.status_code, refused.json["error"]) == (400, "invalid_grant")
     assert revoke(web, world.partner, tokens["access_token"]).status_code == 200
     world.change(row, key, **{column: before})
-    assert userinfo(web, tokens["access_token"]) == 401
+    assert userinfo_status(web, tokens["access_token"]) == 401
     again = world.partner.refresh(web, tokens["refresh_token"]).json
-    assert userinfo(web, again["access_token"]) == 200
+    assert userinfo_status(web, again["access_token"]) == 200
 
 
 @pytest.mark.parametrize("form", [{}, {"token": ""}, {"token_type_hint": "access_token"}])

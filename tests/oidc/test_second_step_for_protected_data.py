@@ -90,7 +90,7 @@ def test_a_forged_tick_is_refused(web, world):
     assert agreed_scopes(world) is None
 
 
-def test_where_a_required_area_is_protected_nothing_can_be_agreed_to(web, world):
+def test_where_a_required_area_is_protected_nothing_can_be_agreed_to_without_a_second_step(web, world):
     partner = world.new_partner(required_scopes=frozenset({"openid", "students.medical"}), optional_scopes=frozenset())
     response = consent_page(web, world, partner, scope="openid students.medical")
     assert page(response).find(id="allow") is None
@@ -164,7 +164,7 @@ def test_without_a_second_step_a_change_of_sharing_can_remove_protected_data_but
     assert "students.sen" in agreed_scopes(world)
 
 
-def test_a_device_that_would_receive_it_is_connected_with_a_second_step_only(web, new_browser, world):
+def test_a_device_for_protected_data_is_connected_only_with_a_second_step(web, new_browser, world):
     partner = world.new_partner(grant_types=GRANTS | {"authorization_code"})
     give_agreement(replace(world, partner=partner))
     device = Device(new_browser(), partner, scope=ALL_SCOPES)
@@ -180,7 +180,7 @@ def test_a_device_that_would_receive_it_is_connected_with_a_second_step_only(web
     assert "is connected" in follow_redirects(web, press(web, response, "allow")).text
 
 
-def test_a_device_is_not_approved_without_a_second_step_whatever_its_page_decided(world):
+def test_approving_a_device_for_protected_data_without_a_second_step_raises(world):
     some = frozenset({"students.sen"})
     request = DeviceRequest(
         digest=b"", browser=b"", client_id=world.partner.id, scopes=some, approved=None, network=None,

@@ -20,7 +20,7 @@ from tests.oidc.support import (
 SIGNED = ["jwt", "query.jwt", "form_post.jwt"]
 
 
-def parameters_of(world, response, partner, mode):
+def response_claims(world, response, partner, mode):
     """The claims of a signed response, after checking its mode, issuer and audience."""
     if mode == "form_post.jwt":
         form = page(response).find("form", id="response")
@@ -38,7 +38,7 @@ def parameters_of(world, response, partner, mode):
 @pytest.mark.parametrize("mode", SIGNED)
 def test_a_code_in_a_jwt_can_be_redeemed(web, world, mode):
     sign_in_and_authorise(web, world.partner, world.username)
-    parameters = parameters_of(world, web.get(world.partner.link(response_mode=mode)), world.partner, mode)
+    parameters = response_claims(world, web.get(world.partner.link(response_mode=mode)), world.partner, mode)
     assert set(parameters) == {"code", "state"}
     assert parameters["state"] == "a-state"
     assert world.partner.redeem(web, parameters["code"]).status_code == 200
@@ -59,7 +59,7 @@ def test_a_code_in_a_jwt_can_be_redeemed(web, world, mode):
 )  # fmt: skip
 def test_errors_are_signed(web, world, mode, overrides, error):
     response = web.get(world.partner.link(response_mode=mode, **overrides))
-    parameters = parameters_of(world, response, world.partner, mode)
+    parameters = response_claims(world, response, world.partner, mode)
     assert set(parameters) <= {"error", "error_description", "state"}
     assert (parameters["error"], parameters["state"]) == (error, "a-state")
 
@@ -68,11 +68,11 @@ def test_a_refusal_is_sent_in_a_jwt(web, world):
     response = follow_redirects(web, web.get(world.partner.link(response_mode="jwt")))
     response = follow_redirects(web, sign_in(web, response, world.username))
     response = follow_redirects(web, press(web, response, "deny"))
-    assert parameters_of(world, response, world.partner, "jwt")["error"] == "access_denied"
+    assert response_claims(world, response, world.partner, "jwt")["error"] == "access_denied"
 
 
 def test_without_a_state_the_jwt_has_none(web, world):
-    parameters = parameters_of(
+    parameters = response_claims(
         world, web.get(world.partner.link(response_mode="jwt", prompt="none", state=None)), world.partner, "jwt"
     )
     assert set(parameters) == {"error", "error_description"}
@@ -81,7 +81,7 @@ def test_without_a_state_the_jwt_has_none(web, world):
 def test_a_state_in_any_script_is_returned_unchanged(web, world):
     state = 'a b&c="><script>ü ✓ 𝄞' + "x" * 4000
     response = web.get(world.partner.link(response_mode="jwt", prompt="none", state=state))
-    assert parameters_of(world, response, world.partner, "jwt")["state"] == state
+    assert response_claims(world, response, world.partner, "jwt")["state"] == state
 
 
 @pytest.mark.parametrize("alg", [None, "RS256", "ES256"])
@@ -100,7 +100,7 @@ def test_under_fapi2_responses_are_signed_by_es256(web, world, clock):
     params = redirect_parameters(web.get(partner.link(response_mode="jwt")))
     assert jwt_header(params["response"])["alg"] == "ES256"
     assert (
-        parameters_of(world, web.get(partner.link(response_mode="jwt")), partner, "jwt")["error"] == "invalid_request"
+        response_claims(world, web.get(partner.link(response_mode="jwt")), partner, "jwt")["error"] == "invalid_request"
     )
 
 
@@ -110,13 +110,13 @@ def test_the_query_of_the_redirect_uri_stays_before_the_jwt(web, world):
     assert web.get(partner.link(response_mode="jwt", prompt="none")).location.startswith(uri + "&response=ey")
 
 
-def test_an_app_of_its_own_scheme_gets_its_response_in_the_query(web, world):
+def test_an_app_with_a_uri_scheme_of_its_own_gets_its_response_in_the_query(web, world):
     partner = world.new_partner(redirect_uris=["com.example.app:/cb"], token_endpoint_auth_method="none")
     assert (
-        parameters_of(world, web.get(partner.link(response_mode="jwt", prompt="none")), partner, "jwt")["error"]
+        response_claims(world, web.get(partner.link(response_mode="jwt", prompt="none")), partner, "jwt")["error"]
         == "login_required"
     )
-    parameters = parameters_of(world, web.get(partner.link(response_mode="form_post.jwt")), partner, "jwt")
+    parameters = response_claims(world, web.get(partner.link(response_mode="form_post.jwt")), partner, "jwt")
     assert parameters["error_description"] == "response_mode: form_post.jwt needs a redirect_uri that is https or http"
 
 
@@ -147,4 +147,4 @@ def test_a_pushed_request_gets_the_mode_it_asked_for(web, world):
     form = world.partner.parameters(response_mode="jwt", prompt="none")
     urn = world.partner.post(web, "/oauth/par", form).json["request_uri"]
     response = web.get(f"/oauth/authorize?client_id={world.partner.id}&request_uri={urn}&response_mode=query")
-    assert parameters_of(world, response, world.partner, "jwt")["error"] == "login_required"
+    assert response_claims(world, response, world.partner, "jwt")["error"] == "login_required"

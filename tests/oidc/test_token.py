@@ -1,7 +1,7 @@
 """The token endpoint: the client, the grant type, the code, the refresh token."""
 
-import json
 from datetime import timedelta
+from typing import NamedTuple
 from urllib.parse import urlencode
 
 import pytest
@@ -14,9 +14,9 @@ from idp.partners import registry
 from idp.partners.models import Client
 from idp.sharing import authorise
 from tests.factories import secret_of
-from tests.oidc.support import ISSUER, sign_in_and_authorise
+from tests.oidc.support import ISSUER, Partner, jwt_header, sign_in_and_authorise
 
-SECRET_IS_SENT = ("client_secret_basic", "client_secret_post")
+SECRET_METHODS = ("client_secret_basic", "client_secret_post")
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def tokens(web, world, code):
     return world.partner.redeem(web, code).json
 
 
-def check_error(response, error, status=400):
+def assert_error(response, error, status=400):
     assert response.status_code == status, response.text
     assert response.json["error"] == error
     assert response.headers["Cache-Control"] == "no-store"
@@ -70,13 +70,10 @@ def test_the_access_token_is_a_jwt_of_rfc_9068(tokens, world, clock):
     assert claims["lineage"]
 
 
-def test_a_fapi2_clients_id_token_is_signed_by_es256(web, world):
-    import base64
-
+def test_the_id_token_is_signed_by_the_registered_algorithm(web, world):
     partner = world.new_partner(id_token_signed_response_alg="ES256")
     response = partner.redeem(web, sign_in_and_authorise(web, partner, world.username)["code"]).json
-    head = response["id_token"].split(".")[0]
-    header = json.loads(base64.urlsafe_b64decode(head + "=" * (-len(head) % 4)))
+    header = jwt_header(response["id_token"])
     assert header["alg"] == "ES256"
     assert header["kid"]
 
@@ -103,11 +100,11 @@ def test_a_refresh_token_ends_with_its_family_although_it_is_in_use(web, world, 
     world.change(RefreshFamily, family_id, expires_at=clock.now() + timedelta(seconds=1))
     assert world.partner.refresh(web, tokens["refresh_token"]).status_code == 200
     clock.move(timedelta(seconds=1))
-    response = check_error(world.partner.refresh(web, tokens["refresh_token"]), "invalid_grant")
+    response = assert_error(world.partner.refresh(web, tokens["refresh_token"]), "invalid_grant")
     assert "expired at" in response.json["error_description"]
 
 
-# the form and the client
+# The form and the client
 
 
 def test_only_a_posted_form_is_accepted(web, world, code):
@@ -115,12 +112,12 @@ def test_only_a_posted_form_is_accepted(web, world, code):
     assert web.get("/oauth/token").status_code == 405
     assert web.get("/oauth/token").headers["Allow"].startswith(("POST", "OPTIONS"))
     form = {"grant_type": "authorization_code", "code": code}
-    check_error(web.post("/oauth/token", json=form, headers=partner.basic), "invalid_request")
-    check_error(web.post("/oauth/token", headers=partner.basic), "invalid_request")
-    check_error(web.post("/oauth/token?code=x", data=form, headers=partner.basic), "invalid_request")
+    assert_error(web.post("/oauth/token", json=form, headers=partner.basic), "invalid_request")
+    assert_error(web.post("/oauth/token", headers=partner.basic), "invalid_request")
+    assert_error(web.post("/oauth/token?code=x", data=form, headers=partner.basic), "invalid_request")
     large = {"grant_type": "authorization_code", "code": "x" * 70_000}
-    check_error(web.post("/oauth/token", data=large, headers=partner.basic), "invalid_request", 413)
-    check_error(web.post("/oauth/token", data={**form, "code": "x" * 600}, headers=partner.basic), "invalid_request")
+    assert_error(web.post("/oauth/token", data=large, headers=partner.basic), "invalid_request", 413)
+    assert_error(web.post("/oauth/token", data={**form, "code": "x" * 600}, headers=partner.basic), "invalid_request")
 
 
 @pytest.mark.parametrize("name", ["code", "grant_type", "redirect_uri", "code_verifier", "client_id"])
@@ -129,7 +126,7 @@ def test_a_repeated_parameter_is_refused(web, world, code, name):
     response = web.post(
         "/oauth/token", data=data, headers=world.partner.basic, content_type="application/x-www-form-urlencoded"
     )
-    check_error(response, "invalid_request")
+    assert_error(response, "invalid_request")
 
 
 @pytest.mark.parametrize(
@@ -138,57 +135,57 @@ def test_a_repeated_parameter_is_refused(web, world, code, name):
      ("urn:ietf:params:oauth:grant-type:token-exchange", "unsupported_grant_type"), ('"ü', "unsupported_grant_type")],
 )  # fmt: skip
 def test_an_unknown_grant_type_is_refused(web, world, grant_type, error):
-    check_error(world.partner.post(web, "/oauth/token", {"grant_type": grant_type}), error)
+    assert_error(world.partner.post(web, "/oauth/token", {"grant_type": grant_type}), error)
 
 
 def test_a_grant_type_the_client_lacks_is_refused(web, world):
     partner = world.new_partner(grant_types=frozenset({"authorization_code"}))
     response = partner.post(web, "/oauth/token", {"grant_type": "refresh_token", "refresh_token": "x"})
-    check_error(response, "unauthorized_client")
+    assert_error(response, "unauthorized_client")
 
 
-def test_authorization_details_are_refused_and_spend_no_code(web, world, code):
+def test_authorization_details_are_refused_and_do_not_use_up_the_code(web, world, code):
     refused = world.partner.redeem(web, code, authorization_details='[{"type": "school"}]')
     assert (refused.status_code, refused.json["error"]) == (400, "invalid_authorization_details")
     assert world.partner.redeem(web, code).status_code == 200
 
 
-def proves_itself(web, partner, by):
-    """The response to a refresh with an unknown token, which only an authenticated client gets."""
+def refresh_unknown_token(web, partner, method):
+    """Send an unknown refresh token with the client's secret; `invalid_grant` means that the secret was accepted."""
     form = {"grant_type": "refresh_token", "refresh_token": "x"}
-    if by == "client_secret_basic":
+    if method == "client_secret_basic":
         return web.post("/oauth/token", data=form, headers=partner.basic)
     return web.post("/oauth/token", data={**form, "client_id": partner.id, "client_secret": partner.secret})
 
 
-@pytest.mark.parametrize("sent", SECRET_IS_SENT)
-@pytest.mark.parametrize("registered", SECRET_IS_SENT)
+@pytest.mark.parametrize("sent", SECRET_METHODS)
+@pytest.mark.parametrize("registered", SECRET_METHODS)
 def test_a_secret_may_be_sent_by_basic_or_by_post_whichever_is_registered(web, world, registered, sent):
     partner = world.new_partner(token_endpoint_auth_method=registered)
-    assert proves_itself(web, partner, sent).json["error"] == "invalid_grant"
+    assert refresh_unknown_token(web, partner, sent).json["error"] == "invalid_grant"
     partner.secret = "wrong"
-    assert proves_itself(web, partner, sent).json["error"] == "invalid_client"
+    assert refresh_unknown_token(web, partner, sent).json["error"] == "invalid_client"
 
 
-@pytest.mark.parametrize("registered", SECRET_IS_SENT)
+@pytest.mark.parametrize("registered", SECRET_METHODS)
 def test_a_pinned_authentication_method_is_the_only_one_accepted(web, world, registered):
     partner = world.new_partner(token_endpoint_auth_method=registered, pin_token_endpoint_auth_method=True)
-    errors = {sent: proves_itself(web, partner, sent).json["error"] for sent in SECRET_IS_SENT}
-    other = next(item for item in SECRET_IS_SENT if item != registered)
+    errors = {sent: refresh_unknown_token(web, partner, sent).json["error"] for sent in SECRET_METHODS}
+    other = next(item for item in SECRET_METHODS if item != registered)
     assert errors == {registered: "invalid_grant", other: "invalid_client"}
 
 
-@pytest.mark.parametrize("sent", SECRET_IS_SENT)
+@pytest.mark.parametrize("sent", SECRET_METHODS)
 @pytest.mark.parametrize("registered", ["private_key_jwt", "client_secret_jwt", "none"])
 def test_a_client_of_another_method_cannot_authenticate_by_a_secret(web, world, registered, sent):
     """Although there is such a secret in the database: the method was changed, or its secret is an HMAC key."""
     partner = world.new_partner()
     partner.secret = secret_of(partner.id)
     world.change(Client, partner.id, token_endpoint_auth_method=registered)
-    assert proves_itself(web, partner, sent).json["error"] == "invalid_client"
+    assert refresh_unknown_token(web, partner, sent).json["error"] == "invalid_client"
 
 
-# the code
+# The code
 
 
 @pytest.mark.parametrize(
@@ -205,23 +202,23 @@ def test_a_client_of_another_method_cannot_authenticate_by_a_secret(web, world, 
     ],
 )
 def test_a_code_requires_everything_it_is_bound_to(web, world, code, overrides, error):
-    check_error(world.partner.redeem(web, overrides.pop("code", code), **overrides), error)
+    assert_error(world.partner.redeem(web, overrides.pop("code", code), **overrides), error)
 
 
 def test_a_code_lives_two_minutes(web, world, code, clock):
     clock.move(timedelta(seconds=120))
-    check_error(world.partner.redeem(web, code), "invalid_grant")
+    assert_error(world.partner.redeem(web, code), "invalid_grant")
 
 
 def test_a_wrong_verifier_uses_up_the_code(web, world, code):
-    check_error(world.partner.redeem(web, code, code_verifier="x" * 43), "invalid_grant")
-    check_error(world.partner.redeem(web, code), "invalid_grant")
+    assert_error(world.partner.redeem(web, code, code_verifier="x" * 43), "invalid_grant")
+    assert_error(world.partner.redeem(web, code), "invalid_grant")
 
 
 def test_another_clients_attempt_does_not_use_up_the_code_and_is_recorded(web, world, code):
     other = world.new_partner()
     other.verifier = world.partner.verifier
-    check_error(other.redeem(web, code), "invalid_grant")
+    assert_error(other.redeem(web, code), "invalid_grant")
     assert world.partner.redeem(web, code).status_code == 200
     with world.transaction() as session:
         noted = session.scalars(select(Entry).where(Entry.event == "client.refused")).one()
@@ -229,15 +226,15 @@ def test_another_clients_attempt_does_not_use_up_the_code_and_is_recorded(web, w
 
 
 def test_a_replayed_code_revokes_the_tokens_it_gave(web, world, code, tokens):
-    check_error(world.partner.redeem(web, code), "invalid_grant")
-    check_error(world.partner.refresh(web, tokens["refresh_token"]), "invalid_grant")
+    assert_error(world.partner.redeem(web, code), "invalid_grant")
+    assert_error(world.partner.refresh(web, tokens["refresh_token"]), "invalid_grant")
     headers = {"Authorization": f"Bearer {tokens['access_token']}"}
     assert web.get("/oauth/userinfo", headers=headers).status_code == 401
     with world.transaction() as session:
         assert session.scalars(select(Entry).where(Entry.event == "code.replayed")).one().client == world.partner.id
 
 
-# withholding
+# Withheld scopes
 
 
 def test_data_scopes_are_withheld_until_the_school_is_verified(web, world, clock):
@@ -254,7 +251,7 @@ def test_data_scopes_are_withheld_until_the_school_is_verified(web, world, clock
     assert world.claims(response["access_token"])["scope"] == response["scope"]
 
 
-# refreshing
+# Refreshing
 
 
 def test_a_confidential_clients_refresh_token_is_not_rotated(web, world, tokens, clock):
@@ -263,7 +260,7 @@ def test_a_confidential_clients_refresh_token_is_not_rotated(web, world, tokens,
         response = world.partner.refresh(web, tokens["refresh_token"]).json
         assert "refresh_token" not in response
         assert response["scope"] == tokens["scope"]
-    check_error(world.partner.refresh(web, tokens["refresh_token"] + ".x"), "invalid_grant")
+    assert_error(world.partner.refresh(web, tokens["refresh_token"] + ".x"), "invalid_grant")
 
 
 def test_a_refreshed_id_token_keeps_its_time_of_sign_in(web, world, tokens, clock):
@@ -282,7 +279,7 @@ def test_a_refresh_may_ask_for_less_and_not_for_more(web, world, tokens):
     response = world.partner.refresh(web, tokens["refresh_token"], scope="openid school").json
     assert response["scope"] == "openid school"
     for more in ("openid attendance", "nonsense", '"ü"'):
-        check_error(world.partner.refresh(web, tokens["refresh_token"], scope=more), "invalid_scope")
+        assert_error(world.partner.refresh(web, tokens["refresh_token"], scope=more), "invalid_scope")
     again = world.partner.refresh(web, tokens["refresh_token"]).json
     assert again["scope"] == tokens["scope"]
 
@@ -302,7 +299,9 @@ def test_an_area_left_out_may_be_repeated_and_is_left_out_again_until_the_school
 
 
 def test_a_resource_beyond_the_grant_is_an_invalid_target(web, world, tokens):
-    check_error(world.partner.refresh(web, tokens["refresh_token"], resource="https://other.example"), "invalid_target")
+    assert_error(
+        world.partner.refresh(web, tokens["refresh_token"], resource="https://other.example"), "invalid_target"
+    )
 
 
 def test_a_refresh_token_has_an_idle_and_an_absolute_end(web, world, tokens, clock, settings):
@@ -311,7 +310,7 @@ def test_a_refresh_token_has_an_idle_and_an_absolute_end(web, world, tokens, clo
     clock.move(timedelta(days=89))
     assert world.partner.refresh(web, tokens["refresh_token"]).status_code == 200
     clock.move(timedelta(days=90))
-    check_error(world.partner.refresh(web, tokens["refresh_token"]), "invalid_grant")
+    assert_error(world.partner.refresh(web, tokens["refresh_token"]), "invalid_grant")
 
 
 def test_a_refresh_token_ends_with_the_authorisation(web, world, tokens, clock):
@@ -319,28 +318,35 @@ def test_a_refresh_token_ends_with_the_authorisation(web, world, tokens, clock):
         clock.move(timedelta(days=30))
         assert world.partner.refresh(web, tokens["refresh_token"]).status_code == 200
     clock.move(timedelta(days=5))
-    check_error(world.partner.refresh(web, tokens["refresh_token"]), "invalid_grant")
+    assert_error(world.partner.refresh(web, tokens["refresh_token"]), "invalid_grant")
 
 
 @pytest.mark.parametrize("token", ["x", "x.y", "ü", "."])
 def test_an_unknown_refresh_token_is_an_invalid_grant(web, world, token):
-    check_error(world.partner.refresh(web, token), "invalid_grant")
-    check_error(world.partner.post(web, "/oauth/token", {"grant_type": "refresh_token"}), "invalid_request")
+    assert_error(world.partner.refresh(web, token), "invalid_grant")
+    assert_error(world.partner.post(web, "/oauth/token", {"grant_type": "refresh_token"}), "invalid_request")
 
 
 def test_another_clients_refresh_token_is_refused_and_still_works_for_its_own(web, world, tokens):
-    check_error(world.new_partner().refresh(web, tokens["refresh_token"]), "invalid_grant")
+    assert_error(world.new_partner().refresh(web, tokens["refresh_token"]), "invalid_grant")
     assert world.partner.refresh(web, tokens["refresh_token"]).status_code == 200
 
 
-# rotation
+# Rotation
+
+
+class PublicPartner(NamedTuple):
+    """A public client, and the refresh token of its first sign-in."""
+
+    partner: Partner
+    refresh_token: str
 
 
 @pytest.fixture
 def public_partner(web, world, clock):
     partner = world.new_partner(token_endpoint_auth_method="none")
     code = sign_in_and_authorise(web, partner, world.username)["code"]
-    return partner, partner.redeem(web, code).json["refresh_token"]
+    return PublicPartner(partner, partner.redeem(web, code).json["refresh_token"])
 
 
 def test_a_public_clients_refresh_token_rotates(web, public_partner, clock):
@@ -357,14 +363,14 @@ def test_a_public_clients_refresh_tokens_end_after_90_days_although_they_are_use
         clock.move(timedelta(days=days))
         token = partner.refresh(web, token).json["refresh_token"]
     clock.move(timedelta(days=1))
-    check_error(partner.refresh(web, token), "invalid_grant")
+    assert_error(partner.refresh(web, token), "invalid_grant")
 
 
 def test_a_refresh_token_combined_from_two_is_refused(web, world, public_partner):
     partner, first = public_partner
     other = partner.redeem(web, sign_in_and_authorise(web, partner, world.username)["code"]).json["refresh_token"]
     mixed = f"{first.partition('.')[0]}.{other.partition('.')[2]}"
-    check_error(partner.refresh(web, mixed), "invalid_grant")
+    assert_error(partner.refresh(web, mixed), "invalid_grant")
 
 
 def test_a_client_that_lost_the_response_gets_the_same_successor_for_a_minute(web, public_partner, clock):
@@ -384,8 +390,8 @@ def test_any_other_use_of_an_old_token_ends_the_family(web, world, public_partne
     else:
         clock.move(timedelta(seconds=seconds))
         latest = response
-    check_error(partner.refresh(web, first), "invalid_grant")
-    check_error(partner.refresh(web, latest["refresh_token"]), "invalid_grant")
+    assert_error(partner.refresh(web, first), "invalid_grant")
+    assert_error(partner.refresh(web, latest["refresh_token"]), "invalid_grant")
     headers = {"Authorization": f"Bearer {latest['access_token']}"}
     assert web.get("/oauth/userinfo", headers=headers).status_code == 401
     with world.transaction() as session:
@@ -402,8 +408,8 @@ def test_a_confidential_client_with_rotation_has_a_minute_of_grace(web, world, c
 
 def test_a_forged_generation_ends_the_family_and_reveals_nothing(web, public_partner):
     partner, first = public_partner
-    check_error(partner.refresh(web, first.partition(".")[0] + ".forged"), "invalid_grant")
-    check_error(partner.refresh(web, first), "invalid_grant")
+    assert_error(partner.refresh(web, first.partition(".")[0] + ".forged"), "invalid_grant")
+    assert_error(partner.refresh(web, first), "invalid_grant")
 
 
 def test_a_truncated_form_is_refused(web, world, tokens):
@@ -418,7 +424,7 @@ def test_a_truncated_form_is_refused(web, world, tokens):
         for missing in (0, 7)
     ]  # fmt: skip
     assert responses[0].status_code == 200
-    check_error(responses[1], "invalid_request")
+    assert_error(responses[1], "invalid_request")
 
 
 @pytest.mark.parametrize("use", ["userinfo", "refresh"])

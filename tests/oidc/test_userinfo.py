@@ -115,12 +115,12 @@ def test_a_token_without_openid_is_not_enough(web, world):
     assert response.headers["WWW-Authenticate"] == f'Bearer {expected}, scope="openid"'
 
 
-def test_userinfo_says_nothing_about_a_person_who_has_left(web, world, tokens, clock):
+def test_userinfo_is_refused_for_a_person_who_has_left(web, world, tokens, clock):
     world.change(Membership, (world.person, world.estab), removed_at=clock.now())
     assert web.get("/oauth/userinfo", headers=bearer_header(tokens)).status_code == 403
 
 
-def test_claims_asked_for_by_name_are_released_where_they_were_asked_for(web, world):
+def test_claims_requested_by_name_are_released_where_they_were_requested(web, world):
     requested_claims = json.dumps({"userinfo": {"name": {"essential": True}}, "id_token": {"email": None}})
     params = sign_in_and_authorise(web, world.partner, world.username, scope="openid", claims=requested_claims)
     tokens = world.partner.redeem(web, params["code"]).json
@@ -130,7 +130,7 @@ def test_claims_asked_for_by_name_are_released_where_they_were_asked_for(web, wo
     assert web.get("/oauth/userinfo", headers=bearer_header(tokens)).json == {"sub": world.person, "name": "Jo Bloggs"}
 
 
-def test_the_school_can_be_asked_for_by_name_too(web, world):
+def test_claims_about_the_school_can_be_requested_by_name_too(web, world):
     requested_claims = json.dumps({"userinfo": {"role": None}, "id_token": {"organisation": None, "estab_id": None}})
     params = sign_in_and_authorise(web, world.partner, world.username, scope="openid", claims=requested_claims)
     tokens = world.partner.redeem(web, params["code"]).json
