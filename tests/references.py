@@ -1,4 +1,4 @@
-"""Check references to tests in documents, such as `tests/signin/test_reset.py::TestTheCode::test_it_works`."""
+"""Check references to tests in documents, such as `tests/signin/test_reset.py::TestCode::test_it_works`."""
 
 import ast
 from functools import cache

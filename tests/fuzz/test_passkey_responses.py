@@ -11,7 +11,7 @@ from tests.fuzz import responses
 from tests.fuzz.hostile import any_json, odd_text
 from tests.fuzz.profiles import fuzz_settings
 from tests.fuzz.test_endpoints import REGISTERED
-from tests.signin.authenticator import BROWSER, Authenticator, a_passkey, b64, options_for, unb64
+from tests.signin.authenticator import BROWSER, Authenticator, a_passkey, b64, b64_decode, options_for
 from tests.signin.person import Person
 
 PASSKEY_FORM = "/sign-in/passkey"
@@ -36,7 +36,7 @@ def tampered(draw, valid):
     name = draw(st.sampled_from(sorted(part)))
     change = draw(st.sampled_from(["drop", "replace", "bytes"]))
     if change == "bytes" and is_inner and name in BINARY_MEMBERS:
-        data = bytearray(unb64(part[name]))
+        data = bytearray(b64_decode(part[name]))
         at = draw(st.integers(0, len(data) - 1))
         data[at : at + draw(st.integers(0, 8))] = draw(st.binary(max_size=8))
         part[name] = b64(bytes(data))
@@ -93,7 +93,9 @@ def test_a_response_that_was_tampered_with_signs_no_one_in(target, data):
 
 def signed_parts(text):
     response = json.loads(text)
-    return {name: unb64(response["response"][name]) for name in ("clientDataJSON", "authenticatorData", "signature")}
+    return {
+        name: b64_decode(response["response"][name]) for name in ("clientDataJSON", "authenticatorData", "signature")
+    }
 
 
 @fuzz_settings(0.2)

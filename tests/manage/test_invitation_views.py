@@ -37,7 +37,7 @@ def invite(transaction, inviter, outbox):
     def send(role="admin"):
         with transaction() as session:
             person_invitations.invite(*AL, role, by=session.get_one(Membership, (inviter.person_id, inviter.estab_id)))
-        return outbox.last("invitation").links[0].removeprefix("http://localhost:5000")
+        return outbox.last("invitation").path
 
     return send
 

@@ -10,7 +10,7 @@ from idp.schools.models import School
 from tests.factories import a_school
 
 OWN_BROWSER = crypto.digest("the cookie of the browser that began")
-OTHER_BROWSER = crypto.digest("the cookie of some other browser")
+OTHER_BROWSER = crypto.digest("the cookie of another browser")
 
 
 def details(**overrides: Any) -> signup.Details:

@@ -93,7 +93,7 @@ def test_a_case_shows_the_website_as_a_link_to_follow(idp, transaction, clock, w
     assert f"  website       {shown}\n" in idp("onboarding", "show", "3124567").output
 
 
-def test_verifying_and_rejecting_are_told_and_cannot_be_done_twice(idp, estab_id, outbox):
+def test_a_school_is_decided_once(idp, estab_id, outbox):
     assert "has been verified" in idp("onboarding", "verify", estab_id).output
     second_decision = idp("onboarding", "reject", estab_id, "--reason", "Late.")
 
@@ -122,7 +122,7 @@ def test_an_unknown_estab_is_a_message_and_exit_code_1(idp, clock):
     assert "No school is registered under that Estab ID" in result.output
 
 
-def test_requests_no_one_answered_are_in_the_queue_and_decided_there(idp, transaction, clock, outbox):
+def test_unanswered_requests_to_join_are_in_the_queue_and_can_be_decided(idp, transaction, clock, outbox):
     with transaction() as database:
         complete(a_registration(an_administrator().memberships[0].estab.school, email="sam@oakhill.example"))
         request_id = database.query(JoinRequest).one().id
@@ -138,5 +138,5 @@ def test_requests_no_one_answered_are_in_the_queue_and_decided_there(idp, transa
 
 
 @pytest.mark.parametrize("command", ["queue", "show", "note", "ask", "verify", "reject", "join"])
-def test_every_command_has_help_worth_reading(idp, command):
+def test_every_command_has_a_help_text_of_some_length(idp, command):
     assert len(idp("onboarding", command, "--help").output) > 150

@@ -1,10 +1,12 @@
 """The password is shown once; for a short time, the browser that signed up may replace it without signing in."""
 
 from datetime import timedelta
+from typing import NamedTuple
 
 import pytest
 
 from idp.estabs import credentials, people
+from idp.estabs.models import Administrator
 from idp.foundation import runtime
 from idp.foundation.database import session
 from idp.onboarding import first_credentials
@@ -20,13 +22,20 @@ def registration(transaction, clock):
         return registration
 
 
+class RegistrationAndOwner(NamedTuple):
+    """A registration, and the owner whose password a browser may replace; None if it may not."""
+
+    registration: Registration
+    owner: Administrator | None
+
+
 @pytest.fixture
 def find_with_owner(transaction, registration):
-    """`find_with_owner(browser)`: the registration, and the owner whose password that browser may replace."""
+    """`find_with_owner(browser)` reads the registration and its owner, for this browser."""
 
     def find(browser):
         row = session().get_one(Registration, registration.id)
-        return row, first_credentials.replaceable_owner(row, browser)
+        return RegistrationAndOwner(row, first_credentials.replaceable_owner(row, browser))
 
     return find
 
@@ -42,7 +51,7 @@ def test_the_password_is_six_words_and_its_hash_is_stored(app):
 
 def test_the_browser_that_signed_up_may_replace_the_password_for_15_minutes(transaction, find_with_owner, clock):
     with transaction():
-        assert find_with_owner(OWN_BROWSER)[1] is not None
+        assert find_with_owner(OWN_BROWSER).owner is not None
     clock.move(timedelta(minutes=15))
     with transaction():
         registration, owner = find_with_owner(OWN_BROWSER)
@@ -54,9 +63,9 @@ def test_the_browser_that_signed_up_may_replace_the_password_for_15_minutes(tran
 @pytest.mark.parametrize("browser", [OTHER_BROWSER, None])
 def test_no_other_browser_may_replace_the_password(transaction, find_with_owner, browser):
     with transaction():
-        find_with_owner(OWN_BROWSER)[0].verified_in = OTHER_BROWSER
+        find_with_owner(OWN_BROWSER).registration.verified_in = OTHER_BROWSER
     with transaction():
-        assert find_with_owner(browser)[1] is None
+        assert find_with_owner(browser).owner is None
 
 
 def test_before_signing_up_there_is_no_password_to_replace(transaction, clock):
@@ -72,7 +81,7 @@ def test_replacing_the_password_invalidates_the_former_one(transaction, find_wit
         )
         assert owner.password_hash == "hash of other"
     with transaction():
-        assert find_with_owner(OWN_BROWSER)[1] is not None, "it may have been lost again"
+        assert find_with_owner(OWN_BROWSER).owner is not None, "it may have been lost again"
 
 
 def test_a_password_chosen_by_the_person_is_not_replaced(transaction, find_with_owner):
@@ -81,7 +90,7 @@ def test_a_password_chosen_by_the_person_is_not_replaced(transaction, find_with_
         first_credentials.set_own(registration, OWN_BROWSER, "hash of their own")
         assert owner.password_hash == "hash of their own"
     with transaction():
-        assert find_with_owner(OWN_BROWSER)[1] is None
+        assert find_with_owner(OWN_BROWSER).owner is None
 
 
 def test_a_password_changed_elsewhere_is_not_replaced(transaction, find_with_owner, clock):
@@ -90,14 +99,14 @@ def test_a_password_changed_elsewhere_is_not_replaced(transaction, find_with_own
         _, owner = find_with_owner(OWN_BROWSER)
         credentials.set_hash(owner, "another hash", by=owner.id)
     with transaction():
-        assert find_with_owner(OWN_BROWSER)[1] is None
+        assert find_with_owner(OWN_BROWSER).owner is None
 
 
 def test_a_removed_person_is_not_shown_a_password(transaction, find_with_owner, clock):
     with transaction():
-        find_with_owner(OWN_BROWSER)[1].removed_at = clock.now()
+        find_with_owner(OWN_BROWSER).owner.removed_at = clock.now()
     with transaction():
-        assert find_with_owner(OWN_BROWSER)[1] is None
+        assert find_with_owner(OWN_BROWSER).owner is None
 
 
 def test_a_password_of_ones_own_is_not_the_schools_name(transaction, registration):

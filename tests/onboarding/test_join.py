@@ -34,7 +34,8 @@ def join_request_id(transaction, owner):
         return database.query(JoinRequest).one().id
 
 
-def find_decision(database, owner, join_request_id):
+def owner_and_request(database, owner, join_request_id):
+    """The owner, and the request as they find it."""
     me = database.get_one(Administrator, owner.id)
     return me, join.find_for_owner(me.memberships[0], join_request_id)
 
@@ -58,7 +59,7 @@ def test_the_owners_are_asked_and_the_viewers_are_not(transaction, owner, outbox
     assert "sam@oakhill.example" not in messages[0].text
 
 
-def test_asking_again_sends_no_second_mail(transaction, owner, join_request_id, outbox):
+def test_a_second_request_of_the_same_person_sends_no_second_mail(transaction, owner, join_request_id, outbox):
     with transaction() as database:
         school = database.merge(owner).memberships[0].estab.school
         assert complete(a_registration(school, email="SAM@oakhill.example")) == "joining"
@@ -71,7 +72,7 @@ def test_an_approved_person_gets_a_link_to_choose_a_password_and_no_rights_beyon
     transaction, owner, join_request_id, outbox, settings
 ):
     with transaction() as database:
-        me, request = find_decision(database, owner, join_request_id)
+        me, request = owner_and_request(database, owner, join_request_id)
         person = join.approve(request, "viewer", by=me.memberships[0])
         assert (person.memberships[0].estab_id, person.memberships[0].role, person.password_hash) == (
             me.memberships[0].estab_id,
@@ -92,14 +93,14 @@ def test_an_approved_person_gets_a_link_to_choose_a_password_and_no_rights_beyon
 @pytest.mark.parametrize("role", ["owner", "", "superuser"])
 def test_no_one_joins_as_more_than_an_admin(transaction, owner, join_request_id, role):
     with transaction() as database:
-        me, request = find_decision(database, owner, join_request_id)
+        me, request = owner_and_request(database, owner, join_request_id)
         with pytest.raises(ValueError, match="is not a role to join with"):
             join.approve(request, role, by=me.memberships[0])
 
 
-def test_a_declined_person_is_told_but_not_by_whom(transaction, owner, join_request_id, outbox):
+def test_a_declined_person_gets_a_mail_that_does_not_name_the_owner(transaction, owner, join_request_id, outbox):
     with transaction() as database:
-        me, request = find_decision(database, owner, join_request_id)
+        me, request = owner_and_request(database, owner, join_request_id)
         join.decline(request, by=me.memberships[0])
         assert len(people.owners(me.memberships[0].estab_id)) == 1
 
@@ -116,9 +117,10 @@ def test_mails_about_a_request_have_the_schools_id_and_expire_with_what_they_lin
             complete(a_registration(school, email=email))
         for request, decide in zip(join_requests(database), ("approve", "decline"), strict=True):
             me = database.get_one(Administrator, owner.id)
-            join.approve(request, "admin", by=me.memberships[0]) if decide == "approve" else join.decline(
-                request, by=me.memberships[0]
-            )
+            if decide == "approve":
+                join.approve(request, "admin", by=me.memberships[0])
+            else:
+                join.decline(request, by=me.memberships[0])
     with transaction() as database:
         messages = database.query(Message).where(Message.name.like("join%"))
 
@@ -130,11 +132,16 @@ def test_mails_about_a_request_have_the_schools_id_and_expire_with_what_they_lin
 
 
 @pytest.mark.parametrize(("decision", "settles"), [("approved", True), ("declined", False)])
-def test_a_decision_is_kept_with_who_made_it_and_when(transaction, owner, join_request_id, clock, decision, settles):
+def test_a_decision_is_stored_with_its_time_and_who_made_it(
+    transaction, owner, join_request_id, clock, decision, settles
+):
     clock.move(timedelta(hours=1))
     with transaction() as database:
-        me, request = find_decision(database, owner, join_request_id)
-        join.approve(request, "admin", by=me.memberships[0]) if settles else join.decline(request, by=me.memberships[0])
+        me, request = owner_and_request(database, owner, join_request_id)
+        if decision == "approved":
+            join.approve(request, "admin", by=me.memberships[0])
+        else:
+            join.decline(request, by=me.memberships[0])
     decided_at = clock.now()
     with transaction() as database:
         request = database.get_one(JoinRequest, join_request_id)
@@ -173,7 +180,7 @@ def test_our_staff_see_the_oldest_request_first(transaction, owner, clock):
 
 def test_a_request_to_join_is_decided_once(transaction, owner, join_request_id, run_concurrently):
     def press():
-        me, request = find_decision(session(), owner, join_request_id)
+        me, request = owner_and_request(session(), owner, join_request_id)
         return join.approve(request, "admin", by=me.memberships[0])
 
     outcomes = run_concurrently(4, press)
@@ -195,7 +202,9 @@ def test_only_owners_decide_requests_to_join(transaction, owner, join_request_id
             join.find_for_owner(colleague.memberships[0], join_request_id)
 
 
-def test_unanswered_it_is_for_our_staff_and_no_longer_for_the_owners(transaction, owner, join_request_id, clock):
+def test_a_request_unanswered_for_14_days_is_decided_by_our_staff_and_not_by_owners(
+    transaction, owner, join_request_id, clock
+):
     with transaction() as database:
         assert join.requests_for_staff() == []
         with pytest.raises(join.StillWithOwners):
@@ -203,7 +212,7 @@ def test_unanswered_it_is_for_our_staff_and_no_longer_for_the_owners(transaction
 
     clock.move(timedelta(days=14))
     with transaction() as database:
-        me, request = find_decision(database, owner, join_request_id)
+        me, request = owner_and_request(database, owner, join_request_id)
         with pytest.raises(join.WithStaff):
             join.approve(request, "admin", by=me.memberships[0])
     with transaction():
@@ -223,7 +232,7 @@ def test_requests_to_join_a_school_that_is_not_verified_go_to_our_staff_alone(tr
 
     with transaction() as database:
         assert [join_request.id for join_request in join.requests_for_staff()] == [request_id]
-        me, request = find_decision(database, owner, request_id)
+        me, request = owner_and_request(database, owner, request_id)
         with pytest.raises(join.WithStaff):
             join.approve(request, "admin", by=me.memberships[0])
     with transaction() as database:  # also after it is verified: the request was never for the owners
@@ -231,12 +240,12 @@ def test_requests_to_join_a_school_that_is_not_verified_go_to_our_staff_alone(tr
         assert [join_request.id for join_request in join.requests_for_staff()] == [request_id]
 
 
-def test_what_an_owner_declined_is_for_our_staff_to_look_at(transaction, owner, join_request_id, outbox):
+def test_a_declined_request_is_reviewed_by_our_staff(transaction, owner, join_request_id, outbox):
     with transaction() as database:
-        me, request = find_decision(database, owner, join_request_id)
+        me, request = owner_and_request(database, owner, join_request_id)
         join.decline(request, by=me.memberships[0])
     with transaction() as database:
-        me, request = find_decision(database, owner, join_request_id)
+        me, request = owner_and_request(database, owner, join_request_id)
         with pytest.raises(join.DecidedAlready):
             join.approve(request, "admin", by=me.memberships[0])
 
@@ -250,9 +259,9 @@ def test_what_an_owner_declined_is_for_our_staff_to_look_at(transaction, owner, 
     assert len(outbox.all("join_declined")) == 1, "the person is told once"
 
 
-def test_our_staff_may_let_in_whom_an_owner_declined(transaction, owner, join_request_id, outbox):
+def test_our_staff_may_approve_a_request_that_an_owner_declined(transaction, owner, join_request_id, outbox):
     with transaction() as database:
-        me, request = find_decision(database, owner, join_request_id)
+        me, request = owner_and_request(database, owner, join_request_id)
         join.decline(request, by=me.memberships[0])
     with transaction():
         assert join.approve(join.find(join_request_id), "admin", by="cli").email == "sam@oakhill.example"
@@ -269,7 +278,7 @@ def test_no_one_joins_an_account_that_is_not_active(transaction, owner, join_req
         join.approve(join.find(join_request_id), "admin", by="cli")
 
 
-def test_without_an_owner_it_is_for_our_staff_at_once(transaction, owner, outbox, clock):
+def test_a_request_to_join_a_school_without_an_owner_is_for_our_staff_at_once(transaction, owner, outbox, clock):
     with transaction() as database:
         owner = database.merge(owner)
         owner.memberships[0].removed_at = clock.now()
@@ -280,7 +289,7 @@ def test_without_an_owner_it_is_for_our_staff_at_once(transaction, owner, outbox
     assert outbox.all("join_request") == []
 
 
-def test_someone_who_has_an_account_there_is_told_so_and_no_one_is_asked(transaction, owner, outbox):
+def test_a_member_of_the_school_is_recognised_and_no_owner_is_asked(transaction, owner, outbox):
     with transaction() as database:
         school = database.merge(owner).memberships[0].estab.school
         assert complete(a_registration(school, email="Owner@oakhill.example")) == "member"
@@ -288,7 +297,7 @@ def test_someone_who_has_an_account_there_is_told_so_and_no_one_is_asked(transac
     assert outbox.all("join_request") == []
 
 
-def test_a_person_who_acts_for_another_school_or_did_for_this_one_asks_like_anyone(transaction, owner, outbox):
+def test_a_member_of_another_school_and_a_removed_member_of_this_one_ask_to_join(transaction, owner, outbox):
     with transaction() as database:
         estab = database.merge(owner).memberships[0].estab
         an_administrator(an_estab(), **SAM)
@@ -298,7 +307,7 @@ def test_a_person_who_acts_for_another_school_or_did_for_this_one_asks_like_anyo
     assert len(outbox.all("join_request")) == 2
 
 
-def test_an_open_request_is_one_persons_at_one_school(transaction, owner, join_request_id, outbox):
+def test_requests_of_others_and_to_other_schools_are_separate(transaction, owner, join_request_id, outbox):
     with transaction() as database:
         other = an_administrator(an_estab(), email="head@elm.example").memberships[0].estab
         for school, email in (
@@ -335,7 +344,7 @@ def test_deciding_one_request_leaves_the_others_open(transaction, owner, join_re
 
 def test_a_person_who_was_declined_may_ask_again(transaction, owner, join_request_id, outbox):
     with transaction() as database:
-        me, request = find_decision(database, owner, join_request_id)
+        me, request = owner_and_request(database, owner, join_request_id)
         join.decline(request, by=me.memberships[0])
         assert complete(a_registration(me.memberships[0].estab.school, **SAM)) == "joining"
     assert len(outbox.all("join_request")) == 2

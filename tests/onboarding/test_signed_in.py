@@ -44,5 +44,5 @@ def test_next_steps_say_all_there_is_to_do_and_when_we_call(transaction, sign_in
     assert "not yet verified" not in sign_in_as(person).open("/register/next-steps").text
 
 
-def test_next_steps_need_a_sign_in_and_come_back(office, app):
+def test_next_steps_need_a_sign_in_and_are_shown_after_it(office, app):
     assert office.open("/register/next-steps").path.startswith("/sign-in?next=/register/next-steps")

@@ -41,7 +41,7 @@ def test_signing_up_again_makes_an_unverified_estab_its_owner_and_its_review(tra
     assert generated_password().password not in mail.text
 
 
-def test_what_is_open_in_a_browser_is_its_newest_registration_that_can_still_be_completed(transaction, clock):
+def test_the_open_registration_of_a_browser_is_the_newest_that_can_be_completed(transaction, clock):
     with transaction():
         first, second = a_school(), a_school()
         older, newer = a_registration(first).id, None
@@ -93,14 +93,14 @@ def test_of_many_clicks_at_once_one_registers(transaction, run_concurrently):
 
 def test_of_two_people_at_once_one_registers_and_the_other_asks_to_join(transaction, run_concurrently):
     with transaction():
-        school, both = a_school(), []
+        school, registrations = a_school(), []
         for browser, email in ((OWN_BROWSER, "jo@oakhill.example"), (OTHER_BROWSER, "sam@oakhill.example")):
             registration = signup.begin(school, details(email=email), browser=browser, return_to=None)
             verify_address(registration, browser)
-            both.append((registration.id, browser))
+            registrations.append((registration.id, browser))
 
     def press():
-        registration_id, browser = both.pop()
+        registration_id, browser = registrations.pop()
         registration = signup.find_in_browser(registration_id, browser)
         return signup.complete(registration, details(email=registration.email), generated_password(), browser=browser)
 
@@ -163,7 +163,7 @@ def test_pressing_the_button_twice_makes_one_registration_and_one_mail(transacti
     assert len(outbox.all("verify_email")) == 1
 
 
-def test_registering_again_with_another_address_asks_to_verify_that_one(transaction, outbox, clock):
+def test_registering_again_with_another_address_needs_that_address_to_be_verified(transaction, outbox, clock):
     with transaction():
         school = a_school()
         first = a_registration(school)
@@ -177,7 +177,7 @@ def test_registering_again_with_another_address_asks_to_verify_that_one(transact
     assert outbox.last("verify_email").to == "right@oakhill.example"
 
 
-def test_another_browser_begins_its_own(transaction):
+def test_another_browser_begins_a_registration_of_its_own(transaction):
     with transaction():
         school = a_school()
         ours = a_registration(school)
@@ -195,7 +195,7 @@ def test_another_browser_begins_its_own(transaction):
         ({"type_code": "29", "type_name": "Higher education institutions"}, "register"),
     ],
 )
-def test_schools_that_cannot_register_are_told_why(transaction, overrides, message):
+def test_the_error_for_a_school_that_cannot_register_says_why(transaction, overrides, message):
     with pytest.raises(signup.CannotRegister) as refused, transaction():
         signup.school_to_register(a_school(**overrides).id, None)
     assert message in refused.value.message

@@ -39,7 +39,7 @@ def register(visitor, school, outbox, pending=None):
 @pytest.mark.parametrize(
     "typed", ["/XodRegister/School", "/xodregister/school", "/XODREGISTER/SCHOOL/", "/XodRegister/School/"]
 )
-def test_the_former_address_redirects_to_registration(web, typed):
+def test_the_former_url_redirects_to_registration(web, typed):
     response = web.get(typed)
 
     assert (response.status_code, response.location) == (301, "/register")
@@ -48,7 +48,7 @@ def test_the_former_address_redirects_to_registration(web, typed):
 @pytest.mark.parametrize(
     "typed", ["/xodregister", "/xodregister/schools", "/x/xodregister/school", "/xodregister/school/x"]
 )
-def test_similar_addresses_are_not_found(web, typed):
+def test_similar_urls_are_not_found(web, typed):
     assert web.get(typed).status_code == 404
 
 
@@ -62,7 +62,7 @@ def test_details_are_kept_and_each_error_leads_to_its_field(office, school):
     assert page.soup.find(id="mobile")["value"] == "020 7946 0000"
 
 
-def test_someone_who_changes_the_school_need_not_type_everything_again(office, school, transaction):
+def test_typed_details_are_kept_when_the_school_is_changed(office, school, transaction):
     fill_in_details(office, school)
     with transaction():
         other = a_school()
@@ -84,7 +84,7 @@ def test_signing_up_sends_a_link_and_the_page_waits_for_it(office, school, outbo
     assert office.open(office.client.get(poll).json["next"]).title == "Sign up"
 
 
-def test_the_form_comes_back_filled_in_and_says_the_address_is_verified(office, school, outbox):
+def test_after_verification_the_form_is_filled_in_and_says_that_the_address_is_verified(office, school, outbox):
     fill_in_details(office, school)
     page = verify(office, outbox)
 
@@ -238,7 +238,7 @@ def test_without_a_place_to_restart_the_partner_is_named_and_linked_to(office, p
     assert phone.press("sign-up").link("Go to the website of Assembly") == "https://assembly.example"
 
 
-def test_an_application_without_a_website_is_found_at_its_companys(office, phone, school, outbox, transaction):
+def test_an_application_without_a_website_is_linked_at_its_companys(office, phone, school, outbox, transaction):
     with transaction():
         company = a_partner(website="https://company.example")
         client = a_client(company, initiate_login_uri=None, client_uri="")
@@ -249,7 +249,7 @@ def test_an_application_without_a_website_is_found_at_its_companys(office, phone
     assert phone.press("sign-up").link("Go to the website of Assembly") == "https://company.example"
 
 
-def test_without_an_address_of_the_partner_there_is_no_button(office, phone, school, outbox, transaction):
+def test_without_a_url_of_the_partner_there_is_no_link_to_it(office, phone, school, outbox, transaction):
     with transaction():
         client = a_client(a_partner(website=""), initiate_login_uri=None, client_uri="")
     fill_in_details(office, school, f"/oauth/authorize?client_id={client.id}")
@@ -262,7 +262,9 @@ def test_without_an_address_of_the_partner_there_is_no_button(office, phone, sch
     assert not page.soup.select("main a[href='']")
 
 
-def test_the_link_pressed_elsewhere_lets_the_first_browser_continue_and_resume(office, phone, school, outbox, pending):
+def test_after_the_link_is_pressed_elsewhere_the_code_lets_the_first_browser_continue_to_the_partner(
+    office, phone, school, outbox, pending
+):
     fill_in_details(office, school, pending)
     shown = verify(phone, outbox).text_of("code")
     page = office.open("/" + office.page.path.strip("/").removesuffix("/check-email"))
@@ -339,7 +341,7 @@ def test_too_many_mails_shows_a_page_that_says_what_to_do(office, school, outbox
     assert "only the newest link works" in page.text
 
 
-def test_a_person_who_did_not_ask_stops_it(office, phone, school, outbox):
+def test_a_person_who_did_not_register_can_stop_the_registration_from_the_mail(office, phone, school, outbox):
     fill_in_details(office, school)
     waiting = office.page
     phone.open(link(outbox))
@@ -367,7 +369,7 @@ def test_an_invalid_school_number_is_not_a_server_error(office, school, school_n
     assert office.open(f"/register/details?school={quote(school_number)}").status in {200, 404}
 
 
-def test_a_closed_school_says_so_and_offers_another(office, transaction):
+def test_the_page_of_a_closed_school_says_so_and_links_to_the_search(office, transaction):
     with transaction():
         closed = a_school(status_code="2", status_name="Closed")
 

@@ -181,7 +181,7 @@ def test_empty_lists_say_so(idp):
     assert "No client was registered yet" in idp("clients", "list").stdout
 
 
-def test_every_command_has_help_worth_reading():
+def test_every_command_has_a_help_text_of_some_length():
     for group in (partners, clients):
         for command in group.commands.values():
             assert len(command.help or "") > 15, command.name

@@ -38,8 +38,7 @@ TESTED_ELSEWHERE = {
     "test_an_unknown_account_is_told_how_to_link_and_makes_nothing",
     "/operate/sign-in": f"{ENUMERATION}::test_the_address_of_an_operator_is_not_revealed",
     "/developers/sign-in": f"{ENUMERATION}::test_the_address_of_a_developer_is_not_revealed",
-    "/password/strength.json": "tests/signin/test_strength_views.py::"
-    "test_a_person_who_was_removed_and_one_who_never_was_are_alike",
+    "/password/strength.json": "tests/signin/test_strength_views.py::test_an_unknown_person_is_rated_without_names",
     "/reset": RESETS,
     "/reset/code": RESETS,
     "/register/details": f"{REGISTRATION}::test_an_address_that_has_an_account_looks_like_one_that_has_none",

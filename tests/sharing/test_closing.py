@@ -1,4 +1,4 @@
-"""Owners are told that a school closes, and nothing changes by itself; its successor continues sharing by two
+"""Owners get a mail when their school closes, and nothing changes by itself; its successor continues sharing after two
 decisions.
 """
 
@@ -83,7 +83,7 @@ def closing_mails(transaction, outbox):
     return outbox.all("school_closing")
 
 
-class TestTelling:
+class TestMails:
     def test_owners_are_mailed_once_and_sharing_is_not_moved(self, transaction, world, outbox):
         [message] = closing_mails(transaction, outbox)
         assert message.to == world.old.email

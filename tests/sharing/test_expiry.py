@@ -74,7 +74,9 @@ class TestReminders:
         clock.move(340 * DAY)
         assert {message.to for message in send_reminders(transaction, outbox)} == owners
 
-    def test_a_worker_that_was_stopped_for_a_month_sends_the_latest_alone(self, transaction, agreement, clock, outbox):
+    def test_a_worker_that_was_stopped_for_a_month_sends_only_the_latest_reminder(
+        self, transaction, agreement, clock, outbox
+    ):
         clock.move(360 * DAY)
         assert len(send_reminders(transaction, outbox)) == 1
         clock.move(6 * DAY)
@@ -112,7 +114,9 @@ class TestReminders:
         assert len(send_reminders(transaction, outbox)) == 2
 
     @pytest.mark.parametrize("reason", ["paused", "withdrawn", "school closed", "disabled"])
-    def test_no_one_is_reminded_of_what_is_not_in_use(self, transaction, agreement, clock, outbox, reason):
+    def test_no_reminder_is_sent_for_an_agreement_that_is_not_in_use(
+        self, transaction, agreement, clock, outbox, reason
+    ):
         with transaction():
             if reason in {"paused", "withdrawn"}:
                 act = authorise.pause if reason == "paused" else authorise.withdraw
@@ -126,7 +130,9 @@ class TestReminders:
             assert send_reminders(transaction, outbox) == []
         assert outbox.all("sharing_expired") == []
 
-    def test_the_client_is_told_of_the_end_of_a_paused_one_though_no_owner_is(self, transaction, clock, outbox):
+    def test_the_client_gets_an_event_at_the_end_of_a_paused_agreement_though_no_owner_gets_a_mail(
+        self, transaction, clock, outbox
+    ):
         with transaction():
             agreement = give_agreement(events_method=event_types.POLL)
             authorise.pause(agreement.estab_id, agreement.client_id, by=giving_member(agreement))
@@ -195,14 +201,14 @@ class TestRenewal:
         assert "5 February 2028" in message.text
         assert send_reminders(transaction, outbox) == [], "the new one is not reminded of yet"
 
-    def test_what_has_ended_is_in_force_again_and_its_tokens_with_it(self, transaction, agreement, clock):
+    def test_renewing_an_expired_agreement_puts_it_and_its_tokens_in_force_again(self, transaction, agreement, clock):
         clock.move(400 * DAY)
         with transaction():
             assert not agreement_state.state(agreement.id).is_in_force
             renew(agreement)
             assert agreement_state.state(agreement.id).is_in_force
 
-    def test_before_its_last_30_days_there_is_nothing_to_renew(self, transaction, agreement, clock):
+    def test_an_agreement_is_renewed_in_its_last_30_days_only(self, transaction, agreement, clock):
         clock.move(335 * DAY - SECOND)
         with pytest.raises(renewal.NothingToRenew), transaction():
             renew(agreement)
@@ -220,7 +226,7 @@ class TestRenewal:
         with transaction():
             renew(short)
 
-    def test_what_the_service_has_come_to_ask_for_is_not_included(self, transaction, agreement, clock):
+    def test_scopes_that_the_client_added_later_are_not_included_in_a_renewal(self, transaction, agreement, clock):
         clock.move(340 * DAY)
         with transaction():
             client = session().get_one(Client, agreement.client_id)
@@ -240,7 +246,7 @@ class TestRenewal:
             with pytest.raises(authorise.ChangedMeanwhile), transaction():
                 renew(agreement, **overrides)
 
-    def test_specially_protected_data_is_renewed_with_a_second_step_alone(self, transaction, clock):
+    def test_specially_protected_data_is_renewed_only_with_a_second_step(self, transaction, clock):
         with transaction():
             owner, client = an_administrator(), a_client(required_scopes=frozenset({"openid", "students.sen"}))
             protected = authorise.give(
@@ -253,7 +259,7 @@ class TestRenewal:
         with transaction():
             renew(protected, second_step=True)
 
-    def test_a_system_that_is_not_accepted_any_more_is_not_renewed(self, transaction, clock):
+    def test_an_agreement_of_a_school_whose_mis_is_no_longer_accepted_is_not_renewed(self, transaction, clock):
         with transaction():
             agreement = give_agreement(accepted_mis=frozenset({"sims"}))
             giving_member(agreement).estab.mis = "arbor"
@@ -268,7 +274,7 @@ class TestRenewal:
         with transaction():
             assert len(authorise.current(agreement.estab_id)) == 1
 
-    def test_another_school_cannot_renew_it(self, transaction, agreement, clock):
+    def test_another_school_cannot_renew_the_agreement(self, transaction, agreement, clock):
         clock.move(340 * DAY)
         with transaction():
             other = an_administrator(an_estab()).memberships[0]

@@ -72,7 +72,7 @@ def test_sharing_is_resumed_when_the_system_is_changed_back(transaction, owner, 
     assert {event for _, event in sent_events(transaction)} == {"sharing-paused", "sharing-resumed"}
 
 
-def test_no_one_is_notified_of_what_is_paused(transaction, owner, outbox):
+def test_a_change_of_mis_that_affects_only_paused_sharing_notifies_no_one(transaction, owner, outbox):
     with transaction():
         member = session().get_one(Administrator, owner).memberships[0]
         for row in authorise.current(member.estab_id):
@@ -81,7 +81,7 @@ def test_no_one_is_notified_of_what_is_paused(transaction, owner, outbox):
     assert outbox.all("system_changed") == []
 
 
-def test_the_same_system_again_is_no_change(transaction, owner, outbox):
+def test_setting_the_same_mis_again_notifies_no_one(transaction, owner, outbox):
     with transaction():
         set_mis(owner, "sims")
     assert outbox.all("system_changed") == sent_events(transaction) == []

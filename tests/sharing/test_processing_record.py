@@ -62,7 +62,7 @@ def test_no_cell_is_read_as_a_formula(transaction, clock):
     assert row[1] == f"'{hostile}"
 
 
-def test_a_change_leaves_since_when_a_service_receives_data(transaction, clock):
+def test_a_change_keeps_the_date_since_when_a_service_receives_data(transaction, clock):
     with transaction():
         owner = an_administrator()
         agreed = agree(owner)

@@ -56,20 +56,20 @@ def giving_member(agreement):
     return session().get_one(Administrator, agreement.given_by).memberships[0]
 
 
-def page(agreement):
-    """What a page sends back: the agreement and the review that it showed."""
+def shown_review(agreement):
+    """What a page of the review sends: the agreement and the review that it showed, and who decides."""
     row = current_agreement(agreement)
     return {"replaces": row.id, "shown": reviews.find_pending(row).shown, "by": giving_member(agreement)}
 
 
 def agree(agreement, *ticked, second_step=False):
     return reviewing.agree(
-        agreement.estab_id, agreement.client_id, frozenset(ticked), second_step=second_step, **page(agreement)
+        agreement.estab_id, agreement.client_id, frozenset(ticked), second_step=second_step, **shown_review(agreement)
     )
 
 
 def decline(agreement):
-    return reviewing.decline(agreement.estab_id, agreement.client_id, **page(agreement))
+    return reviewing.decline(agreement.estab_id, agreement.client_id, **shown_review(agreement))
 
 
 def send_review_mails(transaction, outbox):
@@ -104,7 +104,9 @@ class TestWhatIsReviewed:
             registry.bump_version(client)
             assert reviews.find_pending(current_agreement(agreement)) is None
 
-    def test_an_agreement_of_an_older_release_is_asked_about_a_new_version_alone(self, transaction, agreement):
+    def test_an_agreement_of_an_older_release_is_reviewed_only_for_a_new_agreement_version(
+        self, transaction, agreement
+    ):
         with transaction():
             row = current_agreement(agreement)
             row.considered_scopes = row.considered_required = row.considered_agreement = None
@@ -120,7 +122,7 @@ class TestWhatIsReviewed:
             assert reviews.find_pending(current_agreement(agreement)) is None
 
 
-class TestWhatStands:
+class TestUntilReview:
     def test_the_agreement_continues_and_a_sign_in_is_asked_only_where_its_request_needs_more(
         self, transaction, agreement
     ):
@@ -149,7 +151,7 @@ class TestWhatStands:
             )
             assert (reviews.find_pending(renewed).required, reviews.find_pending(renewed).version) == ({"staff"}, None)
 
-    def test_agreeing_at_a_sign_in_to_one_thing_leaves_the_others_to_be_reviewed(self, transaction, agreement):
+    def test_agreeing_to_one_scope_at_a_sign_in_leaves_the_others_to_be_reviewed(self, transaction, agreement):
         with transaction():
             client = register(agreement, required={"staff"}, optional={"timetable"})
             proposal = authorise.proposal(agreement.estab_id, client, frozenset({"staff"}))
@@ -192,10 +194,10 @@ class TestAgreeing:
         with transaction():
             assert agree(agreed).scopes == {"openid", "students.sen", "staff"}
 
-    def test_another_review_than_was_shown_is_not_agreed_to(self, transaction, agreement):
+    def test_a_review_that_changed_since_it_was_shown_is_not_decided(self, transaction, agreement):
         with transaction():
             register(agreement, required={"staff"})
-            shown = page(agreement)
+            shown = shown_review(agreement)
             register(agreement, required={"timetable"})
         for act in (reviewing.decline, lambda *args, **options: reviewing.agree(*args, frozenset(), **options)):
             with pytest.raises(authorise.ChangedMeanwhile), transaction():
@@ -212,7 +214,7 @@ class TestAgreeing:
     def test_of_agreeing_and_declining_at_once_one_is_recorded(self, transaction, agreement, run_concurrently):
         with transaction():
             register(agreement, required={"staff"})
-            shown = page(agreement)
+            shown = shown_review(agreement)
         acts = iter([True, False, True, False])
 
         def decide():
@@ -303,7 +305,7 @@ class TestMails:
             clock.move(366 * DAY)
         assert send_review_mails(transaction, outbox) == []
 
-    def test_every_school_is_told_once_by_two_workers_in_batches(
+    def test_every_school_gets_one_mail_from_three_workers_in_batches(
         self, transaction, agreement, outbox, run_concurrently, monkeypatch
     ):
         monkeypatch.setattr(reviewing, "BATCH_SIZE", 2)

@@ -1,6 +1,7 @@
 """One review for several schools: each has its own agreement, and an obstacle at one does not affect the others."""
 
 from datetime import timedelta
+from typing import NamedTuple
 
 import pytest
 from sqlalchemy import select
@@ -17,13 +18,20 @@ from idp.sharing.models import Authorisation
 from tests.factories import a_client, a_membership, an_administrator, an_estab
 
 
+class TrustIds(NamedTuple):
+    """The ids of a person, of the three estabs that they act for, and of a client that accepts SIMS only."""
+
+    person: str
+    estabs: list[str]
+    client: str
+
+
 @pytest.fixture
 def trust_ids(transaction, clock):
-    """The ids of a person, of their memberships' estabs, and of a client that works with SIMS only."""
     with transaction():
         person = an_administrator()
         estabs = [person.memberships[0].estab, *(a_membership(person, an_estab()).estab for _ in range(2))]
-        return person.id, [estab.id for estab in estabs], a_client(accepted_mis=frozenset({"sims"})).id
+        return TrustIds(person.id, [estab.id for estab in estabs], a_client(accepted_mis=frozenset({"sims"})).id)
 
 
 def give_several(trust_ids, chosen=0, also=(1, 2)):
@@ -45,12 +53,12 @@ def agreed_estabs(transaction):
 def test_each_school_has_an_agreement_an_audit_entry_and_a_receipt_of_its_own(transaction, trust_ids, outbox):
     with transaction():
         result = give_several(trust_ids)
-    assert (result.authorisation.estab_id, result.refused) == (trust_ids[1][0], [])
-    assert agreed_estabs(transaction) == sorted(trust_ids[1])
+    assert (result.authorisation.estab_id, result.refused) == (trust_ids.estabs[0], [])
+    assert agreed_estabs(transaction) == sorted(trust_ids.estabs)
     with transaction() as database:
         entries = database.scalars(select(Entry).where(Entry.event == events.SHARING_GIVEN)).all()
-        assert sorted(entry.estab for entry in entries) == sorted(trust_ids[1])
-        names = {database.get_one(Estab, estab_id).name for estab_id in trust_ids[1]}
+        assert sorted(entry.estab for entry in entries) == sorted(trust_ids.estabs)
+        names = {database.get_one(Estab, estab_id).name for estab_id in trust_ids.estabs}
     receipts = outbox.all("sharing_receipt")
     assert len(receipts) == 3
     assert {name for name in names for receipt in receipts if name in receipt.text} == names
@@ -67,7 +75,9 @@ OBSTACLES = [
 
 
 @pytest.mark.parametrize(("obstacle", "sentence"), OBSTACLES)
-def test_a_school_that_cannot_be_authorised_says_why_and_stops_no_other(transaction, trust_ids, obstacle, sentence):
+def test_an_obstacle_at_one_school_is_explained_and_does_not_affect_the_others(
+    transaction, trust_ids, obstacle, sentence
+):
     person_id, estab_ids, client_id = trust_ids
     with transaction() as database:
         member = database.get_one(Membership, (person_id, estab_ids[1]))
@@ -122,7 +132,7 @@ def test_agreements_of_other_services_and_stopped_ones_do_not_prevent_authorisin
         assert give_several(trust_ids).refused == []
 
 
-def test_what_has_expired_is_authorised_anew_and_an_unverified_school_waits_for_our_check(
+def test_an_expired_agreement_is_given_again_and_data_of_an_unverified_school_is_withheld(
     transaction, trust_ids, clock
 ):
     person_id, estab_ids, client_id = trust_ids
@@ -142,7 +152,7 @@ def test_what_has_expired_is_authorised_anew_and_an_unverified_school_waits_for_
 
 def test_where_the_chosen_school_is_refused_nothing_is_recorded(transaction, trust_ids):
     with transaction() as database:
-        database.get_one(Membership, (trust_ids[0], trust_ids[1][0])).role = "viewer"
+        database.get_one(Membership, (trust_ids.person, trust_ids.estabs[0])).role = "viewer"
     with pytest.raises(authority.NotPermitted), transaction():
         give_several(trust_ids)
     assert agreed_estabs(transaction) == []
@@ -151,29 +161,25 @@ def test_where_the_chosen_school_is_refused_nothing_is_recorded(transaction, tru
 def test_two_reviews_of_the_same_schools_at_once_do_not_wait_for_each_other(transaction, trust_ids, run_concurrently):
     """Each person acts for another school and ticks the others: in the end, every school has one agreement."""
     with transaction() as database:
-        colleague = an_administrator(database.get_one(Estab, trust_ids[1][2]), username="colleague")
-        for estab_id in trust_ids[1][:2]:
+        colleague = an_administrator(database.get_one(Estab, trust_ids.estabs[2]), username="colleague")
+        for estab_id in trust_ids.estabs[:2]:
             a_membership(colleague, database.get_one(Estab, estab_id))
-        reviews = [(trust_ids, 0, (1, 2)), ((colleague.id, *trust_ids[1:]), 2, (0, 1))]
+        reviews = [(trust_ids, 0, (1, 2)), (trust_ids._replace(person=colleague.id), 2, (0, 1))]
 
-    def press():
-        mine, chosen, also = reviews.pop()
-        return give_several(mine, chosen, also)
-
-    outcomes = run_concurrently(2, press)
+    outcomes = run_concurrently(2, lambda: give_several(*reviews.pop()))
 
     failed = [outcome for outcome in outcomes if not isinstance(outcome, several_schools.ReviewResult)]
     assert all(isinstance(fault, authorise.ChangedMeanwhile) for fault in failed), failed
     assert len(failed) < 2
-    assert agreed_estabs(transaction) == sorted(trust_ids[1])
+    assert agreed_estabs(transaction) == sorted(trust_ids.estabs)
 
 
 def test_people_and_schools_of_others_are_not_shown(transaction, trust_ids):
     with transaction() as database:
         an_administrator()
-        database.get_one(Estab, trust_ids[1][2]).state = "suspended"
-        by = database.get_one(Administrator, trust_ids[0]).memberships[0]
-        shown = several_schools.other_schools(database.get_one(Client, trust_ids[2]), by, second_step=True)
+        database.get_one(Estab, trust_ids.estabs[2]).state = "suspended"
+        by = database.get_one(Administrator, trust_ids.person).memberships[0]
+        shown = several_schools.other_schools(database.get_one(Client, trust_ids.client), by, second_step=True)
         assert [other_school.member.estab_id for other_school in shown] == [
-            estab for estab in trust_ids[1][:2] if estab != by.estab_id
+            estab for estab in trust_ids.estabs[:2] if estab != by.estab_id
         ]

@@ -15,12 +15,12 @@ class App:
         self.seed, self._codes = seed, pyotp.TOTP(seed)
 
     def code(self, steps=0):
-        """The code that it shows now, or this number of half minutes later."""
+        """The code that the app shows now, or `steps` half minutes later."""
         return self._codes.at(clock.timestamp(), counter_offset=steps)
 
     @property
     def wrong(self):
-        """Six digits that are not the code of now, nor of the half minute before."""
+        """Six digits that are neither the current code nor the one before it."""
         return next(code for code in ("000000", "111111", "222222") if code not in {self.code(), self.code(-1)})
 
 

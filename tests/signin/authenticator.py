@@ -1,4 +1,4 @@
-"""An authenticator in software, for tests: makes passkeys and answers challenges as a browser's device does."""
+"""An authenticator in software, for tests: makes passkeys and responds to challenges as a browser's device does."""
 
 import base64
 import hashlib
@@ -24,7 +24,7 @@ def b64(data):
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
-def unb64(text):
+def b64_decode(text):
     return base64.urlsafe_b64decode(f"{text}===")
 
 
@@ -50,8 +50,8 @@ class Authenticator:
         """The id of the next passkey; by default a random one."""
 
     def create(self, options, *, verified=True, present=True, origin=None, rp_id=None, **client_data):
-        """Answer `navigator.credentials.create(options)`, as JSON."""
-        credential = Credential(options["rp"]["id"], unb64(options["user"]["id"]))
+        """The response of `navigator.credentials.create(options)`, as JSON."""
+        credential = Credential(options["rp"]["id"], b64_decode(options["user"]["id"]))
         credential.id = self.new_id or credential.id
         self.credentials.append(credential)
         point = credential.key.public_key().public_numbers()
@@ -65,10 +65,10 @@ class Authenticator:
             "clientDataJSON": b64(client_json), "attestationObject": b64(attestation),
             "transports": list(self.transports),
         }  # fmt: skip
-        return self._answer(credential, response)
+        return self._to_json(credential, response)
 
     def get(self, options, *, verified=True, present=True, origin=None, rp_id=None, credential=None, **client_data):
-        """Answer `navigator.credentials.get(options)` with the newest passkey (or `credential`), as JSON."""
+        """The response of `navigator.credentials.get(options)` by the newest passkey (or `credential`), as JSON."""
         credential = credential or self._allowed(options)
         credential.sign_count += self.counts
         flags = self._flags(verified=verified, present=present)
@@ -79,10 +79,10 @@ class Authenticator:
             "clientDataJSON": b64(client_json), "authenticatorData": b64(data), "signature": b64(signature),
             "userHandle": b64(credential.user_id),
         }  # fmt: skip
-        return self._answer(credential, response)
+        return self._to_json(credential, response)
 
     def _allowed(self, options):
-        allowed = {unb64(descriptor["id"]) for descriptor in options.get("allowCredentials", ())}
+        allowed = {b64_decode(descriptor["id"]) for descriptor in options.get("allowCredentials", ())}
         return next(credential for credential in reversed(self.credentials) if not allowed or credential.id in allowed)
 
     def _flags(self, *, verified, present):
@@ -101,7 +101,7 @@ class Authenticator:
         }
         return json.dumps(document | more).encode()
 
-    def _answer(self, credential, response):
+    def _to_json(self, credential, response):
         return json.dumps(
             {
                 "id": b64(credential.id), "rawId": b64(credential.id), "type": "public-key",

@@ -10,11 +10,13 @@ from tests.signin.person import Person
 
 @pytest.fixture
 def jo(web):
+    """A person at the browser `web`."""
     return Person(web)
 
 
 @pytest.fixture
 def stranger(new_browser):
+    """A person at another browser."""
     return Person(new_browser())
 
 
@@ -30,6 +32,8 @@ def account(transaction):
 
 @dataclass(frozen=True)
 class Account:
+    """An administrator's account, and the id and name of the school."""
+
     id: str
     username: str
     email: str

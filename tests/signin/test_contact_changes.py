@@ -1,4 +1,4 @@
-"""Changes of e-mail address and mobile number: verified, told to the old ones, and undone from there."""
+"""Changes of e-mail address and mobile number: verified, reported to the old ones, and undone by their links."""
 
 from datetime import timedelta
 
@@ -41,8 +41,8 @@ def change_mobile(jo, outbox):
     return jo.submit(CODE, code=outbox.last("mobile_code").code)
 
 
-def assert_told_to_wait(person, reason):
-    """The form says why, and a program learns how long to wait."""
+def assert_must_wait(person, reason):
+    """The page says why, and `Retry-After` how long."""
     assert person.response.status_code == 429
     assert int(person.response.headers["Retry-After"]) > 0
     assert reason in person.page_text
@@ -78,7 +78,7 @@ def test_a_person_who_signed_in_long_ago_signs_in_again_first(jo_with_mobile, pa
 
 
 class TestEmail:
-    def test_the_new_one_is_verified_and_the_old_one_is_told(self, jo_with_mobile, account, transaction, outbox):
+    def test_a_new_address_is_verified_and_the_old_one_gets_a_mail(self, jo_with_mobile, account, transaction, outbox):
         assert jo_with_mobile.submit(EMAIL, email=NEW_EMAIL).location == HOME
         assert outbox.last("confirm_address").to == NEW_EMAIL
         assert stored_account(transaction, account).email == account.email
@@ -94,7 +94,7 @@ class TestEmail:
         assert outbox.last("email_changed").to == account.email
         assert jo_with_mobile.open(link).status_code == 410
 
-    def test_it_signs_in_from_then_on_and_the_old_one_does_not(self, jo_with_mobile, account, outbox, stranger):
+    def test_the_new_address_signs_in_and_the_old_one_no_longer_does(self, jo_with_mobile, account, outbox, stranger):
         change_email(jo_with_mobile, outbox)
 
         assert stranger.sign_in(account.email).status_code == 422
@@ -148,7 +148,7 @@ class TestEmail:
             jo_with_mobile.submit(EMAIL, email=f"new{number}@oakhill.example")
         jo_with_mobile.submit(EMAIL, email="new5@oakhill.example")
 
-        assert_told_to_wait(jo_with_mobile, "at most five links")
+        assert_must_wait(jo_with_mobile, "at most five links")
         sent = outbox.all("confirm_address")
         assert len(sent) == 5
         assert jo_with_mobile.open(sent[0].path).status_code == 410
@@ -172,9 +172,11 @@ class TestEmail:
 
         assert stranger.open(outbox.last("reset_link").path).status_code == 404
 
-    def test_of_two_clicks_at_once_one_changes_it(self, jo_with_mobile, run_concurrently, account, outbox, transaction):
+    def test_of_several_clicks_at_once_one_changes_the_address(
+        self, jo_with_mobile, run_concurrently, account, outbox, transaction
+    ):
         jo_with_mobile.submit(EMAIL, email=NEW_EMAIL)
-        secret = outbox.last("confirm_address").links[0].rpartition("/")[2]
+        secret = outbox.last("confirm_address").secret
         outcomes = run_concurrently(
             4, lambda: email_change.confirm(secret, database_session().get_one(Administrator, account.id))
         )
@@ -186,11 +188,11 @@ class TestEmail:
         self, run_concurrently, transaction, outbox, clock
     ):
         with transaction():
-            both = [an_administrator() for _ in range(2)]
-            for person in both:
+            people = [an_administrator() for _ in range(2)]
+            for person in people:
                 email_change.begin(person, NEW_EMAIL)
-            ids = [person.id for person in both]
-        waiting = [message.links[0].rpartition("/")[2] for message in outbox.all("confirm_address")]
+            ids = [person.id for person in people]
+        waiting = [message.secret for message in outbox.all("confirm_address")]
 
         def confirm():
             secret = waiting.pop()
@@ -203,7 +205,9 @@ class TestEmail:
 
 
 class TestMobile:
-    def test_the_new_one_is_confirmed_and_both_are_told(self, jo_with_mobile, account, transaction, outbox, clock):
+    def test_a_new_number_is_confirmed_and_the_old_one_gets_a_message(
+        self, jo_with_mobile, account, transaction, outbox, clock
+    ):
         assert jo_with_mobile.submit(MOBILE, mobile="07700 900999").location == CODE
         assert outbox.last("mobile_code").to == NEW_NUMBER
         assert jo_with_mobile.submit(CODE, code="1").status_code == 422
@@ -218,7 +222,7 @@ class TestMobile:
         assert [mail.to for mail in mails] == ["+447700900123"]
         assert len(mails[0].text) <= 160
 
-    def test_an_old_one_that_was_never_confirmed_is_not_told(self, jo_with_mobile, account, transaction, outbox):
+    def test_an_old_number_that_was_never_confirmed_gets_no_message(self, jo_with_mobile, account, transaction, outbox):
         with transaction() as session:
             session.get_one(Administrator, account.id).mobile_confirmed_at = None
         change_mobile(jo_with_mobile, outbox)
@@ -226,7 +230,7 @@ class TestMobile:
         assert stored_account(transaction, account).mobile == NEW_NUMBER
         assert outbox.all("number_changed") == []
 
-    def test_for_a_day_it_cannot_reset_the_password(self, jo_with_mobile, account, outbox, stranger, clock):
+    def test_a_new_number_cannot_reset_the_password_for_a_day(self, jo_with_mobile, account, outbox, stranger, clock):
         change_mobile(jo_with_mobile, outbox)
         stranger.submit("/reset", username=account.username)
         assert outbox.all("reset_code") == []
@@ -235,7 +239,7 @@ class TestMobile:
         stranger.submit("/reset", username=account.username)
         assert outbox.last("reset_code").to == NEW_NUMBER
 
-    def test_a_reset_by_the_old_one_ends_with_the_change(self, jo_with_mobile, account, outbox, stranger):
+    def test_a_reset_by_the_old_number_ends_with_the_change(self, jo_with_mobile, account, outbox, stranger):
         stranger.submit("/reset", username=account.username)
         stranger.submit("/reset/code", code=outbox.last("reset_code").code)
         change_mobile(jo_with_mobile, outbox)
@@ -251,13 +255,13 @@ class TestMobile:
 
         assert stored_account(transaction, account).mobile == "+447700900123"
 
-    def test_three_codes_an_hour_for_both_together(self, jo_with_mobile, outbox, clock):
+    def test_three_codes_are_sent_an_hour(self, jo_with_mobile, outbox, clock):
         for _ in range(3):
             clock.move(timedelta(seconds=1))
             jo_with_mobile.submit(MOBILE, mobile="07700 900999")
         jo_with_mobile.submit(MOBILE, mobile="07700 900999")
 
-        assert_told_to_wait(jo_with_mobile, "at most three codes an hour")
+        assert_must_wait(jo_with_mobile, "at most three codes an hour")
 
     def test_a_code_for_a_locked_account_is_refused_until_the_lock_ends(
         self, jo_with_mobile, account, transaction, outbox
@@ -266,7 +270,7 @@ class TestMobile:
         lock_account(transaction, account)
         jo_with_mobile.submit(CODE, code=outbox.last("mobile_code").code)
 
-        assert_told_to_wait(jo_with_mobile, "no one can sign in to it for a minute")
+        assert_must_wait(jo_with_mobile, "no one can sign in to it for a minute")
         assert stored_account(transaction, account).mobile == "+447700900123"
 
     @pytest.mark.parametrize("number", ["", "12", "020 7946 0123", "07700 900123"])
@@ -283,15 +287,17 @@ class TestMobile:
     def test_a_code_works_once(self, jo_with_mobile, run_concurrently, account, outbox):
         jo_with_mobile.submit(MOBILE, mobile="07700 900999")
         code = outbox.last("mobile_code").code
-        confirm = run_concurrently(
+        outcomes = run_concurrently(
             4, lambda: mobile_change.confirm(database_session().get_one(Administrator, account.id), code)
         )
 
-        assert confirm.count(None) == 1
+        assert outcomes.count(None) == 1
 
 
 class TestUndo:
-    def test_the_old_address_undoes_it_without_signing_in(self, jo_with_mobile, account, transaction, outbox, stranger):
+    def test_the_link_to_the_old_address_undoes_the_change_without_signing_in(
+        self, jo_with_mobile, account, transaction, outbox, stranger
+    ):
         change_email(jo_with_mobile, outbox)
         link = outbox.last("email_changed").path
         assert account.email in stranger.open(link).text
@@ -306,7 +312,7 @@ class TestUndo:
         assert outbox.last("changes_undone").to == account.email
         assert stranger.open(link).status_code == 410
 
-    def test_the_old_number_undoes_it(self, jo_with_mobile, account, transaction, outbox, stranger):
+    def test_the_link_to_the_old_number_undoes_the_change(self, jo_with_mobile, account, transaction, outbox, stranger):
         change_mobile(jo_with_mobile, outbox)
         stranger.submit(outbox.last("number_changed").path)
 
@@ -315,7 +321,7 @@ class TestUndo:
         assert person.mobile_changed_at is None
         assert mobile.number_for_resets(person) == "+447700900123"
 
-    def test_the_first_link_undoes_everything_since(
+    def test_the_first_link_undoes_all_later_changes_too(
         self, jo_with_mobile, account, transaction, outbox, stranger, clock
     ):
         """Changes by an attacker who took over the account: the address twice, and then the number."""
@@ -334,7 +340,7 @@ class TestUndo:
         for message in (*outbox.all("mobile_changed"), *outbox.all("number_changed")):
             assert stranger.open(message.path).status_code == 410
 
-    def test_what_was_begun_since_is_revoked(self, jo_with_mobile, account, outbox, stranger, clock):
+    def test_undoing_revokes_a_change_that_was_begun_later(self, jo_with_mobile, account, outbox, stranger, clock):
         change_email(jo_with_mobile, outbox)
         clock.move(timedelta(minutes=1))
         jo_with_mobile.submit(EMAIL, email="another@evil.example")
@@ -357,7 +363,9 @@ class TestUndo:
         assert stranger.open(link).status_code == 404
         assert stored_account(transaction, account).email == NEW_EMAIL
 
-    def test_after_seven_days_it_cannot_be_undone(self, jo_with_mobile, account, transaction, outbox, stranger, clock):
+    def test_a_change_cannot_be_undone_after_seven_days(
+        self, jo_with_mobile, account, transaction, outbox, stranger, clock
+    ):
         change_email(jo_with_mobile, outbox)
         link = outbox.last("email_changed").path
         stranger.open(link)
@@ -366,9 +374,9 @@ class TestUndo:
         assert stranger.post(link).status_code == 410
         assert stored_account(transaction, account).email == NEW_EMAIL
 
-    def test_of_two_clicks_at_once_one_undoes_it(self, jo_with_mobile, run_concurrently, outbox):
+    def test_of_several_clicks_at_once_one_undoes_the_change(self, jo_with_mobile, run_concurrently, outbox):
         change_email(jo_with_mobile, outbox)
-        secret = outbox.last("email_changed").links[0].rpartition("/")[2]
+        secret = outbox.last("email_changed").secret
         outcomes = run_concurrently(4, lambda: undo_changes.undo(secret))
 
         assert outcomes.count(None) == 1

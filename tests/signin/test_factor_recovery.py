@@ -36,7 +36,7 @@ def at_second_step(jo, account, app_of_jo):
 
 
 @pytest.fixture
-def started(at_second_step, outbox):
+def recovery_started(at_second_step, outbox):
     """Jo has typed the code of the text message as well."""
     at_second_step.submit(LOST_FACTOR_PATH, send_code="yes")
     at_second_step.submit(LOST_FACTOR_PATH, code=outbox.last("mobile_code").code)
@@ -44,6 +44,7 @@ def started(at_second_step, outbox):
 
 
 def notices(outbox):
+    """Template and recipient of each notice about the recovery."""
     sent = (message for message in outbox.all() if message.name in {"recovery_notice", "lost_factor"})
     return sorted((message.name, message.to) for message in sent)
 
@@ -54,17 +55,19 @@ def has_factor(transaction, account):
 
 
 def test_password_and_text_message_start_a_wait_and_then_the_password_alone_signs_in(
-    started, account, transaction, outbox, clock
+    recovery_started, account, transaction, outbox, clock
 ):
-    assert "From" in started.open(LOST_FACTOR_PATH).text
+    assert "From" in recovery_started.open(LOST_FACTOR_PATH).text
     assert notices(outbox) == [("lost_factor", "+447700900123"), ("recovery_notice", account.email)]
     clock.move(timedelta(hours=23, minutes=59))
-    assert started.sign_in(account.username).location.startswith(SECOND_STEP_PATH), "not before the wait is over"
+    assert recovery_started.sign_in(account.username).location.startswith(SECOND_STEP_PATH), (
+        "not before the wait is over"
+    )
     assert has_factor(transaction, account)
 
     clock.move(timedelta(minutes=1))
-    assert started.sign_in(account.username).location == "/"
-    assert "Your lost phone or key has been removed" in started.open("/manage").text
+    assert recovery_started.sign_in(account.username).location == "/"
+    assert "Your lost phone or key has been removed" in recovery_started.open("/manage").text
     assert not has_factor(transaction, account)
     with transaction() as session:
         (row,) = session.query(BrowserSession).filter_by(ended_at=None)
@@ -80,31 +83,34 @@ def test_the_text_message_says_what_the_code_is_for(at_second_step, outbox):
     assert "confirm this number" not in outbox.last("mobile_code").text
 
 
-def test_the_page_of_the_second_step_leads_there(at_second_step):
+def test_the_page_of_the_second_step_links_to_the_recovery(at_second_step):
     assert at_second_step.open(SECOND_STEP_PATH).text.count(LOST_FACTOR_PATH) == 1
     assert (
         at_second_step.open(SECOND_STEP_PATH + "?next=/manage/x").text.count(f"{LOST_FACTOR_PATH}?next=/manage/x") == 1
     )
 
 
-def test_notices_come_at_the_start_half_way_and_at_the_end_once_each(started, account, transaction, outbox, clock):
-    def due_notices():
+def test_notices_come_at_the_start_half_way_and_at_the_end_once_each(
+    recovery_started, account, transaction, outbox, clock
+):
+    def send_due_notices():
+        """Send what is due; returns how many notices were sent in all."""
         with transaction():
             factor_recovery.notify_due()
         return len(notices(outbox))
 
-    assert due_notices() == 2
+    assert send_due_notices() == 2
     clock.move(timedelta(hours=12))
-    assert due_notices() == 4
-    assert due_notices() == 4
+    assert send_due_notices() == 4
+    assert send_due_notices() == 4
     clock.move(timedelta(hours=12))
-    assert due_notices() == 6
+    assert send_due_notices() == 6
     assert "The wait of 24 hours is over" in outbox.last("recovery_notice").text
-    assert due_notices() == 6
+    assert send_due_notices() == 6
     assert all(len(message.text) <= 160 for message in outbox.all("lost_factor"))
 
 
-def test_a_worker_that_was_away_sends_the_newest_notice_only(started, transaction, outbox, clock):
+def test_a_worker_that_was_stopped_for_days_sends_only_the_newest_notice(recovery_started, transaction, outbox, clock):
     clock.move(timedelta(days=2))
     with transaction():
         factor_recovery.notify_due()
@@ -114,8 +120,8 @@ def test_a_worker_that_was_away_sends_the_newest_notice_only(started, transactio
 
 
 @pytest.mark.parametrize("name", ["recovery_notice", "lost_factor"])
-def test_the_link_in_each_notice_stops_it_and_opening_it_does_not(
-    started, stranger, account, transaction, outbox, clock, name
+def test_the_link_in_each_notice_stops_the_recovery_but_opening_it_does_not(
+    recovery_started, stranger, account, transaction, outbox, clock, name
 ):
     link = outbox.last(name).path
     assert stranger.open(link).status_code == 200
@@ -128,27 +134,27 @@ def test_the_link_in_each_notice_stops_it_and_opening_it_does_not(
     for message in (outbox.last("recovery_notice"), outbox.last("lost_factor")):
         assert stranger.open(message.path).status_code == 410
     clock.move(timedelta(hours=25))
-    assert started.sign_in(account.username).location.startswith(SECOND_STEP_PATH)
+    assert recovery_started.sign_in(account.username).location.startswith(SECOND_STEP_PATH)
     assert has_factor(transaction, account)
 
 
-def test_a_sign_in_with_the_factor_stops_it(started, account, transaction, app_of_jo, clock, outbox):
-    started.open(SECOND_STEP_PATH)
-    started.post(SECOND_STEP_PATH, code=app_of_jo.code())
+def test_a_sign_in_with_the_factor_stops_the_recovery(recovery_started, account, transaction, app_of_jo, clock, outbox):
+    recovery_started.open(SECOND_STEP_PATH)
+    recovery_started.post(SECOND_STEP_PATH, code=app_of_jo.code())
 
-    assert started.cookie("session")
+    assert recovery_started.cookie("session")
     with transaction():
         assert factor_recovery.waiting(account.id) is None
     assert outbox.last("recovery_stopped")
 
 
-def test_a_week_after_the_wait_it_is_no_longer_good(started, account, clock):
+def test_a_recovery_expires_a_week_after_its_wait(recovery_started, account, clock):
     clock.move(timedelta(days=8, minutes=1))
 
-    assert started.sign_in(account.username).location.startswith(SECOND_STEP_PATH)
+    assert recovery_started.sign_in(account.username).location.startswith(SECOND_STEP_PATH)
 
 
-class TestHowItIsStarted:
+class TestStart:
     def test_no_wait_begins_without_the_password(self, jo, stranger, account, app_of_jo, transaction, outbox):
         assert jo.open(LOST_FACTOR_PATH).location == "/sign-in?next=/"
         jo.open("/sign-in")
@@ -189,7 +195,7 @@ class TestHowItIsStarted:
 
         assert outbox.all() == []
 
-    def test_starting_again_does_not_move_the_end(self, started, account, transaction, clock, outbox):
+    def test_starting_again_does_not_move_the_end(self, recovery_started, account, transaction, clock, outbox):
         with transaction():
             due = factor_recovery.waiting(account.id).due_at
         clock.move(timedelta(hours=1))
@@ -216,7 +222,7 @@ def test_the_recovery_of_one_person_neither_ends_nor_removes_anything_of_another
         assert factors.has_any(second.id)
     [notice] = (message for message in outbox.all("recovery_notice") if message.to == second.email)
     with transaction():
-        factor_recovery.stop(notice.links[0].rpartition("/")[2])
+        factor_recovery.stop(notice.secret)
         for person in (first, second):
             factor_recovery.stop_for(person.id)
         assert [factor_recovery.waiting(notice.id) is None for notice in (first, second, third)] == [True, True, False]
@@ -227,7 +233,7 @@ def test_the_recovery_of_one_person_neither_ends_nor_removes_anything_of_another
     assert outbox.all("lost_factor") == []
 
 
-def test_of_two_starts_at_once_one_counts(run_concurrently, account, app_of_jo, transaction, outbox):
+def test_several_starts_at_once_make_one_recovery(run_concurrently, account, app_of_jo, transaction, outbox):
     run_concurrently(4, lambda: factor_recovery.start(database_session().get_one(Administrator, account.id), by="cli"))
 
     with transaction() as session:
@@ -235,8 +241,10 @@ def test_of_two_starts_at_once_one_counts(run_concurrently, account, app_of_jo, 
     assert len(notices(outbox)) == 2
 
 
-def test_stopped_and_completed_at_once_only_one_happens(run_concurrently, started, account, transaction, outbox, clock):
-    secret = outbox.last("recovery_notice").links[0].rpartition("/")[2]
+def test_of_a_stop_and_a_completion_at_once_one_succeeds(
+    run_concurrently, recovery_started, account, transaction, outbox, clock
+):
+    secret = outbox.last("recovery_notice").secret
     clock.move(timedelta(hours=24))
     jobs = [lambda: factor_recovery.stop(secret), lambda: factor_recovery.complete(account.id)] * 2
 

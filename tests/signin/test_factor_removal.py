@@ -29,7 +29,7 @@ def remove_passkey(account):
     factor_removal.remove_passkey(people.get(account.id), passkey.id)
 
 
-def test_of_two_removed_at_once_one_stays_where_a_school_requires_it(
+def test_of_two_factors_removed_at_once_one_stays_where_a_school_requires_one(
     account_with_factors, transaction, run_overlapping
 ):
     with transaction():
@@ -43,7 +43,7 @@ def test_of_two_removed_at_once_one_stays_where_a_school_requires_it(
         assert recovery_codes.count_unused(account_with_factors.id) == recovery_codes.CODES_PER_SET
 
 
-def test_recovery_codes_go_with_the_last_one_though_both_are_removed_at_once(
+def test_recovery_codes_are_deleted_with_the_last_factor_even_if_two_are_removed_at_once(
     account_with_factors, transaction, run_overlapping
 ):
     assert (
@@ -57,7 +57,7 @@ def test_recovery_codes_go_with_the_last_one_though_both_are_removed_at_once(
         )
 
 
-def test_the_last_one_stays_where_a_school_requires_it_at_that_moment(
+def test_the_last_factor_stays_where_a_school_begins_to_require_one_at_that_moment(
     account_with_factors, transaction, run_overlapping
 ):
     with transaction():

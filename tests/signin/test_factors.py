@@ -39,7 +39,7 @@ def test_the_worker_deletes_factors_and_codes_of_people_who_were_removed_and_of_
         assert passkeys.has_any(colleague)
 
 
-def test_what_a_person_does_with_their_factors_changes_nothing_for_another(transaction, clock, settings):
+def test_changes_of_one_persons_factors_do_not_affect_another_person(transaction, clock, settings):
     with transaction():
         person, other = (an_administrator().id for _ in range(2))
         apps = {account: an_app(account) for account in (person, other)}

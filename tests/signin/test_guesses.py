@@ -13,7 +13,7 @@ def counter():
 
 
 def count_checked(transaction, counter, times=1):
-    """How many of this number of guesses were checked."""
+    """How many of `times` guesses were checked; the others were refused by a lock."""
     checked = 0
     for _ in range(times):
         with transaction():
@@ -25,7 +25,7 @@ def count_checked(transaction, counter, times=1):
     return checked
 
 
-def test_ten_guesses_are_answered_and_the_tenth_locks(transaction, counter, clock):
+def test_ten_guesses_are_checked_and_the_tenth_locks(transaction, counter, clock):
     assert count_checked(transaction, counter, 9) == 9
     with transaction():
         guesses.refuse_locked(counter)
@@ -51,14 +51,14 @@ def test_a_lock_says_how_long_it_lasts_and_ends_on_time(transaction, counter, cl
     clock.move(timedelta(minutes=1))
     count_checked(transaction, counter)
 
-    def refused(ask):
+    def refused(check):
         with transaction(), pytest.raises(guesses.Locked) as locked:
-            ask(counter)
+            check(counter)
         return locked.value
 
-    for ask in (guesses.refuse_locked, guesses.count):
-        assert (refused(ask).minutes, refused(ask).retry_after) == (2, 120)
-        assert "for 2 minutes." in refused(ask).message
+    for check in (guesses.refuse_locked, guesses.count):
+        assert (refused(check).minutes, refused(check).retry_after) == (2, 120)
+        assert "for 2 minutes." in refused(check).message
     clock.move(timedelta(minutes=1, seconds=59))
     last_second = refused(guesses.refuse_locked)
     assert (last_second.minutes, last_second.retry_after) == (1, 1)
@@ -67,7 +67,7 @@ def test_a_lock_says_how_long_it_lasts_and_ends_on_time(transaction, counter, cl
         guesses.refuse_locked(counter)
 
 
-def test_hammering_for_an_hour_gets_sixteen_answers(transaction, counter, clock):
+def test_of_guesses_every_ten_seconds_sixteen_are_checked_in_an_hour(transaction, counter, clock):
     checked = 0
     for _ in range(360):
         checked += count_checked(transaction, counter)
@@ -110,7 +110,7 @@ def test_keys_of_different_subjects_differ():
     assert guesses.key("name", "a") != guesses.key("account", "a")
 
 
-def test_of_thirty_guesses_at_once_ten_are_answered(run_concurrently, counter):
+def test_of_thirty_guesses_at_once_ten_are_checked(run_concurrently, counter):
     outcomes = run_concurrently(30, lambda: guesses.count(counter))
 
     assert sum(isinstance(outcome, bool) for outcome in outcomes) == 10

@@ -1,5 +1,6 @@
 """Confirming a mobile number by a texted code."""
 
+import hashlib
 from datetime import timedelta
 
 import pytest
@@ -49,7 +50,7 @@ def test_the_page_redirects_when_there_is_no_number_to_confirm(jo_signed_in, out
     assert jo_signed_in.open(PAGE + "?next=/x").location == "/x"
 
 
-def test_a_code_with_a_gap_is_the_same_code(jo_signed_in, outbox):
+def test_spaces_in_a_code_are_ignored(jo_signed_in, outbox):
     jo_signed_in.submit(PAGE, send_code="yes")
     code = outbox.last("mobile_code").code
     jo_signed_in.submit(PAGE, code=f" {code[:3]} {code[3:]} ")
@@ -106,7 +107,7 @@ def test_a_fourth_message_in_an_hour_is_not_sent(jo_signed_in, outbox, clock):
     assert jo_signed_in.submit(PAGE, send_code="yes").status_code == 303
 
 
-def test_of_many_asked_for_at_once_three_are_sent(run_concurrently, transaction, account, outbox):
+def test_of_many_codes_requested_at_once_three_are_sent(run_concurrently, transaction, account, outbox):
     outcomes = run_concurrently(6, lambda: mobile.send(session().get_one(Administrator, account.id)))
 
     assert outcomes.count(None) == 3
@@ -152,8 +153,6 @@ def test_wrong_codes_count_as_wrong_passwords_do(jo_signed_in, stranger, account
 
 
 def test_the_code_is_not_in_the_database(jo_signed_in, transaction, outbox, account):
-    import hashlib
-
     jo_signed_in.submit(PAGE, send_code="yes")
     code = outbox.last("mobile_code").code
     with transaction() as session:

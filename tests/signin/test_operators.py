@@ -23,11 +23,13 @@ EMAIL = "sam@idaas.example"
 
 @pytest.fixture
 def link(transaction, clock):
+    """The path of the link by which a new operator sets up their account."""
     with transaction():
         return operators.add("Sam", EMAIL)[1].removeprefix("http://localhost:5000")
 
 
 def code(seed, ahead=0):
+    """The code that the app shows in `ahead` seconds."""
     return pyotp.TOTP(seed).at(clocks.timestamp() + ahead)
 
 
@@ -43,7 +45,7 @@ def sign_in(person, seed, *, password=PASSWORD, ahead=30, email=EMAIL):
     return person.submit("/operate/sign-in", email=email, password=password, code=code(seed, ahead))
 
 
-def test_who_has_set_up_their_account_is_signed_in_and_takes_the_place_of_who_was(jo, link, account):
+def test_setting_up_an_account_signs_the_operator_in_and_the_person_before_out(jo, link, account):
     jo.sign_in(account.username)
     set_up(jo, link)
     assert jo.response.location == "/operate"
@@ -116,13 +118,13 @@ def test_the_app_keeps_its_seed_however_often_the_page_is_sent(jo, link):
 
 def test_two_pages_at_once_show_the_same_seed(run_concurrently, link, monkeypatch):
     secret = link.rsplit("/", 1)[1]
-    quickly = second_factor.new_seed
+    new_seed = second_factor.new_seed
 
-    def slowly():
+    def slow_new_seed():
         time.sleep(0.2)  # so that all six requests overlap
-        return quickly()
+        return new_seed()
 
-    monkeypatch.setattr(second_factor, "new_seed", slowly)
+    monkeypatch.setattr(second_factor, "new_seed", slow_new_seed)
 
     seeds = run_concurrently(6, lambda: OPERATORS.begin_set_up(secret).seed)
 
@@ -157,7 +159,7 @@ def test_a_wrong_code_keeps_the_password(jo, link):
     assert sign_in(jo, seed, ahead=0).location == "/operate"
 
 
-def test_a_poor_password_is_not_kept_and_nothing_else_passes_for_a_kept_one(jo, stranger, link, transaction):
+def test_a_weak_password_is_not_kept_and_a_forged_kept_password_is_refused(jo, stranger, link, transaction):
     jo.submit(link)
     jo.post(link, finish="yes", password="too short", code="12345")
     assert "at least 12 characters" in jo.page_text
@@ -168,8 +170,8 @@ def test_a_poor_password_is_not_kept_and_nothing_else_passes_for_a_kept_one(jo, 
         another = operators.add("Al", "al@idaas.example")[1].removeprefix("http://localhost:5000")
     stranger.submit(another)
     seed = stranger.page.find(id="seed").text.replace(" ", "")
-    for made_up in (sealed, sealed[:-1], "x", "", "$argon2id$"):
-        stranger.post(another, finish="yes", sealed_password=made_up, code=code(seed))
+    for forged in (sealed, sealed[:-1], "x", "", "$argon2id$"):
+        stranger.post(another, finish="yes", sealed_password=forged, code=code(seed))
         assert stranger.response.status_code == 422
         assert "Choose a password" in stranger.page_text
 
@@ -198,7 +200,7 @@ def test_the_seed_is_stored_sealed_and_deleted_from_the_used_link(jo, link, tran
         assert seed not in session.scalars(select(Operator)).one().totp_sealed
 
 
-def test_of_two_who_finish_at_once_one_is_set_up(run_concurrently, link):
+def test_of_several_set_ups_finished_at_once_one_succeeds(run_concurrently, link):
     secret = link.rsplit("/", 1)[1]
 
     def finish():
@@ -210,7 +212,7 @@ def test_of_two_who_finish_at_once_one_is_set_up(run_concurrently, link):
     assert sum(isinstance(outcome, str) for outcome in outcomes) == 1
 
 
-def test_the_code_of_the_enrolment_is_spent(jo, stranger, link):
+def test_the_code_that_finished_the_set_up_does_not_sign_in_an_operator(jo, stranger, link):
     seed = set_up(stranger, link)
     sign_in(jo, seed, ahead=0)
 
@@ -292,16 +294,16 @@ def test_two_operators_are_found_and_sign_in_separately(jo, stranger, link, tran
 
 
 def test_an_operator_can_act_after_set_up_and_until_disabled(jo, link, transaction):
-    def anyone():
+    def can_anyone_act():
         with transaction():
             return operators.any_active()
 
-    assert not anyone()
+    assert not can_anyone_act()
     set_up(jo, link)
-    assert anyone()
+    assert can_anyone_act()
     with transaction():
         operators.disable(EMAIL)
-    assert not anyone()
+    assert not can_anyone_act()
 
 
 def test_people_of_a_school_never_see_the_pages_of_operators(jo, account):

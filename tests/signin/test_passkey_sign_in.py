@@ -46,7 +46,7 @@ def test_a_passkey_alone_signs_in_and_its_methods_are_recorded(jo, device, accou
         assert entry.facts["amr"] == ["mfa", "user"]
 
 
-def test_the_page_offers_it_to_browsers_that_have_passkeys(jo):
+def test_the_page_has_a_hidden_passkey_form_for_browsers_that_support_passkeys(jo):
     jo.open(PAGE)
     form = jo.page.find("form", id="passkey-form")
 
@@ -64,7 +64,7 @@ def test_the_passkey_script_is_our_own_file_and_the_csp_is_unchanged(jo):
     assert "connect-src 'self'" in jo.response.headers["Content-Security-Policy"]
 
 
-def test_inside_a_partners_request_it_continues_to_that(jo, device, change_ports):
+def test_a_passkey_sign_in_within_a_partners_request_continues_with_it(jo, device, change_ports):
     change_ports(requesting_partner={PENDING_REQUEST: RequestingPartner("Assembly", "Example Ltd")}.get)
     jo.open(f"/sign-in?next={quote(PENDING_REQUEST, safe='')}")
     action = jo.page.find("form", id="passkey-form")["action"]
@@ -86,7 +86,7 @@ def test_inside_a_partners_request_it_continues_to_that(jo, device, change_ports
         {"crossOrigin": True},
     ],
 )
-def test_an_answer_that_is_not_as_asked_is_refused_in_plain_words(jo, device, wrong):
+def test_a_wrong_webauthn_response_is_refused_in_plain_words(jo, device, wrong):
     response = send_passkey(jo, device, **wrong)
 
     assert response.status_code == 422
@@ -94,7 +94,7 @@ def test_an_answer_that_is_not_as_asked_is_refused_in_plain_words(jo, device, wr
     assert not jo.is_signed_in()
 
 
-def test_a_known_and_an_unknown_credential_get_the_same_answer(jo, stranger, device, settings, new_browser):
+def test_a_known_and_an_unknown_credential_get_the_same_response(jo, stranger, device, settings, new_browser):
     unknown = Authenticator(settings.server.issuer)
     unknown.create({"rp": {"id": "localhost"}, "user": {"id": b64(b"adm_x")}, "challenge": "x"})
     pages = [send_passkey(jo, unknown), send_passkey(stranger, device, origin="https://evil.example")]
@@ -104,7 +104,7 @@ def test_a_known_and_an_unknown_credential_get_the_same_answer(jo, stranger, dev
     assert jo.page_text == stranger.page_text
 
 
-def test_neither_of_them_costs_a_password_hash(jo, stranger, device, settings, app, monkeypatch):
+def test_a_refused_passkey_costs_no_password_hash(jo, stranger, device, settings, app, monkeypatch):
     hashed = []
     monkeypatch.setattr("idp.foundation.crypto.Passwords.matches", lambda *given: hashed.append(given))
     unknown = Authenticator(settings.server.issuer)
@@ -152,7 +152,7 @@ def test_a_challenge_is_valid_for_ten_minutes(jo, device, clock):
     assert jo.post(PASSKEY_FORM, passkey=sent).status_code == 422
 
 
-def test_without_a_token_nothing_happens(jo, device, transaction):
+def test_a_passkey_without_a_csrf_token_is_refused(jo, device, transaction):
     jo.open(PAGE)
     sent = device.get(options_for(jo))
     response = jo.web.post(PASSKEY_FORM, data={"passkey": sent})
@@ -162,7 +162,7 @@ def test_without_a_token_nothing_happens(jo, device, transaction):
     assert not jo.is_signed_in()
 
 
-def test_a_copied_passkey_is_refused_and_its_person_told(jo, device, account, outbox, transaction):
+def test_a_copied_passkey_is_refused_and_its_person_gets_a_mail(jo, device, account, outbox, transaction):
     send_passkey(jo, device)
     jo.submit("/sign-out")
     device.credentials[0].sign_count = 0
@@ -185,7 +185,7 @@ def test_a_locked_account_is_locked_for_passkeys_too_but_not_in_a_known_browser(
     assert send_passkey(jo, device).status_code == 303
 
 
-def test_wrong_answers_and_wrong_passwords_are_counted_together(stranger, device, account, outbox):
+def test_refused_passkeys_and_wrong_passwords_are_counted_together(stranger, device, account, outbox):
     for _ in range(5):
         stranger.sign_in(account.username, "not the password")
         send_passkey(stranger, device, verified=False)
@@ -206,7 +206,7 @@ def test_a_successful_sign_in_resets_the_count_of_guesses(jo, device, account):
 
 
 @pytest.mark.parametrize("state", ["suspended", "rejected", "closed"])
-def test_a_school_that_is_not_open_is_told_so(jo, device, account, transaction, state):
+def test_a_person_whose_school_is_not_open_sees_why(jo, device, account, transaction, state):
     with transaction() as session:
         session.get_one(Estab, account.estab_id).state = state
     response = send_passkey(jo, device)
@@ -224,7 +224,7 @@ def test_a_removed_person_is_not_signed_in(jo, device, account, transaction):
     assert REFUSED in jo.page_text
 
 
-def test_signing_in_in_a_new_browser_is_told_by_mail(jo, stranger, device, outbox):
+def test_a_passkey_sign_in_in_a_new_browser_is_mailed_to_its_person(jo, stranger, device, outbox):
     send_passkey(jo, device)
     assert outbox.all("new_device") == []
     send_passkey(stranger, device)
@@ -249,7 +249,7 @@ def test_a_return_address_on_another_host_is_not_used(jo, device):
     assert response.location == "/"
 
 
-def test_challenges_are_bounded_for_one_address(jo, transaction, change_settings):
+def test_the_challenges_for_one_network_address_are_limited(jo, transaction, change_settings):
     change_settings(throttle={"factor": 1})
     jo.open(PAGE)
     codes = [

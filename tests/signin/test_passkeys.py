@@ -13,7 +13,7 @@ from idp.foundation.errors import NotFound
 from idp.signin import passkeys, webauthn_ceremonies
 from idp.signin.models import Passkey, PasskeyChallenge
 from tests.factories import an_administrator
-from tests.signin.authenticator import BROWSER, Authenticator, a_passkey, b64, unb64
+from tests.signin.authenticator import BROWSER, Authenticator, a_passkey, b64, b64_decode
 
 
 @pytest.fixture
@@ -36,11 +36,11 @@ def register(account, response, *, name="", browser=BROWSER):
 
 
 def use(response, purpose=passkeys.SIGN_IN, *, browser=BROWSER, person_id=None):
-    read = webauthn_ceremonies.read_authentication(response)
-    return passkeys.verify_use(read, purpose, browser=browser, person_id=person_id)
+    parsed = webauthn_ceremonies.read_authentication(response)
+    return passkeys.verify_use(parsed, purpose, browser=browser, person_id=person_id)
 
 
-def test_a_passkey_is_asked_for_that_names_itself_and_verifies_its_person(transaction, account):
+def test_creation_options_require_a_discoverable_passkey_and_user_verification(transaction, account):
     with transaction():
         options = creation_options(account)
 
@@ -48,7 +48,7 @@ def test_a_passkey_is_asked_for_that_names_itself_and_verifies_its_person(transa
     assert options["authenticatorSelection"]["residentKey"] == "required"
     assert options["authenticatorSelection"]["userVerification"] == "required"
     assert options["attestation"] == "none"
-    assert unb64(options["user"]["id"]).decode() == account.id
+    assert b64_decode(options["user"]["id"]).decode() == account.id
     assert options["user"]["name"] == account.email
 
 
@@ -56,12 +56,12 @@ def test_a_challenge_has_256_bits_and_only_its_digest_is_stored(transaction, acc
     with transaction():
         challenge = creation_options(account)["challenge"]
 
-    assert len(unb64(challenge)) == 32
+    assert len(b64_decode(challenge)) == 32
     with transaction() as session:
         assert [row.digest for row in session.scalars(select(PasskeyChallenge))] == [crypto.digest(challenge)]
 
 
-def test_what_an_authenticator_has_shown_is_stored(transaction, account, origin, clock):
+def test_the_properties_of_a_registered_passkey_are_stored(transaction, account, origin, clock):
     device = Authenticator(origin, transports=("internal", "hybrid"), backed_up=True)
     with transaction():
         register(account, device.create(creation_options(account)), name="My laptop")
@@ -82,12 +82,12 @@ def test_what_an_authenticator_has_shown_is_stored(transaction, account, origin,
         ({"attachment": "cross-platform", "transports": ("hybrid", "internal")}, "Phone or tablet"),
     ],
 )
-def test_without_a_name_it_is_called_after_its_kind(transaction, account, origin, overrides, name):
+def test_a_passkey_without_a_name_is_named_after_its_kind(transaction, account, origin, overrides, name):
     with transaction():
         assert register(account, Authenticator(origin, **overrides).create(creation_options(account))).name == name
 
 
-def test_the_browser_is_told_which_authenticators_have_one_already(transaction, account, device):
+def test_creation_options_exclude_the_passkeys_that_the_person_has(transaction, account, device):
     with transaction():
         [descriptors] = creation_options(account)["excludeCredentials"]
 
@@ -106,7 +106,7 @@ def test_the_browser_is_told_which_authenticators_have_one_already(transaction, 
         {"crossOrigin": True},
     ],
 )
-def test_a_registration_that_is_not_as_asked_adds_nothing(transaction, account, origin, wrong):
+def test_a_wrong_registration_response_adds_no_passkey(transaction, account, origin, wrong):
     with transaction() as session:
         response = Authenticator(origin).create(creation_options(account), **wrong)
         with pytest.raises(passkeys.PasskeyNotAdded):
@@ -114,7 +114,9 @@ def test_a_registration_that_is_not_as_asked_adds_nothing(transaction, account, 
         assert session.scalars(select(Passkey)).all() == []
 
 
-def test_a_registration_counts_once_in_its_browser_for_its_person_and_its_purpose(transaction, account, origin, clock):
+def test_a_registration_response_is_accepted_once_in_its_browser_for_its_person_and_purpose(
+    transaction, account, origin, clock
+):
     device = Authenticator(origin)
     with transaction():
         other = an_administrator()
@@ -151,7 +153,7 @@ def test_a_credential_is_registered_once(transaction, account, device, origin):
         assert not passkeys.has_any(other.id)
 
 
-def test_a_person_has_at_most_twenty(transaction, account, origin):
+def test_a_person_has_at_most_twenty_passkeys(transaction, account, origin):
     with transaction():
         for _ in range(passkeys.MAX_PER_PERSON):
             a_passkey(account.id, origin)
@@ -226,7 +228,7 @@ def test_a_user_handle_that_is_another_persons_is_refused(transaction, account, 
             use(device.get(passkeys.sign_in_options(browser=BROWSER)))
 
 
-def test_of_several_answers_to_one_challenge_one_counts(transaction, account, device, run_concurrently):
+def test_of_several_responses_to_one_challenge_one_is_accepted(transaction, account, device, run_concurrently):
     with transaction():
         response = device.get(passkeys.sign_in_options(browser=BROWSER))
 
@@ -248,7 +250,7 @@ def test_of_two_copies_with_one_counter_one_is_accepted(transaction, account, de
 
 
 @pytest.mark.parametrize("count", [5, 4, 0])
-def test_a_counter_that_did_not_rise_is_refused_recorded_and_told_once_an_hour(
+def test_a_counter_that_did_not_rise_is_refused_recorded_and_mailed_once_an_hour(
     transaction, account, device, count, outbox
 ):
     with transaction() as session:

@@ -50,31 +50,31 @@ def test_a_password_changed_while_the_old_one_was_checked_lets_no_one_in(transac
     hasher = runtime.for_app(app).passwords
     matches = hasher.matches
 
-    def meanwhile(stored, typed):
+    def match_and_change(stored, typed):
         right = matches(stored, typed)
         with transaction() as session:
             session.get_one(Administrator, account.id).password_hash = hasher.hash("another kettle at midnight")
         return right
 
-    monkeypatch.setattr(hasher, "matches", meanwhile)
+    monkeypatch.setattr(hasher, "matches", match_and_change)
     with transaction(), pytest.raises(password.WrongPassword):
         password.check(account.username, PASSWORD, device=None, address=None)
 
 
 def test_no_one_waits_for_the_database_while_a_password_is_hashed(transaction, account, app, monkeypatch):
-    seen: list[bool] = []
+    in_transaction: list[bool] = []
     hasher = runtime.for_app(app).passwords
     matches = hasher.matches
 
-    def watched(stored, typed):
-        seen.append(session().in_transaction())
+    def match_and_record(stored, typed):
+        in_transaction.append(session().in_transaction())
         return matches(stored, typed)
 
-    monkeypatch.setattr(hasher, "matches", watched)
+    monkeypatch.setattr(hasher, "matches", match_and_record)
     with transaction():
         password.check(account.username, PASSWORD, device=None, address=None)
 
-    assert seen == [False]
+    assert in_transaction == [False]
 
 
 def test_failures_are_recorded_and_so_is_the_lock(jo, account, transaction):

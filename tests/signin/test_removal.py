@@ -8,7 +8,9 @@ from tests.signin.apps import an_app
 from tests.signin.person import Person
 
 
-def test_with_the_last_school_sessions_factors_and_known_browsers_go_and_not_before(transaction, new_browser, clock):
+def test_sessions_factors_and_known_browsers_end_with_the_last_membership_and_not_before(
+    transaction, new_browser, clock
+):
     with transaction():
         owner, sam = an_administrator(username="jo"), an_administrator(username="sam", email="sam@oakhill.example")
         sam_id, estab = sam.id, sam.memberships[0].estab

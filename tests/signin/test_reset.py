@@ -17,7 +17,7 @@ CODE, CHOOSE = "/reset/code", "/reset/password"
 
 @pytest.fixture
 def account(clock, account, transaction):
-    """The same, with a confirmed number."""
+    """The account of `tests/signin/conftest.py`, with a confirmed number."""
     with transaction() as session:
         person = session.get_one(Administrator, account.id)
         person.mobile_confirmed_at = person.created_at
@@ -65,7 +65,7 @@ def test_the_old_password_no_longer_works(after_code, account, stranger):
     assert stranger.sign_in(account.username, PASSWORD).status_code == 422
 
 
-def test_a_second_factor_is_asked_for_as_always(after_code, account, transaction):
+def test_a_second_factor_is_required_after_a_reset_too(after_code, account, transaction):
     with transaction():
         an_app(account.id)
     after_code.submit(CHOOSE, password=NEW_PASSWORD)
@@ -89,7 +89,7 @@ def test_everyone_signed_in_is_signed_out(after_code, account, stranger, transac
     assert stranger.open("/manage").location.startswith("/sign-in")
 
 
-def test_the_person_and_the_other_owners_are_told(after_code, account, transaction, outbox):
+def test_the_person_and_the_other_owners_get_a_mail(after_code, account, transaction, outbox):
     with transaction() as session:
         estab = session.get_one(Administrator, account.id).memberships[0].estab
         an_administrator(estab, email="head@oakhill.example", username="head", name="The Head")
@@ -99,9 +99,9 @@ def test_the_person_and_the_other_owners_are_told(after_code, account, transacti
     assert outbox.last("password_changed").to == account.email
     assert outbox.last("password_reset").to == "+447700900123"
     assert len(outbox.last("password_reset").text) <= 160
-    (mails,) = outbox.all("colleague_reset_password")
-    assert mails.to == "head@oakhill.example"
-    assert "Jo Bloggs" in mails.text
+    (mail,) = outbox.all("colleague_reset_password")
+    assert mail.to == "head@oakhill.example"
+    assert "Jo Bloggs" in mail.text
 
 
 def test_a_guessable_password_is_refused_and_the_reset_continues(after_code, account):
@@ -112,7 +112,7 @@ def test_a_guessable_password_is_refused_and_the_reset_continues(after_code, acc
     assert after_code.submit(CHOOSE, password=NEW_PASSWORD).location == "/sign-in"
 
 
-def test_where_the_person_was_going_is_kept(jo, account, outbox, clock):
+def test_the_page_the_person_was_going_to_is_kept_through_the_reset(jo, account, outbox, clock):
     clock.move(timedelta(minutes=1))
     assert jo.open("/sign-in?next=/manage/x").text.count("/reset?next=/manage/x") == 1
     assert jo.submit("/reset?next=/manage/x", username=account.username).location == f"{CODE}?next=/manage/x"
@@ -120,16 +120,16 @@ def test_where_the_person_was_going_is_kept(jo, account, outbox, clock):
     assert jo.submit(f"{CHOOSE}?next=/manage/x", password=NEW_PASSWORD).location == "/sign-in?next=/manage/x"
 
 
-def test_a_partners_window_stays_connected(jo):
+def test_within_a_partners_request_the_popup_keeps_its_opener(jo):
     assert jo.open("/reset?next=/oauth/authorize?x=1").headers["Cross-Origin-Opener-Policy"] == "unsafe-none"
     assert jo.open("/reset").headers["Cross-Origin-Opener-Policy"] == "same-origin"
 
 
-class TestTheCode:
-    def wrong(self, outbox):
+class TestCode:
+    def wrong_code(self, outbox):
         return f"{(int(outbox.last('reset_code').code) + 1) % 1_000_000:06}"
 
-    def test_it_works_in_the_browser_that_asked_and_in_no_other(self, person_with_code, stranger, outbox):
+    def test_a_code_works_only_in_the_browser_that_requested_it(self, person_with_code, stranger, outbox):
         code = outbox.last("reset_code").code
         assert stranger.open(CODE).location == "/reset"
         stranger.submit("/reset", username="2139999")
@@ -138,13 +138,13 @@ class TestTheCode:
 
         assert person_with_code.submit(CODE, code=code).location == CHOOSE
 
-    def test_it_may_be_typed_with_gaps(self, person_with_code, outbox):
+    def test_a_code_may_be_typed_with_spaces(self, person_with_code, outbox):
         code = outbox.last("reset_code").code
 
         assert person_with_code.submit(CODE, code=f" {code[:3]} {code[3:]}").location == CHOOSE
 
     def test_after_five_wrong_attempts_a_code_is_invalid_and_a_new_one_works(self, person_with_code, outbox, clock):
-        right, wrong = outbox.last("reset_code").code, self.wrong(outbox)
+        right, wrong = outbox.last("reset_code").code, self.wrong_code(outbox)
         for _ in range(5):
             person_with_code.submit(CODE, code=wrong)
             assert "not the code" in person_with_code.page_text
@@ -170,7 +170,7 @@ class TestTheCode:
         person_with_code.submit(CODE, code=first)
         assert person_with_code.response.location == (CHOOSE if first == second else None)
 
-    def test_three_are_sent_an_hour_and_then_the_last_one_stays_good(self, person_with_code, outbox, clock):
+    def test_three_codes_are_sent_an_hour_and_the_last_one_stays_valid(self, person_with_code, outbox, clock):
         for _ in range(4):
             assert person_with_code.submit(CODE, send_code="yes").location == CODE
             clock.move(timedelta(seconds=5))
@@ -179,14 +179,14 @@ class TestTheCode:
 
         assert person_with_code.submit(CODE, code=outbox.last("reset_code").code).location == CHOOSE
 
-    def test_three_are_sent_an_hour_under_whatever_names_and_from_whatever_browsers(self, new_browser, account, outbox):
+    def test_three_codes_are_sent_an_hour_under_any_names_and_from_any_browsers(self, new_browser, account, outbox):
         for name in (account.username, account.email, account.username.upper(), account.email):
             Person(new_browser()).submit("/reset", username=name)
 
         assert len(outbox.all("reset_code")) == 3
         assert len(outbox.all("reset_started")) == 3
 
-    def test_strangers_do_not_use_up_those_of_a_known_browser(self, jo, stranger, account, outbox):
+    def test_strangers_do_not_use_up_the_codes_of_a_known_browser(self, jo, stranger, account, outbox):
         jo.sign_in(account.username)
         for _ in range(5):
             stranger.submit("/reset", username=account.username)
@@ -194,10 +194,10 @@ class TestTheCode:
 
         assert len(outbox.all("reset_code")) == 4
 
-    def test_wrong_ones_count_as_wrong_passwords_do(self, person_with_code, account, stranger, outbox):
+    def test_wrong_codes_of_a_reset_count_as_wrong_passwords_do(self, person_with_code, account, stranger, outbox):
         for _ in range(9):
             stranger.sign_in(account.username, "wrong")
-        wrong, right = self.wrong(outbox), outbox.last("reset_code").code
+        wrong, right = self.wrong_code(outbox), outbox.last("reset_code").code
         person_with_code.submit(CODE, code=wrong)
         person_with_code.submit(CODE, code=right)
 
@@ -212,7 +212,7 @@ class TestTheCode:
         assert row.browser != row.code_digest
 
 
-class TestWhoCannot:
+class TestWhoCannotReset:
     @pytest.mark.parametrize("reason", ["unconfirmed", "changed", "suspended", "removed"])
     def test_people_who_cannot_reset_their_password_are_sent_no_code(
         self, jo, account, transaction, outbox, clock, reason
@@ -291,7 +291,7 @@ def test_a_code_is_accepted_once(run_concurrently, person_with_code, outbox):
     assert sum(isinstance(outcome, str) for outcome in outcomes) == 1
 
 
-def test_of_many_messages_asked_for_at_once_three_are_sent(run_concurrently, account, outbox):
+def test_of_many_resets_begun_at_once_three_send_a_code(run_concurrently, account, outbox):
     run_concurrently(6, lambda: reset.begin(account.username, device=None))
 
     assert len(outbox.all("reset_code")) == 3

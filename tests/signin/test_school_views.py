@@ -34,7 +34,7 @@ def second_school(transaction, account):
         return SecondSchool(estab.estab_id, estab.id)
 
 
-def first_of(transaction, account):
+def first_estab_id(transaction, account):
     with transaction() as session:
         return session.get_one(Estab, account.estab_id).estab_id
 
@@ -69,7 +69,7 @@ def test_the_chosen_school_is_named_in_the_header_and_can_be_changed(jo, account
     jo.open("/manage")
     assert "Jo Bloggs, viewer" in jo.page_text
     assert jo.page.find("nav").find("a", string="Change school")["href"] == CHOOSE
-    choose_school(jo, first_of(transaction, account))
+    choose_school(jo, first_estab_id(transaction, account))
     jo.open("/manage")
     assert "Jo Bloggs, owner" in jo.page_text
     assert account.school in jo.page.find("nav").get_text(" ")
@@ -103,7 +103,7 @@ def test_a_school_from_which_one_is_removed_at_that_moment_is_not_chosen(
     jo, account, second_school, transaction, run_overlapping
 ):
     jo.sign_in(account.username)
-    choose_school(jo, first_of(transaction, account))
+    choose_school(jo, first_estab_id(transaction, account))
     jo.open(f"{CHOOSE}?next=/manage")
 
     outcome = run_overlapping(
@@ -151,7 +151,7 @@ def test_a_session_for_a_school_ends_with_the_membership_and_leaves_the_others(
 def test_a_form_opened_for_one_school_does_not_change_another(jo, account, second_school, transaction):
     """Two tabs: in one a form of the first school is open, in the other the person changes to the second school."""
     jo.sign_in(account.username)
-    choose_school(jo, first_of(transaction, account))
+    choose_school(jo, first_estab_id(transaction, account))
     jo.open("/mobile/confirm")
     stale = jo.token
     choose_school(jo, second_school.estab_id)

@@ -54,7 +54,7 @@ def test_a_code_of_the_app_completes_the_sign_in_and_says_how_it_was_done(
         assert (row.amr, row.acr) == (frozenset({"pwd", "otp", "mfa"}), sessions.MULTI)
 
 
-def test_a_wrong_code_is_said_at_the_field_and_the_page_can_be_used_again(at_second_step, app_of_jo):
+def test_a_wrong_code_is_explained_and_the_right_one_works_afterwards(at_second_step, app_of_jo):
     at_second_step.post(PAGE, code=app_of_jo.wrong)
 
     assert at_second_step.response.status_code == 422
@@ -62,7 +62,7 @@ def test_a_wrong_code_is_said_at_the_field_and_the_page_can_be_used_again(at_sec
     assert at_second_step.post(PAGE, code=app_of_jo.code()).location == "/mobile/confirm"
 
 
-def test_an_empty_code_is_no_guess(at_second_step):
+def test_an_empty_code_is_explained(at_second_step):
     at_second_step.post(PAGE, code=" ")
 
     assert "Type the six digits your app shows." in at_second_step.page_text
@@ -143,7 +143,7 @@ def test_cancel_ends_the_half_completed_sign_in(at_second_step, app_of_jo):
     assert at_second_step.post(PAGE, code=app_of_jo.code()).location == "/sign-in?next=/mobile/confirm"
 
 
-def test_cancel_tells_a_partner_who_waits(jo, account, app_of_jo):
+def test_cancel_returns_to_the_waiting_partner(jo, account, app_of_jo):
     waiting = "/oauth/authorize?client_id=assembly%26request_uri=urn:x"
     jo.sign_in(account.username, back=waiting)
     page = jo.response.location
@@ -188,7 +188,7 @@ def test_a_person_who_may_no_longer_act_is_not_signed_in(at_second_step, app_of_
     assert not at_second_step.is_signed_in()
 
 
-def test_a_new_computer_is_told_about_only_once_the_sign_in_is_complete(
+def test_a_new_browser_is_mailed_only_after_the_sign_in_is_complete(
     at_second_step, stranger, account, app_of_jo, outbox, clock
 ):
     at_second_step.post(PAGE, code=app_of_jo.code())
@@ -215,7 +215,7 @@ def test_a_person_without_a_factor_is_signed_in_by_the_password(jo, stranger, ac
     assert jo.cookie("second-step") is None
 
 
-def test_wrong_codes_and_passwords_lock_the_account_together_and_it_is_told_once(
+def test_wrong_codes_and_passwords_lock_the_account_together_and_one_mail_is_sent(
     at_second_step, account, app_of_jo, outbox
 ):
     for _ in range(9):

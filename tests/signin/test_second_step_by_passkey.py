@@ -56,7 +56,7 @@ def test_an_answer_that_names_no_person_is_accepted(at_second_step, device, hand
     assert at_second_step.post(PASSKEY_FORM, passkey=json.dumps(answer)).location == "/mobile/confirm"
 
 
-def test_the_page_offers_what_the_person_has(at_second_step, account, transaction):
+def test_the_page_offers_the_factors_that_the_person_has(at_second_step, account, transaction):
     assert at_second_step.page.find("form", id="passkey-form")
     assert at_second_step.page.find(id="code") is None
     assert at_second_step.page.find(id="cancel")
@@ -80,7 +80,7 @@ def test_people_without_a_passkey_are_not_offered_one(jo, transaction, clock):
 
 
 @pytest.mark.parametrize("wrong", [{"verified": False}, {"origin": "https://evil.example"}, {"rp_id": "evil.example"}])
-def test_an_answer_that_is_not_as_asked_is_refused_and_counted(at_second_step, device, outbox, wrong):
+def test_a_wrong_webauthn_response_is_refused_and_counted(at_second_step, device, outbox, wrong):
     for _ in range(9):
         at_second_step.open(PAGE)
         at_second_step.post(PASSKEY_FORM, passkey=device.get(options_for(at_second_step, OPTIONS), **wrong))
@@ -103,7 +103,7 @@ def test_another_persons_passkey_is_refused(at_second_step, transaction, origin)
     assert not at_second_step.is_signed_in()
 
 
-def test_an_answer_for_signing_in_alone_is_no_second_step_and_the_other_way_round(at_second_step, device):
+def test_a_response_for_signing_in_is_no_second_step_and_vice_versa(at_second_step, device):
     alone = device.get(options_for(at_second_step, "/sign-in/passkey-options.json"))
     assert at_second_step.post(PASSKEY_FORM, passkey=alone).status_code == 422
     step = device.get(options_for(at_second_step, OPTIONS))

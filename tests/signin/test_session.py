@@ -1,5 +1,6 @@
 """Browser sessions: one row each, found by a digest, and ended by a change of the row."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
@@ -113,7 +114,7 @@ def test_using_one_session_does_not_prolong_another(jo, stranger, account, trans
     assert used[crypto.digest(stranger.cookie("session"))] == began
 
 
-def test_a_session_is_its_own_persons_however_many_others_there_are(app, transaction):
+def test_each_session_belongs_to_the_person_who_began_it(app, transaction):
     accounts: list[tuple[str, str, str, str | None]] = []
     with transaction() as session:
         for number in range(2):
@@ -133,7 +134,7 @@ def test_a_session_is_its_own_persons_however_many_others_there_are(app, transac
         assert identity == (kind, account_id, name, estab_id)
 
 
-def test_a_session_that_has_ended_keeps_when_and_why(app, account, transaction, clock):
+def test_a_session_that_has_ended_keeps_the_time_and_the_first_reason(app, account, transaction, clock):
     with transaction(), app.test_request_context():
         sid = sessions.begin(account.id).sid
     for reason in ("signed_out", "removed"):
@@ -164,7 +165,7 @@ def test_the_eleventh_session_ends_the_oldest(app, account, new_browser, transac
 
 
 @pytest.mark.parametrize(
-    "undo",
+    "change",
     [
         update(Administrator).values(removed_at=clocks.now()),
         update(Estab).values(state="suspended"),
@@ -173,15 +174,15 @@ def test_the_eleventh_session_ends_the_oldest(app, account, new_browser, transac
     ],
     ids=["removed", "suspended", "closed", "ended"],
 )
-def test_a_session_ends_at_once_with_its_person_or_school(jo, account, transaction, undo):
+def test_a_session_ends_at_once_with_its_person_or_school(jo, account, transaction, change):
     jo.sign_in(account.username)
     with transaction() as session:
-        session.execute(undo)
+        session.execute(change)
 
     assert not is_signed_in(jo)
 
 
-def test_ending_all_leaves_the_one_that_is_kept(jo, stranger, account, transaction):
+def test_ending_all_sessions_leaves_the_excepted_one(jo, stranger, account, transaction):
     jo.sign_in(account.username)
     stranger.sign_in(account.username)
     kept = next(row.sid for row in rows(transaction, account.id) if row.digest == crypto.digest(jo.cookie("session")))
@@ -192,7 +193,9 @@ def test_ending_all_leaves_the_one_that_is_kept(jo, stranger, account, transacti
     assert not is_signed_in(stranger)
 
 
-def test_ending_all_of_a_person_counts_what_lives_and_leaves_others(app, account, transaction, clock):
+def test_ending_all_sessions_of_a_person_counts_the_open_ones_and_leaves_those_of_others(
+    app, account, transaction, clock
+):
     with transaction():
         other = an_administrator()
         name = other.id
@@ -231,7 +234,7 @@ def test_a_session_older_than_the_required_sign_in_is_not_current(app, account, 
         assert sessions.current(since=now + timedelta(microseconds=1)) is None
 
 
-def test_current_user_says_who_it_is_at_once(app, account, transaction):
+def test_current_user_is_set_at_once_after_signing_in(app, account, transaction):
     with transaction(), app.test_request_context():
         assert not current_user.is_authenticated
         runtime.ports().sign_in(account.id)
@@ -262,8 +265,6 @@ def test_another_persons_sign_in_in_the_same_browser_ends_the_first(jo, account,
 
 
 def test_signing_in_twice_at_once_in_one_browser_succeeds(new_browser, account, transaction):
-    from concurrent.futures import ThreadPoolExecutor
-
     tabs = [Person(new_browser()) for _ in range(4)]
     for tab in tabs:
         tab.web.set_cookie("idaas-device", "the-same-browser", domain="localhost")
@@ -275,7 +276,8 @@ def test_signing_in_twice_at_once_in_one_browser_succeeds(new_browser, account, 
     assert len(rows(transaction, account.id)) == 4
 
 
-def a_reset(account):
+def set_new_password(account):
+    """Finish a reset of the password, which ends all sessions."""
     person = database.lock(Administrator, account.id)
     reset_password.finish(person, "a hash", device=None, by_link=True)
 
@@ -283,15 +285,17 @@ def a_reset(account):
 def test_a_sign_in_does_not_outlive_a_new_password_that_is_set_at_the_same_moment(
     jo, account, transaction, run_overlapping
 ):
-    run_overlapping(lambda: a_reset(account), lambda: jo.sign_in(account.username))
+    run_overlapping(lambda: set_new_password(account), lambda: jo.sign_in(account.username))
 
     assert not is_signed_in(jo)
 
 
-def test_an_old_password_does_not_return_with_better_parameters(jo, account, transaction, run_overlapping, monkeypatch):
+def test_replacing_an_outdated_hash_does_not_restore_an_old_password(
+    jo, account, transaction, run_overlapping, monkeypatch
+):
     monkeypatch.setattr(crypto.Passwords, "is_outdated", lambda *_: True)
 
-    run_overlapping(lambda: a_reset(account), lambda: jo.sign_in(account.username))
+    run_overlapping(lambda: set_new_password(account), lambda: jo.sign_in(account.username))
 
     with transaction() as session:
         assert session.get_one(Administrator, account.id).password_hash == "a hash"

@@ -24,18 +24,18 @@ def low_limits(change_settings):
 
 @pytest.fixture
 def fail_sign_in(transaction):
-    """`fail_sign_in("a", "b", address=HERE)`: a wrong password at each of these names."""
+    """`fail_sign_in("a", "b", address=ADDRESS)` records a wrong password for each of these names."""
 
-    def at(*names, address):
+    def fail(*names, address):
         for name in names:
             with transaction():
                 spraying.note_failure(address, name)
 
-    return at
+    return fail
 
 
 @pytest.mark.parametrize(("seconds", "expected"), [(0, "1 minute."), (60, "1 minute."), (61, "2 minutes.")])
-def test_the_wait_is_said_in_whole_minutes(seconds, expected):
+def test_the_wait_is_shown_in_whole_minutes(seconds, expected):
     refused = spraying.NetworkBlocked(clocks.now() + timedelta(seconds=seconds))
     assert f"has to wait for {expected} " in refused.message
 
@@ -54,7 +54,7 @@ def test_names_in_many_networks_are_widespread_at_the_limit_and_are_recorded_onc
 
     assert [record.getMessage().count("from many networks") for record in caplog.records] == [1]
     with transaction():
-        assert [(entry[0], entry[4]) for entry in recorded(events.SPRAYING_SEEN)] == [("system", {"count": 4})]
+        assert [(entry.by, entry.facts) for entry in recorded(events.SPRAYING_SEEN)] == [("system", {"count": 4})]
 
 
 def test_a_networks_limit_is_a_tenth_once_the_widespread_limit_is_reached(fail_sign_in, transaction):

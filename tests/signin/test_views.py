@@ -18,12 +18,12 @@ def quoted(path):
 
 
 @pytest.fixture
-def assembly_asks(change_ports, jo):
-    """The address of the sign-in page for a pending request of Assembly."""
+def pending_request(change_ports):
+    """`PENDING_REQUEST` is one of Assembly's, as the protocol reports it to the sign-in page."""
     change_ports(requesting_partner={PENDING_REQUEST: RequestingPartner("Assembly", "Example Ltd")}.get)
 
 
-def test_signing_in_leads_to_where_one_was_going(jo, account):
+def test_signing_in_redirects_to_the_requested_page(jo, account):
     response = jo.sign_in(account.username, back="/mobile/confirm")
 
     assert (response.status_code, response.location) == (303, "/mobile/confirm")
@@ -64,7 +64,7 @@ def test_the_fields_and_buttons_have_the_promised_names(jo):
     assert jo.page.find("button", id="cancel")["name"] == "cancel"
 
 
-def test_the_page_says_who_asks_and_keeps_the_request_for_those_who_register(jo, assembly_asks):
+def test_the_page_names_the_requesting_partner_and_its_link_to_register_keeps_the_request(jo, pending_request):
     jo.open(f"/sign-in?next={quoted(PENDING_REQUEST)}")
 
     assert "Assembly wants to connect to your school" in jo.page_text
@@ -73,7 +73,7 @@ def test_the_page_says_who_asks_and_keeps_the_request_for_those_who_register(jo,
     assert "form-action" not in jo.response.headers["Content-Security-Policy"]
 
 
-def test_without_a_partner_nothing_is_said_of_one(jo):
+def test_without_a_partners_request_the_page_names_no_partner(jo):
     jo.open("/sign-in")
 
     assert "wants to connect" not in jo.page_text
@@ -81,7 +81,7 @@ def test_without_a_partner_nothing_is_said_of_one(jo):
     assert "form-action 'self';" in jo.response.headers["Content-Security-Policy"]
 
 
-def test_cancel_tells_the_partner_and_checks_no_password(jo, account, app):
+def test_cancel_returns_to_the_partner_and_checks_no_password(jo, account, app):
     before = runtime.for_app(app).passwords.hashed
     response = jo.submit(
         f"/sign-in?next={quoted(PENDING_REQUEST)}", cancel="yes", username=account.username, password="x"
@@ -104,7 +104,7 @@ def test_a_wrong_password_keeps_the_name_and_never_the_password(jo, account):
     assert "not the password at all" not in jo.response.text
 
 
-def test_nothing_typed_is_asked_for_at_its_field(jo):
+def test_an_empty_form_is_explained_at_its_field(jo):
     jo.submit("/sign-in", username="", password="")
 
     assert "Type your Estab ID or your e-mail address." in jo.page_text
@@ -113,7 +113,7 @@ def test_nothing_typed_is_asked_for_at_its_field(jo):
 
 
 @pytest.mark.parametrize("name", ["a\0b", "x" * 400, "a\r\nb", "\x7f"])
-def test_names_that_no_one_types_are_refused_before_any_hash(jo, app, name):
+def test_impossible_names_are_refused_without_hashing(jo, app, name):
     before = runtime.for_app(app).passwords.hashed
     jo.submit("/sign-in", username=name, password="whatever it is")
 
@@ -127,7 +127,7 @@ def test_a_name_that_is_not_utf_8_is_an_unknown_name(jo):
     assert jo.response.status_code == 422
 
 
-def test_the_eleventh_guess_meets_a_page_that_says_how_long(jo, account):
+def test_the_eleventh_guess_is_refused_with_the_time_to_wait(jo, account):
     for _ in range(10):
         jo.sign_in(account.username, "wrong every time")
     jo.sign_in(account.username, PASSWORD)
@@ -155,7 +155,7 @@ def test_an_account_that_is_not_open_is_explained_after_the_right_password_only(
     assert jo.cookie("session") is None
 
 
-def test_a_suspended_school_is_shown_the_way_back_to_the_partner(jo, account, transaction, assembly_asks):
+def test_a_suspended_school_is_shown_the_way_back_to_the_partner(jo, account, transaction, pending_request):
     with transaction() as session:
         session.get_one(Estab, account.estab_id).state = "suspended"
     jo.sign_in(account.username, back=quoted(PENDING_REQUEST))
@@ -176,7 +176,7 @@ def test_a_page_left_open_too_long_loses_nothing_but_the_password(jo, account):
     )
 
 
-def test_a_person_who_is_signed_in_and_goes_nowhere_sees_their_school(jo, account):
+def test_the_sign_in_page_redirects_a_signed_in_person_to_the_first_page(jo, account):
     jo.sign_in(account.username)
 
     assert jo.open("/sign-in").location == "/"
@@ -191,7 +191,7 @@ def test_a_person_who_is_signed_in_can_sign_in_again_for_a_partner_that_asks_for
     assert jo.cookie("session") != first
 
 
-def test_signing_out_asks_and_then_ends_it(jo, account):
+def test_signing_out_asks_and_then_ends_the_session(jo, account):
     jo.sign_in(account.username)
     jo.open("/sign-out")
     assert "You are signed in as Jo Bloggs" in jo.page_text
@@ -209,7 +209,7 @@ def test_signing_out_twice_does_no_harm(jo):
     assert jo.open("/signed-out").status_code == 200
 
 
-def test_a_new_computer_is_told_about_and_the_same_one_is_not(jo, stranger, account, outbox):
+def test_a_sign_in_on_a_new_computer_is_mailed_and_one_on_the_same_is_not(jo, stranger, account, outbox):
     jo.sign_in(account.username)
     assert outbox.all("new_device") == []
 
@@ -224,7 +224,9 @@ def test_a_new_computer_is_told_about_and_the_same_one_is_not(jo, stranger, acco
     assert len(outbox.all("new_device")) == 1
 
 
-def test_the_first_computer_of_a_person_is_no_news_though_others_have_one(jo, stranger, account, transaction, outbox):
+def test_the_first_computer_of_a_person_is_not_mailed_even_if_others_have_one(
+    jo, stranger, account, transaction, outbox
+):
     with transaction():
         colleague = an_administrator().username
     stranger.sign_in(colleague)
