@@ -22,7 +22,7 @@ from idp.schools.models import School, SchoolLink
 from idp.sharing import authorise
 from tests.factories import a_client, a_school, an_administrator, an_estab
 
-HEAD = ("Al Bloggs", "head@oakhill.example")
+HEAD_NAME, HEAD_EMAIL = "Al Bloggs", "head@oakhill.example"
 COLLEAGUE = Recipient("Bo Bloggs", "bo@oakhill.example", is_forwarded=True)
 
 
@@ -57,8 +57,7 @@ def secret(outbox):
 
 
 def request(school_id, **overrides):
-    name, email = HEAD
-    values = {"name": name, "email": email, "scopes": frozenset({"school", "students"}), "mis": "sims"}
+    values = {"name": HEAD_NAME, "email": HEAD_EMAIL, "scopes": frozenset({"school", "students"}), "mis": "sims"}
     return invite.InvitationRequest(session().get_one(School, school_id), **(values | overrides))
 
 
@@ -80,9 +79,9 @@ def authorise_for_school(ids):
 def test_the_mail_of_an_invitation_says_who_asks_and_for_what(send, ids, transaction, outbox):
     invitation_id = send(reference="crm-17")
     mail = outbox.last("partner_invitation")
-    assert mail.to == HEAD[1]
+    assert mail.to == HEAD_EMAIL
     assert mail.subject == "Assembly asks Oakhill School to authorise sharing"
-    for text in (f"Dear {HEAD[0]},", "Assembly", "Showing schools what their data says.", "Begin Authorisation"):
+    for text in (f"Dear {HEAD_NAME},", "Assembly", "Showing schools what their data says.", "Begin Authorisation"):
         assert text in mail.text
         assert text in mail.html or text == mail.subject
     assert mail.links[0].startswith("http://localhost:5000/invitations/")
@@ -118,7 +117,7 @@ def test_a_client_invites_only_for_systems_and_scopes_of_its_registration(ids, t
         assert invite.invite(registry.client(selective_client), request(ids.school, mis=None)).mis is None
 
 
-def test_the_same_request_again_is_the_same_invitation_and_another_one_with_its_key_is_refused(
+def test_a_repeated_request_returns_the_same_invitation_and_another_with_its_key_is_refused(
     send, ids, transaction, outbox
 ):
     first = send("key-1")
@@ -214,7 +213,7 @@ def test_the_mails_of_all_partners_to_one_address_a_day_are_limited(send, transa
     for number in range(mailing.MAX_MAILS_TO_ADDRESS):
         with transaction():
             client_id = a_client().id
-        send(client_id=client_id, email=HEAD[1].upper() if number % 2 else HEAD[1])
+        send(client_id=client_id, email=HEAD_EMAIL.upper() if number % 2 else HEAD_EMAIL)
     with pytest.raises(mailing.TooManyMails):
         send()
     assert send(email="other@oakhill.example")
@@ -241,9 +240,9 @@ def test_the_outcome_is_the_same_whether_or_not_an_account_exists(known, ids, tr
         if known == "the school":
             an_administrator(an_estab(database.get_one(School, ids.school)))
         elif known == "the address":
-            an_administrator(email=HEAD[1])
+            an_administrator(email=HEAD_EMAIL)
     invitation_id = send()
-    assert outbox.last("partner_invitation").to == HEAD[1]
+    assert outbox.last("partner_invitation").to == HEAD_EMAIL
     assert state(transaction, ids, invitation_id) == "sent"
 
 
@@ -265,8 +264,7 @@ def test_the_states_an_invitation_goes_through(send, secret, ids, transaction, c
     second = send()
     assert state(transaction, ids, second) == "sent"  # the agreement is older than this one
     with transaction():
-        answer_to = answer.check(secret())
-        assert answer_to.is_connected
+        assert answer.check(secret()).is_connected
         assert invite.cancel(ids.client, second).state == "cancelled"
     clock.move(timedelta(minutes=1))
     with transaction():
@@ -288,8 +286,8 @@ def test_an_agreement_of_an_account_that_was_rejected_is_no_acceptance(send, ids
     with transaction() as database:
         authorise_for_school(ids)
         estab = database.query(Estab).one()
-        for account, expected in (("unverified", "accepted"), ("suspended", "accepted"), ("rejected", "sent")):
-            estab.state = account
+        for account_state, expected in (("unverified", "accepted"), ("suspended", "accepted"), ("rejected", "sent")):
+            estab.state = account_state
             database.flush()
             assert states.find(ids.client, invitation_id).state == expected
 
@@ -364,7 +362,7 @@ def test_sending_again_replaces_the_link_begins_its_lifetime_again_and_is_limite
             invite.resend(registry.client(ids.client), invitation_id)
 
 
-def test_sending_again_writes_to_the_person_who_has_it_now(send, secret, ids, transaction, outbox, clock):
+def test_a_resend_goes_to_the_person_it_was_passed_on_to(send, secret, ids, transaction, outbox, clock):
     invitation_id = send()
     with transaction():
         answer.forward(secret(), COLLEAGUE, disclose=False)
@@ -375,7 +373,7 @@ def test_sending_again_writes_to_the_person_who_has_it_now(send, secret, ids, tr
     assert state(transaction, ids, invitation_id) == "forwarded"
 
 
-def test_an_invitation_that_is_over_is_neither_sent_again_nor_cancelled(send, secret, ids, transaction):
+def test_an_accepted_invitation_can_be_neither_resent_nor_cancelled(send, secret, ids, transaction):
     invitation_id = send()
     with transaction():
         authorise_for_school(ids)
@@ -433,7 +431,7 @@ def test_of_several_answers_at_the_same_time_one_is_recorded(send, secret, ids, 
         ])).count() == 1  # fmt: skip
 
 
-def test_sending_again_while_it_is_passed_on_leaves_one_link_that_works(
+def test_passing_on_an_invitation_that_is_just_resent_is_refused(
     send, secret, ids, transaction, run_overlapping, outbox
 ):
     invitation_id, link = send(), secret()
@@ -447,7 +445,7 @@ def test_sending_again_while_it_is_passed_on_leaves_one_link_that_works(
     assert outbox.all("partner_invitation_forwarded") == []
 
 
-def test_sending_again_while_it_is_passed_on_writes_to_the_new_person(
+def test_a_resend_while_the_invitation_is_passed_on_goes_to_the_new_person(
     send, secret, ids, transaction, run_overlapping, outbox
 ):
     invitation_id, link = send(), secret()
@@ -460,9 +458,7 @@ def test_sending_again_while_it_is_passed_on_writes_to_the_new_person(
     assert len(outbox.all("partner_invitation")) == 1
 
 
-def test_sending_it_again_five_times_at_the_same_time_sends_three_mails(
-    send, ids, transaction, run_concurrently, outbox
-):
+def test_five_resends_at_the_same_time_send_three_mails(send, ids, transaction, run_concurrently, outbox):
     invitation_id = send()
     outcomes = run_concurrently(5, lambda: invite.resend(registry.client(ids.client), invitation_id).state)
     assert outcomes.count("sent") == 3, outcomes

@@ -16,7 +16,7 @@ from idp.sharing import authorise
 from tests.factories import a_client, a_partner, a_school, an_administrator, an_estab
 from tests.onboarding.visitor import Visitor
 
-HEAD = ("Al Bloggs", "head@oakhill.example")
+HEAD_NAME, HEAD_EMAIL = "Al Bloggs", "head@oakhill.example"
 BO = {"name": "Bo Bloggs", "email": "bo@oakhill.example"}
 
 
@@ -29,7 +29,6 @@ class Ids(NamedTuple):
 
 @pytest.fixture
 def ids(transaction, clock):
-    """Ids of the partner's client, and of the school."""
     with transaction():
         client = a_client(a_partner(name="Groupcall"), client_name="Assembly", tos_uri="https://assembly.example/terms")
         return Ids(client.id, a_school(name="Oakhill School").id)
@@ -41,7 +40,9 @@ def send(ids, transaction, outbox):
 
     def send_invitation(client_id=ids.client, scopes=("school", "students", "students.sen")):
         with transaction():
-            request = invite.InvitationRequest(session().get_one(School, ids.school), *HEAD, frozenset(scopes))
+            request = invite.InvitationRequest(
+                session().get_one(School, ids.school), HEAD_NAME, HEAD_EMAIL, frozenset(scopes)
+            )
             invite.invite(registry.client(client_id), request)
         return outbox.last("partner_invitation").path
 
@@ -93,15 +94,15 @@ def test_the_page_says_who_asks_for_which_school_for_what_and_why(send, reader):
         assert text in page.text
     for label, address in (("privacy notice", "privacy"), ("terms of service", "terms"), ("agreement", "agreement")):
         assert page.link(label) == f"https://assembly.example/{address}"
-    assert HEAD[0] not in page.text
-    assert HEAD[1] not in page.text
+    assert HEAD_NAME not in page.text
+    assert HEAD_EMAIL not in page.text
 
 
 def test_opening_the_pages_changes_nothing(send, ids, transaction, new_browser):
     link = send()
     for path in (link, f"{link}/pass-on"):
-        for ask in (new_browser().get, new_browser().head, new_browser().options):
-            assert ask(path).status_code == 200
+        for request in (new_browser().get, new_browser().head, new_browser().options):
+            assert request(path).status_code == 200
     assert status(transaction, ids).state == "sent"
     with transaction() as database:
         assert database.query(InvitationLink).one().used_at is None
@@ -157,7 +158,7 @@ def test_passing_an_invitation_on_tells_the_partner_its_state_only(
     current = status(transaction, ids)
     assert current.state == "forwarded"
     assert (current.invitation.disclosed_name, current.invitation.disclosed_email) == (None, None)
-    assert (current.invitation.contact_name, current.invitation.contact_email) == HEAD
+    assert (current.invitation.contact_name, current.invitation.contact_email) == (HEAD_NAME, HEAD_EMAIL)
     message = outbox.last("partner_invitation_forwarded")
     assert message.to == BO["email"]
     for part in (message.subject, message.text, message.html):
@@ -170,7 +171,7 @@ def test_passing_an_invitation_on_tells_the_partner_its_state_only(
     assert status(transaction, ids).state == "opened"
 
 
-def test_the_partner_is_told_who_it_is_where_the_box_is_ticked(send, reader, ids, transaction):
+def test_the_partner_sees_the_new_person_only_if_the_box_is_ticked(send, reader, ids, transaction):
     reader.open(f"{send()}/pass-on")
     assert "Tell Assembly who it is" in reader.page.text
     reader.press("pass-on", **BO, disclose="y")
@@ -178,7 +179,7 @@ def test_the_partner_is_told_who_it_is_where_the_box_is_ticked(send, reader, ids
     assert (current.disclosed_name, current.disclosed_email) == ("Bo Bloggs", "bo@oakhill.example")
 
 
-def test_what_an_earlier_person_disclosed_ends_when_it_is_passed_on_silently(
+def test_a_disclosed_name_is_removed_when_the_invitation_is_passed_on_without_the_box(
     send, reader, other_browser, ids, transaction, outbox
 ):
     reader.open(f"{send()}/pass-on")
@@ -195,9 +196,11 @@ def test_a_name_that_contains_a_message_is_refused(name, send, reader, outbox):
     assert outbox.all("partner_invitation_forwarded") == []
 
 
-def test_it_is_passed_on_to_another_address_and_three_times_at_most(send, reader, outbox, ids, transaction, clock):
+def test_an_invitation_is_passed_on_to_another_address_and_at_most_three_times(
+    send, reader, outbox, ids, transaction, clock
+):
     reader.open(f"{send()}/pass-on")
-    page = reader.press("pass-on", name="Al", email=HEAD[1].upper())
+    page = reader.press("pass-on", name="Al", email=HEAD_EMAIL.upper())
     assert page.status == 422
     assert "this is the one that we wrote to" in page.text
     for number in range(answer.MAX_FORWARDS):
@@ -213,7 +216,7 @@ def test_it_is_passed_on_to_another_address_and_three_times_at_most(send, reader
     assert press(reader, "yes").status_code == 303  # refused attempts do not use the link up
 
 
-def test_an_address_that_got_enough_today_is_refused_in_the_form(send, reader, ids, transaction, monkeypatch):
+def test_an_address_that_got_too_many_mails_today_is_refused_in_the_form(send, reader, ids, transaction, monkeypatch):
     link = send()
     monkeypatch.setattr(mailing, "MAX_MAILS_TO_ADDRESS", 0)
     reader.open(f"{link}/pass-on")
@@ -233,7 +236,7 @@ def test_a_reader_declines_the_invitation(send, reader, ids, transaction):
     assert "ask the service to invite your school again" in page.text
 
 
-def test_each_link_that_cannot_be_used_says_what_it_is(send, reader, ids, transaction, clock):
+def test_each_unusable_link_shows_an_error_code_and_what_to_do(send, reader, ids, transaction, clock):
     link = send()
     clock.move(timedelta(days=14))
     assert "ask the service to send it again" in reader.open(link).text
@@ -253,7 +256,9 @@ def status_id(ids):
     return states.list_for_client(ids.client)[-1].invitation.id
 
 
-def test_a_connected_school_is_told_so_and_nothing_about_its_account(send, reader, ids, transaction, other_browser):
+def test_the_page_of_a_connected_school_says_so_and_nothing_about_its_account(
+    send, reader, ids, transaction, other_browser
+):
     link = send()
     other_browser.open(link)
     authorise_for_school(transaction, ids)
@@ -282,15 +287,15 @@ def test_an_account_that_is_not_active_and_verified_does_not_affect_the_invitati
     assert status(transaction, ids).state == "declined"
 
 
-def test_a_school_with_an_account_that_is_not_connected_reads_the_same_page(send, reader, ids, transaction):
-    def seen():
+def test_the_page_is_the_same_for_a_school_with_an_account_that_is_not_connected(send, reader, ids, transaction):
+    def page_of_new_link():
         page = reader.open(send()).response
         return page.status_code, Visitor(reader.client).open(page.request.path).text
 
-    before = seen()
+    before = page_of_new_link()
     with transaction():
-        an_administrator(an_estab(session().get_one(School, ids.school)), email=HEAD[1])
-    assert seen() == before
+        an_administrator(an_estab(session().get_one(School, ids.school)), email=HEAD_EMAIL)
+    assert page_of_new_link() == before
 
 
 def test_a_form_without_an_answer_is_refused(send, reader, ids, transaction):

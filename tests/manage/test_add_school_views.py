@@ -135,7 +135,7 @@ def test_another_person_at_the_same_browser_registers_as_usual(office, jo, schoo
 
 
 @pytest.mark.parametrize("same_address", [True, False])
-def test_after_the_proof_of_the_address_only_its_own_account_gets_the_school(
+def test_after_the_address_is_verified_only_the_account_with_that_address_gets_the_school(
     office, jo, school, transaction, outbox, same_address
 ):
     office.open(f"/register/details?school={school.id}")
@@ -206,7 +206,7 @@ def test_a_session_that_ends_while_the_form_is_on_its_way_adds_nothing(office, j
     assert schools_of(transaction, jo).keys() == {jo.memberships[0].estab.name}
 
 
-def test_a_number_that_is_no_schools_leads_to_the_search(office, jo):
+def test_an_unknown_school_number_redirects_to_the_search(office, jo):
     sign_in(office)
     nowhere = f"/register/add?school={'9' * 30}"
     assert (office.open(nowhere).path, office.page.status) == ("/register", 200)
@@ -229,7 +229,7 @@ def test_the_number_of_schools_that_one_account_adds_in_an_hour_is_limited(offic
         assert database.query(Estab).count() == 2
 
 
-def test_owners_let_a_person_who_was_signed_in_join_with_the_account_that_they_have(
+def test_a_person_who_was_signed_in_joins_a_school_with_the_account_they_have(
     office, jo, transaction, outbox, new_browser, clock
 ):
     with transaction():
@@ -288,7 +288,7 @@ def test_of_many_approvals_at_once_one_adds_the_school(transaction, jo, join_req
 def test_of_many_clicks_at_once_one_adds_the_school(transaction, jo, school, run_concurrently):
     def click():
         person = people.get(jo.id)
-        return add_school.complete(_school(school.id), person, browser=b"b" * 32, return_to=None).id
+        return add_school.complete(search.school(school.id), person, browser=b"b" * 32, return_to=None).id
 
     assert len(set(run_concurrently(4, click))) == 1
     assert schools_of(transaction, jo)["Second School"] == "owner"
@@ -303,7 +303,7 @@ def test_two_people_who_add_one_school_at_once_do_not_both_own_it(transaction, j
 
     def click():
         person = people.get(next(waiting))
-        return add_school.complete(_school(school.id), person, browser=person.id.encode(), return_to=None).outcome
+        return add_school.complete(search.school(school.id), person, browser=person.id.encode(), return_to=None).outcome
 
     assert sorted(run_concurrently(4, click)) == ["added", "joining", "joining", "joining"]
 
@@ -318,7 +318,9 @@ def test_a_person_who_is_removed_at_the_same_moment_either_keeps_the_account_or_
 
     def run():
         if next(first):
-            return add_school.complete(_school(school.id), people.get(jo.id), browser=b"b" * 32, return_to=None).outcome
+            return add_school.complete(
+                search.school(school.id), people.get(jo.id), browser=b"b" * 32, return_to=None
+            ).outcome
         return members.remove(people.membership(jo.id, estab_id), by="cli", note="Called the office.")
 
     outcomes = run_concurrently(2, run)
@@ -326,10 +328,6 @@ def test_a_person_who_is_removed_at_the_same_moment_either_keeps_the_account_or_
         is_open = database.get_one(Administrator, jo.id).removed_at is None
     assert ("added" in outcomes) == is_open
     assert ("Second School" in schools_of(transaction, jo)) == is_open
-
-
-def _school(school_id):
-    return search.school(school_id)
 
 
 def test_the_outcome_of_a_school_that_is_no_longer_in_the_account_says_so(office, jo, school, transaction):
@@ -346,7 +344,7 @@ def test_the_outcome_of_a_school_that_is_no_longer_in_the_account_says_so(office
     assert "You registered Second School, but no longer act for it" in page.text
 
 
-def test_the_search_asks_a_person_who_is_signed_in_for_no_address(office, jo, school):
+def test_the_search_page_does_not_mention_an_email_address_to_a_person_who_is_signed_in(office, jo, school):
     needed = "a work e-mail address that you can read now"
     assert needed in " ".join(office.open("/register").response.text.split())
     sign_in(office)
@@ -354,5 +352,5 @@ def test_the_search_asks_a_person_who_is_signed_in_for_no_address(office, jo, sc
 
 
 def test_the_sign_in_page_leads_back_to_the_registration(office, school):
-    address = f"/register/details?school={school.id}"
-    assert office.open(f"/sign-in?next={quote(address)}").link("Go back") == address
+    path = f"/register/details?school={school.id}"
+    assert office.open(f"/sign-in?next={quote(path)}").link("Go back") == path

@@ -1,4 +1,4 @@
-"""A school that closes is told so on its page, and its successor can continue what it shared."""
+"""The page of a school that closes says so, and its successor can continue what it shared."""
 
 from datetime import date, timedelta
 
@@ -33,7 +33,7 @@ def schools(transaction, new_browser, clock):
         people = [
             Person(
                 new_browser(), estab=owner.memberships[0].estab_id, client=client.id,
-                follows=f"/manage/closing/{new.estab.school_id}",
+                successor_page=f"/manage/closing/{new.estab.school_id}",
             )
             for owner in owners
         ]  # fmt: skip
@@ -45,7 +45,7 @@ def schools(transaction, new_browser, clock):
 
 def release_sharing(old):
     old.open("/manage/closing")
-    old.post(f"{old.facts['follows']}/release")
+    old.post(f"{old.facts['successor_page']}/release")
     old.open("/manage/closing")
     assert "Oak Hill Academy can now take over your sharing. Its owners decide about each service." in old.page_text
 
@@ -89,10 +89,10 @@ def test_sharing_continues_at_the_successor_after_both_schools_decided(schools, 
     assert "Oak Hill Academy has decided" in old.page_text
 
 
-def test_releasing_the_sharing_is_taken_back(schools):
+def test_a_release_of_the_sharing_can_be_taken_back(schools):
     old, new = schools
     release_sharing(old)
-    old.post(f"{old.facts['follows']}/take-back")
+    old.post(f"{old.facts['successor_page']}/take-back")
     old.open("/manage/closing")
     assert "Oak Hill Academy can no longer take over your sharing." in old.page_text
     new.open("/manage")
@@ -109,7 +109,7 @@ def test_a_number_that_no_school_can_have_is_not_found(schools, number):
         assert old.web.post(f"/manage/closing/{number}/{act}", data={"csrf_token": old.token}).status_code == 404
 
 
-def test_a_school_that_stays_open_has_no_such_page(schools):
+def test_an_open_school_has_no_page_about_closing(schools):
     _, new = schools
     assert new.open("/manage/closing").location == "/manage"
     assert new.open("/manage/continue/rel_nonsense").status_code == 404

@@ -2,7 +2,6 @@
 factor.
 """
 
-# ruff: noqa: F811  fixtures of another package are parameters here
 from datetime import timedelta
 
 import pytest
@@ -13,7 +12,6 @@ from idp.estabs.models import Administrator, Estab, Membership
 from idp.signin import colleagues, factor_recovery
 from tests.factories import a_membership, an_administrator, an_estab
 from tests.signin.apps import an_app
-from tests.signin.conftest import account, jo, stranger  # noqa: F401  fixtures
 
 pytestmark = pytest.mark.usefixtures("clock")  # must come before any account is made
 NEW_PASSWORD = "wobbly kettle sings at dusk"
@@ -51,7 +49,7 @@ def lost_factor_of(person_id):
     return f"/manage/people/{person_id}/lost-factor"
 
 
-def waiting(transaction, person_id):
+def waiting_recovery(transaction, person_id):
     with transaction():
         return factor_recovery.waiting(person_id)
 
@@ -86,7 +84,7 @@ class TestReset:
         assert stranger.sign_in("sam", NEW_PASSWORD).location.startswith("/sign-in/second-step")
         assert stranger.cookie("session") is None
 
-    def test_the_first_welcome_no_longer_works_once_a_password_was_chosen(
+    def test_the_welcome_link_no_longer_works_after_a_reset(
         self,
         owner,
         stranger,
@@ -127,27 +125,29 @@ class TestLostFactor:
         stranger.sign_in("sam")
         assert stranger.cookie("session")
 
-    def test_the_person_stops_it_by_the_notice(self, owner, stranger, sam, app_of_sam, transaction, outbox):
+    def test_the_person_can_stop_the_recovery_by_its_notice(
+        self, owner, stranger, sam, app_of_sam, transaction, outbox
+    ):
         owner.submit(lost_factor_of(sam))
         stranger.submit(outbox.last("recovery_notice").path)
 
-        assert waiting(transaction, sam) is None
+        assert waiting_recovery(transaction, sam) is None
 
-    def test_starting_twice_is_starting_once(self, owner, sam, app_of_sam, transaction, outbox):
+    def test_starting_a_recovery_twice_sends_one_notice(self, owner, sam, app_of_sam, transaction, outbox):
         owner.open(lost_factor_of(sam))
         for _ in range(2):
             owner.post(lost_factor_of(sam))
 
         assert len(outbox.all("recovery_notice")) == 1
 
-    def test_a_person_without_a_factor_has_lost_none(self, owner, sam, transaction, outbox):
+    def test_no_recovery_begins_for_a_person_without_a_factor(self, owner, sam, transaction, outbox):
         assert owner.open(lost_factor_of(sam)).status_code == 409
         owner.open(reset_of(sam))
         owner.post(lost_factor_of(sam))
 
         assert outbox.all() == []
 
-    def test_one_who_acts_for_another_school_too_needs_an_owner_of_both(
+    def test_the_recovery_of_a_person_of_two_schools_needs_an_owner_of_both(
         self, owner, account, sam, app_of_sam, transaction, outbox
     ):
         with transaction() as session:
@@ -167,12 +167,12 @@ class TestLostFactor:
 
 
 @pytest.mark.parametrize("page", [reset_of, lost_factor_of])
-class TestBoth:
+class TestResetAndLostFactor:
     @pytest.fixture(autouse=True)
     def _with_factor(self, app_of_sam):
         """Give the colleague an app, so that there is a factor to recover."""
 
-    def test_no_owner_starts_it_for_themselves(self, owner, account, page, outbox):
+    def test_an_owner_cannot_help_themselves(self, owner, account, page, outbox):
         owner.open(page(account.id))
         assert "Your own password and second step are on the Security page." in owner.page_text
         post(owner, page(account.id))
@@ -180,7 +180,7 @@ class TestBoth:
         assert outbox.all() == []
 
     @pytest.mark.parametrize("role", ["admin", "viewer"])
-    def test_admins_and_viewers_start_nothing_for_others(self, stranger, account, page, role, sam, transaction, outbox):
+    def test_admins_and_viewers_cannot_help_a_colleague(self, stranger, account, page, role, sam, transaction, outbox):
         with transaction() as session:
             an_administrator(session.get_one(Estab, account.estab_id), username="al", role=role)
         stranger.sign_in("al")
@@ -189,7 +189,7 @@ class TestBoth:
         assert post(stranger, page(sam)).status_code == 403
         assert outbox.all() == []
 
-    def test_a_person_of_another_school_is_not_there_and_of_one_who_left_it_is_said(
+    def test_a_person_of_another_school_is_not_found_and_one_who_left_redirects_to_the_list(
         self, owner, page, sam, transaction, clock, outbox
     ):
         with transaction() as session:
@@ -202,7 +202,9 @@ class TestBoth:
         assert owner.open(page(sam)).location == post(owner, page(sam)).location == "/manage/people"
         assert outbox.all() == []
 
-    def test_an_owner_of_an_unverified_school_helps_no_one(self, owner, account, page, sam, transaction, outbox):
+    def test_an_owner_of_an_unverified_school_cannot_help_a_colleague(
+        self, owner, account, page, sam, transaction, outbox
+    ):
         with transaction() as session:
             session.get_one(Estab, account.estab_id).state = "unverified"
 
@@ -223,7 +225,7 @@ class TestBoth:
 
         assert owner.open(page(sam)).location.startswith("/sign-in?next=")
 
-    def test_the_other_owners_of_all_their_schools_are_told_once(self, owner, account, page, sam, transaction, outbox):
+    def test_the_other_owners_of_all_their_schools_get_one_mail(self, owner, account, page, sam, transaction, outbox):
         with transaction() as session:
             person, estab = session.get_one(Administrator, sam), session.get_one(Estab, account.estab_id)
             head = an_administrator(estab, email="head@oakhill.example", username="head")
@@ -239,7 +241,7 @@ class TestBoth:
         assert sorted(message.to for message in outbox.all("colleague_helped")) == recipients
         assert "Sam Hill" in outbox.last("colleague_helped").text
 
-    def test_it_is_in_the_audit_log_with_who_did_it(self, owner, account, page, sam, transaction):
+    def test_the_help_is_recorded_with_the_owner_who_gave_it(self, owner, account, page, sam, transaction):
         owner.submit(page(sam))
 
         event = "password_reset.link_sent" if page is reset_of else "factor_recovery.started"
@@ -247,13 +249,13 @@ class TestBoth:
             (entry,) = session.query(Entry).filter_by(event=event)
             assert (entry.actor, entry.subject, entry.estab) == (account.id, sam, account.estab_id)
 
-    def test_another_site_starts_nothing(self, owner, page, sam, outbox):
+    def test_a_request_of_another_site_helps_no_one(self, owner, page, sam, outbox):
         assert owner.web.post(page(sam), data={"csrf_token": "x"}).status_code in {303, 400, 403}
         assert outbox.all() == []
 
 
 def post(person, to):
-    """Send the form of a page that can be opened to another address."""
+    """Post to a path whose page the person may not open, with the CSRF token of another page."""
     person.open("/manage/account/name")
     return person.post(to)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from clients.endpoint import agent, upload  # noqa: F401  upload has codes of its own
+from clients.endpoint import agent, upload  # noqa: F401  upload defines further errors
 from clients.endpoint.errors import AgentError
 from idp.estabs.models import Administrator
 from idp.foundation import clock as clocks
@@ -31,20 +31,20 @@ def jo(web, transaction, clock):
 
 
 @pytest.fixture
-def connected(jo, transaction):
-    """Insert the school's server, with these columns."""
+def add_server(jo, transaction):
+    """`add_server(heard_at=…)` inserts the school's server, with these columns."""
 
     def make(**overrides):
         now = clocks.now()
         error = {"code": "bad_settings", "message": "The folder D:/Exports is missing.", "at": now.isoformat()}
-        usual = {
+        defaults = {
             "id": "end_1", "estab_id": jo.facts["estab_id"], "client_id": None, "key_thumbprint": "k", "lineage": "l",
             "registered_at": now, "registered_by": jo.facts["id"], "heard_at": now, "name": "SERVER-1", "mis": "sims",
             "agent_version": "1.2.0", "platform": "Windows Server 2022", "last_error": error, "extract_at": now,
             "last_extract": {"id": "e", "sent_at": now.isoformat(), "records": {"students": 1612}},
         }  # fmt: skip
         with transaction() as session:
-            session.add(Endpoint(**usual | {"client_id": a_client().id} | overrides))
+            session.add(Endpoint(**defaults | {"client_id": a_client().id} | overrides))
 
     return make
 
@@ -60,15 +60,15 @@ def rows(transaction):
         return [(row.state, row.is_extract_wanted) for row in session.scalars(select(Endpoint))]
 
 
-def test_without_a_server_it_says_how_to_connect_one(jo):
+def test_without_a_server_the_page_says_how_to_connect_one(jo):
     jo.open("/manage/endpoint")
     assert "No server yet" in jo.page_text
     assert "xporter-endpoint --home" in jo.page_text
     assert "register --issuer http://localhost:5000" in jo.page_text
 
 
-def test_it_says_how_the_server_is_doing_and_what_to_do(jo, connected):
-    connected()
+def test_the_page_shows_the_state_of_the_server_and_advice_about_its_error(jo, add_server):
+    add_server()
     jo.open("/manage/endpoint")
     for text in ("SERVER-1", "Connected", "version 1.2.0", "The folder D:/Exports is missing.", "1,612"):
         assert text in jo.page_text, text
@@ -79,13 +79,13 @@ def codes_of(error):
     return {error.code}.union(*map(codes_of, error.__subclasses__()))
 
 
-def test_the_advice_is_about_codes_that_the_program_has():
-    seen_at_the_server_alone = {
+def test_there_is_advice_for_every_error_code_of_the_program():
+    shown_only_at_the_server = {
         "failed", "refused", "not_registered", "registration_ended", "endpoint_exists", "school_unverified",
         "interrupted",
     }  # fmt: skip
-    of_the_program = codes_of(AgentError) | {upload_note()}
-    assert endpoint_page.ADVICE.keys() == of_the_program - seen_at_the_server_alone
+    codes_of_program = codes_of(AgentError) | {upload_note()}
+    assert endpoint_page.ADVICE.keys() == codes_of_program - shown_only_at_the_server
 
 
 def upload_note():
@@ -93,14 +93,14 @@ def upload_note():
     return re.search(r'_error\("([a-z_]+)", pending.note', Path(agent.__file__).read_text("utf-8")).group(1)
 
 
-def test_advice_for_a_code_that_is_not_known_is_general(jo, connected):
+def test_advice_for_a_code_that_is_not_known_is_general(jo, add_server):
     error = {"code": "new_in_version_9", "message": "Something else.", "at": clocks.now().isoformat()}
-    connected(last_error=error)
+    add_server(last_error=error)
     jo.open("/manage/endpoint")
     assert "Run the command xporter-endpoint status on the server" in jo.page_text
 
 
-def test_the_servers_connection_is_no_service_that_receives_data(jo, transaction, web):
+def test_the_servers_own_client_is_not_listed_as_a_service_that_receives_data(jo, transaction, web):
     with transaction() as session:
         client = a_client(
             client_name="XporterOnDemand endpoint", required_scopes=SCOPES, optional_scopes=frozenset(),
@@ -120,26 +120,26 @@ def test_the_servers_connection_is_no_service_that_receives_data(jo, transaction
     assert "XporterOnDemand" not in web.get("/manage/sharing/record.csv").text
 
 
-def test_a_lost_server_is_the_first_thing_to_do(jo, connected, clock):
-    connected(heard_at=clock.now() - LOSS_DELAY)
+def test_a_lost_server_is_the_first_thing_to_do(jo, add_server, clock):
+    add_server(heard_at=clock.now() - LOSS_DELAY)
     jo.open("/manage")
     assert "We no longer hear from your school's server" in jo.page.select_one("main h3").text
     jo.open("/manage/endpoint")
     assert "We have not heard from this server since" in jo.page_text
 
 
-def test_the_task_to_install_it_goes_when_it_has_reported(jo, connected):
+def test_the_task_to_install_the_server_disappears_once_it_has_reported(jo, add_server):
     jo.open("/manage")
     assert "Install XporterOnDemand" in jo.page_text
-    connected()
+    add_server()
     jo.open("/manage")
     assert "Install XporterOnDemand" not in jo.page_text
     jo.open("/register/next-steps")
     assert "It is installed on your school's server" in jo.page_text
 
 
-def test_data_is_asked_for_once(jo, connected, transaction, clock):
-    connected(extract_at=clock.now() - timedelta(hours=1))
+def test_an_extract_is_requested_once(jo, add_server, transaction, clock):
+    add_server(extract_at=clock.now() - timedelta(hours=1))
     jo.open("/manage/endpoint")
     submit(jo, "/manage/endpoint/send")
     assert "within a quarter of an hour" in jo.page_text
@@ -147,8 +147,8 @@ def test_data_is_asked_for_once(jo, connected, transaction, clock):
     assert jo.page.find(id="send") is None
 
 
-def test_the_server_is_removed_after_a_question(jo, connected, transaction):
-    connected()
+def test_the_server_is_removed_after_a_confirmation(jo, add_server, transaction):
+    add_server()
     jo.open("/manage/endpoint/remove")
     assert rows(transaction) == [("connected", False)], "asking removes nothing"
     submit(jo, "/manage/endpoint/remove")
@@ -157,8 +157,8 @@ def test_the_server_is_removed_after_a_question(jo, connected, transaction):
     assert jo.open("/manage/endpoint/remove").status_code == 303
 
 
-def test_a_page_that_was_left_open_removes_no_other_server(jo, connected, transaction):
-    connected()
+def test_a_page_that_was_left_open_removes_no_other_server(jo, add_server, transaction):
+    add_server()
     jo.open("/manage/endpoint/remove")
     with transaction() as session:
         session.scalars(select(Endpoint)).one().id = "end_2"
@@ -166,7 +166,7 @@ def test_a_page_that_was_left_open_removes_no_other_server(jo, connected, transa
     assert rows(transaction) == [("connected", False)]
 
 
-def test_it_shows_who_read_what(jo, transaction, web):
+def test_the_page_and_its_csv_show_which_service_read_what(jo, transaction, web):
     with transaction() as session:
         read = Read(
             estab_id=jo.facts["estab_id"], client_id=a_client(client_name="Timetabler").id, scope="students",

@@ -10,7 +10,7 @@ from idp.estabs.models import Membership, PersonInvitation
 from tests.factories import an_administrator
 from tests.signin.person import Person
 
-AL = ("Al Bloggs", "al@oakhill.example")
+AL_NAME, AL_EMAIL = "Al Bloggs", "al@oakhill.example"
 OWN_PASSWORD = "wobbly kettle sings at dusk"
 
 
@@ -24,7 +24,6 @@ class Inviter(NamedTuple):
 
 @pytest.fixture
 def inviter(transaction, clock):
-    """The ids of the owner who invites, and of the school."""
     with transaction():
         owner = an_administrator(name="Jo Bloggs", username="jo", email="jo@oakhill.example").memberships[0]
         return Inviter(owner.person_id, owner.estab_id, owner.estab.name)
@@ -36,7 +35,9 @@ def invite(transaction, inviter, outbox):
 
     def send(role="admin"):
         with transaction() as session:
-            person_invitations.invite(*AL, role, by=session.get_one(Membership, (inviter.person_id, inviter.estab_id)))
+            person_invitations.invite(
+                AL_NAME, AL_EMAIL, role, by=session.get_one(Membership, (inviter.person_id, inviter.estab_id))
+            )
         return outbox.last("invitation").path
 
     return send
@@ -50,23 +51,23 @@ def al(new_browser):
 def test_a_new_person_accepts_chooses_a_password_and_acts(al, invite, inviter, transaction):
     link = invite()
     al.open(link)
-    for text in (f"Act for {inviter.school}?", "Jo Bloggs invites you", "Administrator. Sees everything", AL[1]):
+    for text in (f"Act for {inviter.school}?", "Jo Bloggs invites you", "Administrator. Sees everything", AL_EMAIL):
         assert text in al.page_text
-    assert al.page.find(id="name")["value"] == AL[0]
+    assert al.page.find(id="name")["value"] == AL_NAME
     al.post(link, name="Al B", mobile="")
     assert al.response.status_code == 422
     al.post(link, name="Alan Bloggs", mobile="07700 900124")
     assert al.response.location.startswith("/welcome/")
     assert not al.cookie("session")
     al.submit(al.response.location, password=OWN_PASSWORD)
-    al.sign_in(AL[1], OWN_PASSWORD)
+    al.sign_in(AL_EMAIL, OWN_PASSWORD)
     al.open("/manage")
     assert inviter.school in al.page_text
     assert "Alan Bloggs" in al.page_text
     assert "How to install it" in al.page_text  # something that only an administrator may do
 
 
-def test_an_interrupted_person_continues_by_the_mail(al, invite, outbox, new_browser):
+def test_a_person_who_was_interrupted_continues_by_a_new_mail(al, invite, outbox, new_browser):
     link = invite()
     al.submit(link, name="Al", mobile="07700 900124")
     later = Person(new_browser())
@@ -74,26 +75,26 @@ def test_an_interrupted_person_continues_by_the_mail(al, invite, outbox, new_bro
     assert later.page.find(id="error-code").text == "link_used"
     assert "You have not chosen a password yet." in later.page_text
     assert later.post(f"{link}/password").location == "/welcome/sent"
-    assert outbox.last("welcome_link").to == AL[1]
+    assert outbox.last("welcome_link").to == AL_EMAIL
     later.submit(outbox.last("welcome_link").links[0], password=OWN_PASSWORD)
     later.open(link)
     assert "If it was you, you can sign in." in later.page_text
     assert not later.page.find(id="send-link")
-    assert later.sign_in(AL[1], OWN_PASSWORD).status_code == 303
+    assert later.sign_in(AL_EMAIL, OWN_PASSWORD).status_code == 303
 
 
 def test_opening_the_link_changes_nothing(invite, new_browser, transaction):
     link = invite()
     for _ in range(2):
-        for ask in (new_browser().get, new_browser().head, new_browser().options):
-            assert ask(link).status_code == 200
+        for request in (new_browser().get, new_browser().head, new_browser().options):
+            assert request(link).status_code == 200
     with transaction() as session:
         assert session.query(PersonInvitation).one().used_at is None
 
 
 def test_a_person_with_an_account_signs_in_decides_and_then_acts_for_both_schools(al, invite, inviter, transaction):
     with transaction():
-        person = an_administrator(name="Al", username="al", email=AL[1])
+        person = an_administrator(name="Al", username="al", email=AL_EMAIL)
         first, person_id = person.memberships[0].estab.name, person.id
     link = invite("viewer")
     al.open(link)
@@ -101,8 +102,8 @@ def test_a_person_with_an_account_signs_in_decides_and_then_acts_for_both_school
     assert al.post(link, name="Al", mobile="07700 900124").status_code in {200, 400}
     al.open(link)
     al.open(al.page.find(id="sign-in")["href"])
-    assert al.page.find(id="username")["value"] == AL[1]
-    al.post(al.response.request.full_path, username=AL[1], password="correct horse battery staple oak hill")
+    assert al.page.find(id="username")["value"] == AL_EMAIL
+    al.post(al.response.request.full_path, username=AL_EMAIL, password="correct horse battery staple oak hill")
     assert al.response.location == link
     with transaction():
         assert people.membership(person_id, inviter.estab_id) is None  # signing in does not accept it
@@ -123,7 +124,7 @@ def test_a_person_with_an_account_signs_in_decides_and_then_acts_for_both_school
     assert al.open(link).status_code == 410
 
 
-def test_someone_else_who_is_signed_in_is_offered_to_sign_out(al, invite, transaction):
+def test_another_person_who_is_signed_in_can_sign_out_first(al, invite, transaction):
     with transaction():
         an_administrator(name="Bo", username="bo", email="bo@oakhill.example")
     link = invite()
@@ -138,14 +139,14 @@ def test_someone_else_who_is_signed_in_is_offered_to_sign_out(al, invite, transa
     assert al.page.find(id="mobile")
 
 
-def test_a_person_who_acts_for_the_school_already_is_told_so(al, invite, inviter, transaction):
+def test_the_invitation_of_a_person_who_already_acts_for_the_school_says_so(al, invite, inviter, transaction):
     link = invite()
     with transaction() as session:
         an_administrator(
             session.get_one(Membership, (inviter.person_id, inviter.estab_id)).estab,
             name="Al",
             username="al",
-            email=AL[1],
+            email=AL_EMAIL,
             role="viewer",
         )
     al.sign_in("al")

@@ -12,8 +12,8 @@ from tests.onboarding.visitor import Visitor
 
 
 @pytest.fixture
-def signed_in(app, new_browser):
-    """`signed_in(person)` is a browser in which this person is signed in."""
+def sign_in_as(app, new_browser):
+    """`sign_in_as(person)` is a browser in which this person is signed in."""
 
     def sign_in(person):
         visitor = Visitor(new_browser())
@@ -31,14 +31,14 @@ def owner(transaction, clock):
 
 @pytest.fixture
 def join_page(transaction, owner):
-    """The address of the owner's page about a request to join the school."""
+    """The path of the owner's page about a request to join the school."""
     with transaction() as database:
         complete(a_registration(database.merge(owner).memberships[0].estab.school, email="sam@oakhill.example"))
         return f"/join/{database.query(JoinRequest).one().id}"
 
 
-def test_an_owner_sees_who_asks_and_approves(signed_in, owner, join_page, transaction):
-    visitor = signed_in(owner)
+def test_an_owner_sees_who_asks_and_approves(sign_in_as, owner, join_page, transaction):
+    visitor = sign_in_as(owner)
     page = visitor.open(join_page)
     assert "Jo Bloggs" in page.text
     assert "s…@oakhill.example (verified)" in page.text
@@ -56,16 +56,16 @@ def test_an_owner_sees_who_asks_and_approves(signed_in, owner, join_page, transa
         )
 
 
-def test_an_owner_declines(signed_in, owner, join_page, outbox):
-    visitor = signed_in(owner)
+def test_an_owner_declines(sign_in_as, owner, join_page, outbox):
+    visitor = sign_in_as(owner)
     visitor.open(join_page)
 
     assert "declined" in visitor.press("decline").text
     assert outbox.last("join_declined").to == "sam@oakhill.example"
 
 
-def test_a_second_decision_is_refused_and_changes_nothing(signed_in, owner, join_page, transaction):
-    visitor = signed_in(owner)
+def test_a_second_decision_is_refused_and_changes_nothing(sign_in_as, owner, join_page, transaction):
+    visitor = sign_in_as(owner)
     page = visitor.open(join_page)
     visitor.press("decline")
     visitor.page = page
@@ -75,18 +75,16 @@ def test_a_second_decision_is_refused_and_changes_nothing(signed_in, owner, join
         assert database.query(Administrator).count() == 1
 
 
-def test_other_schools_owners_find_nothing_and_others_are_asked_to_sign_in(
-    signed_in, join_page, transaction, new_browser
-):
+def test_the_request_is_not_found_by_other_owners_and_needs_a_sign_in(sign_in_as, join_page, transaction, new_browser):
     with transaction():
         stranger = an_administrator()
 
-    assert signed_in(stranger).open(join_page).status == 404
+    assert sign_in_as(stranger).open(join_page).status == 404
     assert Visitor(new_browser()).open(join_page).path.startswith("/sign-in")
 
 
 def test_an_owner_of_several_schools_who_acts_for_another_one_is_redirected_to_that_of_the_mail(
-    signed_in, join_page, owner, transaction
+    sign_in_as, join_page, owner, transaction
 ):
     with transaction() as database:
         person = database.get_one(Administrator, owner.id)
@@ -94,7 +92,7 @@ def test_an_owner_of_several_schools_who_acts_for_another_one_is_redirected_to_t
         viewer = an_administrator(username="vi")
         own = viewer.memberships[0].estab.estab_id
         a_membership(viewer, requested, role="viewer")
-    visitor = signed_in(owner)
+    visitor = sign_in_as(owner)
     visitor.press("Continue", school=other.estab_id)
     page = visitor.open(join_page)
     assert page.title == "Which school are you acting for?"
@@ -102,13 +100,13 @@ def test_an_owner_of_several_schools_who_acts_for_another_one_is_redirected_to_t
     assert "Jo Bloggs" in visitor.press("Continue", school=requested.estab_id).text
     assert visitor.page.path == join_page
 
-    visitor = signed_in(viewer)
+    visitor = sign_in_as(viewer)
     visitor.press("Continue", school=own)
     assert visitor.open(join_page).status == 404
 
 
-def test_a_role_that_is_not_offered_is_not_given(signed_in, owner, join_page):
-    visitor = signed_in(owner)
+def test_a_role_that_is_not_offered_is_not_given(sign_in_as, owner, join_page):
+    visitor = sign_in_as(owner)
     visitor.open(join_page)
 
     assert visitor.press("approve", role="owner").status == 422
@@ -116,9 +114,9 @@ def test_a_role_that_is_not_offered_is_not_given(signed_in, owner, join_page):
 
 
 def test_an_owner_signs_in_again_after_five_minutes_and_finds_the_role_chosen(
-    signed_in, owner, join_page, transaction, clock
+    sign_in_as, owner, join_page, transaction, clock
 ):
-    visitor = signed_in(owner)
+    visitor = sign_in_as(owner)
     visitor.open(join_page)
     clock.move(timedelta(minutes=6))
     page = visitor.press("approve", role="viewer")

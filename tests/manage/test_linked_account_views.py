@@ -119,7 +119,7 @@ def test_each_person_has_an_account_of_each_provider(enabled_providers, account,
     assert sorted("Google Workspace" in message.text for message in outbox.all("account_unlinked")) == [False, True]
 
 
-def test_after_unlinking_it_signs_no_one_in(signed_in, stranger, provider, account, link):
+def test_an_unlinked_account_no_longer_signs_in(signed_in, stranger, provider, account, link):
     link(account.id)
     signed_in.submit(UNLINK)
 
@@ -194,7 +194,7 @@ def test_linking_and_unlinking_need_a_recent_sign_in(signed_in, provider, accoun
     assert len(accounts(transaction)) == 1
 
 
-def test_the_account_itself_is_not_enough_to_change_what_protects_one(stranger, provider, account, link):
+def test_a_sign_in_by_the_linked_account_is_not_enough_to_change_links(stranger, provider, account, link):
     link(account.id)
     stranger.sign_in_with("microsoft", provider)
 
@@ -237,7 +237,7 @@ def test_a_link_that_one_person_began_is_not_given_to_the_next_at_the_browser(si
     assert accounts(transaction) == []
 
 
-def test_a_person_who_cancels_is_back_on_the_page(signed_in, provider):
+def test_a_person_who_cancels_returns_to_the_page(signed_in, provider):
     state = provider.authorize(start_linking(signed_in).location)["state"]
     assert signed_in.return_with("microsoft", {"error": "access_denied", "state": state}).location == HOME
     assert "Nothing was changed." in signed_in.open(HOME).text

@@ -1,6 +1,5 @@
 """A person's own password and sessions, at the Security page."""
 
-# ruff: noqa: F811  fixtures, imported
 from datetime import timedelta
 
 import pytest
@@ -16,7 +15,6 @@ from idp.signin.retention import RETENTION
 from tests.factories import PASSWORD, a_client, a_membership, an_administrator, an_estab
 from tests.signin.apps import App, an_app
 from tests.signin.authenticator import a_passkey, options_for
-from tests.signin.conftest import account, jo, stranger  # noqa: F401  fixtures
 from tests.signin.person import Person
 
 pytestmark = pytest.mark.usefixtures("clock")  # must come before any account is made
@@ -32,6 +30,7 @@ def signed_in(jo, account, clock):
 
 @pytest.fixture
 def browser(new_browser):
+    """`browser()` is a person at another browser."""
     return lambda: Person(new_browser())
 
 
@@ -39,13 +38,13 @@ def change_password(person, current=PASSWORD, new=NEW_PASSWORD):
     return person.submit(CHANGE, current_password=current, password=new)
 
 
-class TestChangingThePassword:
-    def test_the_page_security_links_to_it(self, signed_in):
+class TestPasswordChange:
+    def test_the_security_page_links_to_the_password_change(self, signed_in):
         signed_in.open("/manage/security")
         assert "You have had it since 2 March 2026." in signed_in.page_text
         assert signed_in.page.find("a", id="change-password")["href"] == CHANGE
 
-    def test_the_new_one_works_and_the_old_one_does_not(self, signed_in, account, browser):
+    def test_the_new_password_works_and_the_old_one_does_not(self, signed_in, account, browser):
         assert change_password(signed_in).location == "/manage/security"
         assert "Your password has been changed." in signed_in.open("/manage/security").text
         assert browser().sign_in(account.username, PASSWORD).status_code == 422
@@ -61,11 +60,11 @@ class TestChangingThePassword:
         assert signed_in.cookie("session") != before
         assert elsewhere.open("/manage").location.startswith("/sign-in")
 
-    def test_the_person_is_told_by_mail(self, signed_in, account, outbox):
+    def test_the_person_gets_a_mail_about_the_change(self, signed_in, account, outbox):
         change_password(signed_in)
         assert outbox.last("password_changed").to == account.email
 
-    def test_a_wrong_current_one_changes_nothing(self, signed_in, account, outbox, browser):
+    def test_a_wrong_current_password_changes_nothing(self, signed_in, account, outbox, browser):
         assert change_password(signed_in, current="not this one").status_code == 422
         assert "That is not your current password." in signed_in.page_text
         assert NEW_PASSWORD not in signed_in.response.text
@@ -88,13 +87,13 @@ class TestChangingThePassword:
         ("new", "message"),
         [("short", "Use at least 12"), ("password1234", "Very many people"), ("Oakhill School", "easy to guess")],
     )
-    def test_the_rules_are_those_of_every_page(self, signed_in, app, new, message):
+    def test_a_weak_new_password_is_refused_without_hashing(self, signed_in, app, new, message):
         hashed = runtime.for_app(app).passwords.hashed
         assert change_password(signed_in, new=new).status_code == 422
         assert message in signed_in.page_text
         assert runtime.for_app(app).passwords.hashed == hashed
 
-    def test_guesses_at_it_count_with_those_at_the_sign_in_page(self, signed_in, account, browser):
+    def test_wrong_current_passwords_count_with_those_of_the_sign_in_page(self, signed_in, account, browser):
         """security.md S30: guesses in a known browser and those in others are counted apart, on both pages together."""
         for _ in range(5):
             signed_in.sign_in(account.username, "wrong", back=CHANGE)
@@ -103,7 +102,7 @@ class TestChangingThePassword:
         assert "no one can sign in to it for" in signed_in.page_text
         assert browser().sign_in(account.username).status_code == 303
 
-    def test_guesses_at_once_all_count(self, signed_in, account, run_concurrently, transaction):
+    def test_wrong_current_passwords_at_once_are_all_counted(self, signed_in, account, run_concurrently, transaction):
         outcomes = run_concurrently(
             16,
             lambda: _outcome(lambda: own_password.change(account.id, "wrong", NEW_PASSWORD, device=None, sid="ses_x")),
@@ -111,7 +110,7 @@ class TestChangingThePassword:
         assert outcomes.count("WrongCurrentPassword") == 10
         assert outcomes.count("Locked") == 6
 
-    def test_two_changes_at_once_are_one(self, signed_in, account, run_concurrently, outbox):
+    def test_of_two_changes_at_once_one_succeeds(self, signed_in, account, run_concurrently, outbox):
         passwords = iter(["wobbly kettle sings at dusk", "purple turnips under moonlight"])
         outcomes = run_concurrently(
             2,
@@ -120,7 +119,7 @@ class TestChangingThePassword:
         assert sorted(outcomes) == ["None", "WrongCurrentPassword"]
         assert len(outbox.all("password_changed")) == 1
 
-    def test_with_a_second_factor_one_signs_in_with_it_first(self, signed_in, account, transaction):
+    def test_a_person_with_a_second_factor_signs_in_with_it_first(self, signed_in, account, transaction):
         with transaction():
             an_app(account.id)
         assert signed_in.open(CHANGE).location.startswith(f"/sign-in?next={CHANGE}")
@@ -144,7 +143,7 @@ def _outcome(act):
 
 
 class TestSessions:
-    def test_each_is_listed_with_device_place_and_times(self, signed_in, browser, account, clock):
+    def test_each_session_is_listed_with_device_place_and_times(self, signed_in, browser, account, clock):
         clock.move(timedelta(minutes=3))
         elsewhere = browser()
         elsewhere.web.environ_base["REMOTE_ADDR"] = "203.0.113.9"
@@ -164,7 +163,7 @@ class TestSessions:
         assert any("Safari on iPhone Another network. Signed in on 2 March 2026 at 09:33" in other for other in others)
         assert any("Same network as now." in other for other in others)
 
-    def test_the_list_is_the_persons_own_and_of_sessions_that_still_work(
+    def test_only_the_persons_own_open_sessions_are_listed(
         self, signed_in, browser, account, transaction, clock, settings
     ):
         with transaction():
@@ -197,7 +196,7 @@ class TestSessions:
             person.sign_in(account.username)
         assert "Same network as now." in " ".join(first.open(SESSIONS).text.split())
 
-    def test_one_is_ended_and_the_others_are_not(self, signed_in, browser, account):
+    def test_one_session_is_ended_and_the_others_are_not(self, signed_in, browser, account):
         first, second = browser(), browser()
         first.sign_in(account.username)
         second.sign_in(account.username)
@@ -209,7 +208,7 @@ class TestSessions:
         assert sorted(alive) == [False, True]
         assert "Signed out: A browser on an unknown system." in signed_in.open(SESSIONS).text
 
-    def test_all_others_are_ended(self, signed_in, browser, account):
+    def test_all_other_sessions_are_ended(self, signed_in, browser, account):
         others = [browser() for _ in range(3)]
         for person in others:
             person.sign_in(account.username)
@@ -252,7 +251,7 @@ class TestSessions:
             assert used == {b"waits": now, b"used": before, b"another": None}
         assert len(outbox.all("backchannel_logout")) == 2
 
-    def test_nothing_is_ended_without_a_fresh_sign_in(self, signed_in, browser, account, clock):
+    def test_no_session_is_ended_without_a_recent_sign_in(self, signed_in, browser, account, clock):
         elsewhere = browser()
         elsewhere.sign_in(account.username)
         signed_in.open(SESSIONS)
@@ -278,7 +277,7 @@ class TestSessions:
             signed_in.open(SESSIONS)
         assert elsewhere.open("/manage").status_code == 200
 
-    def test_ones_own_session_is_ended_by_signing_out(self, signed_in, account, transaction):
+    def test_the_current_session_is_ended_only_by_signing_out(self, signed_in, account, transaction):
         with transaction() as session:
             sid = session.scalars(select(BrowserSession.sid).where(BrowserSession.person_id == account.id)).one()
         signed_in.open(SESSIONS)
@@ -304,7 +303,7 @@ class TestOtherSessionsAfterAChange:
         signed_in.post(self.APP, code=app.code())
         return app
 
-    def test_once_the_recovery_codes_are_done_and_they_end(self, signed_in, elsewhere):
+    def test_after_the_recovery_codes_the_person_can_end_the_other_sessions(self, signed_in, elsewhere):
         self.set_up_app(signed_in)
         signed_in.open(signed_in.response.location)
         assert signed_in.page.find(id="not-now")["href"] == self.OTHERS
@@ -316,7 +315,7 @@ class TestOtherSessionsAfterAChange:
         assert elsewhere.open("/manage").location.startswith("/sign-in")
         assert signed_in.open(self.OTHERS).location == "/manage/security"
 
-    def test_after_each_other_change_and_they_may_stay(self, signed_in, elsewhere, clock):
+    def test_after_each_other_change_the_person_can_keep_the_other_sessions(self, signed_in, elsewhere, clock):
         self.set_up_app(signed_in)
         signed_in.submit(self.CODES)
         for change in (self.APP, f"{self.APP}/remove"):
@@ -330,7 +329,7 @@ class TestOtherSessionsAfterAChange:
             assert signed_in.page.find(id="stay")["href"] == "/manage/security"
         assert elsewhere.open("/manage").status_code == 200
 
-    def test_without_others_nothing_is_asked(self, signed_in, clock):
+    def test_without_other_sessions_the_page_is_not_shown(self, signed_in, clock):
         self.set_up_app(signed_in)
         signed_in.submit(self.CODES)
         assert signed_in.page.find(id="done")["href"] == "/manage/security"
@@ -338,7 +337,7 @@ class TestOtherSessionsAfterAChange:
         self.set_up_app(signed_in)
         assert signed_in.response.location == "/manage/security"
 
-    def test_they_are_ended_soon_after_signing_in_only(self, signed_in, elsewhere, clock):
+    def test_the_other_sessions_are_ended_only_after_a_recent_sign_in(self, signed_in, elsewhere, clock):
         signed_in.open(self.OTHERS)
         clock.move(timedelta(minutes=6))
         assert signed_in.post(self.OTHERS).location.startswith("/sign-in?next=")
@@ -354,7 +353,7 @@ class TestSignIns:
         person.open(f"{self.LIST}?page={page}")
         return [" ".join(item.get_text(" ").split()) for item in person.page.select("#list li")]
 
-    def test_each_says_when_where_how_and_for_which_school(
+    def test_each_sign_in_is_listed_with_time_device_place_method_and_school(
         self, signed_in, account, browser, clock, transaction, settings
     ):
         clock.move(timedelta(minutes=1))
@@ -388,7 +387,7 @@ class TestSignIns:
         [line] = self.lines(signed_in)
         assert "This browser." in line
 
-    def test_of_several_schools_the_one_that_was_chosen(self, jo, account, transaction):
+    def test_the_sign_in_of_a_person_of_several_schools_names_the_first_chosen_one(self, jo, account, transaction):
         with transaction() as session:
             other = an_estab()
             a_membership(session.get_one(Administrator, account.id), other)
@@ -399,7 +398,7 @@ class TestSignIns:
         jo.submit("/sign-in/school", school=account.username)
         assert self.lines(jo)[0].endswith(f"{name}.")
 
-    def test_wrong_passwords_are_a_number_for_each_day(self, signed_in, account, browser, clock):
+    def test_wrong_passwords_are_shown_as_a_number_for_each_day(self, signed_in, account, browser, clock):
         for _ in range(2):
             browser().sign_in(account.username, "wrong")
         clock.move(timedelta(days=1))
@@ -409,7 +408,7 @@ class TestSignIns:
         signed_in.open(self.LIST)
         assert [item.text for item in signed_in.page.select("#wrong li")] == ["3 March 2026: 1", "2 March 2026: 2"]
 
-    def test_wrong_passwords_at_once_all_count(self, account, run_concurrently, transaction):
+    def test_wrong_passwords_at_once_are_all_counted(self, account, run_concurrently, transaction):
         run_concurrently(8, lambda: sign_ins.note_wrong_password(account.id))
         with transaction():
             assert [count for _, count in sign_ins.wrong_passwords(account.id)] == [8]
@@ -433,7 +432,7 @@ class TestSignIns:
         for page in ("0", "-1", "x", "99999999999999999999"):
             assert signed_in.open(f"{self.LIST}?page={page}").status_code == 200
 
-    def test_they_are_kept_for_twelve_months_and_hold_no_address(self, signed_in, account, transaction, clock):
+    def test_sign_ins_are_stored_for_twelve_months_without_an_ip_address(self, signed_in, account, transaction, clock):
         with transaction() as session:
             [row] = session.scalars(select(SignInRecord).where(SignInRecord.person_id == account.id))
             assert b"127.0.0.1" not in row.network
@@ -444,7 +443,7 @@ class TestSignIns:
             with transaction() as session:
                 assert session.query(SignInRecord).count() == session.query(WrongPasswords).count() == left
 
-    def test_another_persons_are_not_shown(self, signed_in, browser, transaction):
+    def test_another_persons_sign_ins_are_not_shown(self, signed_in, browser, transaction):
         with transaction():
             other = an_administrator().username
         browser().sign_in(other)
@@ -471,7 +470,7 @@ class TestLimits:
         clock.move(timedelta(minutes=5))
         assert jo.open("/manage").location.startswith("/sign-in")
 
-    def test_beyond_the_number_for_a_person_the_oldest_ends(self, browser, account, clock, change_settings):
+    def test_beyond_the_number_of_sessions_for_a_person_the_oldest_ends(self, browser, account, clock, change_settings):
         change_settings(session={"per_person": 3})
         people = [browser() for _ in range(4)]
         for person in people:

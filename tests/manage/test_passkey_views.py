@@ -11,7 +11,6 @@ from idp.signin import passkeys, session as sessions
 from idp.signin.models import BrowserSession
 from tests.factories import PASSWORD, an_administrator
 from tests.signin.authenticator import Authenticator, a_passkey, options_for
-from tests.signin.conftest import account, jo, stranger  # noqa: F401  fixtures
 
 ADD = "/manage/security/passkeys/add"
 OPTIONS = "/manage/security/passkeys/options.json"
@@ -23,7 +22,7 @@ def origin(settings):
 
 
 @pytest.fixture
-def signed_in(clock, jo, account):  # noqa: F811
+def signed_in(clock, jo, account):
     jo.sign_in(account.username)
     return jo
 
@@ -39,7 +38,7 @@ def the_passkey(transaction, person_id):
         return passkey.id
 
 
-def test_a_passkey_is_added_and_signs_in(signed_in, account, origin, outbox, transaction):  # noqa: F811
+def test_a_passkey_is_added_and_signs_in(signed_in, account, origin, outbox, transaction):
     device, before = Authenticator(origin), signed_in.cookie("session")
     response = add_passkey(signed_in, device, name="Office computer")
 
@@ -92,7 +91,7 @@ def test_a_name_is_limited_in_length_and_escaped(signed_in, origin):
     assert "<script>alert" not in signed_in.open("/manage/security").text
 
 
-def test_what_another_person_began_is_not_added(signed_in, stranger, origin, transaction):  # noqa: F811
+def test_a_passkey_that_another_person_began_is_not_added(signed_in, stranger, origin, transaction):
     with transaction():
         other = an_administrator().username
     signed_in.open(ADD)
@@ -103,7 +102,7 @@ def test_what_another_person_began_is_not_added(signed_in, stranger, origin, tra
     assert stranger.post(ADD, passkey=response).status_code == 422
 
 
-def test_a_passkey_is_renamed(signed_in, account, origin, transaction):  # noqa: F811
+def test_a_passkey_is_renamed(signed_in, account, origin, transaction):
     add_passkey(signed_in, Authenticator(origin))
     path = f"/manage/security/passkeys/{the_passkey(transaction, account.id)}/rename"
     assert signed_in.submit(path, name="  The head's laptop ").location == "/manage/security"
@@ -113,7 +112,9 @@ def test_a_passkey_is_renamed(signed_in, account, origin, transaction):  # noqa:
 
 
 @pytest.mark.parametrize("what", ["rename", "remove"])
-def test_a_form_sent_after_the_session_ended_is_come_back_to(signed_in, account, origin, clock, transaction, what):  # noqa: F811
+def test_a_form_sent_after_the_session_ended_is_shown_again_after_signing_in(
+    signed_in, account, origin, clock, transaction, what
+):
     device = Authenticator(origin)
     add_passkey(signed_in, device)
     path = f"/manage/security/passkeys/{the_passkey(transaction, account.id)}/{what}"
@@ -131,7 +132,7 @@ def test_a_form_sent_after_the_session_ended_is_come_back_to(signed_in, account,
     assert the_passkey(transaction, account.id)
 
 
-def test_a_removed_passkey_no_longer_signs_in(signed_in, stranger, account, origin, outbox, transaction):  # noqa: F811
+def test_a_removed_passkey_no_longer_signs_in(signed_in, stranger, account, origin, outbox, transaction):
     device = Authenticator(origin)
     add_passkey(signed_in, device)
     path = f"/manage/security/passkeys/{the_passkey(transaction, account.id)}/remove"
@@ -147,7 +148,7 @@ def test_a_removed_passkey_no_longer_signs_in(signed_in, stranger, account, orig
     assert stranger.sign_in(account.username).location == "/"
 
 
-def test_removing_one_of_two_passkeys_keeps_the_other(signed_in, account, origin, outbox, transaction):  # noqa: F811
+def test_removing_one_of_two_passkeys_keeps_the_other(signed_in, account, origin, outbox, transaction):
     add_passkey(signed_in, Authenticator(origin), name="One")
     add_passkey(signed_in, Authenticator(origin), name="Two")
     with transaction():
@@ -163,7 +164,7 @@ def test_removing_one_of_two_passkeys_keeps_the_other(signed_in, account, origin
 
 
 @pytest.mark.parametrize("what", ["rename", "remove"])
-def test_another_persons_passkey_is_not_there(signed_in, origin, transaction, what):
+def test_another_persons_passkey_is_not_found(signed_in, origin, transaction, what):
     with transaction():
         other = an_administrator().id
         a_passkey(other, origin)
@@ -176,13 +177,13 @@ def test_another_persons_passkey_is_not_there(signed_in, origin, transaction, wh
         assert passkeys.list_for_person(other)[0].name == "Firefox on Windows"
 
 
-def test_signing_in_is_required(jo):  # noqa: F811
+def test_signing_in_is_required(jo):
     assert jo.open(ADD).location == f"/sign-in?next={ADD}"
     jo.open("/sign-in")
     assert jo.web.post(OPTIONS, headers={"X-CSRFToken": jo.token}).status_code == 303
 
 
-def test_a_sign_in_of_five_minutes_ago_is_not_enough(signed_in, account, origin, clock, transaction):  # noqa: F811
+def test_a_sign_in_of_five_minutes_ago_is_not_enough(signed_in, account, origin, clock, transaction):
     add_passkey(signed_in, Authenticator(origin))
     passkey = the_passkey(transaction, account.id)
     signed_in.open(ADD)
@@ -195,7 +196,7 @@ def test_a_sign_in_of_five_minutes_ago_is_not_enough(signed_in, account, origin,
     assert the_passkey(transaction, account.id) == passkey
 
 
-def test_the_password_then_asks_for_the_passkey(signed_in, stranger, account, origin):  # noqa: F811
+def test_a_sign_in_by_password_then_needs_the_passkey(signed_in, stranger, account, origin):
     device = Authenticator(origin)
     add_passkey(signed_in, device)
     page = stranger.sign_in(account.username, PASSWORD).location

@@ -70,7 +70,7 @@ def test_everyone_sees_who_acts_for_the_school_and_owners_see_what_protects_thei
 
 
 @pytest.mark.parametrize("role", ["admin", "viewer"])
-def test_what_changes_people_is_refused_to_others(member, role):
+def test_only_owners_may_open_the_forms_that_change_people(member, role):
     jo, other = member("jo", "owner"), member("other", role)
     for path in ("/invite", f"/{jo.facts['id']}/role", f"/{jo.facts['id']}/remove", "/hand-over"):
         assert other.open(PEOPLE + path).status_code == 403, path
@@ -103,7 +103,7 @@ def test_a_person_is_invited_and_listed_until_they_answer_and_sent_a_new_link(me
     assert "has taken this invitation back" in jo.page_text
 
 
-def test_what_is_wrong_is_said_and_nothing_that_was_typed_is_lost(member):
+def test_each_error_of_the_invitation_form_is_explained_and_typed_values_are_kept(member):
     jo = member("jo", "owner")
     jo.submit(f"{PEOPLE}/invite", name="Call 123", email="al@gmial.com")
     assert jo.response.status_code == 422

@@ -14,7 +14,6 @@ from idp.signin import second_step_rule
 from tests.factories import an_administrator
 from tests.signin.apps import an_app
 from tests.signin.authenticator import a_passkey
-from tests.signin.conftest import account, jo, stranger  # noqa: F401  fixtures
 
 RULE_PATH = "/manage/security/everyone"
 
@@ -27,7 +26,7 @@ class Colleague(NamedTuple):
 
 
 @pytest.fixture
-def colleague(clock, transaction, account):  # noqa: F811
+def colleague(clock, transaction, account):
     """An administrator of the same school, without a second step."""
     with transaction() as session:
         person = an_administrator(
@@ -37,7 +36,7 @@ def colleague(clock, transaction, account):  # noqa: F811
 
 
 @pytest.fixture
-def owner(jo, colleague, account, transaction, clock):  # noqa: F811
+def owner(jo, colleague, account, transaction, clock):
     """Signed in with an authenticator app."""
     with transaction():
         app = an_app(account.id)
@@ -47,12 +46,14 @@ def owner(jo, colleague, account, transaction, clock):  # noqa: F811
     return jo
 
 
-def required_since(transaction, account):  # noqa: F811
+def required_since(transaction, account):
     with transaction() as session:
         return session.get_one(Estab, account.estab_id).second_step_required_at
 
 
-def test_an_owner_requires_it_and_lifts_it_and_everyone_is_told(owner, account, colleague, outbox, transaction):  # noqa: F811
+def test_an_owner_requires_and_lifts_the_second_step_and_everyone_gets_a_mail(
+    owner, account, colleague, outbox, transaction
+):
     owner.open("/manage/security")
     owner.open(owner.page.find(id="everyone")["href"])
     assert "Sam Low" in owner.page_text
@@ -78,7 +79,7 @@ def test_an_owner_requires_it_and_lifts_it_and_everyone_is_told(owner, account, 
         ]
 
 
-def test_the_mail_of_an_unverified_school_names_the_owner_by_username(account, outbox, transaction):  # noqa: F811
+def test_the_mail_of_an_unverified_school_names_the_owner_by_username(account, outbox, transaction):
     with transaction() as session:
         member = people.membership(account.id, account.estab_id)
         session.get_one(Estab, account.estab_id).state = "unverified"
@@ -86,14 +87,14 @@ def test_the_mail_of_an_unverified_school_names_the_owner_by_username(account, o
     assert f"the person with the username {account.username} decided on" in outbox.last("second_step_required").text
 
 
-def test_only_those_without_a_second_step_are_listed(owner, account, colleague, transaction):  # noqa: F811
+def test_only_those_without_a_second_step_are_listed(owner, account, colleague, transaction):
     with transaction():
         assert [person.username for person in second_step_rule.people_without_factor(account.estab_id)] == [
             colleague.username
         ]
 
 
-def test_an_owner_without_a_second_step_sets_up_their_own_first(jo, colleague, account, transaction):  # noqa: F811
+def test_an_owner_without_a_second_step_sets_up_their_own_first(jo, colleague, account, transaction):
     jo.sign_in(account.username)
     jo.open(RULE_PATH)
     assert jo.response.location == f"/manage/security/second-step?next={RULE_PATH}&reason=everyone"
@@ -103,7 +104,7 @@ def test_an_owner_without_a_second_step_sets_up_their_own_first(jo, colleague, a
     assert required_since(transaction, account) is None
 
 
-def test_only_an_owner_decides_it(jo, colleague, account, transaction, clock):  # noqa: F811
+def test_only_an_owner_can_require_a_second_step(jo, colleague, account, transaction, clock):
     with transaction():
         app = an_app(people.by_name(colleague.username).id)
     clock.move(timedelta(minutes=1))
@@ -117,7 +118,7 @@ def test_only_an_owner_decides_it(jo, colleague, account, transaction, clock):  
     assert required_since(transaction, account) is None
 
 
-def test_deciding_requires_a_recent_sign_in(owner, account, clock, transaction):  # noqa: F811
+def test_deciding_requires_a_recent_sign_in(owner, account, clock, transaction):
     owner.open(RULE_PATH)
     clock.move(timedelta(minutes=6))
     assert owner.post(RULE_PATH, require="yes").location.startswith("/sign-in?next=")
@@ -126,7 +127,7 @@ def test_deciding_requires_a_recent_sign_in(owner, account, clock, transaction):
 
 def test_of_two_decisions_at_once_one_is_recorded_and_mailed(
     owner,
-    account,  # noqa: F811
+    account,
     colleague,
     outbox,
     run_concurrently,
@@ -139,7 +140,7 @@ def test_of_two_decisions_at_once_one_is_recorded_and_mailed(
     assert len(outbox.all("second_step_required")) == 2
 
 
-def test_a_person_who_was_removed_meanwhile_decides_nothing(owner, account, transaction, clock):  # noqa: F811
+def test_a_person_who_was_removed_meanwhile_decides_nothing(owner, account, transaction, clock):
     with transaction():
         member = people.membership(account.id, account.estab_id)
         member.removed_at = clock.now()
@@ -147,7 +148,7 @@ def test_a_person_who_was_removed_meanwhile_decides_nothing(owner, account, tran
             second_step_rule.require(member)
 
 
-def test_the_last_second_step_is_kept_while_it_is_required(owner, account, settings, transaction, outbox):  # noqa: F811
+def test_the_last_second_step_is_kept_while_it_is_required(owner, account, settings, transaction, outbox):
     owner.submit(RULE_PATH, require="yes")
     owner.open("/manage/security/app/remove")
     assert "Set up another one first" in owner.page_text

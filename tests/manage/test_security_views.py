@@ -10,7 +10,6 @@ from idp.signin import authenticator_app, recovery_codes, session as sessions
 from idp.signin.models import BrowserSession
 from tests.factories import PASSWORD, an_administrator
 from tests.signin.apps import App, an_app
-from tests.signin.conftest import account, jo, stranger  # noqa: F401  fixtures
 
 pytestmark = pytest.mark.usefixtures("clock")  # must come before any account is made
 TIME_STEP = timedelta(seconds=30)
@@ -18,17 +17,17 @@ SET_UP, REMOVE = "/manage/security/app", "/manage/security/app/remove"
 
 
 @pytest.fixture
-def signed_in(jo, account, clock):  # noqa: F811
+def signed_in(jo, account, clock):
     jo.sign_in(account.username)
     return jo
 
 
 def scanned_app(person):
-    """The app that has scanned the page."""
+    """The app that has scanned the code of the current page."""
     return App(person.page.find(id="seed").text.replace(" ", ""))
 
 
-def sign_in_with(person, account, app):  # noqa: F811
+def sign_in_with(person, account, app):
     person.sign_in(account.username)
     person.open(person.response.location)
     return person.post("/sign-in/second-step", code=app.code())
@@ -38,7 +37,7 @@ def test_the_page_is_for_people_of_schools(web):
     assert web.get("/manage/security").location == "/sign-in?next=/manage/security"
 
 
-def test_an_app_is_set_up_by_its_first_code(signed_in, account, outbox, transaction):  # noqa: F811
+def test_an_app_is_set_up_by_its_first_code(signed_in, account, outbox, transaction):
     before = signed_in.cookie("session")
     signed_in.open("/manage/security")
     assert "we ask for your password and then" not in signed_in.page_text
@@ -61,7 +60,7 @@ def test_an_app_is_set_up_by_its_first_code(signed_in, account, outbox, transact
         assert [(row.acr, row.amr) for row in rows] == [(sessions.MULTI, frozenset({"pwd", "otp", "mfa"}))]
 
 
-def test_from_then_on_a_code_is_asked_for(signed_in, stranger, account, clock):  # noqa: F811
+def test_after_the_set_up_a_sign_in_needs_a_code(signed_in, stranger, account, clock):
     app = open_and_scan(signed_in)
     signed_in.post(SET_UP, code=app.code())
     clock.move(TIME_STEP)
@@ -85,7 +84,7 @@ def test_a_wrong_code_keeps_the_seed(signed_in):
     assert open_and_scan(signed_in).seed == app.seed
 
 
-def test_a_second_click_finds_the_app_set_up(signed_in):
+def test_a_second_click_on_finish_redirects_to_the_security_page(signed_in):
     app, token = open_and_scan(signed_in), signed_in.token
     signed_in.post(SET_UP, code=app.code())
     signed_in.open("/manage/security/app/remove")
@@ -95,7 +94,7 @@ def test_a_second_click_finds_the_app_set_up(signed_in):
     assert response.location == "/manage/security"
 
 
-def test_a_set_up_that_took_too_long_begins_anew(signed_in, clock, account):  # noqa: F811
+def test_a_set_up_that_took_too_long_begins_again_with_another_seed(signed_in, clock, account):
     app = open_and_scan(signed_in)
     clock.move(timedelta(minutes=31))
     signed_in.sign_in(account.username, back=SET_UP)
@@ -105,7 +104,7 @@ def test_a_set_up_that_took_too_long_begins_anew(signed_in, clock, account):  # 
     assert signed_in.post(SET_UP, code=app.code()).status_code == 422
 
 
-def test_an_app_is_replaced_and_the_old_one_no_longer_works(signed_in, stranger, account, clock, outbox):  # noqa: F811
+def test_an_app_is_replaced_and_the_old_one_no_longer_works(signed_in, stranger, account, clock, outbox):
     old = open_and_scan(signed_in)
     signed_in.post(SET_UP, code=old.code())
     clock.move(TIME_STEP)
@@ -119,7 +118,7 @@ def test_an_app_is_replaced_and_the_old_one_no_longer_works(signed_in, stranger,
     assert sign_in_with(stranger, account, new).location == "/"
 
 
-def test_an_app_is_removed_after_a_question(signed_in, stranger, account, outbox):  # noqa: F811
+def test_an_app_is_removed_after_a_confirmation(signed_in, stranger, account, outbox):
     signed_in.post(SET_UP, code=open_and_scan(signed_in).code())
     signed_in.open(REMOVE)
     assert "Remove your authenticator app?" in signed_in.page_text
@@ -130,7 +129,7 @@ def test_an_app_is_removed_after_a_question(signed_in, stranger, account, outbox
     assert stranger.sign_in(account.username).location == "/"
 
 
-def test_removing_what_is_not_there_does_no_harm(signed_in, outbox):
+def test_removing_an_app_that_does_not_exist_changes_nothing(signed_in, outbox):
     signed_in.open(REMOVE)
     assert "You have no authenticator app that could be removed." in signed_in.page_text
     signed_in.open("/manage/security/app")
@@ -139,7 +138,7 @@ def test_removing_what_is_not_there_does_no_harm(signed_in, outbox):
 
 
 @pytest.mark.parametrize("path", [SET_UP, REMOVE])
-def test_a_sign_in_of_five_minutes_ago_is_not_enough_to_change_a_factor(signed_in, account, clock, path, transaction):  # noqa: F811
+def test_a_sign_in_of_five_minutes_ago_is_not_enough_to_change_a_factor(signed_in, account, clock, path, transaction):
     signed_in.open("/mobile/confirm")
     token = signed_in.token
     clock.move(timedelta(minutes=5, seconds=1))
@@ -153,7 +152,7 @@ def test_a_sign_in_of_five_minutes_ago_is_not_enough_to_change_a_factor(signed_i
     assert signed_in.open(path).status_code in {200, 303}
 
 
-def test_a_sign_in_without_the_factor_is_not_enough_to_remove_it(signed_in, account, transaction):  # noqa: F811
+def test_a_sign_in_without_the_factor_is_not_enough_to_remove_it(signed_in, account, transaction):
     with transaction():
         an_app(account.id)
 
@@ -189,7 +188,7 @@ def test_ten_codes_of_120_bits_are_shown_once(jo_with_codes):
     assert "You have 10 of 10 codes left." in jo_with_codes.page_text
 
 
-def test_a_new_set_replaces_the_old_one(jo_with_codes, stranger, account):  # noqa: F811
+def test_a_new_set_replaces_the_old_one(jo_with_codes, stranger, account):
     old = shown_codes(jo_with_codes)
     jo_with_codes.submit(CODES)
     new = shown_codes(jo_with_codes)
@@ -198,12 +197,12 @@ def test_a_new_set_replaces_the_old_one(jo_with_codes, stranger, account):  # no
     assert recover(stranger, account, new[0]).location == "/"
 
 
-def recover(person, account, code):  # noqa: F811
+def recover(person, account, code):
     person.sign_in(account.username)
     return person.submit("/sign-in/recovery-code", code=code)
 
 
-def test_a_code_signs_in_once_and_is_told_by_mail(jo_with_codes, stranger, account, outbox, clock):  # noqa: F811
+def test_a_recovery_code_signs_in_once_and_its_use_is_mailed(jo_with_codes, stranger, account, outbox, clock):
     code = shown_codes(jo_with_codes)[3]
     assert recover(stranger, account, f" {code.upper().replace('-', ' ')} ").location == "/"
     assert stranger.open("/manage").status_code == 200
@@ -214,7 +213,7 @@ def test_a_code_signs_in_once_and_is_told_by_mail(jo_with_codes, stranger, accou
     assert "it has been used before" in stranger.page_text
 
 
-def test_the_mail_about_the_eighth_code_says_to_make_new_ones(jo_with_codes, account, transaction, outbox, clock):  # noqa: F811
+def test_the_mail_about_the_eighth_code_says_to_make_new_ones(jo_with_codes, account, transaction, outbox, clock):
     codes = shown_codes(jo_with_codes)
     with transaction():
         assert all(recovery_codes.spend(account.id, code) for code in codes[:7])
@@ -227,27 +226,27 @@ def test_the_mail_about_the_eighth_code_says_to_make_new_ones(jo_with_codes, acc
     assert "Nearly used up" in jo_with_codes.open("/manage/security").text
 
 
-def test_of_eight_requests_with_one_code_one_gets_in(jo_with_codes, account, run_concurrently):  # noqa: F811
+def test_of_eight_requests_with_one_code_one_gets_in(jo_with_codes, account, run_concurrently):
     code = shown_codes(jo_with_codes)[0]
 
     assert sorted(run_concurrently(8, lambda: recovery_codes.spend(account.id, code))) == [False] * 7 + [True]
 
 
-def test_two_sets_made_at_once_leave_ten_codes(jo_with_codes, account, run_concurrently, transaction):  # noqa: F811
+def test_two_sets_made_at_once_leave_ten_codes(jo_with_codes, account, run_concurrently, transaction):
     run_concurrently(4, lambda: recovery_codes.make(people.get(account.id)))
 
     with transaction():
         assert recovery_codes.count_unused(account.id) == 10
 
 
-def test_a_code_of_another_person_is_refused(jo_with_codes, account, transaction):  # noqa: F811
+def test_a_code_of_another_person_is_refused(jo_with_codes, account, transaction):
     code = shown_codes(jo_with_codes)[0]
     with transaction():
         assert not recovery_codes.spend(an_administrator().id, code)
         assert recovery_codes.spend(account.id, code)
 
 
-def test_wrong_recovery_codes_count_as_wrong_passwords_do(jo_with_codes, stranger, account):  # noqa: F811
+def test_wrong_recovery_codes_count_as_wrong_passwords_do(jo_with_codes, stranger, account):
     stranger.sign_in(account.username)
     for _ in range(9):
         assert stranger.submit("/sign-in/recovery-code", code="aaaa").status_code == 422
@@ -255,7 +254,7 @@ def test_wrong_recovery_codes_count_as_wrong_passwords_do(jo_with_codes, strange
     assert stranger.post("/sign-in/recovery-code", code=shown_codes(jo_with_codes)[0]).status_code == 429
 
 
-def test_no_codes_without_a_second_factor_and_they_go_with_the_last_one(jo_with_codes, account, transaction):  # noqa: F811
+def test_recovery_codes_need_a_second_factor_and_are_deleted_with_the_last_one(jo_with_codes, account, transaction):
     jo_with_codes.submit(REMOVE)
     with transaction():
         assert recovery_codes.count_unused(account.id) == 0
@@ -266,7 +265,7 @@ def test_no_codes_without_a_second_factor_and_they_go_with_the_last_one(jo_with_
     assert shown_codes(jo_with_codes) == []
 
 
-def test_a_recovery_code_needs_a_half_sign_in(stranger):  # noqa: F811
+def test_a_recovery_code_needs_a_half_sign_in(stranger):
     assert stranger.open("/sign-in/recovery-code").location == "/sign-in?next=/"
 
 
@@ -274,7 +273,7 @@ def is_asked_for_second_step(person):
     return "Set up a second step" in person.open("/manage").text
 
 
-def test_an_owner_is_asked_until_they_say_not_now_and_again_after_30_days(signed_in, account, clock):  # noqa: F811
+def test_an_owner_is_asked_to_set_up_a_second_step_until_not_now_and_again_after_30_days(signed_in, account, clock):
     assert is_asked_for_second_step(signed_in)
     signed_in.post("/manage/security/not-now")
     assert signed_in.response.location == "/manage"
@@ -286,14 +285,14 @@ def test_an_owner_is_asked_until_they_say_not_now_and_again_after_30_days(signed
     assert not is_asked_for_second_step(signed_in)
 
 
-def test_an_owner_who_has_a_second_step_is_not_asked(signed_in, account, transaction):  # noqa: F811
+def test_an_owner_who_has_a_second_step_is_not_asked(signed_in, account, transaction):
     with transaction():
         an_app(account.id)
 
     assert not is_asked_for_second_step(signed_in)
 
 
-def test_other_people_are_not_asked(jo, transaction):  # noqa: F811
+def test_other_people_are_not_asked(jo, transaction):
     with transaction():
         username = an_administrator(role="admin").username
     jo.sign_in(username)

@@ -53,7 +53,7 @@ def test_sharing_that_ends_soon_is_a_task_and_is_renewed_in_two_clicks(jo, trans
     assert "Look at it and renew" not in jo.page_text
 
 
-def test_after_its_end_it_is_renewed_from_its_own_place(jo, transaction, clock):
+def test_ended_sharing_can_be_renewed(jo, transaction, clock):
     clock.move(timedelta(days=400))
     jo.sign_in(jo.facts["username"])
     jo.open("/manage")
@@ -98,7 +98,7 @@ def test_long_before_its_end_there_is_nothing_to_renew(jo):
     assert "There is nothing to renew: your school shares with Timetabler until 2 March 2027." in jo.page_text
 
 
-def test_a_new_version_of_the_agreement_is_said(jo, transaction, clock):
+def test_a_renewal_agrees_to_the_new_version_of_the_agreement(jo, transaction, clock):
     clock.move(timedelta(days=340))
     with transaction():
         client = registry.find(jo.facts["client"])
@@ -151,7 +151,7 @@ class TestReview:
         assert "Your school has agreed to it: Timetabler." in jo.page_text
         assert "asks for more" not in jo.page_text
 
-    def test_it_is_declined_without_the_declaration_and_not_asked_again(self, jo, review_path, transaction):
+    def test_a_review_is_declined_without_the_declaration_and_not_shown_again(self, jo, review_path, transaction):
         before = self.scopes(jo, transaction)
         jo.open(review_path)
         jo.post(review_path, **self.fields(jo), decline="yes")

@@ -73,7 +73,7 @@ def test_the_page_names_the_school_and_the_person(jo):
     assert "Nobody yet" in jo.page_text
 
 
-def test_what_needs_doing_comes_first_and_goes_when_it_is_done(jo, transaction):
+def test_a_task_is_listed_until_it_is_done(jo, transaction):
     jo.open("/manage")
     assert jo.page.find("a", string="Confirm")["href"] == "/mobile/confirm?next=/manage"
     assert jo.page.find("a", string="How to install it")
@@ -84,7 +84,7 @@ def test_what_needs_doing_comes_first_and_goes_when_it_is_done(jo, transaction):
     assert not jo.page.find("a", string="Confirm")
 
 
-def test_an_unverified_school_is_told_when_to_expect_the_call(jo, transaction):
+def test_the_page_of_an_unverified_school_says_when_we_call(jo, transaction):
     with transaction() as session:
         estab = session.get_one(Estab, jo.facts["estab_id"])
         estab.state = "unverified"
@@ -114,7 +114,7 @@ def test_a_service_of_an_unverified_school_is_shown_to_be_waiting(jo, shared_cli
     assert "It will receive, once we have verified your school" in jo.page_text
 
 
-def test_sharing_is_stopped_after_being_asked(jo, shared_client_id, transaction):
+def test_sharing_is_stopped_after_a_confirmation(jo, shared_client_id, transaction):
     stop = f"/manage/sharing/{shared_client_id}/stop"
     jo.open(stop)
     assert "keeps what it has already received" in jo.page_text
@@ -147,7 +147,7 @@ def test_sharing_is_paused_and_resumed_with_one_button_each(jo, shared_client_id
     assert "Resumed Timetabler Jo Bloggs" in jo.page_text
 
 
-def test_a_button_pressed_twice_does_it_once(jo, shared_client_id, transaction):
+def test_pausing_and_resuming_twice_are_recorded_once_each(jo, shared_client_id, transaction):
     jo.open("/manage")
     token = jo.token
     for act in ("pause", "pause", "resume", "resume"):
@@ -186,7 +186,7 @@ def test_special_category_areas_come_last_in_amber(jo, shared_client_id):
     assert jo.page.select_one(".option:has(#area-attendance) details.includes"), "what it includes is folded"
 
 
-def test_nothing_is_ticked_that_was_never_offered(jo, shared_client_id, transaction):
+def test_a_scope_that_was_never_offered_cannot_be_added(jo, shared_client_id, transaction):
     jo.open(f"/manage/sharing/{shared_client_id}/change")
     jo.post(f"/manage/sharing/{shared_client_id}/change", area=["students.sen", "staff", "nonsense"])
 
@@ -218,13 +218,15 @@ def test_a_service_without_a_choice_offers_none(jo, transaction):
     assert jo.open(f"/manage/sharing/{client.id}/change").status_code == 404
 
 
-def test_the_processing_record_is_a_spreadsheet_to_keep(jo, shared_client_id):
+def test_the_processing_record_is_downloaded_as_csv(jo, shared_client_id):
     jo.open("/manage")
     jo.open(jo.page.find("a", string="Processing record (CSV)")["href"])
 
-    kind, named = jo.response.headers["Content-Type"], jo.response.headers["Content-Disposition"]
-    assert kind == "text/csv; charset=utf-8"
-    assert named == f'attachment; filename="processing-record-{jo.facts["public_id"]}-2026-03-02.csv"'
+    assert jo.response.headers["Content-Type"] == "text/csv; charset=utf-8"
+    assert (
+        jo.response.headers["Content-Disposition"]
+        == f'attachment; filename="processing-record-{jo.facts["public_id"]}-2026-03-02.csv"'
+    )
     assert "no-store" in jo.response.headers["Cache-Control"]
     (row,) = csv.DictReader(io.StringIO(jo.response.data.decode("utf-8-sig")))
     assert (row["Service"], row["State"], row["Since"]) == ("Timetabler", "active", "2026-03-02")
@@ -249,7 +251,7 @@ def test_other_people_cannot_change_sharing(jo, shared_client_id, new_browser, t
 
 
 @pytest.mark.parametrize("act", ["stop", "change", "pause", "resume"])
-def test_a_person_who_presses_after_it_was_stopped_reads_that_it_is(jo, shared_client_id, transaction, act):
+def test_a_button_pressed_after_sharing_was_stopped_says_so_and_changes_nothing(jo, shared_client_id, transaction, act):
     jo.submit(f"/manage/sharing/{shared_client_id}/stop")
     jo.open("/sign-out")  # any page with a form has the token
     jo.post(f"/manage/sharing/{shared_client_id}/{act}")
@@ -273,9 +275,7 @@ def test_a_service_that_the_school_never_shared_with_is_not_found(jo, transactio
     assert jo.open(f"/manage/sharing/{stranger}/stop").status_code == 404
 
 
-def test_of_two_who_stop_at_once_the_second_reads_that_it_is_stopped(
-    jo, shared_client_id, transaction, run_concurrently
-):
+def test_of_several_stops_at_once_one_succeeds(jo, shared_client_id, transaction, run_concurrently):
     def stop():
         person = database.session().get_one(Administrator, jo.facts["id"])
         authorise.withdraw(person.memberships[0].estab_id, shared_client_id, by=person.memberships[0])
@@ -284,7 +284,7 @@ def test_of_two_who_stop_at_once_the_second_reads_that_it_is_stopped(
     assert len([outcome for outcome in outcomes if isinstance(outcome, authorise.NothingShared)]) == 3
 
 
-def test_another_schools_sharing_does_not_exist(jo, shared_client_id, new_browser, transaction):
+def test_another_schools_sharing_is_not_found(jo, shared_client_id, new_browser, transaction):
     with transaction():
         other = an_administrator().username
     stranger = Person(new_browser())

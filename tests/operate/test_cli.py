@@ -76,7 +76,7 @@ def test_a_search_without_results_says_so(idp, oak_hill, text):
 
 
 @pytest.mark.parametrize("name", ["E123456", "3124567", "312/4567", "900123"])
-def test_everything_that_takes_an_estab_takes_any_of_its_names(idp, oak_hill, transaction, name):
+def test_every_command_about_an_estab_accepts_any_of_its_names(idp, oak_hill, transaction, name):
     with transaction() as session:
         internal = session.scalars(select(Estab.id)).one()
     for typed in (name, internal):
@@ -151,7 +151,7 @@ def test_the_acting_operator_is_named_in_the_audit_log(idp, oak_hill, sam, trans
     assert json.loads(idp("audit", "list", "--actor", "sam@idaas.example", "--json").stdout)[0]["actor"] == sam
 
 
-def test_without_a_name_it_is_the_command_that_acts(idp, oak_hill, transaction):
+def test_without_an_operators_name_the_command_is_recorded(idp, oak_hill, transaction):
     idp("estabs", "suspend", "E123456", "--reason", "odd")
     assert newest_entry(transaction, "estab.state_changed").actor == "cli"
 

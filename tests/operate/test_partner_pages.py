@@ -52,7 +52,7 @@ def test_a_person_is_invited_listed_and_removed(operator, stranger, partner_id, 
     assert stranger.open(outbox.last("developer_invitation").path).status_code != 200
 
 
-def test_a_wrong_address_is_named_and_nothing_typed_is_lost(operator, partner_id, outbox):
+def test_a_wrong_email_address_is_explained_and_the_typed_name_is_kept(operator, partner_id, outbox):
     operator.submit(f"/operate/partners/{partner_id}", name="Sam Lee", email="sam at assembly")
     assert operator.response.status_code == 422
     assert "not an e-mail address" in operator.page_text
@@ -72,11 +72,11 @@ def test_a_person_of_another_partner_is_not_removed_through_this_one(operator, p
 
 
 @pytest.mark.parametrize("partner", ["par_unknown", "a\x7fb", "%00"])
-def test_a_partner_that_is_not_there_is_a_404(operator, partner):
+def test_an_unknown_partner_is_not_found(operator, partner):
     assert operator.open(f"/operate/partners/{partner}").status_code == 404
 
 
-def test_a_partners_person_and_a_stranger_do_not_come_in(stranger, jo, partner_id, transaction):
+def test_a_partners_developer_and_a_stranger_cannot_open_the_pages(stranger, jo, partner_id, transaction):
     assert stranger.open("/operate/partners").status_code in {303, 404}
     with transaction():
         _, seed = a_developer(companies.by_id(partner_id))

@@ -1,4 +1,4 @@
-"""Our staff are told once what an import of the register changed about schools with an account."""
+"""Our staff get one mail about what an import of the register record_change of schools with an account."""
 
 from datetime import date, timedelta
 
@@ -24,21 +24,19 @@ def sam(transaction, clock):
 
 
 @pytest.fixture
-def changed(transaction, clock):
-    """`changed(kind, details, state="verified")` records a change by an import, of a school whose account is in that
-    state.
-    """
+def record_change(transaction, clock):
+    """`record_change(kind, details, state="verified")` records a change of a school whose account is in this state."""
 
     def change(kind, details=None, state="verified", times=1, **school):
         with transaction() as session:
-            own_lines = a_school(**school)
+            school_row = a_school(**school)
             if state:
-                an_estab(own_lines, state=state)
+                an_estab(school_row, state=state)
             for _ in range(times):
                 session.add(
                     SchoolChange(
-                        school_id=own_lines.id,
-                        import_id=own_lines.last_seen_in,
+                        school_id=school_row.id,
+                        import_id=school_row.last_seen_in,
                         kind=kind,
                         details=details or {},
                         told_at=None,
@@ -53,8 +51,8 @@ def count_unreported(transaction):
         return len(session.scalars(select(SchoolChange).where(SchoolChange.told_at.is_(None))).all())
 
 
-def test_the_closure_of_a_school_is_mailed_once(sam, changed, transaction, outbox):
-    changed("closed", name="Oak Hill School")
+def test_the_closure_of_a_school_is_mailed_once(sam, record_change, transaction, outbox):
+    record_change("closed", name="Oak Hill School")
     for _ in range(2):
         worker.notify_register_changes(transaction)
     message = outbox.last("register_changes")
@@ -64,8 +62,10 @@ def test_the_closure_of_a_school_is_mailed_once(sam, changed, transaction, outbo
     assert len(outbox.all("register_changes")) == 1
 
 
-def test_changes_of_name_and_number_are_mailed(sam, changed, transaction, outbox):
-    changed("changed", {"name": ["Oak Hill", "Oak Hill Academy"], "dfe_number": [None, "3124567"], "town": ["A", "B"]})
+def test_changes_of_name_and_number_are_mailed(sam, record_change, transaction, outbox):
+    record_change(
+        "changed", {"name": ["Oak Hill", "Oak Hill Academy"], "dfe_number": [None, "3124567"], "town": ["A", "B"]}
+    )
     worker.notify_register_changes(transaction)
     mail = outbox.last("register_changes").text
     assert "name was Oak Hill, and is Oak Hill Academy; DfE number was none, and is 3124567" in mail
@@ -81,37 +81,39 @@ def test_changes_of_name_and_number_are_mailed(sam, changed, transaction, outbox
         ("changed", {"town": ["A", "B"]}, "verified"),
     ],
 )
-def test_changes_of_schools_without_an_account_are_not_mailed(sam, changed, transaction, outbox, kind, details, state):
-    changed(kind, details, state)
+def test_changes_of_schools_without_an_account_are_not_mailed(
+    sam, record_change, transaction, outbox, kind, details, state
+):
+    record_change(kind, details, state)
     worker.notify_register_changes(transaction)
     assert outbox.all("register_changes") == []
     assert count_unreported(transaction) == 0
 
 
-def test_without_an_operator_the_mail_waits(changed, transaction, outbox):
-    changed("closed")
+def test_without_an_operator_the_mail_waits(record_change, transaction, outbox):
+    record_change("closed")
     worker.notify_register_changes(transaction)
     assert count_unreported(transaction) == 1
 
 
-def test_a_large_import_is_taken_in_batches(sam, changed, transaction, monkeypatch, outbox):
+def test_a_large_import_is_taken_in_batches(sam, record_change, transaction, monkeypatch, outbox):
     monkeypatch.setattr(register_changes, "BATCH_SIZE", 3)
-    changed("added", times=7)
-    changed("left", name="Oak Hill School")
+    record_change("added", times=7)
+    record_change("left", name="Oak Hill School")
     worker.notify_register_changes(transaction)
     assert count_unreported(transaction) == 0
     assert "left the register" in outbox.last("register_changes").text
 
 
-def test_of_two_workers_at_once_one_sends_the_mail(sam, changed, transaction, run_concurrently, outbox):
-    changed("closed")
+def test_of_two_workers_at_once_one_sends_the_mail(sam, record_change, transaction, run_concurrently, outbox):
+    record_change("closed")
     outcomes = run_concurrently(4, register_changes.notify_operators)
     assert [outcome for outcome in outcomes if isinstance(outcome, Exception)] == []
     assert len(outbox.all("register_changes")) == 1
 
 
-def test_changes_that_were_notified_are_deleted_in_time(sam, changed, transaction, clock):
-    changed("closed")
+def test_changes_that_were_notified_are_deleted_in_time(sam, record_change, transaction, clock):
+    record_change("closed")
     worker.notify_register_changes(transaction)
     clock.move(timedelta(days=91))
     worker.clean(transaction)
@@ -120,7 +122,7 @@ def test_changes_that_were_notified_are_deleted_in_time(sam, changed, transactio
 
 
 @pytest.mark.parametrize(
-    ("kind", "details", "is_told"),
+    ("kind", "details", "is_notified"),
     [
         ("closed", {}, True),
         ("changed", {"closed_on": [None, "2026-08-31"]}, True),
@@ -128,7 +130,7 @@ def test_changes_that_were_notified_are_deleted_in_time(sam, changed, transactio
         ("changed", {"name": ["Oak Hill", "Elm Grove"]}, False),
     ],
 )
-def test_partners_of_a_school_that_closes_are_told(sam, transaction, kind, details, is_told):
+def test_partners_of_a_school_that_closes_get_an_event(sam, transaction, kind, details, is_notified):
     with transaction() as session:
         school = a_school(closed_on=date(2026, 8, 31))
         owner = an_administrator(an_estab(school))
@@ -145,6 +147,6 @@ def test_partners_of_a_school_that_closes_are_told(sam, transaction, kind, detai
     worker.notify_register_changes(transaction)
     with transaction():
         facts = {event.name: event.facts for event in streams.newest(client.id)}
-    assert ("school-closing" in facts) is is_told
-    if is_told:
+    assert ("school-closing" in facts) is is_notified
+    if is_notified:
         assert facts["school-closing"]["closes_on"] == "2026-08-31"

@@ -101,7 +101,7 @@ def test_headers_that_claim_another_address_do_not_bypass_the_limit(browser, nam
     assert is_locked(browser(), names.username)
 
 
-def test_guesses_at_once_all_count(browser, names):
+def test_wrong_current_passwords_at_once_are_all_counted(browser, names):
     people = [browser() for _ in range(24)]
     for person in people:
         person.open("/sign-in")
