@@ -1,6 +1,6 @@
 """Authlib's pitfalls (protocol.md §4.2), each avoided; a test is named after its line. All run on each update.
 
-Those of registration (4, 21) and of device codes (15, 28) stand with their endpoints' tests.
+Those of registration (4, 21) and of device codes (15, 28) are among the tests of their endpoints.
 """
 
 import base64
@@ -9,8 +9,11 @@ import json
 import logging
 import secrets
 import warnings
+from datetime import timedelta
 
+import flask
 import pytest
+from authlib.oauth2.rfc6749 import InsecureTransportError, OAuth2Request
 from joserfc import jws
 
 from idp.foundation import clock, logs
@@ -73,9 +76,6 @@ def test_02_basic_credentials_that_cannot_be_decoded_are_refused(web, world):
 
 def test_03_plain_http_raises_no_error_of_authlib(web, world):
     """The issuer of tests is http; Authlib's own request class would raise an error for it that is not caught."""
-    import flask
-    from authlib.oauth2.rfc6749 import InsecureTransportError, OAuth2Request
-
     with flask.Flask(__name__).test_request_context("http://idp.example/oauth/authorize"):
         with pytest.raises(InsecureTransportError):
             OAuth2Request("GET", flask.request.url)
@@ -170,13 +170,10 @@ def test_14_unregistered_scopes_and_a_missing_redirect_uri_are_refused(web, worl
 
 def test_15_a_code_is_redeemed_once(web, world):
     code = sign_in_and_authorise(web, world.partner, world.username)["code"]
-    answers = [world.partner.redeem(web, code).status_code for _ in range(2)]
-    assert answers == [200, 400]
+    assert [world.partner.redeem(web, code).status_code for _ in range(2)] == [200, 400]
 
 
 def test_16_a_refreshed_id_token_has_the_time_of_the_sign_in(web, world, clock):
-    from datetime import timedelta
-
     tokens = world.partner.redeem(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json
     signed_in = clock.now()
     clock.move(timedelta(minutes=30))
@@ -292,8 +289,6 @@ def test_31_warnings_of_joserfc_about_algorithms_are_silenced(settings):
 
 def test_32_validating_a_request_twice_changes_nothing(web, world, app):
     with world.transaction(), app.test_request_context("/"):
-        import flask
-
         request = Request(flask.request, parameters(world.partner.parameters().items()), PAR)
         registered = registry.client(world.partner.id)
         assert registered is not None

@@ -25,6 +25,7 @@ def names(transaction):
 
 @pytest.fixture
 def browser(new_browser):
+    """`browser()` is a person at a new browser."""
     return lambda: Person(new_browser())
 
 
@@ -42,7 +43,7 @@ def test_every_spelling_of_a_name_counts_on_the_same_account(browser, names):
         assert browser().sign_in(name, "wrong").status_code == 422
 
     # Neither name has had ten guesses, so neither is reported as locked. The account is locked: even the right password
-    # is answered as a wrong one.
+    # gets the response to a wrong one.
     assert browser().sign_in(username).status_code == 422
     assert browser().sign_in(email).status_code == 422
 
@@ -101,7 +102,7 @@ def test_headers_that_claim_another_address_do_not_bypass_the_limit(browser, nam
     assert is_locked(browser(), names.username)
 
 
-def test_wrong_current_passwords_at_once_are_all_counted(browser, names):
+def test_guesses_at_once_are_all_counted(browser, names):
     people = [browser() for _ in range(24)]
     for person in people:
         person.open("/sign-in")
@@ -116,7 +117,7 @@ def test_wrong_current_passwords_at_once_are_all_counted(browser, names):
     assert statuses.count(429) == 14
 
 
-def test_the_right_password_among_guesses_at_once_is_answered_only_within_the_ten(browser, names):
+def test_after_ten_guesses_the_right_password_is_refused_too(browser, names):
     for _ in range(10):
         browser().sign_in(names.username, "wrong")
 

@@ -1,6 +1,7 @@
 """security.md S29: an outsider cannot find out whether a person has an account."""
 
 import re
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -29,12 +30,21 @@ def existing_person(transaction):
 
 @pytest.fixture
 def browser(new_browser):
-    """A fresh browser at each call."""
+    """`browser()` is a person at a new browser."""
     return lambda: Person(new_browser())
 
 
-def comparable_parts(person, name):
+class ComparableParts(NamedTuple):
     """The parts of a response that must be equal: all, without random values and what was typed."""
+
+    status: int
+    headers: dict[str, str]
+    cookies: list[str]
+    text: str
+
+
+def comparable_parts(person, name):
+    """These parts of the response that the person sees, after typing `name`."""
     text = person.response.text.replace(name, "NAME")
     text = re.sub(r'(csrf_token" value=|nonce=)"[^"]*"', r"\1", text)
     text = text.replace(person.response.headers.get("X-Request-ID") or "no id", "ID")
@@ -42,17 +52,24 @@ def comparable_parts(person, name):
     headers["Content-Security-Policy"] = re.sub(r"nonce-[\w-]+", "", headers.get("Content-Security-Policy", ""))
     cookies = sorted(re.sub("=.*", "", cookie) for cookie in person.response.headers.getlist("Set-Cookie"))
     headers.pop("Set-Cookie", None)
-    return person.response.status_code, headers, cookies, text
+    return ComparableParts(person.response.status_code, headers, cookies, text)
+
+
+class Outcome(NamedTuple):
+    """The responses to some requests, and how many password hashes they cost."""
+
+    responses: list[Any]
+    hashes: int
 
 
 def failed_sign_ins(browser, app, name, times=1):
-    """The responses to this number of wrong passwords for `name`, and how many hashes they cost."""
+    """The outcome of wrong passwords for `name`."""
     person, before = browser(), runtime.for_app(app).passwords.hashed
     responses = []
     for _ in range(times):
         person.sign_in(name, WRONG_PASSWORD)
         responses.append(comparable_parts(person, name))
-    return responses, runtime.for_app(app).passwords.hashed - before
+    return Outcome(responses, runtime.for_app(app).passwords.hashed - before)
 
 
 @pytest.mark.parametrize("kind", ["username", "email"])
@@ -68,8 +85,8 @@ def test_unknown_names_are_locked_like_known_ones(browser, app, existing_person,
     )
 
     assert known_outcome == unknown_outcome
-    assert known_outcome[0][-1][0] == 429
-    assert known_outcome[1] == 10
+    assert known_outcome.responses[-1].status == 429
+    assert known_outcome.hashes == 10
 
 
 @pytest.mark.parametrize("state", ["removed", "no password", "suspended", "closed", "rejected"])
@@ -173,23 +190,22 @@ def test_a_second_step_is_shown_only_after_the_right_password(browser, app, exis
 
 
 @pytest.mark.parametrize("path", ["/sign-in/second-step", "/sign-in/recovery-code"])
-def test_the_pages_of_the_second_step_say_the_same_to_all_who_have_given_no_password(
+def test_the_pages_of_the_second_step_are_the_same_without_the_password_whether_or_not_there_is_one(
     browser, app, existing_person, transaction, path
 ):
-    def responses():
+    def request_step():
         person, before = browser(), runtime.for_app(app).passwords.hashed
         person.open(path)
         shown = [comparable_parts(person, existing_person["username"])]
         person.open("/sign-in")
         person.post(path, code="123456", username=existing_person["username"])
-        return [*shown, comparable_parts(person, existing_person["username"])], runtime.for_app(
-            app
-        ).passwords.hashed - before
+        shown.append(comparable_parts(person, existing_person["username"]))
+        return Outcome(shown, runtime.for_app(app).passwords.hashed - before)
 
-    before = responses()
+    before = request_step()
     with transaction():
         an_app(existing_person["id"])
 
-    assert responses() == before
-    assert before[1] == 0
-    assert {status for status, *_ in before[0]} == {303}
+    assert request_step() == before
+    assert before.hashes == 0
+    assert {status for status, *_ in before.responses} == {303}

@@ -28,8 +28,10 @@ NEW_PASSWORD = "wobbly kettle sings at dusk"
 ENUMERATION = "tests/security/test_enumeration.py"
 RESETS = f"{ENUMERATION}::test_asking_for_a_new_password_looks_and_costs_the_same_for_an_unknown_name"
 REGISTRATION = "tests/security/test_enumeration_registration.py"
-ANY_REGISTRATION = f"{REGISTRATION}::test_a_guess_at_a_registration_is_answered_alike_whether_it_exists"
-SECOND_STEP_TEST = f"{ENUMERATION}::test_the_pages_of_the_second_step_say_the_same_to_all_who_have_given_no_password"
+ANY_REGISTRATION = f"{REGISTRATION}::test_an_existing_and_an_unknown_registration_get_the_same_response"
+SECOND_STEP_TEST = (
+    f"{ENUMERATION}::test_the_pages_of_the_second_step_are_the_same_without_the_password_whether_or_not_there_is_one"
+)
 TESTED_ELSEWHERE = {
     "/sign-in": f"{ENUMERATION}::test_a_wrong_password_looks_and_costs_the_same_for_an_unknown_name",
     "/sign-in/second-step": SECOND_STEP_TEST,
@@ -41,7 +43,7 @@ TESTED_ELSEWHERE = {
     "/password/strength.json": "tests/signin/test_strength_views.py::test_an_unknown_person_is_rated_without_names",
     "/reset": RESETS,
     "/reset/code": RESETS,
-    "/register/details": f"{REGISTRATION}::test_an_address_that_has_an_account_looks_like_one_that_has_none",
+    "/register/details": f"{REGISTRATION}::test_an_address_with_and_one_without_an_account_get_the_same_responses",
     "/register/<registration_id>/resend": ANY_REGISTRATION,
     "/register/<registration_id>/address": ANY_REGISTRATION,
     "/register/<registration_id>/sign-up": ANY_REGISTRATION,
@@ -55,7 +57,7 @@ TESTED_ELSEWHERE = {
     "/register/<registration_id>/add/someone-else": ANY_REGISTRATION,
     "/register/verify/<secret>": "tests/security/test_link_misuse.py::test_a_link_we_never_made_is_unknown",
     "/register/verify/<secret>/new": "tests/security/test_link_misuse.py::"
-    "test_the_answer_to_asking_for_a_new_link_is_the_same_for_every_link",
+    "test_the_response_to_a_request_for_a_new_link_is_the_same_for_every_link",
     "/register/verify/<secret>/not-me": "tests/security/test_link_misuse.py::test_a_link_we_never_made_is_unknown",
 }
 EXEMPT_ROUTES = {

@@ -5,11 +5,13 @@ Known against unknown: equal pages, headers, mails, and number of hashes.
 
 import re
 from datetime import timedelta
+from typing import NamedTuple
 
 import pytest
 
 from idp.foundation import runtime
 from idp.onboarding.models import Registration
+from idp.schools.models import School
 from tests.factories import a_school, an_administrator, an_estab
 from tests.onboarding.visitor import Visitor
 
@@ -23,7 +25,7 @@ def without_varying_parts(text):
 
 
 class ObservedRegistration:
-    """A registration, and all that a person can observe of it until they have proved their address."""
+    """A registration, and all that a person can observe of it until they have verified their address."""
 
     def __init__(self, browser, school, email, outbox):
         self.visitor, self.school, self.email, self.outbox = Visitor(browser), school, email, outbox
@@ -71,20 +73,26 @@ def make_school(number):
     return a_school(id=number, name="Oak Hill School", dfe_number=None)
 
 
+class EqualSchools(NamedTuple):
+    """Two schools with equal details, of which one is registered."""
+
+    registered: School
+    unregistered: School
+
+
 @pytest.fixture
 def equal_schools(transaction, clock):
-    """Two schools with equal details; the first is registered, by an owner."""
     with transaction():
         known, unknown = (make_school(number) for number in (700_001, 700_002))
         an_administrator(an_estab(known), email="owner@oakhill.example")
-    return known, unknown
+    return EqualSchools(known, unknown)
 
 
 def without_ids(observations, school):
     return [str(response).replace(str(school.id), "…") for response in observations]
 
 
-def test_a_school_that_is_registered_looks_like_one_that_is_not(observe_registration, equal_schools):
+def test_a_registered_and_an_unregistered_school_get_the_same_responses(observe_registration, equal_schools):
     known, unknown = equal_schools
     first = observe_registration(known, "sam@oakhill.example")
     second = observe_registration(unknown, "sam@oakhill.example")
@@ -92,7 +100,9 @@ def test_a_school_that_is_registered_looks_like_one_that_is_not(observe_registra
     assert without_ids(first, known) == without_ids(second, unknown)
 
 
-def test_an_address_that_has_an_account_looks_like_one_that_has_none(observe_registration, transaction, equal_schools):
+def test_an_address_with_and_one_without_an_account_get_the_same_responses(
+    observe_registration, transaction, equal_schools
+):
     _, unknown = equal_schools
     with transaction():
         another_school = make_school(700_003)
@@ -104,7 +114,9 @@ def test_an_address_that_has_an_account_looks_like_one_that_has_none(observe_reg
     )
 
 
-def test_no_hash_is_made_before_the_address_is_proved_and_one_after_it(equal_schools, app, new_browser, outbox, clock):
+def test_no_hash_is_made_before_the_address_is_verified_and_one_after_it(
+    equal_schools, app, new_browser, outbox, clock
+):
     counts = []
     for school in equal_schools:
         clock.move(timedelta(minutes=1))
@@ -121,7 +133,7 @@ def test_no_hash_is_made_before_the_address_is_proved_and_one_after_it(equal_sch
     assert counts == [1, 1]
 
 
-def test_only_the_proved_address_learns_that_the_school_is_registered_and_never_by_whom(
+def test_only_the_verified_address_shows_that_the_school_is_registered_and_never_by_whom(
     equal_schools, new_browser, outbox
 ):
     known, _ = equal_schools
@@ -136,13 +148,13 @@ def test_only_the_proved_address_learns_that_the_school_is_registered_and_never_
     assert outbox.all("school_registered") == []
 
 
-def test_a_guess_at_a_registration_is_answered_alike_whether_it_exists(
+def test_an_existing_and_an_unknown_registration_get_the_same_response(
     observe_registration, equal_schools, new_browser, transaction
 ):
-    observe_registration(equal_schools[1], "sam@oakhill.example")
+    observe_registration(equal_schools.unregistered, "sam@oakhill.example")
     with transaction() as database:
         exists = database.query(Registration).one().id
     stranger = new_browser()
-    answers = [stranger.get(f"/register/{registration_id}") for registration_id in (exists, "reg_" + "a" * 26)]
+    responses = [stranger.get(f"/register/{registration_id}") for registration_id in (exists, "reg_" + "a" * 26)]
 
-    assert len({(response.status_code, without_varying_parts(response.text)) for response in answers}) == 1
+    assert len({(response.status_code, without_varying_parts(response.text)) for response in responses}) == 1

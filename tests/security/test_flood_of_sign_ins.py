@@ -20,8 +20,8 @@ def username(transaction):
 
 
 @pytest.fixture
-def stranger(new_browser):
-    """A new browser each time, on a computer of its own."""
+def new_stranger(new_browser):
+    """`new_stranger()` is a person at a new browser, on a computer of its own."""
 
     def make(agent="Firefox/140.0 Windows"):
         person = Person(new_browser())
@@ -36,10 +36,12 @@ def four_sign_ins_per_hour(change_settings):
     change_settings(throttle={"factor": 1, "account_sign_ins": LIMIT})
 
 
-def test_sign_ins_of_a_person_are_limited_per_hour_with_retry_after(stranger, username, four_sign_ins_per_hour, clock):
-    assert [stranger().sign_in(username).status_code for _ in range(LIMIT)] == [303] * LIMIT
+def test_sign_ins_of_a_person_are_limited_per_hour_with_retry_after(
+    new_stranger, username, four_sign_ins_per_hour, clock
+):
+    assert [new_stranger().sign_in(username).status_code for _ in range(LIMIT)] == [303] * LIMIT
     clock.move(timedelta(minutes=20))
-    person = stranger()
+    person = new_stranger()
     response = person.sign_in(username)
 
     assert response.status_code == 429
@@ -47,24 +49,24 @@ def test_sign_ins_of_a_person_are_limited_per_hour_with_retry_after(stranger, us
     assert person.page.find(id="error-code").text == "too_many_sign_ins"
     assert person.cookie("session") is None
     clock.move(timedelta(minutes=41))
-    assert stranger().sign_in(username).status_code == 303
+    assert new_stranger().sign_in(username).status_code == 303
 
 
-def test_the_limit_of_sign_ins_ends_no_session(stranger, username, four_sign_ins_per_hour, clock):
-    people = [stranger() for _ in range(LIMIT + 2)]
+def test_the_limit_of_sign_ins_does_not_end_sessions(new_stranger, username, four_sign_ins_per_hour, clock):
+    people = [new_stranger() for _ in range(LIMIT + 2)]
     for person in people:
         person.sign_in(username)
 
     assert [person.open("/mobile/confirm").status_code for person in people[:LIMIT]] == [200] * LIMIT
 
 
-def test_one_persons_limit_does_not_affect_others(stranger, username, four_sign_ins_per_hour, transaction, clock):
+def test_one_persons_limit_does_not_affect_others(new_stranger, username, four_sign_ins_per_hour, transaction, clock):
     with transaction():
         colleague = an_administrator().username
     for _ in range(LIMIT + 1):
-        stranger().sign_in(username)
+        new_stranger().sign_in(username)
 
-    assert stranger().sign_in(colleague).status_code == 303
+    assert new_stranger().sign_in(colleague).status_code == 303
 
 
 def test_of_sign_ins_at_once_no_more_succeed_than_the_limit_allows(username, four_sign_ins_per_hour, run_concurrently):
@@ -78,11 +80,11 @@ def test_of_sign_ins_at_once_no_more_succeed_than_the_limit_allows(username, fou
 
 
 def test_many_sign_ins_on_new_computers_send_two_notices_and_a_combined_one(
-    stranger, username, outbox, transaction, clock
+    new_stranger, username, outbox, transaction, clock
 ):
     for number in range(30):
         clock.move(timedelta(minutes=1))
-        stranger(f"Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/{number}.0 Safari/537.36").sign_in(
+        new_stranger(f"Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/{number}.0 Safari/537.36").sign_in(
             username
         )
 
@@ -94,15 +96,15 @@ def test_many_sign_ins_on_new_computers_send_two_notices_and_a_combined_one(
     assert "2 March 2026 at 10:00" in combined[0].text, "the time of the last one"
 
 
-def test_the_combined_notice_is_sent_after_an_hour(stranger, username, outbox, transaction, clock):
+def test_the_combined_notice_is_sent_after_an_hour(new_stranger, username, outbox, transaction, clock):
     for _ in range(5):
-        stranger().sign_in(username)
+        new_stranger().sign_in(username)
     with transaction() as session:
         due = [row.due_at for row in session.query(Message).where(Message.name == "new_devices")]
 
     assert due == [clock.now() + timedelta(hours=1)]
     clock.move(timedelta(hours=1))
-    stranger().sign_in(username)
+    new_stranger().sign_in(username)
     assert len(outbox.all("new_device")) == password.MAX_NOTICES + 1, "another hour"
     assert len(outbox.all("new_devices")) == 1
 

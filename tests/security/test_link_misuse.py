@@ -134,16 +134,16 @@ def test_a_link_we_never_made_is_unknown(phone, app, secret):
     assert phone.open(f"/register/verify/{secret}").status == 404
 
 
-def test_the_answer_to_asking_for_a_new_link_is_the_same_for_every_link(link, phone, outbox, clock):
+def test_the_response_to_a_request_for_a_new_link_is_the_same_for_every_link(link, phone, outbox, clock):
     phone.open(link)
     token = phone.page.soup.find("input", {"name": "csrf_token"})["value"]
     clock.move(timedelta(minutes=1))
 
-    answers = [
-        phone.client.post(f"{address}/new", data={"csrf_token": token})
-        for address in (link, link.rpartition("/")[0] + "/never-made")
+    responses = [
+        phone.client.post(f"{url}/new", data={"csrf_token": token})
+        for url in (link, link.rpartition("/")[0] + "/never-made")
     ]
-    assert len({(response.status_code, response.location) for response in answers}) == 1
+    assert len({(response.status_code, response.location) for response in responses}) == 1
 
 
 def test_verifying_needs_this_browsers_own_form(link, phone, transaction):

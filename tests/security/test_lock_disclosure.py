@@ -43,7 +43,7 @@ def test_ten_guesses_at_the_schools_number_reveal_no_other_name_of_the_account(o
     assert responses == {OWNER: [422], OTHER: [422], UNKNOWN_NAME: [422]}
 
 
-def test_while_the_account_is_locked_its_right_password_is_answered_like_a_wrong_one(
+def test_while_the_account_is_locked_its_right_password_gets_the_response_of_a_wrong_one(
     owner, guess_passwords, new_browser, clock
 ):
     guess_passwords(NUMBER, *["wrong"] * 10)
@@ -57,7 +57,7 @@ def test_while_the_account_is_locked_its_right_password_is_answered_like_a_wrong
     assert right.cookie("session") is None
 
 
-def test_when_the_lock_is_over_the_right_password_gets_in_and_all_counts_begin_anew(owner, guess_passwords, clock):
+def test_after_the_lock_the_right_password_signs_in_and_resets_all_counts(owner, guess_passwords, clock):
     guess_passwords(NUMBER, *["wrong"] * 10)
     clock.move(timedelta(minutes=1))
 
@@ -72,7 +72,7 @@ def test_two_names_of_an_account_do_not_double_the_guesses(owner, guess_password
     assert guess_passwords(OWNER, PASSWORD) == guess_passwords(NUMBER, PASSWORD) == [422]
 
 
-def test_of_guesses_by_both_names_at_once_no_more_than_ten_are_answered(owner, run_concurrently, transaction, app):
+def test_of_guesses_by_both_names_at_once_no_more_than_ten_are_checked(owner, run_concurrently, transaction, app):
     def guess(name):
         def check():
             try:
@@ -94,7 +94,7 @@ def test_of_guesses_by_both_names_at_once_no_more_than_ten_are_answered(owner, r
         assert session.get_one(Administrator, owner).password_hash
 
 
-def test_the_lock_is_written_to_the_owner_once(owner, guess_passwords, outbox, clock):
+def test_one_mail_about_the_lock_is_sent_to_the_owner(owner, guess_passwords, outbox, clock):
     guess_passwords(NUMBER, *["wrong"] * 6)
     guess_passwords(OWNER, *["wrong"] * 6)
 

@@ -172,7 +172,9 @@ class TestNotices:
     """Two rows are due; for the first, no message can be made."""
 
     @pytest.fixture
-    def fails_for(self, monkeypatch):
+    def fail_mails_to(self, monkeypatch):
+        """`fail_mails_to(address)` has each mail to this address raise an error."""
+
         def fail(address):
             send = post.email
 
@@ -186,19 +188,19 @@ class TestNotices:
         return fail
 
     def test_an_invitation_that_fails_does_not_stop_other_reminders(
-        self, transaction, clock, fails_for, outbox, caplog, settings
+        self, transaction, clock, fail_mails_to, outbox, caplog, settings
     ):
         with transaction():
             owner = an_administrator().memberships[0]
             for address in ("first@school.example", "second@school.example"):
                 person_invitations.invite("Sam Smith", address, "viewer", by=owner)
-        fails_for("first@school.example")
+        fail_mails_to("first@school.example")
         clock.move(timedelta(days=settings.onboarding.invitation_lifetime_days - 1))
         worker.remind_of_expiry(transaction)
         assert [mail.to for mail in outbox.all("invitation_reminder")] == ["second@school.example"]
         assert "row set aside" in caplog.text
 
-    def test_a_client_that_fails_does_not_stop_other_reminders(self, transaction, clock, fails_for, outbox, caplog):
+    def test_a_client_that_fails_does_not_stop_other_reminders(self, transaction, clock, fail_mails_to, outbox, caplog):
         with transaction():
             for address in ("first@partner.example", "second@partner.example"):
                 client = a_client(a_partner(name=address, contact_email=address))
@@ -206,20 +208,20 @@ class TestNotices:
                 initial_tokens.issue(
                     address, {"scopes": {"required": ["openid"]}, "most": 2}, lasts=timedelta(days=7), by="cli"
                 )
-        fails_for("first@partner.example")
+        fail_mails_to("first@partner.example")
         clock.move(timedelta(days=6))
         worker.remind_of_expiry(transaction)
         for name in ("client_secret_expires", "initial_token_expires"):
             assert [mail.to for mail in outbox.all(name)] == ["second@partner.example"], name
         assert "row set aside" in caplog.text
 
-    def test_a_recovery_that_fails_does_not_stop_other_notices(self, transaction, clock, fails_for, outbox, caplog):
+    def test_a_recovery_that_fails_does_not_stop_other_notices(self, transaction, clock, fail_mails_to, outbox, caplog):
         with transaction():
             for person in [an_administrator(email=f"{name}@school.example") for name in ("first", "second")]:
                 an_app(person.id)
                 factor_recovery.start(person, by="cli")
         outbox_before = len(outbox.all("recovery_notice"))
-        fails_for("first@school.example")
+        fail_mails_to("first@school.example")
         clock.move(timedelta(hours=13))
         worker.notify_factor_recoveries(transaction)
         assert [mail.to for mail in outbox.all("recovery_notice")[outbox_before:]] == ["second@school.example"]

@@ -35,7 +35,7 @@ def test_only_an_explicit_s256_is_accepted(web, world, overrides, optional):
     assert redirect_parameters(web.get(partner.link(**overrides)))["error"] == "invalid_request"
 
 
-def test_public_clients_cannot_have_it_switched_off(web, world):
+def test_pkce_is_required_of_public_clients_even_if_it_was_switched_off(web, world):
     partner = world.new_partner(token_endpoint_auth_method="none", require_pkce=False)
     link = partner.link(code_challenge=None, code_challenge_method=None)
     assert redirect_parameters(web.get(link))["error"] == "invalid_request"

@@ -7,7 +7,7 @@ import pytest
 from idp.partners.models import Client
 from tests.oidc.support import follow_redirects, query_of
 
-INVALID_CLIENTS_AND_ADDRESSES = [
+INVALID_CLIENTS_AND_URIS = [
     {"client_id": "unknown"}, {"client_id": None}, {"redirect_uri": "https://evil.example/"}, {"redirect_uri": None},
     {"redirect_uri": "//evil.example"}, {"redirect_uri": "https://assembly.example/callback/../x"},
     {"client_id": "unknown", "redirect_uri": "https://evil.example/"},
@@ -21,7 +21,7 @@ OTHER_ERRORS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("invalid", INVALID_CLIENTS_AND_ADDRESSES)
+@pytest.mark.parametrize("invalid", INVALID_CLIENTS_AND_URIS)
 @pytest.mark.parametrize("other_error", OTHER_ERRORS)
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_an_invalid_client_or_redirect_uri_shows_an_error_page(web, world, invalid, other_error, method):
@@ -35,12 +35,12 @@ def test_an_invalid_client_or_redirect_uri_shows_an_error_page(web, world, inval
     assert 'id="response"' not in response.text
 
 
-def test_a_client_that_was_disabled_meanwhile_is_an_error_page(web, world):
+def test_a_client_that_was_disabled_meanwhile_shows_an_error_page(web, world):
     world.change(Client, world.partner.id, enabled=False)
     assert web.get(world.partner.link()).status_code == 400
 
 
-def test_an_address_that_was_unregistered_meanwhile_is_an_error_page(web, world):
+def test_a_redirect_uri_that_was_unregistered_meanwhile_shows_an_error_page(web, world):
     pending = query_of(follow_redirects(web, web.get(world.partner.link())).request.url)["next"]
     world.change(Client, world.partner.id, redirect_uris=["https://assembly.example/new"])
     response = web.get(pending + "&cancel=1")

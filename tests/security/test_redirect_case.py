@@ -13,6 +13,8 @@ REGISTERED = [
 
 @pytest.fixture
 def allows_redirect_uri(transaction):
+    """`allows_redirect_uri(uri)` is whether a client with `REGISTERED` allows this URI."""
+
     def allows_redirect(uri):
         with transaction():
             return registry.allows_redirect(a_client(redirect_uris=REGISTERED), uri)

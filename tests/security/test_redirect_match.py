@@ -36,7 +36,7 @@ def test_a_uri_that_resembles_the_registered_one_does_not_match(transaction, uri
         assert not registry.allows_redirect(client, uri)
 
 
-def test_one_of_several_registered_addresses_is_enough_and_another_clients_is_none(transaction):
+def test_any_of_several_registered_uris_is_accepted_and_another_clients_is_not(transaction):
     with transaction():
         client = a_client(redirect_uris=[REGISTERED, "https://partner.example/two"])
         other = a_client(redirect_uris=["https://other.example/cb"])

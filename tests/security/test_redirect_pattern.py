@@ -34,7 +34,7 @@ def test_a_wildcard_cannot_be_registered(app, uri):
         metadata.to_columns({"redirect_uris": [uri]})
 
 
-def test_a_client_without_addresses_allows_none_and_asking_registers_none(transaction):
+def test_a_client_without_redirect_uris_allows_none_and_a_request_registers_none(transaction):
     with transaction():
         client = a_client(redirect_uris=[])
         for _ in range(2):

@@ -19,8 +19,8 @@ from tests.security.test_code_replay import call_concurrently
 def test_fifty_rotations_at_once_never_fork_a_family(web, new_browser, world, clock, overrides):
     partner = world.new_partner(**overrides)
     first = partner.redeem(web, sign_in_and_authorise(web, partner, world.username)["code"]).json
-    answers = call_concurrently(50, lambda: partner.refresh(new_browser(), first["refresh_token"]))
-    tokens = [response.json for response in answers if response.status_code == 200]
+    responses = call_concurrently(50, lambda: partner.refresh(new_browser(), first["refresh_token"]))
+    tokens = [response.json for response in responses if response.status_code == 200]
     assert len(tokens) == 50
     successors = {token["refresh_token"] for token in tokens}
     assert len(successors) == 1
@@ -36,8 +36,8 @@ def test_fifty_uses_at_once_of_a_token_long_replaced_end_the_family(web, new_bro
     old = public.redeem(web, sign_in_and_authorise(web, public, world.username)["code"]).json["refresh_token"]
     new = public.refresh(web, old).json
     clock.move(timedelta(minutes=5))
-    answers = call_concurrently(50, lambda: public.refresh(new_browser(), old))
-    assert {(response.status_code, response.json["error"]) for response in answers} == {(400, "invalid_grant")}
+    responses = call_concurrently(50, lambda: public.refresh(new_browser(), old))
+    assert {(response.status_code, response.json["error"]) for response in responses} == {(400, "invalid_grant")}
     assert public.refresh(web, new["refresh_token"]).json["error"] == "invalid_grant"
     headers = {"Authorization": f"Bearer {new['access_token']}"}
     assert web.get("/oauth/userinfo", headers=headers).status_code == 401
@@ -45,10 +45,10 @@ def test_fifty_uses_at_once_of_a_token_long_replaced_end_the_family(web, new_bro
 
 def test_fifty_refreshes_at_once_of_a_token_without_rotation_all_succeed_in_one_lineage(web, new_browser, world):
     first = world.partner.redeem(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json
-    answers = call_concurrently(50, lambda: world.partner.refresh(new_browser(), first["refresh_token"]))
-    assert {response.status_code for response in answers} == {200}
-    assert not any("refresh_token" in response.json for response in answers)
-    assert len({world.claims(response.json["access_token"])["lineage"] for response in answers}) == 1
+    responses = call_concurrently(50, lambda: world.partner.refresh(new_browser(), first["refresh_token"]))
+    assert {response.status_code for response in responses} == {200}
+    assert not any("refresh_token" in response.json for response in responses)
+    assert len({world.claims(response.json["access_token"])["lineage"] for response in responses}) == 1
     with world.transaction() as session:
         assert session.query(RefreshFamily).count() == 1
 
@@ -58,10 +58,10 @@ def test_refreshing_against_revoking_leaves_nothing_alive(web, new_browser, worl
     token = tokens["refresh_token"]
     jobs = iter([lambda w: world.partner.post(w, "/oauth/revoke", {"token": token})] * 2
                 + [lambda w: world.partner.refresh(w, token)] * 14)  # fmt: skip
-    answers = call_concurrently(16, lambda: next(jobs)(new_browser()))
-    assert {response.status_code for response in answers} <= {200, 400}
+    responses = call_concurrently(16, lambda: next(jobs)(new_browser()))
+    assert {response.status_code for response in responses} <= {200, 400}
     assert world.partner.refresh(web, token).json["error"] == "invalid_grant"
-    for response in answers:
+    for response in responses:
         if response.status_code == 200 and response.is_json:
             headers = {"Authorization": f"Bearer {response.json['access_token']}"}
             assert web.get("/oauth/userinfo", headers=headers).status_code == 401
@@ -77,9 +77,11 @@ def test_refreshing_against_withdrawing_leaves_nothing_alive(web, new_browser, w
             )
 
     jobs = iter([withdraw] + [lambda w: world.partner.refresh(w, tokens["refresh_token"])] * 7)
-    answers = [response for response in call_concurrently(8, lambda: next(jobs)(new_browser())) if response is not None]
+    responses = [
+        response for response in call_concurrently(8, lambda: next(jobs)(new_browser())) if response is not None
+    ]
     assert world.partner.refresh(web, tokens["refresh_token"]).json["error"] == "invalid_grant"
-    for response in answers:
+    for response in responses:
         if response.status_code == 200:
             headers = {"Authorization": f"Bearer {response.json['access_token']}"}
             assert web.get("/oauth/userinfo", headers=headers).status_code == 401

@@ -22,7 +22,7 @@ def registrar(web, transaction):
 
 
 @pytest.mark.parametrize("uri", PRIVATE_ADDRESSES)
-def test_an_inner_address_is_not_fetched_for_a_sector(registrar, change_settings, uri):
+def test_a_private_address_is_not_fetched_for_a_sector(registrar, change_settings, uri):
     change_settings(fetch={"allow_loopback": False})
     response = registrar.register(sector_identifier_uri=uri)
     assert response.status_code == 400
@@ -37,7 +37,7 @@ def test_no_more_scopes_than_the_token_allows(registrar, scope):
     assert registrar.manage(registration, "PUT", json=body).json["error"] == "invalid_client_metadata"
 
 
-def test_private_keys_are_refused_and_not_kept(registrar, transaction):
+def test_private_keys_are_refused_and_not_stored(registrar, transaction):
     private = ECKey.generate_key("P-256").as_dict(private=True)
     response = registrar.register(jwks={"keys": [private]})
     assert response.json["error"] == "invalid_client_metadata"
@@ -64,7 +64,7 @@ def test_other_secrets_are_refused_as_registration_tokens(registrar):
         assert registrar.web.get(path_of(registration), headers=bearer_header(wrong)).status_code == 401
 
 
-def test_a_clients_own_token_registers_nothing(registrar):
+def test_a_registration_access_token_registers_no_further_client(registrar):
     registration = registrar.registered()
     response = registrar.web.post(
         "/oauth/register", json=metadata(), headers=bearer_header(registration["registration_access_token"])
@@ -109,7 +109,7 @@ def test_a_client_cannot_make_itself_anothers_nor_set_what_schools_read(registra
         assert not client.client_scopes
 
 
-def test_refusals_say_nothing_that_was_sent(registrar):
+def test_error_responses_do_not_repeat_what_was_sent(registrar):
     canary = "canary-4f1c"
     response = registrar.register(
         redirect_uris=[f"javascript:{canary}"], client_name=f"\x00{canary}", scope=canary, contacts=[canary],

@@ -54,7 +54,7 @@ def test_a_removed_scope_cannot_be_requested_and_other_requests_work(web, world,
     assert "code" in again
 
 
-def test_a_school_can_agree_anew_and_see_and_change_what_it_shares(web, world, tokens):
+def test_a_school_can_agree_again_and_see_and_change_what_it_shares(web, world, tokens):
     scope = "openid offline_access school attendance"
     consent_page = follow_redirects(web, web.get(world.partner.link(scope=scope, prompt="consent")))
     assert "code" in redirect_parameters(

@@ -1,8 +1,10 @@
 """S27, S32: where a school requires a second step, a person who did not take one cannot act for it by any route."""
 
 from datetime import timedelta
+from typing import NamedTuple
 
 import pytest
+from flask.testing import FlaskClient
 
 from idp.estabs.models import Administrator, Estab
 from idp.foundation import clock as clocks
@@ -19,31 +21,38 @@ from tests.oidc.support import (
     sign_in,
     sign_in_and_authorise,
 )
-from tests.oidc.world import world  # noqa: F401  a fixture
 from tests.signin.apps import an_app
 
 pytestmark = pytest.mark.usefixtures("clock")  # must come before the fixture `world`
 SET_UP = "/manage/security/second-step"
 
 
-def require_second_step(world):  # noqa: F811
+def require_second_step(world):
     world.change(Estab, world.estab, second_step_required_at=clocks.now())
 
 
-def leads_to_set_up(response):
+def is_set_up_page(response):
+    """Whether this is the page on which a person sets up a second step, because the school requires one."""
     return response.request.path == SET_UP and "requires everyone who acts for it to sign in" in response.text
 
 
+class OpenSession(NamedTuple):
+    """A browser that is signed in, and a CSRF token of a form that it has open."""
+
+    web: FlaskClient
+    token: str
+
+
 @pytest.fixture
-def browser_without_second_step(web, world):  # noqa: F811
-    """A browser whose session was open when the school began to require a second step, with a form from before."""
+def browser_without_second_step(web, world):
+    """A session that was open when the school began to require a second step."""
     follow_redirects(web, sign_in(web, web.get("/sign-in"), world.username))
     token = page(web.get("/mobile/confirm")).find("input", {"name": "csrf_token"})["value"]
     require_second_step(world)
-    return web, token
+    return OpenSession(web, token)
 
 
-def test_every_page_for_a_school_leads_to_the_second_step(app, browser_without_second_step, world):  # noqa: F811
+def test_every_page_for_a_school_leads_to_the_second_step(app, browser_without_second_step, world):
     web, token = browser_without_second_step
     requests_sent = 0
     for rule in app.url_map.iter_rules():
@@ -53,17 +62,17 @@ def test_every_page_for_a_school_leads_to_the_second_step(app, browser_without_s
         for method in rule.methods & {"GET", "POST"}:
             response = web.open(path, method=method, data={"csrf_token": token} if method == "POST" else None)
             assert response.location.startswith("/sign-in/school?next="), (method, path)
-            assert leads_to_set_up(follow_redirects(web, response)), (method, path)
+            assert is_set_up_page(follow_redirects(web, response)), (method, path)
             requests_sent += 1
     assert requests_sent > 10
 
 
-def test_the_authorisation_page_decides_nothing(web, world):  # noqa: F811
+def test_the_authorisation_page_decides_nothing(web, world):
     response = follow_redirects(web, web.get(world.partner.link()))
     response = follow_redirects(web, sign_in(web, response, world.username))
     require_second_step(world)
     for button in ("allow", "deny"):
-        assert leads_to_set_up(follow_redirects(web, press(web, response, button, authority="y")))
+        assert is_set_up_page(follow_redirects(web, press(web, response, button, authority="y")))
     with world.transaction() as session:
         assert session.query(Authorisation).count() == 0
 
@@ -73,30 +82,30 @@ def test_the_authorisation_page_decides_nothing(web, world):  # noqa: F811
     assert claims["acr"] == "urn:idaas:acr:multi"
 
 
-def test_a_standing_agreement_gives_no_code_without_the_second_step(web, world):  # noqa: F811
+def test_a_standing_agreement_gives_no_code_without_the_second_step(web, world):
     sign_in_and_authorise(web, world.partner, world.username)
     require_second_step(world)
     assert query_of(web.get(world.partner.link(prompt="none")).location)["error"] == "interaction_required"
     response = follow_redirects(web, web.get(world.partner.link()))
-    assert leads_to_set_up(response)
+    assert is_set_up_page(response)
     params = redirect_parameters(follow_redirects(web, web.get(page(response).find(id="cancel")["href"])))
     assert params["error"] == "access_denied"
 
 
-def test_a_device_is_not_connected(web, new_browser, world):  # noqa: F811
+def test_a_device_is_not_connected_without_the_second_step(web, new_browser, world):
     partner = world.new_partner(grant_types=GRANTS | {"authorization_code"})
     device = Device(new_browser(), partner)
     sign_in_and_authorise(web, partner, world.username, scope=device.scope)
     device.request_codes()
     response = enter(web, device.codes["user_code"])
     require_second_step(world)
-    assert leads_to_set_up(follow_redirects(web, press(web, response, "allow")))
+    assert is_set_up_page(follow_redirects(web, press(web, response, "allow")))
     assert device.poll().json["error"] == "authorization_pending"
     response = set_up_app(web, follow_redirects(web, web.get(response.request.full_path)))
     assert "is connected" in follow_redirects(web, press(web, response, "allow")).text
 
 
-def test_a_person_who_has_a_second_step_signs_in_with_it(browser_without_second_step, world, clock):  # noqa: F811
+def test_a_person_who_has_a_second_step_signs_in_with_it(browser_without_second_step, world, clock):
     web, _ = browser_without_second_step
     with world.transaction():
         app = an_app(world.person)
@@ -107,7 +116,7 @@ def test_a_person_who_has_a_second_step_signs_in_with_it(browser_without_second_
     assert follow_redirects(web, press(web, response, "sign-in", code=app.code())).request.path == "/manage"
 
 
-def test_another_school_of_the_person_can_still_be_chosen(web, world):  # noqa: F811
+def test_another_school_of_the_person_can_still_be_chosen(web, world):
     with world.transaction() as session:
         other = factories.an_estab()
         factories.a_membership(session.get_one(Administrator, world.person), other)
@@ -120,7 +129,7 @@ def test_another_school_of_the_person_can_still_be_chosen(web, world):  # noqa: 
         return follow_redirects(web, web.post("/sign-in/school", data={"csrf_token": token, "school": estab_id}))
 
     response = choose(world.estab_id)
-    assert leads_to_set_up(response)
+    assert is_set_up_page(response)
     assert page(response).find(id="another-school")
     assert follow_redirects(web, web.get("/manage")).request.path == "/sign-in/school"
     assert other_name in page(choose(other_id)).find("h1").text
@@ -129,7 +138,7 @@ def test_another_school_of_the_person_can_still_be_chosen(web, world):  # noqa: 
     assert world.school in page(follow_redirects(web, web.get("/manage"))).find("h1").text
 
 
-def test_a_review_for_several_schools_leaves_out_one_that_requires_it(web, world):  # noqa: F811
+def test_a_review_for_several_schools_leaves_out_one_that_requires_a_second_step(web, world):
     with world.transaction() as session:
         other = factories.an_estab()
         factories.a_membership(session.get_one(Administrator, world.person), other)
@@ -148,7 +157,7 @@ def test_a_review_for_several_schools_leaves_out_one_that_requires_it(web, world
         assert [agreed.estab_id for agreed in session.query(Authorisation)] == [world.estab]
 
 
-def test_ones_own_account_is_open_so_that_a_second_step_can_be_set_up(browser_without_second_step):
+def test_the_persons_own_account_can_be_opened_to_set_up_a_second_step(browser_without_second_step):
     web, _ = browser_without_second_step
     for path in ("/manage/security", "/manage/security/passkeys/add", "/manage/security/password"):
         assert web.get(path).status_code == 200

@@ -17,8 +17,8 @@ def id_token_hint(web, world):
     return world.partner.redeem(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json["id_token"]
 
 
-def without_cookies(new_browser, **form):
-    """A browser keeps our Lax cookies to itself when another site posts."""
+def post_from_another_site(new_browser, **form):
+    """Post the form as another site does: the browser does not send our Lax cookies."""
     return new_browser().post("/oauth/logout", data=form, headers={"Origin": "https://evil.example"})
 
 
@@ -30,7 +30,7 @@ def is_signed_in(web, world):
     "form", [{}, {"state": "x"}, {"client_id": "unknown"}, {"post_logout_redirect_uri": POST_LOGOUT_URI}]
 )
 def test_a_cross_site_logout_form_without_a_valid_hint_deletes_no_cookies(new_browser, world, id_token_hint, form):
-    assert "Set-Cookie" not in without_cookies(new_browser, **form).headers
+    assert "Set-Cookie" not in post_from_another_site(new_browser, **form).headers
 
 
 def test_a_logout_link_without_cookies_deletes_no_cookies(new_browser, world, id_token_hint):
@@ -39,14 +39,14 @@ def test_a_logout_link_without_cookies_deletes_no_cookies(new_browser, world, id
 
 def test_the_browser_asks_again_with_its_cookies_and_then_the_person_is_asked(web, new_browser, world):
     sign_in_and_authorise(web, world.partner, world.username)
-    response = without_cookies(new_browser, client_id=world.partner.id, more="x")
+    response = post_from_another_site(new_browser, client_id=world.partner.id, more="x")
     assert (response.status_code, response.location) == (303, f"/oauth/logout?client_id={world.partner.id}")
     assert page(web.get(response.location)).find(id="confirm-logout")
     assert is_signed_in(web, world)
 
 
 def test_a_post_with_a_valid_hint_redirects_to_a_link_that_signs_out(web, new_browser, world, id_token_hint):
-    response = without_cookies(
+    response = post_from_another_site(
         new_browser, id_token_hint=id_token_hint, post_logout_redirect_uri=POST_LOGOUT_URI, state="a&b=ü"
     )
     assert response.status_code == 303
@@ -58,7 +58,7 @@ def test_a_post_with_a_valid_hint_redirects_to_a_link_that_signs_out(web, new_br
 
 @pytest.mark.parametrize("form", [{"state": "x" * 5000}, {"id_token_hint": "x" * 9000}, {"state": ["a", "b"]}])
 def test_a_post_with_parameters_too_long_for_a_link_is_refused(new_browser, world, form):
-    response = without_cookies(new_browser, **form)
+    response = post_from_another_site(new_browser, **form)
     assert "Set-Cookie" not in response.headers
     assert (response.status_code, response.headers.get("Location")) == (400, None)
 

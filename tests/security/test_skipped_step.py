@@ -30,7 +30,7 @@ def office(web):
 
 @pytest.fixture
 def registration_id(office, transaction):
-    """A registration whose mail has just been sent; its id."""
+    """The id of a registration whose mail has just been sent."""
     with transaction():
         a_school(id=SCHOOL, dfe_number="3124567")
     office.open(f"/register/details?school={SCHOOL}")
@@ -41,15 +41,15 @@ def registration_id(office, transaction):
 
 @pytest.fixture
 def verified_registration(office, registration_id, outbox):
-    """The same, the address verified in this browser."""
+    """The id of a registration whose address was verified in the browser that began it."""
     office.open(outbox.last("verify_email").links[0])
     office.press("verify")
     return registration_id
 
 
 @pytest.fixture
-def completed(office, verified_registration):
-    """The same, signed up."""
+def completed_registration(office, verified_registration):
+    """The id of a registration that was completed_registration."""
     office.press("sign-up")
     return verified_registration
 
@@ -61,31 +61,32 @@ def post(visitor, path, **sent):
     return visitor.client.post(path, data={"csrf_token": token} | sent, follow_redirects=True)
 
 
-def counts(transaction):
+def count_accounts(transaction):
+    """The number of estabs, and of administrators."""
     with transaction() as database:
         return database.query(Estab).count(), database.query(Administrator).count()
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_before_verifying_every_page_is_the_one_that_waits(office, registration_id, page):
+def test_before_verifying_every_page_redirects_to_check_your_email(office, registration_id, page):
     assert office.open(f"/register/{registration_id}{page}").title == "Check your e-mail"
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_after_verifying_every_page_is_the_form(office, verified_registration, page):
+def test_after_verifying_every_page_redirects_to_the_sign_up_form(office, verified_registration, page):
     assert office.open(f"/register/{verified_registration}{page}").title == "Sign up"
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_after_signing_up_every_page_says_so(office, completed, page):
-    assert office.open(f"/register/{completed}{page}").title == "Your school is registered"
+def test_after_signing_up_every_page_says_so(office, completed_registration, page):
+    assert office.open(f"/register/{completed_registration}{page}").title == "Your school is registered"
 
 
-def test_signing_up_before_verifying_makes_nothing(office, registration_id, transaction):
+def test_signing_up_before_verifying_makes_no_account(office, registration_id, transaction):
     response = post(office, f"/register/{registration_id}/sign-up", **DETAILS)
 
     assert "Check your e-mail" in response.text
-    assert counts(transaction) == (0, 0)
+    assert count_accounts(transaction) == (0, 0)
 
 
 @pytest.mark.parametrize("action", ["password", "new-password"])
@@ -93,19 +94,19 @@ def test_there_is_no_password_before_there_is_an_account(office, verified_regist
     response = post(office, f"/register/{verified_registration}/{action}", password="purple otters juggle marmalade")
 
     assert response.status_code == 410
-    assert counts(transaction) == (0, 0)
+    assert count_accounts(transaction) == (0, 0)
 
 
-def test_signing_up_twice_makes_one(office, completed, transaction):
-    response = post(office, f"/register/{completed}/sign-up", **DETAILS)
+def test_signing_up_twice_makes_one_account(office, completed_registration, transaction):
+    response = post(office, f"/register/{completed_registration}/sign-up", **DETAILS)
 
     assert "Your school is registered" in response.text
-    assert counts(transaction) == (1, 1)
+    assert count_accounts(transaction) == (1, 1)
 
 
-def test_an_address_cannot_be_changed_after_signing_up(office, completed, transaction):
-    post(office, f"/register/{completed}/address", email="evil@elsewhere.example")
-    post(office, f"/register/{completed}/resend")
+def test_an_address_cannot_be_changed_after_signing_up(office, completed_registration, transaction):
+    post(office, f"/register/{completed_registration}/address", email="evil@elsewhere.example")
+    post(office, f"/register/{completed_registration}/resend")
 
     with transaction() as database:
         assert database.query(Registration).one().email == "office@oakhill.example"
@@ -117,19 +118,19 @@ def test_an_address_changed_after_verifying_has_to_be_verified_again(office, ver
     assert "Check your e-mail" in response.text
 
     post(office, f"/register/{verified_registration}/sign-up", **DETAILS)
-    assert counts(transaction) == (0, 0)
+    assert count_accounts(transaction) == (0, 0)
 
 
-def test_the_second_form_cannot_smuggle_in_another_address(office, verified_registration, transaction):
+def test_the_sign_up_form_cannot_change_the_verified_address(office, verified_registration, transaction):
     post(office, f"/register/{verified_registration}/sign-up", **(DETAILS | {"email": "evil@elsewhere.example"}))
 
     with transaction() as database:
         assert database.query(Administrator).one().email == "office@oakhill.example"
 
 
-@pytest.mark.parametrize("state", ["registration_id", "verified_registration", "completed"])
+@pytest.mark.parametrize("state", ["registration_id", "verified_registration", "completed_registration"])
 def test_another_browser_can_neither_see_nor_change_a_registration(request, state, new_browser, transaction):
-    registration_id, before = request.getfixturevalue(state), counts(transaction)
+    registration_id, before = request.getfixturevalue(state), count_accounts(transaction)
     stranger = Visitor(new_browser())
 
     page_statuses = {stranger.open(f"/register/{registration_id}{page}").status for page in PAGES}
@@ -138,10 +139,10 @@ def test_another_browser_can_neither_see_nor_change_a_registration(request, stat
     }
     assert (page_statuses, post_statuses) == ({404}, {404})
     assert stranger.client.get(f"/register/{registration_id}/status.json").status_code == 404
-    assert counts(transaction) == before
+    assert count_accounts(transaction) == before
 
 
-def test_the_browser_that_only_verified_never_becomes_signed_in(office, registration_id, outbox, new_browser):
+def test_a_browser_that_did_not_begin_the_registration_is_not_signed_in(office, registration_id, outbox, new_browser):
     phone = Visitor(new_browser())
     phone.open(outbox.last("verify_email").links[0])
     phone.press("verify")
@@ -155,7 +156,7 @@ def test_the_browser_that_only_verified_never_becomes_signed_in(office, registra
 
 
 @pytest.mark.parametrize("action", ACTIONS)
-def test_an_empty_form_is_answered_with_a_page(office, verified_registration, action):
+def test_an_empty_form_gets_a_page(office, verified_registration, action):
     assert post(office, f"/register/{verified_registration}/{action}").status_code in {200, 410, 422}
 
 
@@ -163,7 +164,7 @@ def test_an_empty_form_is_answered_with_a_page(office, verified_registration, ac
 def test_without_a_token_of_this_browser_nothing_happens(office, verified_registration, action, transaction):
     office.client.post(f"/register/{verified_registration}/{action}", data=DETAILS)
 
-    assert counts(transaction) == (0, 0)
+    assert count_accounts(transaction) == (0, 0)
     with transaction() as database:
         assert database.query(Registration).one().is_verified
 
@@ -175,7 +176,7 @@ def test_an_expired_registration_ends_at_a_page_that_starts_again(clock, office,
         response = office.open(f"/register/{verified_registration}{page}")
         assert (response.status, response.link("Register your school")) == (410, "/register")
     assert post(office, f"/register/{verified_registration}/sign-up", **DETAILS).status_code == 410
-    assert counts(transaction) == (0, 0)
+    assert count_accounts(transaction) == (0, 0)
 
 
 class Account(NamedTuple):

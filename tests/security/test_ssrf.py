@@ -40,7 +40,7 @@ SHORT_TIMEOUT = fetch_rules(timeout=1, allow_loopback=True, extra_ca="")
 def server():
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self):
-            if self.path == "/inwards":
+            if self.path == "/redirect-to-private":
                 self.send_response(302)
                 self.send_header("Location", "http://169.254.169.254/latest")
                 self.end_headers()
@@ -132,7 +132,7 @@ def test_a_small_document_is_returned(server):
 
 
 def test_a_redirect_is_not_followed(server):
-    assert fetch.get(f"{server}/inwards", LOOPBACK_ALLOWED).status == 302
+    assert fetch.get(f"{server}/redirect-to-private", LOOPBACK_ALLOWED).status == 302
 
 
 def test_a_document_that_is_too_large_is_refused(server):
@@ -154,9 +154,9 @@ def test_a_download_shorter_than_announced_is_refused(server):
 STATUS_LINE = b"HTTP/1.1 200 OK\r\n"
 SLOW_RESPONSES = {
     "headers": STATUS_LINE + b"X-A: " + b"y" * 60 + b"\r\n\r\n{}",
-    "many answers before the answer": b"HTTP/1.1 100 Continue\r\n\r\n" * 4 + STATUS_LINE + b"\r\n{}",
+    "many interim responses": b"HTTP/1.1 100 Continue\r\n\r\n" * 4 + STATUS_LINE + b"\r\n{}",
     "the size of a chunk": STATUS_LINE + b"Transfer-Encoding: chunked\r\n\r\n1;" + b"y" * 60,
-    "a body that ends when it ends": STATUS_LINE + b"\r\n" + b"y" * 60,
+    "a body without a length": STATUS_LINE + b"\r\n" + b"y" * 60,
 }
 
 
@@ -227,7 +227,7 @@ class TestPrivateHosts:
         monkeypatch.setattr(socket, "getaddrinfo", lambda *_args, **_more: addresses)
 
     @pytest.mark.parametrize(
-        ("rules", "host", "opened"),
+        ("rules", "host", "is_allowed"),
         [
             (fetch.for_operator(HOSTS), "gateway.internal", True),
             (fetch.for_operator(HOSTS), "gateway.internal.", True),
@@ -239,10 +239,10 @@ class TestPrivateHosts:
             (fetch.for_partner(HOSTS), "x.partner.internal", False),
         ],
     )
-    def test_each_list_of_private_hosts_allows_its_own_hosts_only(self, rules, host, opened):
+    def test_each_list_of_private_hosts_allows_its_own_hosts_only(self, rules, host, is_allowed):
         with pytest.raises(fetch.FetchFailed) as error:
             fetch.get(f"https://{host}:1/", rules)
-        assert ("not public" in str(error.value)) is not opened
+        assert ("not public" in str(error.value)) is not is_allowed
 
     def test_every_outgoing_request_uses_the_right_list_of_private_hosts(
         self, app, transaction, monkeypatch, change_settings

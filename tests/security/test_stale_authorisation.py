@@ -110,14 +110,14 @@ def test_resuming_allows_access_again(web, world, clock, tokens):
     assert world.partner.refresh(web, tokens["refresh_token"]).status_code == 200
 
 
-def test_a_new_agreement_does_not_raise_the_tokens_of_a_withdrawn_one(web, world, clock, tokens):
+def test_a_new_agreement_does_not_revive_the_tokens_of_a_withdrawn_one(web, world, clock, tokens):
     withdraw(world, clock)
     sign_in_and_authorise(web, world.partner, world.username)
     assert world.partner.refresh(web, tokens["refresh_token"]).json["error"] == "invalid_grant"
     assert userinfo(web, tokens).status_code == 401
 
 
-def test_a_person_who_left_takes_identity_along_and_leaves_the_schools_agreement(web, world, clock, tokens):
+def test_after_a_person_left_only_the_schools_data_is_granted(web, world, clock, tokens):
     world.change(Membership, (world.person, world.estab), removed_at=clock.now())
     response = world.partner.refresh(web, tokens["refresh_token"]).json
     assert response["scope"] == "school students"
@@ -125,7 +125,7 @@ def test_a_person_who_left_takes_identity_along_and_leaves_the_schools_agreement
     assert userinfo(web, response).status_code == 403
 
 
-def test_areas_taken_back_are_gone_at_the_next_refresh(web, world, clock):
+def test_areas_that_were_removed_are_not_granted_at_the_next_refresh(web, world, clock):
     scope = "openid offline_access school students attendance"
     params = sign_in_and_authorise(web, world.partner, world.username, "attendance", scope=scope)
     tokens = world.partner.redeem(web, params["code"]).json

@@ -5,6 +5,7 @@ decide by the row. Then pairs of functions run at the same time; on PostgreSQL t
 """
 
 from datetime import timedelta
+from typing import NamedTuple
 
 import pytest
 from sqlalchemy import select, update
@@ -61,7 +62,7 @@ def count_entries(event):
 # An address is verified
 
 
-def test_an_address_that_was_verified_meanwhile_is_not_when_it_is_changed(transaction, clock):
+def test_changing_an_address_that_was_verified_meanwhile_needs_verification_again(transaction, clock):
     with transaction() as database:
         registration_id = a_registration().id
         clock.move(timedelta(minutes=1))
@@ -100,7 +101,7 @@ def test_only_the_address_that_was_verified_gets_an_account(transaction, changed
             signup.complete(registration, typed, generated_password(), browser=OWN_BROWSER)
 
 
-def test_only_the_browser_in_which_it_continues_gets_an_account(transaction):
+def test_only_the_browser_in_which_the_registration_continues_gets_an_account(transaction):
     with transaction():
         registration = a_registration()
         verify_address(registration)
@@ -148,10 +149,10 @@ def test_pressing_the_link_and_changing_the_address_at_once_verifies_no_other_ad
         clock.move(timedelta(hours=1))
         with transaction():
             registration_id = a_registration(a_school(), email=f"me{round_}@oakhill.example").id
-        link, both = outbox.last("verify_email").secret, [True, False]
+        link, is_verifying = outbox.last("verify_email").secret, [True, False]
 
-        def act(link=link, registration_id=registration_id, both=both):
-            if both.pop():
+        def act(link=link, registration_id=registration_id, is_verifying=is_verifying):
+            if is_verifying.pop():
                 return verify.accept_link(link, OWN_BROWSER)
             return signup.change_address(signup.find_in_browser(registration_id, OWN_BROWSER), VICTIM)
 
@@ -167,7 +168,7 @@ def test_pressing_the_link_and_changing_the_address_at_once_verifies_no_other_ad
             )
 
 
-def test_everything_at_once_on_one_registration_never_deadlocks(transaction, run_concurrently, outbox, clock):
+def test_all_changes_of_one_registration_at_once_do_not_deadlock(transaction, run_concurrently, outbox, clock):
     for round_ in range(3):
         clock.move(timedelta(hours=2))
         with transaction():
@@ -210,7 +211,7 @@ def test_two_clicks_at_once_are_one_registration_and_one_mail(transaction, run_c
     assert len(outbox.all("verify_email")) == 1
 
 
-def test_one_address_is_sent_five_links_an_hour_however_many_ask_at_once(transaction, run_concurrently, outbox, clock):
+def test_of_eight_registrations_at_once_for_one_address_five_send_a_link(transaction, run_concurrently, outbox, clock):
     with transaction():
         schools = [a_school().id for _ in range(8)]
 
@@ -252,10 +253,10 @@ def test_a_password_that_was_changed_meanwhile_is_not_replaced(transaction, comp
 def test_the_own_password_is_never_replaced_by_one_that_was_asked_for_at_once(
     transaction, run_concurrently, completed_registration
 ):
-    both = ["set_own", "replace", "replace", "set_own"]
+    verbs = ["set_own", "replace", "replace", "set_own"]
 
     def act():
-        verb, registration = both.pop(), signup.find_in_browser(completed_registration, OWN_BROWSER)
+        verb, registration = verbs.pop(), signup.find_in_browser(completed_registration, OWN_BROWSER)
         getattr(first_credentials, verb)(
             registration, OWN_BROWSER, generated_password() if verb == "replace" else "own"
         )
@@ -279,7 +280,7 @@ def test_no_welcome_is_sent_to_a_person_whose_password_was_set_meanwhile(transac
     assert outbox.all("welcome_link") == []
 
 
-def test_of_many_who_ask_for_a_link_at_once_few_are_sent_one_and_one_works(
+def test_of_many_requests_for_a_welcome_link_at_once_few_send_one_and_one_works(
     transaction, run_concurrently, outbox, clock
 ):
     with transaction():
@@ -345,7 +346,7 @@ def test_a_browser_remembered_twice_at_once_is_stored_once(app, transaction, run
 @pytest.mark.parametrize(
     ("now", "wanted"), [("rejected", "verified"), ("closed", "verified"), ("verified", "rejected")]
 )
-def test_an_estab_whose_state_changed_meanwhile_is_left_alone(transaction, now, wanted):
+def test_an_estab_whose_state_changed_meanwhile_is_not_changed(transaction, now, wanted):
     with transaction():
         estab = an_estab(state="unverified")
         change_in_database(estab, state=now)
@@ -369,24 +370,30 @@ def test_a_review_that_was_decided_meanwhile_is_not_decided_again(transaction, c
                 decide()
 
 
-def test_of_verifying_and_rejecting_at_once_one_is_done_and_told(transaction, run_concurrently, outbox):
+def test_of_verifying_and_rejecting_at_once_one_is_done_and_mailed(transaction, run_concurrently, outbox):
     with transaction():
         estab_id = review.open_for(an_administrator(an_estab(state="unverified")).memberships[0].estab).estab.estab_id
-    both = [lambda: review.verify(estab_id, by="cli"), lambda: review.reject(estab_id, "No.", by="cli")]
+    decisions = [lambda: review.verify(estab_id, by="cli"), lambda: review.reject(estab_id, "No.", by="cli")]
 
-    outcomes = run_concurrently(2, call_next_of(both))
+    outcomes = run_concurrently(2, call_next_of(decisions))
 
     assert sum(isinstance(outcome, Review) for outcome in outcomes) == 1, outcomes
     assert len(outbox.all("school_verified")) + len(outbox.all("school_rejected")) == 1
 
 
+class JoinRequestAndOwner(NamedTuple):
+    """The ids of a request to join a verified school, and of the school's owner."""
+
+    request_id: str
+    owner_id: str
+
+
 @pytest.fixture
 def join_request_and_owner(transaction, clock):
-    """A request to join a verified school: its id and its owner's."""
     with transaction() as database:
         owner = an_administrator(email="owner@oakhill.example")
         complete(a_registration(owner.memberships[0].estab.school, email="sam@oakhill.example"))
-        return database.query(JoinRequest).one().id, owner.id
+        return JoinRequestAndOwner(database.query(JoinRequest).one().id, owner.id)
 
 
 @pytest.mark.parametrize(
@@ -399,12 +406,12 @@ def join_request_and_owner(transaction, clock):
         (Estab, {"state": "suspended"}, join.SchoolNotActive),
     ],
 )
-def test_a_request_to_join_is_approved_as_things_stand_now(
+def test_a_request_to_join_is_approved_only_if_the_current_rows_permit_it(
     transaction, join_request_and_owner, subject, changed, refused
 ):
     with transaction() as database:
-        owner = database.get_one(Administrator, join_request_and_owner[1]).memberships[0]
-        request = join.find_for_owner(owner, join_request_and_owner[0])
+        owner = database.get_one(Administrator, join_request_and_owner.owner_id).memberships[0]
+        request = join.find_for_owner(owner, join_request_and_owner.request_id)
         row = {JoinRequest: request, Membership: owner, Estab: owner.estab}[subject]
         change_in_database(row, **changed)
         with pytest.raises(refused):
@@ -413,14 +420,17 @@ def test_a_request_to_join_is_approved_as_things_stand_now(
         assert database.query(Administrator).count() == 1
 
 
-def test_of_approving_and_declining_at_once_one_is_done_and_told(
+def test_of_approving_and_declining_at_once_one_is_done_and_mailed(
     transaction, run_concurrently, join_request_and_owner, outbox
 ):
-    both = [lambda request, by: join.approve(request, "admin", by=by), lambda request, by: join.decline(request, by=by)]
+    decisions = [
+        lambda request, by: join.approve(request, "admin", by=by),
+        lambda request, by: join.decline(request, by=by),
+    ]
 
     def decide():
-        owner = session().get_one(Administrator, join_request_and_owner[1]).memberships[0]
-        return both.pop()(join.find_for_owner(owner, join_request_and_owner[0]), owner)
+        owner = session().get_one(Administrator, join_request_and_owner.owner_id).memberships[0]
+        return decisions.pop()(join.find_for_owner(owner, join_request_and_owner.request_id), owner)
 
     outcomes = run_concurrently(2, decide)
 
@@ -428,17 +438,17 @@ def test_of_approving_and_declining_at_once_one_is_done_and_told(
     assert len(outbox.all("join_approved")) + len(outbox.all("join_declined")) == 1
 
 
-def test_one_person_who_asks_twice_at_once_asks_once(transaction, run_concurrently, outbox, clock):
+def test_two_requests_to_join_of_one_person_at_once_send_one_mail(transaction, run_concurrently, outbox, clock):
     with transaction():
         school = an_administrator(email="owner@oakhill.example").memberships[0].estab.school
-        both = []
+        registrations = []
         for browser in (OWN_BROWSER, OTHER_BROWSER):
             begun = signup.begin(school, details(email="sam@oakhill.example"), browser=browser, return_to=None)
             verify_address(begun, browser)
-            both.append((begun.id, browser))
+            registrations.append((begun.id, browser))
 
     def press():
-        registration_id, browser = both.pop()
+        registration_id, browser = registrations.pop()
         registration = signup.find_in_browser(registration_id, browser)
         return signup.complete(
             registration, details(email="sam@oakhill.example"), generated_password(), browser=browser
@@ -494,11 +504,11 @@ def test_the_system_of_a_school_is_recorded_with_what_it_was_before(transaction)
 def test_an_agreement_given_while_the_school_is_suspended_comes_before_or_is_refused(transaction, run_concurrently):
     with transaction():
         client, by = a_client().id, an_administrator().id
-    both = [True, False]
+    is_giving = [True, False]
 
     def act():
         member = session().get_one(Administrator, by).memberships[0]
-        if both.pop():
+        if is_giving.pop():
             return give(session().get_one(Client, client), member)
         return accounts.change_state(member.estab, "suspended", by="cli")
 

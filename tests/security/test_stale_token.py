@@ -3,6 +3,8 @@
 Each function is given what was read before another request changed the row, as when two requests meet on PostgreSQL.
 """
 
+from typing import NamedTuple
+
 import pytest
 from authlib.oauth2 import OAuth2Error
 
@@ -13,19 +15,21 @@ from idp.oidc.clients import oauth_client
 from idp.oidc.errors import StaleRequest
 from idp.oidc.models import AuthorizationRequest, RefreshFamily
 from idp.oidc.tokens import access_tokens, families
-from tests.oidc.support import sign_in_and_authorise
-from tests.oidc.world import world
+from tests.oidc.support import Partner, sign_in_and_authorise
 
-__all__ = ["world"]
+
+class PartnerAndToken(NamedTuple):
+    """A public client, and its first refresh token, which rotates."""
+
+    partner: Partner
+    token: str
 
 
 @pytest.fixture
 def partner_and_token(web, world):
-    """A public client, and its first refresh token, which rotates."""
     partner = world.new_partner(token_endpoint_auth_method="none")
-    return partner, partner.redeem(web, sign_in_and_authorise(web, partner, world.username)["code"]).json[
-        "refresh_token"
-    ]
+    code = sign_in_and_authorise(web, partner, world.username)["code"]
+    return PartnerAndToken(partner, partner.redeem(web, code).json["refresh_token"])
 
 
 def test_a_family_that_was_revoked_meanwhile_has_no_successor(transaction, partner_and_token):

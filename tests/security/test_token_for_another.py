@@ -47,7 +47,7 @@ def claims_of(token):
     return json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
 
 
-def test_a_token_of_another_issuer_signed_by_our_key_is_none(web, world, tokens):
+def test_a_token_of_another_issuer_or_audience_signed_by_our_key_is_refused(web, world, tokens):
     with world.transaction():
         foreign = claims_of(tokens["access_token"]) | {"iss": "https://idp.evil.example"}
         token = ring.sign(foreign, alg="ES256", typ="at+jwt")

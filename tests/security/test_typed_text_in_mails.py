@@ -1,6 +1,7 @@
-"""Our mails carry no stranger's message: while a school is unverified, nothing that its people typed is sent.
+"""Our mails cannot carry a stranger's message: of an unverified school, nothing that its people typed is sent.
 
-Each mail there is has its line here: what makes us write it for an unverified school, or why that never happens. The
+Each mail template is listed here: with a function that has it sent for an unverified school, or with the reason why
+that never happens. The
 values are put into the rows as no form would take them, so this holds even where a form lets one through.
 """
 
@@ -53,7 +54,7 @@ HOSTILE = "Your refund is waiting at evil-bank.example"
 MAILS = {path.stem for path in (ROOT / "idp/templates/mail").glob("*.txt")} - {"base"}
 
 
-def an_invitation(*, accepted: bool = False) -> None:
+def invite_colleague(*, accepted: bool = False) -> None:
     owner, secret = an_owner(), crypto.new_secret()
     other = {"name": HOSTILE, "username": "second", "email": "second@oakhill.example"}
     factories.an_administrator(owner.memberships[0].estab, **other)
@@ -64,16 +65,16 @@ def an_invitation(*, accepted: bool = False) -> None:
         person_invitations.accept_as_new(secret, name=HOSTILE, mobile="+447700900124")
 
 
-def an_invitation_reminded_of() -> None:
-    an_invitation()
+def remind_of_invitation() -> None:
+    invite_colleague()
     invited = session().scalars(select(PersonInvitation)).one()
     invited.expires_at = clock.now() + timedelta(hours=1)
     session().flush()
     person_invitations.remind_due()
 
 
-def a_change_of_people(change: Callable[[Membership, Membership], object]) -> Callable[[], None]:
-    """Actions of an owner about another person; a third person is also an owner, and is told."""
+def change_people(change: Callable[[Membership, Membership], object]) -> Callable[[], None]:
+    """Have an owner change another person; a third person is an owner too, and gets a mail."""
 
     def changed() -> None:
         owner = an_owner().memberships[0]
@@ -86,18 +87,18 @@ def a_change_of_people(change: Callable[[Membership, Membership], object]) -> Ca
 
 
 def an_owner() -> Administrator:
-    """Of an unverified school that is under review."""
+    """The owner of an unverified school that is under review."""
     estab = factories.an_estab(state="unverified")
     person = factories.an_administrator(estab, name=HOSTILE, mobile=HOSTILE)
     review.open_for(estab)
     return person
 
 
-def a_registration() -> None:
+def register() -> None:
     registrations.a_registration(name=HOSTILE, mobile=HOSTILE)
 
 
-def a_school_completed_with_a_message() -> None:
+def complete_registration() -> None:
     registration = registrations.a_registration(name=HOSTILE)
     registration.name = HOSTILE
     registrations.verify_address(registration)
@@ -109,7 +110,7 @@ def a_school_completed_with_a_message() -> None:
     )
 
 
-def a_request_to_join() -> JoinRequest:
+def request_to_join() -> JoinRequest:
     owner = an_owner()
     registrations.complete(
         registrations.a_registration(owner.memberships[0].estab.school, name=HOSTILE, email="b@oakhill.example")
@@ -119,31 +120,31 @@ def a_request_to_join() -> JoinRequest:
     return join_request
 
 
-def a_joiner() -> None:
-    join.approve(a_request_to_join(), "admin", by="cli")
+def approve_join_request() -> None:
+    join.approve(request_to_join(), "admin", by="cli")
 
 
-def a_school_added() -> None:
+def add_school_to_account() -> None:
     add_school.complete(factories.a_school(), an_owner(), browser=registrations.OWN_BROWSER, return_to=None)
 
 
-def a_joiner_with_an_account() -> None:
+def approve_join_request_of_account() -> None:
     school, person = an_owner().memberships[0].estab.school, an_owner()
     add_school.complete(school, person, browser=registrations.OWN_BROWSER, return_to=None)
     join.approve(session().scalars(select(JoinRequest)).one(), "admin", by="cli")
 
 
-def a_joiner_turned_away() -> None:
-    join.decline(a_request_to_join(), by="cli")
+def decline_join_request() -> None:
+    join.decline(request_to_join(), by="cli")
 
 
-def a_lost_welcome() -> None:
+def resend_welcome() -> None:
     estab = an_owner().memberships[0].estab
     person = factories.an_administrator(estab, name=HOSTILE, username="second", role="admin", password_hash=None)
     links.resend_welcome(links.issue_welcome_url(person).rpartition("/")[2])
 
 
-def a_new_computer(times: int = 1) -> None:
+def sign_in_on_new_computer(times: int = 1) -> None:
     person = an_owner()
     session().add(KnownDevice(digest=b"known", person_id=person.id, expires_at=clock.now() + timedelta(days=1)))
     session().flush()
@@ -151,15 +152,15 @@ def a_new_computer(times: int = 1) -> None:
         password.notify_new_device(person, device=None, browser=devices.describe(f"{HOSTILE} Firefox/140.0"))
 
 
-def many_new_computers() -> None:
-    a_new_computer(password.MAX_NOTICES + 1)
+def sign_in_on_many_computers() -> None:
+    sign_in_on_new_computer(password.MAX_NOTICES + 1)
 
 
-def another_password() -> None:
+def change_password() -> None:
     password.change(an_owner(), "hash", by="adm_x")
 
 
-def wrong_passwords() -> None:
+def lock_account() -> None:
     username = an_owner().username
     for _ in range(runtime.settings().throttle.account_guesses):
         session().commit()  # the password is compared outside of any transaction
@@ -167,14 +168,14 @@ def wrong_passwords() -> None:
             password.check(username, "wrong", device=None, address=None)
 
 
-def a_reset(*, confirmed: bool = True) -> str:
+def begin_reset(*, confirmed: bool = True) -> str:
     person = an_owner()
     person.mobile, person.mobile_confirmed_at = "+447700900123", clock.now() if confirmed else None
     return reset.begin(person.username, device=None)
 
 
-def a_reset_by_a_colleague() -> None:
-    current = reset.find_by_browser(a_reset())
+def complete_reset() -> None:
+    current = reset.find_by_browser(begin_reset())
     assert current is not None
     person = session().get_one(Administrator, current.person_id)
     other = {"name": HOSTILE, "username": "second", "email": "second@oakhill.example"}
@@ -186,16 +187,16 @@ def a_reset_by_a_colleague() -> None:
     reset.complete(secret, "hash", device=None)
 
 
-def a_factor(change: Callable[[Administrator, factors.FactorKind], None]) -> Callable[[], None]:
+def change_factor(change: Callable[[Administrator, factors.FactorKind], None]) -> Callable[[], None]:
     return lambda: change(an_owner(), factors.APP)
 
 
-def a_recovery_code() -> None:
+def spend_recovery_code() -> None:
     person = an_owner()
     assert recovery_codes.spend(person.id, recovery_codes.make(person)[0])
 
 
-def another_address() -> Administrator:
+def change_email() -> Administrator:
     person = an_owner()
     email_change.begin(person, "new@oakhill.example")
     link = session().query(PersonalSecret).filter_by(purpose=email_change.PURPOSE).one()
@@ -206,7 +207,7 @@ def another_address() -> Administrator:
     return person
 
 
-def another_number() -> None:
+def change_mobile() -> None:
     person = an_owner()
     person.mobile, person.mobile_confirmed_at = "+447700900123", clock.now()
     mobile_change.begin(person, "+447700900999")
@@ -215,30 +216,30 @@ def another_number() -> None:
     mobile_change.confirm(person, re.findall(r"\d{6}", text)[0])
 
 
-def changes_taken_back() -> None:
-    link = undo_changes.issue(another_address())
+def undo_change() -> None:
+    link = undo_changes.issue(change_email())
     undo_changes.undo(link.rpartition("/")[2])
 
 
-def a_lost_factor() -> None:
+def start_recovery() -> None:
     factor_recovery.start(an_owner(), by="cli", note="Called the office.")
 
 
-def a_factor_recovered() -> None:
-    a_lost_factor()
+def complete_recovery() -> None:
+    start_recovery()
     recovery = session().query(FactorRecovery).one()
     recovery.due_at = clock.now()
     session().flush()
     factor_recovery.complete(recovery.person_id)
 
 
-def a_factor_found() -> None:
-    a_lost_factor()
+def stop_recovery() -> None:
+    start_recovery()
     session().flush()
     factor_recovery.stop_for(session().query(FactorRecovery).one().person_id)
 
 
-def a_copied_passkey() -> None:
+def use_copied_passkey() -> None:
     device = authenticator.a_passkey(an_owner().id, runtime.settings().server.issuer, counts=False)
     for passkey in session().scalars(select(Passkey)):
         passkey.name, passkey.sign_count = HOSTILE, 5
@@ -248,7 +249,7 @@ def a_copied_passkey() -> None:
         passkeys.verify_use(response, passkeys.SIGN_IN, browser=authenticator.BROWSER)
 
 
-def something_authorised() -> tuple[str, Administrator]:
+def authorise_sharing() -> tuple[str, Administrator]:
     owner, client = an_owner(), factories.a_client()
     person = factories.an_administrator(owner.memberships[0].estab, name=HOSTILE, username="second", role="admin")
     until = clock.now() + timedelta(days=365)
@@ -258,30 +259,30 @@ def something_authorised() -> tuple[str, Administrator]:
     return client.id, person
 
 
-def something_stopped() -> None:
-    client_id, person = something_authorised()
+def stop_sharing() -> None:
+    client_id, person = authorise_sharing()
     authorise.withdraw(person.memberships[0].estab_id, client_id, by=person.memberships[0])
 
 
-def a_school_that_closes() -> None:
+def announce_closure() -> None:
     an_owner().memberships[0].estab.school.status_code = codes.CLOSED
     session().flush()
     closures.announce_due()
 
 
-def something_paused() -> tuple[str, Administrator]:
-    client_id, person = something_authorised()
+def pause_sharing() -> tuple[str, Administrator]:
+    client_id, person = authorise_sharing()
     authorise.pause(person.memberships[0].estab_id, client_id, by=person.memberships[0])
     return client_id, person
 
 
-def something_resumed() -> None:
-    client_id, person = something_paused()
+def resume_sharing() -> None:
+    client_id, person = pause_sharing()
     authorise.resume(person.memberships[0].estab_id, client_id, by=person.memberships[0])
 
 
-def something_to_review() -> Administrator:
-    client_id, person = something_authorised()
+def change_agreement() -> Administrator:
+    client_id, person = authorise_sharing()
     client = session().get_one(Client, client_id)
     client.agreement_version = "another"
     registry.bump_version(client)
@@ -290,57 +291,59 @@ def something_to_review() -> Administrator:
     return person
 
 
-def something_declined() -> None:
-    member = something_to_review().memberships[0]
+def decline_review() -> None:
+    member = change_agreement().memberships[0]
     (agreement,) = authorise.current(member.estab_id)
-    what_is_new = reviews.find_pending(agreement)
-    assert what_is_new
-    reviewing.decline(member.estab_id, agreement.client_id, replaces=agreement.id, shown=what_is_new.shown, by=member)
+    pending_review = reviews.find_pending(agreement)
+    assert pending_review
+    reviewing.decline(
+        member.estab_id, agreement.client_id, replaces=agreement.id, shown=pending_review.shown, by=member
+    )
 
 
-def something_that_ends(days: int = 5) -> None:
-    _, person = something_authorised()
+def remind_of_end(days: int = 5) -> None:
+    _, person = authorise_sharing()
     (agreement,) = authorise.current(person.memberships[0].estab_id)
     agreement.until = clock.now() + timedelta(days=days)
     session().flush()
     expiry.remind_due()
 
 
-def something_that_ended() -> None:
-    something_that_ends(days=-1)
+def announce_end() -> None:
+    remind_of_end(days=-1)
 
 
-def another_system() -> None:
-    client_id, person = something_authorised()
+def change_mis() -> None:
+    client_id, person = authorise_sharing()
     client = session().get_one(Client, client_id)
     client.accepted_mis = frozenset({"sims"})
     registry.bump_version(client)
     mis.set_by_school("arbor", by=person.memberships[0])
 
 
-def a_linked_account() -> Administrator:
-    """Whose name at its provider is the message."""
+def link_account() -> Administrator:
+    """Link an account whose name at its provider is the message."""
     person, kind = an_owner(), providers.KINDS[0]
     settings = runtime.settings().federation.microsoft
     linking.link(person, Identity(providers.Provider(kind, settings), "https://issuer.example", "jo", "", HOSTILE))
     return person
 
 
-def an_unlinked_account() -> None:
-    linking.unlink(a_linked_account(), "microsoft")
+def unlink_account() -> None:
+    linking.unlink(link_account(), "microsoft")
 
 
-def a_rule() -> Membership:
+def require_second_step() -> Membership:
     member = an_owner().memberships[0]
     second_step_rule.require(member)
     return member
 
 
-def a_rule_lifted() -> None:
-    second_step_rule.lift(a_rule())
+def lift_second_step() -> None:
+    second_step_rule.lift(require_second_step())
 
 
-def an_invitation_of_a_school_passed_on() -> None:
+def pass_on_invitation() -> None:
     school, partner = factories.a_school(), registry.client(factories.a_client().id)
     assert partner is not None
     request = invite.InvitationRequest(
@@ -353,61 +356,61 @@ def an_invitation_of_a_school_passed_on() -> None:
     answer.forward(secret, Recipient(HOSTILE, "b@oakhill.example", is_forwarded=True), disclose=True)
 
 
-MAIL_MAKERS: dict[str, Callable[[], object]] = {
-    "account_linked": a_linked_account,
-    "account_made": partial(an_invitation, accepted=True),
-    "account_unlinked": an_unlinked_account,
-    "account_locked": wrong_passwords,
-    "changes_undone": changes_taken_back,
-    "colleague_reset_password": a_reset_by_a_colleague,
-    "factor_added": a_factor(factors.note_added),
-    "factor_removed": a_factor(factors.note_removed),
-    "factor_replaced": a_factor(partial(factors.note_added, replaced=True)),
-    "confirm_address": another_address,
-    "email_changed": another_address,
-    "factors_recovered": a_factor_recovered,
-    "recovery_notice": a_lost_factor,
-    "recovery_stopped": a_factor_found,
-    "invitation": an_invitation,
-    "invitation_reminder": an_invitation_reminded_of,
-    "join_added": a_joiner_with_an_account,
-    "join_approved": a_joiner,
-    "join_declined": a_joiner_turned_away,
-    "mobile_changed": another_number,
-    "new_device": a_new_computer,
-    "new_devices": many_new_computers,
-    "ownership_handed_over": a_change_of_people(lambda member, owner: members.hand_over(member, "viewer", by=owner)),
-    "partner_invitation_forwarded": an_invitation_of_a_school_passed_on,
-    "passkey_copied": a_copied_passkey,
-    "password_changed": another_password,
-    "person_joined": partial(an_invitation, accepted=True),
-    "person_removed": a_change_of_people(lambda member, owner: members.remove(member, by=owner)),
+MAIL_SENDERS: dict[str, Callable[[], object]] = {
+    "account_linked": link_account,
+    "account_made": partial(invite_colleague, accepted=True),
+    "account_unlinked": unlink_account,
+    "account_locked": lock_account,
+    "changes_undone": undo_change,
+    "colleague_reset_password": complete_reset,
+    "factor_added": change_factor(factors.note_added),
+    "factor_removed": change_factor(factors.note_removed),
+    "factor_replaced": change_factor(partial(factors.note_added, replaced=True)),
+    "confirm_address": change_email,
+    "email_changed": change_email,
+    "factors_recovered": complete_recovery,
+    "recovery_notice": start_recovery,
+    "recovery_stopped": stop_recovery,
+    "invitation": invite_colleague,
+    "invitation_reminder": remind_of_invitation,
+    "join_added": approve_join_request_of_account,
+    "join_approved": approve_join_request,
+    "join_declined": decline_join_request,
+    "mobile_changed": change_mobile,
+    "new_device": sign_in_on_new_computer,
+    "new_devices": sign_in_on_many_computers,
+    "ownership_handed_over": change_people(lambda member, owner: members.hand_over(member, "viewer", by=owner)),
+    "partner_invitation_forwarded": pass_on_invitation,
+    "passkey_copied": use_copied_passkey,
+    "password_changed": change_password,
+    "person_joined": partial(invite_colleague, accepted=True),
+    "person_removed": change_people(lambda member, owner: members.remove(member, by=owner)),
     "reset_link": lambda: reset_links.send(an_owner(), by="cli", note="Called the office."),
-    "reset_started": a_reset,
-    "recovery_code_used": a_recovery_code,
-    "role_changed": a_change_of_people(lambda member, owner: members.change_role(member, "admin", by=owner)),
-    "school_added": a_school_added,
+    "reset_started": begin_reset,
+    "recovery_code_used": spend_recovery_code,
+    "role_changed": change_people(lambda member, owner: members.change_role(member, "admin", by=owner)),
+    "school_added": add_school_to_account,
     "school_question": lambda: review.ask(
         an_owner().memberships[0].estab.estab_id, "Who is the head teacher?", by="cli"
     ),
-    "school_registered": a_school_completed_with_a_message,
+    "school_registered": complete_registration,
     "school_rejected": lambda: review.reject(
         an_owner().memberships[0].estab.estab_id, "The school does not know you.", by="cli"
     ),
-    "second_step_optional": a_rule_lifted,
-    "second_step_required": a_rule,
-    "sharing_receipt": something_authorised,
-    "school_closing": a_school_that_closes,
-    "sharing_expired": something_that_ended,
-    "sharing_expires": something_that_ends,
-    "sharing_paused": something_paused,
-    "sharing_resumed": something_resumed,
-    "sharing_review": something_to_review,
-    "sharing_review_declined": something_declined,
-    "sharing_stopped": something_stopped,
-    "system_changed": another_system,
-    "verify_email": a_registration,
-    "welcome_link": a_lost_welcome,
+    "second_step_optional": lift_second_step,
+    "second_step_required": require_second_step,
+    "sharing_receipt": authorise_sharing,
+    "school_closing": announce_closure,
+    "sharing_expired": announce_end,
+    "sharing_expires": remind_of_end,
+    "sharing_paused": pause_sharing,
+    "sharing_resumed": resume_sharing,
+    "sharing_review": change_agreement,
+    "sharing_review_declined": decline_review,
+    "sharing_stopped": stop_sharing,
+    "system_changed": change_mis,
+    "verify_email": register,
+    "welcome_link": resend_welcome,
 }
 NOT_FOR_UNVERIFIED = {
     "client_changed": "to a partner's own people, about its own client (tests/partners/test_change_notices.py)",
@@ -431,14 +434,14 @@ NOT_FOR_UNVERIFIED = {
 
 
 def test_every_mail_template_is_tested_here():
-    assert MAIL_MAKERS.keys() | NOT_FOR_UNVERIFIED.keys() == MAILS
-    assert MAIL_MAKERS.keys().isdisjoint(NOT_FOR_UNVERIFIED)
+    assert MAIL_SENDERS.keys() | NOT_FOR_UNVERIFIED.keys() == MAILS
+    assert MAIL_SENDERS.keys().isdisjoint(NOT_FOR_UNVERIFIED)
 
 
-@pytest.mark.parametrize("name", sorted(MAIL_MAKERS))
-def test_for_an_unverified_school_nothing_that_was_typed_is_in_it(transaction, outbox, name):
+@pytest.mark.parametrize("name", sorted(MAIL_SENDERS))
+def test_a_mail_for_an_unverified_school_has_nothing_that_was_typed(transaction, outbox, name):
     with transaction():
-        MAIL_MAKERS[name]()
+        MAIL_SENDERS[name]()
     written = outbox.all(name)
     assert written
     for message in written:
@@ -450,7 +453,7 @@ def test_for_an_unverified_school_nothing_that_was_typed_is_in_it(transaction, o
         assert "Hello," in message.text or name.startswith("sharing")
 
 
-def test_once_the_school_is_verified_people_are_greeted_by_their_name(transaction, outbox):
+def test_a_mail_for_a_verified_school_greets_the_person_by_name(transaction, outbox):
     with transaction():
         person = factories.an_administrator()
         password.change(person, "hash", by=person.id)

@@ -30,10 +30,10 @@ def test_every_failed_client_authentication_gets_the_same_401(web, world, path):
         {"data": form, "headers": {"Authorization": partner.basic["Authorization"].replace("Basic", "Bearer")}},
         {"data": {**form, "client_id": public.id}, "headers": partner.basic},
     ]
-    answers = [web.post(path, **attempt) for attempt in tries]
-    assert {response.status_code for response in answers} == {401}
-    assert len({response.text for response in answers}) == 1
-    assert answers[0].json["error"] == "invalid_client"
+    responses = [web.post(path, **attempt) for attempt in tries]
+    assert {response.status_code for response in responses} == {401}
+    assert len({response.text for response in responses}) == 1
+    assert responses[0].json["error"] == "invalid_client"
 
 
 @pytest.mark.parametrize("path", ENDPOINTS)

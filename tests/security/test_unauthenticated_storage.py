@@ -38,7 +38,7 @@ def low_limits(monkeypatch):
     monkeypatch.setattr(bounds, "MAX_PER_CLIENT", 8)
 
 
-def rows(transaction, model, *only):
+def count_rows(transaction, model, *only):
     with transaction() as session:
         return session.scalar(select(func.count()).select_from(model).where(*only))
 
@@ -68,7 +68,7 @@ class TestRequests:
         assert len(stored) == 3
         assert all(params["values"] == world.partner.parameters() for params in stored)
 
-    @pytest.mark.parametrize("sent_by", ["by address", "pushed"])
+    @pytest.mark.parametrize("sent_by", ["by URL", "pushed"])
     def test_a_request_over_16_kilobytes_is_refused_naming_its_longest_parameter(self, web, world, sent_by):
         sent = world.partner.parameters(state="\N{SNOWMAN}" * 4000, nonce="n" * 500)
         if sent_by == "pushed":
@@ -79,46 +79,46 @@ class TestRequests:
             description = web.get(world.partner.link(**sent)).location
         assert "state" in description
         assert "16384" in description
-        assert rows(world.transaction, AuthorizationRequest) == 0
+        assert count_rows(world.transaction, AuthorizationRequest) == 0
 
     def test_long_parameters_of_legitimate_requests_fit(self, web, world):
         assert "error" not in web.get(world.partner.link(state="s" * 4096, nonce="n" * 512)).location
-        assert rows(world.transaction, AuthorizationRequest) == 1
+        assert count_rows(world.transaction, AuthorizationRequest) == 1
 
     def test_a_resource_repeated_is_stored_once(self, web, world):
         link = world.partner.link() + "&resource=urn:none" * 500
         web.get(link)
-        assert rows(world.transaction, AuthorizationRequest) <= 1
+        assert count_rows(world.transaction, AuthorizationRequest) <= 1
 
     def test_pending_requests_of_an_address_are_limited_and_the_oldest_deleted(
         self, new_browser, world, low_limits, clock
     ):
         browsers = [new_browser() for _ in range(8)]
-        places = []
+        paths = []
         for browser in browsers:
-            places.append(pending_path(browser.get(world.partner.link(), **from_address("192.0.2.1"))))
+            paths.append(pending_path(browser.get(world.partner.link(), **from_address("192.0.2.1"))))
             clock.move(timedelta(seconds=1))
         other = new_browser()
         elsewhere = pending_path(other.get(world.partner.link(), **from_address("198.51.100.9")))
-        assert rows(world.transaction, AuthorizationRequest) == 6
-        assert browsers[0].get(places[0]).status_code == 400
-        assert browsers[-1].get(places[-1]).status_code == 303
+        assert count_rows(world.transaction, AuthorizationRequest) == 6
+        assert browsers[0].get(paths[0]).status_code == 400
+        assert browsers[-1].get(paths[-1]).status_code == 303
         assert other.get(elsewhere).status_code == 303
 
-    def test_answered_requests_count_too(self, web, world, low_limits):
+    def test_completed_requests_count_towards_the_limit(self, web, world, low_limits):
         for _ in range(9):
             assert "login_required" in web.get(world.partner.link(prompt="none")).location
-        assert rows(world.transaction, AuthorizationRequest) <= 5
+        assert count_rows(world.transaction, AuthorizationRequest) <= 5
 
     def test_addresses_of_one_network_share_the_limit(self, new_browser, world, low_limits):
         for number in range(9):
             new_browser().get(world.partner.link(), **from_address(f"2001:db8:1:1::{number:x}"))
-        assert rows(world.transaction, AuthorizationRequest) == 5
+        assert count_rows(world.transaction, AuthorizationRequest) == 5
 
     def test_pending_requests_of_a_client_are_limited_over_all_addresses(self, new_browser, world, low_limits):
         for number in range(12):
             new_browser().get(world.partner.link(), **from_address(f"192.0.2.{number}"))
-        assert rows(world.transaction, AuthorizationRequest) == 8
+        assert count_rows(world.transaction, AuthorizationRequest) == 8
 
     def test_unauthenticated_requests_do_not_displace_pushed_ones(self, new_browser, world, low_limits):
         pushed = world.partner.post(new_browser(), "/oauth/par", world.partner.parameters()).json["request_uri"]
@@ -132,13 +132,13 @@ class TestRequests:
     def test_pushed_requests_of_a_client_have_a_higher_limit(self, web, world, low_limits):
         for _ in range(12):
             world.partner.post(web, "/oauth/par", world.partner.parameters())
-        assert rows(world.transaction, AuthorizationRequest) == 8
+        assert count_rows(world.transaction, AuthorizationRequest) == 8
 
     def test_a_public_client_has_the_limit_of_unauthenticated_requests(self, web, world, low_limits):
         public = world.new_partner(token_endpoint_auth_method="none")
         for _ in range(7):
             assert public.post(web, "/oauth/par", public.parameters()).status_code == 201
-        assert rows(world.transaction, AuthorizationRequest) == 5
+        assert count_rows(world.transaction, AuthorizationRequest) == 5
 
 
 class TestDeviceCodes:
@@ -149,13 +149,13 @@ class TestDeviceCodes:
         for _ in range(9):
             response = device.post(web, "/oauth/device_authorization", {"scope": "school", "extra": "x" * 4000})
             assert response.status_code == 200
-        assert rows(world.transaction, DeviceCode) == 5
+        assert count_rows(world.transaction, DeviceCode) == 5
 
     def test_device_codes_of_an_authenticated_client_are_limited(self, web, world, low_limits):
         device = world.new_partner(grant_types=self.GRANTS)
         for _ in range(12):
             assert device.post(web, "/oauth/device_authorization", {"scope": "school"}).status_code == 200
-        assert rows(world.transaction, DeviceCode) == 8
+        assert count_rows(world.transaction, DeviceCode) == 8
 
 
 class TestTrimming:
@@ -231,11 +231,11 @@ class TestTrimming:
             busy_id, other_id = busy.id, other.id
         worker.clean(transaction)
         is_over, same_person = BrowserSession.ended_at.is_not(None), BrowserSession.person_id == busy_id
-        assert rows(transaction, BrowserSession, same_person, is_over) == 3
-        assert rows(transaction, BrowserSession, same_person, ~is_over) == 7  # those end by themselves
-        assert rows(transaction, KnownDevice, KnownDevice.person_id == busy_id) == 3
-        assert rows(transaction, BrowserSession, BrowserSession.person_id == other_id) == 4
-        assert rows(transaction, KnownDevice, KnownDevice.person_id == other_id) == 2
+        assert count_rows(transaction, BrowserSession, same_person, is_over) == 3
+        assert count_rows(transaction, BrowserSession, same_person, ~is_over) == 7  # those end by themselves
+        assert count_rows(transaction, KnownDevice, KnownDevice.person_id == busy_id) == 3
+        assert count_rows(transaction, BrowserSession, BrowserSession.person_id == other_id) == 4
+        assert count_rows(transaction, KnownDevice, KnownDevice.person_id == other_id) == 2
 
     def test_password_resets_are_trimmed_except_accepted_ones(self, transaction, keep_three, clock):
         for number in range(6):
@@ -245,8 +245,8 @@ class TestTrimming:
                 if number == 0:
                     session.get_one(PasswordReset, row.id).proven_at = clocks.now()
         worker.clean(transaction)
-        assert rows(transaction, PasswordReset, PasswordReset.proven_at.is_(None)) == 3
-        assert rows(transaction, PasswordReset) == 4
+        assert count_rows(transaction, PasswordReset, PasswordReset.proven_at.is_(None)) == 3
+        assert count_rows(transaction, PasswordReset) == 4
 
     def test_sent_and_failed_messages_are_trimmed_and_waiting_ones_kept(self, transaction, keep_three):
         with transaction() as session:
@@ -261,8 +261,8 @@ class TestTrimming:
                     )  # fmt: skip
         worker.clean(transaction)
         waits = Message.sent_at.is_(None) & Message.failed_at.is_(None)
-        assert rows(transaction, Message, waits) == 6
-        assert rows(transaction, Message) == 12
+        assert count_rows(transaction, Message, waits) == 6
+        assert count_rows(transaction, Message) == 12
 
     def test_ids_of_dpop_proofs_are_deleted_once_the_proofs_are_too_old(self, transaction, clock):
         with transaction() as session:
@@ -277,8 +277,8 @@ def test_repeated_resets_for_an_unknown_name_store_a_bounded_number_of_messages(
     for _ in range(8):
         with transaction():
             reset.begin("unknown@oakhill.example", device=None)
-    assert rows(transaction, Message) == 6
-    assert rows(transaction, Message, Message.sent_at.is_not(None), Message.sealed.is_(None)) == 6
+    assert count_rows(transaction, Message) == 6
+    assert count_rows(transaction, Message, Message.sent_at.is_not(None), Message.sealed.is_(None)) == 6
 
 
 def test_the_log_of_a_client_keeps_the_newest_entries(transaction, monkeypatch):

@@ -64,7 +64,7 @@ def test_a_hint_that_is_too_long_is_dropped(web, world, name):
 
 
 @pytest.mark.parametrize("name", sorted(LOGOUT - HINTS - {"state"}))
-def test_at_logout_what_is_known_is_named_and_the_rest_ignored(web, name):
+def test_at_logout_a_repeated_known_parameter_is_named_and_unknown_ones_are_ignored(web, name):
     assert "sent more than once" in web.get(f"/oauth/logout?{name}=a&{name}=b").text
     assert web.get("/oauth/logout?" + "&".join(UNKNOWN_PARAMETERS.values())).location == "/signed-out"
 

@@ -9,12 +9,12 @@ from tests.security.test_csrf_of_decisions import count_decisions, open_consent_
 SAFE_METHODS = ["GET", "HEAD"]
 
 
-def form_addresses(app):
+def form_paths(app):
     return sorted(rule.rule for rule in app.url_map.iter_rules() if {"GET", "POST"} <= rule.methods)
 
 
 def test_a_form_sent_by_another_method_than_post_is_refused(app, web):
-    for path in form_addresses(app):
+    for path in form_paths(app):
         for method in SAFE_METHODS:
             for kind in ("application/x-www-form-urlencoded", "multipart/form-data"):
                 response = web.open(path, method=method, data={"a": "b"}, content_type=kind)
