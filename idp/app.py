@@ -44,7 +44,7 @@ PORTS = Ports(
     partner_people=developer_accounts.addresses,
     endpoint_state=endpoints.state_of,
     revoke_endpoint_tokens=families.revoke_for_key,
-    event_bodies={session_clients.LOGOUT: logout_token.request_body},
+    event_requests={session_clients.LOGOUT: logout_token.request},
 )
 
 

@@ -33,11 +33,20 @@ class SignInButton(NamedTuple):
     action: str
 
 
-class EventBody(Protocol):
-    """Makes the body of an event when it is sent: a signed token lives for minutes, a queue may hold it for a day."""
+@dataclass(frozen=True, slots=True)
+class EventRequest:
+    """The request by which an event is sent to a client: a POST of `body`."""
 
-    def __call__(self, message_id: str, facts: Mapping[str, Any], /) -> tuple[str, str]:
-        """Body and content type for the facts that were posted; raises `outbox.outgoing.NotSent` for none."""
+    url: str
+    body: str
+    content_type: str
+
+
+class MakeEventRequest(Protocol):
+    """Makes the request for an event when it is sent: its token lives for minutes, and it may wait for a day."""
+
+    def __call__(self, message_id: str, url: str, facts: Mapping[str, Any], /) -> EventRequest:
+        """The request for the URL and the facts that were posted; raises `outbox.outgoing.NotSent` for none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,8 +70,8 @@ class Ports:
     """Tell partners that an estab changed its state: its internal id, the state before, and the state now."""
     partner_people: Callable[[str], list[str]]
     """The e-mail addresses of the people of a partner who can sign in at `/developers`."""
-    event_bodies: Mapping[str, EventBody]
-    """What makes the body of an event, by the event's name."""
+    event_requests: Mapping[str, MakeEventRequest]
+    """What makes the request for an event, by the event's name."""
     endpoint_state: Callable[[str], str]
     """The state of the endpoint of the estab with this internal id; `none` without one."""
     revoke_endpoint_tokens: Callable[[str, str, str, str], bool]

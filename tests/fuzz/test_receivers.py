@@ -11,6 +11,7 @@ from hypothesis import given, strategies as st
 from pydantic import SecretStr
 
 from idp.foundation import clock, runtime
+from idp.foundation.ports import EventRequest
 from idp.outbox import channels, deliver, post
 from idp.outbox.channels import http_push, sms_http, smtp
 from idp.outbox.models import Message
@@ -78,9 +79,8 @@ def channels_to_server(session_app, server, settings):
     senders = {"email": smtp.sender, "sms": sms_http.sender, "event": http_push.sender}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(channels, "open_channel", lambda kind, _settings: senders[kind](changed_settings))
-        ports = replace(
-            runtime.for_app(session_app).ports, event_bodies={"hello": lambda id_, _facts: (f"x={id_}", "text/plain")}
-        )
+        requests = {"hello": lambda id_, url, _facts: EventRequest(url, f"x={id_}", "text/plain")}
+        ports = replace(runtime.for_app(session_app).ports, event_requests=requests)
         patch.setitem(
             session_app.extensions, runtime.EXTENSION_NAME, replace(runtime.for_app(session_app), ports=ports)
         )

@@ -12,6 +12,7 @@ from idp.keys import ring
 from idp.outbox import deliver, post
 from idp.outbox.models import Message
 from idp.partners import registry
+from idp.partners.models import Client
 from idp.signin import session as sessions
 from tests import factories
 from tests.oidc.receiving import a_receiver
@@ -208,6 +209,26 @@ def test_a_client_that_was_disabled_meanwhile_is_not_notified(web, world, partne
     deliver_all(world.transaction)
     assert receiver.requests == []
     assert queued_events(world.transaction)[0].failed_at is not None
+
+
+def test_a_client_that_moved_meanwhile_is_notified_at_its_new_address(web, world, receiver, clock):
+    partner = world.new_partner(backchannel_logout_uri="http://127.0.0.1:1/before")
+    sign_in_for_tokens(web, partner, world)
+    sign_out(web)
+    deliver_all(world.transaction)
+    world.change(Client, partner.id, backchannel_logout_uri=receiver.uri)
+    clock.move(timedelta(minutes=1))
+    deliver_all(world.transaction)
+    assert len(receiver.tokens) == 1
+
+
+def test_a_client_that_left_its_address_meanwhile_is_not_notified(web, world, partner, receiver):
+    sign_in_for_tokens(web, partner, world)
+    sign_out(web)
+    world.change(Client, partner.id, backchannel_logout_uri=None)
+    deliver_all(world.transaction)
+    assert receiver.requests == []
+    assert "no address" in queued_events(world.transaction)[0].last_error
 
 
 def test_a_logout_token_is_accepted_neither_as_hint_nor_as_access_token(web, world, partner, receiver):

@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select
 
+from idp.foundation.ports import EventRequest
 from idp.outbox import deliver, post
 from idp.outbox.models import Message
 from idp.outbox.outgoing import PermanentFailure
@@ -19,14 +20,14 @@ def receiver():
 
 @pytest.fixture(autouse=True)
 def _maker(change_ports):
-    def make(message_id, facts):
+    def make(message_id, url, facts):
         if "gone" in str(facts):
             raise PermanentFailure("gone")
         if "broken" in str(facts):
             raise ZeroDivisionError
-        return f"logout_token={message_id}", "application/x-www-form-urlencoded"
+        return EventRequest(url, f"logout_token={message_id}", "application/x-www-form-urlencoded")
 
-    change_ports(event_bodies={"hello": make})
+    change_ports(event_requests={"hello": make})
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from typing import Any, Final
 from urllib.parse import urlencode
 
 from idp.foundation import clock, runtime
+from idp.foundation.ports import EventRequest
 from idp.keys import ring
 from idp.oidc import claims
 from idp.oidc.clients import oauth_client
@@ -22,19 +23,23 @@ LIFETIME_SECONDS: Final = 120
 CONTENT_TYPE: Final = "application/x-www-form-urlencoded"
 
 
-def request_body(message_id: str, facts: Mapping[str, Any]) -> tuple[str, str]:
-    """The request body for an event, and its content type; raises `PermanentFailure` if the client is disabled.
+def request(message_id: str, _url: str, facts: Mapping[str, Any]) -> EventRequest:
+    """The request for an event, to the address that the client has now.
 
-    The `jti` is the message's id, so that a client can recognise one that it gets twice.
+    The `jti` is the message's id, so that a client can recognise one that it gets twice. Raises `PermanentFailure` if
+    the client is disabled, or no longer has an address.
     """
     now = clock.timestamp()
     client = oauth_client.find(facts["client_id"])
     if client is None:
         raise PermanentFailure("the client is disabled")
+    if not (url := client.registered.backchannel_logout_uri):
+        raise PermanentFailure("the client has no address for it any more")
     payload = {
         "iss": runtime.settings().server.issuer, "aud": client.id, "iat": now, "exp": now + LIFETIME_SECONDS,
         "jti": message_id,
         "sub": claims.subject(client, facts["person"]), "sid": claims.client_sid(client, facts["sid"]),
         "events": {EVENT_TYPE: {}},
     }  # fmt: skip
-    return urlencode({"logout_token": ring.sign(payload, alg=client.id_token_alg, typ=TYP)}), CONTENT_TYPE
+    body = urlencode({"logout_token": ring.sign(payload, alg=client.id_token_alg, typ=TYP)})
+    return EventRequest(url, body, CONTENT_TYPE)
