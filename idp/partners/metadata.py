@@ -33,7 +33,7 @@ UNSUPPORTED = (
     "authorization_encrypted_response_alg", "authorization_encrypted_response_enc",
     "introspection_encrypted_response_alg", "introspection_encrypted_response_enc", "tls_client_auth_subject_dn",
     "tls_client_auth_san_dns", "tls_client_auth_san_uri", "tls_client_auth_san_ip", "tls_client_auth_san_email",
-    "authorization_details_types",
+    "authorization_details_types", "default_max_age", "default_acr_values",
 )  # fmt: skip
 """Names for features that we do not support (protocol.md §1). Each is an error, so that no client relies on it."""
 
