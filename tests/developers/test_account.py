@@ -2,6 +2,7 @@
 
 import json
 from datetime import timedelta
+from typing import NamedTuple
 
 import pyotp
 import pytest
@@ -31,23 +32,31 @@ def a_key(kid):
     return ECKey.generate_key("P-256", parameters={"kid": kid}).as_dict(private=False)
 
 
+class PartnerIds(NamedTuple):
+    """The ids of a partner and of its application."""
+
+    partner: str
+    client: str
+
+
 @pytest.fixture
 def partner(transaction, clock):
-    """Ids of a partner, and of its application."""
+    """The partner Assembly with its application; there is another partner, Timetabler, with another."""
     with transaction():
         client = factories.a_client(factories.a_partner(name="Assembly"), id="assembly", client_name="Assembly")
         factories.a_client(factories.a_partner(name="Timetabler"), id="timetabler", client_name="Timetabler")
-        return client.partner_id, client.id
+        return PartnerIds(client.partner_id, client.id)
 
 
-def invited(transaction, outbox, email=EMAIL, *, company="Assembly", is_owner=True):
-    """The path of the link in the mail."""
+def invite(transaction, outbox, email=EMAIL, *, company="Assembly", is_owner=True):
+    """Invite a developer; returns the path of the link in the mail."""
     with transaction():
         developers.invite(registry.partner(company), "Sam Lee", email, is_owner=is_owner, by="cli")
     return outbox.last("developer_invitation").path
 
 
 def set_up(person, link):
+    """Follow the link, and set a password and an authenticator app; returns the seed of the app."""
     person.submit(link)
     seed = person.page.find(id="seed").text.replace(" ", "")
     person.post(link, finish="yes", password=PASSWORD, code=pyotp.TOTP(seed).at(clocks.timestamp()))
@@ -56,6 +65,7 @@ def set_up(person, link):
 
 
 def sign_in(person, seed, email=EMAIL):
+    """Sign in half a minute later: each code of the authenticator app works once."""
     clocks.move(timedelta(seconds=30))
     return person.submit(
         "/developers/sign-in", email=email, password=PASSWORD, code=pyotp.TOTP(seed).at(clocks.timestamp())
@@ -65,7 +75,7 @@ def sign_in(person, seed, email=EMAIL):
 @pytest.fixture
 def sam(jo, partner, transaction, outbox):
     """An owner of Assembly's account, signed in."""
-    seed = set_up(jo, invited(transaction, outbox))
+    seed = set_up(jo, invite(transaction, outbox))
     assert sign_in(jo, seed).location == "/developers/applications"
     jo.seed = seed
     return jo
@@ -74,7 +84,7 @@ def sam(jo, partner, transaction, outbox):
 @pytest.fixture
 def al(stranger, partner, transaction, outbox):
     """A developer of Timetabler, signed in."""
-    seed = set_up(stranger, invited(transaction, outbox, "al@timetabler.example", company="Timetabler"))
+    seed = set_up(stranger, invite(transaction, outbox, "al@timetabler.example", company="Timetabler"))
     sign_in(stranger, seed, "al@timetabler.example")
     return stranger
 
@@ -91,7 +101,7 @@ class TestAuthorisation:
     POSTS = ("/secret", "/addresses", "/keys", "/events/evt_1/replay")
 
     @pytest.mark.parametrize("path", PAGES)
-    def test_another_companys_application_is_not_there(self, al, path):
+    def test_another_companys_application_is_not_found(self, al, path):
         for client_id in ("assembly", "nothing", "a\x7fb"):
             assert al.open(f"/developers/applications/{client_id}{path}").status_code == 404
 
@@ -109,7 +119,7 @@ class TestAuthorisation:
         assert response.status_code == 303
         assert response.location.startswith("/developers/sign-in?next=")
 
-    def test_someone_of_a_school_signs_in_as_a_developer_first(self, jo, partner, account):
+    def test_a_person_signed_in_for_a_school_is_sent_to_the_developers_sign_in(self, jo, partner, account):
         jo.submit("/sign-in", username=account.username, password=factories.PASSWORD)
         assert jo.open("/developers/applications").location.startswith("/developers/sign-in")
 
@@ -137,7 +147,7 @@ class TestAuthorisation:
             company = registry.partner("Assembly")
             sams_id = developers.invite(company, "Sam", EMAIL, is_owner=True, by="cli").id
         clocks.move(timedelta(seconds=1))
-        seed = set_up(jo, invited(transaction, outbox, "bo@assembly.example", is_owner=False))
+        seed = set_up(jo, invite(transaction, outbox, "bo@assembly.example", is_owner=False))
         sign_in(jo, seed, "bo@assembly.example")
         jo.open("/developers/people")
         assert jo.page.find(id="invite") is None
@@ -146,7 +156,7 @@ class TestAuthorisation:
         assert jo.web.post("/developers/people", data=form).status_code == 404
         assert jo.web.post(f"/developers/people/{sams_id}/remove", data=form).status_code == 404
 
-    def test_a_partner_that_is_disabled_shuts_its_people_out(self, sam, transaction):
+    def test_the_developers_of_a_disabled_partner_are_signed_out(self, sam, transaction):
         with transaction():
             registry.switch_partner("Assembly", on=False)
         assert sam.open("/developers/applications").status_code == 303
@@ -234,14 +244,14 @@ class TestKeys:
         return key
 
     def test_two_keys_can_be_registered_during_a_rotation(self, sam, signer, transaction, outbox):
-        both = {"keys": [signer, a_key("2026-02")]}
+        key_set = {"keys": [signer, a_key("2026-02")]}
         sam.open("/developers/applications/signer")
         sam.open(sam.page.find(id="change-keys")["href"])
         assert json.loads(sam.page.find(id="jwks").text) == {"keys": [signer]}
-        sam.post(self.PATH, version=1, jwks=json.dumps(both))
+        sam.post(self.PATH, version=1, jwks=json.dumps(key_set))
         assert sam.response.status_code == 303
         with transaction():
-            assert registry.find("signer").jwks == both
+            assert registry.find("signer").jwks == key_set
         assert "Its keys were changed" in outbox.last("client_changed").text
 
     def test_a_jwks_uri_replaces_registered_keys(self, sam, signer, transaction):
@@ -369,26 +379,28 @@ def test_the_number_of_invitations_is_limited(transaction, partner, outbox):
 
 def test_of_two_owners_who_remove_each_other_at_once_one_stays(transaction, partner, run_concurrently):
     with transaction():
-        both = []
+        owner_ids = []
         for name in ("a", "b"):
             person = developers.invite(
                 registry.partner("Assembly"), name, f"{name}@assembly.example", is_owner=True, by="cli"
             )
             person.set_up_at = clocks.now()
-            both.append(person.id)
-    pairs = iter([(both[0], both[1]), (both[1], both[0])])
+            owner_ids.append(person.id)
+    pairs = iter([tuple(owner_ids), tuple(reversed(owner_ids))])
 
     def remove():
         remover, removed = next(pairs)
-        return developers.remove(partner[0], removed, by=remover).id
+        return developers.remove(partner.partner, removed, by=remover).id
 
     run_concurrently(2, remove)
     with transaction():
-        left = [developer for developer in developers.list_for_partner(partner[0]) if developer.disabled_at is None]
-        assert len(left) == 1
+        remaining = [
+            developer for developer in developers.list_for_partner(partner.partner) if developer.disabled_at is None
+        ]
+        assert len(remaining) == 1
 
 
-def test_of_two_who_change_uris_at_once_one_is_told(transaction, partner, run_concurrently):
+def test_of_two_changes_of_uris_at_once_the_second_is_refused(transaction, partner, run_concurrently):
     with transaction():
         person = developers.invite(registry.partner("Assembly"), "a", "a@assembly.example", is_owner=True, by="cli")
         person_id = person.id
@@ -401,7 +413,7 @@ def test_of_two_who_change_uris_at_once_one_is_told(transaction, partner, run_co
         return "changed"
 
     outcomes = run_concurrently(2, change)
-    assert outcomes.count("changed") == 1
+    assert sorted(type(outcome).__name__ for outcome in outcomes) == ["ChangedMeanwhile", "str"]
 
 
 class TestEvents:
@@ -424,7 +436,7 @@ class TestEvents:
         with transaction():
             assert session().scalars(select(PartnerEvent)).one().delivered_at is None
 
-    def test_an_event_of_another_company_is_not_there(self, al, event_id, transaction):
+    def test_an_event_of_another_company_is_not_found(self, al, event_id, transaction):
         with transaction():
             registry.find("timetabler").events_method = event_types.POLL
         al.open("/developers/applications/timetabler")
@@ -445,6 +457,7 @@ class TestEvents:
 class TestCommand:
     @pytest.fixture
     def idp(self, app, partner, monkeypatch):
+        """`idp("list", "Assembly")` runs `idp developers list Assembly`."""
         monkeypatch.setattr("idp.cli._create_app", lambda: app)
         return lambda *arguments: CliRunner().invoke(main, ["developers", *arguments])
 

@@ -25,7 +25,8 @@ def trial(transaction, assembly):
         return sandbox.make_application(person, name="Trial", quick_start_id="oidc-client-ts", address="")[0].id
 
 
-def request_of(client_id, **overrides):
+def authorization_request(client_id, **overrides):
+    """The parameters of an authorization request."""
     challenge = crypto.digest(VERIFIER)
     return {
         "response_type": "code", "client_id": client_id, "redirect_uri": CALLBACK, "scope": "openid profile",
@@ -36,12 +37,13 @@ def request_of(client_id, **overrides):
 
 def begin_failing_sign_in(person, client_id):
     """Begin a sign-in with a wrong redirect URI in this browser; returns the reference on the error page."""
-    query = request_of(client_id, redirect_uri="http://localhost:3000/other")
+    query = authorization_request(client_id, redirect_uri="http://localhost:3000/other")
     person.response = person.web.get("/oauth/authorize", query_string=query)
     return person.response.headers["X-Request-ID"]
 
 
 def steps_done(developer):
+    """The ids of the steps that are ticked off on the first page of the console."""
     developer.open("/developers")
     return [item["id"] for item in developer.page.select("li[id^=step-]") if item.select_one(".badge.success")]
 
@@ -69,7 +71,7 @@ class TestFailedRequests:
         assert "differs in path" in developer.page_text
         assert developer.page.find("a", href="/developers/guide#refused")
 
-    def test_the_page_says_the_same_of_a_client_that_exists_and_of_one_that_does_not(self, trial, stranger):
+    def test_the_link_on_the_error_page_is_the_same_for_a_client_that_does_not_exist(self, trial, stranger):
         begin_failing_sign_in(stranger, trial)
         shown_text = stranger.page.find(id="failed-requests").parent.get_text()
         begin_failing_sign_in(stranger, "client_that_is_not_there")
@@ -99,7 +101,7 @@ class TestFailedRequests:
             developer.open(f"/developers/failed-requests?reference={reference}")
             assert ("12 times since" in developer.page_text) is is_there
 
-    def test_what_failed_just_now_stands_before_the_uris(self, developer, trial, stranger):
+    def test_the_log_of_failures_is_shown_before_the_uris_if_there_is_one(self, developer, trial, stranger):
         begin_failing_sign_in(stranger, trial)
         developer.open(f"/developers/applications/{trial}")
         headings = [heading.get("id") for heading in developer.page.select("h2[id]")]
@@ -124,7 +126,7 @@ class TestFailedRequests:
 
 
 class TestProgress:
-    def test_a_stranger_sees_no_steps(self, stranger):
+    def test_the_page_shows_no_steps_without_a_sign_in(self, stranger):
         stranger.open("/developers")
         assert stranger.page.find(id="step-application") is None
 
@@ -139,7 +141,7 @@ class TestProgress:
         assert steps_done(developer) == ["step-application", "step-address"]
         assert developer.page.select_one("[aria-current=step]")["id"] == "step-sign-in"
 
-        response = stranger.web.get("/oauth/authorize", query_string=request_of(client))
+        response = stranger.web.get("/oauth/authorize", query_string=authorization_request(client))
         stranger.open(response.location)
         stranger.post(response.location, username=made.username, password=factories.PASSWORD)
         response = stranger.web.get(stranger.response.location)
@@ -170,7 +172,7 @@ class TestQuickStart:
         assert [item.text for item in developer.page.select("#registered code")] == [CALLBACK]
         assert "Not registered yet" not in developer.page_text
 
-    def test_a_uri_that_it_uses_and_is_not_registered_is_named(self, developer, trial):
+    def test_a_uri_that_the_quick_start_uses_but_that_is_not_registered_is_named(self, developer, trial):
         developer.open(f"/developers/quick-starts/oidc-client-ts?client_id={trial}&address=https://app.example")
         assert "Not registered yet" in developer.page_text
         assert "https://app.example/" in developer.page.select_one(".message.warning").get_text()
@@ -183,7 +185,7 @@ class TestQuickStart:
 def test_our_own_callback_uri_is_explained(developer, trial, transaction):
     developer.open(f"/developers/applications/{trial}")
     with transaction():
-        address = sandbox.try_it_url()
-        assert address in registry.find(trial).redirect_uris
-    item = developer.page.find("code", string=address).parent
+        url = sandbox.try_it_url()
+        assert url in registry.find(trial).redirect_uris
+    item = developer.page.find("code", string=url).parent
     assert "Try a sign-in, step by step" in item.get_text()

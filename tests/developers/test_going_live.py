@@ -62,6 +62,7 @@ def ask_to_go_live(developer, client_id, **overrides):
 
 
 def decide(operator, request_id, **fields):
+    """Open the page of the request and press a button; returns the response."""
     operator.open(f"/operate/requests/{request_id}")
     version = operator.page.find(id="version")["value"]
     operator.post(f"/operate/requests/{request_id}", version=version, **fields)
@@ -114,9 +115,7 @@ def test_a_request_is_declined_with_a_reason_that_the_partner_reads(developer, o
         assert [client.id for client in session().scalars(select(Client))] == [trial]
 
 
-def test_a_live_application_asks_for_more_and_keeps_what_was_changed_meanwhile(
-    developer, operator, live_application, transaction
-):
+def test_an_approved_change_keeps_what_else_was_changed_meanwhile(developer, operator, live_application, transaction):
     request_id = ask_to_go_live(
         developer, live_application, client_name="Assembly Live", kind_staff="optional", why_staff="For timetables."
     )
@@ -136,7 +135,7 @@ def test_a_live_application_asks_for_more_and_keeps_what_was_changed_meanwhile(
         assert client.agreement_version == "2026-11"
 
 
-def test_what_changed_since_the_page_was_opened_is_read_before_it_is_approved(
+def test_an_approval_is_refused_if_the_application_changed_since_the_page_was_opened(
     developer, operator, live_application, transaction
 ):
     request_id = ask_to_go_live(developer, live_application)
@@ -164,7 +163,9 @@ def test_what_changed_since_the_page_was_opened_is_read_before_it_is_approved(
         ({"client_name": "IDaaS"}, "look like"),
     ],
 )
-def test_what_cannot_be_registered_is_explained_and_kept(developer, trial, transaction, fields, reason):
+def test_an_invalid_request_is_explained_and_what_was_typed_stays_in_the_form(
+    developer, trial, transaction, fields, reason
+):
     assert ask_to_go_live(developer, trial, **fields) is None
     assert developer.response.status_code == 422
     assert reason in developer.page_text
@@ -176,26 +177,26 @@ def test_what_cannot_be_registered_is_explained_and_kept(developer, trial, trans
 def test_a_request_that_changes_nothing_is_refused(developer, live_application, transaction):
     with transaction():
         client = registry.find(live_application)
-        document, names = manifest.from_client(client), ("required", "optional")
+        document = manifest.from_client(client)
         kinds = {
             f"{part}_{scope.replace('.', '_')}": value
-            for kind in names
+            for kind in ("required", "optional")
             for scope in document["scopes"][kind]
             for part, value in (("kind", kind), ("why", "Because."))
         }
-        same = {name: document[name] for name in FORM_FIELDS if name in document and name != "redirect_uris"}
+        unchanged = {name: document[name] for name in FORM_FIELDS if name in document and name != "redirect_uris"}
         client.contacts = ["help@assembly.example"]
     developer.submit(
         f"/developers/applications/{live_application}/request",
         version=1,
         contact="help@assembly.example",
-        **(same | kinds),
+        **(unchanged | kinds),
     )
     assert "nothing for us to decide" in developer.page_text
 
 
 class TestAuthorisation:
-    def test_another_partners_requests_and_applications_are_not_there(
+    def test_another_partners_requests_and_applications_are_not_found(
         self, developer, trial, jo, transaction, new_browser
     ):
         request_id = ask_to_go_live(developer, trial)
@@ -223,19 +224,20 @@ class TestAuthorisation:
         request_id = ask_to_go_live(developer, trial)
         developer.open(f"/developers/requests/{request_id}")
         developer.post(f"/developers/requests/{request_id}/withdraw")
-        assert decide_again(operator, request_id) == 422
+        assert approve_again(operator, request_id) == 422
         with transaction():
             assert session().get_one(RegistrationRequest, request_id).state == "withdrawn"
 
 
-def decide_again(operator, request_id):
+def approve_again(operator, request_id):
+    """Approve a request that was decided or withdrawn; returns the status of the response."""
     operator.open("/sign-out")
     operator.post(f"/operate/requests/{request_id}", version=0, approve="yes")
     return operator.response.status_code
 
 
 def a_request(assembly):
-    """A request of Assembly, made by the function and not by the page."""
+    """The id of a request to go live, made without the page."""
     partner = companies.by_id(assembly)
     document = {
         "partner": partner.name, "client_name": "New", "client_uri": "https://assembly.example",
@@ -273,6 +275,7 @@ def test_the_number_of_requests_is_limited(transaction, assembly):
 class TestCommand:
     @pytest.fixture
     def idp(self, app, monkeypatch):
+        """`idp("list")` runs `idp clients requests list`."""
         monkeypatch.setattr("idp.cli._create_app", lambda: app)
         return lambda *arguments: CliRunner().invoke(main, ["clients", "requests", *arguments])
 
@@ -322,6 +325,7 @@ def test_scopes_that_our_staff_registered_stay_when_an_application_changes(devel
 
 class TestPrefilled:
     def fields(self, developer, trial):
+        """The values in the form to go live, by the name of the field."""
         developer.open(f"/developers/applications/{trial}/request")
         inputs = {item["name"]: item.get("value", "") for item in developer.page.select("main input[name]")}
         areas = {item["name"]: item.get_text().strip() for item in developer.page.select("main textarea")}
@@ -332,7 +336,7 @@ class TestPrefilled:
         }
         return inputs | areas | chosen
 
-    def test_what_we_know_of_a_sandbox_application_is_filled_in(self, developer, trial, transaction):
+    def test_the_form_is_filled_in_from_the_sandbox_application(self, developer, trial, transaction):
         with transaction():
             client = registry.find(trial)
             client.redirect_uris = [*client.redirect_uris, "https://assembly.example/callback"]
@@ -341,7 +345,7 @@ class TestPrefilled:
         assert fields["client_uri"] == "https://assembly.example"
         assert fields["contact"] == "sam@assembly.example"
         assert fields["redirect_uris"] == "https://assembly.example/callback"
-        assert fields["purpose"] == "", "that of a sandbox application is ours, not theirs"
+        assert fields["purpose"] == "", "the purpose of a sandbox application is our text, not the partner's"
         assert "http://localhost:3000/callback" in developer.page_text, "what has to be replaced is named"
 
     def test_documents_are_those_of_the_companys_live_application(self, developer, trial, transaction, assembly):
@@ -356,7 +360,7 @@ class TestPrefilled:
         assert fields["agreement_uri"] == "https://assembly.example/a"
         assert fields["agreement_version"] == "2026-05"
 
-    def test_scopes_are_those_that_it_asked_fictional_schools_for(self, developer, trial, transaction):
+    def test_the_scopes_offered_to_fictional_schools_are_filled_in(self, developer, trial, transaction):
         with transaction():
             person, _ = a_developer(registry.find(trial).partner, "al@assembly.example")
             made = sandbox.make_school(person, "primary", mis="sims", password=("x", "x"), is_verified=True)
@@ -370,7 +374,7 @@ class TestPrefilled:
         assert fields["kind_attendance"] == "optional"
         assert fields.get("kind_staff", "") == ""
 
-    def test_a_declined_request_is_not_typed_twice(self, developer, operator, trial):
+    def test_the_form_is_filled_in_from_a_request_that_was_declined(self, developer, operator, trial):
         request_id = ask_to_go_live(developer, trial, client_name="Trial")
         decide(operator, request_id, decline="yes", reason="Leave students out, please.")
         fields = self.fields(developer, trial)
@@ -381,7 +385,9 @@ class TestPrefilled:
 
 
 class TestFirstSecret:
-    def test_no_request_exists_before_the_partner_sends_one(self, developer, operator, trial, transaction, outbox):
+    def test_a_new_live_application_has_no_secret_until_a_developer_makes_one(
+        self, developer, operator, trial, transaction, outbox
+    ):
         request_id = ask_to_go_live(developer, trial)
         decide(operator, request_id, approve="yes")
         with transaction():
@@ -393,7 +399,7 @@ class TestFirstSecret:
         changed = {"version": "1", "redirect_uris": "https://assembly.example/new", "post_logout_redirect_uris": ""}
         developer.submit(f"/developers/applications/{new_id}/addresses", **changed)
         with transaction():
-            assert registry.secrets_of(new_id) == [], "a change of URIs makes none that is never shown"
+            assert registry.secrets_of(new_id) == [], "a change of URIs makes no secret, which would never be shown"
         developer.open(f"/developers/applications/{new_id}")
         assert "It has no secret yet" in developer.page_text
         developer.post(f"/developers/applications/{new_id}/secret", overlap="0")

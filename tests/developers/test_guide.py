@@ -37,6 +37,8 @@ __all__ = ["world"]
 
 @pytest.fixture
 def text(web):
+    """`text()` is the text of the guide as it is now."""
+
     def read():
         return " ".join(parse(web.get("/developers/guide").text).find(id="main").get_text(" ").split())
 
@@ -83,7 +85,7 @@ def test_statements_about_xporter_agree_with_its_code(text):
      (authorise.withdraw, "A refresh token of a school that has stopped")],
     ids=["paused", "stopped"],
 )  # fmt: skip
-def test_a_school_that_pauses_or_stops_is_obeyed_as_it_says(web, world, decide, sent):
+def test_a_refresh_after_a_school_paused_or_stopped_has_the_error_of_the_guide(web, world, decide, sent):
     tokens = world.partner.redeem(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json
     with world.transaction() as session:
         decide(world.estab, world.partner.id, by=session.get_one(Administrator, world.person).memberships[0])
@@ -112,7 +114,7 @@ def test_unknown_parameters_are_ignored(web, world):
     assert urlsplit(web.get(link).location).path == "/sign-in"
 
 
-def test_an_assertion_that_is_wrong_is_refused_as_it_says(web, world):
+def test_a_wrong_assertion_has_the_error_of_the_guide(web, world):
     with world.transaction():
         client = factories.a_client(
             token_endpoint_auth_method="private_key_jwt", jwks=jwks(key("ES256")),
@@ -136,7 +138,7 @@ def test_an_assertion_that_is_wrong_is_refused_as_it_says(web, world):
 
 
 @pytest.fixture
-def strict(world):
+def fapi2_client(world):
     """A client of the profile fapi2, with a key for DPoP."""
     with world.transaction():
         client = factories.a_client(
@@ -153,30 +155,30 @@ def push(web, client):
 
 
 class TestProfile:
-    def test_a_request_that_is_not_pushed_is_refused_as_it_says(self, web, strict):
-        assert redirect_parameters(web.get(strict.link()))["error"] == dpop_error(
+    def test_a_request_that_is_not_pushed_has_the_error_of_the_guide(self, web, fapi2_client):
+        assert redirect_parameters(web.get(fapi2_client.link()))["error"] == dpop_error(
             "A request to the authorization endpoint"
         )
 
-    def test_a_pushed_request_waits_as_long_as_it_says(self, web, strict, text, clock):
+    def test_a_pushed_request_lasts_as_long_as_the_guide_says(self, web, fapi2_client, text, clock):
         assert "It has to arrive there within 90 seconds, and works in one browser" in text()
-        late = push(web, strict)
-        assert urlsplit(web.get(push(web, strict)).location).path == "/sign-in"
+        late = push(web, fapi2_client)
+        assert urlsplit(web.get(push(web, fapi2_client)).location).path == "/sign-in"
         clock.move(timedelta(seconds=90))
         response = web.get(late)
         assert (response.status_code, dpop_error("A request_uri of ours")) == (400, "a page")
         assert page(response).find(id="error-code")
 
-    def test_proofs_are_refused_as_it_says(self, web, world, strict, text, change_settings):
+    def test_wrong_dpop_proofs_have_the_errors_of_the_guide(self, web, world, fapi2_client, text, change_settings):
         response = follow_redirects(
-            web, sign_in(web, follow_redirects(web, web.get(push(web, strict))), world.username)
+            web, sign_in(web, follow_redirects(web, web.get(push(web, fapi2_client))), world.username)
         )
         code = redirect_parameters(follow_redirects(web, press(web, response, "allow", authority="y")))["code"]
-        own_key = strict.dpop_key
+        own_key = fapi2_client.dpop_key
 
         def refused(beginning, status=400, *, at=None, **overrides):
-            strict.dpop_key, strict.proofs = overrides.pop("key", own_key), overrides
-            response = strict.request_userinfo(web, at, scheme="Bearer") if at else strict.redeem(web, code)
+            fapi2_client.dpop_key, fapi2_client.proofs = overrides.pop("key", own_key), overrides
+            response = fapi2_client.request_userinfo(web, at, scheme="Bearer") if at else fapi2_client.redeem(web, code)
             assert (response.status_code, response.json["error"]) == (status, dpop_error(beginning))
             return response
 
@@ -184,14 +186,14 @@ class TestProfile:
         refused("A proof for another method", htm="GET")
         refused("A proof for another method", iat=int(clock.timestamp()) - 61)
         refused("A code with a proof by a key other", key=key("ES256", 3))
-        strict.dpop_key, strict.proofs = own_key, {}
-        tokens = strict.redeem(web, code).json
+        fapi2_client.dpop_key, fapi2_client.proofs = own_key, {}
+        tokens = fapi2_client.redeem(web, code).json
         assert tokens["token_type"] == "DPoP"
         refused("An access token that is bound", 401, at=tokens["access_token"])
 
-        strict.dpop_key, strict.proofs = key("ES256", 3), {}
+        fapi2_client.dpop_key, fapi2_client.proofs = key("ES256", 3), {}
         assert "refresh with a proof signed with a new key" in text()
-        assert strict.refresh(web, tokens["refresh_token"]).json["token_type"] == "DPoP"
+        assert fapi2_client.refresh(web, tokens["refresh_token"]).json["token_type"] == "DPoP"
 
         assert "we do not ask for a nonce in proofs" in text()
         change_settings(tokens={"dpop_nonces": True})
@@ -199,7 +201,7 @@ class TestProfile:
         assert "DPoP-Nonce" in refused("A proof without our nonce").headers
 
 
-def test_refresh_tokens_stay_the_same_or_change_as_it_says(web, world):
+def test_refresh_tokens_stay_the_same_or_change_as_the_guide_says(web, world):
     for overrides, changes in (
         ({}, False), ({"rotate_refresh_tokens": True}, True), ({"token_endpoint_auth_method": "none"}, True),
     ):  # fmt: skip
@@ -227,13 +229,13 @@ def test_a_code_works_once(web, world):
     assert world.partner.redeem(web, response["code"]).json["error"] == token_error("The same code a second time")
 
 
-def test_a_wrong_verifier_is_refused_as_it_says(web, world):
+def test_a_wrong_verifier_has_the_error_of_the_guide(web, world):
     response = sign_in_and_authorise(web, world.partner, world.username)
     refused = world.partner.redeem(web, response["code"], code_verifier="w" * 48)
     assert refused.json["error"] == token_error("A code_verifier")
 
 
-def test_codes_that_cannot_be_redeemed_are_refused_as_it_says(web, world, clock):
+def test_unknown_and_expired_codes_have_the_error_of_the_guide(web, world, clock):
     expired = sign_in_and_authorise(web, world.partner, world.username)["code"]
     clock.move(timedelta(minutes=3))
     error = token_error("A code that has expired")
@@ -243,18 +245,18 @@ def test_codes_that_cannot_be_redeemed_are_refused_as_it_says(web, world, clock)
     assert re.search(r"expired \d+ seconds ago", response["error_description"])
 
 
-def test_a_grant_type_without_registration_is_refused_as_it_says(web, world):
+def test_a_grant_type_that_is_not_registered_has_the_error_of_the_guide(web, world):
     response = world.partner.post(web, "/oauth/token", {"grant_type": "client_credentials"}).json
     assert response["error"] == token_error("A grant_type that")
 
 
-def test_json_is_refused_as_it_says(web):
+def test_a_request_in_json_has_the_error_of_the_guide(web):
     response = web.post("/oauth/token", json={"grant_type": "authorization_code"}).json
     assert response["error"] == token_error("JSON")
     assert "application/x-www-form-urlencoded" in response["error_description"]
 
 
-def test_userinfo_and_introspection_refuse_as_it_says(web, world):
+def test_userinfo_and_introspection_have_the_errors_of_the_guide(web, world):
     def read(token=None, query=None):
         headers = {"Authorization": f"Bearer {token}"} if token else None
         return web.get("/oauth/userinfo", headers=headers, query_string=query).json
@@ -274,7 +276,7 @@ def test_userinfo_and_introspection_refuse_as_it_says(web, world):
     assert other.post(web, "/oauth/introspect", {"token": whole}).json == {"active": False}
 
 
-def test_signing_out_does_as_it_says(web, world):
+def test_signing_out_shows_the_pages_of_the_guide(web, world):
     hint = world.partner.redeem(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json["id_token"]
     unregistered = {"id_token_hint": hint, "post_logout_redirect_uri": "https://elsewhere.example/"}
     for refused, parameters, shown in zip(
@@ -337,14 +339,14 @@ def payload(token):
     return json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
 
 
-def test_the_codes_of_the_data_api_are_those_that_it_has(text):
+def test_the_errors_of_the_data_api_in_the_guide_exist(text):
     page = text()
     for refused in guide.AT_DATA:
         assert refused.error in KINDS
         assert refused.error in page
 
 
-def test_each_member_is_named_under_its_scope(text):
+def test_each_member_of_each_scope_is_in_the_guide(text):
     page = text()
     for scope in scopes.catalogue().values():
         for members in scope.fields.values():

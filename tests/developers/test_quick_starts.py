@@ -31,7 +31,7 @@ QUERY = {"client_id": "assembly", "address": "https://assembly.example"}
 
 @pytest.fixture
 def read(web):
-    """`read(path, **query)` is a page below /developers, which has this status."""
+    """`read(path, **query)` returns a page below /developers, and asserts its status."""
 
     def get(path, *, status=200, **query):
         response = web.get(f"/developers{path}", query_string=query)
@@ -41,7 +41,8 @@ def read(web):
     return get
 
 
-def text_of(page):
+def code_on(page):
+    """The code on the page."""
     return "\n".join(element.get_text() for element in page.find_all("pre"))
 
 
@@ -51,7 +52,7 @@ def test_the_first_page_leads_to_every_quick_start(read):
     assert sorted(links) == sorted(f"/developers/quick-starts/{quick_start_id}" for quick_start_id in QUICK_START_IDS)
 
 
-def test_the_software_that_partners_use_has_one():
+def test_there_is_a_quick_start_for_each_software_that_partners_use():
     assert set(QUICK_START_IDS) == {
         "aspnet", "auth-js", "authlib", "authlib-key", "django-allauth", "express-openid-connect", "flask-dance",
         "go-oidc", "league", "mod-auth-openidc", "nimbus", "oauth2-proxy", "oidc-client-ts", "openid-client",
@@ -65,7 +66,7 @@ class TestEach:
     def test_has_the_issuer_the_client_id_and_the_url_in_it(self, app, read, quick_start_id):
         with app.app_context():
             issuer = runtime.settings().server.issuer
-        text = text_of(read(f"/quick-starts/{quick_start_id}", **QUERY))
+        text = code_on(read(f"/quick-starts/{quick_start_id}", **QUERY))
         assert issuer in text
         assert "assembly" in text
         assert "https://assembly.example" in text or quick_starts.find(quick_start_id).not_run
@@ -73,12 +74,12 @@ class TestEach:
         assert quick_starts.ADDRESS not in text
 
     def test_has_placeholders_until_something_is_filled_in(self, read, quick_start_id):
-        text = text_of(read(f"/quick-starts/{quick_start_id}"))
+        text = code_on(read(f"/quick-starts/{quick_start_id}"))
         assert quick_starts.CLIENT_ID in text
 
     def test_reads_its_secret_from_the_environment(self, read, quick_start_id):
         quick_start = quick_starts.find(quick_start_id)
-        text = text_of(read(f"/quick-starts/{quick_start_id}", **QUERY))
+        text = code_on(read(f"/quick-starts/{quick_start_id}", **QUERY))
         assert all(name in text for name in quick_start.environment)
         is_public = quick_start.registration.get("token_endpoint_auth_method") == "none"
         has_none = is_public or quick_start.has_key or not quick_start.start
@@ -87,13 +88,13 @@ class TestEach:
     def test_its_registration_is_one_that_we_accept(self, app, read, quick_start_id):
         page = read(f"/quick-starts/{quick_start_id}", **QUERY)
         part = tomllib.loads(page.find(id="registration").get_text())
-        about = {
+        required_texts = {
             "partner": "Assembly", "client_name": "Assembly", "client_uri": "https://assembly.example",
             "policy_uri": "https://assembly.example/p", "agreement_uri": "https://assembly.example/a",
             "agreement_version": "1", "purpose": "To see that the registration is accepted.",
         }  # fmt: skip
         with app.app_context():
-            parsed = manifest.parse_manifest({**part, **about})
+            parsed = manifest.parse_manifest({**part, **required_texts})
         assert parsed.require_pkce
         assert parsed.client_id == "assembly"
 
@@ -146,7 +147,7 @@ def test_the_command_that_installs_names_every_package(quick_start_id):
         ("https://assembly.example/" + "x" * 400, "That is too long"),
     ],
 )
-def test_a_url_that_cannot_be_filled_in_is_refused_and_nothing_typed_is_lost(read, address, reason):
+def test_an_invalid_url_is_refused_and_what_was_typed_stays_in_the_form(read, address, reason):
     page = read("/quick-starts/openid-client", status=422, client_id="assembly", address=address)
     assert reason in page.find(class_="error-summary").get_text()
     assert page.find(id="address")["value"] == address
@@ -159,13 +160,13 @@ def test_a_url_that_cannot_be_filled_in_is_refused_and_nothing_typed_is_lost(rea
 def test_a_client_id_that_needs_escaping_somewhere_is_refused(read, client_id):
     page = read("/quick-starts/openid-client", status=422, client_id=client_id)
     assert page.find(class_="error-summary")
-    assert client_id not in text_of(page)
+    assert client_id not in code_on(page)
     assert page.find("script", string=lambda text: bool(text) and "alert" in text) is None
 
 
 def test_a_slash_after_the_url_does_not_matter(read):
-    with_slash = text_of(read("/quick-starts/openid-client", address="https://assembly.example/"))
-    assert with_slash == text_of(read("/quick-starts/openid-client", address="https://assembly.example"))
+    with_slash = code_on(read("/quick-starts/openid-client", address="https://assembly.example/"))
+    assert with_slash == code_on(read("/quick-starts/openid-client", address="https://assembly.example"))
 
 
 def test_values_filled_in_are_kept_in_links_to_other_quick_starts(read):
@@ -184,15 +185,15 @@ def test_a_table_is_written_as_toml():
     assert tomllib.loads(quick_starts.to_toml(table)) == table
 
 
-def test_behind_a_proxy_that_does_tls_it_listens_on_this_machine(read):
+def test_a_program_behind_a_proxy_for_tls_listens_on_the_local_interface_only(read):
     page = read("/quick-starts/openid-client", **QUERY)
-    assert "app.listen(3000, '127.0.0.1')" in text_of(page)
-    assert "'trust proxy'" in text_of(page)
+    assert "app.listen(3000, '127.0.0.1')" in code_on(page)
+    assert "'trust proxy'" in code_on(page)
     assert "127.0.0.1:3000" in page.find("main").get_text()
 
 
-def test_on_ones_own_machine_it_listens_at_its_url(read):
-    text = text_of(read("/quick-starts/openid-client", address="http://127.0.0.1:4000"))
+def test_a_program_for_a_local_url_listens_at_the_port_of_the_url(read):
+    text = code_on(read("/quick-starts/openid-client", address="http://127.0.0.1:4000"))
     assert "app.listen(4000, '127.0.0.1')" in text
     assert "'trust proxy'" not in text
 
@@ -206,7 +207,7 @@ class TestKey:
         program = [sys.executable, "make_key.py"]
         return subprocess.run(program, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
 
-    def test_what_is_printed_is_pasted_into_the_console_and_the_assertion_of_the_page_is_accepted(
+    def test_the_printed_key_can_be_registered_and_the_assertions_of_the_page_are_accepted(
         self, developer, read, web, printed, tmp_path, monkeypatch
     ):
         monkeypatch.setattr(assertion, "time", SimpleNamespace(time=clock.timestamp))
@@ -234,14 +235,14 @@ class TestKey:
         with transaction():
             assert session().scalars(select(Client)).all() == []
 
-    def test_a_live_application_is_registered_with_its_jwks_uri(self, read):
+    def test_the_registration_has_a_jwks_uri_for_a_public_url_but_not_for_a_local_one(self, read):
         at = "https://assembly.example"
         live = tomllib.loads(read("/quick-starts/authlib-key", address=at).find(id="registration").get_text())
         assert live["jwks_uri"] == f"{at}/jwks.json"
         local = tomllib.loads(read("/quick-starts/authlib-key").find(id="registration").get_text())
         assert "jwks_uri" not in local
 
-    def test_the_guide_has_the_bounds_of_the_code(self, read):
+    def test_the_guide_says_which_keys_and_assertions_the_code_accepts(self, read):
         text = " ".join(read("/guide").find(id="main").get_text(" ").split())
         assert "RSA of 2,048 bits or more, or on Ed25519 or P-256. The private half" in text
         assert "as a key set of up to 20" in text
@@ -263,7 +264,5 @@ def redeem(web, method, client_id, key=None):
     """The response to a code that does not exist, from Authlib's client with this authentication `method`."""
     form = "grant_type=authorization_code&code=none&redirect_uri=http%3A%2F%2Flocalhost%3A3000%2Fcallback"
     auth = ClientAuth(client_id, key, method)
-    address, headers, body = auth.prepare("POST", f"{ISSUER}/oauth/token", {}, form)
-    return web.post(
-        urlsplit(address).path, data=body, headers=headers, content_type="application/x-www-form-urlencoded"
-    )
+    url, headers, body = auth.prepare("POST", f"{ISSUER}/oauth/token", {}, form)
+    return web.post(urlsplit(url).path, data=body, headers=headers, content_type="application/x-www-form-urlencoded")

@@ -136,7 +136,9 @@ class TestIsolation:
             assert scopes.operators_only(client.required_scopes | client.optional_scopes) == frozenset()
             assert "attendance" in client.optional_scopes
 
-    def test_localhost_is_for_sandbox_applications_alone_in_production(self, sandbox_ids, transaction, monkeypatch):
+    def test_in_production_only_sandbox_applications_may_redirect_to_localhost(
+        self, sandbox_ids, transaction, monkeypatch
+    ):
         with transaction():
             document = manifest.from_client(registry.find(sandbox_ids.client))
             in_production = runtime.settings().model_copy(update={"environment": "production"})
@@ -146,7 +148,7 @@ class TestIsolation:
                 manifest.parse_manifest(document)
 
 
-class TestInABrowser:
+class TestSignIn:
     def sign_in_at(self, person, client_id, username, password):
         """Begin a sign-in at the application, and sign in; returns the URL that the browser is then sent to."""
         query = {
@@ -219,7 +221,9 @@ class TestInABrowser:
             client = session().get_one(Client, developer.page.find(id="client-id").text)
             assert (client.profile, client.token_endpoint_auth_method) == (profile, "private_key_jwt")
 
-    def test_a_real_schools_person_is_sent_back_without_a_page_that_names_it(self, sandbox_ids, stranger, account):
+    def test_a_real_schools_person_is_sent_back_from_a_sandbox_application_with_access_denied(
+        self, sandbox_ids, stranger, account
+    ):
         response = self.sign_in_at(stranger, sandbox_ids.client, account.username, factories.PASSWORD)
         parts = urlsplit(response.location)
         assert f"{parts.scheme}://{parts.netloc}{parts.path}" == CALLBACK
@@ -245,7 +249,7 @@ class TestInABrowser:
         stranger.submit("/sign-in", username=username, password=factories.PASSWORD)
         return stranger
 
-    def test_a_fictional_person_is_sent_back_from_a_live_application(self, alex, transaction):
+    def test_a_fictional_person_does_not_count_as_signed_in_at_a_live_application(self, alex, transaction):
         with transaction():
             live = factories.a_client(registry.partner("Assembly"), redirect_uris=[CALLBACK]).id
         query = {
@@ -285,12 +289,12 @@ class TestConsole:
             other, _ = a_developer(factories.a_partner(name="Timetabler"), "al@timetabler.example")
             sandbox.make_application(other, name="Theirs", quick_start_id="authlib", address="")
         developer.open("/developers/sandbox")
-        for place in (
+        for path in (
             f"/developers/applications/{sandbox_ids.client}",
             f"/developers/applications/{sandbox_ids.client}/try-it",
             f"/developers/sandbox/applications/{sandbox_ids.client}/remove",
         ):
-            assert developer.page.find("main").find("a", href=place), place
+            assert developer.page.find("main").find("a", href=path), path
         assert f"Trial (sandbox) active Client id {sandbox_ids.client}" in developer.page_text
         assert "Live Connector" not in developer.page_text
         assert "Theirs" not in developer.page_text
@@ -304,14 +308,14 @@ class TestConsole:
         developer.open("/developers/sandbox")
         assert "You have none yet. Make one for the software that you use" in developer.page_text
 
-    def test_one_without_our_redirect_uri_is_not_offered_for_trying(self, developer, sandbox_ids, transaction):
+    def test_an_application_without_our_redirect_uri_has_no_link_to_try_it(self, developer, sandbox_ids, transaction):
         with transaction():
             document = manifest.from_client(registry.find(sandbox_ids.client))
             registry.change({**document, "redirect_uris": [CALLBACK]}, by="cli")
         developer.open("/developers/sandbox")
         assert developer.page.find(id=f"try-{sandbox_ids.client}") is None
 
-    def test_making_another_is_not_offered_beyond_the_limit(self, developer, sandbox_ids, monkeypatch):
+    def test_the_link_to_make_an_application_is_hidden_at_the_limit(self, developer, sandbox_ids, monkeypatch):
         assert developer.open("/developers/sandbox").status_code == 200
         assert developer.page.find(id="make-application")
         monkeypatch.setattr(sandbox, "MAX_APPLICATIONS", 1)
@@ -319,7 +323,7 @@ class TestConsole:
         assert developer.page.find(id="make-application") is None
         assert "You can have 1" in developer.page_text
 
-    def test_another_partners_schools_are_not_there(self, developer, transaction):
+    def test_another_partners_schools_are_neither_listed_nor_changed(self, developer, transaction):
         with transaction():
             other, _ = a_developer(factories.a_partner(name="Timetabler"), "al@timetabler.example")
             password = ("x", runtime.passwords().hash(factories.PASSWORD))
@@ -371,7 +375,7 @@ class TestConsole:
             ),
         ],
     )
-    def test_what_cannot_be_made_is_explained_and_kept(self, developer, transaction, fields, reason):
+    def test_an_invalid_sandbox_application_is_explained_and_not_made(self, developer, transaction, fields, reason):
         values = {"name": "Trial", "software": "authlib", "address": "http://localhost:3000"} | fields
         developer.submit("/developers/sandbox/applications/new", **values)
         assert developer.response.status_code == 422
@@ -385,18 +389,18 @@ class TestConsole:
         with transaction():
             person, password = session().get_one(Developer, sam), ("x", runtime.passwords().hash(factories.PASSWORD))
 
-            def application():
+            def make_application():
                 return sandbox.make_application(person, name="Trial", quick_start_id="authlib", address="")
 
-            def school():
+            def make_school():
                 return sandbox.make_school(person, "primary", mis="sims", password=password, is_verified=True)
 
-            application()
-            school()
+            make_application()
+            make_school()
             with pytest.raises(sandbox.TooManyApplications):
-                application()
+                make_application()
             with pytest.raises(fictional.TooManyFictionalSchools):
-                school()
+                make_school()
 
     def test_each_piece_of_software_can_be_chosen(self, transaction, sam, monkeypatch):
         monkeypatch.setattr(sandbox, "MAX_APPLICATIONS", 100)
@@ -416,7 +420,9 @@ class TestConsole:
 
 
 class TestRemoving:
-    def test_a_removed_application_works_no_more_and_leaves_room(self, developer, sandbox_ids, transaction, stranger):
+    def test_a_removed_application_is_refused_and_no_longer_counts_for_the_limit(
+        self, developer, sandbox_ids, transaction, stranger
+    ):
         developer.open(f"/developers/applications/{sandbox_ids.client}")
         developer.open(developer.page.find(id="remove-application")["href"])
         developer.post(f"/developers/sandbox/applications/{sandbox_ids.client}/remove")
@@ -444,7 +450,9 @@ class TestRemoving:
         with transaction():
             assert registry.find(live).enabled
 
-    def test_a_removed_school_signs_in_no_more(self, developer, sandbox_ids, transaction, stranger):
+    def test_the_person_of_a_removed_school_is_signed_out_and_cannot_sign_in(
+        self, developer, sandbox_ids, transaction, stranger
+    ):
         with transaction():
             estab = session().get_one(Estab, sandbox_ids.estab)
             owner, estab_id = fictional.owner(estab), estab.estab_id
@@ -480,7 +488,7 @@ class TestRemoving:
             assert not current(sandbox_ids.estab, sandbox_ids.client).is_in_force
         assert developer.open(path).status_code == 404
 
-    def test_another_partners_are_not_removed(self, developer, transaction):
+    def test_another_partners_applications_and_schools_cannot_be_removed(self, developer, transaction):
         with transaction():
             other, _ = a_developer(factories.a_partner(name="Timetabler"), "al@timetabler.example")
             client, _ = sandbox.make_application(other, name="Trial", quick_start_id="authlib", address="")
@@ -567,22 +575,23 @@ class TestUnused:
         clock.move(timedelta(days=167))
         worker.remove_unused(transaction)
         clock.move(timedelta(days=15))
-        find = sandbox_clients.list_unused
+        list_unused = sandbox_clients.list_unused
 
-        def used_afterwards(*args, **named):
-            ids = find(*args, **named)
+        def list_and_use(*args, **named):
+            """List the unused applications, and use one of them before it is removed."""
+            ids = list_unused(*args, **named)
             milestones.note(registry.find(sandbox_ids.client), "token")
             people.list_for_estab(sandbox_ids.estab)[0].signed_in_at = clocks.now()
             return ids
 
-        monkeypatch.setattr(sandbox_clients, "list_unused", used_afterwards)
+        monkeypatch.setattr(sandbox_clients, "list_unused", list_and_use)
         monkeypatch.setattr(fictional, "list_unused", lambda *_, **__: [sandbox_ids.estab])
         worker.remove_unused(transaction)
         with transaction():
             assert registry.find(sandbox_ids.client).removed_at is None
             assert session().get_one(Estab, sandbox_ids.estab).state == "verified"
 
-    def test_a_row_that_cannot_be_removed_keeps_no_other_waiting(
+    def test_a_sandbox_that_cannot_be_removed_does_not_delay_the_others(
         self, sandbox_ids, sam, transaction, clock, monkeypatch
     ):
         with transaction():
@@ -606,7 +615,7 @@ class TestUnused:
             assert [registry.find(id_).removed_at is None for id_ in (first, second)] == [True, False]
             assert session().get_one(Estab, sandbox_ids.estab).state == "closed"
 
-    def test_a_mail_that_cannot_be_written_is_written_by_the_next_run(
+    def test_no_sandbox_is_removed_before_its_mail_is_written(
         self, sandbox_ids, transaction, outbox, clock, monkeypatch
     ):
         def fail(*_, **__):
@@ -643,6 +652,8 @@ class TestUnused:
 class TestCommands:
     @pytest.fixture
     def idp(self, app):
+        """`idp("list", "Assembly")` runs `idp sandbox list Assembly`; returns the output."""
+
         def run(*arguments):
             done = CliRunner().invoke(sandbox_cli.commands, arguments, obj=lambda: app)
             assert done.exit_code == 0, done.output

@@ -24,25 +24,24 @@ from tests.code_accounts import a_developer
 
 
 class Trial(NamedTuple):
-    """Sandbox applications with a secret and without, and the username of a fictional school."""
+    """The ids of sandbox applications with a secret and without, and the username of a fictional school."""
 
-    client_ids: list[str]
+    client_id: str
+    public_client_id: str
     username: str
 
 
 @pytest.fixture
 def trial(transaction, assembly):
-    """The ids of sandbox applications with a secret and without, and the username of a fictional school."""
+    """Sandbox applications and a fictional school, whose person signs in with `factories.PASSWORD`."""
     with transaction():
         person, _ = a_developer(companies.by_id(assembly), "bo@assembly.example")
-        ids = [
-            sandbox.make_application(person, name="Trial", quick_start_id=software, address="")[0].id
-            for software in ("authlib", "oidc-client-ts")
-        ]
+        with_secret, _ = sandbox.make_application(person, name="Trial", quick_start_id="authlib", address="")
+        public, _ = sandbox.make_application(person, name="Trial", quick_start_id="oidc-client-ts", address="")
         password = ("", runtime.passwords().hash(factories.PASSWORD))
         made = sandbox.make_school(person, "primary", mis="sims", password=password, is_verified=True)
         fictional.owner(made.estab).password_is_ours = False
-        return Trial(ids, made.username)
+        return Trial(with_secret.id, public.id, made.username)
 
 
 def run_trial(developer, client_id, username, scope="openid profile students", button="allow"):
@@ -65,10 +64,10 @@ def run_trial(developer, client_id, username, scope="openid profile students", b
     return f"{callback.path}?{callback.query}"
 
 
-@pytest.mark.parametrize("kind", [0, 1], ids=["with a secret", "public"])
-def test_each_step_of_a_sign_in_is_shown_without_secrets(developer, trial, transaction, kind):
-    client_id, username = trial.client_ids[kind], trial.username
-    path = run_trial(developer, client_id, username)
+@pytest.mark.parametrize("is_public", [False, True], ids=["with a secret", "public"])
+def test_each_step_of_a_sign_in_is_shown_without_secrets(developer, trial, transaction, is_public):
+    client_id = trial.public_client_id if is_public else trial.client_id
+    path = run_trial(developer, client_id, trial.username)
     assert developer.response.status_code == 200
     assert "Everything went well" in developer.page_text
     assert len(developer.page.select("section.card")) == 7
@@ -78,7 +77,7 @@ def test_each_step_of_a_sign_in_is_shown_without_secrets(developer, trial, trans
     assert "eyJhbGciOi" not in developer.response.text
     with transaction():
         remaining_secrets = session().scalars(select(ClientSecret).where(ClientSecret.client_id == client_id)).all()
-        assert len(remaining_secrets) == (1 if kind == 0 else 0)
+        assert len(remaining_secrets) == (0 if is_public else 1)
     assert developer.open(path).status_code == 410
 
 
@@ -140,9 +139,7 @@ def test_a_pushed_request_that_is_refused_is_explained_at_once(developer, trial,
         assert session().scalars(select(TrialKey)).all() == []
 
 
-def test_a_key_of_the_console_works_for_half_an_hour_and_for_sandbox_applications_alone(
-    developer, trial, transaction, clock
-):
+def test_a_key_of_the_console_is_accepted_for_half_an_hour(developer, trial, transaction, clock):
     client_id = make_application(transaction, trial, security="private_key_jwt")
     developer.open(f"/developers/applications/{client_id}/try-it")
     developer.post(f"/developers/applications/{client_id}/try-it", scope="openid")
@@ -159,7 +156,7 @@ def test_a_key_of_the_console_works_for_half_an_hour_and_for_sandbox_application
         ]
 
 
-def test_a_live_application_never_has_a_key_of_the_console(transaction, assembly):
+def test_a_key_of_the_console_cannot_be_added_to_a_live_application(transaction, assembly):
     with transaction():
         factories.a_client(companies.by_id(assembly), id="live")
         with pytest.raises(NotFound):
@@ -180,19 +177,19 @@ def make_application(transaction, trial, security="", overrides=None):
 
 
 def test_a_school_that_refuses_is_explained(developer, trial):
-    run_trial(developer, trial.client_ids[0], trial.username, button="deny")
+    run_trial(developer, trial.client_id, trial.username, button="deny")
     assert "access_denied" in developer.page_text
     assert "Something went wrong" in developer.page_text
 
 
-def test_the_url_does_not_work_in_another_browser(developer, trial, stranger):
-    path = run_trial(developer, trial.client_ids[0], trial.username)
+def test_the_callback_does_not_work_in_another_browser(developer, trial, stranger):
+    path = run_trial(developer, trial.client_id, trial.username)
     assert stranger.open(path).status_code == 410
 
 
-def test_a_state_that_was_not_sent_is_thrown_away(developer, trial):
-    developer.open(f"/developers/applications/{trial.client_ids[0]}/try-it")
-    developer.post(f"/developers/applications/{trial.client_ids[0]}/try-it", scope="openid")
+def test_a_callback_with_another_state_is_refused(developer, trial):
+    developer.open(f"/developers/applications/{trial.client_id}/try-it")
+    developer.post(f"/developers/applications/{trial.client_id}/try-it", scope="openid")
     developer.open(f"{trial_secrets.CALLBACK}?code=stolen&state=another")
     assert "must stop" in developer.page_text
 
@@ -208,7 +205,7 @@ def test_a_live_application_cannot_be_tried(developer, transaction, assembly):
         assert len(registry.secrets_of("live")) == 1
 
 
-def test_another_partners_application_is_not_there(developer, transaction):
+def test_another_partners_application_is_not_found(developer, transaction):
     with transaction():
         other, _ = a_developer(factories.a_partner(name="Timetabler"), "al@timetabler.example")
         client_id = sandbox.make_application(other, name="Other", quick_start_id="authlib", address="")[0].id

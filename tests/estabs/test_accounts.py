@@ -29,7 +29,7 @@ def test_the_estab_id_is_the_dfe_number_and_the_owners_username(transaction):
 
 
 @pytest.mark.parametrize("dfe_number", [None, "", "312456", "3124 67"])
-def test_without_a_whole_dfe_number_it_is_e_and_six_digits(transaction, dfe_number):
+def test_without_a_whole_dfe_number_the_estab_id_is_e_and_six_digits(transaction, dfe_number):
     with transaction():
         estab, owner = accounts.register(a_school(dfe_number=dfe_number), **JO)
 
@@ -39,7 +39,7 @@ def test_without_a_whole_dfe_number_it_is_e_and_six_digits(transaction, dfe_numb
         assert owner.username == estab.estab_id.lower()
 
 
-def test_a_number_that_another_estab_ever_had_is_not_given_again(transaction):
+def test_a_dfe_number_that_another_estab_ever_had_does_not_become_an_estab_id_again(transaction):
     with transaction():
         an_estab(a_school(dfe_number="3124567"), state="closed")
         estab, _ = accounts.register(a_school(dfe_number="3124567"), **JO)
@@ -120,7 +120,7 @@ def test_a_rejected_or_closed_account_is_not_reopened(transaction, over, state):
             accounts.change_state(estab, state, by="cli")
 
 
-def test_the_time_of_a_decision_is_kept_at_the_estab_and_of_no_other(transaction, clock):
+def test_the_time_of_a_decision_is_stored_at_its_estab_only(transaction, clock):
     with transaction() as session:
         estab, other = an_estab(state="unverified"), an_estab(state="unverified")
         clock.move(timedelta(hours=1))

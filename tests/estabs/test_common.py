@@ -5,7 +5,7 @@ import pytest
 from idp.estabs import common_passwords
 
 
-def test_the_list_is_long_enough_and_holds_only_what_is_long_enough():
+def test_the_list_has_3000_passwords_or_more_all_of_12_characters_or_more_in_lower_case():
     assert len(common_passwords.common_passwords()) >= 3000
     assert all(len(password) >= 12 for password in common_passwords.common_passwords())
     assert all(password == password.casefold() for password in common_passwords.common_passwords())
@@ -37,5 +37,5 @@ def test_no_common_word_suffix_or_phrase_is_listed_twice():
         ("", 0),
     ],
 )
-def test_runs_are_found_and_words_are_not(text, covered):
+def test_runs_of_neighbouring_keys_and_repetitions_are_found_but_not_words(text, covered):
     assert len({place for run in common_passwords.runs(text) for place in run}) == covered

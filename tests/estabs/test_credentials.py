@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 import pytest
-from hypothesis import given, settings as pace, strategies as st
+from hypothesis import given, settings as hypothesis_settings, strategies as st
 from sqlalchemy import select
 
 from idp.audit.models import Entry
@@ -15,6 +15,7 @@ GOOD_PASSWORD = "wobbly kettle sings at dusk"
 
 
 def reason(password, public_facts=()):
+    """Why the password is refused, or "it is good"."""
     return credentials.rejection_reason(password, public_facts) or "it is good"
 
 
@@ -138,7 +139,7 @@ def test_known_words_with_few_other_letters_are_refused_and_with_enough_accepted
 
 
 @given(st.data())
-@pace(max_examples=60)
+@hypothesis_settings(max_examples=60)
 def test_passwords_made_of_known_words_only_are_refused(session_app, public_facts, data):
     words = data.draw(
         st.lists(st.sampled_from(sorted(credentials._guessable_words(public_facts))), min_size=1, max_size=12)
@@ -149,22 +150,23 @@ def test_passwords_made_of_known_words_only_are_refused(session_app, public_fact
 
 
 @given(st.text(max_size=300), st.lists(st.text(max_size=20), max_size=4))
-@pace(max_examples=150)
-def test_any_text_gets_an_answer_and_more_knowledge_never_helps_the_password(session_app, password, public_facts):
+@hypothesis_settings(max_examples=150)
+def test_a_password_refused_without_public_facts_is_refused_with_them(session_app, password, public_facts):
     with session_app.app_context():
-        plain, knowing = credentials.rejection_reason(password), credentials.rejection_reason(password, public_facts)
+        without_facts = credentials.rejection_reason(password)
+        with_facts = credentials.rejection_reason(password, public_facts)
 
-    assert plain is None or isinstance(plain, str)
-    assert knowing is not None or plain is None
+    assert without_facts is None or isinstance(without_facts, str)
+    assert with_facts is not None or without_facts is None
 
 
 @given(st.text(max_size=200))
-def test_folding_keeps_every_position(text):
+def test_folding_changes_no_length(text):
     assert len(credentials.fold(text)) == len(text)
     assert len(common_passwords.undo_leetspeak(text)) == len(text)
 
 
-def test_what_is_known_of_a_person_is_everything_a_stranger_tries_first(transaction):
+def test_the_words_about_a_person_are_those_of_their_name_address_and_school(transaction):
     with transaction():
         school = a_school(name="St Mary's", town="Uxbridge", postcode="UB8 1AB", dfe_number="3124567")
         person = an_administrator(an_estab(school), name="Jo Bloggs", email="jo.b@stmarys.example")
@@ -174,7 +176,7 @@ def test_what_is_known_of_a_person_is_everything_a_stranger_tries_first(transact
         assert school.register_id in words
 
 
-def test_a_hash_that_is_set_is_dated_and_recorded(transaction, clock):
+def test_setting_a_hash_stores_when_and_records_it(transaction, clock):
     with transaction() as database:
         person = an_administrator(password_changed_at=None)
         credentials.set_hash(person, "a-hash", by="cli")

@@ -1,4 +1,4 @@
-"""A link works once, until it expires, unless it was replaced, for one purpose and one person."""
+"""A link of a mail works once, until it expires or is replaced, for one purpose and one person."""
 
 from datetime import timedelta
 
@@ -13,7 +13,8 @@ from tests.factories import an_administrator
 DAY = timedelta(days=1)
 
 
-def refusal_of(secret, purpose="welcome"):
+def refusal_code(secret, purpose="welcome"):
+    """The code of the error that a check of the link raises, or None."""
     try:
         links.check(secret, purpose)
     except links.LinkRefused as refused:
@@ -37,7 +38,7 @@ def test_opening_a_link_does_not_use_it_up(transaction, secret):
             assert links.check(secret, "welcome").person_id == "adm_jo"
 
 
-def test_a_link_is_used_up_once_however_often_it_is_pressed(run_concurrently, secret):
+def test_of_eight_uses_of_a_link_at_once_one_succeeds(run_concurrently, secret):
     outcomes = run_concurrently(8, lambda: links.spend(secret, "welcome", "adm_jo"))
 
     assert outcomes.count(None) == 1
@@ -51,20 +52,20 @@ def test_an_unusable_link_is_reported_as_unknown_used_superseded_or_expired(tran
     with transaction():
         links.spend(used, "welcome", "adm_al")
     with transaction():
-        assert refusal_of(secret) == "link_superseded"
-        assert refusal_of(used) == "link_used"
-        assert refusal_of(newer) is None
-        assert refusal_of("x" * 43) == "link_unknown"
-        assert refusal_of(newer, "operator_set_up") == "link_unknown"
+        assert refusal_code(secret) == "link_superseded"
+        assert refusal_code(used) == "link_used"
+        assert refusal_code(newer) is None
+        assert refusal_code("x" * 43) == "link_unknown"
+        assert refusal_code(newer, "operator_set_up") == "link_unknown"
         clock.move(DAY)
-        assert refusal_of(newer) == "link_expired"
+        assert refusal_code(newer) == "link_expired"
 
 
 def test_a_link_works_for_its_own_person_only(transaction, secret):
     with pytest.raises(links.LinkUnknown), transaction():
         links.spend(secret, "welcome", "adm_al")
     with transaction():
-        assert refusal_of(secret) is None
+        assert refusal_code(secret) is None
 
 
 def test_a_newer_link_replaces_those_of_this_person_and_purpose_that_still_work(transaction, secret, clock):
@@ -81,29 +82,29 @@ def test_a_newer_link_replaces_those_of_this_person_and_purpose_that_still_work(
             links.supersede("adm_jo", "used_once")
 
     with transaction() as session:
-        assert [refusal_of(other, purpose) for other, purpose in others] == [None, None]
+        assert [refusal_code(other, purpose) for other, purpose in others] == [None, None]
         assert row(session, secret).superseded_at == began + timedelta(minutes=1), "when it was first replaced"
         assert row(session, used).superseded_at is None
 
 
-def test_a_value_is_kept_with_one_link_once_and_erased_with_its_persons(transaction, secret):
+def test_the_value_of_a_link_is_set_once_and_erased_with_those_of_the_same_person(transaction, secret):
     with transaction():
-        second, als = links.issue("adm_jo", "set_up", DAY), links.issue("adm_al", "welcome", DAY)
+        jos_second, als = links.issue("adm_jo", "set_up", DAY), links.issue("adm_al", "welcome", DAY)
     with transaction() as session:
         for value in ("first", "second"):
             links.set_value(row(session, secret), value)
             assert row(session, secret).value == "first"
-        assert [row(session, link).value for link in (second, als)] == [None, None]
+        assert [row(session, link).value for link in (jos_second, als)] == [None, None]
         links.set_value(row(session, als), "Al's")
         links.erase_values("adm_jo")
         session.expire_all()
         assert [row(session, link).value for link in (secret, als)] == [None, "Al's"]
 
 
-def test_welcomes_are_counted_for_each_person(transaction, outbox, clock):
+def test_the_limit_of_welcome_links_counts_those_of_one_person_only(transaction, outbox, clock):
     with transaction():
         person = an_administrator(password_hash=None)
-        person_id, address = person.id, person.email
+        person_id, email = person.id, person.email
         secret = links.issue(person_id, links.WELCOME, DAY)
         for _ in range(links.MAX_WELCOME_LINKS_PER_HOUR):
             links.issue("adm_al", links.WELCOME, DAY)
@@ -111,7 +112,7 @@ def test_welcomes_are_counted_for_each_person(transaction, outbox, clock):
     with transaction():
         links.resend_welcome(secret)
 
-    assert [message.to for message in outbox.all("welcome_link")] == [address]
+    assert [message.to for message in outbox.all("welcome_link")] == [email]
 
 
 def test_the_secret_is_not_in_the_database(transaction, secret):
@@ -124,7 +125,7 @@ def test_the_secret_is_not_in_the_database(transaction, secret):
 def test_a_welcome_link_points_to_our_host(transaction):
     with transaction():
         person = an_administrator()
-        address = links.issue_welcome_url(person)
+        url = links.issue_welcome_url(person)
 
-        assert address.startswith("http://localhost:5000/welcome/")
-        assert links.check(address.rsplit("/", 1)[1], "welcome").person_id == person.id
+        assert url.startswith("http://localhost:5000/welcome/")
+        assert links.check(url.rsplit("/", 1)[1], "welcome").person_id == person.id

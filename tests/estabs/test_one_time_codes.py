@@ -20,7 +20,7 @@ def codes(transaction, clock):
             session().flush()
 
 
-def test_a_try_is_counted_at_the_code_of_this_person_and_purpose(transaction, codes):
+def test_five_attempts_use_up_the_code_of_one_person_and_purpose_only(transaction, codes):
     for _ in range(5):
         with transaction():
             assert one_time_codes.count_attempt("adm_jo", "mobile").digest == b"adm_jo mobile"
@@ -31,7 +31,7 @@ def test_a_try_is_counted_at_the_code_of_this_person_and_purpose(transaction, co
             assert one_time_codes.is_waiting(person, purpose)
 
 
-def test_codes_are_counted_for_one_person_and_purpose(transaction, codes, clock):
+def test_codes_issued_are_counted_for_one_person_and_purpose(transaction, codes, clock):
     with transaction():
         assert one_time_codes.issued_since("adm_jo", "mobile", clock.now() - LIFETIME) == 1
         assert one_time_codes.issued_since("adm_jo", "mobile", clock.now()) == 0

@@ -3,7 +3,7 @@
 import time
 
 import pytest
-from hypothesis import given, settings as pace, strategies as st
+from hypothesis import given, settings as hypothesis_settings, strategies as st
 
 from idp.estabs import credentials, strength
 
@@ -17,10 +17,10 @@ def app_context(app):
 
 
 @given(st.text(max_size=300), st.lists(st.text(max_size=20), max_size=3))
-@pace(max_examples=100)
-def test_it_accepts_exactly_what_the_form_accepts(session_app, password, about):
+@hypothesis_settings(max_examples=100)
+def test_the_hint_accepts_exactly_the_passwords_that_the_form_accepts(session_app, password, public_facts):
     with session_app.app_context():
-        hint, reason = strength.hint(password, about), credentials.rejection_reason(password, about)
+        hint, reason = strength.hint(password, public_facts), credentials.rejection_reason(password, public_facts)
 
     assert hint.is_accepted == (reason is None)
     assert hint.message == reason or reason is None or len(password) < credentials.MIN_LENGTH
@@ -53,7 +53,7 @@ def test_the_estimator_never_overrules_the_policy(app_context):
     "password",
     ["4@8({[<369&#!|10$57%2" * 12, "aA1!" * 64, "qwertyuiop" * 25, "1990" * 64, "a@4e3i1!|l7t+$5" * 17, "é4@(<" * 50],
 )
-def test_the_estimator_answers_quickly_for_any_password(app_context, password):
+def test_the_estimate_of_any_password_takes_less_than_half_a_second(app_context, password):
     """zxcvbn alone took three seconds for the first of these, in a thread that other requests need."""
     strength.hint(GOOD_PASSWORD, ())  # loads its lists
     began = time.process_time()
@@ -67,7 +67,7 @@ def test_a_subject_is_sealed_and_forgeries_are_refused(app_context):
     sealed = strength.seal_subject("adm_somebody")
 
     assert strength.unseal_subject(sealed) == "adm_somebody"
-    assert "someone" not in sealed
+    assert "somebody" not in sealed
     for forged in ("", "adm_somebody", sealed[:-2] + "xx", sealed.replace("test.", "other.")):
         with pytest.raises(strength.UnknownSubject):
             strength.unseal_subject(forged)
