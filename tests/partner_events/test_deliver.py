@@ -14,6 +14,7 @@ from idp.partner_events import deliver
 from idp.partner_events.models import EventStream, PartnerEvent
 from idp.partners import event_streams, registry
 from idp.partners.models import Client
+from tests.fuzz.responses import recorded_log
 from tests.ports import free_port
 
 
@@ -60,6 +61,17 @@ def test_what_the_client_refuses_for_good_is_set_aside_and_later_ones_sent(recor
     assert row(refused).failed_at is not None
     assert row(refused).last_error == f"the endpoint returned 400 {error}: no thanks"
     assert states(endpoint) == ["second"]
+
+
+def test_the_address_of_an_endpoint_is_not_logged_beyond_its_host(make_stream, record_event, push, row):
+    """Receivers of events often know their senders by a secret in the address alone."""
+    client_id = make_stream(f"http://127.0.0.1:{free_port()}/s3cret?token=s3cret")
+    event_id = record_event(client=client_id)
+    with recorded_log() as log:
+        push()
+    assert "http://127.0.0.1:" in row(event_id).last_error
+    assert log.lines
+    assert "s3cret" not in row(event_id).last_error + "".join(log.lines)
 
 
 @pytest.mark.parametrize("error", ["invalid_key", "authentication_failed", "access_denied"])

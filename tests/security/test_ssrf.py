@@ -21,6 +21,7 @@ from idp.partners.metadata import InvalidClientMetadata
 from idp.schools import download
 from tests.factories import a_client
 from tests.fuzz.responses import recorded_log
+from tests.ports import free_port
 from tests.raw_server import raw_server
 
 
@@ -99,6 +100,28 @@ def test_no_connection_is_made_to_an_address_that_is_not_public(address):
 def test_only_public_https_addresses_are_fetched(url):
     with pytest.raises(fetch.FetchFailed):
         fetch.get(url, PUBLIC_ONLY)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://127.0.0.1/s3cret", "http://192.0.2.1/?token=s3cret", "https://me:s3cret@192.0.2.1/",
+        "https://s3cret@192.0.2.1/", "https://xn--/s3cret", "https://192.0.2.1:99999/s3cret",
+    ],
+)  # fmt: skip
+def test_an_error_names_only_the_host_because_an_address_can_be_a_secret(url):
+    with pytest.raises(fetch.FetchFailed) as error:
+        fetch.get(url, PUBLIC_ONLY)
+    assert "s3cret" not in str(error.value)
+
+
+def test_a_connection_that_fails_is_named_by_its_host_alone():
+    url = f"http://127.0.0.1:{free_port()}/s3cret?token=s3cret"
+    with pytest.raises(fetch.FetchFailed, match=r"^http://127\.0\.0\.1:\d+: NewConnectionError$"):
+        fetch.post(url, LOOPBACK_ALLOWED, body=b"", content_type="text/plain")
+    with fetch.keep_open(url, LOOPBACK_ALLOWED) as kept, pytest.raises(fetch.FetchFailed) as error:
+        kept.post(body=b"", content_type="text/plain", headers={})
+    assert "s3cret" not in str(error.value)
 
 
 def test_a_name_that_resolves_to_a_private_address_is_refused(monkeypatch):

@@ -144,7 +144,7 @@ class Connection:
                 return FetchResponse(response.status, _lower_case_headers(response), content)
         except (HTTPError, HTTPException, OSError) as error:
             connection.close()
-            raise FetchFailed(f"{self._url}: {type(error).__name__}") from error
+            raise FetchFailed(f"{_origin(self._url)}: {type(error).__name__}") from error
         except BaseException:
             connection.close()  # the rest of the body is still unread
             raise
@@ -159,7 +159,7 @@ def download(url: str, rules: Rules, target: BinaryIO, *, limit: int, seconds: f
                 bytes_written += target.write(chunk)
             announced = response.headers.get("Content-Length")
             if announced is not None and announced.isdecimal() and int(announced) != bytes_written:
-                raise FetchFailed(f"{url}: {announced} bytes were announced and {bytes_written} came")
+                raise FetchFailed(f"{_origin(url)}: {announced} bytes were announced and {bytes_written} came")
         return FetchResponse(response.status, _lower_case_headers(response))
 
 
@@ -193,13 +193,19 @@ def _open(
             with closing(response):  # it has the socket, once the server has announced that it will close it
                 yield response, until
     except (HTTPError, OSError) as error:
-        raise FetchFailed(f"{url}: {type(error).__name__}") from error
+        raise FetchFailed(f"{_origin(url)}: {type(error).__name__}") from error
 
 
 def _target(url: str) -> tuple[str, str]:
     """The target of a request to `url`, and its `Host`."""
     parts = urlsplit(url)
     return (parts.path or "/") + (f"?{parts.query}" if parts.query else ""), parts.netloc
+
+
+def _origin(url: str) -> str:
+    """Scheme, host and port of `url`, for messages, which are logged: its path, query or user can be a secret."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
 
 
 def _pool(url: str, rules: Rules, deadline: "_Deadline") -> urllib3.HTTPConnectionPool:
@@ -337,17 +343,17 @@ def _checked_address(url: str, rules: Rules) -> str:
         raise FetchFailed("the URL cannot be read") from error
     host = parts.hostname or ""
     if parts.username is not None or parts.password is not None or not host:
-        raise FetchFailed(f"{url}: no host, or credentials in the URL")
+        raise FetchFailed(f"{_origin(url)}: no host, or credentials in the URL")
     try:
         entries = socket.getaddrinfo(host, port or 443, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
-        raise FetchFailed(f"{url}: the name is not known") from error
+        raise FetchFailed(f"{_origin(url)}: the name is not known") from error
     addresses = [str(entry[4][0]) for entry in entries]
     loopback = rules.fetch.allow_loopback and all(ipaddress.ip_address(address).is_loopback for address in addresses)
     if parts.scheme != "https" and not (loopback and parts.scheme == "http"):
-        raise FetchFailed(f"{url}: not https")
+        raise FetchFailed(f"{_origin(url)}: not https")
     if not (loopback or host.rstrip(".") in rules.private_hosts or all(_is_public(address) for address in addresses)):
-        raise FetchFailed(f"{url}: leads to an IP address that is not public")
+        raise FetchFailed(f"{_origin(url)}: leads to an IP address that is not public")
     return addresses[0]
 
 
