@@ -1,5 +1,6 @@
 """Find audit entries: for operators, and for a school's own activity page."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -31,6 +32,13 @@ def find(
     if since is not None:
         statement = statement.where(Entry.at >= since)
     return list(reversed(session().scalars(statement).all()))
+
+
+def newest_of_estab(estab_id: str, events: Iterable[str], *, offset: int = 0, limit: int | None = None) -> list[Entry]:
+    """The entries of these events about the estab with this internal id, newest first; all without `limit`."""
+    statement = select(Entry).where(Entry.estab == estab_id, Entry.event.in_(sorted(events)))
+    newest = statement.order_by(Entry.at.desc(), Entry.id.desc())
+    return list(session().scalars(newest.offset(offset).limit(limit)))
 
 
 def details(entries: list[Entry]) -> dict[int, dict[str, Any]]:

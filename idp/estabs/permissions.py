@@ -16,8 +16,8 @@ ROLES_TO_JOIN_WITH: Final = (ADMIN, VIEWER)
 TITLES: Final[Mapping[str, str]] = {OWNER: "Owner", ADMIN: "Administrator", VIEWER: "Viewer"}
 SUMMARIES: Final[Mapping[str, str]] = {
     OWNER: "Does all that an administrator does, and decides who acts for the school.",
-    ADMIN: "Sees everything, and decides which services get the school's data.",
-    VIEWER: "Sees everything, and changes nothing.",
+    ADMIN: "Sees what is shared and who acts for the school, and decides which services get the school's data.",
+    VIEWER: "Sees what is shared and who acts for the school, and changes nothing.",
 }
 
 
@@ -26,6 +26,7 @@ class Action(StrEnum):
 
     SEE_SHARING = "see_sharing"
     SEE_PEOPLE = "see_people"
+    SEE_ACTIVITY = "see_activity"
     AUTHORISE = "authorise"
     APPROVE_DEVICES = "approve_devices"
     NAME_MIS = "name_mis"
@@ -58,6 +59,7 @@ RIGHTS: Final[Mapping[Action, Right]] = {
     ),
     Action.APPROVE_DEVICES: Right("Connect a device or program to a service", _OWNERS_AND_ADMINS),
     Action.NAME_MIS: Right("Say which management information system (MIS) the school uses", _OWNERS_AND_ADMINS),
+    Action.SEE_ACTIVITY: Right("See what was done in the school's name, by whom and when", _OWNERS),
     Action.DECIDE_REQUESTS_TO_JOIN: Right("Accept or decline people who ask to join", _OWNERS),
     Action.MANAGE_PEOPLE: Right("Invite and remove people, change their roles, and hand over ownership", _OWNERS),
     Action.HELP_COLLEAGUES: Right("Help a colleague who cannot sign in", _OWNERS),

@@ -11,6 +11,7 @@ from idp.foundation.errors import NotFound
 from idp.foundation.web import form_drafts, security
 from idp.manage import (
     account_views,
+    activity_views,
     add_school_views,
     closing_views,
     colleague_views,
@@ -36,6 +37,7 @@ bp.register_blueprint(security_views.bp)
 bp.register_blueprint(own_account_views.bp)
 bp.register_blueprint(linked_account_views.bp)
 bp.register_blueprint(account_views.bp)
+bp.register_blueprint(activity_views.bp)
 bp.register_blueprint(colleague_views.bp)
 bp.register_blueprint(people_views.bp)
 bp.register_blueprint(invitation_views.bp)

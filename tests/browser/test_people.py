@@ -68,6 +68,11 @@ def test_a_new_person_is_invited_accepts_acts_and_is_signed_out_when_removed(jo,
     sam.page.reload()
     expect(sam.page.locator("#username")).to_be_visible()
 
+    jo.open("/manage")
+    jo.follow_link("Activity")
+    jo.expect_heading("Activity")
+    jo.expect_text("Removed Sam Carter", "Invited Sam Carter to act for the school, as administrator")
+
 
 def test_a_person_of_another_school_accepts_and_changes_between_the_two(jo, a_member, new_window):
     sam = a_member(page=new_window("phone"), name="Sam Carter")
@@ -107,6 +112,10 @@ def test_the_pages_about_the_schools_people_look_right(jo, a_member, new_window,
         jo.follow_link(link)
         jo.expect_heading(heading)
         check_page(jo.page, name)
+
+    jo.open("/manage/activity")
+    jo.expect_text("Invited Sam Carter to act for the school, as owner")
+    check_page(jo.page, "activity")
 
     link = link_for(jo, "sam.carter@oakhill.example")
     sam = new_window()

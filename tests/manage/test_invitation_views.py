@@ -51,7 +51,7 @@ def al(new_browser):
 def test_a_new_person_accepts_chooses_a_password_and_acts(al, invite, inviter, transaction):
     link = invite()
     al.open(link)
-    for text in (f"Act for {inviter.school}?", "Jo Bloggs invites you", "Administrator. Sees everything", AL_EMAIL):
+    for text in (f"Act for {inviter.school}?", "Jo Bloggs invites you", "Administrator. Sees what is shared", AL_EMAIL):
         assert text in al.page_text
     assert al.page.find(id="name")["value"] == AL_NAME
     al.post(link, name="Al B", mobile="")

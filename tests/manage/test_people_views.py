@@ -86,7 +86,7 @@ def test_a_person_is_invited_and_listed_until_they_answer_and_sent_a_new_link(me
     assert "We have sent Al Bloggs an e-mail" in jo.page_text
     message = outbox.last("invitation")
     assert message.to == AL["email"]
-    for text in ("Dear Al Bloggs,", "invited by Jo", "Viewer. Sees everything", "until 9 March 2026 at 09:30"):
+    for text in ("Dear Al Bloggs,", "invited by Jo", "Viewer. Sees what is shared", "until 9 March 2026 at 09:30"):
         assert text in message.text
 
     clock.move(timedelta(minutes=1))

@@ -306,6 +306,12 @@ ACTIONS = {
     ("manage.download_record", "GET"): Act(
         fixed_path("/manage/sharing/record.csv"), Action.SEE_SHARING, DONE, DONE, DONE, OWN_SCHOOL_ONLY
     ),
+    ("manage.activity.home", "GET"): Act(
+        fixed_path("/manage/activity"), Action.SEE_ACTIVITY, DONE, FORBIDDEN, FORBIDDEN, OWN_SCHOOL_ONLY
+    ),
+    ("manage.activity.download", "GET"): Act(
+        fixed_path("/manage/activity/activity.csv"), Action.SEE_ACTIVITY, DONE, FORBIDDEN, FORBIDDEN, OWN_SCHOOL_ONLY
+    ),
     ("manage.stop_sharing", "GET"): Act(sharing_action("stop"), Action.SEE_SHARING, DONE, DONE, DONE, UNKNOWN),
     ("manage.stop_sharing", "POST"): Act(sharing_action("stop"), Action.AUTHORISE, DONE, DONE, FORBIDDEN, UNKNOWN),
     ("manage.change_sharing", "GET"): Act(sharing_action("change"), Action.SEE_SHARING, DONE, DONE, DONE, UNKNOWN),
