@@ -347,7 +347,7 @@ def test_old_invitations_are_deleted_and_those_of_a_rejected_school_erased(trans
 
 
 def send_reminders(transaction, outbox):
-    """Send the reminders that are due; returns how many there are."""
+    """Send the reminders that are due; returns all mails with reminders."""
     worker.remind_of_expiry(transaction)
     return outbox.all("invitation_reminder")
 

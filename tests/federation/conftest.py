@@ -34,6 +34,8 @@ def enabled_providers(microsoft, google, change_settings):
 
 @dataclass(frozen=True)
 class Account:
+    """A person's account here, which a test may link with one at a provider."""
+
     id: str
     username: str
     email: str
@@ -50,16 +52,18 @@ class Visitor(Person):
     """A person who signs in at a provider."""
 
     def start_sign_in(self, name, back=""):
-        """Press the provider's button on the sign-in page; returns the address to which the browser is redirected."""
+        """Press the provider's button on the sign-in page; returns the URL to which the browser is redirected."""
         self.open("/sign-in" + (f"?next={back}" if back else ""))
         action = self.page.find("form", action=re.compile(f"^/sign-in/with/{name}"))["action"]
         self.response = self.web.post(action, data={"csrf_token": self.token})
         return self.response.location
 
     def return_with(self, name, response):
+        """Open the callback with the parameters of the provider's response."""
         return self.open(callback(name, response))
 
     def sign_in_with(self, name, provider, back=""):
+        """Sign in at the provider, which responds correctly; returns our response."""
         return self.return_with(name, provider.authorize(self.start_sign_in(name, back)))
 
 
@@ -71,6 +75,13 @@ def jo(web):
 @pytest.fixture
 def stranger(new_browser):
     return Visitor(new_browser())
+
+
+@pytest.fixture
+def linked_provider(enabled_providers, account, link):
+    """Microsoft's fake, at which the account is linked."""
+    link(account.id)
+    return enabled_providers["microsoft"]
 
 
 @pytest.fixture

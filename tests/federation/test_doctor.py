@@ -10,7 +10,7 @@ def findings(transaction):
         return [(finding.what, finding.level) for finding in doctor.federation()]
 
 
-def test_doctor_says_that_federation_is_switched_off(transaction):
+def test_doctor_reports_federation_that_is_switched_off_as_ok(transaction):
     assert findings(transaction) == [("sign-in with other accounts", "ok")]
 
 

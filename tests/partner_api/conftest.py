@@ -48,6 +48,8 @@ class Program:
 
 @pytest.fixture
 def new_program(transaction, web, clock):
+    """`new_program()` is the program of a new client, without a token."""
+
     def make(**overrides: Any) -> Program:
         with transaction():
             grants = frozenset({"client_credentials", "authorization_code", "refresh_token"})
@@ -59,12 +61,13 @@ def new_program(transaction, web, clock):
 
 @pytest.fixture
 def program(new_program) -> Program:
+    """A program with a token for `schools.list`."""
     return new_program().request_token()
 
 
 @pytest.fixture
-def authorised(transaction, clock):
-    """Have a new school authorise a program's application; returns the school's owner."""
+def add_authorised_school(transaction, clock):
+    """`add_authorised_school(program, name)` adds a school that authorised the application; returns its owner."""
 
     def make(
         program: Program, name: str, agreed: frozenset[str] = AGREED_SCOPES, *, days: int = 365, **overrides: Any

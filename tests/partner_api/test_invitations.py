@@ -39,12 +39,14 @@ def post(program):
 
 @pytest.fixture
 def invite(post):
+    """`invite()` invites the school, and returns the document of the response; None leaves a member out."""
+
     def invite(*, status=201, key=None, by=None, **overrides):
         document = {"urn": "123456", "contact": HEAD, "scope": "school students"} | overrides
         headers = {} if key is None else {"Idempotency-Key": key}
-        given = {} if by is None else {"by": by}
+        sender = {} if by is None else {"by": by}
         document = {name: value for name, value in document.items() if value is not None}
-        return post(document=document, status=status, **given, **headers).json
+        return post(document=document, status=status, **sender, **headers).json
 
     return invite
 
@@ -52,28 +54,28 @@ def invite(post):
 def test_a_school_is_invited_and_the_response_has_its_state(invite, program, outbox, clock):
     invitation = invite(mis="sims", reference="crm-17")
     assert outbox.last("partner_invitation").to == HEAD["email"]
-    known = {name: invitation.pop(name) for name in ("id", "created_at", "expires_at")}
-    assert known["created_at"] < known["expires_at"]
+    generated = {name: invitation.pop(name) for name in ("id", "created_at", "expires_at")}
+    assert generated["created_at"] < generated["expires_at"]
     assert invitation == {
         "state": "sent", "school": "Oakhill School", "urn": "123456", "dfe_number": "2131234", "contact": HEAD,
         "mis": "sims", "scope": "school students", "reference": "crm-17", "mails": 1,
     }  # fmt: skip
-    assert program.get(f"{PATH}/{known['id']}").json == invitation | known
+    assert program.get(f"{PATH}/{generated['id']}").json == invitation | generated
 
 
-def test_by_its_dfe_number(invite):
+def test_a_school_is_invited_by_its_dfe_number_with_or_without_a_slash(invite):
     for number in ("2131234", "213/1234"):
         assert invite(urn=None, dfe_number=number)["urn"] == "123456"
 
 
-def test_the_same_request_with_its_key_makes_one(invite, outbox):
+def test_a_repeated_request_with_the_same_idempotency_key_makes_one_invitation(invite, outbox):
     first = invite(key="k1")
     assert invite(key="k1")["id"] == first["id"]
     assert len(outbox.all("partner_invitation")) == 1
     assert invite(key="k1", reference="other", status=422)["code"] == "idempotency_key_reused"
 
 
-def test_all_that_is_wrong_is_named(invite):
+def test_every_invalid_field_of_an_invitation_is_named(invite):
     problem = invite(
         contact={"name": "Click evil.example", "email": "x"}, scope="school timetable", mis="abacus", status=422
     )
@@ -91,7 +93,7 @@ def test_all_that_is_wrong_is_named(invite):
         assert invite(**overrides, status=422)["errors"][0]["field"] == field
 
 
-def test_what_is_wrong_is_in_the_clients_log_without_what_was_sent(invite, program, transaction):
+def test_refused_invitations_are_in_the_clients_log_without_the_values_sent(invite, program, transaction):
     invite(contact={"name": "", "email": "al.at.oakhill"}, status=422)
     invite(urn="999999", status=422)
     with transaction():
@@ -119,7 +121,7 @@ def test_a_document_that_cannot_be_read_is_explained(post, document, detail):
 
 
 @pytest.mark.parametrize("body", [b"{", b"\xff", b"[" * 5000, b""])
-def test_what_is_no_json_is_refused(program, body):
+def test_a_body_that_is_not_json_is_refused(program, body):
     headers = {"Authorization": f"Bearer {program.token}"}
     refused = program.web.post(PATH, data=body, content_type="application/json", headers=headers)
     assert (refused.status_code, refused.json["code"]) == (400, "invalid_request")
@@ -142,7 +144,7 @@ def test_a_closed_school_is_refused_and_its_successors_named(invite, transaction
     assert invite(urn="100009", status=422)["code"] == "school_unknown"
 
 
-def test_limits_say_which_and_when_to_come_again(invite, post, change_settings):
+def test_an_invitation_beyond_the_daily_limit_is_refused_with_retry_after(invite, post, change_settings):
     change_settings(invitations={"max_a_day": 1})
     invite()
     document = {"urn": "123456", "contact": HEAD, "scope": "school"}
@@ -151,29 +153,29 @@ def test_limits_say_which_and_when_to_come_again(invite, post, change_settings):
     assert int(refused.headers["Retry-After"]) > 0
 
 
-def test_pages_follow_one_another_in_the_order_of_making(invite, program, clock):
+def test_pages_list_every_invitation_once_and_invalid_cursors_are_refused(invite, program, clock):
     made = []
     for number in range(5):
         made.append(invite(contact=HEAD | {"email": f"a{number}@oakhill.example"})["id"])
         if number % 2:
             clock.move(timedelta(microseconds=1))
     program.request_token("invitations")
-    read, path = [], f"{PATH}?limit=2"
+    pages, path = [], f"{PATH}?limit=2"
     while True:
         page = program.get(path).json
-        read.append([invitation["id"] for invitation in page["invitations"]])
+        pages.append([invitation["id"] for invitation in page["invitations"]])
         if "next" not in page:
             break
         path = f"{PATH}?limit=2&cursor={page['next']}"
-    assert [len(page) for page in read] == [2, 2, 1]
-    assert {invitation for page in read for invitation in page} == set(made)
-    assert len(read[0] + read[1] + read[2]) == len(made)
+    assert [len(page) for page in pages] == [2, 2, 1]
+    assert {invitation for page in pages for invitation in page} == set(made)
+    assert len(pages[0] + pages[1] + pages[2]) == len(made)
     assert program.get(f"{PATH}?state=accepted").json == {"invitations": []}
     for cursor in ("nonsense", "999999999999999999-sin_x", "1-"):
         assert program.get(f"{PATH}?cursor={cursor}", status=400).json["code"] == "invalid_request"
 
 
-def test_it_is_sent_again_and_cancelled_once(invite, post, outbox):
+def test_an_invitation_is_sent_again_and_not_after_it_was_cancelled(invite, post, outbox):
     path = f"{PATH}/{invite()['id']}"
     assert post(f"{path}/resend").json["mails"] == 2
     assert len(outbox.all("partner_invitation")) == 2
@@ -184,7 +186,7 @@ def test_it_is_sent_again_and_cancelled_once(invite, post, outbox):
 
 
 @pytest.mark.parametrize("disclose", [True, False])
-def test_the_program_learns_whom_it_was_passed_on_to_only_where_that_person_is_disclosed(
+def test_the_person_to_whom_an_invitation_was_forwarded_is_named_only_if_disclosed(
     disclose, invite, program, outbox, transaction
 ):
     invitation = invite()
@@ -196,7 +198,7 @@ def test_the_program_learns_whom_it_was_passed_on_to_only_where_that_person_is_d
     assert disclose or BO.email not in program.get(PATH).text
 
 
-def test_another_clients_invitation_is_not_there(invite, post, new_program, program):
+def test_another_clients_invitation_is_not_found(invite, post, new_program, program):
     path = f"{PATH}/{invite()['id']}"
     other = new_program().request_token("invitations")
     assert other.get(path, status=404).json["code"] == "not_found"
@@ -213,7 +215,7 @@ def test_a_token_without_the_scope_is_refused(new_program, post, transaction):
     assert post(document=document, by=other, status=403).json["code"] == "insufficient_scope"
 
 
-def test_other_methods_are_named(program):
+def test_another_method_is_refused_with_those_that_the_path_has(program):
     headers = {"Authorization": f"Bearer {program.token}"}
     refused = program.web.delete(PATH, headers=headers)
     assert refused.status_code == 405
@@ -221,13 +223,13 @@ def test_other_methods_are_named(program):
     assert program.web.get(f"{PATH}/sin_x/resend", headers=headers).status_code == 405
 
 
-def test_a_list_that_has_not_changed_is_not_sent_again(invite, program):
+def test_a_list_that_has_not_changed_is_304_for_its_etag(invite, program):
     invite()
     tag = program.get(PATH).headers["ETag"]
     assert program.get(PATH, status=304, **{"If-None-Match": tag}).data == b""
 
 
-def test_a_refused_invitation_leaves_nothing_behind(invite, transaction):
+def test_a_refused_invitation_is_not_stored(invite, transaction):
     invite(contact=HEAD | {"email": "unknown"}, status=422)
     with transaction() as database:
         assert database.query(School).count() == 1

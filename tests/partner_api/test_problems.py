@@ -23,6 +23,8 @@ def anchors(session_app):
 
 @pytest.fixture
 def check_problem(anchors):
+    """`check_problem(response, code)` asserts a problem document that is explained; returns its detail."""
+
     def check(response, code):
         problem = response.json
         assert response.content_type == "application/problem+json"
@@ -62,7 +64,7 @@ def test_a_parameter_that_cannot_be_read_is_named(program, check_problem, query,
     )
 
 
-def test_a_wrong_parameter_is_in_the_clients_log_and_what_does_not_exist_is_not(program, transaction):
+def test_an_invalid_parameter_is_in_the_clients_log_but_an_unknown_school_is_not(program, transaction):
     program.get(f"{SCHOOLS}?status=open", status=400)
     program.get(f"{SCHOOLS}/9999999", status=404)
     with transaction():
@@ -87,20 +89,20 @@ def test_a_parameter_that_we_do_not_know_is_ignored(program):
     program.get(f"{SCHOOLS}?nonsense=1&limit=5&limit=6")
 
 
-def test_without_a_token_the_challenges_say_how_to_come_again(new_program, check_problem):
+def test_a_request_without_a_token_gets_challenges_for_bearer_and_dpop(new_program, check_problem):
     refused = new_program().get(SCHOOLS, status=401)
     check_problem(refused, "invalid_token")
     assert refused.headers.get_all("WWW-Authenticate")[0] == 'Bearer realm="api"'
     assert refused.headers.get_all("WWW-Authenticate")[1].startswith("DPoP algs=")
 
 
-def test_a_token_without_the_scope_is_told_which(program, check_problem, transaction):
+def test_a_token_without_the_scope_is_refused_with_the_name_of_the_scope(program, check_problem, transaction):
     refused = program.request_token("invitations").get(SCHOOLS, status=403)
     assert "does not cover the scope schools.list" in check_problem(refused, "insufficient_scope")
     assert 'scope="schools.list"' in refused.headers["WWW-Authenticate"]
 
 
-def test_where_no_scope_helps_none_is_named(web, world, check_problem):
+def test_no_scope_is_named_if_none_would_help(web, world, check_problem):
     """RFC 6750 §3: a `scope` in a challenge has at least one scope."""
     tokens = world.partner.redeem(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json
     refused = web.get("/api/register/schools?q=oak", headers={"Authorization": f"Bearer {tokens['access_token']}"})
@@ -111,7 +113,7 @@ def test_where_no_scope_helps_none_is_named(web, world, check_problem):
 @pytest.mark.parametrize(
     "token", ["nonsense", "a.b.c", "", "\N{LATIN SMALL LETTER E WITH ACUTE}".encode().decode("latin-1")]
 )
-def test_a_token_that_is_none_of_ours_is_refused(program, check_problem, token):
+def test_a_token_that_we_did_not_issue_is_refused(program, check_problem, token):
     program.token = token
     check_problem(program.get(SCHOOLS, status=401), "invalid_token")
 
@@ -124,12 +126,12 @@ def test_an_expired_or_revoked_token_is_refused_with_the_reason(program, check_p
     assert "expired" in check_problem(program.get(SCHOOLS, status=401), "invalid_token")
 
 
-def test_a_token_in_the_query_or_in_a_form_is_none(program, check_problem):
-    in_address = program.web.get(f"{SCHOOLS}?access_token={program.token}")
-    assert in_address.status_code == 400
-    detail = check_problem(in_address, "invalid_request")
+def test_a_token_in_the_query_is_refused(program, check_problem):
+    refused = program.web.get(f"{SCHOOLS}?access_token={program.token}")
+    assert refused.status_code == 400
+    detail = check_problem(refused, "invalid_request")
     challenge = f'Bearer error="invalid_request", error_description="{detail}"'
-    assert in_address.headers.getlist("WWW-Authenticate") == [challenge]
+    assert refused.headers.getlist("WWW-Authenticate") == [challenge]
     program.token = ""
     check_problem(program.get(SCHOOLS, status=401), "invalid_token")
 
@@ -147,7 +149,9 @@ def test_a_token_in_the_query_or_in_a_form_is_none(program, check_problem):
         ("GET", "/api/schools/31%0024", 404, "not_found"),
     ],
 )
-def test_paths_and_methods_that_do_not_exist(program, check_problem, method, path, status, code):
+def test_unknown_paths_and_methods_are_refused_with_a_problem_document(
+    program, check_problem, method, path, status, code
+):
     refused = program.web.open(path, method=method, headers={"Authorization": f"Bearer {program.token}"})
     assert refused.status_code == status
     check_problem(refused, code)
@@ -174,7 +178,7 @@ def test_the_methods_of_a_path_are_named_and_no_others(program, path, methods):
     assert (nothing.status_code, nothing.json["code"]) == (404, "not_found")
 
 
-def test_a_database_that_is_away_is_temporary(program, check_problem, monkeypatch):
+def test_an_unreachable_database_is_reported_as_temporary(program, check_problem, monkeypatch):
     def away(*_args, **_kwargs):
         raise OperationalError("SELECT 1", None, Exception("gone"))
 
@@ -184,7 +188,7 @@ def test_a_database_that_is_away_is_temporary(program, check_problem, monkeypatc
     assert refused.headers["Retry-After"] == "10"
 
 
-def test_a_fault_of_ours_says_nothing_of_itself(program, check_problem, monkeypatch):
+def test_an_unexpected_error_is_reported_without_its_message(program, check_problem, monkeypatch):
     def broken(*_args, **_kwargs):
         raise ValueError("secret")
 

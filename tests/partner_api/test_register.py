@@ -10,13 +10,13 @@ from tests.factories import a_school
 @pytest.fixture(autouse=True)
 def schools(transaction):
     with transaction():
-        bank = a_school(name="Willowbank School", town="Norwich", postcode="NR4 6JT", postcode_key="NR46JT")
-        lane = a_school(name="Willow Lane School", status_code="2", status_name="Closed")
-        index.add({bank.id: {"willowbank", "school"}, lane.id: {"willow", "lane", "school"}}, index.load())
+        willowbank = a_school(name="Willowbank School", town="Norwich", postcode="NR4 6JT", postcode_key="NR46JT")
+        willow_lane = a_school(name="Willow Lane School", status_code="2", status_name="Closed")
+        index.add({willowbank.id: {"willowbank", "school"}, willow_lane.id: {"willow", "lane", "school"}}, index.load())
         index.refresh_counts()
 
 
-def test_schools_are_found_while_one_types(program):
+def test_schools_are_found_by_the_beginning_of_a_word(program):
     response = program.get("/api/register/schools?q=willo").json
     assert response["searched_as"] == "name"
     assert {school["name"]: school["can_register"] for school in response["schools"]} == {
@@ -29,23 +29,23 @@ def test_schools_are_found_while_one_types(program):
     }  # fmt: skip
 
 
-def test_no_more_schools_are_returned_than_wanted(program):
+def test_no_more_schools_are_returned_than_the_limit(program):
     response = program.get("/api/register/schools?q=willow&limit=1").json
     assert (len(response["schools"]), response["more"]) == (1, True)
 
 
-def test_nothing_found_is_a_response_too(program):
+def test_a_search_without_results_returns_an_empty_list(program):
     assert program.get("/api/register/schools?q=zzzzzz").json == {
         "schools": [], "more": False, "searched_as": "name",
     }  # fmt: skip
 
 
-def test_any_scope_of_the_clients_own_will_do_and_no_token_will_not(program, new_program):
+def test_a_search_needs_a_token_of_client_credentials_with_any_scope(program, new_program):
     program.request_token("invitations").get("/api/register/schools?q=willow")
     assert new_program().get("/api/register/schools?q=willow", status=401).json["code"] == "invalid_token"
 
 
-def test_a_client_may_search_so_many_times_a_minute_and_others_still_can(program, new_program, change_settings, app):
+def test_the_limit_of_1200_searches_a_minute_is_per_client(program, new_program, change_settings, app):
     change_settings(throttle={"factor": 1})
     other = new_program().request_token()
     with app.app_context():

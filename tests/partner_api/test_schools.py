@@ -28,38 +28,40 @@ def estab_id_of(owner):
 
 
 @pytest.fixture
-def oakhill(authorised, program):
-    return authorised(program, "Oakhill School")
+def oakhill_owner(add_authorised_school, program):
+    return add_authorised_school(program, "Oakhill School")
 
 
-def test_a_school_stands_with_what_a_token_would_get(program, oakhill, clock):
+def test_a_school_is_listed_with_its_state_and_the_scope_of_tokens(program, oakhill_owner, clock):
     [school] = program.get("/api/schools").json["schools"]
     assert school.pop("authorised_at") == clock.now().isoformat().replace("+00:00", "Z")
     assert school.pop("until") > school.pop("changed_at")
     register = school.pop("register")
     assert (register["name"], register["address"]["postcode"]) == ("Oakhill School", "SW1P 4AU")
     assert school == {
-        "estab_id": estab_id_of(oakhill), "status": "active", "verification": "verified", "mis": "sims",
+        "estab_id": estab_id_of(oakhill_owner), "status": "active", "verification": "verified", "mis": "sims",
         "scope": "openid organisation offline_access school students attendance", "agreement_version": "2026-01",
         "connection": "awaiting_endpoint", "endpoint": {"state": "none"},
     }  # fmt: skip
 
 
-def test_a_school_that_is_not_verified_has_its_data_withheld(program, authorised):
-    owner = authorised(program, "New School", state="unverified")
+def test_a_school_that_is_not_verified_has_its_data_withheld(program, add_authorised_school):
+    owner = add_authorised_school(program, "New School", state="unverified")
     school = program.schools()[estab_id_of(owner)]
     assert (school["verification"], school["scope"]) == ("unverified", "openid organisation offline_access")
     assert school["withheld_scope"] == "school students attendance"
 
 
-def test_every_end_of_sharing_is_told_apart(program, authorised, transaction, clock):
-    owners = {name: authorised(program, name) for name in ("active", "paused", "withdrawn")}
-    owners["expired"] = authorised(program, "expired", days=1)
+def test_paused_withdrawn_and_expired_authorisations_have_different_statuses(
+    program, add_authorised_school, transaction, clock
+):
+    owners = {name: add_authorised_school(program, name) for name in ("active", "paused", "withdrawn")}
+    owners["expired"] = add_authorised_school(program, "expired", days=1)
     clock.move(timedelta(days=2))
     with transaction():
-        for name, verb in (("paused", authorise.pause), ("withdrawn", authorise.withdraw)):
+        for name, act in (("paused", authorise.pause), ("withdrawn", authorise.withdraw)):
             member = owners[name].memberships[0]
-            verb(member.estab_id, program.partner.id, by=member)
+            act(member.estab_id, program.partner.id, by=member)
     program.request_token()
     schools = program.schools()
     assert {name: schools[estab_id_of(owner)]["status"] for name, owner in owners.items()} == {
@@ -71,13 +73,15 @@ def test_every_end_of_sharing_is_told_apart(program, authorised, transaction, cl
         assert set(program.schools(f"/api/schools?status={name}")) == {estab_id_of(owner)}
 
 
-def test_a_school_that_authorised_again_stands_once_with_the_newest(program, oakhill, transaction, clock, authorised):
-    member = oakhill.memberships[0]
+def test_a_school_that_authorised_again_is_listed_once_with_the_newest_authorisation(
+    program, oakhill_owner, transaction, clock, add_authorised_school
+):
+    member = oakhill_owner.memberships[0]
     with transaction():
         authorise.withdraw(member.estab_id, program.partner.id, by=member)
     clock.move(timedelta(minutes=1))
     with transaction():
-        client = authorise_client(program)
+        client = registered_client(program)
         authorise.give(
             client, frozenset({"openid", "school"}), by=member, agreement_version="2026-01",
             until=clock.now() + timedelta(days=9), second_step=True,
@@ -86,12 +90,12 @@ def test_a_school_that_authorised_again_stands_once_with_the_newest(program, oak
     assert (school["status"], school["scope"]) == ("active", "openid school")
 
 
-def authorise_client(program):
+def registered_client(program):
     return registry.client(program.partner.id)
 
 
-def test_pages_follow_one_another_to_the_end(program, authorised):
-    expected = {estab_id_of(authorised(program, f"School {number}")) for number in range(7)}
+def test_pages_list_every_school_once(program, add_authorised_school):
+    expected = {estab_id_of(add_authorised_school(program, f"School {number}")) for number in range(7)}
     response, pages = program.get("/api/schools?limit=3").json, []
     while True:
         pages.append([school["estab_id"] for school in response["schools"]])
@@ -102,9 +106,9 @@ def test_pages_follow_one_another_to_the_end(program, authorised):
     assert {estab for page in pages for estab in page} == expected
 
 
-def test_changed_since_finds_every_kind_of_change_and_nothing_else(program, authorised, transaction, clock):
+def test_changed_since_finds_every_kind_of_change_and_nothing_else(program, add_authorised_school, transaction, clock):
     names = ("nothing", "paused", "resumed", "withdrawn", "verified", "mis", "expires")
-    owners = {name: authorised(program, name, days=3 if name == "expires" else 365) for name in names}
+    owners = {name: add_authorised_school(program, name, days=3 if name == "expires" else 365) for name in names}
     member = {name: owner.memberships[0] for name, owner in owners.items()}
     with transaction():
         authorise.pause(member["resumed"].estab_id, program.partner.id, by=member["resumed"])
@@ -127,14 +131,13 @@ def test_changed_since_finds_every_kind_of_change_and_nothing_else(program, auth
 
 
 @pytest.fixture
-def close_school(program, authorised, transaction, clock):
-    """`close_school("Old School")` closes the school, whose agreement continues at a successor.
-
-    Returns the Estab IDs of both.
+def close_school(program, add_authorised_school, transaction, clock):
+    """`close_school("Old School")` closes the school, whose agreement continues at a successor; returns the Estab IDs
+    of both.
     """
 
     def close(name):
-        owner = authorised(program, name)
+        owner = add_authorised_school(program, name)
         with transaction() as database:
             school = database.get_one(School, owner.memberships[0].estab.school_id)
             school.status_code, school.status_name = "2", "Closed"
@@ -153,7 +156,7 @@ def close_school(program, authorised, transaction, clock):
     return close
 
 
-def test_a_closed_school_brings_its_successors(program, close_school):
+def test_a_closed_school_is_listed_with_its_successors(program, close_school):
     estab_id, continued_as = close_school("Old School")
     school = program.schools()[estab_id]
     assert (school["register"]["status"], school["continues_as"]) == ("Closed", continued_as)
@@ -164,21 +167,21 @@ def test_a_closed_school_brings_its_successors(program, close_school):
 @pytest.mark.usefixtures("unexpired_caches")
 def test_a_page_of_many_closed_schools_takes_as_many_statements_as_one(program, close_school, record_statements):
     program.schools()  # fills the caches
-    numbers = []
+    statement_counts = []
     for count in (1, 4):
         for number in range(count):
             close_school(f"School {count} {number}")
         with record_statements() as statements:
             schools = program.schools()
         assert all("continues_as" in school and school["register"]["successors"] for school in schools.values())
-        numbers.append(len(statements))
-    assert numbers[0] == numbers[1] > 0
+        statement_counts.append(len(statements))
+    assert statement_counts[0] == statement_counts[1] > 0
 
 
-def test_the_same_response_is_not_sent_twice(program, oakhill, transaction):
+def test_an_unchanged_list_is_304_for_its_etag(program, oakhill_owner, transaction):
     first = program.get("/api/schools")
     assert program.get("/api/schools", status=304, **{"If-None-Match": first.headers["ETag"]}).data == b""
-    member = oakhill.memberships[0]
+    member = oakhill_owner.memberships[0]
     with transaction():
         authorise.pause(member.estab_id, program.partner.id, by=member)
     changed = program.get("/api/schools", **{"If-None-Match": first.headers["ETag"]})
@@ -186,33 +189,35 @@ def test_the_same_response_is_not_sent_twice(program, oakhill, transaction):
 
 
 @pytest.mark.parametrize("path", ["schools", "schools?connection=closed", "schools/{}", "register/schools?q=oakhill"])
-def test_reading_does_not_wait_for_writers(program, oakhill, transaction, path):
-    estab_id = estab_id_of(oakhill)
+def test_reading_does_not_wait_for_writers(program, oakhill_owner, transaction, path):
+    estab_id = estab_id_of(oakhill_owner)
     with transaction() as database:
         database.execute(update(Estab).values(mis="arbor"))
         program.get(f"/api/{path.format(estab_id)}")
 
 
-def test_a_client_reads_its_own_schools_alone(program, oakhill, new_program):
+def test_a_client_reads_only_schools_that_authorised_it(program, oakhill_owner, new_program):
     other = new_program().request_token()
     assert other.schools() == {}
-    assert program.get(f"/api/schools/{estab_id_of(oakhill)}").json["status"] == "active"
-    refused = other.get(f"/api/schools/{estab_id_of(oakhill)}", status=404)
+    assert program.get(f"/api/schools/{estab_id_of(oakhill_owner)}").json["status"] == "active"
+    refused = other.get(f"/api/schools/{estab_id_of(oakhill_owner)}", status=404)
     assert refused.json["code"] == other.get("/api/schools/0000000", status=404).json["code"] == "not_found"
 
 
-def test_a_token_that_a_school_brought_reads_that_school_alone(program, oakhill, authorised, world_token):
-    other = authorised(program, "Another School")
-    program.token = world_token(program, oakhill)
-    assert set(program.schools()) == {estab_id_of(oakhill)}
-    assert program.get(f"/api/schools/{estab_id_of(oakhill)}").json["estab_id"] == estab_id_of(oakhill)
+def test_a_token_under_a_schools_authorisation_reads_that_school_only(
+    program, oakhill_owner, add_authorised_school, token_of_school
+):
+    other = add_authorised_school(program, "Another School")
+    program.token = token_of_school(program, oakhill_owner)
+    assert set(program.schools()) == {estab_id_of(oakhill_owner)}
+    assert program.get(f"/api/schools/{estab_id_of(oakhill_owner)}").json["estab_id"] == estab_id_of(oakhill_owner)
     assert program.get(f"/api/schools/{estab_id_of(other)}", status=404).json["code"] == "not_found"
     assert program.get("/api/register/schools?q=oak", status=403).json["code"] == "insufficient_scope"
 
 
 @pytest.fixture
-def world_token(app, transaction):
-    """An access token under a school's authorisation, as the token endpoint issues it."""
+def token_of_school(app, transaction):
+    """`token_of_school(program, owner)` is an access token under the school's authorisation."""
 
     def make(program, owner):
         with transaction():
@@ -229,8 +234,8 @@ def world_token(app, transaction):
 
 
 @pytest.mark.parametrize("end", ["withdrawn", "suspended"])
-def test_nothing_is_to_be_reviewed_by_a_school_that_cannot_decide(program, oakhill, transaction, end):
-    member = oakhill.memberships[0]
+def test_no_review_is_listed_for_a_school_that_withdrew_or_is_suspended(program, oakhill_owner, transaction, end):
+    member = oakhill_owner.memberships[0]
     with transaction() as database:
         client = registry.find(program.partner.id)
         client.agreement_version = "2027"
@@ -243,7 +248,7 @@ def test_nothing_is_to_be_reviewed_by_a_school_that_cannot_decide(program, oakhi
     assert "review" not in school
 
 
-def test_what_a_school_has_to_review_is_said_until_it_has_decided(program, oakhill, transaction, clock):
+def test_a_pending_review_is_listed_until_the_school_has_decided(program, oakhill_owner, transaction, clock):
     with transaction():
         client = registry.find(program.partner.id)
         client.required_scopes |= {"staff"}
@@ -253,7 +258,7 @@ def test_what_a_school_has_to_review_is_said_until_it_has_decided(program, oakhi
     [school] = program.get("/api/schools").json["schools"]
     assert school["review"] == {"required_scope": "staff", "optional_scope": "timetable", "agreement_version": "2027"}
     assert (school["agreement_version"], "staff" in school["scope"]) == ("2026-01", False)
-    member = oakhill.memberships[0]
+    member = oakhill_owner.memberships[0]
     clock.move(timedelta(minutes=1))
     with transaction():
         [agreement] = authorise.current(member.estab_id)
@@ -264,8 +269,10 @@ def test_what_a_school_has_to_review_is_said_until_it_has_decided(program, oakhi
     assert school["review_declined_at"] == school["changed_at"] == clock.now().isoformat().replace("+00:00", "Z")
 
 
-def test_a_school_that_closes_shows_that_and_its_successor(program, oakhill, authorised, transaction, clock):
-    old = oakhill.memberships[0]
+def test_a_closing_school_is_listed_as_closing_and_then_with_its_successor(
+    program, oakhill_owner, add_authorised_school, transaction, clock
+):
+    old = oakhill_owner.memberships[0]
     with transaction() as database:
         new = an_administrator(an_estab(a_school(name="Oakhill Academy"))).memberships[0]
         school = database.get_one(School, old.estab.school_id)
@@ -275,7 +282,7 @@ def test_a_school_that_closes_shows_that_and_its_successor(program, oakhill, aut
             name="Oakhill Academy", since=clock.today(),
         )  # fmt: skip
         database.add(link)
-    assert program.schools()[estab_id_of(oakhill)]["closing"] == "announced"
+    assert program.schools()[estab_id_of(oakhill_owner)]["closing"] == "announced"
     with transaction() as database:
         database.get_one(School, old.estab.school_id).status_code = "2"
         by = database.get_one(Membership, (old.person_id, old.estab_id))
@@ -284,15 +291,15 @@ def test_a_school_that_closes_shows_that_and_its_successor(program, oakhill, aut
         [offer] = releases.offers(new)
         releases.move(offer.id, {program.partner.id: frozenset()}, shown=offer.shown, by=new)
     schools = program.schools()
-    assert (schools[estab_id_of(oakhill)]["closing"], schools[estab_id_of(oakhill)]["status"]) == (
+    assert (schools[estab_id_of(oakhill_owner)]["closing"], schools[estab_id_of(oakhill_owner)]["status"]) == (
         "closed",
         "withdrawn",
     )
-    assert schools[estab_id_of(oakhill)]["continues_as"] == new.estab.estab_id
+    assert schools[estab_id_of(oakhill_owner)]["continues_as"] == new.estab.estab_id
     assert schools[new.estab.estab_id]["status"] == "active"
 
 
-def test_a_system_that_the_application_does_not_accept_is_said(program, oakhill, transaction):
+def test_a_school_with_a_system_that_is_not_accepted_has_no_scope(program, oakhill_owner, transaction):
     with transaction():
         client = registry.find(program.partner.id)
         client.accepted_mis = frozenset({"arbor"})
@@ -306,24 +313,28 @@ AGREEMENTS = {
     "active": {}, "paused": {"paused_at": timedelta(0)}, "expired": {"until": timedelta(0)},
     "withdrawn": {"withdrawn_at": timedelta(0)},
 }  # fmt: skip
-"""What is written to an agreement: moments, from now."""
+"""The columns of an agreement in each state, as moments from now."""
 ENDPOINTS = {
     "none": None, "registered": {"extract_at": None}, "connected": {}, "lost": {"heard_at": timedelta(days=-2)},
     "removed": {"ended_at": timedelta(0)},
 }  # fmt: skip
 
 
-def test_the_schools_of_each_connection_are_those_that_say_so(program, authorised, transaction, clock):
+def test_the_filter_connection_finds_exactly_the_schools_with_that_value(
+    program, add_authorised_school, transaction, clock
+):
     states = get_args(facts.VerificationState)
     pairs = list(product(states, ENDPOINTS))
-    estab_ids = [authorised(program, f"School {state} {kind}").memberships[0].estab_id for state, kind in pairs]
+    estab_ids = [
+        add_authorised_school(program, f"School {state} {kind}").memberships[0].estab_id for state, kind in pairs
+    ]
     now = clock.now()
     with transaction() as database:
         for estab_id, (state, kind) in zip(estab_ids, pairs, strict=True):
             database.get_one(Estab, estab_id).state = state
             if (moments := ENDPOINTS[kind]) is not None:
                 database.add(an_endpoint(estab_id, program.partner.id, now, moments))
-    seen: Counter[str] = Counter()
+    found: Counter[str] = Counter()
     for moments, accepted in product(AGREEMENTS.values(), (frozenset(), frozenset({"arbor"}))):
         with transaction() as database:
             values = {name: now + moments[name] if name in moments else None for name in ("paused_at", "withdrawn_at")}
@@ -334,11 +345,11 @@ def test_the_schools_of_each_connection_are_those_that_say_so(program, authorise
             registry.bump_version(client)
         schools = program.schools()
         for connection in CONNECTIONS:
-            alike = {estab_id for estab_id, school in schools.items() if school["connection"] == connection}
-            assert set(program.schools(f"/api/schools?connection={connection}")) == alike
-            seen[connection] += len(alike)
-    assert seen.keys() == set(CONNECTIONS)
-    assert all(seen.values())
+            expected = {estab_id for estab_id, school in schools.items() if school["connection"] == connection}
+            assert set(program.schools(f"/api/schools?connection={connection}")) == expected
+            found[connection] += len(expected)
+    assert found.keys() == set(CONNECTIONS)
+    assert all(found.values())
 
 
 def an_endpoint(estab_id, client_id, now, moments):
@@ -351,18 +362,21 @@ def an_endpoint(estab_id, client_id, now, moments):
     )  # fmt: skip
 
 
-def test_a_school_whose_system_is_unknown_is_paused_for_a_client_that_accepts_some(program, oakhill, transaction):
+def test_a_school_whose_system_is_unknown_is_paused_for_a_client_that_accepts_some(program, oakhill_owner, transaction):
     with transaction() as database:
         client = registry.find(program.partner.id)
         client.accepted_mis = frozenset({"arbor"})
         registry.bump_version(client)
-        database.get_one(Estab, oakhill.memberships[0].estab_id).mis = None
-    assert set(program.schools("/api/schools?connection=paused")) == {estab_id_of(oakhill)}
+        database.get_one(Estab, oakhill_owner.memberships[0].estab_id).mis = None
+    assert set(program.schools("/api/schools?connection=paused")) == {estab_id_of(oakhill_owner)}
     assert program.schools("/api/schools?connection=awaiting_endpoint") == {}
 
 
-def test_filters_of_one_request_hold_together(program, authorised):
-    verified, unverified = authorised(program, "One"), authorised(program, "Other", state="unverified")
+def test_several_filters_in_one_request_must_all_match(program, add_authorised_school):
+    verified, unverified = (
+        add_authorised_school(program, "One"),
+        add_authorised_school(program, "Other", state="unverified"),
+    )
     assert set(program.schools("/api/schools?status=active&connection=awaiting_verification")) == {
         estab_id_of(unverified)
     }

@@ -14,7 +14,7 @@ def test_the_catalogue_names_the_members_that_each_title_stands_for(web):
     assert listed["profile"]["fields"] == [{"title": "Name", "members": []}, {"title": "Username", "members": []}]
 
 
-def test_any_cache_may_keep_it_and_any_page_may_read_it(web):
+def test_the_catalogue_may_be_cached_by_anyone_and_read_by_any_page(web):
     first = web.get("/api/scopes", headers={"Origin": "https://docs.example"})
 
     assert first.headers["Cache-Control"] == "public, max-age=300"
@@ -23,7 +23,7 @@ def test_any_cache_may_keep_it_and_any_page_may_read_it(web):
     assert (again.status_code, again.data) == (304, b"")
 
 
-def test_it_needs_no_token_and_says_so(web):
+def test_the_catalogue_is_described_as_needing_no_token(web):
     operation = web.get("/api/openapi.json").json["paths"]["/api/scopes"]["get"]
 
     assert operation["security"] == []

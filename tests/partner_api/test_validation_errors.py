@@ -1,4 +1,4 @@
-"""What is wrong with a document is said by its member and what that must be, without the words of the library."""
+"""An invalid document is explained by the member and what it must be, in words of ours and not of the library."""
 
 from datetime import datetime
 from typing import Annotated, Literal
@@ -56,20 +56,20 @@ class Document(Struct, forbid_unknown_fields=True):
     ],
 )
 def test_a_member_is_named_with_what_it_must_be(part, error):
-    assert explanation_of({"parts": [part]}) == error
+    assert error_of({"parts": [part]}) == error
 
 
 def test_the_whole_document_is_explained_as_well():
-    assert explanation_of([]) == ("", "must be an object, not an array")
-    assert explanation_of({}) == ("parts", "is missing")
-    assert explanation_of({"parts": [], "part": 1}) == ("part", "is not known; there are parts, either")
-    assert explanation_of({"parts": [], "either": []}) == (
+    assert error_of([]) == ("", "must be an object, not an array")
+    assert error_of({}) == ("parts", "is missing")
+    assert error_of({"parts": [], "part": 1}) == ("part", "is not known; there are parts, either")
+    assert error_of({"parts": [], "either": []}) == (
         "either",
         "must be an integer or a string or null, not an array",
     )
 
 
-def explanation_of(document):
+def error_of(document):
     with pytest.raises(msgspec.ValidationError) as raised:
         msgspec.json.decode(msgspec.json.encode(document), type=Document)
     return explain(raised.value, Document)

@@ -44,12 +44,16 @@ def make_stream(transaction):
 
 @pytest.fixture
 def client_id(make_stream, endpoint):
+    """The id of a client whose events are pushed to `endpoint`."""
     return make_stream(endpoint.url)
 
 
 @dataclass
 class School:
-    """An estab, its owner, and what they decide about a client; each decision in a transaction of its own."""
+    """An estab, its owner, and what they decide about a client; each decision in a transaction of its own.
+
+    `estab_id` is the key of the row, `public_id` the Estab ID that partners see.
+    """
 
     transaction: Any
     client_id: str
@@ -58,6 +62,7 @@ class School:
     owner: Any = field(default=None)
 
     def give(self, scopes=None, client_id=None):
+        """Authorise the client, as the owner does."""
         with self.transaction():
             client = session().get_one(Client, client_id or self.client_id)
             scopes = frozenset(scopes) if scopes is not None else client.required_scopes
@@ -67,7 +72,7 @@ class School:
             )  # fmt: skip
 
     def decide(self, act, *args, **options):
-        """`decide(authorise.pause)`."""
+        """`decide(authorise.pause)` pauses sharing with the client, as the owner does."""
         with self.transaction():
             return act(self.estab_id, self.client_id, *args, by=self._by(), **options)
 
@@ -77,8 +82,8 @@ class School:
 
 
 @pytest.fixture
-def a_school(transaction, client_id):
-    """`a_school()` is a new verified school, which can decide about the client."""
+def new_school(transaction, client_id):
+    """`new_school()` is a new verified school, which can decide about the client."""
 
     def make(**overrides):
         with transaction():
@@ -89,8 +94,8 @@ def a_school(transaction, client_id):
 
 
 @pytest.fixture
-def school(a_school):
-    return a_school()
+def school(new_school):
+    return new_school()
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ from tests.partner_events.test_deliver import states
 
 @pytest.fixture
 def idp(app):
+    """`idp("list", client_id)` runs `idp events list CLIENT_ID`; returns its result."""
     return lambda *arguments, group=commands, **options: CliRunner().invoke(
         group, arguments, obj=lambda: app, **options
     )
@@ -26,6 +27,8 @@ def idp(app):
 
 @pytest.fixture
 def findings(transaction):
+    """`findings()` is the level, the message and the advice of each finding of `idp doctor` about events."""
+
     def read():
         with transaction():
             return [(finding.level, finding.message, finding.do) for finding in doctor.events()]
@@ -33,7 +36,7 @@ def findings(transaction):
     return read
 
 
-def test_streams_and_events_are_listed_without_what_they_say(idp, record_event, push, endpoint, client_id):
+def test_streams_and_events_are_listed_without_the_facts_of_events(idp, record_event, push, endpoint, client_id):
     assert idp("list", client_id).stdout == "There is no such event.\n"
     jti = record_event("one", "what it says")
     [stream] = json.loads(idp("streams", "--json").stdout)
@@ -59,14 +62,14 @@ def test_replay_delivers_named_events_or_all_since_a_moment(idp, record_event, p
 
 
 @pytest.mark.parametrize("arguments", [[], ["evt_unknown"], ["evt_x", "--since", "2026-01-01"]])
-def test_a_replay_of_nothing_says_so(idp, record_event, client_id, arguments):
+def test_a_replay_without_an_event_to_send_is_refused(idp, record_event, client_id, arguments):
     record_event()
     result = idp("replay", client_id, *arguments)
     assert result.exit_code != 0
     assert "event" in result.stderr.lower()
 
 
-def test_verify_sends_an_event(idp, push, endpoint, client_id):
+def test_verify_sends_a_verification_event(idp, push, endpoint, client_id):
     assert "is on its way" in idp("verify", client_id, "--state", "hello").stdout
     push()
     assert names(endpoint.accepted) == ["verification"]
@@ -103,7 +106,9 @@ def test_a_header_that_cannot_be_sent_is_refused(idp, client_id, header, scratch
     assert "visible ASCII" in result.stderr
 
 
-def test_doctor_tells_a_dead_endpoint_from_a_stopped_worker(transaction, findings, record_event, push, endpoint, clock):
+def test_doctor_distinguishes_an_unavailable_endpoint_from_a_stopped_worker(
+    transaction, findings, record_event, push, endpoint, clock
+):
     assert findings() == [("ok", "reach the partners", "")]
     record_event()
     clock.move(timedelta(minutes=6))
@@ -123,7 +128,7 @@ def test_doctor_tells_a_dead_endpoint_from_a_stopped_worker(transaction, finding
     assert "are not being sent" in findings()[0][1]
 
 
-def test_doctor_names_refusals_and_clients_that_do_not_ask(
+def test_doctor_warns_of_refused_events_and_of_clients_that_do_not_poll(
     transaction, findings, record_event, push, endpoint, clock, client_id
 ):
     endpoint.respond = lambda _claims: (400, {"err": "invalid_audience"})

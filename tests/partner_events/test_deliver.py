@@ -19,10 +19,11 @@ from tests.ports import free_port
 
 
 def states(endpoint):
+    """The states of the verification events that the endpoint accepted, in order."""
     return [next(iter(claims["events"].values())).get("state", "") for claims in endpoint.accepted]
 
 
-def test_events_arrive_in_order_over_and_over(record_event, push, endpoint, row, stream):
+def test_sixty_events_are_delivered_in_order_in_two_rounds(record_event, push, endpoint, row, stream):
     event_ids = [record_event(f"subject {number % 3}", str(number)) for number in range(60)]
     assert push() == 50
     assert push() == 10
@@ -33,7 +34,7 @@ def test_events_arrive_in_order_over_and_over(record_event, push, endpoint, row,
 
 
 @pytest.mark.parametrize("status", [200, 204, 302, 401, 404, 500])
-def test_any_status_but_202_is_not_a_delivery_and_is_tried_again(record_event, push, endpoint, row, clock, status):
+def test_an_event_is_sent_again_after_any_status_but_202(record_event, push, endpoint, row, clock, status):
     endpoint.respond = lambda _claims: status
     event_id = record_event()
     push()
@@ -48,10 +49,9 @@ def test_any_status_but_202_is_not_a_delivery_and_is_tried_again(record_event, p
 
 
 @pytest.mark.parametrize("error", ["invalid_request", "invalid_issuer", "invalid_audience", "of its own"])
-def test_what_the_client_refuses_for_good_is_set_aside_and_later_ones_sent(record_event, push, endpoint, row, error):
-    endpoint.respond = lambda claims: (
-        (400, {"err": error, "description": "no\nthanks"}) if not endpoint.accepted else 202
-    )
+def test_an_event_that_the_client_refuses_is_not_sent_again_and_later_ones_are_sent(
+    record_event, push, endpoint, row, error
+):
     refused = record_event("school", "first")
     endpoint.respond = lambda claims: (
         (400, {"err": error, "description": "no\nthanks"}) if claims["jti"] == refused else 202
@@ -75,7 +75,9 @@ def test_the_address_of_an_endpoint_is_not_logged_beyond_its_host(make_stream, r
 
 
 @pytest.mark.parametrize("error", ["invalid_key", "authentication_failed", "access_denied"])
-def test_an_error_that_does_not_blame_the_event_is_tried_again(record_event, push, endpoint, row, clock, error):
+def test_an_event_is_sent_again_after_an_error_that_is_not_about_the_event(
+    record_event, push, endpoint, row, clock, error
+):
     endpoint.respond = lambda _claims: (400, {"err": error})
     event_id = record_event()
     push()
@@ -86,14 +88,14 @@ def test_an_error_that_does_not_blame_the_event_is_tried_again(record_event, pus
     assert row(event_id).delivered_at is not None
 
 
-def test_an_event_that_is_not_taken_keeps_its_own_subject_waiting_and_no_other(record_event, push, endpoint, clock):
-    bad = record_event("bad", "1")
-    record_event("bad", "2")
-    record_event("good", "3")
-    endpoint.respond = lambda claims: 500 if claims["jti"] == bad else 202
+def test_an_event_that_fails_delays_later_ones_of_its_subject_only(record_event, push, endpoint, clock):
+    failing = record_event("failing", "1")
+    record_event("failing", "2")
+    record_event("other", "3")
+    endpoint.respond = lambda claims: 500 if claims["jti"] == failing else 202
     push()
-    record_event("bad", "4")
-    record_event("good", "5")
+    record_event("failing", "4")
+    record_event("other", "5")
     push()
     assert states(endpoint) == ["3", "5"]
     endpoint.respond = lambda _claims: 202
@@ -102,7 +104,7 @@ def test_an_event_that_is_not_taken_keeps_its_own_subject_waiting_and_no_other(r
     assert states(endpoint) == ["3", "5", "1", "2", "4"]
 
 
-def test_an_endpoint_that_is_away_is_tried_once_and_then_at_growing_intervals(
+def test_an_unreachable_endpoint_is_tried_at_growing_intervals(
     transaction, record_event, push, stream, clock, client_id
 ):
     with transaction():
@@ -120,7 +122,7 @@ def test_an_endpoint_that_is_away_is_tried_once_and_then_at_growing_intervals(
     assert stream().failures == 8
 
 
-def test_three_events_of_different_schools_that_fail_are_the_endpoints_fault(record_event, push, endpoint, stream):
+def test_a_round_stops_after_three_events_of_different_schools_failed(record_event, push, endpoint, stream):
     endpoint.respond = lambda _claims: 500
     for number in range(10):
         record_event(str(number))
@@ -138,14 +140,14 @@ def test_a_client_whose_endpoint_hangs_delays_no_one_else(
     record_event()
     hanging = threading.Thread(target=push, args=("prompt",))
     hanging.start()
-    _until(lambda: endpoint.requests)
+    _wait_until(lambda: endpoint.requests)
     record_event(client=make_stream(other_endpoint.url))
     assert push("prompt") == 1, "the other client's, at once"
     assert len(other_endpoint.accepted) == 1
     hanging.join()
     released.set()
     record_event(client=make_stream(other_endpoint.url))
-    assert push("prompt") == 1, "the one that hangs waits in its own lane"
+    assert push("prompt") == 1, "the client whose endpoint hangs is in the slow lane"
 
 
 def test_two_workers_at_once_send_each_event_once(transaction, record_event, endpoint):
@@ -163,7 +165,7 @@ def test_two_workers_at_once_send_each_event_once(transaction, record_event, end
     assert states(endpoint) == [str(number) for number in range(30)]
 
 
-def test_what_a_dead_worker_was_sending_is_sent_by_the_next_once_the_lease_has_ended(
+def test_events_of_a_worker_that_died_are_sent_once_its_lease_has_ended(
     transaction, record_event, push, endpoint, clock, client_id
 ):
     record_event()
@@ -174,7 +176,7 @@ def test_what_a_dead_worker_was_sending_is_sent_by_the_next_once_the_lease_has_e
     assert push() == 1
 
 
-def test_a_round_whose_lease_has_passed_to_another_does_not_release_it(transaction, record_event, stream, clock):
+def test_a_round_whose_lease_has_expired_does_not_release_the_next_lease(transaction, record_event, stream, clock):
     record_event()
     with transaction():
         late = deliver._lease("prompt")
@@ -186,30 +188,30 @@ def test_a_round_whose_lease_has_passed_to_another_does_not_release_it(transacti
     assert stream().leased_by == second.lease
 
 
-def test_a_stream_rests_after_a_round_that_took_all_that_was_due(transaction, record_event, endpoint, clock):
-    def round_of_a_worker():
+def test_the_next_round_of_a_stream_is_delayed_after_all_due_events_were_sent(
+    transaction, record_event, endpoint, clock
+):
+    def run_round():
         return deliver.run_once(transaction, "prompt", pause=deliver.PAUSE)
 
     record_event("one", "first")
-    assert round_of_a_worker() == 1
+    assert run_round() == 1
     record_event("one", "second")
     record_event("two", "third")
-    assert round_of_a_worker() == 0
+    assert run_round() == 0
     clock.move(deliver.PAUSE)
-    assert round_of_a_worker() == 2
+    assert run_round() == 2
     assert states(endpoint) == ["first", "second", "third"]
 
 
-def test_a_stream_with_more_than_a_round_takes_does_not_rest(transaction, record_event, endpoint, clock):
+def test_the_next_round_of_a_stream_is_not_delayed_while_events_are_due(transaction, record_event, endpoint, clock):
     for number in range(deliver.BATCH_SIZE + 1):
         record_event("one", str(number))
     rounds = [deliver.run_once(transaction, "prompt", pause=deliver.PAUSE) for _ in range(3)]
     assert rounds == [deliver.BATCH_SIZE, 1, 0]
 
 
-def test_a_disabled_client_is_told_nothing_and_everything_once_it_is_enabled(
-    transaction, record_event, push, endpoint, client_id
-):
+def test_events_of_a_disabled_client_are_sent_once_it_is_enabled(transaction, record_event, push, endpoint, client_id):
     with transaction():
         registry.disable(client_id, by="cli")
     record_event()
@@ -244,7 +246,7 @@ def test_the_authorization_header_is_sent_stored_sealed_and_never_goes_to_anothe
     assert "Authorization" not in other_endpoint.requests[0]["headers"]
 
 
-def test_a_url_that_is_not_public_gets_nothing(change_settings, record_event, push, endpoint, stream):
+def test_no_event_is_sent_to_a_url_that_is_not_public(change_settings, record_event, push, endpoint, stream):
     change_settings(fetch={"allow_loopback": False})
     record_event()
     push()
@@ -252,7 +254,7 @@ def test_a_url_that_is_not_public_gets_nothing(change_settings, record_event, pu
     assert "not https" in stream().last_error
 
 
-def test_a_header_that_cannot_be_unsealed_keeps_no_one_else_waiting(
+def test_a_header_that_cannot_be_unsealed_delays_no_other_client(
     transaction, record_event, push, endpoint, other_endpoint, make_stream, stream, client_id
 ):
     with transaction():
@@ -266,9 +268,7 @@ def test_a_header_that_cannot_be_unsealed_keeps_no_one_else_waiting(
     assert stream().failures == 1
 
 
-def test_an_event_that_cannot_be_signed_keeps_only_its_own_subject_waiting(
-    transaction, record_event, push, endpoint, row
-):
+def test_an_event_that_cannot_be_signed_delays_its_own_subject_only(transaction, record_event, push, endpoint, row):
     broken, good = record_event("one"), record_event("two", "good")
     with transaction() as database:
         database.query(PartnerEvent).filter_by(id=broken).one().name = "a type that was removed"
@@ -279,7 +279,7 @@ def test_an_event_that_cannot_be_signed_keeps_only_its_own_subject_waiting(
     assert row(good).delivered_at is not None
 
 
-def test_an_endpoint_that_is_slow_is_in_the_lane_of_the_unreachable_until_it_is_prompt_again(
+def test_a_slow_endpoint_is_in_the_slow_lane_until_it_is_prompt_again(
     record_event, push, endpoint, stream, monkeypatch
 ):
     monkeypatch.setattr(deliver, "SLOW_SECONDS", 0.0)
@@ -295,7 +295,7 @@ def test_an_endpoint_that_is_slow_is_in_the_lane_of_the_unreachable_until_it_is_
     assert states(endpoint) == ["1", "2", "3"]
 
 
-def test_the_rules_are_those_for_urls_of_partners(change_settings, record_event, push, monkeypatch):
+def test_events_are_sent_by_the_rules_for_urls_of_partners(change_settings, record_event, push, monkeypatch):
     change_settings(fetch={"operator_private_hosts": ("gateway.internal",), "partner_private_hosts": ("own.internal",)})
     hosts = []
 
@@ -310,7 +310,7 @@ def test_the_rules_are_those_for_urls_of_partners(change_settings, record_event,
     assert hosts == [{"own.internal"}]
 
 
-def test_a_stream_is_left_where_it_is_when_the_worker_stops(transaction, record_event, endpoint, stream):
+def test_a_round_sends_nothing_and_ends_its_lease_when_the_worker_stops(transaction, record_event, endpoint, stream):
     record_event()
     deliver.run_once(transaction, "prompt", stopping=lambda: True)
     assert endpoint.requests == []
@@ -319,14 +319,14 @@ def test_a_stream_is_left_where_it_is_when_the_worker_stops(transaction, record_
         assert session().get_one(EventStream, stream().client_id).failures == 0
 
 
-def _until(condition):
-    until = time.monotonic() + 20
+def _wait_until(condition):
+    deadline = time.monotonic() + 20
     while not condition():
-        assert time.monotonic() < until
+        assert time.monotonic() < deadline
         time.sleep(0.01)
 
 
-def test_events_go_over_one_connection_which_is_opened_again_where_the_server_has_closed_it(
+def test_events_are_sent_over_one_connection_which_is_opened_again_after_the_server_closed_it(
     record_event, push, endpoint
 ):
     for number in range(10):
@@ -340,7 +340,9 @@ def test_events_go_over_one_connection_which_is_opened_again_where_the_server_ha
     assert len(endpoint.accepted) == 20
 
 
-def test_a_server_that_sends_a_byte_now_and_then_is_cut_off(change_settings, make_stream, record_event, push, stream):
+def test_a_response_sent_byte_by_byte_is_cut_off_at_the_timeout(
+    change_settings, make_stream, record_event, push, stream
+):
     change_settings(fetch={"timeout": 0.5})
 
     def drip(connection):

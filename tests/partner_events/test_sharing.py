@@ -1,5 +1,6 @@
 """A school's decision is sent as an event to the client that it is about, and to no other."""
 
+import contextlib
 from datetime import timedelta
 
 import pytest
@@ -32,9 +33,9 @@ def test_a_new_authorisation_is_pushed_as_a_signed_token_with_the_facts_of_the_a
     }  # fmt: skip
 
 
-def test_all_that_happens_to_an_agreement_is_told_in_order(school, push, endpoint):
+def test_each_change_of_an_agreement_is_sent_in_order(school, push, endpoint):
     school.give()
-    school.decide(authorise.change, frozenset(school.owner and _with("attendance", school)), second_step=True)
+    school.decide(authorise.change, _with("attendance", school), second_step=True)
     school.decide(authorise.pause)
     school.decide(authorise.resume)
     school.decide(authorise.withdraw)
@@ -51,10 +52,10 @@ def test_all_that_happens_to_an_agreement_is_told_in_order(school, push, endpoin
     assert "attendance" in facts[2]["withheld_scope"]
 
 
-def test_a_declined_review_is_told_with_what_was_declined(school, push, endpoint, transaction):
+def test_the_event_of_a_declined_review_has_the_scopes_that_were_declined(school, push, endpoint, transaction):
     school.give()
     with transaction():
-        client = session().get_one(_client(), school.client_id)
+        client = session().get_one(Client, school.client_id)
         client.required_scopes |= {"attendance"}
         client.agreement_version = "2027"
         registry.bump_version(client)
@@ -74,11 +75,7 @@ def test_a_declined_review_is_told_with_what_was_declined(school, push, endpoint
 
 def _with(scope, school):
     with school.transaction():
-        return session().get_one(_client(), school.client_id).required_scopes | {scope}
-
-
-def _client():
-    return Client
+        return session().get_one(Client, school.client_id).required_scopes | {scope}
 
 
 @pytest.mark.parametrize(
@@ -90,10 +87,10 @@ def _client():
         ("suspended", "verified", "account-enabled"),
     ],
 )
-def test_what_our_staff_decide_about_a_school_is_told_to_its_partners(
-    transaction, a_school, push, endpoint, before, after, event
+def test_decisions_of_our_staff_about_a_school_are_sent_to_its_partners(
+    transaction, new_school, push, endpoint, before, after, event
 ):
-    school = a_school(state="unverified" if before == "unverified" else "verified")
+    school = new_school(state="unverified" if before == "unverified" else "verified")
     school.give()
     with transaction():
         if before == "suspended":
@@ -107,7 +104,7 @@ def test_what_our_staff_decide_about_a_school_is_told_to_its_partners(
     assert ("students" in facts["scope"]) is (after == "verified")
 
 
-def test_a_client_with_which_the_school_does_not_share_hears_nothing_of_it(
+def test_no_event_is_sent_to_a_client_with_which_the_school_does_not_share(
     transaction, school, make_stream, push, endpoint
 ):
     make_stream(endpoint.url)
@@ -119,10 +116,10 @@ def test_a_client_with_which_the_school_does_not_share_hears_nothing_of_it(
     assert names(endpoint.accepted) == ["sharing-authorised", "sharing-withdrawn"]
 
 
-def test_what_is_rolled_back_is_not_told(transaction, school, push, endpoint):
+def test_no_event_is_sent_of_a_change_that_was_rolled_back(transaction, school, push, endpoint):
     def fail():
         with transaction():
-            school.transaction = _same_transaction
+            school.transaction = contextlib.nullcontext  # in the transaction that is open
             school.give()
             raise ZeroDivisionError
 
@@ -131,46 +128,34 @@ def test_what_is_rolled_back_is_not_told(transaction, school, push, endpoint):
     assert push() == 0
 
 
-def test_only_the_events_that_a_client_wants_are_recorded(transaction, a_school, make_stream, endpoint):
-    school = a_school()
-    picky = make_stream(endpoint.url, events_types=frozenset({"sharing-withdrawn"}))
-    school.client_id = picky
+def test_only_the_events_that_a_client_wants_are_recorded(transaction, new_school, make_stream, endpoint):
+    school = new_school()
+    wanting_one_type = make_stream(endpoint.url, events_types=frozenset({"sharing-withdrawn"}))
+    school.client_id = wanting_one_type
     school.give()
     school.decide(authorise.withdraw)
     with transaction() as database:
         assert [event.name for event in database.query(PartnerEvent)] == ["sharing-withdrawn"]
 
 
-def test_a_verification_at_the_moment_of_an_authorisation_is_told_or_in_its_facts(
-    transaction, a_school, run_overlapping, push, endpoint
+def test_a_school_verified_during_its_authorisation_has_both_events(
+    transaction, new_school, run_overlapping, push, endpoint
 ):
-    school = a_school(state="unverified")
+    school = new_school(state="unverified")
 
-    def authorising():
-        school.transaction = _same_transaction
+    def authorise_client():
+        school.transaction = contextlib.nullcontext  # in the transaction that is open
         school.give()
 
-    def verifying():
+    def verify_school():
         accounts.change_state(session().get_one(Estab, school.estab_id), "verified", by="cli")
 
-    run_overlapping(authorising, verifying)
+    run_overlapping(authorise_client, verify_school)
     push()
     assert names(endpoint.accepted) == ["sharing-authorised", "school-verified"]
 
 
-class _Same:
-    def __enter__(self):
-        return None
-
-    def __exit__(self, *_):
-        return None
-
-
-def _same_transaction():
-    return _Same()
-
-
-def test_an_end_that_comes_near_and_comes_is_told(transaction, school, push, endpoint, clock):
+def test_events_are_sent_before_and_when_an_authorisation_expires(transaction, school, push, endpoint, clock):
     school.give()
     push()
     clock.move(timedelta(days=340))

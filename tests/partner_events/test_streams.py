@@ -15,7 +15,9 @@ from tests.factories import a_client
 from tests.partner_events.test_deliver import states
 
 
-def test_a_stream_says_what_waits_and_since_when_and_why(transaction, record_event, push, endpoint, client_id, clock):
+def test_the_state_of_a_stream_has_the_waiting_events_and_the_last_error(
+    transaction, record_event, push, endpoint, client_id, clock
+):
     began = clock.now()
     record_event("one", "1")
     clock.move(timedelta(minutes=1))
@@ -68,17 +70,12 @@ def test_all_events_since_a_moment_are_delivered_again_in_order(
 def test_events_of_another_client_are_not_replayed(transaction, record_event, make_stream, push, endpoint, client_id):
     jti = record_event(client=make_stream(endpoint.url))
     push()
-
-    def replay():
-        with transaction():
-            streams.replay(client_id, [jti], by="cli")
-
-    with pytest.raises(streams.UnknownEvent):
-        replay()
+    with pytest.raises(streams.UnknownEvent), transaction():
+        streams.replay(client_id, [jti], by="cli")
     assert push() == 0
 
 
-def test_a_replay_while_a_round_is_under_way_is_not_lost(transaction, record_event, push, endpoint, client_id, row):
+def test_a_replay_during_a_round_is_delivered(transaction, record_event, push, endpoint, client_id, row):
     jti, began, released = record_event(), threading.Event(), threading.Event()
 
     def respond(_claims):
@@ -101,15 +98,11 @@ def test_a_client_without_events_has_no_stream(transaction):
     with transaction():
         client_id = a_client().id
 
-    def replay_nothing():
-        with transaction():
-            streams.find_by_client(client_id)
-
-    with pytest.raises(streams.NoEventStream):
-        replay_nothing()
+    with pytest.raises(streams.NoEventStream), transaction():
+        streams.find_by_client(client_id)
 
 
-def test_events_are_kept_for_two_weeks_and_a_bounded_number_of_a_client(transaction, record_event, clock):
+def test_events_are_deleted_after_two_weeks_or_beyond_the_number_per_client(transaction, record_event, clock):
     old = record_event()
     clock.move(timedelta(days=13))
     for _ in range(5):

@@ -23,12 +23,14 @@ def sam(transaction, clock):
 
 
 def mails(outbox):
+    """The texts of the mails about changes, by recipient."""
     return {mail.to: mail.text for mail in outbox.all("client_changed")}
 
 
-def change(transaction, by="cli", **names):
+def change(transaction, by="cli", **members):
+    """Change these members of the application's manifest."""
     with transaction():
-        registry.change({**manifest.from_client(registry.find("assembly")), **names}, by=by)
+        registry.change({**manifest.from_client(registry.find("assembly")), **members}, by=by)
 
 
 def test_a_new_secret_is_announced_to_the_contact_and_to_developers(transaction, outbox, sam):
@@ -42,21 +44,21 @@ def test_a_new_secret_is_announced_to_the_contact_and_to_developers(transaction,
 
 
 @pytest.mark.parametrize(
-    ("names", "sentence"),
+    ("members", "sentence"),
     [
         ({"redirect_uris": ["https://assembly.example/new"]}, "sent back to were changed"),
         ({"jwks_uri": "https://assembly.example/jwks"}, "address of its keys was changed"),
         ({"initiate_login_uri": "https://assembly.example/x"}, "where a sign-in begins was changed"),
     ],
 )
-def test_changes_by_our_staff_are_mailed_to_developers(transaction, outbox, sam, names, sentence):
-    change(transaction, **names)
+def test_changes_by_our_staff_are_mailed_to_developers(transaction, outbox, sam, members, sentence):
+    change(transaction, **members)
     assert sentence in mails(outbox)[CONTACT]
     assert "by our staff" in mails(outbox)[CONTACT]
-    assert not any(value in mails(outbox)[CONTACT] for value in names.values() if isinstance(value, str))
+    assert not any(value in mails(outbox)[CONTACT] for value in members.values() if isinstance(value, str))
 
 
-def test_other_changes_are_not_mailed(transaction, outbox, sam):
+def test_changes_of_other_members_are_not_mailed(transaction, outbox, sam):
     change(transaction, purpose="Showing schools something else of what their data says.")
     assert mails(outbox) == {}
 

@@ -3,6 +3,7 @@
 import json
 import stat
 import tomllib
+from typing import NamedTuple
 
 import pytest
 from click.testing import CliRunner
@@ -12,8 +13,15 @@ from idp.partners.cli import clients, partners
 from tests.partners.manifests import example_with_secret
 
 
+class RegisteredClient(NamedTuple):
+    """The id and the secret of a client."""
+
+    id: str
+    secret: str
+
+
 @pytest.fixture
-def example(scratch):
+def example_file(scratch):
     """The file of the example manifest, of a client with a secret."""
     file = scratch / "example.toml"
     file.write_text(example_with_secret(), "utf-8")
@@ -31,75 +39,75 @@ def idp(app):
 
 
 @pytest.fixture
-def register_example(idp, example):
-    """Register the example; returns its client_id and secret."""
+def registered_client(idp, example_file):
+    """A client that was registered from the example."""
     assert idp("partners", "add", "Assembly", "--website", "https://a.example", "--email", "d@a.example").exit_code == 0
-    result = idp("clients", "register", example, "--json")
+    result = idp("clients", "register", example_file, "--json")
     assert result.exit_code == 0, result.output
     body = json.loads(result.stdout)
-    return body["client_id"], body["client_secret"]
+    return RegisteredClient(body["client_id"], body["client_secret"])
 
 
-def works(client_id, secret):
+def is_secret_accepted(client_id, secret):
     client = registry.client(client_id)
     return client is not None and registry.secret_matches(client, secret)
 
 
-def test_a_client_is_registered_and_its_secret_shown_once(idp, register_example, transaction):
-    client_id, secret = register_example
+def test_a_client_is_registered_and_its_secret_shown_once(idp, registered_client, transaction):
+    client_id, secret = registered_client
     with transaction():
-        assert works(client_id, secret)
+        assert is_secret_accepted(client_id, secret)
     for arguments in (["list"], ["list", "--json"], ["show", client_id], ["show", client_id, "--json"]):
         result = idp("clients", *arguments)
         assert client_id in result.stdout
         assert secret not in result.stdout
 
 
-def test_a_new_secret_is_printed_as_text(idp, register_example):
-    result = idp("clients", "rotate-secret", register_example[0], "--overlap", "12h")
+def test_a_new_secret_is_printed_as_text(idp, registered_client):
+    result = idp("clients", "rotate-secret", registered_client.id, "--overlap", "12h")
     assert result.exit_code == 0
     assert "client_secret  " in result.stdout
     assert "not shown again" in result.stdout
     assert "old secret works until" in result.stdout
 
 
-def test_terms_of_service_are_shown_and_logos_are_not(idp, register_example):
-    body = json.loads(idp("clients", "show", register_example[0], "--json").stdout)
+def test_terms_of_service_are_shown_and_logos_are_not(idp, registered_client):
+    body = json.loads(idp("clients", "show", registered_client.id, "--json").stdout)
 
     assert "tos_uri" in body
     assert "logo_uri" not in body
 
 
-def test_what_stands_in_its_id_tokens_is_registered_and_shown(idp, register_example, scratch):
+def test_the_claims_in_id_tokens_are_registered_and_shown(idp, registered_client, scratch):
     manifest = scratch / "client.toml"
     text = example_with_secret()
     manifest.write_text(text.replace("id_token_claims = []", 'id_token_claims = ["name", "email"]'), "utf-8")
     assert idp("clients", "update", str(manifest)).exit_code == 0
-    body = json.loads(idp("clients", "show", register_example[0], "--json").stdout)
+    body = json.loads(idp("clients", "show", registered_client.id, "--json").stdout)
     assert body["id_token_claims"] == ["email", "name"]
     assert body["pin_token_endpoint_auth_method"] is False
 
 
-def test_the_secret_can_be_written_to_a_file_that_only_the_owner_can_read(idp, register_example, scratch, transaction):
+def test_the_secret_can_be_written_to_a_file_that_only_the_owner_can_read(idp, registered_client, scratch, transaction):
     file = scratch / "secret"
     file.write_text("old and readable by all")
     file.chmod(0o644)
-    result = idp("clients", "rotate-secret", register_example[0], "--secret-file", str(file))
+    result = idp("clients", "rotate-secret", registered_client.id, "--secret-file", str(file))
 
     secret = file.read_text().strip()
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert secret not in result.stdout
     with transaction():
-        assert works(register_example[0], secret)
+        assert is_secret_accepted(registered_client.id, secret)
 
 
-def test_a_manifest_without_its_partner_says_what_to_do_first(idp, example):
-    result = idp("clients", "register", example)
+def test_a_manifest_of_an_unknown_partner_is_refused_with_the_command_to_add_one(idp, example_file):
+    result = idp("clients", "register", example_file)
     assert result.exit_code == 1
     assert "idp partners add" in result.stderr
 
 
-def test_all_errors_of_a_manifest_are_reported_and_nothing_is_registered(idp, register_example, scratch):
+def test_all_errors_of_a_manifest_are_reported_and_nothing_is_registered(idp, registered_client, scratch):
     manifest = scratch / "client.toml"
     manifest.write_text('partner = "Assembly"\nredirect_uris = ["javascript:1"]\npurpos = "x"\n')
     result = idp("clients", "register", str(manifest))
@@ -110,7 +118,7 @@ def test_all_errors_of_a_manifest_are_reported_and_nothing_is_registered(idp, re
     assert len(json.loads(idp("clients", "list", "--json").stdout)) == 1
 
 
-def test_the_keys_of_the_help_text_register_a_client_in_toml_and_in_json(idp, register_example, scratch):
+def test_the_keys_of_the_help_text_register_a_client_in_toml_and_in_json(idp, registered_client, scratch):
     help_text = clients.commands["register"].help.replace("\b\n", "")
     in_toml, in_json = (part for part in help_text.split("\n\n") if "[[jwks" in part or '"jwks"' in part)
     keys = json.loads(f"{{{in_json}}}")["jwks"]
@@ -135,15 +143,15 @@ def test_the_keys_of_the_help_text_register_a_client_in_toml_and_in_json(idp, re
     assert json.loads(line.partition("{")[1] + line.partition("{")[2]) == keys
 
 
-def test_registering_twice_is_refused_and_updating_is_not(idp, register_example, example):
-    assert idp("clients", "register", example).exit_code == 1
-    result = idp("clients", "update", example)
+def test_registering_twice_is_refused_and_updating_is_not(idp, registered_client, example_file):
+    assert idp("clients", "register", example_file).exit_code == 1
+    result = idp("clients", "update", example_file)
     assert result.exit_code == 0, result.output
     assert "client_secret" not in result.stdout
 
 
-def test_clients_and_partners_are_disabled_and_enabled(idp, register_example, transaction):
-    client_id, _ = register_example
+def test_clients_and_partners_are_disabled_and_enabled(idp, registered_client, transaction):
+    client_id, _ = registered_client
     for group, command, name, enabled in (
         ("clients", "disable", client_id, False),
         ("clients", "enable", client_id, True),
@@ -171,12 +179,12 @@ def test_unknown_names_are_reported_with_exit_code_1(idp, arguments):
 
 
 @pytest.mark.parametrize("overlap", ["", "7", "d", "-1d", "1w", "1.5h", "99999d"])
-def test_an_overlap_is_a_number_and_a_unit(idp, register_example, overlap):
-    result = idp("clients", "rotate-secret", register_example[0], "--overlap", overlap)
+def test_an_overlap_without_a_number_and_a_unit_or_out_of_bounds_is_refused(idp, registered_client, overlap):
+    result = idp("clients", "rotate-secret", registered_client.id, "--overlap", overlap)
     assert result.exit_code == 2
 
 
-def test_empty_lists_say_so(idp):
+def test_lists_without_entries_say_that_there_are_none(idp):
     assert "No partner was added yet" in idp("partners", "list").stdout
     assert "No client was registered yet" in idp("clients", "list").stdout
 

@@ -41,8 +41,8 @@ def test_invalid_event_settings_are_refused(transaction, events, name):
 def test_push_and_poll_are_registered_changed_and_removed(transaction):
     with transaction():
         a_partner(name="Assembly")
-        pushed = {"method": PUSH, "endpoint_url": URL, "types": ["sharing-withdrawn"]}
-        client, _ = registry.register(a_manifest(client_id="assembly", **GRANTS_AND_SCOPES, events=pushed))
+        push = {"method": PUSH, "endpoint_url": URL, "types": ["sharing-withdrawn"]}
+        client, _ = registry.register(a_manifest(client_id="assembly", **GRANTS_AND_SCOPES, events=push))
         assert (client.events_method, client.events_endpoint_url) == (PUSH, URL)
         assert event_streams.receives(client, "sharing-withdrawn")
         assert event_streams.receives(client, "verification")
@@ -55,7 +55,7 @@ def test_push_and_poll_are_registered_changed_and_removed(transaction):
         assert not event_streams.receives(client, "verification")
 
 
-def test_the_header_survives_the_same_manifest_and_not_another_url(transaction):
+def test_the_authorization_header_is_kept_until_the_url_of_events_changes(transaction):
     with transaction():
         a_partner(name="Assembly")
         manifest = a_manifest(client_id="assembly", events={"method": PUSH, "endpoint_url": URL})
@@ -67,7 +67,7 @@ def test_the_header_survives_the_same_manifest_and_not_another_url(transaction):
         assert event_streams.authorization(client.id, client.events_authorization) is None
 
 
-def test_without_a_url_there_is_nothing_to_send_a_header_with(transaction):
+def test_an_authorization_header_without_a_url_for_events_is_refused(transaction):
     with transaction():
         a_partner(name="Assembly")
         registry.register(a_manifest(client_id="assembly"))

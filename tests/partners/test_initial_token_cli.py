@@ -58,7 +58,7 @@ def test_the_command_describes_the_token_in_text(idp, partner):
     assert f"{partner} may register 1 client(s) until" in result.output
 
 
-def test_the_token_can_go_to_a_file_that_only_its_owner_reads(idp, partner, scratch):
+def test_the_token_can_be_written_to_a_file_that_only_the_owner_can_read(idp, partner, scratch):
     file = scratch / "token"
     result = idp("issue", partner, "--required", "openid", "--secret-file", str(file))
     token = file.read_text().strip()
@@ -66,7 +66,7 @@ def test_the_token_can_go_to_a_file_that_only_its_owner_reads(idp, partner, scra
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
-def test_a_revoked_token_is_listed_as_such_and_registers_nothing(idp, partner, transaction):
+def test_a_revoked_token_is_listed_as_revoked_and_not_usable(idp, partner, transaction):
     body = json.loads(idp("issue", partner, "--required", "openid", "--json").stdout)
     assert idp("revoke", body["id"]).exit_code == 0
     assert json.loads(idp("list", "--json").stdout)[0]["state"] == "revoked"

@@ -36,26 +36,26 @@ def token_state(transaction, token):
         return state, initial_tokens.find_usable(token.secret) is not None, initial_tokens.claim(token.id)
 
 
-def test_a_token_registers_its_number_of_clients(transaction, token):
+def test_a_token_for_two_clients_can_be_used_twice(transaction, token):
     assert token_state(transaction, token) == ("usable", True, True)
     assert token_state(transaction, token) == ("usable", True, True)
     assert token_state(transaction, token) == ("used up", False, False)
 
 
-def test_a_token_expires_at_its_time_and_not_a_second_before(transaction, token, clock):
+def test_a_token_is_usable_until_the_second_at_which_it_expires(transaction, token, clock):
     clock.move(DAY - timedelta(seconds=1))
     assert token_state(transaction, token) == ("usable", True, True)
     clock.move(timedelta(seconds=1))
     assert token_state(transaction, token) == ("expired", False, False)
 
 
-def test_a_revoked_token_registers_nothing(transaction, token):
+def test_a_revoked_token_is_not_usable(transaction, token):
     with transaction():
         initial_tokens.revoke(token.id, by="cli")
     assert token_state(transaction, token) == ("revoked", False, False)
 
 
-def test_a_token_of_a_disabled_partner_registers_nothing(transaction, token):
+def test_a_token_is_not_usable_while_its_partner_is_disabled(transaction, token):
     with transaction():
         registry.switch_partner("Assembly", on=False)
     assert token_state(transaction, token) == ("partner disabled", False, False)

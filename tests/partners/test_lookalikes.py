@@ -1,6 +1,6 @@
 """Names that look like the name of another partner or client."""
 
-# ruff: noqa: RUF001  letters of other scripts are what this is about
+# ruff: noqa: RUF001  these names have letters of other scripts
 import pytest
 
 from idp.partners import lookalikes
@@ -15,17 +15,17 @@ from tests.factories import a_client, a_partner
         "Assernbly", "Asѕembly",
     ],
 )  # fmt: skip
-def test_names_that_look_alike_have_one_skeleton(name):
+def test_names_that_look_alike_have_the_same_skeleton(name):
     assert lookalikes.skeleton(name) == lookalikes.skeleton("Assembly")
 
 
 @pytest.mark.parametrize(("first", "second"), [("Timetabler", "Timetables"), ("Oak", "Ark"), ("Школа", "School")])
-def test_names_that_differ_have_skeletons_that_differ(first, second):
+def test_names_that_do_not_look_alike_have_different_skeletons(first, second):
     assert lookalikes.skeleton(first) != lookalikes.skeleton(second)
 
 
 @pytest.mark.parametrize("name", ["Assembly", "аssembly", "Oakhill Reports", "ОAKHILL  REPORTS"])
-def test_a_name_of_another_partner_or_its_client_is_taken(transaction, name):
+def test_names_that_look_like_another_partners_or_its_clients_are_refused(transaction, name):
     with transaction():
         mine = a_partner(name="Mine")
         a_client(a_partner(name="Assembly"), client_name="Oakhill Reports")
@@ -34,7 +34,7 @@ def test_a_name_of_another_partner_or_its_client_is_taken(transaction, name):
 
 
 @pytest.mark.parametrize("name", ["IDaaS", "lDааS", "IDaaS Sign-in", "The ΙDaaS", "1DAAS"])
-def test_our_own_name_is_taken(transaction, name):
+def test_names_that_look_like_our_own_are_refused(transaction, name):
     with transaction(), pytest.raises(InvalidClientMetadata, match="client_name"):
         lookalikes.check_name(name, a_partner().id)
 
@@ -55,5 +55,5 @@ def test_a_sector_cannot_be_a_host_of_another_partner(transaction):
         for host in ("app.other.example", "other.example", "assembly.example"):
             with pytest.raises(InvalidClientMetadata, match="subject_type"):
                 lookalikes.check_sector(host, mine.id)
-        for free in ("mine.example", "127.0.0.1", None):
-            lookalikes.check_sector(free, mine.id)
+        for allowed in ("mine.example", "127.0.0.1", None):
+            lookalikes.check_sector(allowed, mine.id)

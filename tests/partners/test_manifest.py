@@ -12,7 +12,7 @@ from tests.partners.manifests import a_manifest
 
 
 @pytest.fixture(autouse=True)
-def running(app):
+def app_context(app):
     with app.app_context():
         yield
 
@@ -52,7 +52,7 @@ def test_claims_in_id_tokens_are_none_unless_they_are_named():
     assert parsed["id_token_claims"] == {"email", "email_verified"}
 
 
-def test_claims_in_id_tokens_exist_and_are_of_the_clients_scopes():
+def test_claims_in_id_tokens_that_do_not_exist_or_lack_their_scope_are_refused():
     problems = field_errors(a_manifest(id_token_claims=["email", "shoe_size"]))
     assert problems["id_token_claims"].startswith("cannot have shoe_size; there are name, given_name, ")
     problems = field_errors(a_manifest(id_token_claims=["email", "name", "role"]))
@@ -60,7 +60,7 @@ def test_claims_in_id_tokens_exist_and_are_of_the_clients_scopes():
 
 
 @pytest.mark.parametrize("method", ["client_secret_basic", "client_secret_post"])
-def test_how_a_secret_is_sent_can_be_pinned(method):
+def test_a_method_that_sends_a_secret_can_be_pinned(method):
     document = a_manifest(token_endpoint_auth_method=method, pin_token_endpoint_auth_method=True)
     assert manifest.parse_manifest(document).columns()["pin_token_endpoint_auth_method"]
     assert not manifest.parse_manifest(a_manifest()).columns()["pin_token_endpoint_auth_method"]
@@ -72,7 +72,7 @@ def test_other_methods_cannot_be_pinned(method):
     assert problems["pin_token_endpoint_auth_method"].startswith("is for client_secret_basic and client_secret_post")
 
 
-def test_what_a_school_has_to_be_told_cannot_be_left_out():
+def test_members_that_schools_are_shown_are_required():
     required = [
         "partner",
         "client_name",
@@ -150,7 +150,7 @@ def test_a_resource_server_needs_no_grants_redirect_uris_and_scopes():
     assert set(field_errors(a_manifest(**alone))) == {"resource"}
 
 
-def test_apis_are_those_of_clients_that_are_enabled(transaction):
+def test_the_scopes_of_an_api_are_served_while_one_of_its_clients_is_enabled(transaction):
     with transaction():
         a_partner(name="Assembly")
         for name in ("one-host", "another-host"):
@@ -164,7 +164,7 @@ def test_apis_are_those_of_clients_that_are_enabled(transaction):
         assert resources.served_scopes() == {}
 
 
-def test_a_confidential_client_may_do_without_pkce_and_may_rotate():
+def test_a_confidential_client_may_go_without_pkce_and_may_rotate_refresh_tokens():
     columns = manifest.parse_manifest(a_manifest(require_pkce=False, rotate_refresh_tokens=True)).columns()
     assert (columns["require_pkce"], columns["rotate_refresh_tokens"]) == (False, True)
 
@@ -182,7 +182,7 @@ def test_the_catalogue_of_systems_has_those_our_endpoint_reads():
     assert {"bromcom", "seemis", "c2k", "other", "none"} <= mis_catalogue.catalogue().keys()
 
 
-def test_systems_are_named_as_a_sentence_names_them():
+def test_names_of_systems_are_joined_by_commas_and_or():
     assert mis_catalogue.names({"arbor", "isams"}) == "iSAMS or Arbor"
     assert mis_catalogue.names({"arbor", "isams", "sims"}) == "SIMS, iSAMS or Arbor"
     assert mis_catalogue.names({"sims"}) == "SIMS"

@@ -16,14 +16,14 @@ FAPI2 = REDIRECT | {"jwks": JWKS}
 
 
 @pytest.fixture(autouse=True)
-def running(app):
+def app_context(app):
     with app.app_context():
         yield
 
 
-def field_errors(document, **decided):
+def field_errors(document, **options):
     with pytest.raises(metadata.InvalidMetadata) as refused:
-        metadata.to_columns(document, **decided)
+        metadata.to_columns(document, **options)
     return dict(refused.value.field_errors)
 
 
@@ -37,7 +37,7 @@ def test_omitted_metadata_have_the_defaults_of_the_specification():
     assert columns["rotate_refresh_tokens"] is False
 
 
-def test_the_fapi2_profile_has_defaults_of_its_own_and_demands_dpop():
+def test_the_fapi2_profile_has_its_own_defaults_and_requires_dpop():
     columns = metadata.to_columns(FAPI2, profile="fapi2")
 
     assert columns["token_endpoint_auth_method"] == "private_key_jwt"
@@ -54,7 +54,7 @@ def test_unknown_members_are_ignored_as_the_specification_says():
     assert metadata.to_columns(document) == metadata.to_columns(REDIRECT)
 
 
-def test_null_means_absent():
+def test_a_member_that_is_null_counts_as_omitted():
     assert metadata.to_columns(REDIRECT | {"jwks_uri": None, "contacts": None}) == metadata.to_columns(REDIRECT)
 
 
@@ -171,7 +171,7 @@ def test_error_messages_do_not_quote_what_was_sent():
 
 
 @pytest.mark.parametrize("alg", ["RS256", "PS256", "ES256", "EdDSA", "Ed25519"])
-def test_a_key_of_its_own_may_sign_with_any_alg_we_verify(alg):
+def test_client_assertions_may_be_signed_with_any_alg_that_we_verify(alg):
     document = REDIRECT | {
         "token_endpoint_auth_method": "private_key_jwt", "token_endpoint_auth_signing_alg": alg,
         "jwks": {"keys": [key.as_dict(private=False) for key in KEYS]},
@@ -205,21 +205,21 @@ def test_valid_keys_of_every_type_are_accepted():
 
 
 @pytest.mark.parametrize(
-    "cannot_sign",
+    "members",
     [{"crv": "P-384"}, {"crv": "P-521"}, {"use": "enc"}, {"alg": "ECDH-ES"}],
     ids=str,
 )
-def test_a_client_that_signs_has_a_key_that_can(cannot_sign):
-    curve = cannot_sign.get("crv", "P-256")
-    useless = ECKey.generate_key(curve).as_dict(private=False) | cannot_sign | {"kid": "useless"}
-    signs = REDIRECT | {"token_endpoint_auth_method": "private_key_jwt", "jwks": {"keys": [useless]}}
-    assert "has no key with which it can sign" in field_errors(signs)["jwks"]
-    assert metadata.to_columns(signs | {"jwks": {"keys": [useless, *JWKS["keys"]]}})
-    assert metadata.to_columns(REDIRECT | {"jwks": {"keys": [useless]}})
+def test_a_client_that_signs_without_a_key_that_can_sign_is_refused(members):
+    curve = members.get("crv", "P-256")
+    unusable = ECKey.generate_key(curve).as_dict(private=False) | members | {"kid": "unusable"}
+    signing_client = REDIRECT | {"token_endpoint_auth_method": "private_key_jwt", "jwks": {"keys": [unusable]}}
+    assert "has no key with which it can sign" in field_errors(signing_client)["jwks"]
+    assert metadata.to_columns(signing_client | {"jwks": {"keys": [unusable, *JWKS["keys"]]}})
+    assert metadata.to_columns(REDIRECT | {"jwks": {"keys": [unusable]}})
 
 
 @pytest.mark.parametrize(
-    ("kind", "key_differs", "decided"),
+    ("key_type", "key_members", "registration"),
     [
         ("RSA", {}, {"alg": "ES256"}),
         ("RSA", {"alg": "RS256"}, {"profile": "fapi2"}),
@@ -229,22 +229,24 @@ def test_a_client_that_signs_has_a_key_that_can(cannot_sign):
     ],
     ids=str,
 )
-def test_the_key_of_a_client_that_signs_goes_with_its_algorithm(kind, key_differs, decided):
-    generated = RSAKey.generate_key(2048) if kind == "RSA" else ECKey.generate_key("P-256")
+def test_a_client_that_signs_without_a_key_for_its_algorithm_is_refused(key_type, key_members, registration):
+    generated = RSAKey.generate_key(2048) if key_type == "RSA" else ECKey.generate_key("P-256")
     key = generated.as_dict(private=False) | {"kid": "one"}
-    signs = REDIRECT | {"token_endpoint_auth_method": "private_key_jwt"}
-    registered = {"token_endpoint_auth_signing_alg": decided["alg"]} if "alg" in decided else {}
-    profile = decided.get("profile", "oidc")
-    assert "jwks" in field_errors(signs | registered | {"jwks": {"keys": [key | key_differs]}}, profile=profile)
-    assert metadata.to_columns(signs | {"jwks": {"keys": [key]}})
+    signing_client = REDIRECT | {"token_endpoint_auth_method": "private_key_jwt"}
+    registered = {"token_endpoint_auth_signing_alg": registration["alg"]} if "alg" in registration else {}
+    profile = registration.get("profile", "oidc")
+    assert "jwks" in field_errors(
+        signing_client | registered | {"jwks": {"keys": [key | key_members]}}, profile=profile
+    )
+    assert metadata.to_columns(signing_client | {"jwks": {"keys": [key]}})
 
 
-def test_two_keys_with_one_name_and_too_many_keys_are_refused():
+def test_keys_with_the_same_kid_and_too_many_keys_are_refused():
     assert "same kid" in field_errors(REDIRECT | {"jwks": {"keys": JWKS["keys"] * 2}})["jwks"]
     assert "1 to 20" in field_errors(REDIRECT | {"jwks": {"keys": JWKS["keys"] * 21}})["jwks"]
 
 
-def test_the_pairwise_sector_is_the_redirects_host_or_that_of_its_own_document():
+def test_the_pairwise_sector_is_the_host_of_the_redirect_uris_or_of_sector_identifier_uri():
     assert metadata.to_columns(REDIRECT | {"subject_type": "pairwise"})["sector_identifier"] == "partner.example"
     document = REDIRECT | {"subject_type": "pairwise", "sector_identifier_uri": "https://sector.example/uris.json"}
     assert metadata.to_columns(document)["sector_identifier"] == "sector.example"
@@ -263,13 +265,11 @@ def test_redirect_uris_may_not_contain_parameters_of_the_response(name, uri):
 
 
 def test_initiate_login_uri_may_not_contain_our_parameters():
-    assert (
-        "iss"
-        in field_errors(REDIRECT | {"initiate_login_uri": "https://partner.example/go?iss=x"})["initiate_login_uri"]
-    )
+    problems = field_errors(REDIRECT | {"initiate_login_uri": "https://partner.example/go?iss=x"})
+    assert "iss" in problems["initiate_login_uri"]
 
 
-def test_an_app_of_the_persons_own_may_be_led_back_to_after_signing_out():
+def test_only_a_public_client_may_have_a_post_logout_uri_with_its_own_scheme():
     document = REDIRECT | {"post_logout_redirect_uris": ["uk.example.app:/out", "https://partner.example/out"]}
     assert metadata.to_columns(document | {"token_endpoint_auth_method": "none"})["post_logout_redirect_uris"]
     assert field_errors(document)["post_logout_redirect_uris"].startswith("[0] must be https")

@@ -14,18 +14,21 @@ from tests.partners.manifests import a_manifest
 
 
 def snapshot(client_id):
+    """The client as requests read it, which has to exist."""
     client = registry.client(client_id)
     assert client
     return client
 
 
 def register_client(**overrides):
+    """Register a client that has a secret; returns both."""
     client, secret = registry.register(a_manifest(**overrides))
     assert secret
     return client, secret
 
 
-def audited_facts(event):
+def audit_entries(event):
+    """The entries of the audit log about this event."""
     return session().query(Entry).filter_by(event=event).all()
 
 
@@ -37,7 +40,7 @@ def test_a_client_is_registered_from_its_manifest_and_its_secret_works(transacti
         assert client.client_name == "Assembly"
         assert client.required_scopes == {"openid", "email", "offline_access", "students"}
         assert registry.secret_matches(snapshot(client.id), secret)
-        assert len(audited_facts("client.registered")) == 1
+        assert len(audit_entries("client.registered")) == 1
 
 
 def test_the_secret_itself_is_nowhere_in_the_database(transaction):
@@ -50,7 +53,7 @@ def test_the_secret_itself_is_nowhere_in_the_database(transaction):
         assert secret_row.digest != secret.encode()
 
 
-def test_an_id_is_made_up_or_taken_from_the_manifest_and_never_given_twice(transaction):
+def test_a_client_id_is_generated_or_that_of_the_manifest_and_never_used_twice(transaction):
     with transaction():
         a_partner(name="Assembly")
         assert registry.register(a_manifest())[0].id.startswith("cli_")
@@ -79,13 +82,13 @@ def test_a_public_client_has_no_secret(transaction):
             registry.rotate_secret(client.id, overlap=timedelta(days=7), by="cli")
 
 
-def test_a_secret_that_is_an_hmac_key_can_be_opened_again_and_others_cannot(transaction):
+def test_only_a_secret_that_is_an_hmac_key_can_be_read_again(transaction):
     with transaction():
         a_partner(name="Assembly")
-        signing, secret = register_client(token_endpoint_auth_method="client_secret_jwt")
+        with_hmac, secret = register_client(token_endpoint_auth_method="client_secret_jwt")
         plain, _ = registry.register(a_manifest())
 
-        assert registry.hmac_keys(snapshot(signing.id)) == [secret.encode()]
+        assert registry.hmac_keys(snapshot(with_hmac.id)) == [secret.encode()]
         assert registry.hmac_keys(snapshot(plain.id)) == []
 
 
@@ -117,7 +120,7 @@ def test_any_text_may_be_tried_as_a_secret(transaction, secret):
         assert registry.secret_matches(snapshot(a_client().id), secret) is False
 
 
-def test_requests_do_not_see_unknown_and_disabled_clients_and_operators_do(transaction):
+def test_disabled_clients_are_found_by_operators_but_not_by_requests(transaction):
     with transaction():
         client = a_client()
         assert registry.client("unknown") is None
@@ -152,7 +155,7 @@ def test_changing_one_client_or_partner_does_not_change_others(transaction):
         assert [registry.find(client.id).version for client in (changed, neighbour, stranger)] == [3, 2, 1]
 
 
-def test_a_snapshot_is_read_once_and_again_after_a_second(transaction, monkeypatch):
+def test_a_snapshot_is_cached_for_a_second(transaction, monkeypatch):
     now = [1000.0]
     monkeypatch.setattr("time.monotonic", lambda: now[0])
     with transaction():
@@ -166,7 +169,7 @@ def test_a_snapshot_is_read_once_and_again_after_a_second(transaction, monkeypat
         assert snapshot(client.id).client_name == "Renamed elsewhere"
 
 
-def test_every_change_raises_the_version_and_shows_at_once_here(transaction):
+def test_every_change_raises_the_version_and_is_read_at_once_in_the_same_process(transaction):
     with transaction():
         client = a_client()
         for number, act in enumerate((registry.disable, registry.enable), start=2):
@@ -176,13 +179,13 @@ def test_every_change_raises_the_version_and_shows_at_once_here(transaction):
         assert snapshot(client.id).version == 4
 
 
-def test_disabling_what_is_disabled_changes_and_records_nothing(transaction):
+def test_disabling_a_disabled_client_changes_and_records_nothing(transaction):
     with transaction():
         client = a_client()
         registry.disable(client.id, by="cli")
         registry.disable(client.id, by="cli")
         assert registry.find(client.id).version == 2
-        assert len(audited_facts("client.disabled")) == 1
+        assert len(audit_entries("client.disabled")) == 1
 
 
 def test_a_changed_manifest_replaces_the_registration_and_keeps_the_secret(transaction):
@@ -190,12 +193,12 @@ def test_a_changed_manifest_replaces_the_registration_and_keeps_the_secret(trans
         a_partner(name="Assembly")
         client, secret = register_client(client_id="assembly-demo")
         again = {"client_id": "assembly-demo", "redirect_uris": ["https://assembly.example/new"]}
-        _, none = registry.change(a_manifest(**again))
+        _, new_secret = registry.change(a_manifest(**again))
 
-        assert none is None
+        assert new_secret is None
         assert snapshot(client.id).redirect_uris == ("https://assembly.example/new",)
         assert registry.secret_matches(snapshot(client.id), secret)
-        assert audited_facts("client.changed")[0].facts == {"fields": ["redirect_uris"]}
+        assert audit_entries("client.changed")[0].facts == {"fields": ["redirect_uris"]}
 
 
 def test_the_same_manifest_again_changes_and_records_nothing(transaction):
@@ -205,10 +208,10 @@ def test_the_same_manifest_again_changes_and_records_nothing(transaction):
         client, _ = registry.change(a_manifest(client_id="assembly-demo"))
 
         assert client.version == 1
-        assert audited_facts("client.changed") == []
+        assert audit_entries("client.changed") == []
 
 
-def test_a_client_that_comes_to_need_a_secret_is_given_one(transaction):
+def test_a_public_client_that_becomes_confidential_gets_a_secret(transaction):
     with transaction():
         a_partner(name="Assembly")
         public, _ = registry.register(a_manifest(client_id="assembly-demo", token_endpoint_auth_method="none"))
@@ -229,13 +232,13 @@ def test_a_changed_manifest_cannot_take_over_another_partners_client(transaction
 
 def test_an_empty_list_of_systems_accepts_all_and_a_filled_one_only_its_own(transaction):
     with transaction():
-        easy, choosy = a_client(), a_client(accepted_mis=frozenset({"isams", "arbor"}))
+        accepts_all, accepts_two = a_client(), a_client(accepted_mis=frozenset({"isams", "arbor"}))
 
-        assert registry.accepts_mis(easy, "sims")
-        assert registry.accepts_mis(easy, None)
-        assert registry.accepts_mis(choosy, "arbor")
-        assert not registry.accepts_mis(choosy, "sims")
-        assert not registry.accepts_mis(choosy, None)
+        assert registry.accepts_mis(accepts_all, "sims")
+        assert registry.accepts_mis(accepts_all, None)
+        assert registry.accepts_mis(accepts_two, "arbor")
+        assert not registry.accepts_mis(accepts_two, "sims")
+        assert not registry.accepts_mis(accepts_two, None)
 
 
 def test_a_partner_is_added_once_and_its_errors_are_reported_together(transaction):
@@ -251,6 +254,6 @@ def test_a_partner_is_added_once_and_its_errors_are_reported_together(transactio
 
 
 @pytest.mark.parametrize("text", ["", "\0", "\ud800", "\u0663", "a b\n", "a" * 256])
-def test_a_text_that_is_no_client_id_belongs_to_no_client(transaction, text):
+def test_an_invalid_client_id_finds_no_client(transaction, text):
     with transaction():
         assert registry.client(text) is None

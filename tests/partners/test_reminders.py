@@ -13,7 +13,7 @@ DAY, WEEK = timedelta(days=1), timedelta(days=7)
 
 
 def send_reminders(transaction, outbox, name):
-    """Send the reminders that are due; returns how many there are."""
+    """Send the reminders that are due; returns all mails of this name."""
     worker.remind_of_expiry(transaction)
     return outbox.all(name)
 
@@ -32,7 +32,7 @@ def a_token(*, lasts=WEEK):
     return initial_tokens.issue(a_partner(name="Assembly").name, allowed, lasts=lasts, by="cli")[0].id
 
 
-def test_a_former_secret_is_reminded_of_once_two_days_before_its_end(transaction, client, clock, outbox):
+def test_a_reminder_of_a_former_secret_is_sent_once_two_days_before_its_end(transaction, client, clock, outbox):
     clock.move(5 * DAY - timedelta(seconds=1))
     assert send_reminders(transaction, outbox, "client_secret_expires") == []
     clock.move(timedelta(seconds=1))
@@ -42,7 +42,7 @@ def test_a_former_secret_is_reminded_of_once_two_days_before_its_end(transaction
     assert send_reminders(transaction, outbox, "client_secret_expires") == [mail]
 
 
-def test_a_secret_that_ends_sooner_than_was_said_is_reminded_of_again(transaction, client, clock, outbox):
+def test_another_reminder_is_sent_if_a_secret_ends_sooner_than_the_first_said(transaction, client, clock, outbox):
     clock.move(5 * DAY)
     assert len(send_reminders(transaction, outbox, "client_secret_expires")) == 1
     with transaction():
@@ -51,21 +51,21 @@ def test_a_secret_that_ends_sooner_than_was_said_is_reminded_of_again(transactio
     assert [text.count("until 8 March 2026 at 09:30") for text in texts].count(1) == 2  # of both former secrets
 
 
-@pytest.mark.parametrize("how", ["over", "disabled", "partner disabled", "keys"])
-def test_no_one_is_reminded_of_a_secret_that_is_of_no_use(transaction, client, clock, outbox, how):
+@pytest.mark.parametrize("end", ["over", "disabled", "partner disabled", "keys"])
+def test_no_reminder_is_sent_of_a_secret_that_no_longer_works(transaction, client, clock, outbox, end):
     with transaction():
         row = registry.find(client)
-        if how == "disabled":
+        if end == "disabled":
             registry.disable(client, by="cli")
-        elif how == "partner disabled":
+        elif end == "partner disabled":
             row.partner.disabled_at = clocks.now()
-        elif how == "keys":
+        elif end == "keys":
             row.token_endpoint_auth_method = "private_key_jwt"
-    clock.move(WEEK if how == "over" else 6 * DAY)
+    clock.move(WEEK if end == "over" else 6 * DAY)
     assert send_reminders(transaction, outbox, "client_secret_expires") == []
 
 
-def test_an_initial_token_is_reminded_of_once_two_days_before_its_end(transaction, clock, outbox):
+def test_a_reminder_of_an_initial_token_is_sent_once_two_days_before_its_end(transaction, clock, outbox):
     with transaction():
         token = a_token()
     clock.move(5 * DAY - timedelta(seconds=1))
@@ -77,7 +77,7 @@ def test_an_initial_token_is_reminded_of_once_two_days_before_its_end(transactio
     assert send_reminders(transaction, outbox, "initial_token_expires") == [mail]
 
 
-def test_a_token_that_lasts_a_day_is_reminded_of_after_half_a_day(transaction, clock, outbox):
+def test_the_reminder_of_a_token_that_lasts_a_day_is_sent_after_half_a_day(transaction, clock, outbox):
     with transaction():
         a_token(lasts=DAY)
     clock.move(timedelta(hours=11))
@@ -86,18 +86,18 @@ def test_a_token_that_lasts_a_day_is_reminded_of_after_half_a_day(transaction, c
     assert len(send_reminders(transaction, outbox, "initial_token_expires")) == 1
 
 
-@pytest.mark.parametrize("how", ["revoked", "used up", "over", "partner disabled"])
-def test_no_one_is_reminded_of_a_token_that_is_of_no_use(transaction, clock, outbox, how):
+@pytest.mark.parametrize("end", ["revoked", "used up", "over", "partner disabled"])
+def test_no_reminder_is_sent_of_a_token_that_no_longer_works(transaction, clock, outbox, end):
     with transaction():
         token = a_token()
-        if how == "revoked":
+        if end == "revoked":
             initial_tokens.revoke(token, by="cli")
-        elif how == "used up":
+        elif end == "used up":
             assert initial_tokens.claim(token)
             assert initial_tokens.claim(token)
-        elif how == "partner disabled":
+        elif end == "partner disabled":
             initial_tokens.all_tokens()[0].partner.disabled_at = clocks.now()
-    clock.move(WEEK if how == "over" else 6 * DAY)
+    clock.move(WEEK if end == "over" else 6 * DAY)
     assert send_reminders(transaction, outbox, "initial_token_expires") == []
 
 

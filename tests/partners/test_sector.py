@@ -13,11 +13,11 @@ URIS = ["https://a.example/cb", "https://b.example/cb"]
 
 
 @pytest.fixture
-def served(app):
-    """`served(body)` is the URL of a document on this machine."""
+def serve(app):
+    """`serve(body)` serves a document on this machine; returns its URL."""
     servers = []
 
-    def serve(body, status=200):
+    def start(body, status=200):
         class Document(http.server.BaseHTTPRequestHandler):
             def do_GET(self):
                 self.send_response(status)
@@ -34,17 +34,17 @@ def served(app):
         return f"http://127.0.0.1:{server.server_port}/sector.json"
 
     with app.app_context():
-        yield serve
+        yield start
     for server in servers:
         server.shutdown()
         server.server_close()
 
 
-def test_a_document_that_lists_them_all_is_taken(served):
-    sector.check(served(json.dumps([*URIS, "https://c.example/cb"]).encode()), URIS)
+def test_a_document_that_lists_all_uris_is_accepted(serve):
+    sector.check(serve(json.dumps([*URIS, "https://c.example/cb"]).encode()), URIS)
 
 
-def test_without_a_url_nothing_is_downloaded(served):
+def test_without_a_url_nothing_is_downloaded(serve):
     sector.check(None, URIS)
 
 
@@ -58,11 +58,11 @@ def test_without_a_url_nothing_is_downloaded(served):
         (json.dumps(URIS).encode(), 404),
     ],
 )
-def test_any_other_document_is_refused(served, body, status):
+def test_any_other_document_is_refused(serve, body, status):
     with pytest.raises(InvalidClientMetadata, match="sector_identifier_uri"):
-        sector.check(served(body, status), URIS)
+        sector.check(serve(body, status), URIS)
 
 
-def test_an_unreachable_url_is_refused(served):
+def test_an_unreachable_url_is_refused(serve):
     with pytest.raises(InvalidClientMetadata, match="sector_identifier_uri"):
         sector.check("http://127.0.0.1:1/sector.json", URIS)

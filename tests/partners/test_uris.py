@@ -29,7 +29,7 @@ def test_valid_redirect_uris_are_accepted(uri):
 
 
 @pytest.mark.parametrize("uri", ["uk.example.app:/signed-in", "com.example-two.app:/cb?x=1"])
-def test_an_apps_own_scheme_is_for_public_clients(uri):
+def test_a_redirect_uri_with_an_apps_own_scheme_is_for_public_clients_only(uri):
     assert uris.redirect(uri, **APP) == uri
     with pytest.raises(ValueError, match="must be https"):
         uris.redirect(uri, **WEB)
@@ -43,7 +43,7 @@ def test_an_apps_own_scheme_is_a_reversed_domain_followed_by_one_slash(uri):
         uris.redirect(uri, **APP)
 
 
-def test_localhost_is_for_development_and_fapi2_takes_https_alone():
+def test_localhost_is_allowed_in_development_only_and_loopback_addresses_not_with_fapi2():
     with pytest.raises(ValueError, match="must be https"):
         uris.redirect("http://localhost:5001/cb", **(WEB | {"local": False}))
     assert uris.redirect("http://127.0.0.1:5001/cb", **(WEB | {"local": False}))
@@ -97,7 +97,7 @@ def test_initiate_login_uri_may_not_contain_parameters_that_we_add(name):
     assert uris.login("https://partner.example/begin?tenant=1", local=False)
 
 
-def test_a_post_logout_uri_may_have_an_apps_own_scheme():
+def test_a_post_logout_uri_of_a_public_client_may_have_an_apps_own_scheme():
     assert uris.after_logout("uk.example.app:/signed-out", **APP)
     assert uris.after_logout("https://partner.example/out", **APP)
     for kind in (WEB, APP | {"profile": "fapi2"}):

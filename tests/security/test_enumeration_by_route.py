@@ -37,7 +37,7 @@ TESTED_ELSEWHERE = {
     "/sign-in/second-step": SECOND_STEP_TEST,
     "/sign-in/recovery-code": SECOND_STEP_TEST,
     "/sign-in/with/<name>": "tests/federation/test_views.py::TestSigningIn::"
-    "test_an_unknown_account_is_told_how_to_link_and_makes_nothing",
+    "test_an_account_that_is_not_linked_gets_the_same_page_whatever_its_email_address",
     "/operate/sign-in": f"{ENUMERATION}::test_the_address_of_an_operator_is_not_revealed",
     "/developers/sign-in": f"{ENUMERATION}::test_the_address_of_a_developer_is_not_revealed",
     "/password/strength.json": "tests/signin/test_strength_views.py::test_an_unknown_person_is_rated_without_names",
