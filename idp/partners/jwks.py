@@ -52,12 +52,14 @@ def validate(jwks: dict[str, Any]) -> dict[str, Any]:
 def usable(jwks: dict[str, Any]) -> dict[str, Any]:
     """A published key set, without the keys that we cannot read or that are too weak: RFC 7517 §5 has them passed over.
 
-    Raises `ValueError` if none is left, if there are too many, or if one is private, which is then no secret any more.
+    Keys with one name are alternatives (§4.5). Raises `ValueError` if none is left, if there are too many, or if one is
+    private, which is then no secret any more.
     """
     keys = jwks.get("keys")
     if has_private_key(jwks) or not isinstance(keys, list) or len(keys) > MAX_KEYS:
         return validate(jwks)  # which says what is wrong
-    return validate({"keys": [key for key in keys if _is_usable(key)]})
+    usable_keys = [key for key in keys if _is_usable(key)]
+    return {"keys": usable_keys} if usable_keys else validate({"keys": []})
 
 
 def _is_usable(key: object) -> bool:

@@ -419,6 +419,16 @@ def test_keys_that_cannot_be_used_are_passed_over_in_a_published_set(web, new_si
         assert is_refused(authenticate(web, new_signer(jwks=None, jwks_uri=keys.uri))), unusable
 
 
+def test_keys_of_one_name_are_alternatives_in_a_published_set(web, make, keys):
+    """RFC 7517 §4.5: different keys SHOULD have distinct names, and may share one, as a set of a key of each type."""
+    named = [key(alg).as_dict(private=False) | {"kid": "now"} for alg in ("PS256", "ES256", "EdDSA")]
+    keys.body = json.dumps({"keys": named}).encode()
+    partner = make(jwks=None, jwks_uri=keys.uri)
+    for alg in ("PS256", "ES256", "EdDSA"):
+        assert is_authenticated(authenticate(web, partner, alg=alg, key=key(alg), header={"kid": "now"})), alg
+    assert is_refused(authenticate(web, partner, key=key("ES256", 2), header={"kid": "now"}))
+
+
 @pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"keys": [{"kty": "oct", "k": "AAAA"}]}', b"x" * 70_000])
 def test_an_invalid_key_set_refuses_the_assertion(web, new_signer, keys, body):
     keys.body = body
