@@ -66,6 +66,13 @@ def tell_mis() -> ResponseReturnValue:
     return consent.tell_mis()
 
 
+@bp.route("/oauth/app", methods=["GET", "POST"])
+@security.anyone
+def confirm_app() -> ResponseReturnValue:
+    """Whether the person opened the app that asks to sign them in (RFC 8252 §8.6)."""
+    return consent.confirm_app()
+
+
 @bp.post("/oauth/token")
 @security.client
 @rate_limit(30_000)

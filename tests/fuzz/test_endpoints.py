@@ -84,7 +84,8 @@ VALID: dict[str, Callable[[FuzzTarget], Request]] = {
 """A valid request to each endpoint. Revocation has its own test, because it ends the token that it gets."""
 PAGES = (
     "/", "/register", "/register/details", "/schools/search.json", "/sign-in", "/sign-out", "/signed-out", "/device",
-    "/oauth/consent", "/oauth/mis", "/oauth/logout", "/mobile/confirm", "/register/next-steps", "/operate/sign-in",
+    "/oauth/consent", "/oauth/mis", "/oauth/app", "/oauth/logout", "/mobile/confirm", "/register/next-steps",
+    "/operate/sign-in",
 )  # fmt: skip
 PROTECTED_TABLES = {
     "administrators", "authorisations", "browser_sessions", "clients", "client_secrets", "estabs", "operators",

@@ -419,11 +419,11 @@ def test_keys_that_cannot_be_used_are_passed_over_in_a_published_set(web, new_si
         assert is_refused(authenticate(web, new_signer(jwks=None, jwks_uri=keys.uri))), unusable
 
 
-def test_keys_of_one_name_are_alternatives_in_a_published_set(web, make, keys):
+def test_keys_of_one_name_are_alternatives_in_a_published_set(web, new_signer, keys):
     """RFC 7517 §4.5: different keys SHOULD have distinct names, and may share one, as a set of a key of each type."""
     named = [key(alg).as_dict(private=False) | {"kid": "now"} for alg in ("PS256", "ES256", "EdDSA")]
     keys.body = json.dumps({"keys": named}).encode()
-    partner = make(jwks=None, jwks_uri=keys.uri)
+    partner = new_signer(jwks=None, jwks_uri=keys.uri)
     for alg in ("PS256", "ES256", "EdDSA"):
         assert is_authenticated(authenticate(web, partner, alg=alg, key=key(alg), header={"kid": "now"})), alg
     assert is_refused(authenticate(web, partner, key=key("ES256", 2), header={"kid": "now"}))

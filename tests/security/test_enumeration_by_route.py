@@ -65,6 +65,7 @@ EXEMPT_ROUTES = {
     "/oauth/consent": "for a person signed in",
     "/register/add": "for a person signed in",
     "/register/add/someone-else": "signs out, and continues to the form for one's details",
+    "/oauth/app": "for a person signed in",
     "/oauth/mis": "for a person signed in",
     "/oauth/logout": "of this browser's own session",
     "/oauth/logout/confirm": "of this browser's own session",

@@ -62,10 +62,10 @@ class Act:
     stranger: int | str
 
 
-def authorise_service(world, _person):
+def authorise_service(world, _person, **overrides):
     """Have school A authorise a service; returns the service's id."""
     with world.transaction() as database:
-        client = factories.a_client()
+        client = factories.a_client(**overrides)
         authorise.give(
             client, client.required_scopes, by=database.get_one(Membership, (world.owner, world.estab)),
             agreement_version="1", until=clocks.now() + timedelta(days=30), offered=client.scopes,
@@ -218,6 +218,17 @@ def partner_request(*, mis=False):
         return path, {"mis": "sims"} if mis else decision(response)
 
     return prepare
+
+
+def prepare_app(world, person):
+    """The request of an app that school A has authorised, in the person's browser."""
+    uri = "uk.example.timetabler:/signed-in"
+    overrides = {"token_endpoint_auth_method": "none", "redirect_uris": [uri], "accepted_mis": frozenset()}
+    client_id = authorise_service(world, person, **overrides)
+    link = Partner(client_id, secret="none", redirect_uri=uri).link(scope="school students")
+    query = urlsplit(follow_redirects(person.web, person.web.get(link)).request.full_path.rstrip("?")).query
+    waiting = parse_qs(query).get("next")
+    return f"/oauth/app?{urlsplit(waiting[0]).query if waiting else query}", {"allow": "yes"}
 
 
 def decision(response):
@@ -373,6 +384,8 @@ ACTIONS = {
     ("oidc.ask_consent", "POST"): Act(partner_request(), Action.AUTHORISE, DONE, DONE, NO_CHANGE, OWN_SCHOOL_ONLY),
     ("oidc.tell_mis", "GET"): Act(partner_request(mis=True), Action.NAME_MIS, DONE, DONE, FORBIDDEN, OWN_SCHOOL_ONLY),
     ("oidc.tell_mis", "POST"): Act(partner_request(mis=True), Action.NAME_MIS, DONE, DONE, NO_CHANGE, OWN_SCHOOL_ONLY),
+    ("oidc.confirm_app", "GET"): Act(prepare_app, None, DONE, DONE, DONE, NO_CHANGE),
+    ("oidc.confirm_app", "POST"): Act(prepare_app, None, NO_CHANGE, NO_CHANGE, NO_CHANGE, NO_CHANGE),
     ("oidc.device", "GET"): Act(prepare_device, Action.APPROVE_DEVICES, DONE, DONE, FORBIDDEN, OWN_SCHOOL_ONLY),
     ("oidc.device", "POST"): Act(prepare_device, Action.APPROVE_DEVICES, DONE, DONE, FORBIDDEN, OWN_SCHOOL_ONLY),
     ("signin.schools.choose", "POST"): Act(prepare_school_choice, None, DONE, DONE, DONE, NOT_OFFERED),

@@ -21,7 +21,7 @@ from authlib.oidc.core.errors import (
 from flask import redirect, request as browser_request, url_for
 from werkzeug import Response
 
-from idp.foundation import clock
+from idp.foundation import clock, crypto, runtime
 from idp.foundation.web import security
 from idp.oidc import authorization_server, claims, errors
 from idp.oidc.authorization import pending_requests
@@ -71,6 +71,10 @@ def _ask_consent(_request: CheckedRequest, pending: PendingRequest) -> str:
     return pending_requests.url(pending, url_for("oidc.ask_consent"))
 
 
+def _confirm_app(_request: CheckedRequest, pending: PendingRequest) -> str:
+    return pending_requests.url(pending, url_for("oidc.confirm_app"))
+
+
 SIGN_IN: Final = Step(_sign_in, LoginRequiredError)
 SCHOOL: Final = Step(_choose_school, AccountSelectionRequiredError)
 LOCKED_SCHOOL: Final = Step(_choose_school, InteractionRequiredError)
@@ -80,6 +84,9 @@ SIGN_IN_FULLY: Final = Step(_sign_in, errors.UnmetAuthenticationRequirements)
 ENROL: Final = Step(_enrol, errors.UnmetAuthenticationRequirements)
 MIS: Final = Step(_tell_mis, InteractionRequiredError)
 CONSENT: Final = Step(_ask_consent, ConsentRequiredError)
+APP: Final = Step(_confirm_app, InteractionRequiredError)
+CONFIRMED: Final = "confirmed"
+"""The parameter with which the page of `APP` sends the person back."""
 
 
 def respond() -> Response:
@@ -134,7 +141,32 @@ def _school_step(signed_in: SignedIn, estab_id: str, request: CheckedRequest) ->
         return MIS  # no agreement is in force with such a system, so a school with one is never asked
     if agreement is None or ("consent" in request.prompt and not _is_later(agreement, request)):
         return CONSENT
+    if _may_be_imitated(request) and not _has_interacted(signed_in, agreement, request):
+        return APP
     return Approval(signed_in, agreement)
+
+
+def _may_be_imitated(request: CheckedRequest) -> bool:
+    """Whether another program on the person's device could have sent the request, and could redeem the code.
+
+    That is so for an app: it has no secret, and anything on the device can receive what is sent to its own scheme or to
+    a loopback address (RFC 8252 §8.6, RFC 6749 §10.2).
+    """
+    return request.client.registered.is_public and not request.reply_to.redirect_uri.startswith("https:")
+
+
+def _has_interacted(signed_in: SignedIn, agreement: AgreementState, request: CheckedRequest) -> bool:
+    """Whether a person signed in, agreed, or confirmed on the page of `APP`, for this request."""
+    if _is_fresh(signed_in, request) or _is_later(agreement, request):
+        return True
+    sent = browser_request.args.get(CONFIRMED, "")
+    return request.pending is not None and crypto.constant_time_compare(sent, confirmation(request.pending, signed_in))
+
+
+def confirmation(pending: PendingRequest, signed_in: SignedIn) -> str:
+    """The value of `CONFIRMED`: for one request and one session, and only the page of `APP` gives it out."""
+    key = runtime.settings().secrets.tokens
+    return crypto.base64url(crypto.hmac_sha256(key, "app confirmed", pending.urn, signed_in.sid))
 
 
 def _step_up(signed_in: SignedIn, request: CheckedRequest) -> Step:

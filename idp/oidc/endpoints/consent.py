@@ -1,5 +1,7 @@
 """The pages a school sees before it authorises sharing: which system it uses, and what the partner asks for.
 
+And the page that a person sees before an app is signed in.
+
 They decide nothing about the protocol: each ends by sending the browser back to the dispatcher.
 """
 
@@ -176,6 +178,23 @@ def tell_mis() -> Response:
     security.allow_form_redirects()
     client = waiting.request.client.registered
     return which_mis(client, member) or redirect(pending_requests.url(waiting.pending), 303)
+
+
+def confirm_app() -> Response:
+    """The page that asks whether the person opened the app: another program could send a request in its name."""
+    waiting = _load_waiting(authorize.APP)
+    if isinstance(waiting, Response):
+        return waiting
+    pending = waiting.pending
+    if "deny" in browser_request.form:
+        return _redirect_cancelled(waiting)
+    if "allow" in browser_request.form:
+        confirmed = {authorize.CONFIRMED: authorize.confirmation(pending, _signed_in())}
+        return redirect(pending_requests.url(pending, **confirmed), 303)
+    security.allow_form_redirects()
+    back = pending_requests.url(pending)
+    page = render_template("oidc/app.html", client=waiting.request.client.registered, member=_member(), back=back)
+    return make_response(page)
 
 
 def which_mis(client: AnyClient, member: Membership) -> Response | None:
