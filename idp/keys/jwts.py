@@ -131,6 +131,16 @@ def verify(presented: Presented, keys: Iterable[Key], algs: Collection[str]) -> 
     raise InvalidJwt("the signature is by none of the keys that are known")
 
 
+def check_type(presented: Presented, expected: str) -> None:
+    """Raise `InvalidJwt` if the header types the JWT as another kind than `expected` (RFC 8725 §3.11).
+
+    Kinds end with `+jwt`. One without a type, or with a general one such as `JWT`, is accepted: most clients send that.
+    """
+    typ = str(presented.header.get("typ", "")).lower().removeprefix("application/")
+    if typ.endswith("+jwt") and typ != expected:
+        raise InvalidJwt(f"typ is {descriptions.format_value(typ)}; expected is {expected}, or no typ")
+
+
 def is_same_algorithm(first: object, second: object) -> bool:
     """Whether two names mean one algorithm: `EdDSA` means `Ed25519`, as no other curve is accepted (RFC 9864)."""
     return first == second or {first, second} == EDDSA_NAMES

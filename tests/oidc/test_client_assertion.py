@@ -107,6 +107,19 @@ def test_an_assertion_may_be_off_by_the_allowed_clock_skew(
     assert is_authenticated(response) == is_accepted
 
 
+@pytest.mark.parametrize(
+    ("typ", "is_accepted"),
+    [
+        (None, True), ("JWT", True), ("JOSE", True), ("client-authentication+jwt", True),
+        ("application/Client-Authentication+JWT", True), ("oauth-authz-req+jwt", False),
+        ("dpop+jwt", False), ("application/at+jwt", False),
+    ],
+)  # fmt: skip
+def test_what_is_typed_as_another_kind_of_jwt_authenticates_no_one(web, partner, typ, is_accepted):
+    """RFC 8725 §3.11 and §3.12: a JWT of another kind MUST be rejected; most assertions have no type of their own."""
+    assert is_authenticated(authenticate(web, partner, header={"typ": typ})) == is_accepted
+
+
 def test_only_the_registered_algorithm_is_accepted(web, new_signer):
     partner = new_signer(token_endpoint_auth_signing_alg="ES256")
     assert is_authenticated(authenticate(web, partner))

@@ -86,6 +86,24 @@ def test_an_invalid_request_object_is_reported_at_the_unsigned_redirect_uri(web,
     assert params["iss"] == ISSUER
 
 
+@pytest.mark.parametrize(
+    ("overrides", "is_accepted"),
+    [
+        ({"header": {"typ": "oauth-authz-req+jwt"}}, True), ({"header": {"typ": "JWT"}}, True),
+        ({"sub": "adm_1"}, True),
+        ({"header": {"typ": "client-authentication+jwt"}}, False), ({"header": {"typ": "dpop+jwt"}}, False),
+        ({"sub": "itself"}, False),
+    ],
+)  # fmt: skip
+def test_what_could_authenticate_the_client_is_no_request_object(web, partner, overrides, is_accepted):
+    """RFC 8725 §3.12: no JWT may be valid as two kinds. RFC 9101 §10.8: the types, and `sub`, tell them apart."""
+    if overrides.get("sub") == "itself":
+        overrides = {"sub": partner.id}
+    sent = request_object(partner, prompt="none", **overrides)
+    error = redirect_parameters(web.get(authorize_link(partner, request=sent)))["error"]
+    assert (error == "login_required") == is_accepted, error
+
+
 @pytest.mark.parametrize("text", ["x", "a.b.c", "eyJhbGciOiJub25lIn0.e30.", "x" * 16_000, "ü.ü.ü"])
 def test_a_text_that_is_not_a_request_object_is_reported(web, partner, text):
     assert redirect_parameters(web.get(authorize_link(partner, request=text)))["error"] == "invalid_request_object"

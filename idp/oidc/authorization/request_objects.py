@@ -17,6 +17,8 @@ from idp.oidc.incoming import Parameters
 
 MAX_LENGTH: Final = incoming.MAX_LENGTHS["request"]
 """Characters of a request object."""
+TYPE: Final = "oauth-authz-req+jwt"
+"""The `typ` of a request object that has one of its own (RFC 9101 §9.4.1)."""
 MAX_WINDOW_SECONDS: Final = 3600
 """For `fapi2`: how old `nbf` may be, and how long after `nbf` `exp` may be (FAPI 2.0 Message Signing §5.3.1)."""
 JSON_PARAMETERS: Final[dict[str, type]] = {"claims": dict, "authorization_details": list}
@@ -42,6 +44,7 @@ def _read(request_object: str, client: OAuthClient, client_id: str | None) -> Pa
     presented = jwts.parse(request_object, max_length=MAX_LENGTH)
     claims = presented.claims
     client_keys.verify(presented, client, algorithms(client))
+    jwts.check_type(presented, TYPE)
     jwts.check_times(claims, skew=client.skew, leeway=client.leeway)
     audience = claims.get("aud")
     issuer = runtime.settings().server.issuer
@@ -51,6 +54,8 @@ def _read(request_object: str, client: OAuthClient, client_id: str | None) -> Pa
         raise InvalidJwt(f"aud is {descriptions.format_value(audience)}; accepted is {issuer}")
     if claims.get("client_id") != client.id or client_id not in {None, client.id}:
         raise InvalidJwt("client_id must be the client's, in the request object and also beside it if sent there")
+    if claims.get("sub") == client.id:  # or it would be a valid client assertion as well (RFC 9101 §10.8)
+        raise InvalidJwt("sub must not be the client_id")
     if "request" in claims or "request_uri" in claims:
         raise InvalidJwt("must not contain request or request_uri")
     if client.is_fapi2:

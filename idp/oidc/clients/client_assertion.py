@@ -23,6 +23,8 @@ FindClient = Callable[[str | None], OAuthClient | None]
 
 TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 """The only `client_assertion_type` that we accept (RFC 7523 §2.2)."""
+JWT_TYPE: Final = "client-authentication+jwt"
+"""The `typ` of an assertion that has a type of its own."""
 MAX_LIFETIME_SECONDS: Final = 600
 """The longest time from now until `exp`."""
 
@@ -77,6 +79,7 @@ def _verified_client(find: FindClient, request: Request) -> OAuthClient:
         raise InvalidJwt("iss and sub, and client_id if it is sent, must be the client_id of one registered client")
     _verify_signature(presented, client)
     try:
+        jwts.check_type(presented, JWT_TYPE)
         jwts.check_times(claims, skew=client.skew, leeway=client.leeway, max_lifetime=MAX_LIFETIME_SECONDS)
         _check_audience(claims.get("aud"), client, request)
         _store_jti(claims, client)
