@@ -52,6 +52,13 @@ class LinkSuperseded(LinkRefused):
     )
 
 
+class LinkRevoked(LinkRefused):
+    """The link was revoked, and none was issued in its place."""
+
+    code, title = "link_revoked", "This link no longer works"
+    message = "Your account has changed since we sent it, for instance its password, and that ends links sent before."
+
+
 class LinkExpired(LinkRefused):
     """The link is past its expiry."""
 
@@ -99,7 +106,7 @@ def issue(person_id: str, purpose: str, lifetime: timedelta, *, value: str | Non
     """A new secret for a link; it supersedes earlier ones of the same person and purpose."""
     secret = crypto.new_secret()
     advisory_lock("personal_secrets", person_id, purpose)  # otherwise two issued at once would both work
-    supersede(person_id, purpose)
+    supersede(person_id, purpose)  # before the new one is made, by which `_is_replaced` tells that there is one
     insert(person_id, purpose, crypto.digest(secret), clock.now(), lifetime, value=value)
     return secret
 
@@ -169,5 +176,17 @@ def erase_values(person_id: str) -> None:
 
 
 def _refusal_for(link: PersonalSecret) -> LinkRefused:
-    refusal = LinkUsed if link.used_at else LinkSuperseded if link.superseded_at else LinkExpired
+    if link.used_at:
+        refusal: type[LinkRefused] = LinkUsed
+    elif link.superseded_at:
+        refusal = LinkSuperseded if _is_replaced(link) else LinkRevoked
+    else:
+        refusal = LinkExpired
     return refusal(reason=f"{link.purpose} of {link.person_id}")
+
+
+def _is_replaced(link: PersonalSecret) -> bool:
+    """Whether another of the same person and purpose was issued when this one was revoked, or later."""
+    same = PersonalSecret.person_id == link.person_id, PersonalSecret.purpose == link.purpose
+    later = PersonalSecret.created_at >= link.superseded_at, PersonalSecret.digest != link.digest
+    return session().scalar(select(PersonalSecret.digest).where(*same, *later).limit(1)) is not None

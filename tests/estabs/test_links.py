@@ -61,6 +61,23 @@ def test_an_unusable_link_is_reported_as_unknown_used_superseded_or_expired(tran
         assert refusal_code(newer) == "link_expired"
 
 
+def test_a_link_that_was_revoked_without_a_newer_one_does_not_speak_of_one(transaction, secret, clock):
+    clock.move(timedelta(minutes=1))
+    with transaction():
+        links.supersede("adm_jo", "welcome")
+        links.issue("adm_jo", "set_up", DAY)
+        links.issue("adm_al", "welcome", DAY)
+    with transaction():
+        assert refusal_code(secret) == "link_revoked"
+    clock.move(timedelta(minutes=1))
+    with transaction():
+        newest = links.issue("adm_jo", "welcome", DAY)
+    with transaction():
+        assert refusal_code(secret) == "link_superseded"
+        links.supersede_since("adm_jo", clock.now())
+        assert refusal_code(newest) == "link_revoked"
+
+
 def test_a_link_works_for_its_own_person_only(transaction, secret):
     with pytest.raises(links.LinkUnknown), transaction():
         links.spend(secret, "welcome", "adm_al")

@@ -194,7 +194,7 @@ def test_removing_the_last_membership_closes_the_account_and_frees_the_address(t
         link = links.issue_welcome_url(ids.member("viewer").person).rpartition("/")[2]
         assert members.remove(ids.member("viewer"), by=ids.member("jo"))
         assert people.by_name("viewer@oakhill.example") is None
-        with pytest.raises(links.LinkSuperseded):
+        with pytest.raises(links.LinkRevoked):
             links.check(link, links.WELCOME)
     with transaction():
         again = people.add(an_estab(), name="V", email="viewer@oakhill.example", mobile="+447700900124", role="owner")

@@ -59,7 +59,7 @@ def test_a_guessable_password_is_refused_and_the_link_stays_good(jo, sent_link_p
     ("reason", "code"),
     [
         ("used", "link_used"), ("expired", "link_expired"), ("newer", "link_superseded"), ("address", "link_unknown"),
-        ("removed", "link_unknown"), ("suspended", "link_unknown"), ("password", "link_superseded"),
+        ("removed", "link_unknown"), ("suspended", "link_unknown"), ("password", "link_revoked"),
     ],
 )  # fmt: skip
 def test_an_unusable_link_says_why_and_changes_nothing(
