@@ -1,4 +1,4 @@
-"""What an act leaves in the audit log: who did it, at which school and client, to what, and what it was.
+"""What an action leaves in the audit log: who did it, at which school and client, to what, and what it was.
 
 A function that records the wrong person, or no school, works as well as before; only a reader of the log would notice.
 """
@@ -49,7 +49,7 @@ def test_a_school_is_registered_by_its_owner(transaction):
 
 
 @pytest.mark.parametrize(("reason", "details"), [("Telephoned.", {"reason": "Telephoned."}), ("", None)])
-def test_a_change_of_state_says_what_it_was_before_and_why(transaction, reason, details):
+def test_a_change_of_state_is_recorded_with_the_state_before_and_the_reason(transaction, reason, details):
     with transaction():
         estab = an_estab(state="unverified")
         accounts.change_state(estab, "verified", by="op_sam", reason=reason)
@@ -66,7 +66,7 @@ def test_setting_a_password_is_recorded_with_who_set_it_and_for_whom(transaction
         assert recorded(events.PASSWORD_SET) == [("op_sam", person.memberships[0].estab_id, None, person.id, {}, None)]
 
 
-def test_a_rejected_account_is_reduced_by_the_system(transaction, clock):
+def test_the_erasure_of_a_rejected_accounts_data_is_recorded_as_by_the_system(transaction, clock):
     with transaction():
         estab = an_administrator(an_estab(state="rejected")).memberships[0].estab
         rejected.erase_personal_data(MONDAY + timedelta(days=1))
@@ -74,7 +74,7 @@ def test_a_rejected_account_is_reduced_by_the_system(transaction, clock):
         assert recorded(events.PERSONAL_DATA_ERASED) == [("system", estab.id, None, estab.id, {"count": 1}, None)]
 
 
-def test_what_owners_do_about_people_is_recorded_at_their_school(transaction, clock, outbox):
+def test_the_actions_of_owners_about_people_are_recorded_at_their_school(transaction, clock, outbox):
     with transaction():
         owner = an_administrator(email="owner@oakhill.example").memberships[0]
         vi = an_administrator(owner.estab, username="vi", role="viewer").memberships[0]
@@ -112,7 +112,7 @@ def test_what_owners_do_about_people_is_recorded_at_their_school(transaction, cl
 # Partners
 
 
-def test_partners_are_added_and_switched_by_an_operator(transaction):
+def test_adding_disabling_and_enabling_a_partner_are_recorded(transaction):
     with transaction():
         added = registry.add_partner("Assembly", website="https://a.example", contact_email="d@a.example", by="op_sam")
         for on in (False, True, True):
@@ -122,7 +122,7 @@ def test_partners_are_added_and_switched_by_an_operator(transaction):
             assert recorded(event) == [("op_sam", None, None, added.id, {}, None)]
 
 
-def test_the_life_of_a_client_is_recorded_under_its_id(transaction, clock):
+def test_each_change_of_a_client_is_recorded_under_its_id(transaction, clock):
     with transaction():
         a_partner(name="Assembly")
         client, _ = registry.register(a_manifest(), by="op_sam")
@@ -143,7 +143,7 @@ def test_the_life_of_a_client_is_recorded_under_its_id(transaction, clock):
             assert recorded(event) == [(by, None, client.id, client.id, facts, None)]
 
 
-def test_what_a_partner_registers_itself_is_recorded_under_its_token(transaction, clock):
+def test_a_registration_by_a_partner_is_recorded_under_its_token(transaction, clock):
     with transaction():
         partner = a_partner()
         limits = {"scopes": {"required": ["openid"], "optional": ["email"], "client": ["schools.list"]}, "most": 3}
@@ -170,7 +170,7 @@ def test_what_a_partner_registers_itself_is_recorded_under_its_token(transaction
 # Keys
 
 
-def test_a_key_is_recorded_with_its_kind_and_when_it_signs(transaction, clock):
+def test_a_key_is_recorded_with_its_algorithm_and_when_it_signs(transaction, clock):
     with transaction():
         kid = ring.rotate("ES256", by="op_sam")
         clock.move(timedelta(minutes=1))
@@ -225,7 +225,7 @@ def test_continuing_a_registration_in_its_first_browser_is_recorded(transaction,
         assert recorded(events.REGISTRATION_HANDED_OVER) == [("stranger", None, None, registration_id, {}, None)]
 
 
-def test_a_registration_that_is_disowned_says_so(transaction, outbox):
+def test_a_registration_that_is_disowned_is_recorded_as_by_a_stranger(transaction, outbox):
     with transaction():
         registration_id = a_registration().id
     secret = outbox.last("verify_email").secret
@@ -256,18 +256,20 @@ def test_a_request_to_join_names_the_school_the_owner_and_the_new_person(transac
         assert recorded(events.JOIN_DECLINED) == [(owner.id, estab.id, None, second.id, {}, None)]
 
 
-def test_what_operators_do_about_a_new_school_is_recorded_at_the_school(transaction, clock):
+def test_the_decisions_of_operators_about_a_new_school_are_recorded_at_the_school(transaction, clock):
     with transaction():
-        good, bad = (an_administrator(an_estab(state="unverified")).memberships[0].estab for _ in range(2))
-        for estab in (good, bad):
+        verified, rejected_estab = (
+            an_administrator(an_estab(state="unverified")).memberships[0].estab for _ in range(2)
+        )
+        for estab in (verified, rejected_estab):
             review.open_for(estab)
-        review.note(good.estab_id, "Rang, no answer.", by="op_sam")
-        review.verify(good.estab_id, by="op_sam")
-        review.reject(bad.estab_id, "No such person.", by="op_al")
+        review.note(verified.estab_id, "Rang, no answer.", by="op_sam")
+        review.verify(verified.estab_id, by="op_sam")
+        review.reject(rejected_estab.estab_id, "No such person.", by="op_al")
 
         for event, by, estab in (
-            (events.REVIEW_NOTED, "op_sam", good),
-            (events.ESTAB_VERIFIED, "op_sam", good), (events.ESTAB_REJECTED, "op_al", bad),
+            (events.REVIEW_NOTED, "op_sam", verified),
+            (events.ESTAB_VERIFIED, "op_sam", verified), (events.ESTAB_REJECTED, "op_al", rejected_estab),
         ):  # fmt: skip
             assert recorded(event) == [(by, estab.id, None, estab.id, {}, None)]
 
@@ -308,7 +310,7 @@ def test_each_decision_about_sharing_names_person_school_client_and_agreement(tr
             assert recorded(event) == [(by.person_id, by.estab_id, client.id, agreed.id, facts, None)]
 
 
-def test_the_system_of_a_school_is_recorded_once_with_who_said_it(transaction):
+def test_the_choice_of_a_schools_system_is_recorded_once(transaction):
     with transaction():
         by = an_administrator(an_estab(mis=None)).memberships[0]
         for _ in range(2):
@@ -334,7 +336,7 @@ def test_a_wrong_password_and_the_lock_after_ten_are_recorded_at_the_account(tra
         assert recorded(events.ACCOUNT_LOCKED) == [("system", estab_id, None, person_id, {}, None)]
 
 
-def test_an_operator_is_added_and_disabled_by_another(transaction):
+def test_adding_and_disabling_an_operator_are_recorded(transaction):
     with transaction():
         operator, _ = operators.add("Sam", "sam@idaas.example", by="op_al")
         operators.disable("sam@idaas.example", by="op_al")
@@ -344,7 +346,7 @@ def test_an_operator_is_added_and_disabled_by_another(transaction):
         assert recorded(events.OPERATOR_DISABLED) == [("op_al", None, None, operator.id, {}, None)]
 
 
-def test_a_mobile_number_is_confirmed_by_the_person(transaction, outbox, clock):
+def test_confirming_a_mobile_number_is_recorded_as_by_the_person(transaction, outbox, clock):
     with transaction():
         person = an_administrator()
         mobile.send(person)
@@ -360,7 +362,7 @@ def test_a_mobile_number_is_confirmed_by_the_person(transaction, outbox, clock):
         ]
 
 
-def test_a_password_reset_is_started_by_a_stranger_and_completed_by_the_person(transaction, outbox, clock):
+def test_a_password_reset_is_recorded_as_started_by_a_stranger_and_completed_by_the_person(transaction, outbox, clock):
     with transaction():
         person = an_administrator(mobile_confirmed_at=clock.now())
         person_id = person.id
@@ -379,7 +381,7 @@ def test_a_password_reset_is_started_by_a_stranger_and_completed_by_the_person(t
         assert recorded(events.PASSWORD_SET) == [(person_id, estab_id, None, person_id, {}, None)]
 
 
-def test_an_operator_sends_a_link_and_unlocks_by_name(transaction):
+def test_a_reset_link_an_unlocking_and_ended_sessions_are_recorded_as_by_the_operator(transaction):
     with transaction():
         person = an_administrator()
         recovery.send_reset_link(person.username, by="op_sam", note="Called 020 7946 0123, Mrs Head.")
@@ -393,7 +395,7 @@ def test_an_operator_sends_a_link_and_unlocks_by_name(transaction):
         assert recorded(events.SESSIONS_ENDED) == [(*about, {"count": 0}, None)]
 
 
-def test_changes_of_name_address_and_number_are_the_persons(transaction, outbox, clock):
+def test_changes_of_name_address_and_number_are_recorded_as_by_the_person(transaction, outbox, clock):
     with transaction():
         person = an_administrator(email="jo@oakhill.example", mobile_confirmed_at=clock.now())
         person_id = person.id
@@ -421,7 +423,7 @@ def test_changes_of_name_address_and_number_are_the_persons(transaction, outbox,
         assert recorded(events.CHANGES_UNDONE) == [(person_id, estab_id, None, person_id, {}, None)]
 
 
-def test_the_recovery_from_a_lost_factor_is_started_stopped_and_completed(transaction, clock):
+def test_starting_stopping_and_completing_a_factor_recovery_are_recorded(transaction, clock):
     with transaction():
         person = an_administrator()
         person_id, estab_id = person.id, person.memberships[0].estab_id

@@ -1,4 +1,4 @@
-"""Tampering with the log is detected and reported; in a real database, whose guards are removed first."""
+"""Tampering with the log is detected and reported. Each test changes a real database, whose triggers it removes."""
 
 import json
 import re
@@ -15,6 +15,7 @@ from idp.audit.models import Checkpoint, Details, Entry
 
 
 def our_key():
+    """The key with which entries are linked now."""
     return next(chain._keys())
 
 
@@ -25,14 +26,14 @@ DELETE_DETAILS = "DELETE FROM audit_details"
 def find_discrepancies(transaction, sealed):
     """`find_discrepancies()`: position, entry and description of each discrepancy in the whole chain."""
 
-    def walk(**options):
+    def verify(**options):
         with transaction():
             return [
                 (discrepancy.position, discrepancy.entry, discrepancy.what)
                 for discrepancy in chain.verify(**{"from_start": True} | options).discrepancies
             ]
 
-    return walk
+    return verify
 
 
 def entry_at(transaction, position):
@@ -40,10 +41,10 @@ def entry_at(transaction, position):
         return session.scalars(select(Entry.id).where(Entry.position == position)).one()
 
 
-def test_entries_are_sealed_in_order_each_once(transaction, sealed):
+def test_entries_are_sealed_once_in_order(transaction, sealed):
     with transaction() as session:
-        places = session.execute(select(Entry.id, Entry.position).order_by(Entry.id)).all()
-        assert [position for _, position in places] == list(range(1, 10))
+        rows = session.execute(select(Entry.id, Entry.position).order_by(Entry.id)).all()
+        assert [position for _, position in rows] == list(range(1, 10))
         assert chain.seal() == 0
 
 
@@ -84,7 +85,7 @@ def test_an_edited_entry_is_found(transaction, find_discrepancies, tamper, chang
     assert "altered" in discrepancy[2]
 
 
-def test_an_entry_edited_and_hashed_anew_is_found_by_the_next(transaction, find_discrepancies, tamper):
+def test_an_edited_entry_with_a_new_hash_is_found_by_the_entry_after_it(transaction, find_discrepancies, tamper):
     with transaction() as session:
         before = session.scalars(select(Entry.chained).where(Entry.position == 4)).one()
     tamper("UPDATE audit_entries SET actor = 'adm_other' WHERE position = 5")
@@ -108,7 +109,7 @@ def forge_from(transaction, tamper, position, *, keyed=True):
         tamper("UPDATE audit_entries SET chained = :chained WHERE id = :id", chained=chained, id=row.id)
 
 
-def test_a_chain_hashed_anew_to_its_end_contradicts_the_checkpoint(transaction, find_discrepancies, tamper):
+def test_a_chain_with_new_hashes_to_its_end_is_found_by_the_checkpoint(transaction, find_discrepancies, tamper):
     with transaction():
         chain.checkpoint()
     tamper("UPDATE audit_entries SET actor = 'adm_other' WHERE position = 5")
@@ -126,7 +127,7 @@ def test_a_deleted_entry_is_found(transaction, find_discrepancies, tamper):
     assert f"5 is gone from before entry {entry_at(transaction, 6)}" in discrepancy[2]
 
 
-def test_the_first_entries_deleted_are_found(transaction, find_discrepancies, tamper):
+def test_deleted_first_entries_are_found(transaction, find_discrepancies, tamper):
     tamper(DELETE_DETAILS, "DELETE FROM audit_entries WHERE position < 4")
     (discrepancy,) = find_discrepancies()
     assert "1 to 3 are gone" in discrepancy[2]
@@ -168,7 +169,7 @@ def test_a_chain_that_was_cut_off_is_found_by_its_checkpoint(transaction, find_d
         assert "cut off" in discrepancy[2]
 
 
-def test_a_chain_cut_off_with_its_checkpoint_is_found_by_the_one_kept_elsewhere(
+def test_a_chain_cut_off_with_its_checkpoint_is_found_by_an_exported_checkpoint(
     transaction, find_discrepancies, tamper
 ):
     with transaction() as session:
@@ -177,8 +178,8 @@ def test_a_chain_cut_off_with_its_checkpoint_is_found_by_the_one_kept_elsewhere(
     tamper(DELETE_DETAILS, "DELETE FROM audit_entries WHERE position > 6", "DELETE FROM audit_checkpoints")
     assert find_discrepancies() == []
     with transaction():
-        elsewhere = checkpoints.parse(line)
-    assert [discrepancy[0] for discrepancy in find_discrepancies(external=[elsewhere])] == [9]
+        exported = checkpoints.parse(line)
+    assert [discrepancy[0] for discrepancy in find_discrepancies(external=[exported])] == [9]
 
 
 def test_a_checkpoint_that_was_forged_is_found_and_not_relied_upon(transaction, find_discrepancies, tamper):
@@ -195,7 +196,7 @@ def test_a_checkpoint_that_was_forged_is_found_and_not_relied_upon(transaction, 
         assert "signature" in discrepancy[2]
 
 
-def test_erasing_personal_details_keeps_the_chain_whole(transaction, find_discrepancies):
+def test_erasing_personal_details_leaves_the_chain_valid(transaction, find_discrepancies):
     with transaction() as session:
         assert session.query(Details).delete() > 0
     assert find_discrepancies() == []
@@ -207,14 +208,17 @@ def test_altered_details_are_found(transaction, find_discrepancies, tamper):
     assert [discrepancy[:2] for discrepancy in find_discrepancies()] == [(7, changed)]
 
 
-def test_details_put_to_an_entry_that_had_none_are_found(transaction, find_discrepancies, tamper):
+def test_details_added_to_an_entry_without_any_are_found(transaction, find_discrepancies, tamper):
     with transaction() as session:
-        bare = session.execute(select(Entry.id, Entry.position).where(Entry.details_digest.is_(None))).first()
-        session.add(Details(entry_id=bare.id, salt=b"x", said={"name": "Al"}))
-    assert [discrepancy[:2] for discrepancy in find_discrepancies()] == [(bare.position, bare.id)]
+        without_details = session.execute(
+            select(Entry.id, Entry.position).where(Entry.details_digest.is_(None))
+        ).first()
+        session.add(Details(entry_id=without_details.id, salt=b"x", said={"name": "Al"}))
+    assert [discrepancy[:2] for discrepancy in find_discrepancies()] == [(without_details.position, without_details.id)]
 
 
 def append(transaction, times):
+    """Record this number of entries, and seal them."""
     with transaction():
         for _ in range(times):
             log.record("estab.registered", by="adm_jo")
@@ -222,7 +226,7 @@ def append(transaction, times):
 
 
 class TestKeyedLinks:
-    def test_what_is_written_behind_the_newest_checkpoint_cannot_be_linked_without_our_key(
+    def test_entries_after_the_newest_checkpoint_that_are_linked_without_our_key_are_found(
         self, transaction, find_discrepancies, tamper
     ):
         with transaction():
@@ -288,9 +292,7 @@ class TestExportedCheckpoints:
         change_settings(audit={"checkpoints": str(path)})
         return path
 
-    def test_the_worker_exports_and_finds_what_was_cut_off_with_its_checkpoints(
-        self, app, transaction, sealed, file, tamper
-    ):
+    def test_the_worker_finds_by_exported_checkpoints_what_was_cut_off(self, app, transaction, sealed, file, tamper):
         worker.sign_checkpoint(transaction)
         append(transaction, 2)
         worker.sign_checkpoint(transaction)
@@ -378,6 +380,7 @@ class TestCheckpoints:
 class TestCommands:
     @pytest.fixture
     def idp(self, app, sealed):
+        """`idp("verify")` runs `idp audit verify`; returns its result."""
         return lambda *arguments: CliRunner().invoke(commands, arguments, obj=lambda: app)
 
     def test_verify_reports_an_intact_chain(self, idp):
@@ -386,7 +389,7 @@ class TestCommands:
         assert "Verified from position 1 to 9" in result.stdout
         assert "no discrepancies" in result.stdout
 
-    def test_verify_names_the_row_and_fails(self, idp, tamper, transaction):
+    def test_verify_names_the_entry_that_was_altered_and_fails(self, idp, tamper, transaction):
         tamper("UPDATE audit_entries SET actor = 'adm_other' WHERE position = 5")
         result = idp("verify")
         assert result.exit_code == 1
@@ -396,7 +399,7 @@ class TestCommands:
             (5, entry_at(transaction, 5))
         ]
 
-    def test_verify_takes_a_checkpoint_kept_elsewhere(self, idp, tamper, transaction):
+    def test_verify_accepts_an_exported_checkpoint(self, idp, tamper, transaction):
         with transaction():
             line = chain.checkpoint()
         tamper(DELETE_DETAILS, "DELETE FROM audit_entries WHERE position > 6", "DELETE FROM audit_checkpoints")

@@ -21,7 +21,7 @@ def test_every_declared_event_is_recorded_somewhere():
     assert set(CONSTANTS) - {name for tree in TREES.values() for name in named_events(tree)} == set()
 
 
-def test_no_two_events_have_one_name():
+def test_no_two_events_have_the_same_name():
     assert len(set(CONSTANTS.values())) == len(CONSTANTS) > 40
 
 

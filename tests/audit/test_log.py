@@ -1,4 +1,4 @@
-"""Entries are written in the transaction of the act, and never change."""
+"""Entries are written in the transaction of the action that they record, and never change."""
 
 from datetime import UTC, datetime
 
@@ -15,7 +15,7 @@ def entries(session, event):
     return session.scalars(select(Entry).where(Entry.event == event).order_by(Entry.id)).all()
 
 
-def test_an_entry_says_what_when_by_whom_and_about_what(transaction, clock):
+def test_an_entry_has_the_event_the_moment_the_actor_and_the_objects(transaction, clock):
     with transaction() as session:
         log.record(
             events.SHARING_GIVEN,
@@ -31,7 +31,7 @@ def test_an_entry_says_what_when_by_whom_and_about_what(transaction, clock):
         assert entry.position is entry.chained is None
 
 
-def test_an_act_that_is_undone_leaves_no_entry(transaction):
+def test_an_action_that_is_rolled_back_leaves_no_entry(transaction):
     def act():
         with transaction():
             log.record(events.SIGNED_IN, by="adm_jo")
@@ -43,7 +43,7 @@ def test_an_act_that_is_undone_leaves_no_entry(transaction):
         assert entries(session, events.SIGNED_IN) == []
 
 
-def test_an_act_that_cannot_be_recorded_is_undone(transaction, tamper):
+def test_an_action_that_cannot_be_recorded_is_rolled_back(transaction, tamper):
     def act():
         with transaction() as session:
             session.add(Details(entry_id=1, salt=b"", said={}))
@@ -128,15 +128,15 @@ def test_the_database_itself_refuses_to_change_a_checkpoint(transaction, sealed,
         act()
 
 
-def test_entries_are_found_by_what_they_concern_newest_kept_oldest_first(transaction, clock):
+def test_entries_are_filtered_and_the_newest_within_the_limit_are_listed_oldest_first(transaction, clock):
     with transaction():
         for number in range(5):
             log.record(events.SHARING_GIVEN, by="adm_jo", estab="est_oak", client="assembly", number=number)
         log.record(events.SHARING_WITHDRAWN, by="adm_al", estab="est_oak", client="other")
         log.record(events.SIGNED_IN, by="adm_al", estab="est_elm")
 
-    def numbers(**wanted):
-        return [entry.facts.get("number") for entry in queries.find(**wanted)]
+    def numbers(**filters):
+        return [entry.facts.get("number") for entry in queries.find(**filters)]
 
     with transaction():
         assert numbers(client="assembly", limit=3) == [2, 3, 4]
@@ -148,6 +148,6 @@ def test_entries_are_found_by_what_they_concern_newest_kept_oldest_first(transac
 
 
 def test_names_of_events_are_unique():
-    words = [value for name, value in vars(events).items() if name.isupper()]
-    assert len(words) == len(set(words))
-    assert all(word.count(".") == 1 for word in words)
+    names = [value for name, value in vars(events).items() if name.isupper()]
+    assert len(names) == len(set(names))
+    assert all(name.count(".") == 1 for name in names)

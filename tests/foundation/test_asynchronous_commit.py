@@ -1,4 +1,4 @@
-"""What can be done again is committed without waiting for the disk, and nothing else is."""
+"""Only a transaction that asks for it is committed without waiting for the disk."""
 
 import pytest
 
@@ -10,31 +10,33 @@ from tests.factories import a_school, an_estab
 pytestmark = pytest.mark.usefixtures("also_on_postgresql")
 
 
-def waits_for_the_disk():
+def is_commit_synchronous():
+    """Whether the present transaction waits for the disk when it is committed."""
     if connection().dialect.name == "sqlite":
         return connection().exec_driver_sql("PRAGMA synchronous").scalar_one() == 2
-    return connection().exec_driver_sql("SHOW synchronous_commit").scalar_one() == usual_setting()
+    return connection().exec_driver_sql("SHOW synchronous_commit").scalar_one() == default_setting()
 
 
-def usual_setting():
+def default_setting():
+    """PostgreSQL's setting of `synchronous_commit` for a new session."""
     query = "SELECT reset_val FROM pg_settings WHERE name = 'synchronous_commit'"
     return connection().exec_driver_sql(query).scalar_one()
 
 
-def test_a_transaction_that_says_so_does_not_wait_and_the_next_one_waits(transaction):
+def test_only_the_transaction_that_asks_for_it_is_committed_asynchronously(transaction):
     with transaction() as session:
         set_asynchronous_commit()
         if session.connection().dialect.name == "postgresql":
             assert connection().exec_driver_sql("SHOW synchronous_commit").scalar_one() == "off"
         else:
-            assert not waits_for_the_disk()
+            assert not is_commit_synchronous()
         estab_id = an_estab(a_school()).id
     with transaction() as session:
-        assert waits_for_the_disk()
+        assert is_commit_synchronous()
         assert session.get(Estab, estab_id)
 
 
-def test_the_next_one_waits_also_after_an_error(transaction):
+def test_the_next_transaction_is_committed_synchronously_after_an_error_too(transaction):
     def fail():
         with transaction():
             set_asynchronous_commit()
@@ -43,10 +45,10 @@ def test_the_next_one_waits_also_after_an_error(transaction):
     with pytest.raises(ZeroDivisionError):
         fail()
     with transaction():
-        assert waits_for_the_disk()
+        assert is_commit_synchronous()
 
 
-def test_a_transaction_that_has_begun_is_refused(transaction):
+def test_asynchronous_commit_is_refused_in_a_transaction_that_has_begun(transaction):
     with transaction():
         an_estab(a_school())
         with pytest.raises(RuntimeError, match="begun"):

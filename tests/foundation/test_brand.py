@@ -25,21 +25,21 @@ colours = st.integers(0, 0xFFFFFF).map(lambda number: f"#{number:06x}")
 
 @given(colours)
 def test_any_colour_is_made_readable_on_every_light_surface(colour):
-    _holds(brand.light(colour), brand.LIGHT_SURFACES, LIGHT)
+    _assert_readable(brand.light(colour), brand.LIGHT_SURFACES, LIGHT)
 
 
 @given(colours)
 def test_any_colour_is_made_readable_on_every_dark_surface(colour):
-    _holds(brand.dark(colour), brand.DARK_SURFACES, DARK)
+    _assert_readable(brand.dark(colour), brand.DARK_SURFACES, DARK)
 
 
 @pytest.mark.parametrize("colour", ["#000000", "#ffffff", "#ffff00", "#00ffff", "#777777"])
-def test_the_hardest_colours_are_made_readable_too(colour):
-    _holds(brand.light(colour), brand.LIGHT_SURFACES, LIGHT)
-    _holds(brand.dark(colour), brand.DARK_SURFACES, DARK)
+def test_black_white_and_bright_colours_are_made_readable(colour):
+    _assert_readable(brand.light(colour), brand.LIGHT_SURFACES, LIGHT)
+    _assert_readable(brand.dark(colour), brand.DARK_SURFACES, DARK)
 
 
-def test_a_colour_that_can_be_read_already_is_left_as_it_is():
+def test_a_readable_colour_is_not_changed():
     assert brand.light("#1d4f91").brand == "#1d4f91"
 
 
@@ -49,10 +49,10 @@ def test_a_yellow_keeps_its_hue_when_it_is_darkened():
     assert red > green > blue
 
 
-@pytest.mark.parametrize("wrong", ["", "blue", "#12", "#12345g", "#1d4f91;}body{display:none", "1d4f910"])
-def test_what_is_not_a_colour_never_reaches_the_stylesheet(wrong):
+@pytest.mark.parametrize("text", ["", "blue", "#12", "#12345g", "#1d4f91;}body{display:none", "1d4f910"])
+def test_a_text_that_is_not_a_colour_is_refused(text):
     with pytest.raises(ValueError, match="#rrggbb"):
-        brand.stylesheet(wrong)
+        brand.stylesheet(text)
 
 
 def test_the_stylesheet_gives_both_themes_every_property():
@@ -85,17 +85,18 @@ def test_the_surfaces_are_those_of_our_pages():
         ("--on-bad", "--bad-hover"),
     ],
 )
-def test_text_in_our_own_colours_can_be_read(tokens, text, surface):
+def test_text_in_our_own_colours_has_enough_contrast(tokens, text, surface):
     assert brand.contrast(tokens[text], tokens[surface]) >= brand.MIN_CONTRAST
 
 
 @pytest.mark.parametrize("tokens", [LIGHT, DARK], ids=["light", "dark"])
 @pytest.mark.parametrize("surface", ["--sheet", "--sunk"])
-def test_the_edge_of_a_control_can_be_seen(tokens, surface):
+def test_the_borders_of_controls_have_enough_contrast(tokens, surface):
     assert brand.contrast(tokens["--line-strong"], tokens[surface]) >= 3
 
 
-def _holds(palette, surfaces, tokens):
+def _assert_readable(palette, surfaces, tokens):
+    """Assert that text in and on the colours of the palette has enough contrast."""
     for surface in (*surfaces, palette.soft):
         assert brand.contrast(palette.brand, surface) >= brand.MIN_CONTRAST
     for fill in (palette.brand, palette.hover):

@@ -8,7 +8,7 @@ from idp.foundation import command
 ROW = {"at": datetime(2026, 3, 2, 9, 30, tzinfo=UTC), "on": date(2026, 3, 2), "who": frozenset({"b", "a"}), "so": True}
 
 
-def test_a_table_says_in_which_zone_its_times_are(capsys):
+def test_times_in_a_table_have_their_time_zone(capsys):
     command.show([ROW], ["at", "on", "who", "so"], as_json=False, empty="Nothing.")
 
     assert capsys.readouterr().out.splitlines()[1].split("  ") == [
@@ -16,9 +16,9 @@ def test_a_table_says_in_which_zone_its_times_are(capsys):
     ]  # fmt: skip
 
 
-def test_a_time_of_another_zone_is_turned_into_that_one(capsys):
-    summer = {"at": datetime(2026, 7, 2, 9, 30, tzinfo=timezone(timedelta(hours=1)))}
-    command.show([summer], ["at"], as_json=False, empty="Nothing.")
+def test_times_of_other_zones_are_shown_in_utc(capsys):
+    row = {"at": datetime(2026, 7, 2, 9, 30, tzinfo=timezone(timedelta(hours=1)))}
+    command.show([row], ["at"], as_json=False, empty="Nothing.")
 
     assert "2026-07-02 08:30 UTC" in capsys.readouterr().out
 

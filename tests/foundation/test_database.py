@@ -17,6 +17,7 @@ from idp.partners.models import ClientSecret
 
 
 def a_secret(secret="the secret", **overrides):
+    """Store a secret, which can be claimed."""
     values = {
         "digest": crypto.digest(secret), "purpose": "probe", "person_id": "adm_1", "value": None,
         "tries": 0, "created_at": clock.now(), "expires_at": clock.now() + timedelta(hours=1), "used_at": None,
@@ -25,9 +26,9 @@ def a_secret(secret="the secret", **overrides):
     database.session().add(PersonalSecret(**(values | overrides)))
 
 
-def claim(secret="the secret", **must):
-    bound = {"purpose": "probe", "person_id": "adm_1", "superseded_at": None} | must
-    return database.claim(PersonalSecret, digest=crypto.digest(secret), **bound)
+def claim(secret="the secret", **overrides):
+    conditions = {"purpose": "probe", "person_id": "adm_1", "superseded_at": None} | overrides
+    return database.claim(PersonalSecret, digest=crypto.digest(secret), **conditions)
 
 
 def test_of_eight_claims_at_once_one_succeeds(transaction, run_concurrently):
@@ -41,7 +42,7 @@ def test_of_eight_claims_at_once_one_succeeds(transaction, run_concurrently):
 
 
 @pytest.mark.parametrize("wrong", [{"purpose": "other"}, {"person_id": "adm_2"}, {"value": "other"}])
-def test_a_claim_names_all_that_the_secret_is_bound_to(transaction, wrong):
+def test_a_claim_with_another_value_of_any_condition_fails(transaction, wrong):
     with transaction():
         a_secret()
     with transaction():
@@ -61,7 +62,7 @@ def test_an_expired_or_superseded_secret_cannot_be_claimed(transaction, clock):
         assert not claim("expires")
 
 
-def test_a_claim_that_is_rolled_back_gives_the_secret_back(transaction):
+def test_a_secret_can_be_claimed_again_after_a_rollback(transaction):
     with transaction():
         a_secret()
     with pytest.raises(LookupError), transaction():  # noqa: PT012  what happens before it raises is the point
@@ -72,7 +73,7 @@ def test_a_claim_that_is_rolled_back_gives_the_secret_back(transaction):
         assert claim()
 
 
-def test_times_come_back_in_utc(transaction):
+def test_times_are_read_in_utc(transaction):
     summer = timezone(timedelta(hours=1))
     with transaction():
         a_secret(created_at=datetime(2026, 7, 1, 10, tzinfo=summer))
@@ -88,7 +89,7 @@ def test_a_naive_time_is_refused(transaction):
         a_secret(created_at=datetime(2026, 7, 1))  # noqa: DTZ001
 
 
-def test_ending_a_read_transaction_never_loses_a_change(transaction):
+def test_ending_a_read_transaction_with_unsaved_changes_is_refused(transaction):
     with transaction():
         a_secret()
         with pytest.raises(RuntimeError, match="lose"):
@@ -101,7 +102,7 @@ def test_foreign_keys_are_enforced(transaction):
 
 
 def test_changes_of_a_request_that_raised_are_rolled_back(transaction):
-    with pytest.raises(LookupError), transaction() as session:  # noqa: PT012  likewise
+    with pytest.raises(LookupError), transaction() as session:  # noqa: PT012  what happens before it raises is the point
         a_secret()
         session.flush()
         raise LookupError
@@ -180,7 +181,7 @@ def test_a_connection_on_which_begin_failed_for_another_reason_than_the_database
 
 
 @pytest.mark.usefixtures("on_postgresql")
-def test_an_error_that_psycopg_has_no_name_for_is_an_error_of_the_database(app):
+def test_an_unknown_sqlstate_raises_database_error(app):
     command = "DO $$ BEGIN RAISE EXCEPTION 'unheard of' USING ERRCODE = 'ZZ999'; END $$"
     with app.app_context(), pytest.raises(psycopg.DatabaseError, match="unheard of"):
         libpq.execute(database.connection(), command)
@@ -216,20 +217,20 @@ def test_while_all_connections_are_in_use_a_request_waits_and_is_then_refused(ap
     monkeypatch.setattr(connections, "MAX_WAIT_SECONDS", 0.05)
     engine = database.CONNECTIONS.for_app(app).engine
     pool = connections.KeptConnections(engine, 2)
-    one, other = pool.take(), pool.take()
+    first, second = pool.take(), pool.take()
     with pytest.raises(PoolTimeout):
         pool.take()
-    pool.release(other)
-    assert pool.take() is other
-    for taken in (one, other):
+    pool.release(second)
+    assert pool.take() is second
+    for taken in (first, second):
         pool.release(taken)
     engine.dispose()
-    assert one.closed
-    assert other.closed
+    assert first.closed
+    assert second.closed
 
 
 @pytest.mark.usefixtures("on_postgresql")
-def test_a_connection_that_cannot_be_made_takes_no_place(app):
+def test_a_failed_connection_does_not_count_for_the_size_of_the_pool(app):
     unreachable = create_engine("postgresql+psycopg://idp@127.0.0.1:1/idp", poolclass=NullPool)
     pool = connections.KeptConnections(unreachable, 1)
     for _ in range(2):
@@ -238,7 +239,7 @@ def test_a_connection_that_cannot_be_made_takes_no_place(app):
 
 
 def test_statements_and_objects_share_one_transaction(transaction):
-    def both():
+    def write_and_fail():
         with transaction():
             a_secret("an object")
             database.session().flush()
@@ -247,13 +248,13 @@ def test_statements_and_objects_share_one_transaction(transaction):
             raise RuntimeError("no more")
 
     with pytest.raises(RuntimeError, match="no more"):
-        both()
+        write_and_fail()
     with transaction():
         assert not stored_tries("an object"), "and both are undone together"
 
 
 @pytest.mark.parametrize("error", [LookupError, IntegrityError])
-def test_what_statements_wrote_for_a_row_that_fails_is_undone_and_the_others_are_kept(transaction, caplog, error):
+def test_only_the_changes_of_a_row_that_fails_are_rolled_back(transaction, caplog, error):
     values = {
         "purpose": "probe",
         "person_id": "adm_1",
@@ -276,7 +277,7 @@ def test_what_statements_wrote_for_a_row_that_fails_is_undone_and_the_others_are
     assert error.__name__ in caplog.text
 
 
-def test_what_only_statements_wrote_is_committed_too(transaction):
+def test_changes_by_statements_alone_are_committed(transaction):
     with transaction():
         a_secret()
     with transaction():
@@ -285,7 +286,7 @@ def test_what_only_statements_wrote_is_committed_too(transaction):
         assert stored_tries().tries == 3
 
 
-def test_what_runs_in_autocommit_holds_up_no_other_transaction(transaction):
+def test_a_read_in_autocommit_does_not_block_other_transactions(transaction):
     with transaction():
         a_secret()
     with transaction():
@@ -293,7 +294,7 @@ def test_what_runs_in_autocommit_holds_up_no_other_transaction(transaction):
         assert stored_tries()
         with transaction():  # SQLite has one writer at a time
             database.connection().execute(update(PersonalSecret).values(tries=1))
-        assert stored_tries().tries == 1, "nor does it look at the past"
+        assert stored_tries().tries == 1, "and it reads what was committed meanwhile"
 
 
 def test_ending_a_read_transaction_returns_the_connection(transaction):
@@ -305,5 +306,6 @@ def test_ending_a_read_transaction_returns_the_connection(transaction):
 
 
 def stored_tries(secret="the secret"):
-    mine = select(PersonalSecret.tries).where(PersonalSecret.digest == crypto.digest(secret))
-    return database.connection().execute(mine).one_or_none()
+    """The row with the column `tries` of the secret, or None."""
+    query = select(PersonalSecret.tries).where(PersonalSecret.digest == crypto.digest(secret))
+    return database.connection().execute(query).one_or_none()

@@ -8,7 +8,7 @@ LATE_ON_SUNDAY = datetime(2026, 6, 7, 23, 30, tzinfo=UTC)
 """In London it is Monday already."""
 
 
-def test_a_moment_is_shown_by_british_clocks():
+def test_a_moment_is_formatted_in_british_time():
     assert dates.day(LATE_ON_SUNDAY) == "8 June 2026"
     assert dates.weekday_and_day(LATE_ON_SUNDAY) == "Monday 8 June 2026"
     assert dates.day_and_time(LATE_ON_SUNDAY) == "8 June 2026 at 00:30"

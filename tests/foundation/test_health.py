@@ -19,7 +19,7 @@ ON_POSTGRESQL = bool(os.environ.get("TEST_DATABASE"))
 
 @pytest.fixture
 def readiness(app, web, monkeypatch):
-    """The uncached result of `/readyz`: the status, and the problem."""
+    """`readiness()` is the status of an uncached `/readyz`, and what it says of the database."""
     monkeypatch.setattr(health, "CACHE_SECONDS", 0.0)
 
     def ask(browser=web):

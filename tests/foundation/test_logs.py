@@ -26,7 +26,7 @@ from tests.processes import eventually
         ("DPoP eyJhbGciOiJFUzI1NiJ9", "eyJhbGciOiJFUzI1NiJ9"),
     ],
 )
-def test_what_looks_like_a_credential_is_scrubbed(text, secret):
+def test_credentials_are_scrubbed(text, secret):
     assert secret not in logs.scrub(text)
 
 
@@ -71,7 +71,7 @@ def test_fields_that_are_not_allowed_are_dropped_and_named():
     assert event == {"event": "x", "status": 200, "dropped": ["password"]}
 
 
-def test_every_response_carries_its_request_id(web):
+def test_every_response_has_an_id_of_its_request(web):
     first, second = web.get("/healthz"), web.get("/healthz")
 
     assert first.headers["X-Request-ID"] != second.headers["X-Request-ID"]
@@ -151,7 +151,7 @@ def test_a_line_that_cannot_be_written_is_lost_and_the_next_is_written(monkeypat
     assert attempts[-1] == "by the thread\n"
 
 
-def test_a_program_that_reads_the_log_slowly_stops_no_request_before_the_limit():
+def test_a_slow_reader_of_the_log_does_not_block_requests_before_the_limit():
     reads, is_writing = threading.Event(), threading.Event()
 
     class SlowReader:

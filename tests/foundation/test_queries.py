@@ -28,17 +28,17 @@ class NeverNull(NamedTuple):
 
 
 QUERY = Query(
-    Row, select(TABLE.c.id, TABLE.c.state).where(TABLE.c.state == bindparam("its_state")).order_by(TABLE.c.id)
+    Row, select(TABLE.c.id, TABLE.c.state).where(TABLE.c.state == bindparam("wanted_state")).order_by(TABLE.c.id)
 )
 
 
-def test_rows_have_the_type_of_the_query(transaction):
+def test_a_query_returns_rows_of_its_type(transaction):
     with transaction():
         estabs = [an_estab(), an_estab()]
         ids = sorted(estab.id for estab in estabs)
 
-        assert QUERY.all(its_state=estabs[0].state) == [Row(id_, estabs[0].state) for id_ in ids]
-        assert QUERY.one(its_state="closed") is None
+        assert QUERY.all(wanted_state=estabs[0].state) == [Row(id_, estabs[0].state) for id_ in ids]
+        assert QUERY.one(wanted_state="closed") is None
 
 
 def test_a_misspelt_field_is_an_error_at_import():

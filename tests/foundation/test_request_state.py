@@ -32,7 +32,7 @@ def test_each_class_has_a_part_of_its_own(app):
         assert request_state.part(OtherCounter).number == 0
 
 
-def test_nothing_is_carried_over_to_the_next_request(app):
+def test_the_next_request_has_a_new_state(app):
     with app.app_context():
         request_state.current().keeps_opener = True
         request_state.part(Counter).number = 1

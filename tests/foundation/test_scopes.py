@@ -38,7 +38,7 @@ def test_the_catalogue_marks_special_category_data():
     assert marked == {"students.demographics", "students.sen", "students.medical"}
 
 
-def test_every_data_area_says_what_it_carries_in_words_a_school_knows():
+def test_every_scope_has_an_explanation_without_technical_words():
     for scope in scopes.catalogue().values():
         assert scope.title
         assert scope.explanation.endswith(".")
@@ -46,7 +46,7 @@ def test_every_data_area_says_what_it_carries_in_words_a_school_knows():
         assert not {"scope", "OAuth", "client", "token"} & set(scope.explanation.split())
 
 
-def test_titles_of_data_areas_name_the_members_behind_them():
+def test_titles_of_a_scope_have_their_members():
     students = scopes.catalogue()["students"].fields
 
     assert list(students)[:2] == ["Legal and preferred name", "Date of birth"]
@@ -74,7 +74,7 @@ def test_a_catalogue_that_does_not_give_each_member_one_scope_is_refused(toml, p
         scopes.read_catalogue(toml)
 
 
-def test_the_scope_of_a_schools_server_is_no_data_and_only_our_staff_register_clients_for_it():
+def test_the_scope_endpoint_is_not_about_data_and_is_registered_by_our_staff_only():
     assert scopes.filter_by_kind("endpoint", NAMES) == {"endpoint"}
     assert "endpoint" not in scopes.filter_by_kind("data", NAMES) | scopes.filter_by_kind("identity", NAMES)
     assert scopes.operators_only(NAMES) == {"endpoint", "reads.report"}

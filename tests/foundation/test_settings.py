@@ -22,9 +22,10 @@ PRODUCTION: dict[str, Any] = {
 }
 
 
-def keys():
-    fresh = [base64.b64encode(os.urandom(32)).decode() for _ in range(3)]
-    return {"session": fresh[0], "tokens": fresh[1], "sealing": {"test": fresh[2]}}
+def new_keys():
+    """Random keys for all purposes, as settings."""
+    keys = [base64.b64encode(os.urandom(32)).decode() for _ in range(3)]
+    return {"session": keys[0], "tokens": keys[1], "sealing": {"test": keys[2]}}
 
 
 def test_all_errors_are_reported_together(monkeypatch):
@@ -69,11 +70,11 @@ def test_a_file_that_is_not_toml_is_named(monkeypatch, scratch):
         load_settings.load()
 
 
-def test_production_starts_with_keys_of_its_own():
-    assert load_settings.load(**PRODUCTION, secrets=keys()).environment == "production"
+def test_production_settings_with_random_keys_are_accepted():
+    assert load_settings.load(**PRODUCTION, secrets=new_keys()).environment == "production"
 
 
-def test_production_refuses_what_is_for_demonstrations_and_names_all_of_it(monkeypatch):
+def test_production_refuses_development_settings_and_names_each(monkeypatch):
     monkeypatch.setenv("IDP_CONFIG", "config/development.toml")
 
     with pytest.raises(load_settings.InvalidSettings) as raised:
@@ -85,12 +86,12 @@ def test_production_refuses_what_is_for_demonstrations_and_names_all_of_it(monke
 
 def test_production_refuses_several_workers_on_sqlite():
     with pytest.raises(load_settings.InvalidSettings, match="SQLite is for one"):
-        load_settings.load(**(PRODUCTION | {"server": PRODUCTION["server"] | {"workers": 2}}), secrets=keys())
+        load_settings.load(**(PRODUCTION | {"server": PRODUCTION["server"] | {"workers": 2}}), secrets=new_keys())
 
 
 def test_a_short_key_is_refused_and_not_shown():
     with pytest.raises(load_settings.InvalidSettings) as raised:
-        load_settings.load(secrets=keys() | {"session": base64.b64encode(b"far too short").decode()})
+        load_settings.load(secrets=new_keys() | {"session": base64.b64encode(b"far too short").decode()})
 
     assert "secrets.session" in str(raised.value)
     assert "far too short" not in str(raised.value)
@@ -104,7 +105,7 @@ def test_settings_cannot_change_once_read():
 
 
 def test_printing_the_settings_shows_no_secret():
-    loaded = load_settings.load(secrets=keys(), mail={"password": "hunter2hunter2"})
+    loaded = load_settings.load(secrets=new_keys(), mail={"password": "hunter2hunter2"})
 
     assert "hunter2" not in repr(loaded)
     assert repr(loaded.secrets.session) not in repr(loaded)
@@ -117,14 +118,14 @@ def test_the_example_for_production_needs_only_secrets(monkeypatch):
         load_settings.load()
     assert all("  secrets." in line for line in str(raised.value).splitlines()[1:])
 
-    assert load_settings.load(secrets=keys()).server.workers == 2
+    assert load_settings.load(secrets=new_keys()).server.workers == 2
 
 
 def problems_of(**overrides):
     """The errors in production settings with these overrides, one on each line."""
     merged = {name: {**PRODUCTION[name]} if isinstance(PRODUCTION[name], dict) else PRODUCTION[name]
               for name in PRODUCTION}  # fmt: skip
-    for name, values in {"secrets": keys(), **overrides}.items():
+    for name, values in {"secrets": new_keys(), **overrides}.items():
         merged[name] = {**merged.get(name, {}), **values}
     try:
         load_settings.load(**merged)
@@ -133,7 +134,7 @@ def problems_of(**overrides):
     return []
 
 
-def base_settings(key):
+def encode_key(key):
     return base64.b64encode(key).decode()
 
 
@@ -210,7 +211,7 @@ class TestUrls:
         assert problems
         assert all(problem.startswith(f"{section}.{name}") for problem in problems)
 
-    def test_hosts_are_kept_in_lower_case_without_the_trailing_dot(self):
+    def test_hosts_are_read_in_lower_case_without_the_trailing_dot(self):
         loaded = load_settings.load(fetch={"operator_private_hosts": ["SMS.internal."]})
         assert loaded.fetch.operator_private_hosts == ("sms.internal",)
 
@@ -219,25 +220,25 @@ class TestProduction:
     """Settings with which the service would start, but not be safe."""
 
     def test_production_refuses_the_keys_of_the_test_suite(self):
-        shipped = tomllib.loads((ROOT / "config" / "test.toml").read_text("utf-8"))["secrets"]
-        problems = problems_of(secrets=keys() | {name: shipped[name] for name in ("session", "tokens")})
+        test_secrets = tomllib.loads((ROOT / "config" / "test.toml").read_text("utf-8"))["secrets"]
+        problems = problems_of(secrets=new_keys() | {name: test_secrets[name] for name in ("session", "tokens")})
         assert [problem.split(":")[0] for problem in problems] == ["secrets.session", "secrets.tokens"]
         assert "config/test.toml" in problems[0]
 
-    @pytest.mark.parametrize("bad", [bytes(32), b"\xff" * 32, bytes(range(8)) * 4, b"this is a sentence of 32 letters"])
-    def test_production_refuses_keys_that_are_not_random(self, bad):
-        (problem,) = problems_of(secrets=keys() | {"tokens": base_settings(bad)})
+    @pytest.mark.parametrize("key", [bytes(32), b"\xff" * 32, bytes(range(8)) * 4, b"this is a sentence of 32 letters"])
+    def test_production_refuses_keys_that_are_not_random(self, key):
+        (problem,) = problems_of(secrets=new_keys() | {"tokens": encode_key(key)})
         assert problem.startswith("secrets.tokens: is not random")
 
     def test_production_refuses_one_key_for_all_purposes(self):
-        key = base_settings(os.urandom(32))
+        key = encode_key(os.urandom(32))
         problems = problems_of(
-            secrets={"session": key, "tokens": key, "sealing": {"a": key, "test": base_settings(os.urandom(32))}}
+            secrets={"session": key, "tokens": key, "sealing": {"a": key, "test": encode_key(os.urandom(32))}}
         )
         assert [problem.split(":")[0] for problem in problems] == ["secrets.tokens", "secrets.sealing.a"]
 
     @pytest.mark.parametrize(
-        ("section", "values", "named"),
+        ("section", "values", "setting"),
         [
             ("server", {"trusted_proxies": 99}, "server.trusted_proxies"),
             ("mail", {"security": "none", "username": "idp", "password": "x"}, "mail.security"),
@@ -267,9 +268,9 @@ class TestProduction:
             ("fetch", {"timeout": 3600.0}, "fetch.timeout"),
         ],
     )
-    def test_a_value_beyond_its_bounds_is_refused(self, section, values, named):
+    def test_a_value_beyond_its_bounds_is_refused(self, section, values, setting):
         (problem,) = problems_of(**{section: values})
-        assert problem.startswith(named)
+        assert problem.startswith(setting)
 
     def test_production_refuses_a_connection_pool_smaller_than_the_concurrent_requests(self):
         """On PostgreSQL; SQLite has no pool."""
@@ -278,15 +279,15 @@ class TestProduction:
         assert problem.startswith("database.pool_size: must be 5 at least")
         for database in ({"url": postgresql, "pool_size": 5}, {}):
             different = {"server": server, "database": database}
-            assert load_settings.load(**PRODUCTION | different, secrets=keys()).server.concurrent_requests == 5
+            assert load_settings.load(**PRODUCTION | different, secrets=new_keys()).server.concurrent_requests == 5
 
     def test_errors_in_several_settings_are_reported_together(self):
         """The errors of one setting, of several together, and of production are reported in one message."""
-        key = base_settings(os.urandom(32))
+        key = encode_key(os.urandom(32))
         problems = problems_of(
             server={"issuer": "https://u:p@id.schools.example", "trusted_proxies": 99},
             tokens={"code": 31536000}, mail={"security": "none", "password": "x"}, sms={"gateway_url": "http://sms"},
-            secrets={"session": key, "tokens": key, "sealing": {"a": base_settings(bytes(32))}},
+            secrets={"session": key, "tokens": key, "sealing": {"a": encode_key(bytes(32))}},
             session={"idle": 40_000, "absolute": 30_000},
         )  # fmt: skip
         for name in (
@@ -296,17 +297,15 @@ class TestProduction:
             assert any(problem.startswith(f"{name}:") for problem in problems), name
 
     def test_every_number_has_both_bounds(self):
-        """A number without bounds was forgotten."""
-        unbounded = {"throttle.factor"}  # production wants 1
-        numbers = set()
+        unbounded = set()
         for section, field in settings.Settings.model_fields.items():
             if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
                 for name, inner in field.annotation.model_fields.items():
                     if inner.annotation in (int, float):
                         kinds = {type(constraint).__name__ for constraint in inner.metadata}
                         if not (kinds & {"Ge", "Gt"} and kinds & {"Le", "Lt"}):
-                            numbers.add(f"{section}.{name}")
-        assert numbers == unbounded
+                            unbounded.add(f"{section}.{name}")
+        assert unbounded == {"throttle.factor"}, "which has to be 1 in production"
 
 
 class TestFederation:
@@ -354,8 +353,8 @@ class TestFederation:
 
 
 class TestWarnings:
-    def test_production_is_warned_of_what_is_unusual(self, monkeypatch):
-        loaded = load_settings.load(**PRODUCTION, secrets=keys())
+    def test_unusual_production_settings_cause_warnings(self, monkeypatch):
+        loaded = load_settings.load(**PRODUCTION, secrets=new_keys())
         warnings = production.warnings(loaded)
         for name in (
             "server.trusted_proxies", "mail.security", "mail.sender", "service.privacy_url", "audit.checkpoints",
@@ -366,7 +365,7 @@ class TestWarnings:
     def test_outside_production_there_are_no_warnings(self):
         assert production.warnings(load_settings.load()) == []
 
-    def test_the_example_for_production_has_little_to_be_warned_of(self, monkeypatch):
+    def test_the_example_for_production_causes_only_warnings_about_example_names(self, monkeypatch):
         monkeypatch.setenv("IDP_CONFIG", "config/production.example.toml")
-        warnings = production.warnings(load_settings.load(secrets=keys()))
+        warnings = production.warnings(load_settings.load(secrets=new_keys()))
         assert all("example" in warning for warning in warnings)

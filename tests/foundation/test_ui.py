@@ -24,16 +24,16 @@ class Details(Form):
 
 @pytest.fixture
 def page(app):
-    """Renders `main` in the layout, with a form; returns the parsed page."""
+    """`page(main)` renders the template `main` in the layout, with a form; returns the parsed page."""
 
-    def rendered(main, form=None, **blocks):
+    def render(main, form=None, **blocks):
         template_blocks = "".join(f"{{% block {name} %}}{text}{{% endblock %}}" for name, text in blocks.items())
         source = f"""{{% extends "base.html" %}}{{% import "macros/ui.html" as ui %}}
             {{% block title %}}Your details{{% endblock %}}{template_blocks}{{% block main %}}{main}{{% endblock %}}"""
         with app.test_request_context("/"):
             return parse(render_template_string(source, form=form))
 
-    return rendered
+    return render
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def empty_form():
     return form
 
 
-def test_a_page_is_titled_after_itself_and_the_service(page):
+def test_the_title_of_a_page_names_the_page_and_the_service(page):
     soup = page("<p>Hello</p>")
 
     assert soup.title.text == "Your details \N{EN DASH} IDaaS"
@@ -52,7 +52,7 @@ def test_a_page_is_titled_after_itself_and_the_service(page):
     assert soup.select_one("main p").text == "Hello"
 
 
-def test_a_page_with_something_wrong_says_so_in_its_title(page, empty_form):
+def test_the_title_of_a_page_with_errors_begins_with_error(page, empty_form):
     assert page("", form=empty_form).title.text == "Error: Your details \N{EN DASH} IDaaS"
 
 
@@ -99,14 +99,14 @@ def test_a_field_is_described_by_its_hint_and_its_error(page, empty_form):
     assert (field["aria-invalid"], field["autocomplete"]) == ("true", "name")
 
 
-def test_what_was_typed_is_kept_and_escaped(page):
+def test_typed_text_stays_in_the_field_and_is_escaped(page):
     soup = page("{{ ui.field(form.name) }}", form=Details(data={"name": '"><script>alert(1)</script>'}))
 
     assert soup.select_one("#name")["value"] == '"><script>alert(1)</script>'
     assert soup.main.script is None
 
 
-def test_a_password_can_be_shown_once_the_script_runs(page):
+def test_the_button_that_shows_a_password_is_hidden_without_the_script(page):
     button = page("{{ ui.field(form.password) }}", form=Details()).select_one("[data-reveal] button")
 
     assert button.has_attr("hidden")
@@ -126,14 +126,14 @@ def test_a_credential_can_be_copied_exactly(page):
     assert soup.select_one("#" + soup.select_one("[data-copy]")["data-copy"]).text == "E1000<1"
 
 
-def test_a_table_names_each_cell_for_narrow_screens(page):
+def test_each_cell_of_a_table_has_its_heading_for_narrow_screens(page):
     soup = page('{{ ui.table(["Partner", "Since"], [["Assembly", "4 March"]], caption="Sharing") }}')
 
     assert soup.select_one("tbody th[scope=row]").text == "Assembly"
     assert soup.select_one("tbody td")["data-label"] == "Since"
 
 
-def test_a_refusal_shows_its_code_and_what_to_quote(app):
+def test_an_error_page_shows_its_code_and_the_id_of_the_request(app):
     with app.test_request_context("/"):
         soup = parse(
             render_template(
@@ -148,7 +148,7 @@ def test_a_refusal_shows_its_code_and_what_to_quote(app):
     assert "abc-1" in soup.main.text
 
 
-def test_a_mail_is_plain_text_with_the_subject_apart(app):
+def test_the_text_of_a_mail_does_not_contain_its_subject(app):
     source = '{% extends "mail/base.txt" %}{% block subject %}Hello{% endblock %}{% block text %}Dear you{% endblock %}'
     with app.test_request_context("/"):
         text = render_template_string(source)
@@ -175,8 +175,8 @@ def test_no_page_needs_inline_styles_handlers_or_another_host(path):
 
 
 def test_the_stylesheet_loads_nothing_from_other_hosts():
-    for address in re.findall(r"url\(\"?([^\")]+)", CSS):
-        assert (ROOT / "idp/static" / address).is_file()
+    for path in re.findall(r"url\(\"?([^\")]+)", CSS):
+        assert (ROOT / "idp/static" / path).is_file()
 
 
 def test_every_custom_property_used_is_one_that_is_set():

@@ -28,7 +28,7 @@ from tests.xporter import agents
 def server(session_app, settings, module_transaction):
     """A school's server, which reports to us."""
     with module_transaction():
-        agent = agents.Agent(agents.the_agents_client(), secret="none", web=a_browser(session_app, settings))
+        agent = agents.Agent(agents.register_agent_client(), secret="none", web=a_browser(session_app, settings))
         agent.person_id = factories.an_administrator().id
     agents.give_tokens(module_transaction, agent, agent.person_id)
     agent.report(last_extract=agents.EXTRACT)
@@ -39,7 +39,7 @@ def server(session_app, settings, module_transaction):
 def reporter(server, module_transaction):
     """The headers with which XporterOnDemand reports reads, and a valid row."""
     with module_transaction() as session:
-        client = Partner(agents.the_api())
+        client = Partner(agents.register_api_client())
         estab = session.get_one(Administrator, server.person_id).memberships[0].estab.estab_id
         reader = factories.a_client().id
     form = {"grant_type": "client_credentials", "scope": "reads.report"}

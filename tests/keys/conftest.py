@@ -6,7 +6,7 @@ from idp.keys import ring
 
 
 @pytest.fixture(autouse=True)
-def _fresh(app):
+def _empty_cache(app):
     with app.app_context():
         ring.forget()
     yield

@@ -9,7 +9,7 @@ from idp.keys import ring
 
 
 def sign_token(alg="ES256"):
-    """A token of ours: its signing input, and its signature."""
+    """A signed token, split into its signing input and its signature."""
     token = ring.sign({"exp": clocks.timestamp() + 600, "sub": "adm_x"}, alg=alg)
     signing_input, _, signature = token.rpartition(".")
     return signing_input, urlsafe_b64decode(signature + "==")
@@ -27,31 +27,32 @@ def is_verified(signing_input, signature):
 @pytest.mark.parametrize("alg", ring.ALGS)
 def test_a_signature_of_another_length_is_refused(transaction, alg):
     with transaction():
-        signing_input, good = sign_token(alg)
-        half = len(good) // 2
-        others = [
-            good + b"\0", good + good, good[:-1], good[:half], b"\0" + good, b"", good[:half] + b"\0" + good[half:],
+        signing_input, valid = sign_token(alg)
+        half = len(valid) // 2
+        invalid = [
+            valid + b"\0", valid + valid, valid[:-1], valid[:half], b"\0" + valid, b"",
+            valid[:half] + b"\0" + valid[half:],
         ]  # fmt: skip
 
-        assert is_verified(signing_input, good)
-        assert [is_verified(signing_input, other) for other in others] == [False] * len(others)
+        assert is_verified(signing_input, valid)
+        assert [is_verified(signing_input, other) for other in invalid] == [False] * len(invalid)
 
 
-def test_a_number_is_written_with_its_leading_zeros(transaction):
+def test_the_numbers_in_an_es256_signature_have_leading_zeros(transaction):
     with transaction():
         # One of 256 signatures has a zero there.
-        signing_input, good = next(signature for signature in iter(sign_token, None) if signature[1][32] == 0)
+        signing_input, valid = next(signature for signature in iter(sign_token, None) if signature[1][32] == 0)
 
-        assert is_verified(signing_input, good)
-        assert not is_verified(signing_input, good[:32] + good[33:])
+        assert is_verified(signing_input, valid)
+        assert not is_verified(signing_input, valid[:32] + valid[33:])
 
 
 def test_a_token_in_characters_outside_the_alphabet_is_refused(transaction):
-    """Python's decoder skips them, so that one token could be written in many ways."""
+    """Python's decoder skips such characters, so that one token could be written in many ways."""
     with transaction():
         token = ring.sign({"exp": clocks.timestamp() + 600})
-        others = [token + "=", token + "\n", " " + token, token.replace(".", ".\n", 1), token + "!", token + "."]
+        variants = [token + "=", token + "\n", " " + token, token.replace(".", ".\n", 1), token + "!", token + "."]
 
-        for other in others:
+        for variant in variants:
             with pytest.raises(ring.TokenNotVerified):
-                ring.verify(other, typ="at+jwt")
+                ring.verify(variant, typ="at+jwt")

@@ -42,7 +42,7 @@ def test_a_signature_verifies_with_the_published_keys(transaction, clock, alg):
 
 
 @pytest.mark.parametrize("alg", ring.ALGS)
-def test_what_we_signed_is_verified(transaction, clock, alg):
+def test_a_token_that_we_signed_is_accepted(transaction, clock, alg):
     with transaction():
         assert ring.verify(ring.sign(claims(), alg=alg), typ="at+jwt") == claims()
 
@@ -60,7 +60,7 @@ def test_the_published_set_names_each_key_by_its_thumbprint_and_has_nothing_priv
         assert not {"d", "p", "q", "dp", "dq", "qi"} & set(jwk)
 
 
-def test_the_etag_stays_until_the_ring_changes(transaction, clock):
+def test_the_etag_of_the_key_set_changes_with_the_keys(transaction, clock):
     with transaction():
         _, before = ring.jwks()
         ring.forget()
@@ -141,103 +141,107 @@ def test_unknown_kids_cause_at_most_one_query_a_second(transaction, clock, recor
 
 
 class TestRefused:
-    """Each forgery has the best signature that an attacker could make."""
+    """Each forgery has the best signature that an attacker could make, or even one with our key."""
 
     @pytest.fixture(autouse=True)
     def _transaction(self, transaction, clock):
         with transaction():
             self.key = signing_key()
-            self.good = {"typ": "at+jwt", "alg": "ES256", "kid": self.key.kid}
+            self.valid_header = {"typ": "at+jwt", "alg": "ES256", "kid": self.key.kid}
             yield
 
-    def refuses(self, token, reason=".", **options):
+    def assert_refused(self, token, reason=".", **options):
         with pytest.raises(ring.TokenNotVerified, match=reason):
             ring.verify(token, **({"typ": "at+jwt"} | options))
 
-    def ours(self, header, body=None):
+    def forge(self, header, body=None):
+        """A token with this header that is signed with our key."""
         return forge_token(header, claims() if body is None else body, self.key.private())
 
     def test_the_forging_helper_can_make_a_token_that_verifies(self):
-        assert ring.verify(self.ours(self.good), typ="at+jwt") == claims()
+        assert ring.verify(self.forge(self.valid_header), typ="at+jwt") == claims()
 
     def test_a_token_of_another_type_is_refused(self):
-        self.refuses(ring.sign(claims(), typ="JWT"), "header")
+        self.assert_refused(ring.sign(claims(), typ="JWT"), "header")
 
     def test_an_algorithm_the_caller_does_not_allow_is_refused(self):
-        self.refuses(ring.sign(claims(), alg="RS256"), "alg", algs=("ES256",))
+        self.assert_refused(ring.sign(claims(), alg="RS256"), "alg", algs=("ES256",))
 
     def test_hs256_with_our_public_key_as_the_secret_is_refused(self):
-        signing_input = f"{encoded(self.good | {'alg': 'HS256'})}.{encoded(claims())}"
+        signing_input = f"{encoded(self.valid_header | {'alg': 'HS256'})}.{encoded(claims())}"
         mac = hmac.digest(self.key.public.as_pem(private=False), signing_input.encode(), "sha256")
-        self.refuses(f"{signing_input}.{urlsafe_b64encode(mac).rstrip(b'=').decode()}", "not the header")
+        self.assert_refused(f"{signing_input}.{urlsafe_b64encode(mac).rstrip(b'=').decode()}", "not the header")
 
     @pytest.mark.parametrize("alg", ["none", "nOnE", "NONE", "", "HS256", "ES384", None, ["ES256"]])
     def test_algorithms_that_are_not_ours_are_refused(self, alg):
-        _, payload, signature = self.ours(self.good).split(".")
-        self.refuses(f"{encoded(self.good | {'alg': alg})}.{payload}.{signature}")
+        _, payload, signature = self.forge(self.valid_header).split(".")
+        self.assert_refused(f"{encoded(self.valid_header | {'alg': alg})}.{payload}.{signature}")
 
     def test_a_token_without_a_signature_is_refused(self):
-        self.refuses(self.ours(self.good).rsplit(".", 1)[0] + ".", "compact")
+        self.assert_refused(self.forge(self.valid_header).rsplit(".", 1)[0] + ".", "compact")
 
     @pytest.mark.parametrize("extra", ["crit", "jku", "jwk", "x5u", "x5c", "b64", "zip", "cty"])
-    def test_headers_we_never_write_are_refused(self, extra):
+    def test_header_parameters_that_we_never_write_are_refused(self, extra):
         value = ["b64"] if extra == "crit" else "https://evil.example/jwks"
-        _, payload, signature = self.ours(self.good).split(".")
-        self.refuses(f"{encoded(self.good | {extra: value})}.{payload}.{signature}")
+        _, payload, signature = self.forge(self.valid_header).split(".")
+        self.assert_refused(f"{encoded(self.valid_header | {extra: value})}.{payload}.{signature}")
 
     def test_a_token_without_kid_is_refused(self):
-        self.refuses(self.ours({"alg": "ES256", "typ": "at+jwt"}), "header")
+        self.assert_refused(self.forge({"alg": "ES256", "typ": "at+jwt"}), "header")
 
     @pytest.mark.parametrize("kid", ["", "unknown", 7, None, {"$ne": ""}])
     def test_an_unknown_kid_is_refused(self, kid):
-        _, payload, signature = self.ours(self.good).split(".")
-        self.refuses(f"{encoded(self.good | {'kid': kid})}.{payload}.{signature}")
+        _, payload, signature = self.forge(self.valid_header).split(".")
+        self.assert_refused(f"{encoded(self.valid_header | {'kid': kid})}.{payload}.{signature}")
 
     def test_the_kid_of_our_key_of_another_algorithm_is_refused(self):
-        self.refuses(self.ours(self.good | {"kid": signing_key("RS256").kid}), "key")
+        self.assert_refused(self.forge(self.valid_header | {"kid": signing_key("RS256").kid}), "key")
 
     def test_another_key_under_our_kid_is_refused(self):
-        self.refuses(forge_token(self.good, claims(), ECKey.generate_key("P-256")), "signature")
+        self.assert_refused(forge_token(self.valid_header, claims(), ECKey.generate_key("P-256")), "signature")
 
     def test_an_altered_claim_is_refused(self):
-        header, _, signature = self.ours(self.good).split(".")
-        self.refuses(f"{header}.{encoded(claims(sub='adm_y'))}.{signature}", "signature")
+        header, _, signature = self.forge(self.valid_header).split(".")
+        self.assert_refused(f"{header}.{encoded(claims(sub='adm_y'))}.{signature}", "signature")
 
     def test_a_token_longer_than_any_of_ours_is_refused(self):
-        self.refuses(self.ours(self.good, claims(fill="x" * 9000)), "at most 8192")
+        self.assert_refused(self.forge(self.valid_header, claims(fill="x" * 9000)), "at most 8192")
 
     @pytest.mark.parametrize(
         "token", ["", ".", "..", "a.b", "a.b.c", "a.b.c.d", "\0.\0.\0", "é.é.é", "eyJh\n.e.e", "[" * 99]
     )
     def test_text_that_is_not_a_token_is_refused(self, token):
-        self.refuses(token)
+        self.assert_refused(token)
 
     def test_a_deeply_nested_header_is_refused(self):
-        self.refuses("W" * 4000 + ".e30.AA")
+        self.assert_refused("W" * 4000 + ".e30.AA")
 
     def test_a_payload_that_is_not_an_object_is_refused(self):
         key = self.key.private()
-        self.refuses(
-            jws.serialize_compact(self.good, b"[1]", key, registry=jws.JWSRegistry(algorithms=ring.ALGS)),
+        self.assert_refused(
+            jws.serialize_compact(self.valid_header, b"[1]", key, registry=jws.JWSRegistry(algorithms=ring.ALGS)),
             "cannot be read",
         )
 
     def test_a_token_that_expired_this_second_is_refused(self):
-        self.refuses(self.ours(self.good, claims(exp=clocks.timestamp())), "expired")
+        self.assert_refused(self.forge(self.valid_header, claims(exp=clocks.timestamp())), "expired")
 
     @pytest.mark.parametrize("exp", [None, "never", True, float("inf"), [1]])
     def test_a_token_with_an_invalid_exp_is_refused(self, exp):
-        self.refuses(self.ours(self.good, claims(exp=exp)), "no `exp`")
+        self.assert_refused(self.forge(self.valid_header, claims(exp=exp)), "no `exp`")
 
     def test_a_token_without_exp_is_refused(self):
-        self.refuses(self.ours(self.good, {"sub": "adm_x"}), "no `exp`")
+        self.assert_refused(self.forge(self.valid_header, {"sub": "adm_x"}), "no `exp`")
 
     @pytest.mark.parametrize("name", ["nbf", "iat"])
-    def test_a_token_dated_beyond_the_allowed_clock_skew_is_refused(self, name):
+    def test_a_token_dated_later_than_the_allowed_clock_skew_is_refused(self, name):
         skew = 60
-        assert ring.verify(self.ours(self.good, claims(**{name: clocks.timestamp() + skew})), typ="at+jwt")
-        self.refuses(self.ours(self.good, claims(**{name: clocks.timestamp() + skew + 1})), "not valid yet")
+        assert ring.verify(self.forge(self.valid_header, claims(**{name: clocks.timestamp() + skew})), typ="at+jwt")
+        self.assert_refused(
+            self.forge(self.valid_header, claims(**{name: clocks.timestamp() + skew + 1})), "not valid yet"
+        )
 
 
 def encoded(value):
+    """A part of a token: the value as JSON in base64url."""
     return urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=").decode()

@@ -39,10 +39,11 @@ def published_kids():
 
 
 def states(alg="ES256"):
+    """The state of each key of this algorithm, by `kid`."""
     return {row["kid"]: row["state"] for row in ring.list_keys() if row["alg"] == alg}
 
 
-def test_an_empty_ring_gets_a_key_of_each_kind_that_signs_at_once(transaction, clock):
+def test_the_first_keys_of_an_empty_ring_sign_at_once(transaction, clock):
     with transaction() as session:
         session.query(SigningKey).delete()
         ring.forget()
@@ -54,7 +55,7 @@ def test_an_empty_ring_gets_a_key_of_each_kind_that_signs_at_once(transaction, c
 
         session.query(SigningKey).delete()
         ring.forget()
-        assert ring.rotate("ES256") == kid_of(sign_token()), "no one has to wait for it"
+        assert ring.rotate("ES256") == kid_of(sign_token()), "no process has another key to sign with"
 
 
 def test_a_successor_is_published_before_it_signs(transaction, clock):
@@ -73,7 +74,7 @@ def test_a_successor_is_published_before_it_signs(transaction, clock):
         assert states() == {old: "verifying", new: "signing"}
 
 
-def test_no_token_is_refused_because_of_a_rotation_and_the_old_key_ends_with_its_last_token(transaction, clock):
+def test_a_replaced_key_verifies_until_its_last_token_has_expired(transaction, clock):
     with transaction():
         ring.rotate("ES256")
         clock.move(timedelta(seconds=PUBLISH_BEFORE - 1))
@@ -93,6 +94,7 @@ def test_no_token_is_refused_because_of_a_rotation_and_the_old_key_ends_with_its
 
 
 def signed_by(kid, lasts):
+    """A token that is signed with this key, in whichever state it is."""
     key = cache.keys()[kid]
     header = {"alg": key.alg, "typ": "at+jwt", "kid": kid}
     return jwt.encode(header, {"exp": clocks.timestamp() + lasts}, key.private(), algorithms=[key.alg])
@@ -144,7 +146,7 @@ def test_the_only_key_that_signs_cannot_be_retired(transaction, clock):
             ring.retire("no such kid")
 
 
-def test_a_successor_that_is_retired_before_it_signs_leaves_the_present_key_as_it_was(transaction, clock):
+def test_retiring_a_successor_before_it_signs_does_not_change_the_signing_key(transaction, clock):
     with transaction():
         old = kid_of(sign_token())
         for _ in range(2):
@@ -154,7 +156,7 @@ def test_a_successor_that_is_retired_before_it_signs_leaves_the_present_key_as_i
         assert ring.verify(sign_token(), typ="at+jwt")
 
 
-def test_retiring_an_old_key_leaves_the_end_of_the_present_one_as_it_was(transaction, clock):
+def test_retiring_an_old_key_does_not_change_when_the_signing_key_ends(transaction, clock):
     with transaction() as session:
         first = kid_of(sign_token())
         ring.rotate("ES256")
@@ -188,7 +190,7 @@ def test_a_second_rotation_does_not_prolong_old_keys(transaction, clock):
         assert session.get_one(SigningKey, second).verifies_until > ends
 
 
-def test_the_private_key_of_a_retired_key_is_deleted(transaction, clock):
+def test_the_private_part_of_a_retired_key_is_deleted(transaction, clock):
     with transaction() as session:
         old = kid_of(sign_token())
         ring.rotate("ES256", at_once=True)
@@ -200,7 +202,7 @@ def test_the_private_key_of_a_retired_key_is_deleted(transaction, clock):
         assert session.get_one(SigningKey, old).retired_at == retired_at
 
 
-def test_a_rotation_that_is_undone_leaves_no_key_behind_in_the_process(transaction, clock):
+def test_a_rotation_that_was_rolled_back_leaves_no_key_in_the_cache(transaction, clock):
     with transaction():
         before = published_kids()
 
@@ -219,13 +221,13 @@ def test_a_rotation_that_is_undone_leaves_no_key_behind_in_the_process(transacti
 
 def test_a_process_reads_the_key_ring_before_it_refuses_an_unknown_kid(transaction, clock):
     with transaction():
-        mine = dict(cache.keys())
+        cached_before = dict(cache.keys())
     with transaction():
         ring.rotate("ES256", at_once=True)
         token = sign_token()
     with transaction():
-        behind = cache._CACHE.get()
-        behind.keys, behind.read_at = mine, behind.read_at - 2
+        process_cache = cache._CACHE.get()
+        process_cache.keys, process_cache.read_at = cached_before, process_cache.read_at - 2
         assert ring.verify(token, typ="at+jwt")
 
 
@@ -243,7 +245,7 @@ def test_changes_of_the_key_ring_are_in_the_audit_log(transaction, clock):
 
 @pytest.fixture
 def idp(app):
-    """Runs `idp keys …` on the test's application."""
+    """`idp("list")` runs `idp keys list`; returns its result."""
 
     def run(*arguments, **options):
         return CliRunner().invoke(commands, arguments, obj=lambda: app, **options)
@@ -268,7 +270,7 @@ class TestCommands:
         assert again.exit_code == 1
         assert "published already" in again.stderr
 
-    def test_the_signing_key_is_not_retired(self, idp):
+    def test_the_signing_key_can_be_retired_only_after_a_rotation(self, idp):
         kid = json.loads(idp("list", "--json").stdout)[0]["kid"]
         refused = idp("retire", kid, "--yes")
         assert refused.exit_code == 1
@@ -278,6 +280,6 @@ class TestCommands:
         assert result.exit_code == 0, result.stderr
         assert f"{kid} is retired" in result.stdout
 
-    def test_retiring_asks_first(self, idp):
+    def test_retire_changes_nothing_if_the_operator_does_not_confirm(self, idp):
         kid = json.loads(idp("list", "--json").stdout)[0]["kid"]
         assert idp("retire", kid, input="n\n").exit_code == 1

@@ -14,7 +14,7 @@ from tests.ports import free_port
 
 
 class Server:
-    """Accepts mail, or gives responses that a test sets: `replies[address]` to RCPT, `after_data` to the message."""
+    """Accepts mail, or gives responses that a test sets: `replies[recipient]` to RCPT, `after_data` to the message."""
 
     def __init__(self):
         self.received = []

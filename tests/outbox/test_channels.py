@@ -18,7 +18,7 @@ from tests.ports import free_port
 PASSWORD = "of the mail server"
 
 
-def authenticated(server, session, envelope, mechanism, data):
+def authenticate(server, session, envelope, mechanism, data):
     """An authenticator for aiosmtpd: accepts one username and password."""
     return AuthResult(success=(data.login, data.password) == (b"us", PASSWORD.encode()), handled=False)
 
@@ -80,7 +80,7 @@ class TestSmtp:
         assert len(server.received) == 5
         assert server.connections == 1
 
-    def test_an_address_that_does_not_exist_fails_alone_and_for_good(self, server, queue_message, row, deliver_all):
+    def test_a_mail_to_an_unknown_address_fails_and_the_others_are_sent(self, server, queue_message, row, deliver_all):
         server.replies["al@gone.example"] = "550 5.1.1 no such user"
         before, gone, after = queue_message(), queue_message("al@gone.example"), queue_message()
         deliver_all()
@@ -146,9 +146,7 @@ class TestSmtp:
             assert "no connection to the mail server" in row(message).last_error
             assert row(message).failed_at is row(message).leased_until is None
 
-    def test_a_server_that_never_responds_costs_one_timeout_and_not_one_for_each_mail(
-        self, change_settings, queue_message, row, deliver_all
-    ):
+    def test_a_round_ends_after_one_timeout_of_the_mail_server(self, change_settings, queue_message, row, deliver_all):
         with socket.create_server(("127.0.0.1", 0)) as silent:
             change_settings(
                 mail={"channel": "smtp", "host": "127.0.0.1", "port": silent.getsockname()[1], "timeout": 0.5}
@@ -161,13 +159,13 @@ class TestSmtp:
                 silent.accept()
         assert all(row(message).due_at > row(message).created_at for message in messages)
 
-    def test_starttls_and_a_password(
+    def test_mail_is_sent_by_starttls_with_a_password(
         self, start_server, certificate, change_settings, queue_message, deliver_all, monkeypatch
     ):
         file, context = certificate
         monkeypatch.setenv("SSL_CERT_FILE", str(file))
         server = start_server(
-            tls_context=context, require_starttls=True, authenticator=authenticated, auth_required=True
+            tls_context=context, require_starttls=True, authenticator=authenticate, auth_required=True
         )
         credentials = {"username": "us", "password": SecretStr(PASSWORD)}
         change_settings(
@@ -179,7 +177,9 @@ class TestSmtp:
         assert mail.encrypted
         assert mail.signed_in
 
-    def test_implicit_tls(self, start_server, certificate, change_settings, queue_message, deliver_all, monkeypatch):
+    def test_mail_is_sent_by_implicit_tls(
+        self, start_server, certificate, change_settings, queue_message, deliver_all, monkeypatch
+    ):
         file, context = certificate
         monkeypatch.setenv("SSL_CERT_FILE", str(file))
         server = start_server(ssl_context=context)
@@ -214,7 +214,7 @@ class TestSmtp:
     def test_a_mail_waits_if_the_password_for_the_server_is_wrong(
         self, start_server, certificate, change_settings, queue_message, row, deliver_all
     ):
-        server = start_server(auth_require_tls=False, authenticator=authenticated)
+        server = start_server(auth_require_tls=False, authenticator=authenticate)
         credentials = {"username": "us", "password": SecretStr("wrong")}
         change_settings(
             mail={"channel": "smtp", "host": "127.0.0.1", "port": server.port, "timeout": 60, **credentials}
@@ -258,7 +258,7 @@ class TestMailbox:
 
 
 class TestConsole:
-    def test_both_kinds_are_printed(self, change_settings, queue_message, deliver_all, capsys):
+    def test_mails_and_text_messages_are_printed(self, change_settings, queue_message, deliver_all, capsys):
         change_settings(mail={"channel": "console"}, sms={"channel": "console"})
         queue_message()
         queue_message("+447700900123")

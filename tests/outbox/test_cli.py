@@ -12,11 +12,13 @@ from idp.outbox.cli import commands
 
 @pytest.fixture
 def idp(app):
+    """`idp("list")` runs `idp outbox list`; returns its result."""
     return lambda *arguments: CliRunner().invoke(commands, arguments, obj=lambda: app)
 
 
 @pytest.fixture
 def failed_message(server, queue_message, deliver_all):
+    """The id of a mail to an address that does not exist."""
     server.replies["al@gone.example"] = "550 no such user"
     message = queue_message("al@gone.example")
     deliver_all()
@@ -24,7 +26,7 @@ def failed_message(server, queue_message, deliver_all):
     return message
 
 
-def test_list_shows_what_failed_and_why_and_what_waits_but_not_what_it_says(idp, failed_message, queue_message):
+def test_list_shows_failed_and_waiting_messages_without_their_text(idp, failed_message, queue_message):
     waiting = queue_message("+447700900123")
     output = idp("list").stdout
     assert failed_message in output
@@ -35,25 +37,25 @@ def test_list_shows_what_failed_and_why_and_what_waits_but_not_what_it_says(idp,
     assert [row["id"] for row in rows] == [failed_message]
 
 
-def test_everything_has_left(idp):
+def test_list_says_when_every_message_has_been_sent(idp):
     assert idp("list").stdout == "Everything has been sent.\n"
 
 
-def test_retry_sends_it_again(idp, failed_message, server, transaction, row):
+def test_retry_sends_a_failed_message_again(idp, failed_message, server, transaction, row):
     assert idp("retry", failed_message).exit_code == 0
     deliver.run_once(transaction, "email")
     assert row(failed_message).sent_at
     assert [mail.to for mail in server.received] == [["al@gone.example"]]
 
 
-def test_what_did_not_fail_is_not_retried(idp, failed_message, row):
+def test_a_message_that_did_not_fail_cannot_be_retried(idp, failed_message, row):
     result = idp("retry", failed_message, "msg_unknown")
     assert result.exit_code == 1
     assert "no failed message" in result.stderr
     assert row(failed_message).failed_at
 
 
-def test_texts_shows_whether_each_reached_the_telephone_and_nothing_of_the_person(idp, queue_message, transaction):
+def test_texts_shows_whether_text_messages_were_delivered_without_numbers(idp, queue_message, transaction):
     arrived, lost = queue_message("+447700900123"), queue_message("+447700900124")
     with transaction():
         receipts.record(Receipt(arrived, "delivered"))
@@ -67,5 +69,5 @@ def test_texts_shows_whether_each_reached_the_telephone_and_nothing_of_the_perso
     assert "expired or was deleted" in idp("retry", lost).stderr  # a new code has to be asked for
 
 
-def test_no_texts(idp):
+def test_texts_says_when_there_are_none(idp):
     assert idp("texts").stdout == "No text message has been posted.\n"

@@ -43,7 +43,7 @@ def channel(monkeypatch):
     return fake
 
 
-def test_a_message_leaves_and_its_words_and_its_recipient_are_wiped(queue_message, row, channel, deliver_all):
+def test_the_text_and_the_recipient_of_a_sent_message_are_deleted(queue_message, row, channel, deliver_all):
     sent = queue_message()
     assert deliver_all() == 1
     message_row = row(sent)
@@ -54,7 +54,7 @@ def test_a_message_leaves_and_its_words_and_its_recipient_are_wiped(queue_messag
     assert len(channel.sent) == 1
 
 
-def test_what_could_not_leave_is_tried_again_at_growing_intervals(queue_message, row, channel, deliver_all):
+def test_a_message_that_could_not_be_sent_is_sent_again_at_growing_intervals(queue_message, row, channel, deliver_all):
     message, waits = queue_message(), []
     for number in range(1, 10):
         channel.outcomes = [TemporaryFailure("busy")]
@@ -83,7 +83,9 @@ def test_the_intervals_between_retries_vary_so_that_not_all_are_due_at_once(queu
     assert len({row(message).due_at for message in messages}) > 4
 
 
-def test_after_a_day_it_has_failed_and_stays_visible(queue_message, row, channel, deliver_all):
+def test_a_message_that_could_not_be_sent_for_a_day_has_failed_and_stays_listed(
+    queue_message, row, channel, deliver_all
+):
     message = queue_message()
     while not (message_row := row(message)).failed_at:
         clocks.move(max(message_row.due_at - clocks.now(), timedelta()))
@@ -94,9 +96,7 @@ def test_after_a_day_it_has_failed_and_stays_visible(queue_message, row, channel
     assert deliver_all() == 0
 
 
-def test_a_failed_message_is_retried_by_hand_with_a_day_of_its_own(
-    queue_message, row, channel, deliver_all, transaction
-):
+def test_a_failed_message_that_is_retried_has_another_day(queue_message, row, channel, deliver_all, transaction):
     message = queue_message()
     channel.outcomes = [PermanentFailure("mailbox full")]
     deliver_all()
@@ -112,14 +112,14 @@ def test_a_failed_message_is_retried_by_hand_with_a_day_of_its_own(
     assert row(message).sent_at
 
 
-def test_what_did_not_fail_is_not_retried(queue_message, channel, deliver_all, transaction):
+def test_a_message_that_did_not_fail_cannot_be_retried(queue_message, channel, deliver_all, transaction):
     waiting, sent = queue_message(), queue_message()
     for message in (waiting, sent, "msg_unknown"):
         with transaction(), pytest.raises(deliver.NoSuchFailure):
             deliver.retry(message)
 
 
-def test_a_message_that_outlived_its_link_is_not_sent_and_says_nothing_any_more(
+def test_a_message_whose_link_expired_is_not_sent_and_its_text_is_deleted(
     queue_message, row, channel, deliver_all, transaction
 ):
     message = queue_message(expires=clocks.now() + timedelta(hours=1))
@@ -134,15 +134,15 @@ def test_a_message_that_outlived_its_link_is_not_sent_and_says_nothing_any_more(
         deliver.retry(message)
 
 
-def test_one_bad_address_fails_alone_and_delays_no_one(queue_message, row, channel, deliver_all):
-    before, bad, after = queue_message(), queue_message(), queue_message()
-    outcomes = {before: None, bad: PermanentFailure("unknown user", code=550), after: None}
+def test_a_message_that_fails_does_not_delay_the_others(queue_message, row, channel, deliver_all):
+    before, failing, after = queue_message(), queue_message(), queue_message()
+    outcomes = {before: None, failing: PermanentFailure("unknown user", code=550), after: None}
     channel.send = lambda outgoing: raise_outcome(outcomes[outgoing.id])
     deliver_all()
     assert row(before).sent_at
     assert row(after).sent_at
-    assert row(bad).failed_at
-    assert row(bad).last_error == "unknown user"
+    assert row(failing).failed_at
+    assert row(failing).last_error == "unknown user"
 
 
 def raise_outcome(outcome):
@@ -151,15 +151,15 @@ def raise_outcome(outcome):
 
 
 def test_an_internal_error_for_one_message_does_not_delay_the_others(queue_message, row, channel, deliver_all):
-    bad, good = queue_message(), queue_message()
-    channel.send = lambda outgoing: raise_outcome(ZeroDivisionError("oops") if outgoing.id == bad else None)
+    failing, good = queue_message(), queue_message()
+    channel.send = lambda outgoing: raise_outcome(ZeroDivisionError("oops") if outgoing.id == failing else None)
     deliver_all()
     assert row(good).sent_at
-    assert "ZeroDivisionError" in row(bad).last_error
-    assert row(bad).due_at > clocks.now()
+    assert "ZeroDivisionError" in row(failing).last_error
+    assert row(failing).due_at > clocks.now()
 
 
-def test_when_no_one_is_there_the_whole_round_waits_without_trying_each(queue_message, row, channel, deliver_all):
+def test_a_round_stops_when_the_server_is_unreachable(queue_message, row, channel, deliver_all):
     messages = [queue_message() for _ in range(5)]
     channel.outcomes = [None, ServerUnreachable("connection lost")]
     deliver_all()
@@ -169,7 +169,7 @@ def test_when_no_one_is_there_the_whole_round_waits_without_trying_each(queue_me
     assert all(message.due_at > clocks.now() and message.leased_until is None for message in waiting)
 
 
-def test_a_message_sealed_with_a_key_we_lost_fails_and_the_others_leave(
+def test_a_message_sealed_with_an_unknown_key_fails_and_the_others_are_sent(
     queue_message, row, channel, deliver_all, transaction
 ):
     lost, good = queue_message(), queue_message()
@@ -182,7 +182,7 @@ def test_a_message_sealed_with_a_key_we_lost_fails_and_the_others_leave(
     assert row(good).sent_at
 
 
-def test_what_a_worker_leased_and_died_with_is_delivered_when_the_lease_ends(
+def test_messages_leased_by_a_worker_that_died_are_sent_after_the_lease(
     queue_message, row, channel, deliver_all, transaction
 ):
     message = queue_message()
@@ -212,12 +212,12 @@ def test_several_workers_send_each_message_once(queue_message, channel, transact
     assert sorted(ids) == sorted(messages)
 
 
-def test_a_round_that_is_told_to_stop_gives_back_what_it_has_not_tried(queue_message, row, channel, transaction):
+def test_a_round_that_is_stopped_releases_messages_that_it_has_not_tried(queue_message, row, channel, transaction):
     messages = [queue_message() for _ in range(3)]
     deliver.run_once(transaction, "email", stopping=lambda: len(channel.sent) == 1)
     assert len(channel.sent) == 1
-    left = [row(message) for message in messages if not row(message).sent_at]
-    assert [(message.leased_until, message.attempts) for message in left] == [(None, 0)] * 2
+    unsent = [row(message) for message in messages if not row(message).sent_at]
+    assert [(message.leased_until, message.attempts) for message in unsent] == [(None, 0)] * 2
     assert deliver.run_once(transaction, "email") == 2
 
 
@@ -227,22 +227,22 @@ def test_no_transaction_is_open_while_a_message_is_sent(queue_message, channel, 
         engine = db.engine
     open_now: list[str] = []
 
-    def begun(*_):
+    def count_begin(*_):
         open_now.append("transaction")
 
-    def ended(*_):
+    def count_end(*_):
         open_now.pop()
 
-    for name, hears in (("begin", begun), ("commit", ended), ("rollback", ended)):
-        event.listen(engine, name, hears)
+    for name, listener in (("begin", count_begin), ("commit", count_end), ("rollback", count_end)):
+        event.listen(engine, name, listener)
     channel.send = lambda outgoing: channel.sent.append(len(open_now))
     deliver.run_once(transaction, "email")
-    for name, hears in (("begin", begun), ("commit", ended), ("rollback", ended)):
-        event.remove(engine, name, hears)
+    for name, listener in (("begin", count_begin), ("commit", count_end), ("rollback", count_end)):
+        event.remove(engine, name, listener)
     assert channel.sent == [0]
 
 
-def test_mail_and_text_messages_are_delivered_apart(queue_message, channel, transaction):
+def test_mails_and_text_messages_are_delivered_in_separate_rounds(queue_message, channel, transaction):
     mail, text = queue_message(), queue_message("+447700900123")
     deliver.run_once(transaction, "sms")
     assert [outgoing.id for outgoing in channel.sent] == [text]

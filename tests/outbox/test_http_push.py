@@ -19,7 +19,9 @@ def receiver():
 
 
 @pytest.fixture(autouse=True)
-def _maker(change_ports):
+def _event_request(change_ports):
+    """How the request of an event named `hello` is made; facts of a test make it fail."""
+
     def make(message_id, url, facts):
         if "gone" in str(facts):
             raise PermanentFailure("gone")
@@ -43,7 +45,7 @@ def run_deliveries(transaction, times):
     return [deliver.run_once(transaction, "event") for _ in range(times)]
 
 
-def test_an_event_leaves_as_its_maker_says_and_is_wiped(push, receiver, transaction, row):
+def test_an_event_is_sent_as_its_request_and_its_facts_are_deleted(push, receiver, transaction, row):
     message_id = push(receiver.uri, about="x")
     assert run_deliveries(transaction, 2) == [1, 0]
     assert receiver.tokens == [message_id]
@@ -52,19 +54,19 @@ def test_an_event_leaves_as_its_maker_says_and_is_wiped(push, receiver, transact
     assert row(message_id).recipient is None
 
 
-def test_only_urls_on_the_web_are_taken(push):
+def test_an_event_for_a_url_that_is_not_http_is_refused(push):
     with pytest.raises(ValueError, match="web"):
         push("mailto:me@example")
 
 
-def test_what_a_maker_refuses_has_failed_and_is_not_sent(push, receiver, transaction, row):
+def test_an_event_whose_request_cannot_be_made_fails_and_is_not_sent(push, receiver, transaction, row):
     message_id = push(receiver.uri, about="gone")
     run_deliveries(transaction, 1)
     assert row(message_id).failed_at is not None
     assert receiver.requests == []
 
 
-def test_a_fault_in_a_maker_is_tried_again_and_keeps_no_one_waiting(push, receiver, transaction, row, clock):
+def test_an_unexpected_error_in_making_a_request_delays_no_other_client(push, receiver, transaction, row, clock):
     broken, good = push(receiver.uri, "client-1", about="broken"), push(receiver.uri, "client-2")
     run_deliveries(transaction, 3)
     assert row(broken).failed_at is None
@@ -72,7 +74,7 @@ def test_a_fault_in_a_maker_is_tried_again_and_keeps_no_one_waiting(push, receiv
     assert row(good).sent_at is not None
 
 
-def test_one_client_is_told_one_thing_at_a_time(push, receiver, transaction, clock):
+def test_a_client_gets_one_event_at_a_time(push, receiver, transaction, clock):
     first = push(receiver.uri)
     clock.move(timedelta(seconds=1))
     second, other = push(receiver.uri), push(receiver.uri, "client-2")
@@ -85,18 +87,18 @@ def test_one_client_is_told_one_thing_at_a_time(push, receiver, transaction, clo
     assert receiver.tokens == [other, first, second]
 
 
-def test_a_client_that_does_not_respond_keeps_its_own_events_waiting_and_no_one_elses(
+def test_a_client_that_does_not_respond_delays_only_its_own_events(
     push, receiver, transaction, row, clock
 ):  # fmt: skip
-    dead = [push("http://127.0.0.1:1/unreachable") for _ in range(5)]
+    unreachable = [push("http://127.0.0.1:1/unreachable") for _ in range(5)]
     good = push(receiver.uri, "client-2")
-    assert sum(run_deliveries(transaction, 5)) == 2, "one try at the dead one, and the good one"
+    assert sum(run_deliveries(transaction, 5)) == 2, "one attempt at the unreachable client, and one event of the other"
     assert row(good).sent_at is not None
-    assert {row(event_id).due_at > clock.now() for event_id in dead} == {True}
-    assert sorted(row(event_id).attempts for event_id in dead) == [0, 0, 0, 0, 1]
+    assert {row(event_id).due_at > clock.now() for event_id in unreachable} == {True}
+    assert sorted(row(event_id).attempts for event_id in unreachable) == [0, 0, 0, 0, 1]
 
 
-def test_it_waits_longer_and_longer_and_is_given_up_after_a_day(push, transaction, row, clock):
+def test_an_event_is_sent_again_at_growing_intervals_and_fails_after_a_day(push, transaction, row, clock):
     push("http://127.0.0.1:1/unreachable")
     waits = []
     for _ in range(8):

@@ -67,13 +67,13 @@ def test_a_sealed_message_cannot_be_moved_to_another_row(queue_message, transact
     ["", "jo", "jo@", "@oakhill.example", "jo@oakhill.example, al@evil.example", "Jo <jo@oakhill.example>",
      "jo@oakhill.example\nBcc: al@evil.example", "jo@oakhill.example\r\n\r\nhello", "jo al@oakhill.example"],
 )  # fmt: skip
-def test_a_mail_goes_to_exactly_one_address(transaction, to):
+def test_a_mail_to_anything_but_one_valid_address_is_refused(transaction, to):
     with transaction(), pytest.raises(ValueError, match="not one e-mail address"):
         post.email("hello", to=to, name="Jo", link="x")
 
 
 @pytest.mark.parametrize("to", ["", "07700900123", "+44 7700 900123", "+447700900123\n", "+0", "+44770090012345678"])
-def test_a_text_message_goes_to_exactly_one_number(transaction, to):
+def test_a_text_message_to_an_invalid_number_is_refused(transaction, to):
     with transaction(), pytest.raises(ValueError, match=r"E\.164"):
         post.sms("hello", to=to, code="1")
 

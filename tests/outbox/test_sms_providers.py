@@ -97,13 +97,15 @@ def any_provider(request):
 
 
 class TestTwilio:
-    def test_a_message_is_a_form_with_our_name_and_the_account_by_basic(self, twilio, queue_message, row, deliver_all):
+    def test_a_message_is_sent_to_twilio_as_a_form_with_basic_authentication(
+        self, twilio, queue_message, row, deliver_all
+    ):
         sent = queue_message(NUMBER)
         deliver_all()
-        (requests,) = twilio.requests
-        assert requests.path == "/2010-04-01/Accounts/AC42/Messages.json"
-        assert base64.b64decode(requests.headers["Authorization"].removeprefix("Basic ")) == f"AC42:{TOKEN}".encode()
-        assert parse_qs(requests.body.decode()) == {
+        (request,) = twilio.requests
+        assert request.path == "/2010-04-01/Accounts/AC42/Messages.json"
+        assert base64.b64decode(request.headers["Authorization"].removeprefix("Basic ")) == f"AC42:{TOKEN}".encode()
+        assert parse_qs(request.body.decode()) == {
             "To": [NUMBER], "From": ["IDaaS"], "Body": ["IDaaS: your code is 123456"],
             "StatusCallback": [f"http://localhost:5000/receipts/sms/{sent}"],
         }  # fmt: skip
@@ -111,7 +113,7 @@ class TestTwilio:
         assert row(sent).sent_at
         assert row(sent).delivered_at is None
 
-    def test_a_messaging_service_may_be_the_sender(self, twilio, queue_message, deliver_all, change_settings):
+    def test_the_sender_may_be_a_messaging_service(self, twilio, queue_message, deliver_all, change_settings):
         change_settings(sms={"sender": "MG0123"})
         queue_message(NUMBER)
         deliver_all()
@@ -124,7 +126,7 @@ class TestTwilio:
         [(400, 21211, True), (400, 21614, True), (400, 21610, True), (400, 21606, False), (400, 21660, False),
          (401, 20003, False), (404, 20404, False), (429, 20429, False), (500, None, False), (503, None, False)],
     )  # fmt: skip
-    def test_a_bad_number_is_final_and_what_we_or_twilio_can_mend_is_tried_again(
+    def test_a_message_to_an_invalid_number_fails_and_after_other_errors_of_twilio_it_is_sent_again(
         self, twilio, queue_message, row, deliver_all, status, code, fails
     ):
         twilio.status, twilio.body = status, json.dumps({"code": code, "message": f"{NUMBER} is wrong"}).encode()
@@ -137,23 +139,23 @@ class TestTwilio:
 
 
 class TestNotify:
-    def test_a_message_goes_through_one_template_with_a_token_of_this_moment(
+    def test_a_message_is_sent_to_notify_by_the_template_with_a_new_token(
         self, notify, queue_message, row, deliver_all, clock
     ):
         sent = queue_message(NUMBER)
         deliver_all()
-        (requests,) = notify.requests
-        token = jwt.decode(requests.headers["Authorization"].removeprefix("Bearer "), OctKey.import_key(KEY))
-        assert requests.path == "/v2/notifications/sms"
+        (request,) = notify.requests
+        token = jwt.decode(request.headers["Authorization"].removeprefix("Bearer "), OctKey.import_key(KEY))
+        assert request.path == "/v2/notifications/sms"
         assert token.header == {"alg": "HS256", "typ": "JWT"}
         assert token.claims == {"iss": SERVICE, "iat": clock.timestamp()}
-        assert json.loads(requests.body) == {
+        assert json.loads(request.body) == {
             "phone_number": NUMBER, "template_id": "f33517ff-2a88", "reference": sent,
             "personalisation": {"message": "IDaaS: your code is 123456"},
         }  # fmt: skip
         assert row(sent).provider_id == "740e5834-3a29-46b4-9a6f-16142fde533a"
 
-    def test_a_sender_may_be_chosen(self, notify, queue_message, deliver_all, change_settings):
+    def test_the_sender_of_notify_may_be_set(self, notify, queue_message, deliver_all, change_settings):
         change_settings(sms={"sender": "8e222534-7f05"})
         queue_message(NUMBER)
         deliver_all()
@@ -170,7 +172,7 @@ class TestNotify:
             (500, "Exception", "Internal server error", False),
         ],
     )
-    def test_a_bad_number_is_final_and_the_rest_is_tried_again(
+    def test_a_message_to_an_invalid_number_fails_and_after_other_errors_of_notify_it_is_sent_again(
         self, notify, queue_message, row, deliver_all, status, error, body, fails
     ):
         response = {"status_code": status, "errors": [{"error": error, "message": body}]}
@@ -182,7 +184,9 @@ class TestNotify:
 
 
 class TestEveryProvider:
-    def test_a_connection_that_is_cut_loses_nothing(self, any_provider, queue_message, row, deliver_all, clock):
+    def test_a_message_is_sent_again_after_the_provider_closed_the_connection(
+        self, any_provider, queue_message, row, deliver_all, clock
+    ):
         any_provider.hangs_up = True
         message = queue_message(NUMBER)
         deliver_all()
@@ -193,7 +197,7 @@ class TestEveryProvider:
         deliver_all()
         assert row(message).sent_at
 
-    def test_one_that_hangs_costs_one_timeout_and_not_one_a_message(
+    def test_a_round_ends_after_one_timeout_of_the_provider(
         self, any_provider, queue_message, row, deliver_all, change_settings
     ):
         change_settings(fetch={"timeout": 0.3})
@@ -203,7 +207,9 @@ class TestEveryProvider:
         assert len(any_provider.requests) == 1
         assert all(row(message).failed_at is None for message in messages)
 
-    def test_one_that_is_away_keeps_every_message(self, any_provider, queue_message, row, deliver_all, change_settings):
+    def test_messages_wait_while_the_provider_is_unreachable(
+        self, any_provider, queue_message, row, deliver_all, change_settings
+    ):
         change_settings(sms={"gateway_url": f"http://127.0.0.1:{free_port()}"})
         messages = [queue_message(NUMBER) for _ in range(3)]
         deliver_all()
@@ -227,20 +233,23 @@ def signature(url, fields, token=TOKEN):
     return base64.b64encode(hmac.new(token.encode(), signed.encode(), hashlib.sha1).digest()).decode()
 
 
-def by_twilio(web, message, status, error=None, **forged):
+def send_twilio_receipt(web, message, status, error=None, **forged):
+    """Send a receipt as Twilio does; returns our response."""
     path = f"/receipts/sms/{message}"
     fields = {"MessageSid": "SM123", "MessageStatus": status, "To": NUMBER} | ({"ErrorCode": error} if error else {})
     signed = forged.get("signature", signature(f"http://localhost:5000{path}", fields))
     return web.post(path, data=fields | forged.get("fields", {}), headers={"X-Twilio-Signature": signed})
 
 
-def by_notify(web, message, status, **forged):
+def send_notify_receipt(web, message, status, **forged):
+    """Send a receipt as GOV.UK Notify does; returns our response."""
     sent = {"id": "740e5834", "reference": message, "to": NUMBER, "status": status, "notification_type": "sms"}
     token = forged.get("token", RECEIPT_TOKEN)
     return web.post("/receipts/sms", json=sent, headers={"Authorization": f"Bearer {token}"})
 
 
-def by_gateway(web, message, status, error="handset is off", **forged):
+def send_gateway_receipt(web, message, status, error="handset is off", **forged):
+    """Send a receipt as a gateway does; returns our response."""
     token = forged.get("token", RECEIPT_TOKEN)
     sent = {"id": message, "status": status, "error": error}
     return web.post("/receipts/sms", json=sent, headers={"Authorization": f"Bearer {token}"})
@@ -248,9 +257,9 @@ def by_gateway(web, message, status, error="handset is off", **forged):
 
 @pytest.fixture(
     params=[
-        ("twilio", by_twilio, "delivered", "undelivered", "Twilio's error"),
-        ("notify", by_notify, "delivered", "permanent-failure", "GOV.UK Notify: permanent-failure"),
-        ("gateway", by_gateway, "delivered", "failed", "the gateway: handset is off"),
+        ("twilio", send_twilio_receipt, "delivered", "undelivered", "Twilio's error"),
+        ("notify", send_notify_receipt, "delivered", "permanent-failure", "GOV.UK Notify: permanent-failure"),
+        ("gateway", send_gateway_receipt, "delivered", "failed", "the gateway: handset is off"),
     ],
     ids=["twilio", "notify", "gateway"],
 )
@@ -262,72 +271,76 @@ def receipt(request, web, queue_message, deliver_all):
     deliver_all()
     return SimpleNamespace(
         message=message, delivered=lambda: send(web, message, delivered), failed=lambda: send(web, message, failed),
-        send=lambda *args, **options: send(web, *args, **options), why=reason, words=(delivered, failed),
+        send=lambda *args, **options: send(web, *args, **options), reason=reason, statuses=(delivered, failed),
     )  # fmt: skip
 
 
 class TestReceipts:
-    def test_it_is_known_when_a_message_has_reached_the_telephone(self, receipt, row, clock):
+    def test_a_receipt_of_a_delivery_is_recorded(self, receipt, row, clock):
         clock.move(timedelta(seconds=9))
         assert receipt.delivered().status_code == 204
         assert row(receipt.message).delivered_at == clock.now()
         assert row(receipt.message).failed_at is None
 
-    def test_it_is_known_when_it_has_not_and_why(self, receipt, row, clock):
+    def test_a_receipt_of_a_failure_is_recorded_with_the_reason(self, receipt, row, clock):
         assert receipt.failed().status_code == 204
         assert row(receipt.message).failed_at == clock.now()
         assert row(receipt.message).sent_at
-        assert row(receipt.message).last_error.startswith(f"not delivered: {receipt.why}")
+        assert row(receipt.message).last_error.startswith(f"not delivered: {receipt.reason}")
 
-    def test_a_receipt_that_comes_twice_changes_nothing(self, receipt, row, clock):
+    def test_a_second_receipt_of_a_delivery_changes_nothing(self, receipt, row, clock):
         receipt.delivered()
-        then = row(receipt.message).delivered_at
+        recorded_at = row(receipt.message).delivered_at
         clock.move(timedelta(hours=1))
         assert receipt.delivered().status_code == 204
-        assert row(receipt.message).delivered_at == then
+        assert row(receipt.message).delivered_at == recorded_at
 
-    def test_a_failure_that_is_reported_twice_keeps_its_time(self, receipt, row, clock):
+    def test_a_second_receipt_of_a_failure_changes_nothing(self, receipt, row, clock):
         receipt.failed()
-        then = row(receipt.message).failed_at
+        recorded_at = row(receipt.message).failed_at
         clock.move(timedelta(hours=1))
         assert receipt.failed().status_code == 204
-        assert row(receipt.message).failed_at == then
+        assert row(receipt.message).failed_at == recorded_at
 
     @pytest.mark.parametrize("order", [("delivered", "failed"), ("failed", "delivered")])
-    def test_delivered_is_final_in_whichever_order_they_come(self, receipt, row, order):
+    def test_a_receipt_of_a_delivery_overrides_one_of_a_failure_in_either_order(self, receipt, row, order):
         for kind in order:
             getattr(receipt, kind)()
         assert row(receipt.message).delivered_at
         assert row(receipt.message).failed_at is row(receipt.message).last_error is None
 
     @pytest.mark.parametrize("status", ["accepted", "queued", "sending", "sent"])
-    def test_one_that_is_on_its_way_with_twilio_is_neither(self, twilio, web, queue_message, deliver_all, row, status):
+    def test_an_intermediate_status_of_twilio_changes_nothing(
+        self, twilio, web, queue_message, deliver_all, row, status
+    ):
         message = queue_message(NUMBER)
         deliver_all()
-        assert by_twilio(web, message, status).status_code == 204
+        assert send_twilio_receipt(web, message, status).status_code == 204
         assert row(message).delivered_at is row(message).failed_at is None
 
     @pytest.mark.parametrize("status", ["created", "sending", "pending"])
-    def test_one_that_is_on_its_way_with_notify_is_neither(self, notify, web, queue_message, deliver_all, row, status):
+    def test_an_intermediate_status_of_notify_changes_nothing(
+        self, notify, web, queue_message, deliver_all, row, status
+    ):
         message = queue_message(NUMBER)
         deliver_all()
-        assert by_notify(web, message, status).status_code == 204
+        assert send_notify_receipt(web, message, status).status_code == 204
         assert row(message).delivered_at is row(message).failed_at is None
 
-    def test_a_message_that_is_not_ours_gets_the_same_response(self, receipt, row):
-        assert receipt.send("msg_unknown", receipt.words[0]).status_code == 204
-        assert receipt.send("x" * 500, receipt.words[0]).status_code == 204
+    def test_a_receipt_for_an_unknown_message_gets_the_same_response(self, receipt, row):
+        assert receipt.send("msg_unknown", receipt.statuses[0]).status_code == 204
+        assert receipt.send("x" * 500, receipt.statuses[0]).status_code == 204
 
-    def test_a_status_that_is_not_known_is_refused(self, receipt, row):
+    def test_a_receipt_with_an_unknown_status_is_refused(self, receipt, row):
         assert receipt.send(receipt.message, "teleported").status_code == 400
         assert row(receipt.message).delivered_at is None
 
-    def test_one_for_a_mail_changes_nothing(self, receipt, queue_message, row):
+    def test_a_receipt_for_a_mail_changes_nothing(self, receipt, queue_message, row):
         mail = queue_message("jo@oakhill.example")
-        assert receipt.send(mail, receipt.words[1]).status_code == 204
+        assert receipt.send(mail, receipt.statuses[1]).status_code == 204
         assert row(mail).failed_at is None
 
-    def test_one_that_comes_before_the_worker_has_recorded_the_sending(self, receipt, row, transaction):
+    def test_a_receipt_before_the_worker_has_stored_the_response_records_the_sending(self, receipt, row, transaction):
         """The receipt arrives before the worker has stored the response: the worker then finds it recorded."""
         with transaction() as session:
             message = session.get(Message, receipt.message)
@@ -342,19 +355,19 @@ class TestForgeries:
     @pytest.mark.parametrize(
         "token", ["", "wrong", RECEIPT_TOKEN + "x", RECEIPT_TOKEN.upper(), "\N{SNOWMAN}".encode().decode("latin-1")]
     )
-    @pytest.mark.parametrize("send", [by_notify, by_gateway])
+    @pytest.mark.parametrize("send", [send_notify_receipt, send_gateway_receipt])
     def test_a_receipt_without_the_token_is_refused(self, request, web, queue_message, deliver_all, row, send, token):
-        request.getfixturevalue("notify" if send is by_notify else "gateway")
+        request.getfixturevalue("notify" if send is send_notify_receipt else "gateway")
         message = queue_message(NUMBER)
         deliver_all()
         assert send(web, message, "delivered", token=token).status_code == 401
         assert row(message).delivered_at is None
 
-    @pytest.mark.parametrize("send", [by_notify, by_gateway])
-    def test_without_a_token_in_the_settings_none_is_taken(
+    @pytest.mark.parametrize("send", [send_notify_receipt, send_gateway_receipt])
+    def test_receipts_are_refused_while_no_token_is_set(
         self, request, web, queue_message, deliver_all, send, change_settings
     ):
-        request.getfixturevalue("notify" if send is by_notify else "gateway")
+        request.getfixturevalue("notify" if send is send_notify_receipt else "gateway")
         change_settings(sms={"receipt_token": SecretStr("")})
         message = queue_message(NUMBER)
         deliver_all()
@@ -362,45 +375,47 @@ class TestForgeries:
             assert send(web, message, "delivered", token=token).status_code == 401
         assert web.post("/receipts/sms", json={"id": message, "status": "delivered"}).status_code == 401
 
-    def test_one_that_twilio_did_not_sign_is_refused(self, twilio, web, queue_message, deliver_all, row):
+    def test_a_receipt_that_twilio_did_not_sign_is_refused(self, twilio, web, queue_message, deliver_all, row):
         message, other = queue_message(NUMBER), queue_message(NUMBER)
         deliver_all()
         fields = {"MessageSid": "SM123", "MessageStatus": "delivered", "To": NUMBER}
         other_signature = signature(f"http://localhost:5000/receipts/sms/{other}", fields)
-        by_wrong_key = signature(f"http://localhost:5000/receipts/sms/{message}", fields, token="guessed")
-        for forged in ("", "AAAA", other_signature, by_wrong_key):
-            assert by_twilio(web, message, "delivered", signature=forged).status_code == 401
-        changed = by_twilio(web, message, "undelivered", fields={"MessageStatus": "delivered"})
-        added = by_twilio(web, message, "delivered", fields={"More": "x"})
+        other_key = signature(f"http://localhost:5000/receipts/sms/{message}", fields, token="guessed")
+        for forged in ("", "AAAA", other_signature, other_key):
+            assert send_twilio_receipt(web, message, "delivered", signature=forged).status_code == 401
+        changed = send_twilio_receipt(web, message, "undelivered", fields={"MessageStatus": "delivered"})
+        added = send_twilio_receipt(web, message, "delivered", fields={"More": "x"})
         assert {changed.status_code, added.status_code} == {401}
         assert row(message).delivered_at is None
 
-    def test_the_url_that_is_signed_is_the_settings_and_not_the_requests(self, twilio, web, queue_message, deliver_all):
+    def test_the_signature_of_twilio_is_checked_for_the_url_of_the_settings(
+        self, twilio, web, queue_message, deliver_all
+    ):
         message = queue_message(NUMBER)
         deliver_all()
         fields = {"MessageSid": "SM123", "MessageStatus": "delivered", "To": NUMBER}
-        evil = signature(f"http://evil.example/receipts/sms/{message}", fields)
-        headers = {"X-Twilio-Signature": evil, "X-Forwarded-Host": "evil.example"}
+        forged = signature(f"http://evil.example/receipts/sms/{message}", fields)
+        headers = {"X-Twilio-Signature": forged, "X-Forwarded-Host": "evil.example"}
         assert web.post(f"/receipts/sms/{message}", data=fields, headers=headers).status_code == 401
 
-    def test_it_is_not_read_when_it_is_large(self, notify, web):
+    def test_a_receipt_that_is_too_large_is_refused(self, notify, web):
         response = web.post("/receipts/sms", data=b"x" * 20_000, headers={"Authorization": f"Bearer {RECEIPT_TOKEN}"})
         assert response.status_code == 413
 
     @pytest.mark.parametrize(
         "body", [b"", b"[]", b"[" * 15_000, b"{}", b'{"reference": 7, "status": "delivered"}', b"\xff"]
     )
-    def test_what_cannot_be_read_is_refused(self, notify, web, body):
+    def test_an_invalid_receipt_is_refused(self, notify, web, body):
         headers = {"Authorization": f"Bearer {RECEIPT_TOKEN}", "Content-Type": "application/json"}
         assert web.post("/receipts/sms", data=body, headers=headers).status_code == 400
 
-    def test_a_channel_without_receipts_has_no_such_url(self, web, change_settings):
+    def test_a_channel_without_receipts_has_no_url_for_them(self, web, change_settings):
         for channel in ("console", "mailbox"):
             change_settings(sms={"channel": channel, "receipt_token": SecretStr(RECEIPT_TOKEN)})
-            assert by_gateway(web, "msg_x", "delivered").status_code == 404
+            assert send_gateway_receipt(web, "msg_x", "delivered").status_code == 404
 
 
-def test_receipts_at_once_are_one(queue_message, row, run_concurrently, twilio, deliver_all):
+def test_of_eight_receipts_at_once_one_is_recorded(queue_message, row, run_concurrently, twilio, deliver_all):
     message = queue_message(NUMBER)
     deliver_all()
     outcomes = run_concurrently(8, lambda: receipts.record(Receipt(message, "delivered")))

@@ -41,7 +41,7 @@ def sample() -> list[Row]:
 
 @pytest.fixture
 def import_register(transaction, tmp_path) -> Callable[..., Summary]:
-    """`import_register(rows or bytes, name=…)` imports what it is given, in a transaction of its own."""
+    """`import_register(rows or bytes, name=…)` imports them, by default the sample, in a transaction."""
 
     def run_import(
         content: list[Row] | bytes | None = None, *, links=None, name="edubasealldata.csv", **options
@@ -50,9 +50,9 @@ def import_register(transaction, tmp_path) -> Callable[..., Summary]:
         if content is not None:
             path.write_bytes(content if isinstance(content, bytes) else csv_of(content))
         if isinstance(links, bytes | list):
-            its_links = tmp_path / "links.csv"
-            its_links.write_bytes(links if isinstance(links, bytes) else csv_of(links))
-            links = its_links
+            links_path = tmp_path / "links.csv"
+            links_path.write_bytes(links if isinstance(links, bytes) else csv_of(links))
+            links = links_path
         with transaction(), files.open_sources(path, links) as sources:
             return refresh.run(sources, **options)
 

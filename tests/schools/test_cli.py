@@ -28,8 +28,8 @@ def idp(app, monkeypatch, clock):
 
 
 @pytest.fixture
-def schools(transaction):
-    """How many schools there are."""
+def count_schools(transaction):
+    """`count_schools()` is how many schools there are."""
 
     def count():
         with transaction() as database:
@@ -38,10 +38,10 @@ def schools(transaction):
     return count
 
 
-def test_an_import_prints_a_summary(idp, schools):
+def test_an_import_prints_a_summary(idp, count_schools):
     output = idp("schools", "refresh", "--from", str(SAMPLE), "--links", str(SAMPLE_LINKS)).stdout
 
-    assert schools() == 300
+    assert count_schools() == 300
     summary = dict(line.rsplit(None, 1) for line in output.splitlines()[1:])
     assert {name.strip(): count for name, count in summary.items()} == {
         "read": "300", "added": "300", "changed": "0", "closed": "0", "reopened": "0", "left the register": "0",
@@ -49,12 +49,12 @@ def test_an_import_prints_a_summary(idp, schools):
     }  # fmt: skip
 
 
-def test_a_dry_run_says_so_and_changes_nothing(idp, schools):
+def test_a_dry_run_prints_what_it_would_import_and_changes_nothing(idp, count_schools):
     output = idp("schools", "refresh", "--from", str(SAMPLE), "--dry-run").stdout
 
     assert "Would import" in output
     assert "nothing was changed" in output
-    assert schools() == 0
+    assert count_schools() == 0
 
 
 def test_an_import_prints_json_on_request(idp):
@@ -71,12 +71,12 @@ def test_irregular_values_are_listed_with_their_urn(idp, sample, tmp_path):
     assert 'URN 900001: OpenDate "never": could not be read' in idp("schools", "refresh", "--from", str(path)).stderr
 
 
-def test_a_refused_import_prints_a_sentence_and_exits_with_1(idp, schools, tmp_path):
+def test_a_refused_import_prints_a_sentence_and_exits_with_1(idp, count_schools, tmp_path):
     path = tmp_path / "edubasealldata.csv"
     path.write_text("<html>")
 
     assert "is a web page, not the register" in idp("schools", "refresh", "--from", str(path), code=1).stderr
-    assert schools() == 0
+    assert count_schools() == 0
 
 
 @pytest.mark.parametrize(
@@ -86,22 +86,22 @@ def test_wrong_usage_exits_with_2(idp, arguments):
     idp("schools", "refresh", *arguments, code=2)
 
 
-def test_a_download_names_its_file(idp, site, schools):
-    site.has["edubasealldata20260301.csv"] = 200, SAMPLE.read_bytes()
+def test_a_download_prints_the_url_and_the_date_of_the_file(idp, site, count_schools):
+    site.files["edubasealldata20260301.csv"] = 200, SAMPLE.read_bytes()
 
     result = idp("schools", "refresh", "--download")
 
     assert f"Fetched {site.url}/edubasealldata20260301.csv" in result.stderr
     assert "of 2026-03-01" in result.stdout
-    assert schools() == 300
+    assert count_schools() == 300
 
 
-def test_a_download_of_a_given_url(idp, site, schools):
-    site.has["edubasealldata20240404.csv"] = 200, SAMPLE.read_bytes()
+def test_a_file_at_a_given_url_is_downloaded(idp, site, count_schools):
+    site.files["edubasealldata20240404.csv"] = 200, SAMPLE.read_bytes()
 
     idp("schools", "refresh", "--download", "--url", f"{site.url}/edubasealldata20240404.csv")
 
-    assert schools() == 300
+    assert count_schools() == 300
 
 
 def test_progress_is_printed_every_ten_thousand_rows(idp, sample, tmp_path):
@@ -111,7 +111,7 @@ def test_progress_is_printed_every_ten_thousand_rows(idp, sample, tmp_path):
     assert "10,000 rows read, 100% of the file" in idp("schools", "refresh", "--from", str(path)).stderr
 
 
-def test_schools_are_found_as_on_the_page(idp, register):
+def test_a_search_finds_schools_as_the_page_does(idp, register):
     output = idp("schools", "search", "st", "josephs", "leeds").stdout
 
     assert "St Joseph's Catholic Primary School" in output

@@ -3,6 +3,7 @@
 import threading
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import NamedTuple
 
 import pytest
 
@@ -15,20 +16,20 @@ class Site:
     """A fake of the register's site: its files, and the requests that it received."""
 
     def __init__(self):
-        self.has: dict[str, tuple[int, bytes]] = {}
+        self.files: dict[str, tuple[int, bytes]] = {}
         self.requests: list[str] = []
-        self.cut = False
+        self.cuts_off = False
         site = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self):
                 name = self.path.rsplit("/", 1)[1]
                 site.requests.append(name)
-                status, content = site.has.get(name, (404, b"<Error/>"))
+                status, content = site.files.get(name, (404, b"<Error/>"))
                 self.send_response(status)
                 self.send_header("Content-Length", str(len(content)))
                 self.end_headers()
-                self.wfile.write(content[: len(content) // 2] if site.cut else content)
+                self.wfile.write(content[: len(content) // 2] if site.cuts_off else content)
 
             def log_message(self, *args):
                 pass
@@ -56,45 +57,53 @@ def site(change_settings):
     site.close()
 
 
+class FetchedRegister(NamedTuple):
+    """The URL and the size of a register, and whether its links were fetched with it."""
+
+    url: str
+    size: int
+    has_links: bool
+
+
 @pytest.fixture
 def fetch_register(app, site, clock):
-    """The newest register, as (address, schools in it, whether links came with it)."""
+    """`fetch_register()` downloads the newest register."""
 
-    def import_register():
+    def fetch():
         with (
             app.app_context(),
             download.newest() as downloaded,
             files.open_sources(downloaded.register, downloaded.links) as sources,
         ):
-            return downloaded.url, sources.schools.size, sources.links is not None
+            return FetchedRegister(downloaded.url, sources.schools.size, sources.links is not None)
 
-    return import_register
+    return fetch
 
 
-def test_todays_file_is_taken_with_its_links(site, fetch_register):
-    site.has["edubasealldata20260302.csv"] = 200, SAMPLE.read_bytes()
-    site.has["links_edubasealldata20260302.csv"] = 200, SAMPLE_LINKS.read_bytes()
+def test_todays_file_is_downloaded_with_its_links(site, fetch_register):
+    site.files["edubasealldata20260302.csv"] = 200, SAMPLE.read_bytes()
+    site.files["links_edubasealldata20260302.csv"] = 200, SAMPLE_LINKS.read_bytes()
 
     assert fetch_register() == (f"{site.url}/edubasealldata20260302.csv", SAMPLE.stat().st_size, True)
 
 
 @pytest.mark.parametrize("missing", [403, 404])
-def test_the_days_before_are_tried_when_today_is_not_there_yet(site, fetch_register, missing):
-    site.has["edubasealldata20260302.csv"] = missing, b""
-    site.has["edubasealldata20260227.csv"] = 200, SAMPLE.read_bytes()
+def test_the_file_of_an_earlier_day_is_downloaded_if_todays_is_missing(site, fetch_register, missing):
+    site.files["edubasealldata20260302.csv"] = missing, b""
+    site.files["edubasealldata20260227.csv"] = 200, SAMPLE.read_bytes()
 
-    address, _, links = fetch_register()
+    register = fetch_register()
 
-    assert address.endswith("/edubasealldata20260227.csv")
-    assert not links
+    assert register.url.endswith("/edubasealldata20260227.csv")
+    assert not register.has_links
     assert len(site.requests) == 5
 
 
-def test_todays_file_is_that_of_the_day_in_london(site, fetch_register):
-    site.has["edubasealldata20260702.csv"] = 200, SAMPLE.read_bytes()
+def test_the_date_of_todays_file_is_the_day_in_london(site, fetch_register):
+    site.files["edubasealldata20260702.csv"] = 200, SAMPLE.read_bytes()
 
     with clocks.fixed(datetime(2026, 7, 1, 23, 30, tzinfo=UTC)):
-        assert fetch_register()[0].endswith("20260702.csv")
+        assert fetch_register().url.endswith("20260702.csv")
 
 
 def test_without_a_file_for_four_days_the_error_says_what_to_do(site, fetch_register):
@@ -103,21 +112,21 @@ def test_without_a_file_for_four_days_the_error_says_what_to_do(site, fetch_regi
 
 
 def test_an_error_of_the_site_is_reported_with_its_status(site, fetch_register):
-    site.has["edubasealldata20260302.csv"] = 503, b"busy"
+    site.files["edubasealldata20260302.csv"] = 503, b"busy"
 
     with refused("returned 503"):
         fetch_register()
 
 
 def test_a_file_shorter_than_announced_is_refused(site, fetch_register):
-    site.has["edubasealldata20260302.csv"] = 200, SAMPLE.read_bytes()
-    site.cut = True
+    site.files["edubasealldata20260302.csv"] = 200, SAMPLE.read_bytes()
+    site.cuts_off = True
 
     with refused("did not arrive whole"):
         fetch_register()
 
 
-def test_a_url_that_leads_nowhere_is_refused(app, site):
+def test_a_url_without_a_file_is_refused(app, site):
     with refused("nothing at .*/other.csv"), app.app_context(), download.from_url(f"{site.url}/other.csv"):
         pass
 
@@ -132,7 +141,7 @@ def test_a_url_inside_our_network_is_not_fetched(app):
 
 
 def test_downloaded_files_are_deleted_afterwards(app, site):
-    site.has["register.csv"] = 200, SAMPLE.read_bytes()
+    site.files["register.csv"] = 200, SAMPLE.read_bytes()
 
     with app.app_context(), download.from_url(f"{site.url}/register.csv") as sources:
         assert sources.register.exists()

@@ -103,7 +103,7 @@ def test_a_zip_is_opened_with_the_links_next_to_it(a_zip):
         assert sources.links.size == SAMPLE_LINKS.stat().st_size
 
 
-def test_links_named_go_before_links_in_the_zip(a_zip):
+def test_a_links_file_that_is_named_is_used_instead_of_the_one_in_the_zip(a_zip):
     path = a_zip(edubasealldata_csv=SAMPLE.read_bytes(), links_edubasealldata_csv=b"other\r\n")
 
     with files.open_sources(path, SAMPLE_LINKS) as sources:
@@ -124,7 +124,7 @@ def test_a_file_in_a_folder_of_a_zip_is_read(a_zip):
         ({"edubasealldata_csv": b"0" * 3_000_000}, "unpacks to 3,000,000 bytes"),
     ],
 )
-def test_a_zip_that_is_no_register_or_a_bomb_is_refused(a_zip, entries, message):
+def test_a_zip_without_a_register_or_that_unpacks_to_too_much_is_refused(a_zip, entries, message):
     with refused(message), files.open_sources(a_zip(**entries)):
         pass
 
@@ -141,7 +141,7 @@ def test_a_damaged_zip_is_refused(a_zip):
     ("name", "day"),
     [("edubasealldata20240404.csv", date(2024, 4, 4)), ("edubasealldata20241399.csv", None), ("mine.csv", None)],
 )
-def test_the_date_is_in_the_name_or_nowhere(tmp_path, name, day):
+def test_the_date_of_a_file_is_that_in_its_name(tmp_path, name, day):
     path = tmp_path / name
     path.write_bytes(SAMPLE.read_bytes())
 

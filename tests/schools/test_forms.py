@@ -33,21 +33,21 @@ def page(register, web):
     return lambda **query: Page(web.get("/register", query_string=query))
 
 
-def test_the_first_page_has_one_box_and_three_labelled_fields(page):
-    school_id = page()
+def test_the_first_page_has_four_labelled_fields_and_no_results(page):
+    first_page = page()
 
-    labels = {label["for"]: label.get_text(strip=True) for label in school_id.html.select("label[for]")}
+    labels = {label["for"]: label.get_text(strip=True) for label in first_page.html.select("label[for]")}
     assert labels == {
         "q": "Your school's name, postcode, DfE number or URN",
         "postcode": "School postcode",
         "dfe_number": "DfE number",
         "urn": "School URN",
     }
-    assert school_id.status == 200
-    assert not school_id.radios
+    assert first_page.status == 200
+    assert not first_page.radios
 
 
-def test_every_page_names_the_licence_the_source_and_the_day(page):
+def test_every_page_names_the_licence_the_source_and_the_date_of_the_register(page):
     for shown in (page(), page(q="willow"), page(q="nowhere at all xyz")):
         assert "Contains public sector information licensed under the Open Government Licence v3.0" in shown.text
         assert "Get Information about Schools , Department for Education, register of 28 April 2024." in shown.text
@@ -57,12 +57,12 @@ def test_every_page_names_the_licence_the_source_and_the_day(page):
     "query", [{"q": "312/4567"}, {"dfe_number": "3124567"}, {"urn": "900001"}, {"postcode": "ub8 1wb"}]
 )
 def test_each_field_finds_the_school_and_selects_the_only_one(page, query):
-    soup = page(**query)
+    results = page(**query)
 
-    assert list(soup.radios.values()) == ["Willow Bank Primary School"]
-    assert soup.selected == list(soup.radios)
+    assert list(results.radios.values()) == ["Willow Bank Primary School"]
+    assert results.selected == list(results.radios)
     for detail in ("Willow Bank Lane, Uxbridge, UB8 1WB", "URN 900001", "312/4567", "Primary · Open"):
-        assert detail in soup.text
+        assert detail in results.text
 
 
 def test_the_typed_text_stays_in_its_field(page):
@@ -72,74 +72,74 @@ def test_the_typed_text_stays_in_its_field(page):
 
 
 def test_of_several_matches_none_is_selected_at_first(page):
-    soup = page(q="st josephs")
+    results = page(q="st josephs")
 
-    assert len(soup.radios) == 6
-    assert soup.selected == []
-    school_id = list(soup.radios)[3]
+    assert len(results.radios) == 6
+    assert results.selected == []
+    school_id = list(results.radios)[3]
     assert page(q="st josephs", school=school_id).selected == [school_id]
 
 
 def test_next_continues_with_the_chosen_school(page):
-    soup = page(q="312/4567")
+    results = page(q="312/4567")
 
-    onwards = page(q="312/4567", school=soup.selected[0], choose="1", next="/oauth/authorize?client_id=x")
+    response = page(q="312/4567", school=results.selected[0], choose="1", next="/oauth/authorize?client_id=x")
 
-    assert onwards.status == 303
-    assert f"school={soup.selected[0]}" in onwards.location
-    assert "next=/oauth/authorize" in onwards.location.replace("%2F", "/")
-
-
-def test_next_without_a_school_says_so_and_keeps_the_list(page):
-    again = page(q="st josephs", choose="1")
-
-    assert again.html.select_one(".error-summary a")["href"] == "#school"
-    assert "Select your school from the list." in again.text
-    assert len(again.radios) == 6
+    assert response.status == 303
+    assert f"school={results.selected[0]}" in response.location
+    assert "next=/oauth/authorize" in response.location.replace("%2F", "/")
 
 
-def test_a_closed_school_cannot_be_chosen_by_hand_either(page):
+def test_next_without_a_chosen_school_is_an_error_above_the_same_list(page):
+    results = page(q="st josephs", choose="1")
+
+    assert results.html.select_one(".error-summary a")["href"] == "#school"
+    assert "Select your school from the list." in results.text
+    assert len(results.radios) == 6
+
+
+def test_a_closed_school_cannot_be_chosen_by_its_id(page):
     closed = page(q="last bell").html.select_one("section[id^=school-]")["id"].removeprefix("school-")
 
-    again = page(q="last bell", school=closed, choose="1")
+    results = page(q="last bell", school=closed, choose="1")
 
-    assert "This school has closed" in again.html.select_one(".error-summary").get_text()
+    assert "This school has closed" in results.html.select_one(".error-summary").get_text()
 
 
 @pytest.mark.parametrize("query", [{"q": ""}, {"q": " ", "choose": "1"}, {"postcode": "", "dfe_number": "", "urn": ""}])
 def test_an_empty_search_says_what_to_type(page, query):
-    again = page(**query)
+    results = page(**query)
 
-    assert "Type your school's name, postcode, DfE number or URN." in again.text
+    assert "Type your school's name, postcode, DfE number or URN." in results.text
 
 
 def test_a_single_letter_is_not_searched_for(page):
-    again = page(q="x")
+    results = page(q="x")
 
-    assert "Type at least two letters or digits." in again.text
-
-
-def test_a_closed_school_says_since_when_and_offers_its_successor(page):
-    soup = page(urn="900109")
-
-    assert "Closed on 31 August 2018" in soup.text
-    assert list(soup.radios.values()) == ["Birch Green Academy"]
-    assert "Follows Birch Green Primary School" in soup.text
-    assert soup.selected == list(soup.radios)
+    assert "Type at least two letters or digits." in results.text
 
 
-def test_a_closed_school_without_successor_explains_and_helps(page):
-    soup = page(q="last bell")
+def test_the_result_for_a_closed_school_says_since_when_and_offers_its_successor(page):
+    results = page(urn="900109")
 
-    assert "so it cannot register. The register does not say which school followed it." in soup.text
-    assert "If your school now has a new name or a new number, search for that." in soup.text
-    assert soup.html.select("#school a[href^='mailto:']")
-    assert not soup.html.select("input[type=radio]")
-    assert not soup.html.find(id="next")
+    assert "Closed on 31 August 2018" in results.text
+    assert list(results.radios.values()) == ["Birch Green Academy"]
+    assert "Follows Birch Green Primary School" in results.text
+    assert results.selected == list(results.radios)
+
+
+def test_the_result_for_a_closed_school_without_successor_explains_what_to_do(page):
+    results = page(q="last bell")
+
+    assert "so it cannot register. The register does not say which school followed it." in results.text
+    assert "If your school now has a new name or a new number, search for that." in results.text
+    assert results.html.select("#school a[href^='mailto:']")
+    assert not results.html.select("input[type=radio]")
+    assert not results.html.find(id="next")
 
 
 @pytest.mark.parametrize(
-    ("query", "wrong", "message"),
+    ("query", "field", "message"),
     [
         ({"urn": "999999", "dfe_number": "3124567"}, "urn", "No school in the register has the URN 999999."),
         ({"urn": "nonsense", "dfe_number": "3124567"}, "urn", "A URN has five or six digits."),
@@ -148,25 +148,25 @@ def test_a_closed_school_without_successor_explains_and_helps(page):
         ({"postcode": "SW1P 4AU", "urn": "900001"}, "postcode", "different school"),
     ],
 )
-def test_a_wrong_field_next_to_a_good_number_is_reported(page, query, wrong, message):
-    soup = page(**query)
+def test_an_invalid_field_beside_a_valid_number_is_reported(page, query, field, message):
+    results = page(**query)
 
-    assert message in soup.html.find(id=f"{wrong}-error").get_text()
-    assert [error["href"] for error in soup.html.select(".error-summary a")] == [f"#{wrong}"]
-    assert list(soup.radios.values()) == ["Willow Bank Primary School"]
-    assert soup.html.find(id=wrong)["value"] == query[wrong]
+    assert message in results.html.find(id=f"{field}-error").get_text()
+    assert [error["href"] for error in results.html.select(".error-summary a")] == [f"#{field}"]
+    assert list(results.radios.values()) == ["Willow Bank Primary School"]
+    assert results.html.find(id=field)["value"] == query[field]
 
 
-def test_fields_that_agree_find_the_one_they_mean(page):
-    soup = page(postcode="SW1P 4AU", dfe_number="", urn="")
-    assert len(soup.html.select("#school input[type=radio], #school section")) == 2
-    school_id = next(iter(soup.radios))
-    urn = soup.html.find(id=f"school-{school_id}-detail").get_text().split("URN ")[1][:6]
+def test_two_fields_find_the_school_that_matches_both(page):
+    results = page(postcode="SW1P 4AU", dfe_number="", urn="")
+    assert len(results.html.select("#school input[type=radio], #school section")) == 2
+    school_id = next(iter(results.radios))
+    urn = results.html.find(id=f"school-{school_id}-detail").get_text().split("URN ")[1][:6]
 
     assert list(page(postcode="SW1P 4AU", urn=urn).radios) == [school_id]
 
 
-def test_a_split_offers_every_successor(page):
+def test_every_successor_of_a_school_that_was_split_is_offered(page):
     assert list(page(q="great divide school").radios.values())[-2:] == [
         "Great Divide East Academy",
         "Great Divide West Academy",
@@ -195,7 +195,7 @@ def test_a_successor_that_cannot_be_chosen_is_marked(page, closed, message):
         ("Old Foundry School", "Open, closing on 31 December 2030"),
     ],
 )
-def test_a_school_says_what_its_state_means(page, name, message):
+def test_the_result_describes_the_state_of_the_school(page, name, message):
     assert message in page(q=name).text
 
 
@@ -212,7 +212,7 @@ def test_a_corrected_word_and_a_dropped_one_are_mentioned(page):
         ({"q": "xylophonique"}, 'We looked for the name or town "xylophonique"'),
     ],
 )
-def test_a_search_without_results_says_how_it_was_read_and_where_to_look(page, query, message):
+def test_a_search_without_results_says_what_was_looked_for_and_where_else_to_look(page, query, message):
     without_results = page(**query)
 
     assert message in without_results.text
@@ -222,11 +222,11 @@ def test_a_search_without_results_says_how_it_was_read_and_where_to_look(page, q
 
 
 def test_show_more_shows_more_results_of_the_same_search(page, web):
-    school_id = page(q="school", next="/oauth/authorize")
-    more = school_id.html.find("a", string="Show more schools")["href"]
+    results = page(q="school", next="/oauth/authorize")
+    more = results.html.find("a", string="Show more schools")["href"]
 
-    assert len(school_id.html.select("input[type=radio]")) == 20
-    assert "More than 20 schools found" in school_id.text
+    assert len(results.html.select("input[type=radio]")) == 20
+    assert "More than 20 schools found" in results.text
     further = Page(web.get(more.split("#")[0]))
     assert len(further.html.select("input[type=radio]")) >= 40
     assert further.html.find("input", {"name": "next"})["value"] == "/oauth/authorize"
@@ -241,11 +241,11 @@ def test_show_more_shows_more_results_of_the_same_search(page, web):
         {"q": "x" * 2000}, {"urn": "\uff19\uff10\uff10"}, {"postcode": "'"}, {"school": "1"}, {"choose": "1"},
     ],
 )  # fmt: skip
-def test_no_input_breaks_the_page(page, query):
-    soup = page(**query)
+def test_unusual_input_gives_a_page_or_404_without_its_script(page, query):
+    results = page(**query)
 
-    assert soup.status in {200, 404}
-    assert not soup.html.find("script", string=True)
+    assert results.status in {200, 404}
+    assert not results.html.find("script", string=True)
 
 
 def test_ids_of_elements_on_a_page_of_results_are_unique(page):

@@ -33,7 +33,7 @@ def test_every_school_of_the_sample_is_read(lines_of, sample):
 def test_a_school_is_stored_under_our_column_names(lines_of):
     school = stored_values(lines_of(SAMPLE.read_bytes()), "Willow Bank Primary School")
 
-    assert school["register"], school["register_id"] == ("gias", "900001")
+    assert (school["register"], school["register_id"]) == ("gias", "900001")
     assert (school["dfe_number"], school["la_code"], school["la_name"]) == ("3124567", "312", "Hillingdon")
     assert (school["type_code"], school["group_code"], school["status_code"], school["phase_code"]) == (
         "1",
@@ -58,7 +58,7 @@ def test_a_school_is_stored_under_our_column_names(lines_of):
         ("Ysgol Gynradd Glan-y-Coed", "6619013", None),
     ],
 )
-def test_the_dfe_number_is_derived_and_sometimes_there_is_none(lines_of, name, number, former):
+def test_the_dfe_number_is_that_of_the_authority_and_the_school_or_none(lines_of, name, number, former):
     school = stored_values(lines_of(SAMPLE.read_bytes()), name)
 
     assert (school["dfe_number"], school["former_dfe_number"]) == (number, former)
@@ -83,7 +83,7 @@ def test_columns_are_found_by_label_in_any_order_and_case(lines_of, sample):
           "OfstedRating (name)"), 135),
     ],
 )  # fmt: skip
-def test_the_headers_of_other_years_are_read_alike(lines_of, sample, without, columns):
+def test_files_with_the_columns_of_other_years_are_read_alike(lines_of, sample, without, columns):
     header = [label for label in sample[0] if label not in without]
 
     lines = lines_of(csv_of(sample, header=header))
@@ -107,19 +107,19 @@ def test_missing_required_columns_are_all_named_at_once(lines_of, sample):
         lines_of(csv_of(sample, header=header))
 
 
-def test_a_column_that_we_use_and_that_occurs_twice_refuses_the_file(lines_of, sample):
+def test_a_file_with_a_column_of_ours_twice_is_refused(lines_of, sample):
     content = csv_of(sample).replace(b'"RSCRegion (name)"', b'"postcode "', 1)
 
     with refused("Postcode more than once"):
         lines_of(content)
 
 
-def test_codes_once_padded_are_read_without_their_zeros(lines_of, sample):
+def test_codes_are_read_without_leading_zeros(lines_of, sample):
     row = sample[2] | {"TypeOfEstablishment (code)": "02", "PhaseOfEducation (code)": "00"}
 
-    school, odd = gias.school(lines_of([row])[0])
+    school, oddities = gias.school(lines_of([row])[0])
 
-    assert (school["type_code"], school["phase_code"], odd) == ("2", "0", [])
+    assert (school["type_code"], school["phase_code"], oddities) == ("2", "0", [])
 
 
 @pytest.mark.parametrize(
@@ -131,32 +131,32 @@ def test_codes_once_padded_are_read_without_their_zeros(lines_of, sample):
         ("UKPRN", "1234", "ukprn", None),
     ],
 )
-def test_an_unreadable_field_is_emptied_and_noted_with_its_urn(lines_of, sample, label, value, name, expected):
-    school, odd = gias.school(lines_of([sample[2] | {label: value}])[0])
+def test_an_unreadable_field_is_stored_empty_and_reported_with_the_urn(lines_of, sample, label, value, name, expected):
+    school, oddities = gias.school(lines_of([sample[2] | {label: value}])[0])
 
     assert school[name] is expected
-    assert [(oddity.kind, oddity.urn, oddity.label, oddity.value) for oddity in odd] == [
+    assert [(oddity.kind, oddity.urn, oddity.label, oddity.value) for oddity in oddities] == [
         ("unreadable", sample[2]["URN"], label, value)
     ]
-    assert sample[2]["URN"] in str(odd[0])
+    assert sample[2]["URN"] in str(oddities[0])
 
 
 def test_the_year_1900_means_unknown_and_is_not_reported(lines_of, sample):
-    school, odd = gias.school(lines_of([sample[2] | {"OpenDate": "01-01-1900"}])[0])
+    school, oddities = gias.school(lines_of([sample[2] | {"OpenDate": "01-01-1900"}])[0])
 
-    assert (school["opened_on"], odd) == (None, [])
+    assert (school["opened_on"], oddities) == (None, [])
 
 
-def test_an_unknown_code_is_kept_with_its_name_and_noted(lines_of, sample):
+def test_an_unknown_code_is_stored_with_its_name_and_reported(lines_of, sample):
     row = sample[2] | {"TypeOfEstablishment (code)": "99", "TypeOfEstablishment (name)": "Moon school"}
 
-    school, odd = gias.school(lines_of([row])[0])
+    school, oddities = gias.school(lines_of([row])[0])
 
     assert (school["type_code"], school["type_name"]) == ("99", "Moon school")
-    assert [oddity.kind for oddity in odd] == ["unknown_code"]
+    assert [oddity.kind for oddity in oddities] == ["unknown_code"]
 
 
-def test_what_cannot_be_printed_is_taken_out_of_a_field(lines_of, sample):
+def test_control_characters_are_removed_from_fields(lines_of, sample):
     row = sample[2] | {"EstablishmentName": " Oak\0\tHill\u00a0 School\x07 ", "Street": "Elm  Grove"}
 
     school, _ = gias.school(lines_of([row])[0])
@@ -164,7 +164,7 @@ def test_what_cannot_be_printed_is_taken_out_of_a_field(lines_of, sample):
     assert (school["name"], school["street"]) == ("Oak Hill School", "Elm Grove")
 
 
-def test_the_digest_changes_with_what_is_kept_and_with_nothing_else(lines_of, sample):
+def test_the_digest_of_a_line_changes_only_with_columns_that_are_stored(lines_of, sample):
     row = sample[2]
     digest = lines_of([row])[0].digest
 
@@ -180,14 +180,14 @@ def test_the_digest_changes_with_what_is_kept_and_with_nothing_else(lines_of, sa
         (lambda rows: rows[9].update(URN=rows[4]["URN"]), r"Line 11 has the URN \d+, which an earlier line has"),
     ],
 )
-def test_a_urn_that_is_no_number_or_doubled_refuses_the_file_with_the_line(lines_of, sample, damage, pattern):
+def test_a_file_with_an_invalid_or_repeated_urn_is_refused_with_the_line(lines_of, sample, damage, pattern):
     damage(sample)
 
     with refused(pattern):
         lines_of(sample)
 
 
-def test_an_unclosed_quotation_mark_refuses_the_file_with_the_line(lines_of, sample):
+def test_a_file_with_an_unclosed_quotation_mark_is_refused_with_the_line(lines_of, sample):
     lines = csv_of(sample).split(b"\r\n")
     lines[7] = lines[7].replace(b'"', b"", 1) + b'"'
 
@@ -226,12 +226,12 @@ def test_a_last_line_without_a_line_break_is_read(lines_of, sample):
         ("", ""),
     ],
 )
-def test_the_host_of_a_website_is_found_where_there_is_one(website, host):
+def test_the_host_of_a_website_is_extracted(website, host):
     assert gias.website_host(website) == host
 
 
 @pytest.mark.parametrize(
-    ("telephone", "dialled"),
+    ("telephone", "e164"),
     [
         ("2072831147", "+442072831147"),
         ("02072831147", "+442072831147"),
@@ -242,11 +242,11 @@ def test_the_host_of_a_website_is_found_where_there_is_one(website, host):
         ("", ""),
     ],
 )
-def test_ten_digits_are_a_british_telephone_and_others_are_left_alone(telephone, dialled):
-    assert gias.telephone_e164(telephone) == dialled
+def test_only_ten_digits_become_a_british_telephone_number(telephone, e164):
+    assert gias.telephone_e164(telephone) == e164
 
 
-def test_links_are_read(tmp_path):
+def test_a_links_file_is_read(tmp_path):
     header = b'"URN","LinkURN","LinkName","LinkType","LinkEstablishedDate"\r\n'
     content = header + b'1,2,"B","Successor","01-09-2018"\r\n1,3,"C","Other",""'
 
@@ -268,7 +268,7 @@ def test_a_links_file_without_its_columns_is_refused(tmp_path):
      ("31", "4567", None), ("3122", "4567", None), ("312", "456", "3120456"), ("312", "45678", None), ("312", "", None),
      ("", "4567", None), ("3x2", "4567", None), ("312", "45x7", None), ("\u0663\u0661\u0662", "4567", None)],
 )  # fmt: skip
-def test_a_dfe_number_has_a_real_authority_and_a_real_number(sample, tmp_path, la, number, dfe):
+def test_a_dfe_number_needs_a_valid_authority_and_number(sample, tmp_path, la, number, dfe):
     row = sample[0] | {"LA (code)": la, "EstablishmentNumber": number}
     with text_of(csv_of([row], encoding="utf-8-sig"), tmp_path) as text:
         (line,) = gias.lines(text)

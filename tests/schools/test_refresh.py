@@ -45,7 +45,7 @@ def all_rows(database):
     }
 
 
-def test_the_first_import_adds_every_school_and_records_no_change(register, transaction, changes):
+def test_the_first_import_adds_every_school_and_records_no_changes(register, transaction, changes):
     assert (register.rows, register.added, register.changed, register.left) == (300, 300, 0, 0)
     assert register.links == 17
     assert changes() == []
@@ -56,7 +56,7 @@ def test_the_first_import_adds_every_school_and_records_no_change(register, tran
         assert (noted.rows, noted.added, noted.details["links"]) == (300, 300, 17)
 
 
-def test_importing_the_same_file_again_writes_only_the_import_itself(register, import_register, transaction):
+def test_importing_the_same_file_again_writes_only_the_record_of_the_import(register, import_register, transaction):
     with transaction() as database:
         before = all_rows(database)
 
@@ -94,7 +94,9 @@ def test_a_school_new_in_the_register_is_added_and_recorded(register, import_reg
     assert changes() == [("900999", "added", {})]
 
 
-def test_a_change_says_what_was_and_what_is(register, import_register, sample, row_of, changes, transaction):
+def test_a_change_is_recorded_with_the_values_before_and_after(
+    register, import_register, sample, row_of, changes, transaction
+):
     row_of(WILLOW_BANK).update(EstablishmentName="Weeping Willow Academy", CloseDate="31-08-2026")
 
     summary = import_register(sample)
@@ -187,17 +189,19 @@ def test_a_school_that_left_the_register_stays_marked_until_it_returns(
 def test_a_file_without_many_of_our_open_schools_is_refused_unless_that_is_accepted(
     register, import_register, sample, transaction
 ):
-    half = [row | {"LastChangedDate": "30-04-2024"} for row in sample[:150]]
+    half_of_the_rows = [row | {"LastChangedDate": "30-04-2024"} for row in sample[:150]]
 
     with refused(r"lacks \d+ of our \d+ open schools.*--accept-shrink"):
-        import_register(half)
+        import_register(half_of_the_rows)
     with transaction() as database:
         assert database.scalar(select(func.count()).where(School.left_register_on.isnot(None))) == 0
 
-    assert import_register(half, accept_shrink=True).left == 150
+    assert import_register(half_of_the_rows, accept_shrink=True).left == 150
 
 
-def test_a_refusal_half_way_changes_nothing(register, import_register, sample, row_of, transaction):
+def test_a_file_that_is_refused_at_its_last_line_changes_nothing(
+    register, import_register, sample, row_of, transaction
+):
     with transaction() as database:
         before = all_rows(database)
     row_of(WILLOW_BANK)["EstablishmentName"] = "Changed Before The Fault"
@@ -238,7 +242,7 @@ def test_a_file_without_a_date_is_as_old_as_its_newest_change(register, import_r
 def test_the_same_file_under_a_dated_and_a_plain_name_is_not_older(register, import_register, sample):
     import_register(sample, name="edubasealldata20260301.csv")
 
-    import_register(sample)
+    assert import_register(sample).changed == 0
 
 
 def test_a_dry_run_reports_changes_and_makes_none(register, import_register, sample, row_of, transaction):
@@ -265,11 +269,11 @@ def test_irregular_values_are_counted_and_listed(import_register, sample, row_of
 
 
 def test_progress_is_reported(import_register):
-    seen = []
+    reports = []
 
-    import_register(progress=lambda rows, share: seen.append((rows, share)))
+    import_register(progress=lambda rows, share: reports.append((rows, share)))
 
-    assert seen[-1] == (300, 1.0)
+    assert reports[-1] == (300, 1.0)
 
 
 def test_an_import_is_in_the_audit_log(register, transaction):
@@ -292,14 +296,12 @@ def test_words_are_counted_and_deleted_with_their_last_school(register, import_r
         orphans = text("SELECT count(*) FROM word_trigrams WHERE word_id NOT IN (SELECT id FROM search_words)")
         assert database.scalar(orphans) == 0
         counted = text("SELECT word_id, count(*) FROM school_words GROUP BY word_id")
-        its_words = {word.id: word.schools for word in database.scalars(select(SearchWord))}
-        assert its_words == dict(database.execute(counted).all())
-        assert set(index.load().values()) == set(its_words)
+        stored_counts = {word.id: word.schools for word in database.scalars(select(SearchWord))}
+        assert stored_counts == dict(database.execute(counted).all())
+        assert set(index.load().values()) == set(stored_counts)
 
 
-def test_a_small_register_is_searched_quickly_even_if_its_tables_were_counted_while_empty(
-    register, import_register, transaction
-):
+def test_an_import_updates_the_statistics_of_postgresql_and_searches_are_quick(register, import_register, transaction):
     with transaction():
         if session().get_bind().dialect.name != "postgresql":
             pytest.skip("only PostgreSQL plans with statistics")
@@ -347,6 +349,6 @@ def test_of_two_imports_at_once_the_second_waits_and_changes_nothing(run_concurr
     assert sorted(outcome.added for outcome in outcomes) == [0, 300], outcomes
 
 
-def test_the_newest_import_is_returned(register, transaction, clock):
+def test_the_latest_import_has_its_moment(register, transaction, clock):
     with transaction():
         assert refresh.latest().imported_at == datetime(2026, 3, 2, 9, 30, tzinfo=UTC)

@@ -49,7 +49,7 @@ def test_the_sample_register_has_about_300_rows_in_140_columns():
     assert set(gias.LABELS) <= set(ROWS[0])
 
 
-def test_everything_but_the_local_authorities_is_invented():
+def test_numbers_and_websites_of_the_sample_register_are_invented():
     for row in ROWS:
         urn, number = row["URN"], row["EstablishmentNumber"]
         assert 900001 <= int(urn) <= 900999 or urn in {"90001", "90002"}
@@ -76,7 +76,7 @@ def test_the_sample_register_has_twenty_local_authorities():
     assert len({row["LA (code)"] for row in ROWS}) >= 20
 
 
-def test_schools_share_postcodes_and_both_readings_of_b78_are_there():
+def test_the_sample_register_has_shared_postcodes_and_both_readings_of_b78():
     postcodes = Counter(row["Postcode"] for row in ROWS if row["Postcode"])
 
     assert sum(count > 1 for count in postcodes.values()) >= 5
@@ -84,7 +84,7 @@ def test_schools_share_postcodes_and_both_readings_of_b78_are_there():
     assert any(postcode.startswith("B7 8") for postcode in postcodes)
 
 
-def test_some_dates_are_in_the_future_unknown_or_missing():
+def test_the_sample_register_has_dates_in_the_future_unknown_and_missing():
     assert all(day(row["CloseDate"]).year >= 2030 for row in rows_with_status(codes.CLOSING))
     assert any(row["OpenDate"] and day(row["OpenDate"]).year >= 2030 for row in rows_with_status(codes.PROPOSED))
     assert any(not row["OpenDate"] for row in rows_with_status(codes.PROPOSED))
@@ -94,30 +94,34 @@ def test_some_dates_are_in_the_future_unknown_or_missing():
     assert any(not row["CloseDate"] for row in rows_with_status(codes.CLOSED))
 
 
-def test_closed_schools_have_every_kind_of_successor():
-    ways = {row["URN"]: successors(row["URN"]) for row in rows_with_status(codes.CLOSED)}
-    onward = {urn: next_ones[0] for urn, next_ones in ways.items() if len(next_ones) == 1}
+def test_the_sample_register_has_every_kind_of_successor():
+    successors_of = {row["URN"]: successors(row["URN"]) for row in rows_with_status(codes.CLOSED)}
+    only_successor = {urn: next_ones[0] for urn, next_ones in successors_of.items() if len(next_ones) == 1}
 
-    shares = [
-        urn for urn, after in onward.items()
+    with_the_same_number = [
+        urn for urn, after in only_successor.items()
         if after in BY_URN and BY_URN[urn]["EstablishmentNumber"] == BY_URN[after]["EstablishmentNumber"]
         and BY_URN[urn]["LA (code)"] == BY_URN[after]["LA (code)"]
     ]  # fmt: skip
-    chains = [urn for urn in onward if onward.get(onward[urn]) in onward and onward[onward[urn]] != urn]
-    loops = [urn for urn in onward if onward.get(onward[urn]) == urn]
-    mergers = [after for after, count in Counter(onward.values()).items() if count > 1]
-    absent = [urn for urn, after in onward.items() if after not in BY_URN]
+    chains = [
+        urn
+        for urn in only_successor
+        if only_successor.get(only_successor[urn]) in only_successor and only_successor[only_successor[urn]] != urn
+    ]
+    loops = [urn for urn in only_successor if only_successor.get(only_successor[urn]) == urn]
+    mergers = [after for after, count in Counter(only_successor.values()).items() if count > 1]
+    absent = [urn for urn, after in only_successor.items() if after not in BY_URN]
     not_open_yet = [
-        urn for urn, after in onward.items()
+        urn for urn, after in only_successor.items()
         if after in BY_URN and BY_URN[after]["EstablishmentStatus (code)"] == codes.PROPOSED
     ]  # fmt: skip
-    splits = [urn for urn, next_ones in ways.items() if len(next_ones) > 1]
+    splits = [urn for urn, next_ones in successors_of.items() if len(next_ones) > 1]
 
-    assert all((shares, chains, loops, mergers, absent, not_open_yet, splits))
-    assert any(not next_ones for next_ones in ways.values()), "and some lead nowhere"
+    assert all((with_the_same_number, chains, loops, mergers, absent, not_open_yet, splits))
+    assert any(not next_ones for next_ones in successors_of.values()), "and some lead nowhere"
 
 
-def test_names_are_written_in_every_style_of_the_register():
+def test_the_sample_register_has_names_in_every_style_of_the_register():
     folded = [words.fold(name) for name in NAMES]
 
     assert sum("saint josephs" in name for name in folded) == 6
@@ -131,7 +135,7 @@ def test_names_are_written_in_every_style_of_the_register():
     assert max(Counter((row["EstablishmentName"], row["Town"]) for row in ROWS).values()) > 1
 
 
-def test_some_numbers_and_places_are_missing_or_irregular():
+def test_the_sample_register_has_missing_and_irregular_numbers_and_places():
     kinds = {row["TypeOfEstablishment (code)"] for row in ROWS}
 
     assert any(not row["EstablishmentNumber"] for row in ROWS)
@@ -145,7 +149,7 @@ def test_some_numbers_and_places_are_missing_or_irregular():
         assert any(not row[label] for row in ROWS), label
 
 
-def test_some_websites_lack_a_scheme_or_are_invalid():
+def test_the_sample_register_has_websites_without_a_scheme_and_invalid_ones():
     sites = [row["SchoolWebsite"] for row in ROWS]
 
     assert any(site.startswith("http:www.") for site in sites)
@@ -153,7 +157,7 @@ def test_some_websites_lack_a_scheme_or_are_invalid():
     assert any(site and not gias.website_host(site) for site in sites)
 
 
-def test_git_leaves_the_line_ends_of_the_file():
+def test_git_does_not_convert_the_line_ends_of_the_sample_register():
     attributes = (SAMPLE.parents[1] / ".gitattributes").read_text()
 
     assert "config/sample-register*.csv -text" in attributes

@@ -34,7 +34,7 @@ def test_a_number_that_two_schools_share_shows_the_open_one_first(find):
     assert find("312/9050") == ["Birch Green Academy", "Birch Green Primary School"]
 
 
-def test_a_former_number_finds_its_school_after_todays_holder(find, transaction):
+def test_a_former_number_finds_its_school_after_the_one_that_has_it_now(find, transaction):
     assert find("909/9101") == ["Dove Meadow School"]
     with transaction():
         a_school(name="Holder Of The Number", dfe_number="9099101", register_id="999001", status_code="2")
@@ -82,7 +82,7 @@ def test_the_beginning_of_a_postcode_finds_every_school_of_it(find):
     assert "Teign Bridge Free School" not in find("TQ13 ")
 
 
-def test_b78_is_the_district_first_and_then_the_start_of_b7_8(register, transaction):
+def test_b78_finds_schools_of_the_district_b78_before_those_of_b7_8(register, transaction):
     def places(typed):
         schools = [result.school for result in search.find(typed, show=50).results]
         return [(school.standing, school.postcode[:4] != "B78 ") for school in schools]
@@ -129,7 +129,7 @@ def test_a_name_is_found_as_people_type_it(find, typed, name):
     assert name in find(typed)
 
 
-def test_an_unfinished_word_finds_what_begins_with_it_and_what_it_stands_for(find):
+def test_the_beginning_of_a_word_finds_names_that_begin_with_it_or_with_its_long_form(find):
     results = find("st", show=100)
 
     assert any(name.startswith("St ") for name in results)
@@ -154,7 +154,7 @@ def test_names_that_begin_with_what_was_typed_come_first(find, transaction):
     assert len(results) == 7
 
 
-def test_open_comes_before_proposed_before_closed(find, transaction):
+def test_open_schools_are_listed_before_proposed_and_closed_ones(find, transaction):
     with transaction():
         standings = [result.school.standing for result in search.find("school", show=200).results]
 
@@ -177,7 +177,7 @@ def test_equal_names_have_a_fixed_order(find):
         ("brambeltye", ("brambeltye", "brambletye")),
     ],
 )
-def test_a_misspelt_word_becomes_its_nearest_and_the_result_says_so(register, transaction, typed, repaired):
+def test_a_misspelt_word_is_replaced_by_the_nearest_and_the_result_names_both(register, transaction, typed, repaired):
     with transaction():
         result = search.find(typed)
 
@@ -193,7 +193,7 @@ def test_an_unknown_word_without_a_similar_one_is_dropped_and_mentioned(register
         assert response.dropped == ("xylophonique",)
 
 
-def test_where_no_school_has_all_words_the_last_that_excludes_all_is_dropped(register, transaction):
+def test_if_no_school_has_all_words_the_last_is_dropped_and_named(register, transaction):
     with transaction():
         response = search.find("willow bank leeds")
 
@@ -217,7 +217,7 @@ def test_an_unknown_postcode_is_searched_for_as_a_name(find, transaction):
     assert find("b99") == ["B99 Learning"]
 
 
-def test_twenty_are_shown_and_then_more(register, transaction):
+def test_a_search_returns_twenty_schools_or_as_many_as_are_asked_for(register, transaction):
     with transaction():
         first, more = search.find("school"), search.find("school", show=40)
 
@@ -244,7 +244,7 @@ def test_the_date_of_the_register_is_returned(register, transaction):
         assert search.register_date() == database.scalars(select(RegisterImport)).one().dated
 
 
-def test_common_words_are_found_alike_by_walking_and_by_sorting(register, transaction, monkeypatch):
+def test_both_ways_of_searching_for_common_words_find_the_same_schools(register, transaction, monkeypatch):
     texts = ("school", "st", "primary sc", "st m", "hi", "academy", "s")
     with transaction():
         by_sorting = [[result.school.id for result in search.find(text).results] for text in texts]
@@ -264,7 +264,7 @@ def add_words(database, schools_of):
 
 
 def test_of_equally_similar_words_the_most_common_is_taken(register, transaction):
-    """Although the other name shares more trigrams with what was typed."""
+    """The rarer word shares more trigrams with the typed one."""
     with transaction() as database:
         add_words(database, {"oakhullq": 1, "oazhullw": 3})
         assert len(words.trigrams("oakhullw") & words.trigrams("oakhullq")) > len(
@@ -318,7 +318,7 @@ def test_no_head_teacher_is_ever_searched(find, sample):
         assert not [name for name in find(row["HeadLastName"]) if name == row["EstablishmentName"]]
 
 
-def test_a_school_that_left_is_not_offered(transaction, clock):
+def test_a_school_that_left_the_register_is_not_found(transaction, clock):
     with transaction() as database:
         gone = a_school(left_register_on=clock.now().date())
         database.flush()

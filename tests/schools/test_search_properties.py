@@ -12,7 +12,7 @@ QUERIES = ("st", "the", "hs", "c", "of", "e", "rc", "pri", "oak", "s", "leeds", 
 
 
 @pytest.fixture(scope="module", autouse=True)
-def the_sample(session_app, databases):
+def import_sample(session_app, databases):
     """Import the sample once for all tests of the file."""
     databases.restore(session_app)
     with transactions.transaction(session_app), files.open_sources(SAMPLE) as sources:
@@ -34,7 +34,7 @@ def test_every_open_school_is_found_by_each_of_its_numbers_and_names():
             assert row["URN"] in register_ids, (text, row["URN"])
 
 
-def test_swapped_letters_still_find_the_school():
+def test_a_name_with_two_letters_swapped_finds_its_school():
     missed = []
     for row in OPEN:
         longest = max(words.normalise(row["EstablishmentName"]).split(), key=len)
@@ -49,11 +49,11 @@ def test_swapped_letters_still_find_the_school():
 
 @settings(max_examples=300, deadline=None)
 @given(st.text(max_size=80))
-def test_any_text_gives_results_or_none(text):
+def test_a_search_for_any_text_returns_a_result(text):
     assert isinstance(search.find(text), search.SearchResult)
 
 
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.sampled_from(QUERIES), max_size=14))
-def test_any_words_give_results_or_none(parts):
+def test_a_search_for_any_words_returns_a_result(parts):
     assert isinstance(search.find(" ".join(parts)), search.SearchResult)

@@ -42,7 +42,7 @@ def test_a_school_closes_when_its_last_day_is_over_in_britain():
 
 
 @pytest.mark.parametrize("overrides", [{}, {"status_code": "3"}, {"type_code": "30"}, {"type_code": "37"}])
-def test_open_schools_may_register_wherever_they_are(overrides):
+def test_open_schools_of_any_kind_may_register(overrides):
     assert status.reason_not_to_register(a_school(**overrides)) is None
 
 

@@ -38,7 +38,7 @@ def successor_names(register, transaction):
         ("Last Bell School", []),
     ],
 )
-def test_a_closed_school_leads_to_what_follows_it(successor_names, closed, successors):
+def test_the_successors_of_a_closed_school_are_found_over_several_links(successor_names, closed, successors):
     assert successor_names(closed) == successors
 
 
@@ -64,7 +64,7 @@ def link(closed, successor, since=None):
     )  # fmt: skip
 
 
-def test_a_future_link_is_announced_and_not_followed(transaction, clock):
+def test_the_successor_by_a_future_link_is_named_but_cannot_be_chosen(transaction, clock):
     with transaction() as database:
         old, middle, new = a_school(status_code="2"), a_school(status_code="2"), a_school()
         database.add_all([link(old, middle, clock.now().date() + timedelta(days=30)), link(middle, new)])
@@ -107,12 +107,12 @@ def test_a_school_that_left_the_register_is_no_successor(transaction, clock):
         assert (step.school, step.can_be_chosen) == (None, False)
 
 
-def test_a_school_known_by_another_register_has_no_successors_here(transaction):
+def test_a_school_of_another_register_has_no_successors(transaction):
     with transaction():
         assert search.successors(a_school(register="scotland", status_code="2")) == ()
 
 
-def test_many_schools_are_followed_in_a_query_for_each_hop(register, transaction, record_statements):
+def test_the_successors_of_forty_schools_take_at_most_six_queries(register, transaction, record_statements):
     urns = [str(urn) for urn in range(900_100, 900_140)]
     with transaction(), record_statements() as statements:
         succession.successors(urns)

@@ -11,7 +11,7 @@ def type_ahead(register, web):
     return lambda text: web.get("/schools/search.json", query_string={"q": text})
 
 
-def test_the_list_shows_what_distinguishes_schools(type_ahead):
+def test_each_school_in_the_list_has_its_place_number_and_status(type_ahead):
     response = type_ahead("312/4567").json
 
     assert response["more"] is False
@@ -28,7 +28,7 @@ def test_the_list_shows_what_distinguishes_schools(type_ahead):
     }
 
 
-def test_the_list_is_short_and_says_when_there_is_more(type_ahead):
+def test_the_list_has_eight_schools_and_says_whether_there_are_more(type_ahead):
     response = type_ahead("school").json
 
     assert (len(response["results"]), response["more"]) == (8, True)

@@ -1,6 +1,7 @@
 """Schools' servers, each with a key, and the tokens that a school's administrator approves."""
 
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 from flask.testing import FlaskClient
@@ -25,7 +26,7 @@ REPORT = {"name": "SERVER-1", "mis": "sims", "agent_version": "1.2.0", "platform
 EXTRACT = {"id": "e1", "sent_at": "2026-09-01T06:00:00Z", "records": {"students": 612, "staff": 70}}
 
 
-def the_agents_client() -> str:
+def register_agent_client() -> str:
     """Register the agent's client; returns its id."""
     return a_client(
         token_endpoint_auth_method="none", grant_types=GRANTS, dpop_bound_access_tokens=True,
@@ -33,7 +34,7 @@ def the_agents_client() -> str:
     ).id  # fmt: skip
 
 
-def the_api(**overrides: Any) -> str:
+def register_api_client(**overrides: Any) -> str:
     """Register the protected API's client; returns its id."""
     served = frozenset({"endpoint", "school", "students", "attendance"})
     return a_client(
@@ -55,11 +56,10 @@ class Agent(Signer):
 
     def post(self, web: FlaskClient, path: str, form: dict[str, Any], assertion: str | None = None) -> TestResponse:
         """Send a form as a public client, with a proof."""
-        sent = {"client_id": self.id, **form}
-        return web.post(path, data=sent, headers={"DPoP": self.proof("POST", path)})
+        return web.post(path, data={"client_id": self.id, **form}, headers={"DPoP": self.proof("POST", path)})
 
     def request(self, method: str, *, scheme: str = "DPoP", json: Any = None, **proof: Any) -> TestResponse:
-        """Send a request to `PATH` with its token and a proof, or others."""
+        """Send a request to `PATH` with the agent's token and a proof; options change or leave out the proof."""
         headers = {"Authorization": f"{scheme} {self.token}"}
         if proof.pop("prove", True):
             headers["DPoP"] = self.proof(method, PATH, self.token, **proof)
@@ -84,7 +84,7 @@ class Agent(Signer):
         assert response.status_code == status, response.text
 
     def use_refresh_token(self) -> TestResponse:
-        """Exchange the refresh token, and use the tokens that it gets."""
+        """Exchange the refresh token, and store the tokens of the response."""
         assert self.web
         response = self.post(
             self.web, "/oauth/token", {"grant_type": "refresh_token", "refresh_token": self.refresh_token}
@@ -97,8 +97,6 @@ class Agent(Signer):
 
 def give_tokens(transaction: Any, agent: Agent, person_id: str) -> None:
     """Give the agent tokens as device authorization does, under the agreement of the person's only school."""
-    from datetime import timedelta
-
     with transaction() as session:
         person = session.get_one(Administrator, person_id)
         membership = person.memberships[0]

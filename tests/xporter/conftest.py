@@ -5,7 +5,7 @@ from typing import NamedTuple
 import pytest
 
 from tests import factories
-from tests.xporter.agents import Agent, give_tokens, the_agents_client, the_api
+from tests.xporter.agents import Agent, give_tokens, register_agent_client, register_api_client
 
 
 class ClientIds(NamedTuple):
@@ -17,14 +17,14 @@ class ClientIds(NamedTuple):
 
 @pytest.fixture
 def clients(transaction, clock):
-    """The ids of the agent's client and of the protected API's."""
+    """The agent's client and the protected API's, which are registered."""
     with transaction():
-        return ClientIds(the_agents_client(), the_api())
+        return ClientIds(register_agent_client(), register_api_client())
 
 
 @pytest.fixture
 def new_agent(transaction, web, clients):
-    """Connect a server to the only school of a person; by default a new school."""
+    """`new_agent(person_id)` connects a server to the person's only school; `new_agent()` to a new school."""
 
     def make(person_id: str = "", **school) -> Agent:
         if not person_id:
@@ -40,4 +40,5 @@ def new_agent(transaction, web, clients):
 
 @pytest.fixture
 def agent(new_agent) -> Agent:
+    """The agent on the server of a new school."""
     return new_agent()

@@ -57,7 +57,7 @@ def test_the_page_explains_what_the_server_does_and_how_to_disconnect_it(web, ne
     assert server.poll().json["token_type"] == "DPoP"
 
 
-def test_another_server_of_the_school_is_asked_about_in_the_same_words(web, new_server, owner):
+def test_the_page_for_a_second_server_of_the_school_has_the_same_explanation(web, new_server, owner):
     decide(web, enter(web, new_server().codes["user_code"], owner.username))
     second = new_server()
     confirmation = enter(web, second.codes["user_code"])

@@ -29,22 +29,24 @@ def jo(agent, transaction, new_browser):
     return jo
 
 
-def is_in_force(transaction, jo):
+def agreement_states(transaction, jo):
+    """The states of the school's current agreements."""
     with transaction():
         return [agreement.state for agreement in authorise.current(jo.facts["estab_id"])]
 
 
 def remove(jo):
+    """Remove the server on its page."""
     jo.open("/manage/endpoint/remove")
     jo.post("/manage/endpoint/remove", endpoint=jo.page.find("input", {"name": "endpoint"})["value"])
     jo.open("/manage")
 
 
-def test_when_a_person_removes_it_its_tokens_and_the_agreement_end_at_once(agent, jo, transaction, outbox):
+def test_removing_a_server_ends_its_tokens_and_the_agreement(agent, jo, transaction, outbox):
     remove(jo)
     assert agent.report(status=401)["code"] == "invalid_token"
     assert agent.use_refresh_token().json["error"] == "invalid_grant"
-    assert is_in_force(transaction, jo) == []
+    assert agreement_states(transaction, jo) == []
     assert "What your school's server sends" not in jo.page_text
     assert "Disconnected Your school's server" in " ".join(jo.page.find("table").get_text(" ").split())
     mail = outbox.last("sharing_stopped")
@@ -54,47 +56,53 @@ def test_when_a_person_removes_it_its_tokens_and_the_agreement_end_at_once(agent
     assert "keeps what it has already received" not in mail.text
 
 
-def test_disconnect_among_what_is_shared_leads_to_the_same_question(agent, jo, clients, transaction):
+def test_disconnecting_from_the_list_of_services_leads_to_the_page_to_remove_the_server(
+    agent, jo, clients, transaction
+):
     for send in (jo.open, jo.post):
         jo.open("/manage")
         response = send(f"/manage/sharing/{clients.agent}/stop")
         assert (response.status_code, response.location) == (303, "/manage/endpoint/remove")
-    assert is_in_force(transaction, jo) == ["active"]
+    assert agreement_states(transaction, jo) == ["active"]
     remove(jo)
-    assert is_in_force(transaction, jo) == []
+    assert agreement_states(transaction, jo) == []
 
 
-def test_an_agreement_without_a_server_is_ended_by_itself(agent, jo, clients, transaction):
+def test_an_agreement_without_a_server_can_be_ended_on_the_page_to_stop_sharing(agent, jo, clients, transaction):
     with transaction() as session:
         session.delete(endpoints.current(jo.facts["estab_id"]))
     jo.open(f"/manage/sharing/{clients.agent}/stop")
     jo.post(f"/manage/sharing/{clients.agent}/stop")
     jo.open("/manage")
     assert "Your school has disconnected its server." in jo.page_text
-    assert is_in_force(transaction, jo) == []
+    assert agreement_states(transaction, jo) == []
 
 
-def test_removed_by_our_staff_or_by_itself_the_agreement_ends_too(agent, new_agent, jo, transaction, outbox):
+def test_the_agreement_ends_when_our_staff_or_the_program_remove_the_last_server(
+    agent, new_agent, jo, transaction, outbox
+):
     with transaction():
         endpoints.remove_by_staff(jo.facts["estab_id"], by="cli", reason="The school asked.")
-    assert is_in_force(transaction, jo) == []
+    assert agreement_states(transaction, jo) == []
     assert "our staff disconnected the server" in outbox.last("sharing_stopped").text
 
     second = new_agent(agent.person_id)
     second.report()
     third = new_agent(agent.person_id)
     second.unregister()
-    assert is_in_force(transaction, jo) == ["active"], "another server, which is connected already, takes its place"
+    assert agreement_states(transaction, jo) == ["active"], (
+        "another server, which is connected already, takes its place"
+    )
     third.unregister()
-    assert is_in_force(transaction, jo) == []
+    assert agreement_states(transaction, jo) == []
     texts = " ".join(mail.text for mail in outbox.all("sharing_stopped"))
     assert "the program on your school's server disconnected" in texts
 
 
-def test_a_server_that_is_replaced_leaves_the_agreement_to_the_other(agent, new_agent, jo, transaction):
+def test_the_agreement_continues_when_another_server_replaces_the_first(agent, new_agent, jo, transaction):
     second = new_agent(agent.person_id)
     second.report(replaces=True)
-    assert is_in_force(transaction, jo) == ["active"]
+    assert agreement_states(transaction, jo) == ["active"]
     assert second.report()["state"] == "registered"
 
 
@@ -104,7 +112,7 @@ def test_an_agreement_about_data_is_not_ended_with_the_server(agent, jo, clients
         agreement.scopes = agreement.scopes | {"students"}
         session.flush()
     remove(jo)
-    assert is_in_force(transaction, jo) == ["active"]
+    assert agreement_states(transaction, jo) == ["active"]
 
 
 @pytest.mark.parametrize(
@@ -114,7 +122,7 @@ def test_an_agreement_about_data_is_not_ended_with_the_server(agent, jo, clients
         ("resume", "Your school's server sends data again.", "sharing_resumed", "sends data again"),
     ],
 )
-def test_pausing_and_resuming_are_about_the_server(act, flash, name, subject, agent, jo, clients, outbox):
+def test_the_messages_about_pausing_and_resuming_name_the_server(act, flash, name, subject, agent, jo, clients, outbox):
     for step in ("pause", "resume")[: 1 + (act == "resume")]:
         jo.open("/manage")
         jo.post(f"/manage/sharing/{clients.agent}/{step}")
@@ -124,7 +132,7 @@ def test_pausing_and_resuming_are_about_the_server(act, flash, name, subject, ag
     assert "receives" not in outbox.last(name).text
 
 
-def test_the_end_of_its_agreement_is_announced_as_that_of_a_server(agent, jo, clients, transaction, outbox, clock):
+def test_the_mails_about_the_end_of_the_agreement_name_the_server(agent, jo, clients, transaction, outbox, clock):
     assert "has connected a server" in outbox.last("sharing_receipt").subject
     assert "connecting the server authorises none" in outbox.last("sharing_receipt").text
     clock.move(timedelta(days=336))
@@ -147,7 +155,7 @@ def test_the_end_of_its_agreement_is_announced_as_that_of_a_server(agent, jo, cl
     assert jo.open(f"/manage/sharing/{clients.agent}/renew").location == "/manage/endpoint"
 
 
-def test_a_following_school_continues_with_services_and_not_with_the_server(agent, jo, transaction):
+def test_a_successor_is_not_offered_the_agreement_about_the_server(agent, jo, transaction):
     with transaction() as session:
         member = session.get_one(Administrator, agent.person_id).memberships[0]
         release = Release(estab_id=member.estab_id)
@@ -168,13 +176,10 @@ def test_of_several_removals_at_once_one_ends_the_agreement_and_is_mailed(
         lambda: authorise.withdraw(estab_id, agent.id, by=member).id,
     ])  # fmt: skip
 
-    def end_it():
-        return next(jobs)()
-
-    outcomes = run_concurrently(6, end_it)
+    outcomes = run_concurrently(6, lambda: next(jobs)())  # noqa: PLW0108  each thread takes another
     refusals = [outcome for outcome in outcomes if isinstance(outcome, Exception)]
     assert {type(refusal) for refusal in refusals} <= {endpoints.NoEndpoint, NothingShared}
-    assert is_in_force(transaction, jo) == []
+    assert agreement_states(transaction, jo) == []
     assert len(outbox.all("sharing_stopped")) == before + 1
     with transaction() as session:
         withdrawn, removed = (

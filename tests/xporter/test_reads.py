@@ -14,7 +14,7 @@ from idp.xporter import reads
 from idp.xporter.models import Read
 from tests.factories import a_client, an_administrator
 from tests.oidc.support import Partner
-from tests.xporter.agents import the_api
+from tests.xporter.agents import register_api_client
 
 
 class SchoolIds(NamedTuple):
@@ -42,7 +42,7 @@ def partner_id(transaction):
 def api(transaction, web, clock):
     """`api(rows)` sends a report as the protected API."""
     with transaction():
-        client = Partner(the_api())
+        client = Partner(register_api_client())
     form = {"grant_type": "client_credentials", "scope": "reads.report"}
     token = client.post(web, "/oauth/token", form).json["access_token"]
 
@@ -56,41 +56,43 @@ def api(transaction, web, clock):
 
 @pytest.fixture
 def row(school, partner_id, clock):
+    """`row()` is a total of a report, about data of the school that the partner read."""
+
     def make(**overrides):
         now = clock.now()
-        usual = {
+        default = {
             "estab_id": school.estab_id, "client_id": partner_id, "scope": "students", "day": f"{now:%Y-%m-%d}",
             "requests": 3, "records": 300, "last_at": now.isoformat(),
         }  # fmt: skip
-        return usual | overrides
+        return default | overrides
 
     return make
 
 
-def stored(transaction):
+def stored_totals(transaction):
     with transaction() as session:
         return [(read.scope, read.requests, read.records) for read in session.scalars(select(Read))]
 
 
-def test_a_total_is_stored_and_repeated_without_harm(api, row, transaction):
+def test_a_total_is_stored_once_and_an_older_total_does_not_replace_it(api, row, transaction):
     for _ in range(2):
         assert api(row()).data == b""
-    assert stored(transaction) == [("students", 3, 300)]
+    assert stored_totals(transaction) == [("students", 3, 300)]
     api(row(requests=5, records=400), row(scope="attendance"))
     api(row(requests=4, records=350))
-    assert sorted(stored(transaction)) == [("attendance", 3, 300), ("students", 5, 400)], (
+    assert sorted(stored_totals(transaction)) == [("attendance", 3, 300), ("students", 5, 400)], (
         "an older total changes nothing"
     )
 
 
-def test_the_newest_of_a_row_that_comes_twice_in_one_report_counts(api, row, transaction):
+def test_of_two_totals_for_the_same_row_in_one_report_the_larger_is_stored(api, row, transaction):
     api(row(requests=9, records=900), row())
-    assert stored(transaction) == [("students", 9, 900)]
+    assert stored_totals(transaction) == [("students", 9, 900)]
     api()
 
 
 @pytest.mark.parametrize(
-    ("overrides", "names"),
+    ("overrides", "member"),
     [
         ({"estab_id": "9999999"}, "reads[1].estab_id"),
         ({"client_id": "unknown"}, "reads[1].client_id"),
@@ -107,17 +109,19 @@ def test_the_newest_of_a_row_that_comes_twice_in_one_report_counts(api, row, tra
         ({"estab_id": "a\0"}, "reads"),
     ],
 )
-def test_a_row_that_is_wrong_is_named_and_none_is_stored(api, row, transaction, overrides, names):
+def test_a_report_with_an_invalid_row_is_refused_with_its_name_and_nothing_is_stored(
+    api, row, transaction, overrides, member
+):
     refused = api(row(), row(**overrides), status=400).json
-    assert (refused["code"], names in refused["detail"]) == ("invalid_request", True), refused["detail"]
-    assert stored(transaction) == []
+    assert (refused["code"], member in refused["detail"]) == ("invalid_request", True), refused["detail"]
+    assert stored_totals(transaction) == []
 
 
 def test_a_report_has_a_thousand_rows_at_most(api, row, transaction):
     rows = [row(day=f"{clocks.now() - timedelta(days=n % 30):%Y-%m-%d}", requests=n) for n in range(1001)]
     api(*rows, status=400)
     api(*rows[:1000])
-    assert len(stored(transaction)) == 30
+    assert len(stored_totals(transaction)) == 30
 
 
 def test_only_xporter_on_demand_reports_reads(web, transaction, row, clients, new_agent):
@@ -137,7 +141,7 @@ def test_only_xporter_on_demand_reports_reads(web, transaction, row, clients, ne
     proof = agent.proof("POST", "/api/reads", agent.token)
     own = {"Authorization": f"DPoP {agent.token}", "DPoP": proof}
     assert web.post("/api/reads", json={"reads": [row()]}, headers=own).status_code == 403
-    assert stored(transaction) == []
+    assert stored_totals(transaction) == []
 
 
 def test_two_reports_at_once_leave_the_larger_total(transaction, school, partner_id, run_concurrently, clock):
@@ -149,10 +153,10 @@ def test_two_reports_at_once_leave_the_larger_total(transaction, school, partner
         reads.record([total], served=frozenset({"students"}))
 
     assert run_concurrently(8, report) == [None] * 8
-    assert stored(transaction) == [("students", 8, 8)]
+    assert stored_totals(transaction) == [("students", 8, 8)]
 
 
-def test_the_schools_copy_names_service_and_area_and_runs_nothing_in_a_spreadsheet(api, row, transaction, school):
+def test_the_csv_for_the_school_names_service_and_category_and_escapes_formulas(api, row, transaction, school):
     api(row())
     with transaction():
         (line,) = csv.DictReader(io.StringIO(reads.as_csv(school.internal_id)))
@@ -160,7 +164,7 @@ def test_the_schools_copy_names_service_and_area_and_runs_nothing_in_a_spreadshe
     assert set(line) == set(reads.COLUMNS)
 
 
-def test_another_school_sees_nothing_of_it(api, row, transaction):
+def test_another_school_sees_none_of_the_reads(api, row, transaction):
     api(row())
     with transaction() as session:
         other = an_administrator()

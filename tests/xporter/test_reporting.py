@@ -13,7 +13,7 @@ from tests.oidc.support import Partner
 from tests.xporter.agents import EXTRACT, PATH, REPORT, XPORTER
 
 
-def test_a_report_registers_the_server_and_is_repeated_without_harm(agent):
+def test_a_report_registers_the_server_and_repeating_it_changes_nothing(agent):
     assert agent.get_status()["state"] == "none"
     first = agent.report()
     assert first == {
@@ -25,7 +25,7 @@ def test_a_report_registers_the_server_and_is_repeated_without_harm(agent):
     assert agent.get_status()["state"] == "registered"
 
 
-def test_it_is_connected_by_its_first_extract_and_lost_after_a_day(agent, clock):
+def test_a_server_is_connected_after_its_first_extract_and_lost_after_a_day(agent, clock):
     agent.report()
     assert agent.report(last_extract=EXTRACT)["state"] == "connected"
     clock.move(timedelta(hours=24))
@@ -34,7 +34,7 @@ def test_it_is_connected_by_its_first_extract_and_lost_after_a_day(agent, clock)
     assert agent.report(last_extract=EXTRACT)["state"] == "connected"
 
 
-def test_the_newest_report_is_what_is_kept(agent, transaction):
+def test_only_the_newest_report_is_stored(agent, transaction):
     error = {"code": "mis_unreachable", "message": "SIMS does not answer.", "at": "2026-09-01T07:00:00+01:00"}
     agent.report(last_error=error)
     agent.report(name="SERVER-2", mis="arbor", agent_version="2.0", last_error=error, last_extract=EXTRACT)
@@ -49,7 +49,7 @@ def test_the_newest_report_is_what_is_kept(agent, transaction):
         assert (row.last_error, row.last_extract["id"]) == (None, "e1"), "an error that is over is forgotten"
 
 
-def test_a_school_that_is_not_verified_connects_its_server_too(new_agent):
+def test_a_school_that_is_not_verified_can_connect_its_server(new_agent):
     assert new_agent(state="unverified").report()["estab_status"] == "unverified"
 
 
@@ -84,7 +84,7 @@ def test_a_server_that_replaces_another_revokes_its_tokens(agent, new_agent, tra
         assert len(session.scalars(select(Endpoint)).all()) == 2, "replacing itself is no replacement"
 
 
-def test_a_server_that_leaves_has_no_tokens_any_more_and_makes_room(agent, new_agent):
+def test_an_unregistered_server_loses_its_tokens_and_another_can_register(agent, new_agent):
     agent.report()
     second = new_agent(agent.person_id)
     agent.unregister()
@@ -96,13 +96,13 @@ def test_a_server_that_leaves_has_no_tokens_any_more_and_makes_room(agent, new_a
     unregistered.report(status=401)
 
 
-def test_leaving_does_not_end_another_server_of_the_school(agent, new_agent):
+def test_unregistering_a_server_does_not_end_the_tokens_of_another(agent, new_agent):
     agent.report()
     new_agent(agent.person_id).unregister()
     assert agent.report()["state"] == "registered"
 
 
-def test_a_schools_server_cannot_touch_that_of_another_school(agent, new_agent):
+def test_a_server_cannot_replace_or_unregister_that_of_another_school(agent, new_agent):
     agent.report()
     other = new_agent()
     assert other.get_status()["state"] == "none"
@@ -123,7 +123,7 @@ def test_a_schools_server_cannot_touch_that_of_another_school(agent, new_agent):
     ],
     ids=["as a bearer token", "without a proof", "another key", "proof without the token", "proof of another method"],
 )
-def test_a_token_works_with_the_key_it_is_bound_to_alone(agent, method, overrides, code):
+def test_a_token_without_a_valid_proof_is_refused(agent, method, overrides, code):
     refused = agent.request(method, json=REPORT if method == "PUT" else None, **overrides)
     assert (refused.status_code, refused.json["code"]) == (401, code)
     assert refused.headers["WWW-Authenticate"].startswith("DPoP ")
@@ -163,7 +163,7 @@ def test_an_endpoints_token_reads_nothing_else_of_the_api(agent, web):
         REPORT | {"last_error": {"code": "c", "message": "x" * 301, "at": EXTRACT["sent_at"]}},
     ],
 )  # fmt: skip
-def test_a_report_of_another_form_is_refused_and_changes_nothing(agent, body):
+def test_an_invalid_report_is_refused_and_changes_nothing(agent, body):
     refused = agent.request("PUT", json=body)
     assert (refused.status_code, refused.json["code"]) == (400, "invalid_request"), refused.text
     assert agent.get_status()["state"] == "none"

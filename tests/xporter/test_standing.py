@@ -40,7 +40,8 @@ def program(transaction, web, agent, clock):
         return Program(Partner(client.id), web).request_token()
 
 
-def events(transaction, program):
+def recorded_events(transaction, program):
+    """The name of each event of the program's application, and the state of the endpoint in it."""
     with transaction() as session:
         rows = session.scalars(select(PartnerEvent).where(PartnerEvent.client_id == program.partner.id))
         return [(row.name, row.facts["endpoint"]) for row in sorted(rows, key=lambda row: row.number)]
@@ -54,24 +55,34 @@ def changed_since(program, moment):
     return program.schools(f"/api/schools?changed_since={moment.isoformat().replace('+', '%2B')}")
 
 
-def school(program):
+def listed_school(program):
+    """The only school that the program's application lists."""
     (only,) = program.schools().values()
     return only
 
 
-def test_a_partner_is_told_what_the_schools_data_waits_for(program, agent, clock):
-    assert (school(program)["connection"], school(program)["endpoint"]) == ("awaiting_endpoint", {"state": "none"})
+def test_the_api_shows_partners_the_state_of_the_endpoint(program, agent, clock):
+    assert (listed_school(program)["connection"], listed_school(program)["endpoint"]) == (
+        "awaiting_endpoint",
+        {"state": "none"},
+    )
     agent.report()
-    assert (school(program)["connection"], school(program)["endpoint"]["state"]) == ("awaiting_endpoint", "registered")
+    assert (listed_school(program)["connection"], listed_school(program)["endpoint"]["state"]) == (
+        "awaiting_endpoint",
+        "registered",
+    )
     agent.report(last_extract=EXTRACT)
-    connected = school(program)
+    connected = listed_school(program)
     assert connected["connection"] == "connected"
     assert set(connected["endpoint"]) == {"state", "heard_at", "agent_version"}, "and nothing about data"
-    alone = program.get(f"/api/schools/{connected['estab_id']}").json
-    assert alone["endpoint"] == connected["endpoint"]
+    single = program.get(f"/api/schools/{connected['estab_id']}").json
+    assert single["endpoint"] == connected["endpoint"]
     clock.move(timedelta(hours=24))
     program.request_token()
-    assert (school(program)["connection"], school(program)["endpoint"]["state"]) == ("awaiting_endpoint", "lost")
+    assert (listed_school(program)["connection"], listed_school(program)["endpoint"]["state"]) == (
+        "awaiting_endpoint",
+        "lost",
+    )
 
 
 @pytest.mark.parametrize(
@@ -81,40 +92,40 @@ def test_a_partner_is_told_what_the_schools_data_waits_for(program, agent, clock
         ("rejected", "closed"), ("closed", "closed"),
     ],
 )  # fmt: skip
-def test_the_account_of_the_school_comes_before_its_endpoint(program, transaction, agent, state, connection):
+def test_the_connection_follows_the_state_of_the_schools_account_before_its_endpoint(
+    program, transaction, agent, state, connection
+):
     with transaction() as session:
         session.get_one(Administrator, agent.person_id).memberships[0].estab.state = state
-    assert school(program)["connection"] == connection
+    assert listed_school(program)["connection"] == connection
 
 
-def test_partners_are_told_once_when_it_connects_is_lost_and_comes_back(program, agent, transaction, app, clock):
+def test_events_are_sent_once_when_a_server_connects_is_lost_and_comes_back(program, agent, transaction, app, clock):
     agent.report()
-    assert events(transaction, program) == []
+    assert recorded_events(transaction, program) == []
     for _ in range(2):
         agent.report(last_extract=EXTRACT)
     connected, was_lost = ("endpoint-connected", "connected"), ("endpoint-lost", "lost")
-    assert events(transaction, program) == [connected]
+    assert recorded_events(transaction, program) == [connected]
     clock.move(timedelta(hours=24) - timedelta(seconds=1))
     run_loss_job(app)
-    assert events(transaction, program) == [connected]
+    assert recorded_events(transaction, program) == [connected]
     clock.move(timedelta(seconds=1))
     for _ in range(2):
         run_loss_job(app)
-    assert events(transaction, program) == [connected, was_lost]
+    assert recorded_events(transaction, program) == [connected, was_lost]
     agent.use_refresh_token()
     agent.report(last_extract=EXTRACT)
-    assert events(transaction, program) == [connected, was_lost, connected]
+    assert recorded_events(transaction, program) == [connected, was_lost, connected]
     agent.unregister()
-    assert events(transaction, program) == [connected, was_lost, connected, was_lost]
+    assert recorded_events(transaction, program) == [connected, was_lost, connected, was_lost]
 
 
-def test_a_partner_that_lost_events_finds_each_change_of_the_endpoint_by_its_moment(
-    program, agent, new_agent, transaction, app, clock
-):
+def test_changed_since_finds_each_change_of_the_endpoint(program, agent, new_agent, transaction, app, clock):
     def expect_found_as(expected, expected_connection):
         """Assert that the change of this moment is found, and that nothing changes later."""
         now = clock.now()
-        assert (row := school(program))["endpoint"]["state"] == expected
+        assert (row := listed_school(program))["endpoint"]["state"] == expected
         assert row["connection"] == expected_connection
         assert row["changed_at"] == now.isoformat().replace("+00:00", "Z")
         assert set(changed_since(program, now)) == {row["estab_id"]}
@@ -142,7 +153,7 @@ def test_a_partner_that_lost_events_finds_each_change_of_the_endpoint_by_its_mom
     expect_found_as("none", "awaiting_endpoint")
 
 
-def test_a_server_that_comes_back_before_its_loss_was_recorded_is_found_too(program, agent, clock):
+def test_changed_since_finds_a_server_that_came_back_before_its_loss_was_recorded(program, agent, clock):
     agent.report(last_extract=EXTRACT)
     clock.move(timedelta(hours=25))
     program.request_token()
@@ -151,38 +162,38 @@ def test_a_server_that_comes_back_before_its_loss_was_recorded_is_found_too(prog
     assert len(changed_since(program, clock.now())) == 1
 
 
-def test_a_change_of_the_endpoint_is_none_of_another_schools(program, agent, new_agent, clock):
+def test_changed_since_does_not_find_a_change_at_another_school(program, agent, new_agent, clock):
     clock.move(timedelta(minutes=5))
     new_agent().report(last_extract=EXTRACT)
     assert changed_since(program, clock.now()) == {}
 
 
-def test_partners_are_told_when_a_server_takes_the_place_of_one_that_was_connected(
-    program, agent, new_agent, transaction
-):
+def test_events_are_sent_when_a_server_replaces_one_that_was_connected(program, agent, new_agent, transaction):
     connected, was_lost = ("endpoint-connected", "connected"), ("endpoint-lost", "lost")
     agent.report(last_extract=EXTRACT)
     second = new_agent(agent.person_id)
     second.report(replaces=True)
-    assert events(transaction, program) == [connected, was_lost], "until it has sent an extract"
+    assert recorded_events(transaction, program) == [connected, was_lost], "until it has sent an extract"
     second.report(last_extract=EXTRACT | {"id": "e2"})
-    assert events(transaction, program) == [connected, was_lost, connected]
+    assert recorded_events(transaction, program) == [connected, was_lost, connected]
     third = new_agent(agent.person_id)
     third.report(replaces=True, last_extract=EXTRACT | {"id": "e3"})
-    assert events(transaction, program) == [connected, was_lost, connected, connected], "nothing was interrupted"
+    assert recorded_events(transaction, program) == [connected, was_lost, connected, connected], (
+        "nothing was interrupted"
+    )
 
 
-def test_partners_are_not_told_of_a_replaced_server_that_had_sent_nothing(program, agent, new_agent, transaction):
+def test_no_events_are_sent_when_a_server_without_extracts_is_replaced(program, agent, new_agent, transaction):
     agent.report()
     new_agent(agent.person_id).report(replaces=True)
-    assert events(transaction, program) == []
+    assert recorded_events(transaction, program) == []
 
 
-def test_partners_are_not_told_of_the_loss_of_a_server_that_never_sent(program, agent, transaction, app, clock):
+def test_no_event_is_sent_of_the_loss_of_a_server_without_extracts(program, agent, transaction, app, clock):
     agent.report()
     clock.move(timedelta(days=2))
     run_loss_job(app)
-    assert events(transaction, program) == []
+    assert recorded_events(transaction, program) == []
     with transaction() as session:
         assert session.scalars(select(Endpoint.lost_at)).one() == clock.now()
 
@@ -194,24 +205,24 @@ def test_a_notice_that_fails_does_not_stop_others(new_agent, program, agent, tra
     clock.move(timedelta(days=2))
     monkeypatch.setattr(lost_endpoints, "BATCH_SIZE", 2)
     with transaction() as session:
-        bad = session.scalars(select(Endpoint.estab_id).order_by(Endpoint.estab_id)).first()
-    tell = notices.record_endpoint
+        failing = session.scalars(select(Endpoint.estab_id).order_by(Endpoint.estab_id)).first()
+    record_endpoint = notices.record_endpoint
 
     def fail_once(estab_id, state):
-        if estab_id == bad:
+        if estab_id == failing:
             raise RuntimeError("a bad row")
-        tell(estab_id, state)
+        record_endpoint(estab_id, state)
 
     monkeypatch.setattr(notices, "record_endpoint", fail_once)
     run_loss_job(app)
     with transaction() as session:
         unreported = session.scalars(select(Endpoint.estab_id).where(Endpoint.lost_at.is_(None))).all()
-    assert unreported == [bad]
+    assert unreported == [failing]
 
 
 @pytest.fixture
 def identities(transaction, clients, agent):
-    """Two servers of one school, as their tokens name them."""
+    """Eight servers of one school, as their tokens name them."""
     agent.report()
     with transaction() as session:
         row = session.scalars(select(Endpoint)).one()
@@ -224,7 +235,7 @@ def report_of(number):
     return Report(f"SERVER-{number}", "sims", "1", "Linux", None, None)
 
 
-def test_of_several_servers_at_once_one_is_the_schools(transaction, identities, run_concurrently):
+def test_of_several_servers_that_register_at_once_one_succeeds(transaction, identities, run_concurrently):
     numbers = iter(range(8))
     outcomes = run_concurrently(
         8, lambda: endpoints.report(identities[n := next(numbers)], report_of(n), replaces=False)
@@ -234,7 +245,7 @@ def test_of_several_servers_at_once_one_is_the_schools(transaction, identities, 
         assert len(session.scalars(select(Endpoint)).all()) == 1
 
 
-def test_of_several_that_replace_one_another_at_once_one_is_left(transaction, identities, run_concurrently):
+def test_of_several_servers_that_replace_one_another_at_once_one_is_left(transaction, identities, run_concurrently):
     numbers = iter(range(8))
     outcomes = run_concurrently(
         8, lambda: endpoints.report(identities[n := next(numbers)], report_of(n), replaces=True)
@@ -245,7 +256,7 @@ def test_of_several_that_replace_one_another_at_once_one_is_left(transaction, id
         assert sorted(row.state for row in rows) == ["registered", *["replaced"] * 7]
 
 
-def test_a_report_that_comes_while_the_server_is_replaced_registers_nothing(transaction, identities, run_overlapping):
+def test_a_report_of_a_server_during_its_replacement_is_refused(transaction, identities, run_overlapping):
     first, second, *_ = identities
     with transaction():
         endpoints.report(first, report_of(0), replaces=False)
@@ -256,7 +267,7 @@ def test_a_report_that_comes_while_the_server_is_replaced_registers_nothing(tran
     assert isinstance(outcome, endpoints.EndpointEnded)
 
 
-def test_the_doctor_counts_them_and_warns_when_most_are_lost(transaction, clients, clock):
+def test_doctor_counts_endpoints_and_warns_when_most_are_lost(transaction, clients, clock):
     with transaction() as session:
         for number in range(8):
             heard_at = clock.now() - timedelta(days=2 if number < 6 else 0)
@@ -281,7 +292,7 @@ def test_the_doctor_counts_them_and_warns_when_most_are_lost(transaction, client
         assert (finding.level, finding.message) == ("warning", "8 registered, 6 of them lost")
 
 
-def test_the_doctor_misses_the_api_that_takes_extracts(transaction, agent):
+def test_doctor_warns_if_no_api_for_extracts_is_registered(transaction, agent):
     agent.report()
     with transaction():
         assert [finding.level for finding in doctor.endpoints()] == ["ok"]

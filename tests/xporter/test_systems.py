@@ -11,8 +11,8 @@ from tests.signin.person import Person
 
 
 @pytest.fixture
-def school(agent, transaction, new_browser):
-    """`school(mis)`: the owner of the agent's school, which has named this system, at a browser."""
+def owner_of_school(agent, transaction, new_browser):
+    """`owner_of_school(mis)` is the owner of the agent's school, which has named this system, signed in."""
 
     def make(mis) -> Person:
         with transaction() as session:
@@ -38,9 +38,10 @@ def share_with_service(transaction, agent, accepted):
         by.estab.mis = None
 
 
-def test_a_school_without_a_chosen_system_has_that_of_its_endpoint(agent, school, transaction):
-    jo = school(None)
-    assert "Not known yet" in (jo.open("/manage"), jo.page_text)[1]
+def test_a_school_without_a_chosen_system_gets_that_of_its_endpoint(agent, owner_of_school, transaction):
+    jo = owner_of_school(None)
+    jo.open("/manage")
+    assert "Not known yet" in jo.page_text
     agent.report(mis="arbor")
     agent.report(mis="arbor")
     jo.open("/manage")
@@ -50,9 +51,11 @@ def test_a_school_without_a_chosen_system_has_that_of_its_endpoint(agent, school
 
 
 @pytest.mark.parametrize(("mis", "continues"), [("arbor", True), ("sims", False)])
-def test_services_that_accept_the_system_continue_and_others_pause(mis, continues, agent, school, transaction, outbox):
+def test_services_that_accept_the_system_continue_and_others_pause(
+    mis, continues, agent, owner_of_school, transaction, outbox
+):
     share_with_service(transaction, agent, {"arbor", "isams"})
-    jo = school(None)
+    jo = owner_of_school(None)
     agent.report(mis=mis)
     jo.open("/manage")
     assert ("it does not work with your school's system" in jo.page_text) is not continues
@@ -61,8 +64,10 @@ def test_services_that_accept_the_system_continue_and_others_pause(mis, continue
     assert all("the program on your school's server recorded that" in mail.text for mail in mails)
 
 
-def test_a_school_that_has_named_another_is_shown_both_and_asked(agent, school, transaction):
-    jo = school("sims")
+def test_a_school_that_chose_another_system_is_shown_both_and_can_change_its_choice(
+    agent, owner_of_school, transaction
+):
+    jo = owner_of_school("sims")
     agent.report(mis="arbor")
     jo.open("/manage")
     assert "System (MIS) SIMS" in jo.page_text

@@ -23,7 +23,7 @@ def key(alg):
     return ECKey.generate_key("P-256") if alg == "ES256" else RSAKey.generate_key(2048)
 
 
-def test_joserfc_reads_what_was_signed(alg, key):
+def test_joserfc_verifies_what_was_signed(alg, key):
     header = {"typ": "at+jwt", "alg": alg, "kid": "key 1"}
     token = compact_jws.sign(header, CLAIMS, key)
     read = jwt.decode(token, key, algorithms=[alg])

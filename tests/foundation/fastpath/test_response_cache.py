@@ -8,7 +8,7 @@ DOCUMENTS = ["/oauth/jwks", "/.well-known/openid-configuration"]
 
 
 @pytest.mark.parametrize("path", DOCUMENTS)
-def test_the_second_response_is_the_first_again(app, web, path):
+def test_the_second_response_has_the_body_and_the_headers_of_the_first(app, web, path):
     first = web.get(path)
     assert response_cache.CACHE.for_app(app)
 

@@ -90,7 +90,7 @@ def test_a_column_that_may_be_null_needs_a_field_that_may_be_none():
         Statement(Person, select(PEOPLE.c.id, PEOPLE.c.password_hash.label("name"), PEOPLE.c.removed_at))
 
 
-def test_a_statement_that_gives_rows_needs_a_row_type():
+def test_a_write_statement_that_returns_rows_is_refused():
     with pytest.raises(TypeError, match="gives id"):
         WriteStatement(insert(PEOPLE).returning(PEOPLE.c.id))
 
@@ -116,6 +116,6 @@ def test_a_part_is_none_where_the_outer_join_found_nothing(transaction):
         assert statement.one(by_id=jo.id, by_estab="another") == (jo.first_role, person, None)
 
 
-def test_a_row_without_parts_is_made_by_the_named_tuple_itself():
+def test_a_row_without_nested_tuples_is_made_by_the_named_tuples_own_method():
     make: Any = rows.maker(Person)
     assert make == Person._make

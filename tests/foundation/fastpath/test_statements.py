@@ -58,7 +58,7 @@ def add(secret="the secret", **overrides):
     ADD.run(**(values | overrides))
 
 
-def test_what_is_written_is_read_again_as_it_was(transaction):
+def test_a_written_row_is_read_again_with_the_same_values(transaction):
     with transaction():
         add()
     with transaction():
@@ -69,7 +69,7 @@ def test_what_is_written_is_read_again_as_it_was(transaction):
         assert row.used_at is None
 
 
-def test_sets_and_json_are_what_the_columns_say(transaction):
+def test_sets_and_json_are_read_as_the_types_of_their_columns(transaction):
     family = {
         "id": "fam_1", "digest": b"\x00\xff", "rotates": True, "client_id": "cli_1", "person_id": "adm_1",
         "estab_id": "est_1", "authorisation_id": "aut_1", "lineage": "lin_1", "scopes": frozenset({"openid", "school"}),
@@ -87,7 +87,7 @@ def test_sets_and_json_are_what_the_columns_say(transaction):
         database.connection().rollback()
 
 
-def test_it_says_how_many_rows_it_changed_and_what_is_missing(transaction):
+def test_a_statement_returns_the_number_of_changed_rows_or_none_for_a_missing_row(transaction):
     with transaction():
         add()
         assert COUNT_TRY.run(by_digest=crypto.digest("the secret")) == 1
@@ -96,7 +96,7 @@ def test_it_says_how_many_rows_it_changed_and_what_is_missing(transaction):
         assert SELECT_SECRET.one(by_digest=crypto.digest("another")) is None
 
 
-def test_it_is_part_of_the_transaction_from_the_first_statement_on(transaction):
+def test_a_write_statement_begins_and_belongs_to_the_transaction(transaction):
     def fail():
         add()
         raise ZeroDivisionError
@@ -143,7 +143,7 @@ def test_a_statement_that_locks_rows_is_refused(transaction):
         Statement(Name, select(Revoked.name).with_for_update()).one()
 
 
-def test_where_no_transaction_was_wanted_each_statement_stands_by_itself(app, transaction):
+def test_in_autocommit_each_statement_is_committed_at_once(app, transaction):
     with app.app_context():
         request_state.current().autocommit = True
         WriteStatement(insert(cast("Table", Revoked.__table__))).run(name="jti", at=clock.now(), expires_at=clock.now())
@@ -152,7 +152,7 @@ def test_where_no_transaction_was_wanted_each_statement_stands_by_itself(app, tr
         assert Statement(Name, select(Revoked.name)).one().name == "jti"
 
 
-def test_its_errors_are_sqlalchemys_and_quote_no_value(transaction):
+def test_errors_of_a_statement_are_sqlalchemys_and_quote_no_value(transaction):
     with transaction():
         add()
     with pytest.raises(IntegrityError) as refused, transaction():
@@ -212,12 +212,12 @@ def test_listeners_to_errors_get_them_with_the_context_of_the_execution(app, tra
     assert error.execution_context is not None
 
 
-def have_psycopg_prepare_a_statement_of_its_own():
-    for _ in range(6):  # the sixth time
+def make_psycopg_prepare_a_statement():
+    for _ in range(6):  # psycopg prepares a statement when it is executed the sixth time
         database.connection().execute(select(func.count()).select_from(TABLE))
 
 
-def deallocate_ours():
+def deallocate_our_statements():
     names = database.connection().execute(text("SELECT name FROM pg_prepared_statements")).scalars().all()
     for name in names:
         if name.startswith("idp_"):
@@ -227,7 +227,7 @@ def deallocate_ours():
 @pytest.mark.usefixtures("on_postgresql")
 def test_statements_work_after_a_rollback_at_which_psycopg_deallocates_all(transaction):
     def fail():
-        have_psycopg_prepare_a_statement_of_its_own()
+        make_psycopg_prepare_a_statement()
         assert SELECT_SECRET.one(by_digest=crypto.digest("the secret")) is None
         raise ZeroDivisionError
 
@@ -241,7 +241,7 @@ def test_statements_work_after_a_rollback_at_which_psycopg_deallocates_all(trans
 @pytest.mark.usefixtures("on_postgresql")
 def test_statements_work_after_a_savepoint_was_rolled_back(transaction):
     with transaction():
-        have_psycopg_prepare_a_statement_of_its_own()
+        make_psycopg_prepare_a_statement()
         add()
         with pytest.raises(IntegrityError), database.savepoint():
             add()
@@ -260,16 +260,16 @@ def test_statements_of_psycopg_work_after_savepoints_were_rolled_back(app, trans
     with transaction():
         roll_back_a_savepoint()
     with transaction():
-        have_psycopg_prepare_a_statement_of_its_own()
+        make_psycopg_prepare_a_statement()
         roll_back_a_savepoint()
-        have_psycopg_prepare_a_statement_of_its_own()
+        make_psycopg_prepare_a_statement()
 
 
 @pytest.mark.usefixtures("on_postgresql")
 def test_a_statement_that_was_deallocated_elsewhere_fails_once(transaction):
     with transaction():
         assert SELECT_SECRET.one(by_digest=crypto.digest("the secret")) is None
-        deallocate_ours()
+        deallocate_our_statements()
     with pytest.raises(DBAPIError), transaction():
         SELECT_SECRET.one(by_digest=crypto.digest("the secret"))
     with transaction():
@@ -277,11 +277,11 @@ def test_a_statement_that_was_deallocated_elsewhere_fails_once(transaction):
 
 
 @pytest.mark.usefixtures("on_postgresql")
-def test_so_does_one_without_a_transaction_though_no_rollback_follows(app):
+def test_a_statement_that_was_deallocated_elsewhere_fails_once_in_autocommit_too(app):
     with app.app_context():
         request_state.current().autocommit = True
         assert SELECT_SECRET.one(by_digest=crypto.digest("the secret")) is None
-        deallocate_ours()
+        deallocate_our_statements()
         with pytest.raises(DBAPIError):
             SELECT_SECRET.one(by_digest=crypto.digest("the secret"))
         assert SELECT_SECRET.one(by_digest=crypto.digest("the secret")) is None
@@ -339,9 +339,7 @@ def restarted_database(app):
 
 
 @pytest.mark.usefixtures("on_postgresql")
-def test_in_a_busy_pool_a_restart_costs_one_failure_and_not_one_for_each_connection(
-    restarted_database, transaction, monkeypatch
-):
+def test_after_a_restart_only_one_statement_of_a_busy_pool_fails(restarted_database, transaction, monkeypatch):
     monkeypatch.setattr(connections, "MAX_IDLE_SECONDS", 3600)
     with pytest.raises(DBAPIError), transaction():
         SELECT_SECRET.one(by_digest=crypto.digest("the secret"))
@@ -350,7 +348,7 @@ def test_in_a_busy_pool_a_restart_costs_one_failure_and_not_one_for_each_connect
 
 
 @pytest.mark.usefixtures("on_postgresql")
-def test_in_an_idle_pool_a_restart_costs_no_failure(restarted_database, transaction, monkeypatch):
+def test_after_a_restart_no_statement_of_an_idle_pool_fails(restarted_database, transaction, monkeypatch):
     monkeypatch.setattr(connections, "MAX_IDLE_SECONDS", 0)
     with transaction():
         assert SELECT_SECRET.one(by_digest=crypto.digest("the secret")) is None

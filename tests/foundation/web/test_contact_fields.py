@@ -20,6 +20,8 @@ class Contact(contact_fields.EmailForm):
 
 @pytest.fixture
 def filled_form(app):
+    """`filled_form(name="…")` is the form after its validation, with valid fields or others."""
+
     def make(**overrides):
         with app.test_request_context(method="POST", data=VALID_FIELDS | overrides):
             form = Contact(meta={"csrf": False})
@@ -50,7 +52,7 @@ def test_text_that_is_not_a_name_is_refused_with_what_to_do(filled_form, name):
 
 
 @pytest.mark.parametrize(
-    ("typed", "kept"),
+    ("typed", "normalised"),
     [
         (" Office@Oakhill.EXAMPLE ", "Office@oakhill.example"),
         ("a.b+c@school.sch.uk", "a.b+c@school.sch.uk"),
@@ -58,8 +60,8 @@ def test_text_that_is_not_a_name_is_refused_with_what_to_do(filled_form, name):
         ("\u200boffice@oak\u200bhill.example\ufeff", "office@oakhill.example"),
     ],
 )
-def test_an_address_is_kept_in_its_plain_form(app, typed, kept):
-    assert contact_fields.parse_email(typed) == kept
+def test_an_email_address_is_normalised(app, typed, normalised):
+    assert contact_fields.parse_email(typed) == normalised
 
 
 @pytest.mark.parametrize(
@@ -75,7 +77,7 @@ def test_text_that_is_not_one_email_address_is_refused_with_what_to_do(app, type
 
 
 @pytest.mark.parametrize(
-    ("typed", "kept"),
+    ("typed", "normalised"),
     [
         ("07911 123456", "+447911123456"),
         ("+44 7911 123456", "+447911123456"),
@@ -88,9 +90,9 @@ def test_text_that_is_not_one_email_address_is_refused_with_what_to_do(app, type
         ("07700\u2011900\u2013123", "+447700900123"),
     ],
 )
-def test_a_mobile_number_is_british_unless_it_says_otherwise(app, typed, kept):
+def test_a_mobile_number_without_a_country_code_is_british(app, typed, normalised):
     with app.app_context():
-        assert contact_fields.parse_mobile(typed) == kept
+        assert contact_fields.parse_mobile(typed) == normalised
 
 
 @pytest.mark.parametrize(
@@ -120,13 +122,13 @@ def test_numbers_that_cannot_receive_texts_are_refused_with_what_to_do(app, type
 
 def test_a_number_that_ofcom_reserves_for_films_is_refused_in_production(app, monkeypatch):
     with app.app_context():
-        real = runtime.settings().model_copy(update={"environment": "production"})
-        monkeypatch.setattr(runtime, "settings", lambda: real)
+        production = runtime.settings().model_copy(update={"environment": "production"})
+        monkeypatch.setattr(runtime, "settings", lambda: production)
         with pytest.raises(ValidationError):
             contact_fields.parse_mobile("07700 900123")
 
 
-def test_what_was_typed_is_kept_next_to_the_error(filled_form):
+def test_valid_fields_keep_the_typed_text_when_another_has_an_error(filled_form):
     form = filled_form(name="", mobile="07700 900 123", email="Office@Oakhill.example")
 
     assert form.mobile.data == "07700 900 123"
@@ -156,7 +158,7 @@ def test_zero_width_spaces_are_removed_from_names(filled_form, name):
         ("office@oakhill.leeds.scg.uk", "office@oakhill.leeds.sch.uk"),
     ],
 )  # fmt: skip
-def test_a_likely_typing_error_in_an_address_is_questioned_once(filled_form, typed, suggested):
+def test_a_likely_typing_error_in_an_address_is_asked_about_once(filled_form, typed, suggested):
     first_form = filled_form(email=typed)
     plain = contact_fields.parse_email(typed)
     assert first_form.errors == {"email": [f"Did you mean {suggested}? If {plain} is right, press the button again."]}
@@ -173,7 +175,7 @@ def test_a_likely_typing_error_in_an_address_is_questioned_once(filled_form, typ
     ["ann@gmail.com", "ann@ymail.com", "ann@mail.com", "office@oakhill.sch.uk", "office@oakhill.co.uk",
      "office@oakhill.example", "office@trust.org.uk", "ann@hotmail.fr", "nurse@ward.nhs.uk", "office@co.uk.example"],
 )  # fmt: skip
-def test_addresses_without_a_likely_typing_error_are_not_questioned(filled_form, typed):
+def test_addresses_without_a_likely_typing_error_are_accepted(filled_form, typed):
     assert not filled_form(email=typed).errors
 
 
@@ -184,5 +186,5 @@ def test_addresses_without_a_likely_typing_error_are_not_questioned(filled_form,
         "Call 07700 900123", "Jo 2", "Please visit us", "Win a prize!", "one two three four five six seven eight nine",
     ],
 )  # fmt: skip
-def test_domains_numbers_and_sentences_are_no_names(filled_form, name):
+def test_domains_numbers_and_sentences_are_refused_as_names(filled_form, name):
     assert "name" in filled_form(name=name).errors

@@ -1,4 +1,4 @@
-"""`idp doctor` requests the public URL, through a proxy with TLS that does what it should or does not."""
+"""`idp doctor` requests the public URL, through a proxy with TLS that is configured correctly or not."""
 
 import json
 from datetime import timedelta
@@ -17,14 +17,14 @@ def _in_production(monkeypatch):
     monkeypatch.setattr(doctor, "_is_production", lambda: True)
 
 
-def append_address(environ, sent):
-    """As nginx does: the caller's address is added to what the caller has sent."""
-    return f"{sent}, {environ['REMOTE_ADDR']}" if sent else environ["REMOTE_ADDR"]
+def append_address(environ, header):
+    """As nginx does: the caller's IP address is added to the header that the caller sent."""
+    return f"{header}, {environ['REMOTE_ADDR']}" if header else environ["REMOTE_ADDR"]
 
 
-def pass_on(environ, sent):
-    """A proxy that leaves what the caller has sent."""
-    return sent or environ["REMOTE_ADDR"]
+def pass_on(environ, header):
+    """A proxy that does not change the header that the caller sent."""
+    return header or environ["REMOTE_ADDR"]
 
 
 @pytest.fixture
@@ -35,11 +35,11 @@ def run(databases, tmp_path):
         cert, tls = a_certificate(tmp_path)
         server = {"trusted_proxies": 1} | server
         with a_provider(databases, tls, fetch={"extra_ca": str(cert)}, server=server) as (app, _):
-            served = app.wsgi_app
+            wsgi_app = app.wsgi_app
 
             def with_header(environ, start_response):
                 environ["HTTP_X_FORWARDED_FOR"] = proxy(environ, environ.get("HTTP_X_FORWARDED_FOR"))
-                return served(environ, start_response)
+                return wsgi_app(environ, start_response)
 
             app.wsgi_app = with_header  # type: ignore[method-assign]
             with transactions.transaction(app):
@@ -71,21 +71,21 @@ def run_elsewhere(change_settings, transaction, tmp_path):
 
 
 class TestPublicUrl:
-    def test_it_leads_here(self, run):
+    def test_a_public_url_that_leads_to_the_service_is_ok(self, run):
         finding = run(doctor.public_url)
         assert (finding.level, finding.message.endswith(" leads here")) == ("ok", True)
 
     @pytest.mark.parametrize(
         ("status", "document"), [(200, {"issuer": "https://another.example"}), (502, []), (200, [])]
     )
-    def test_another_server_behind_it_is_a_fault(self, run_elsewhere, status, document):
+    def test_a_public_url_that_leads_to_another_server_is_a_fault(self, run_elsewhere, status, document):
         finding = run_elsewhere(doctor.public_url, status, document)
         assert finding.level == "fault"
         assert f"leads to something else, which responds with {status}" in finding.message
         assert finding.do == "let the proxy pass on every path unchanged"
 
     @pytest.mark.parametrize("check", [doctor.public_url, doctor.certificate])
-    def test_where_it_cannot_be_reached_from_here_that_is_a_warning(self, change_settings, transaction, check):
+    def test_a_public_url_that_cannot_be_reached_is_a_warning(self, change_settings, transaction, check):
         change_settings(server={"issuer": "https://localhost:1"})
         with transaction():
             (finding,) = check()
@@ -94,23 +94,23 @@ class TestPublicUrl:
 
 
 class TestCertificate:
-    def test_one_that_ends_soon_is_a_warning(self, run):
+    def test_a_certificate_that_expires_soon_is_a_warning(self, run):
         finding = run(doctor.certificate)
         assert (finding.level, finding.message) == ("warning", "ends in 0 days")
 
-    def test_one_that_lasts_is_all_right(self, run):
+    def test_a_certificate_that_expires_in_20_days_is_ok(self, run):
         with clocks.fixed(clocks.now() - timedelta(days=20)):
             finding = run(doctor.certificate)
         assert (finding.level, finding.message) == ("ok", "ends in 20 days")
 
-    def test_one_that_nobody_trusts_is_a_fault(self, run_elsewhere):
+    def test_a_certificate_that_is_not_trusted_is_a_fault(self, run_elsewhere):
         finding = run_elsewhere(doctor.certificate, 200, {}, is_trusted=False)
         assert finding.level == "fault"
         assert finding.message.startswith("is refused by browsers and partners: ")
 
 
 class TestForgedAddress:
-    def test_no_caller_can_pretend_to_have_another_address(self, run):
+    def test_a_forged_header_that_the_proxy_extends_is_ok(self, run):
         finding = run(doctor.forged_address)
         assert (finding.level, finding.message) == ("ok", "cannot pretend to have another IP address")
 
@@ -118,7 +118,7 @@ class TestForgedAddress:
         ("proxy", "server"), [(pass_on, {}), (append_address, {"trusted_proxies": 2})],
         ids=["a proxy that passes the header on", "more proxies expected than there are"],
     )  # fmt: skip
-    def test_one_that_gets_through_is_a_fault(self, run, proxy, server):
+    def test_a_forged_address_that_the_service_accepts_is_a_fault(self, run, proxy, server):
         finding = run(doctor.forged_address, proxy, **server)
         assert finding.level == "fault"
         assert "by the header X-Forwarded-For: limits do not hold" in finding.message
@@ -129,7 +129,7 @@ class TestForgedAddress:
         assert finding.level == "warning"
         assert "/healthz responds with 403" in finding.message
 
-    def test_where_nothing_responds_it_is_not_looked_for(self, change_settings, transaction):
+    def test_a_forged_address_is_not_tested_if_nothing_responds(self, change_settings, transaction):
         change_settings(server={"issuer": "https://localhost:1"})
         with transaction():
             assert list(doctor.forged_address()) == []

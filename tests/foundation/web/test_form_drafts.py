@@ -1,4 +1,4 @@
-"""Drafts: a form posted after signing out is shown again, filled in, after signing in; nothing was submitted."""
+"""Drafts: a form posted after the session ended is shown again, filled in, after signing in; nothing is submitted."""
 
 from datetime import timedelta
 
@@ -43,7 +43,7 @@ def jo(web, transaction, clock):
 
 @pytest.fixture
 def url_arguments(jo, transaction):
-    """Values for the variable parts of the addresses of pages for signed-in people."""
+    """Values for the variable parts of the URLs of pages for signed-in people."""
     with transaction() as session:
         client = a_client(client_name="Timetabler")
         owner = session.get_one(Administrator, jo.facts["id"])
@@ -75,10 +75,11 @@ def post_after_session_ended(jo, path, clock, **fields):
     return sign_in_and_return(jo, jo.response.location, jo.facts["username"])
 
 
-def sign_in_and_return(jo, sign_in, username):
-    jo.open(sign_in)
+def sign_in_and_return(jo, sign_in_page, username):
+    """Sign in, and open the page to which that leads."""
+    jo.open(sign_in_page)
     assert "You had been signed out, so nothing was sent." in jo.page_text
-    jo.post(sign_in, username=username, password=PASSWORD)
+    jo.post(sign_in_page, username=username, password=PASSWORD)
     return jo.open(jo.response.location)
 
 
@@ -103,7 +104,7 @@ def test_every_form_for_signed_in_people_redirects_through_sign_in_to_its_page(a
     assert len(paths) >= 6
 
 
-def test_ticked_boxes_are_ticked_again_and_nothing_has_been_changed(jo, url_arguments, clock, transaction):
+def test_ticked_boxes_of_a_draft_are_ticked_again_and_nothing_has_been_changed(jo, url_arguments, clock, transaction):
     path = f"/manage/sharing/{url_arguments['client_id']}/change"
     post_after_session_ended(jo, path, clock, area=["attendance"])
     ticked = {box["value"]: box.has_attr("checked") for box in jo.page.find_all("input", {"name": "area"})}
@@ -118,7 +119,7 @@ def test_ticked_boxes_are_ticked_again_and_nothing_has_been_changed(jo, url_argu
     assert "has not been sent yet" not in jo.page_text  # the form has been accepted
 
 
-def test_a_draft_without_any_ticked_box_is_shown_so(jo, url_arguments, clock):
+def test_a_draft_without_ticked_boxes_is_shown_without_them(jo, url_arguments, clock):
     post_after_session_ended(jo, f"/manage/sharing/{url_arguments['client_id']}/change", clock, save="yes")
     assert not jo.page.find("input", {"name": "area", "checked": True})
 
@@ -147,8 +148,8 @@ def test_another_person_who_signs_in_at_that_browser_does_not_see_the_draft(jo, 
     jo.open(path)
     sent = {"csrf_token": jo.token, "area": "attendance"}
     clock.move(SESSION_ENDED)
-    back = jo.web.post(path, data=sent, headers=SAME_ORIGIN).location
-    sign_in_and_return(jo, back, username)
+    sign_in_page = jo.web.post(path, data=sent, headers=SAME_ORIGIN).location
+    sign_in_and_return(jo, sign_in_page, username)
     assert "has not been sent yet" not in jo.page_text
     assert not jo.page.find("input", {"value": "attendance"}).has_attr("checked")
 
@@ -156,13 +157,13 @@ def test_another_person_who_signs_in_at_that_browser_does_not_see_the_draft(jo, 
 def test_the_same_person_in_another_browser_does_not_see_the_draft(jo, url_arguments, clock, new_browser):
     path = f"/manage/sharing/{url_arguments['client_id']}/change"
     post_after_session_ended(jo, path, clock, area="attendance")
-    elsewhere = Person(new_browser())
-    elsewhere.sign_in(jo.facts["username"])
-    elsewhere.open(path)
-    assert not elsewhere.page.find("input", {"value": "attendance"}).has_attr("checked")
+    at_other_browser = Person(new_browser())
+    at_other_browser.sign_in(jo.facts["username"])
+    at_other_browser.open(path)
+    assert not at_other_browser.page.find("input", {"value": "attendance"}).has_attr("checked")
 
 
-def test_secrets_are_not_stored(app, jo, clock, transaction):
+def test_passwords_and_codes_are_not_in_a_draft(app, jo, clock, transaction):
     with transaction() as session:
         session.get_one(Administrator, jo.facts["id"]).mobile_confirmed_at = None
     post_after_session_ended(

@@ -18,7 +18,10 @@ ACCEPTED = b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n"
 
 @contextmanager
 def a_server(*connections):
-    """Gives each connection its responses, one for each request, and closes it; `received` has the requests of each."""
+    """Serve each connection its responses, one for each request, and close it.
+
+    Yields a connection that is kept open, and the requests that were received, by connection.
+    """
     received: list[list[bytes]] = []
 
     def serve(listener):
@@ -39,6 +42,7 @@ def a_server(*connections):
 
 
 def _request(connection):
+    """Read one request, or what there was before the connection was closed."""
     data = b""
     while not data.endswith(EVENT["body"]):
         if not (chunk := connection.recv(4096)):
@@ -69,13 +73,13 @@ def test_a_connection_that_the_server_closes_after_each_response_is_opened_again
     assert [len(requests) for requests in received] == [1, 1, 1]
 
 
-def test_a_server_that_announces_that_it_closes_is_connected_to_again():
+def test_a_connection_is_opened_again_after_a_response_with_connection_close():
     closes = b"HTTP/1.1 202 Accepted\r\nConnection: close\r\n\r\nall"
     with a_server([closes], [ACCEPTED]) as (connection, _):
         assert [connection.post(**EVENT).body for _ in range(2)] == [b"all", b""]
 
 
-def test_a_request_that_was_lost_with_its_connection_is_sent_once_more_and_not_oftener():
+def test_a_request_that_was_lost_with_its_connection_is_sent_once_more_only():
     with a_server([ACCEPTED, b""], [ACCEPTED], [b""]) as (connection, received):
         assert connection.post(**EVENT).status == 202
         assert connection.post(**EVENT).status == 202
@@ -95,7 +99,7 @@ def test_a_request_that_was_lost_with_its_connection_is_sent_once_more_and_not_o
         b"",
     ],
 )
-def test_a_broken_response_is_a_failure_and_the_next_request_has_a_new_connection(response):
+def test_an_invalid_response_raises_and_the_next_request_has_a_new_connection(response):
     with a_server([response], [ACCEPTED]) as (connection, _):
         with pytest.raises(fetch.FetchFailed):
             connection.post(**EVENT)

@@ -43,7 +43,7 @@ def test_a_program_gets_a_problem_document(error_response):
     assert "adm_1" not in response.get_data(as_text=True)
 
 
-def test_busy_has_retry_after(error_response):
+def test_the_response_to_busy_has_retry_after(error_response):
     response = error_response(Busy(retry_after=7))
 
     assert (response.status_code, response.headers["Retry-After"]) == (503, "7")
@@ -58,7 +58,9 @@ def test_an_unreachable_database_is_reported_as_temporary(error_response):
 
 
 @pytest.mark.parametrize("path", ["/", "/sign-in", "/register", "/register/details?school=1", "/oauth/authorize"])
-def test_an_error_page_shows_who_is_signed_in(app, web, transaction, monkeypatch, path):
+def test_a_signed_in_person_gets_an_error_page_while_the_database_is_unreachable(
+    app, web, transaction, monkeypatch, path
+):
     with transaction():
         username = an_administrator().username
     Person(web).sign_in(username)
@@ -72,7 +74,7 @@ def test_an_error_page_shows_who_is_signed_in(app, web, transaction, monkeypatch
     assert b"We cannot reach our records" in response.data
 
 
-def test_a_missing_page_needs_no_database(app, web, transaction, monkeypatch):
+def test_a_page_that_does_not_exist_is_404_while_the_database_is_unreachable(app, web, transaction, monkeypatch):
     with transaction():
         username = an_administrator().username
     Person(web).sign_in(username)
@@ -87,7 +89,9 @@ def unreachable(*_args, **_kwargs):
 
 
 @pytest.mark.parametrize("path", ["/", "/sign-in", "/oauth/authorize?client_id=x"])
-def test_a_signed_in_person_gets_an_error_page_without_the_database(app, web, monkeypatch, path):
+def test_a_browser_with_an_unknown_session_gets_an_error_page_while_the_database_is_unreachable(
+    app, web, monkeypatch, path
+):
     monkeypatch.setattr(type(database.CONNECTIONS.for_app(app)), "take", unreachable)
     web.set_cookie("idaas-session", "whatever it is")
 
@@ -112,7 +116,7 @@ def test_a_missing_page_says_what_to_do(web):
     assert b"Page not found" in response.data
 
 
-def test_the_wrong_method_names_the_allowed_ones(web):
+def test_a_wrong_method_is_refused_with_the_allowed_ones(web):
     response = web.delete("/healthz")
 
     assert response.status_code == 405
@@ -125,7 +129,7 @@ def test_a_path_with_markup_is_escaped(web):
     assert b"<script>alert" not in response.data
 
 
-def test_routes_for_operators_do_not_exist_for_others(app):
+def test_routes_for_operators_are_404_for_others(app):
     with app.test_request_context("/"), pytest.raises(Refusal) as refused:
         security.operator(lambda: "in")()
 

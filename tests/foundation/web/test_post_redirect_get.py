@@ -32,21 +32,22 @@ UNKNOWN_ARGUMENTS = {
     "school_id": "0",
     "release_id": "rel_unknown",
 }
-"""Values for the variable parts of addresses; a route with another part fails until it is added here."""
+"""Values for the variable parts of URLs; a route with another part fails until it is added here."""
 
 
-def token(web):
+def csrf_token(web):
     page = parse(web.get("/sign-in?next=/manage").text)
     return page.find("input", {"name": "csrf_token"})["value"]
 
 
 def sign_in_wrongly(web, **headers):
+    """Post a wrong password, as a browser does; returns the response."""
     return web.post(
-        "/sign-in?next=/manage", data={"csrf_token": token(web)} | WRONG_PASSWORD, headers=NAVIGATION | headers
+        "/sign-in?next=/manage", data={"csrf_token": csrf_token(web)} | WRONG_PASSWORD, headers=NAVIGATION | headers
     )
 
 
-def rows(transaction):
+def stored_pages(transaction):
     with transaction() as session:
         return list(session.scalars(select(BrowserItem)))
 
@@ -74,10 +75,10 @@ def test_every_form_of_every_page_gets_a_redirect(app, web, transaction, fields,
     if is_signed_in:
         with transaction():
             username = an_administrator().username
-        signed_in = {"csrf_token": token(web), "username": username, "password": PASSWORD}
+        signed_in = {"csrf_token": csrf_token(web), "username": username, "password": PASSWORD}
         web.post("/sign-in", data=signed_in)
     for path in paths(app):
-        sent = {"csrf_token": token(web) if has_token else "of long ago"} | fields
+        sent = {"csrf_token": csrf_token(web) if has_token else "of long ago"} | fields
         response = web.post(path, data=sent, headers=NAVIGATION)
         assert response.status_code == 303, f"{path} returned {response.status_code}"
         assert response.location.startswith("/"), path
@@ -91,7 +92,7 @@ def test_every_form_without_a_page_at_its_own_url_declares_its_page(app):
         assert rule.rule in pages or hasattr(app.view_functions[rule.endpoint], "form_page"), rule.rule
 
 
-def test_the_page_shows_the_errors_and_shows_them_again_when_reloaded(web):
+def test_a_stored_page_shows_the_errors_also_when_reloaded(web):
     location = sign_in_wrongly(web).location
     assert location.startswith("/sign-in?next=/manage&_answer=")
     policies = set()
@@ -109,26 +110,26 @@ def test_the_form_on_a_stored_page_can_be_posted(web, transaction):
         username = an_administrator().username
     location = sign_in_wrongly(web).location
     field = parse(web.get(location).text).find("input", {"name": "csrf_token"})
-    right = {"csrf_token": field["value"], "username": username, "password": PASSWORD}
+    form = {"csrf_token": field["value"], "username": username, "password": PASSWORD}
 
-    assert web.post(location, data=right, headers=NAVIGATION).location == "/manage"
+    assert web.post(location, data=form, headers=NAVIGATION).location == "/manage"
 
 
-def test_a_program_gets_the_page_itself(web, transaction):
-    response = web.post("/sign-in", data={"csrf_token": token(web)} | WRONG_PASSWORD)
+def test_a_program_gets_the_page_as_the_response_to_its_post(web, transaction):
+    response = web.post("/sign-in", data={"csrf_token": csrf_token(web)} | WRONG_PASSWORD)
     assert response.status_code == 422
-    assert rows(transaction) == []
+    assert stored_pages(transaction) == []
 
 
 def test_another_browser_does_not_see_the_stored_page(web, new_browser):
     location = sign_in_wrongly(web).location
     other = new_browser()
-    token(other)
+    csrf_token(other)
     response = other.get(location)
     assert (response.status_code, response.location) == (303, "/sign-in?next=/manage")
 
 
-def test_after_half_an_hour_the_page_itself_is_shown(web, clock):
+def test_a_stored_page_is_replaced_by_the_form_after_half_an_hour(web, clock):
     location = sign_in_wrongly(web).location
     clock.move(timedelta(minutes=31))
     assert web.get(location).location == "/sign-in?next=/manage"
@@ -136,40 +137,40 @@ def test_after_half_an_hour_the_page_itself_is_shown(web, clock):
 
 def test_a_stored_page_is_encrypted_and_deleted_after_it_expired(web, transaction, clock):
     sign_in_wrongly(web)
-    row = rows(transaction)[0]
+    row = stored_pages(transaction)[0]
     assert "unknown" not in row.sealed
     clock.move(timedelta(minutes=31))
     sign_in_wrongly(web)
-    assert [row.digest for row in rows(transaction)] != [row.digest]
-    assert len(rows(transaction)) == 1
+    assert [item.digest for item in stored_pages(transaction)] != [row.digest]
+    assert len(stored_pages(transaction)) == 1
 
 
 def test_a_page_that_shows_a_secret_is_not_stored(web, transaction):
     with transaction():
         path = links.issue_welcome_url(an_administrator()).removeprefix("http://localhost:5000")
-    response = web.post(path, data={"csrf_token": token(web), "generate": "yes"}, headers=NAVIGATION)
+    response = web.post(path, data={"csrf_token": csrf_token(web), "generate": "yes"}, headers=NAVIGATION)
     assert response.status_code == 200
     assert response.headers["Cache-Control"] == "no-store"
-    assert rows(transaction) == []
+    assert stored_pages(transaction) == []
 
 
 @pytest.mark.parametrize("bound", ["MAX_ROWS_PER_NETWORK", "MAX_ROWS"])
-def test_beyond_the_limit_the_page_itself_is_the_response(web, transaction, monkeypatch, bound):
+def test_beyond_the_limit_of_stored_pages_the_page_is_the_response_to_the_post(web, transaction, monkeypatch, bound):
     monkeypatch.setattr(browser_store, bound, 3)
     responses = [sign_in_wrongly(web) for _ in range(5)]
     assert [response.status_code for response in responses] == [303, 303, 303, 422, 422]
     assert 'value="unknown"' in responses[-1].text
-    assert len(rows(transaction)) == 3
+    assert len(stored_pages(transaction)) == 3
 
 
 def test_a_page_that_is_too_large_is_not_stored(web, transaction, monkeypatch):
     monkeypatch.setattr(browser_store, "MAX_ITEM_BYTES", 100)
     assert sign_in_wrongly(web).status_code == 422
-    assert rows(transaction) == []
+    assert stored_pages(transaction) == []
 
 
-def test_without_the_database_the_page_itself_is_the_response(web, monkeypatch):
-    form = {"csrf_token": token(web)} | WRONG_PASSWORD
+def test_without_the_database_the_page_is_the_response_to_the_post(web, monkeypatch):
+    form = {"csrf_token": csrf_token(web)} | WRONG_PASSWORD
 
     def unreachable(*_args, **_more):
         raise OperationalError("", None, Exception("away"))
@@ -179,8 +180,8 @@ def test_without_the_database_the_page_itself_is_the_response(web, monkeypatch):
 
 
 @pytest.mark.parametrize("path", ["//evil.example/x", "/\\evil.example", "/nothing/here", "/signed-out"])
-def test_no_redirect_leaves_our_host(web, path):
-    response = web.post(path, data={"csrf_token": token(web)}, headers=NAVIGATION)
+def test_a_post_to_any_path_redirects_within_our_host(web, path):
+    response = web.post(path, data={"csrf_token": csrf_token(web)}, headers=NAVIGATION)
     assert response.status_code == 303
     assert response.location.startswith("/?_answer=")
     assert web.get(response.location).status_code in {404, 405}
@@ -191,7 +192,7 @@ def test_a_cross_site_post_without_cookies_is_stored_for_any_browser_with_its_ur
     response = new_browser().post("/oauth/authorize", data={"client_id": "unknown"}, headers=sent)
     assert response.status_code == 303
     browser = new_browser()
-    token(browser)
+    csrf_token(browser)
     assert browser.get(response.location).status_code == 400
 
 

@@ -24,6 +24,7 @@ def now(monkeypatch):
 
 @pytest.fixture
 def call(app, change_settings, now, monkeypatch):
+    """`call(address)` calls a view that may be called three times a minute from an IP address."""
     change_settings(throttle={"factor": 1})
     # All tests share the application, and with it the counts.
     monkeypatch.setattr(throttle, "_COUNTS", PerApplication(lambda: FixedWindowRateLimiter(InMemoryCounts())))
@@ -71,7 +72,7 @@ def test_each_endpoint_has_a_count_of_its_own(app, call, change_settings):
         assert rate_limit(3)(another)() == "ok"
 
 
-def test_counts_that_are_over_are_removed_and_no_thread_is_needed_for_it(now):
+def test_expired_counts_are_removed_without_a_thread(now):
     counts, threads = InMemoryCounts(), threading.active_count()
     for number in range(100):
         counts.incr(f"address {number}", 60)
@@ -82,7 +83,7 @@ def test_counts_that_are_over_are_removed_and_no_thread_is_needed_for_it(now):
     assert counts.reset() == 1
 
 
-def test_calls_at_once_are_all_counted():
+def test_concurrent_calls_are_all_counted():
     counts = InMemoryCounts()
     with ThreadPoolExecutor(8) as pool:
         sums = list(pool.map(lambda _: counts.incr("address", 60), range(4000)))

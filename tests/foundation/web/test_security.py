@@ -69,13 +69,13 @@ def test_health_checks_accept_any_host(web):
 
 
 def test_every_route_declares_who_may_call_it(app):
-    silent = [
+    undeclared = [
         rule.rule
         for rule in app.url_map.iter_rules()
         if rule.endpoint != "static" and not hasattr(app.view_functions[rule.endpoint], "open_to")
     ]
 
-    assert silent == []
+    assert undeclared == []
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ def counter_key(app):
     return key
 
 
-def test_every_ipv4_address_counts_by_itself(counter_key):
+def test_every_ipv4_address_is_counted_separately(counter_key):
     assert counter_key("192.0.2.1") != counter_key("192.0.2.2")
 
 
@@ -25,7 +25,7 @@ def test_a_network_of_64_bits_counts_as_one_ip_address(counter_key, other):
     assert counter_key("2001:db8:0:1::1") == counter_key(other)
 
 
-def test_the_next_network_counts_by_itself(counter_key):
+def test_another_ipv6_network_is_counted_separately(counter_key):
     assert counter_key("2001:db8:0:1::1") != counter_key("2001:db8:0:2::1")
 
 
@@ -35,12 +35,12 @@ def test_an_ipv4_address_counts_the_same_however_it_is_written(counter_key):
     assert counter_key("::ffff:192.0.2.1") != counter_key("::ffff:192.0.2.2")
 
 
-@pytest.mark.parametrize("odd", ["", "unix:", "fe80::1%eth0"])
-def test_a_remote_address_that_cannot_be_parsed_is_counted_too(counter_key, odd):
-    assert counter_key(odd) is not None
+@pytest.mark.parametrize("address", ["", "unix:", "fe80::1%eth0"])
+def test_a_remote_address_that_cannot_be_parsed_has_a_key_too(counter_key, address):
+    assert counter_key(address) is not None
 
 
-def test_the_limits_of_views_use_that_key(web, change_settings):
+def test_the_rate_limit_of_a_view_counts_an_ipv6_network_as_one_address(web, change_settings):
     change_settings(throttle={"factor": 1})
 
     def request(last):

@@ -37,17 +37,17 @@ def isolation_modes(app):
     engine = database.CONNECTIONS.for_app(app).engine
 
     def watch(call):
-        seen: list[bool] = []
+        modes: list[bool] = []
 
         @event.listens_for(engine, "before_cursor_execute")
         def _note(connection, *_others):
-            seen.append(bool(connection.get_execution_options().get("autocommit")))
+            modes.append(bool(connection.get_execution_options().get("autocommit")))
 
         try:
             response = call()
         finally:
             event.remove(engine, "before_cursor_execute", _note)
-        return response, seen
+        return response, modes
 
     return watch
 
@@ -63,9 +63,7 @@ def test_userinfo_runs_in_autocommit_and_the_token_endpoint_in_a_transaction(web
 
 
 @pytest.mark.parametrize("is_kept", [True, False])
-def test_what_a_view_wrote_before_it_raised_is_committed_in_autocommit_only(
-    app, web, transaction, monkeypatch, is_kept
-):
+def test_changes_of_a_view_that_raised_are_committed_in_autocommit_only(app, web, transaction, monkeypatch, is_kept):
     def view():
         inserts.insert_if_absent(UsedJti, digest=crypto.digest("a"), expires_at=clock.now())
         raise Conflict
@@ -78,7 +76,7 @@ def test_what_a_view_wrote_before_it_raised_is_committed_in_autocommit_only(
         assert (session.get(UsedJti, crypto.digest("a")) is not None) == is_kept
 
 
-def test_what_runs_last_finds_pending_objects_written(transaction, world):
+def test_a_function_before_commit_runs_after_pending_objects_are_written(transaction, world):
     pending = []
     with transaction() as session:
         session.get_one(Administrator, world.person).name = "Another Name"
