@@ -18,14 +18,14 @@ PEOPLE, ESTABS = cast("Table", Administrator.__table__), cast("Table", Estab.__t
 
 SNIPPET = """
 from idp.oidc.tokens import families
-from idp.sharing import live
+from idp.sharing import agreement_state
 
-def misspelt(family: families.Family, row: live.Row) -> None:
+def misspelt(family: families.Family, row: agreement_state.Row) -> None:
     family.sequence
     family.basis.lineage
     family.sequnce
     family.basis.linage
-    family.standing.until
+    family.agreement.until
     row.untill
     found = families._SELECT.one(by_digest=b"")
     found.id
