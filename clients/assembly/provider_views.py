@@ -71,4 +71,4 @@ def _token(body: bytes) -> str:
 def _refuse(err: str, description: str, *, member: str = "err") -> ResponseReturnValue:
     """A response of 400 whose code is in `member`: `err` (RFC 8935 §2.3), or `error` for a logout token."""
     names = {"err": "description", "error": "error_description"}
-    return jsonify({member: err, names[member]: description}), 400
+    return jsonify({member: err, names[member]: description}), 400, {"Content-Language": "en"}

@@ -5,6 +5,7 @@ each response is compared with our own clock, and proofs are dated by the provid
 """
 
 import logging
+import re
 import time
 from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
@@ -28,6 +29,8 @@ MIN_WARNED_SKEW_SECONDS: Final = 60
 """From this difference on, the log asks to set the clock of this server."""
 MAX_PROOFS: Final = 3
 """How many proofs are sent for one request, as the nonce and the time of a proof may both be refused."""
+_CHALLENGE_ERROR: Final = re.compile(r'(?i:\berror)\s*=\s*"?(use_dpop_nonce|invalid_dpop_proof|invalid_token)(?![\w-])')
+"""The error in a challenge, whose value is a token or a quoted string (RFC 9110 §11.2)."""
 LOCAL_HOSTS: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -137,11 +140,8 @@ def _to_error(response: requests.Response) -> RequestRefused:
         document = {}
     if not isinstance(document, dict):
         document = {}
-    challenge = response.headers.get("WWW-Authenticate", "")
-    in_header = next(
-        (name for name in ("use_dpop_nonce", "invalid_dpop_proof", "invalid_token") if f'"{name}"' in challenge), ""
-    )
-    error = str(document.get("error") or document.get("code") or in_header or response.status_code)
+    in_header = _CHALLENGE_ERROR.search(response.headers.get("WWW-Authenticate", ""))
+    error = str(document.get("error") or document.get("code") or (in_header and in_header[1]) or response.status_code)
     detail = str(document.get("error_description") or document.get("detail") or document.get("title") or "")
     return RequestRefused(response.status_code, error, detail[:300], document, _origin(response.url))
 

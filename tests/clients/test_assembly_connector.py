@@ -626,6 +626,7 @@ def test_a_wrong_event_is_refused_with_its_reason(person, provider, program, wro
     response = post_event(person, provider.event("school-verified", **wrong))
 
     assert (response.status_code, response.json["err"]) == (400, err)
+    assert response.headers["Content-Language"] == "en", "RFC 8935 §2.3: it MUST say the language of the description"
     with program.database.transaction() as connection:
         assert not connection.execute("SELECT 1 FROM received_tokens").fetchall()
 

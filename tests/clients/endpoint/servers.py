@@ -34,6 +34,8 @@ class Servers:
     """Seconds that their clock is ahead of ours."""
     nonce: str = ""
     """The nonce required in proofs, if set."""
+    has_bare_challenges: bool = False
+    """Whether a 401 has no body, and the error in its challenge stands without quotation marks."""
     rotates: bool = False
     lifetime: int = 600
     decisions: list[str] = field(default_factory=lambda: ["authorization_pending"])
@@ -142,6 +144,8 @@ def _app(servers: Servers) -> Flask:  # noqa: C901, PLR0915  one function for ea
         return response
 
     def _unauthorized(error: str) -> ResponseReturnValue:
+        if servers.has_bare_challenges:
+            return "", 401, {"WWW-Authenticate": f'Bearer, DPoP algs="ES256", Error = {error}'}
         response = jsonify(error=error)
         response.headers["WWW-Authenticate"] = f'DPoP error="{error}"'
         response.status_code = 401

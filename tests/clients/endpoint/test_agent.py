@@ -486,6 +486,14 @@ class TestTokens:
         servers.nonce = "second"
         assert command("once")[0] == 0
 
+    def test_an_error_in_a_challenge_alone_is_understood(self, command, servers):
+        """RFC 9110 §11.2: names are compared without case, and a value may be a token as well as a quoted string."""
+        assert command("register")[0] == 0
+        servers.nonce, servers.has_bare_challenges = "second", True
+        servers.requests.clear()
+        assert command("once")[0] == 0
+        assert "token" not in servers.requests, "the token is valid, and the proof alone lacked the nonce"
+
     @pytest.mark.parametrize("ahead", [-7200, 90, 86_400 * 400])
     def test_a_wrong_clock_stops_nothing_and_is_warned_about(self, ahead, command, servers, home):
         servers.clock_ahead = ahead
