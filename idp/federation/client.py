@@ -1,9 +1,10 @@
 """Authlib's OAuth client, whose requests go through our one fetcher (decision 52)."""
 
 import json
+from base64 import b64encode
 from collections.abc import Mapping
 from typing import Any, Protocol
-from urllib.parse import urlencode
+from urllib.parse import quote_plus, urlencode
 
 from authlib.common.errors import AuthlibBaseError
 from authlib.oauth2.client import OAuth2Client
@@ -91,5 +92,12 @@ def _client(provider: Provider) -> Any:
     settings = provider.settings
     return OAuth2Client(
         _Session(), settings.client_id, settings.client_secret.get_secret_value(), scope=provider.kind.scope,
-        redirect_uri=provider.callback, code_challenge_method="S256",
+        redirect_uri=provider.callback, code_challenge_method="S256", token_endpoint_auth_method=_basic,
     )  # fmt: skip
+
+
+def _basic(client: Any, _method: str, uri: str, headers: dict[str, str], body: str) -> tuple[str, dict[str, str], str]:
+    """Add the `Authorization` header: id and secret are form-encoded first (RFC 6749 §2.3.1), which Authlib omits."""
+    pair = f"{quote_plus(client.client_id)}:{quote_plus(client.client_secret)}"
+    headers["Authorization"] = f"Basic {b64encode(pair.encode('ascii')).decode('ascii')}"
+    return uri, headers, body

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, unquote_plus, urlencode, urlsplit
 
 from flask import Flask, Response, jsonify, request
 
@@ -16,6 +16,7 @@ from tests.oidc.signing import jwks, key, sign_jws
 from tests.ports import free_port
 from tests.serving import serving
 
+CLIENT_ID, CLIENT_SECRET = "us", "a-secret+of/ours:50%é"
 TENANT = "11111111-2222-3333-4444-555555555555"
 OTHER_TENANT = "99999999-8888-7777-6666-555555555555"
 
@@ -47,7 +48,7 @@ class FakeProvider:
     @property
     def settings(self) -> ProviderSettings:
         return ProviderSettings(
-            enabled=True, client_id="us", client_secret="a-secret+of/ours", authority=self.url, issuer=self.issuer
+            enabled=True, client_id=CLIENT_ID, client_secret=CLIENT_SECRET, authority=self.url, issuer=self.issuer
         )
 
     def authorize(self, location: str) -> dict[str, str]:
@@ -79,7 +80,9 @@ class FakeProvider:
         assert challenge.rstrip(b"=").decode() == parameters["code_challenge"]
         assert request.form["redirect_uri"] == parameters["redirect_uri"]
         assert request.authorization is not None
-        assert request.authorization.username == "us"
+        # RFC 6749 §2.3.1: id and secret are form-encoded before they are joined, so that they may have any character.
+        username, password = request.authorization.username, request.authorization.password
+        assert (unquote_plus(username or ""), unquote_plus(password or "")) == (CLIENT_ID, CLIENT_SECRET)
         id_token = sign_jws(self.claims(parameters), self.signing_key, self.alg, **self.header)
         return {"access_token": "x", "token_type": "Bearer", "expires_in": 3600, "id_token": id_token}
 
