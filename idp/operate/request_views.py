@@ -7,6 +7,7 @@ from wtforms import IntegerField, TextAreaField
 from wtforms.validators import InputRequired, Length
 from wtforms.widgets import HiddenInput
 
+from idp.foundation.database import savepoint
 from idp.foundation.web import security
 from idp.foundation.web.forms import Form
 from idp.foundation.web.throttle import at_most, limiter
@@ -38,12 +39,8 @@ def show_request(request_id: str) -> ResponseReturnValue:
     case, form = registration_requests.read(registration_requests.find(request_id)), DecisionForm()
     if request.method == "POST" and form.validate():
         try:
-            if "approve" in request.form:
-                client = registration_requests.approve(request_id, by=current_user.id, version=form.version.data)
-                flash(f"{client.client_name} is registered as the request says: {client.id}.", "success")
-            else:
-                registration_requests.decline(request_id, form.reason.data or "", by=current_user.id)
-                flash("The request has been declined.", "success")
+            with savepoint():  # a request that cannot be registered stays undecided
+                message = _decide(request_id, form)
         except registration_requests.ReasonMissing as error:
             form.reason.errors = [error.message]
         except (registration_requests.AlreadyDecided, registration_requests.ChangedMeanwhile) as error:
@@ -51,6 +48,16 @@ def show_request(request_id: str) -> ResponseReturnValue:
         except InvalidMetadata as error:
             form.form_errors.append(f"This can no longer be registered: {error.message}")
         else:
+            flash(message, "success")
             return redirect(url_for(".show_request", request_id=request_id), 303)
     form.version.raw_data, form.version.data = None, case.version
     return render_template("operate/request.html", case=case, form=form), 422 if form.errors else 200
+
+
+def _decide(request_id: str, form: DecisionForm) -> str:
+    """Approve or decline, as the button says; returns what was done."""
+    if "approve" in request.form:
+        client = registration_requests.approve(request_id, by=current_user.id, version=form.version.data)
+        return f"{client.client_name} is registered as the request says: {client.id}."
+    registration_requests.decline(request_id, form.reason.data or "", by=current_user.id)
+    return "The request has been declined."

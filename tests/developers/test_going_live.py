@@ -229,6 +229,21 @@ class TestAuthorisation:
             assert session().get_one(RegistrationRequest, request_id).state == "withdrawn"
 
 
+def test_an_approval_that_cannot_be_registered_any_more_leaves_the_request_waiting(
+    developer, operator, trial, transaction
+):
+    request_id = ask_to_go_live(developer, trial)
+    with transaction():  # as if the catalogue no longer had a grant that was asked for
+        row = session().get_one(RegistrationRequest, request_id)
+        row.manifest = {**row.manifest, "grant_types": ["authorization_code", "password"]}
+    assert decide(operator, request_id, approve="yes").status_code == 422
+    assert "This can no longer be registered" in operator.page_text
+    with transaction():
+        request = session().get_one(RegistrationRequest, request_id)
+        assert (request.state, request.client_id, request.decided_at) == ("waiting", None, None)
+    assert decide(operator, request_id, reason="The name is taken.").status_code == 303
+
+
 def approve_again(operator, request_id):
     """Approve a request that was decided or withdrawn; returns the status of the response."""
     operator.open("/sign-out")
