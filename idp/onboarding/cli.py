@@ -7,10 +7,11 @@ import click
 
 from idp.estabs import people, permissions
 from idp.estabs.models import Administrator
-from idp.foundation import clock, command, dates, runtime
+from idp.foundation import command, dates
 from idp.foundation.web.contact_fields import readable_mobile
-from idp.onboarding import join, review, working_days
+from idp.onboarding import join, review, staff_queue
 from idp.onboarding.models import JoinRequest, Review
+from idp.onboarding.staff_queue import Waiting
 
 QUEUE_COLUMNS = ("kind", "id", "school", "who", "waiting_since", "due", "overdue")
 
@@ -33,8 +34,7 @@ def queue(*, as_json: bool) -> None:
     A request to join is for our staff where the school is not verified or no owner answered in time ("join"), and
     where an owner declined it ("declined"): the person who asks may be from the real school.
     """
-    rows = [*map(_school_row, review.queue()), *map(_request_row, join.requests_for_staff())]
-    rows.sort(key=lambda row: row["due"])
+    rows = [_queue_row(item) for item in staff_queue.waiting()]
     if not as_json:
         rows = [{**row, "overdue": "OVERDUE" if row["overdue"] else ""} for row in rows]
     command.show(rows, QUEUE_COLUMNS, as_json=as_json, empty="Nothing is waiting to be checked.")
@@ -159,23 +159,10 @@ def _account_username(join_request: JoinRequest) -> str | None:
     return person.username if person else None
 
 
-def _school_row(review_row: Review) -> dict[str, Any]:
+def _queue_row(item: Waiting) -> dict[str, Any]:
     return {
-        "kind": "school", "id": review_row.estab.estab_id, "school": review_row.estab.name, "who": "",
-        "waiting_since": review_row.opened_at, "due": review_row.due_at, "overdue": review_row.is_overdue,
-    }  # fmt: skip
-
-
-def _request_row(join_request: JoinRequest) -> dict[str, Any]:
-    """A request for our staff. Like a new school it is due after so many working days, from when it came to us."""
-    with_staff_since = join_request.used_at or join_request.expires_at
-    due_at = working_days.end_of_working_day(
-        with_staff_since, runtime.settings().onboarding.due_working_days, join_request.estab.school.country
-    )
-    return {
-        "kind": join_request.decision or "join", "id": join_request.id, "school": join_request.estab.name,
-        "who": join_request.name, "waiting_since": join_request.created_at, "due": due_at,
-        "overdue": due_at < clock.now(),
+        "kind": item.kind, "id": item.id, "school": item.school, "who": item.who, "waiting_since": item.waiting_since,
+        "due": item.due_at, "overdue": item.is_overdue,
     }  # fmt: skip
 
 

@@ -7,9 +7,10 @@ from idp.partners import failure_log, registry
 from idp.signin import developers
 from idp.signin.code_accounts import DEVELOPERS
 from tests import factories
-from tests.code_accounts import a_developer, an_operator
+from tests.browser.code_accounts import sign_in
+from tests.code_accounts import PASSWORD, a_developer, an_operator
 
-EMAIL, PASSWORD = "sam@groupcall.example", "wobbly kettle sings at dusk"
+EMAIL = "sam@groupcall.example"
 REQUEST_FIELDS = {
     "Name of the application": "Assembly Connector", "What it uses the data for": "Showing who is absent today.",
     "Page about the application": "https://assembly.example", "Privacy notice": "https://assembly.example/privacy",
@@ -139,13 +140,3 @@ def make_application(page, issuer, check_page):
     page.goto(f"{issuer}/developers/sandbox/applications/{client_id}/remove")
     check_page(page, "developer-sandbox-remove")
     return client_id
-
-
-def sign_in(page, address, email, seed):
-    """Open a page for people who sign in with a code, and sign in on the way."""
-    page.goto(address)
-    page.get_by_label("E-mail address").fill(email)
-    page.get_by_label("Password", exact=True).fill(PASSWORD)
-    page.get_by_label("Code").fill(pyotp.TOTP(seed).at(clock.timestamp()))
-    page.locator("#sign-in").click()
-    page.locator("main").wait_for()

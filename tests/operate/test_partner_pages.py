@@ -55,7 +55,7 @@ def test_a_person_is_invited_listed_and_removed(operator, stranger, partner_id, 
 def test_a_wrong_email_address_is_explained_and_the_typed_name_is_kept(operator, partner_id, outbox):
     operator.submit(f"/operate/partners/{partner_id}", name="Sam Lee", email="sam at assembly")
     assert operator.response.status_code == 422
-    assert "not an e-mail address" in operator.page_text
+    assert "Enter an e-mail address in the right form" in operator.page_text
     assert operator.page.find(id="name")["value"] == "Sam Lee"
     assert outbox.all("developer_invitation") == []
 

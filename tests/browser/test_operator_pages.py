@@ -1,0 +1,39 @@
+"""Our staff check a new school on the phone, on the pages at /operate."""
+
+import pytest
+
+from tests.browser.code_accounts import sign_in
+from tests.code_accounts import an_operator
+
+
+@pytest.fixture
+def operator(transaction, new_window, issuer):
+    """The window of one of our staff, signed in."""
+    with transaction():
+        operator, seed = an_operator("checks@idaas.example")
+        email = operator.email
+    page = new_window()
+    sign_in(page, f"{issuer}/operate/sign-in", email, seed)
+    return page
+
+
+def test_a_new_school_is_checked_by_keyboard(operator, a_member, check_page):
+    jo = a_member(state="unverified", name="Jo Bloggs")
+    operator.get_by_role("link", name="Schools to check").press("Enter")
+    operator.get_by_role("link", name=jo.school.name).wait_for()
+    check_page(operator, "operator-schools")
+    operator.get_by_role("link", name=jo.school.name).press("Enter")
+    operator.get_by_text("Call the school, by the register").wait_for()
+    operator.get_by_label("Keep a note").press(" ")
+    operator.get_by_label("Note, question or reason").fill("The office is closed until Monday.")
+    operator.locator("#continue").press("Enter")
+    operator.get_by_text("The note has been kept.").wait_for()
+    operator.locator("#continue").press("Enter")
+    operator.get_by_text("Choose what to do").first.wait_for()
+    check_page(operator, "operator-school")
+    operator.get_by_label("Verify the school").press(" ")
+    operator.locator("#continue").press("Enter")
+    operator.get_by_text("has been verified. Its owners are told by e-mail.").wait_for()
+    jo.open("/manage")
+    jo.sign_in()
+    jo.expect_text("Verified")
