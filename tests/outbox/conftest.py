@@ -41,6 +41,7 @@ class Server:
             SimpleNamespace(
                 sender=envelope.mail_from,
                 to=envelope.rcpt_tos,
+                headers=envelope.content.partition(b"\r\n\r\n")[0].decode("ascii"),
                 message=message_from_bytes(envelope.content, policy=policy.default),
                 encrypted=session.ssl is not None,
                 signed_in=session.authenticated,

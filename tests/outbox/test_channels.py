@@ -2,9 +2,12 @@
 
 import json
 import mailbox
+import re
 import socket
 import threading
 from email import message_from_bytes, policy
+from email.header import decode_header, make_header
+from email.utils import parseaddr
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import ClassVar
 
@@ -23,6 +26,25 @@ def authenticate(server, session, envelope, mechanism, data):
     return AuthResult(success=(data.login, data.password) == (b"us", PASSWORD.encode()), handled=False)
 
 
+def header_value(headers, name):
+    """The value of a header as the server received it, unfolded (RFC 5322 §2.2.3)."""
+    lines = re.sub(r"\r\n(?=[ \t])", "", headers).split("\r\n")
+    (value,) = [line.partition(": ")[2] for line in lines if line.startswith(f"{name}: ")]
+    return value
+
+
+def decoded(value):
+    """The text of a value with encoded words (RFC 2047)."""
+    return str(make_header(decode_header(value)))
+
+
+def assert_header_is(headers, name, text):
+    value = header_value(headers, name)
+    assert decoded(value) == text
+    assert "?==?" not in value, "encoded words must be apart (RFC 2047 §2), and some servers refuse others"
+    assert max(map(len, headers.split("\r\n"))) <= 78
+
+
 class TestSmtp:
     def test_a_mail_arrives_as_plain_text_and_html(self, server, queue_message, row, deliver_all):
         sent = queue_message(name="Zoë <Al>")
@@ -39,6 +61,36 @@ class TestSmtp:
         assert "Dear Zoë <Al>, see https://us.example/v/x" in text.get_content()
         assert "Zoë &lt;Al&gt;" in html.get_content()
         assert row(sent).sent_at
+
+    @pytest.mark.parametrize(
+        "name",
+        [
+            "School – – Nursery a’r Tŷ a’r a’r",
+            "of England of Primary and and Gymunedol St Nursery Tŷ",
+            "Nursery Gymunedol of Gymunedol Gymraeg School St and Mary’s Mary’s – of Sant-Siôr",
+            "=?utf-8?q?Jo?= of =?x?= =?utf-8?q?a=0D=0AX-Injected:_b?=",
+            "Jo " + "and Al " * 30,
+        ],
+    )
+    def test_a_subject_arrives_as_it_was_written_in_words_that_are_apart(
+        self, server, queue_message, deliver_all, name
+    ):
+        queue_message(name=name)
+        deliver_all()
+
+        assert_header_is(server.received[0].headers, "Subject", f"Hello {name}".strip())
+
+    @pytest.mark.parametrize("name", ["Ysgolion Cymru, Mewngofnodi “Sign-in” – “Ysgol” Mary’s Ysgolion", "IDaaS, Ltd"])
+    def test_the_name_of_the_sender_arrives_as_it_is_set(
+        self, server, queue_message, deliver_all, change_settings, name
+    ):
+        change_settings(mail={"sender": f'"{name}" <no-reply@idaas.example>'})
+        queue_message()
+        deliver_all()
+
+        assert server.received[0].sender == "no-reply@idaas.example"
+        shown, address = parseaddr(header_value(server.received[0].headers, "From"))
+        assert (decoded(shown), address) == (name, "no-reply@idaas.example")
 
     def test_the_headers_say_that_it_was_generated_and_identify_the_message(
         self, server, queue_message, deliver_all, clock
