@@ -42,8 +42,12 @@ def new_seed() -> str:
 
 
 def link(seed: str, account: str) -> str:
-    """The `otpauth:` URI that adds `account` to the app on this device."""
-    return pyotp.TOTP(seed).provisioning_uri(name=account, issuer_name=runtime.settings().service.name)
+    """The `otpauth:` URI that adds `account` to the app on this device.
+
+    A colon ends the name of the service in such a URI, and some apps refuse one that has another.
+    """
+    service = " ".join(runtime.settings().service.name.replace(":", " ").split())
+    return pyotp.TOTP(seed).provisioning_uri(name=account, issuer_name=service)
 
 
 def picture(uri: str) -> Markup:

@@ -1,7 +1,7 @@
 """Codes of an authenticator app, against the examples of RFC 6238."""
 
 from datetime import UTC, datetime
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
 
@@ -41,3 +41,12 @@ def test_the_link_names_the_service_and_the_account(app):
 
     assert (parts.scheme, parts.netloc) == ("otpauth", "totp")
     assert parse_qs(parts.query) == {"secret": [SEED], "issuer": ["IDaaS"]}
+
+
+def test_a_colon_in_the_name_of_the_service_does_not_end_it_in_the_link(app, change_settings):
+    change_settings(service={"name": "Schools: sign in & out"})
+    with app.app_context():
+        parts = urlsplit(second_factor.link(SEED, "sam@idaas.example"))
+
+    assert unquote(parts.path) == "/Schools sign in & out:sam@idaas.example"
+    assert parse_qs(parts.query)["issuer"] == ["Schools sign in & out"]
