@@ -40,6 +40,8 @@ JWKS_CACHE_SECONDS = 600
 MIN_JWKS_INTERVAL_SECONDS = 10
 """The least time between two requests for its keys, however many signatures name an unknown one."""
 RENEW_BEFORE_EXPIRY_SECONDS = 30
+LEEWAY_SECONDS = 30
+"""How far our clock and the provider's may differ."""
 
 
 class Provider:
@@ -129,7 +131,7 @@ class Provider:
     # Verifying what it signs
 
     def verify(self, token: str, *, typ: str) -> dict[str, Any]:
-        """Verify the type, signature, issuer and audience of a JWT, and return its claims. The caller checks the times.
+        """Verify type, signature, issuer, audience and `nbf` of a JWT, and return its claims. The caller checks others.
 
         Raises `UntrustedResponse`, and `ProviderUnreachable` if the provider's keys cannot be fetched.
         """
@@ -147,6 +149,9 @@ class Provider:
         audience = claims.get("aud")
         if audience not in (self._settings.client_id, [self._settings.client_id]):
             raise UntrustedResponse("aud is another client", "audience")
+        not_before = claims.get("nbf", 0)
+        if not isinstance(not_before, int | float) or not_before > time.time() + LEEWAY_SECONDS:
+            raise UntrustedResponse("is not valid yet (RFC 7519 §4.1.5)")
         return claims
 
     def _decode(self, token: str) -> Any:

@@ -22,13 +22,11 @@ from clients.assembly.errors import (
     SignInNotFound,
     UntrustedResponse,
 )
-from clients.assembly.provider import Provider, code_challenge
+from clients.assembly.provider import LEEWAY_SECONDS, Provider, code_challenge
 from clients.assembly.settings import Settings
 from clients.assembly.sign_ins import SignIn
 
 PENDING_SECONDS = 3600
-LEEWAY_SECONDS = 30
-"""How far our clock and the provider's may differ."""
 
 
 def begin(

@@ -58,6 +58,7 @@ class Proofs:
         expected = urlsafe_b64encode(hashlib.sha256(token.encode()).digest()).decode().rstrip("=")
         if claims["htm"] != method or _target(claims["htu"]) != _target(url) or claims["ath"] != expected:
             raise ValueError("made for another request or token")
+        _check_times(claims, self._now())
         thumbprint: str = key.thumbprint()
         self._use_once(thumbprint, claims["jti"], claims["iat"])
         return thumbprint
@@ -77,6 +78,15 @@ class Proofs:
             if self._seen.get(proof, now) > now:
                 raise ValueError("used before")
             self._seen[proof] = now + MAX_AGE_SECONDS + MAX_SKEW_SECONDS
+
+
+def _check_times(claims: dict[str, Any], now: float) -> None:
+    """Raise an error after `exp` or before `nbf`, where a proof has them (RFC 7519 §4.1.4, §4.1.5)."""
+    times = {name: claims[name] for name in ("exp", "nbf") if name in claims}
+    if not all(isinstance(value, int | float) for value in times.values()):
+        raise TypeError("a time that is not a number")
+    if times.get("exp", now) < now - MAX_SKEW_SECONDS or times.get("nbf", now) > now + MAX_SKEW_SECONDS:
+        raise ValueError("expired, or not valid yet")
 
 
 def _public(jwk: Any) -> RSAKey | ECKey | OKPKey:

@@ -21,7 +21,7 @@ from joserfc import jws
 from joserfc.errors import JoseError
 
 from clients.xporter.problems import RETRY_SECONDS, Problem
-from clients.xporter.proofs import InvalidProof, Proofs
+from clients.xporter.proofs import MAX_SKEW_SECONDS, InvalidProof, Proofs
 from clients.xporter.provider import Provider, ProviderUnreachable
 from clients.xporter.settings import Settings
 
@@ -121,6 +121,8 @@ class Tokens:
             raise Problem("invalid_token", "It is not an access token of our issuer.", scheme=scheme) from None
         if not is_published or claims["exp"] <= self._now():
             raise Problem("invalid_token", "The token has expired.", scheme=scheme)
+        if claims.get("nbf", 0) > self._now() + MAX_SKEW_SECONDS:  # RFC 7519 §4.1.5
+            raise Problem("invalid_token", "The token is not valid yet.", scheme=scheme)
         audience = claims.get("aud")
         if self._settings.resource not in ([audience] if isinstance(audience, str) else audience or ()):
             detail = f"The token is for another API: aud does not have {self._settings.resource}. Ask for our scopes."
@@ -148,6 +150,8 @@ class Tokens:
             raise ValueError("of another issuer")
         if not isinstance(claims["exp"], int | float) or not isinstance(claims["client_id"], str):
             raise TypeError("without an end or a client")  # RFC 9068 §2.2
+        if not isinstance(claims.get("nbf", 0), int | float):
+            raise TypeError("with a beginning that is not a number")
         return claims, kid
 
     def _check_binding(self, request: Request, token: str, claims: dict[str, Any], scheme: str) -> str | None:

@@ -255,6 +255,8 @@ def test_a_wrong_response_signs_no_one_in(person, provider, wrong, message):
         {"azp": "another-client"},
         {"azp": "assem"},
         {"exp": 1},
+        {"nbf": 4_000_000_000},
+        {"nbf": "now"},
         {"at_hash": "AAAAAAAAAAAAAAAAAAAAAA"},
     ],
     ids=" ".join,

@@ -57,6 +57,8 @@ def test_each_token_is_introspected_for_itself(api, provider):
         ({"exp": int(time.time()) - 1}, "invalid_token"),
         ({"exp": None}, "invalid_token"),
         ({"exp": "tomorrow"}, "invalid_token"),
+        ({"nbf": int(time.time()) + 60}, "invalid_token"),
+        ({"nbf": "now"}, "invalid_token"),
         ({"client_id": None}, "invalid_token"),
         ({"signer": ECKey.generate_key("P-256", {"kid": "one"})}, "invalid_token"),
         ({"cnf": {"jkt": ECKey.generate_key("P-256").thumbprint()}}, "invalid_dpop_proof"),
@@ -115,6 +117,21 @@ def test_a_proof_is_for_one_request_and_works_once(api):
         api.get("/access", headers={"Authorization": f"Bearer {access_token}", "DPoP": proof(access_token)}).status_code
         == 401
     )
+
+
+@pytest.mark.parametrize(
+    ("times", "status"),
+    [
+        ({"exp": 60, "nbf": -60}, 200), ({"exp": -60}, 401), ({"nbf": 60}, 401), ({"exp": "soon"}, 401),
+        ({"nbf": "now"}, 401),
+    ],
+)  # fmt: skip
+def test_the_times_of_a_proof_hold_where_it_has_them(api, times, status):
+    """RFC 7519 §4.1.4 and §4.1.5: a JWT MUST NOT be accepted after `exp`, nor before `nbf`."""
+    access_token, now = token(), int(time.time())
+    claims = {name: now + value if isinstance(value, int) else value for name, value in times.items()}
+    sent = {"Authorization": f"DPoP {access_token}", "DPoP": proof(access_token, **claims)}
+    assert api.get("/access", headers=sent).status_code == status
 
 
 def test_header_members_of_a_proof_that_are_not_known_are_ignored(api):
