@@ -80,6 +80,7 @@ def list_records(collection: str) -> Response:
             view = _view(connection, grant, access, collection)
         requested.position_in(view)
         etag = _etag(view, requested.position.kind, limit, query)
+        _check_if_match(etag)
         if request.if_none_match.contains_weak(etag):
             return _not_modified(etag)
     with program.database.snapshot(one_statement=True) as connection:
@@ -91,6 +92,8 @@ def list_records(collection: str) -> Response:
     position = requested.position_in(view)
     assert rows is not None
     page = pages.build(view, position, rows, limit)
+    etag = _etag(view, position.kind, limit, query)
+    _check_if_match(etag)
     count(program, access, grant.areas, page.size)
     document: dict[str, Any] = {collection: page.records}
     if page.deleted is not None:
@@ -100,7 +103,7 @@ def list_records(collection: str) -> Response:
         "total": view.total, "next": _address(resource, collection, page.next, limit),
         "delta": _address(resource, collection, page.delta, limit),
     }  # fmt: skip
-    return _with_etag(_encode(document), _etag(view, position.kind, limit, query))
+    return _with_etag(_encode(document), etag)
 
 
 @bp.get("/<collection>/<record_id>")
@@ -116,6 +119,7 @@ def read_record(collection: str, record_id: str) -> Response:
     if record is None:
         raise Problem("not_found")
     etag = _etag(view, "record", record.id, record.version)
+    _check_if_match(etag)
     if request.if_none_match.contains_weak(etag):
         return _not_modified(etag)
     count(program, access, grant.areas, 1)
@@ -282,7 +286,14 @@ def _etag(view: View, *parts: object) -> str:
 def _conditional(document: Any) -> Response:
     content = _encode(document)
     etag = hashlib.blake2b(content, digest_size=16).hexdigest()
+    _check_if_match(etag)
     return _not_modified(etag) if request.if_none_match.contains_weak(etag) else _with_etag(content, etag)
+
+
+def _check_if_match(etag: str) -> None:
+    """Raise `Problem` if the request has an `If-Match` without this tag (RFC 9110 §13.1.1)."""
+    if "If-Match" in request.headers and not request.if_match.contains(etag):
+        raise Problem("precondition_failed")
 
 
 def _not_modified(etag: str) -> Response:

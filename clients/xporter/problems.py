@@ -66,6 +66,10 @@ KINDS: Final = {
         410, "The cursor has expired", "The scopes have changed, or it is older than the deletions that we keep.",
         "Read the collection from its beginning.",
     ),
+    "precondition_failed": Kind(
+        412, "The condition is not met", "The header If-Match does not have the ETag of what is there now.",
+        "Ask without If-Match, or with If-None-Match, which leaves out what you have already.",
+    ),
     "too_large": Kind(
         413, "It is too large", "An extract has at most 100 MB, and a piece has at most 4 MiB.",
         "Send smaller pieces, or fewer collections in one extract.",

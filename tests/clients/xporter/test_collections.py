@@ -184,6 +184,17 @@ def test_what_has_not_changed_is_not_sent_again(api, stored, granted, url):
     assert api.get(url, headers={"If-None-Match": etag}).status_code == 200
 
 
+@pytest.mark.parametrize("url", ["/v1/students", "/v1/students/student-0001", "/v1/schools/me"])
+def test_a_condition_that_fails_is_answered_by_412(api, stored, url):
+    """RFC 9110 §13.1.1 and §13.2.2: `If-Match` is evaluated before `If-None-Match`, and by strong comparison."""
+    etag = api.get(url).headers["ETag"]
+    for unmet in ('"other"', f"W/{etag}"):
+        refused = api.get(url, headers={"If-Match": unmet, "If-None-Match": etag})
+        assert (refused.status_code, refused.json["code"]) == (412, "precondition_failed"), unmet
+    for met in (etag, "*", f'"other", {etag}'):
+        assert api.get(url, headers={"If-Match": met}).status_code == 200, met
+
+
 def test_the_entity_tag_of_one_page_is_not_that_of_another(api, stored):
     assert len({api.get(f"/v1/students{query}").headers["ETag"] for query in ("", "?limit=1", "?limit=2")}) == 3
 
