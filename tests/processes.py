@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import requests
 
@@ -75,17 +75,24 @@ def a_process(*arguments: str, log: Path, **settings: object) -> Iterator[Proces
             process.kill()
 
 
+class Instance(NamedTuple):
+    """The identity provider in a process of its own: the process, and its URL."""
+
+    process: Process
+    url: str
+
+
 @contextmanager
 def an_instance(
     log: Path, *, program: tuple[str, ...] = ("idp.cli", "serve"), port: int = 0, **settings: object
-) -> Iterator[tuple[Process, str]]:
-    """Run the identity provider, by `idp serve` unless `program` is another; yields its process and its URL."""
+) -> Iterator[Instance]:
+    """Run the identity provider until the block ends, by `idp serve` unless `program` is another."""
     port = port or free_port()
     url = f"http://localhost:{port}"
     settings = {"server__port": port, "server__issuer": url} | settings
     with a_process(*program, log=log, **settings) as process:
         process.wait_until(lambda: _responds(f"http://localhost:{port}"))
-        yield process, url
+        yield Instance(process, url)
 
 
 def _responds(url: str) -> bool:

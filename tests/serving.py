@@ -5,6 +5,7 @@ import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 from wsgiref.types import WSGIApplication
 
 from flask import Flask
@@ -18,7 +19,7 @@ from tests.ports import free_port
 
 
 class QuietRequestHandler(WSGIRequestHandler):
-    """Writes no line for each request."""
+    """A request handler that writes no line for each request."""
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
@@ -43,11 +44,18 @@ def serving(
         server.server_close()
 
 
+class ServedProvider(NamedTuple):
+    """An identity provider that is served: its application, and its issuer, which is its URL."""
+
+    app: Flask
+    issuer: str
+
+
 @contextmanager
 def a_provider(
     databases: Databases, tls: ssl.SSLContext | None = None, *, host: str = "localhost", **overrides: dict[str, object]
-) -> Iterator[tuple[Flask, str]]:
-    """Serve a new identity provider, with `tls` over https; yields the application and its issuer.
+) -> Iterator[ServedProvider]:
+    """Serve a new identity provider until the block ends, with `tls` over https.
 
     Browsers keep cookies by host, whatever the port: two that one browser uses need a `host` each.
     """
@@ -58,7 +66,7 @@ def a_provider(
     databases.prepare(app)
     try:
         with serving(app, port, tls):
-            yield app, issuer
+            yield ServedProvider(app, issuer)
     finally:
         with app.app_context():
             database.db.engine.dispose()

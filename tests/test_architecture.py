@@ -147,6 +147,22 @@ REMOVED_NAMES = {
     "SomebodyElse", "WhichSchool", "YourDetails", "hangs_up_after", "Letter", "OWN_TOKEN", "Seen", "ABOUT_THE_ENDPOINT",
     "asking", "held_back", "KeptForm", "may_collect", "PROOF_ADDS", "put_off", "_reads_every", "spoil",
     "TooLateToCollect", "TOPS_SCRIPT",
+    "a_partner_asks", "a_proof", "a_seen", "activates", "allows", "announces", "another_address", "arrives",
+    "ask_strength", "asks", "assembly_asks", "assert_told_to_wait", "authorises_for", "authorizes", "becomes", "breaks",
+    "by_notify", "by_twilio", "changes_email", "changes_mobile", "changes_state", "ChangesPassword", "check_error_page",
+    "chooses", "chooses_directly", "chooses_school", "compile_beside", "compiled_tomorrow", "confirms",
+    "confirms_and_is_signed_out", "create_app_with", "decides", "decides_again", "delivers", "demand_nonces", "end_it",
+    "ends_first", "ends_it", "enters_code", "explanation_of", "fails_for", "fails_for_the_first", "fails_once",
+    "finds_school", "first_of", "gives_details", "goes_to", "goes_to_page", "hangs", "has_an_expired_form",
+    "lasts_until", "leads_to_set_up", "makes_key", "many_new_computers", "meanwhile", "Moved", "notes_credentials",
+    "NotReporting", "on_a_port", "opens_mail", "opens_the_mail", "press_and_follow", "pressed_id", "proves_itself",
+    "reads_status", "recognises", "recovers", "redeems", "redirects_with_error", "refreshes_token", "refuse_bad",
+    "replay_nothing", "returns_with", "round_of_a_worker", "sees_code", "sees_errors", "sends_again", "sends_passkey",
+    "sets_up", "shows_error_page", "signs_in_at", "signs_in_with", "signs_in_wrongly", "signs_out", "signs_out_here",
+    "signs_up", "slowly", "something_authorised", "something_declined", "something_paused", "something_resumed",
+    "something_stopped", "something_that_ended", "something_that_ends", "something_to_review", "starts_sign_in",
+    "the_agents_client", "the_school_authorises", "ticks_all", "types_details", "unb64", "verifies_the_address",
+    "verifies_the_address_elsewhere", "waits_for_the_disk", "world_token",
 }  # fmt: skip
 """Names of functions, classes, modules and variables that were replaced, because a new reader could not tell their
 meaning.

@@ -12,7 +12,7 @@ from tests.serving import serving
 
 
 class Server:
-    """Answers each request with the request, and can make all requests wait once."""
+    """A server whose responses repeat the path, and which can make all requests wait once."""
 
     def __init__(self):
         self.port = free_port()
@@ -74,7 +74,7 @@ def test_every_response_is_checked_by_its_status_and_a_text(server, expected):
     assert "you asked for /a" in result.example
 
 
-def test_with_a_rate_exactly_that_many_are_sent(server):
+def test_a_load_with_a_rate_sends_that_number_of_requests_a_second(server):
     result = load.drive(Load(server.port, [server.kind("/a")], 0.5, rate=100))
 
     assert result.responses == 50
@@ -91,7 +91,7 @@ def test_a_stall_counts_for_every_request_that_was_due_meanwhile(server):
     assert result.percentile_ms(99) > 300
 
 
-def test_it_runs_in_a_separate_process(server):
+def test_the_load_generator_runs_in_a_separate_process(server):
     result = load.run(Load(server.port, [server.kind("/a")], 10, max_requests=20))
 
     assert (result.responses, result.wrong_responses) == (20, 0)

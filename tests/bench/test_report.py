@@ -52,7 +52,7 @@ def test_times_are_not_marked_because_machines_differ(keep_figures, capsys):
     assert "moved" not in capsys.readouterr().out
 
 
-def test_what_is_kept_says_what_it_was_measured_on(keep_figures):
+def test_stored_figures_name_the_machine_and_the_commit(keep_figures):
     body = json.loads(keep_figures("one", costs=[]).read_text("utf-8"))
 
     assert {"processor", "cores", "memory_gib", "kernel", "python", "libraries"} <= body["machine"].keys()

@@ -32,7 +32,7 @@ def serve_partner(
 ) -> Iterator[str]:
     """Register Assembly, or SchoolBooking, at the provider, and serve it until the block ends; yields its URL.
 
-    `overrides` replaces settings of it.
+    `overrides` replaces settings of the application.
     """
     port = free_port()
     url = f"http://localhost:{port}"

@@ -13,11 +13,10 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from flask import Flask
 from playwright.sync_api import Browser, ConsoleMessage, Page, Response, ViewportSize, expect, sync_playwright
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -33,7 +32,7 @@ from tests.browser.assembly import receive_mail, serve_partner, serve_xporter
 from tests.conftest import TransactionFactory
 from tests.databases import Databases
 from tests.mail import Outbox
-from tests.serving import a_provider
+from tests.serving import ServedProvider, a_provider
 
 TIMEOUT_MS = 60_000
 """Milliseconds until a wait fails. Generous, because a busy machine is slow; a wait ends as soon as its condition
@@ -56,7 +55,7 @@ BROWSER_OPTIONS = [
 """One process less, for drawing, takes a twentieth of the processor time."""
 AXE = Axe().axe_script
 OPTIONS = {"resultTypes": ["violations"], "preload": False}
-"""No preloading: axe would fetch our @import from a wrong address."""
+"""No preloading: axe would fetch our @import from a wrong URL."""
 ALL_RULES = {**OPTIONS, "runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
 _VISUAL_RULES = ["color-contrast", "link-in-text-block", "target-size", "scrollable-region-focusable"]
 VISUAL_RULES = {**OPTIONS, "runOnly": {"type": "rule", "values": _VISUAL_RULES}}
@@ -115,27 +114,27 @@ def chromium() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="session")
-def provider(databases: Databases) -> Iterator[tuple[Flask, str]]:
+def provider(databases: Databases) -> Iterator[ServedProvider]:
     """The identity provider, served, with the fictional school register."""
     with a_provider(databases) as (app, issuer):
         schools = runtime.for_app(app).settings.schools
         with transactions.transaction(app), files.open_sources(schools.sample, schools.sample_links) as sample:
             refresh.run(sample)
-        yield app, issuer
+        yield ServedProvider(app, issuer)
 
 
 @pytest.fixture
-def issuer(provider: tuple[Flask, str]) -> str:
-    return provider[1]
+def issuer(provider: ServedProvider) -> str:
+    return provider.issuer
 
 
 @pytest.fixture(scope="session")
-def transaction(provider: tuple[Flask, str]) -> TransactionFactory:
+def transaction(provider: ServedProvider) -> TransactionFactory:
     """`with transaction() as session:` is a transaction on the served provider's database."""
 
     @contextmanager
     def open_transaction() -> Iterator[Session]:
-        with transactions.transaction(provider[0]):
+        with transactions.transaction(provider.app):
             yield database.session()
 
     return open_transaction
@@ -147,40 +146,47 @@ def outbox(transaction: TransactionFactory) -> Outbox:
     return Outbox(transaction)
 
 
+class ReceivedMail(NamedTuple):
+    """The Maildir in which mail arrives, and the port of its SMTP server."""
+
+    folder: Path
+    port: int
+
+
 @pytest.fixture(scope="session")
-def partner_mail(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, int]]:
-    """The Maildir in which the mail of partners' applications arrives, and the port that takes it."""
+def partner_mail(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReceivedMail]:
+    """A server for the mail of partners' applications."""
     folder = tmp_path_factory.mktemp("mail") / "maildir"
     with receive_mail(folder) as port:
-        yield folder, port
+        yield ReceivedMail(folder, port)
 
 
 @pytest.fixture(scope="session")
 def partner_resource(
-    provider: tuple[Flask, str], transaction: TransactionFactory, tmp_path_factory: pytest.TempPathFactory
+    provider: ServedProvider, transaction: TransactionFactory, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:
-    """The address of the API that has schools' data."""
-    with serve_xporter(provider[1], transaction, tmp_path_factory.mktemp("xporter")) as url:
+    """The URL of the API that has schools' data."""
+    with serve_xporter(provider.issuer, transaction, tmp_path_factory.mktemp("xporter")) as url:
         yield url
 
 
 @pytest.fixture(scope="session")
 def partner_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where Assembly keeps its database and its keys."""
+    """The folder of Assembly's database and keys."""
     return tmp_path_factory.mktemp("assembly")
 
 
 @pytest.fixture(scope="session")
 def partner(
-    provider: tuple[Flask, str],
+    provider: ServedProvider,
     transaction: TransactionFactory,
     partner_folder: Path,
-    partner_mail: tuple[Path, int],
+    partner_mail: ReceivedMail,
     partner_resource: str,
 ) -> Iterator[Partner]:
     """Assembly as it is run, registered here by its own manifest."""
-    port = partner_mail[1]
-    with serve_partner(provider[1], transaction, partner_folder, smtp_port=port, resource=partner_resource) as url:
+    port = partner_mail.port
+    with serve_partner(provider.issuer, transaction, partner_folder, smtp_port=port, resource=partner_resource) as url:
         yield Partner("Assembly", url)
 
 
@@ -268,7 +274,7 @@ def an_admin(
 
 @pytest.fixture
 def a_member(an_admin: Callable[..., SchoolAdmin], transaction: TransactionFactory) -> Callable[..., SchoolAdmin]:
-    """`a_member()` has an account already: by default as the owner of a verified school."""
+    """`a_member()` is a person who has an account, by default as the owner of a verified school."""
 
     def make(*, state: str = "verified", role: str = "owner", **overrides: Any) -> SchoolAdmin:
         admin = an_admin(**overrides)

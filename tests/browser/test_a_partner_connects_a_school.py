@@ -23,7 +23,7 @@ NO_SERVER = "Waiting for your school's server"
 
 
 class Office:
-    """A person in a school office, who uses a partner's application."""
+    """A person in a school office, at a partner's application; `mails` is the Maildir of that application's mail."""
 
     def __init__(self, page, school, email, mails):
         self.page, self.school, self.email, self.mails = page, school, email, mails
@@ -57,7 +57,7 @@ class Office:
 
 @pytest.fixture
 def schoolbooking(issuer, transaction, tmp_path, partner_mail):
-    with serve_partner(issuer, transaction, tmp_path / "booking", second=True, smtp_port=partner_mail[1]) as url:
+    with serve_partner(issuer, transaction, tmp_path / "booking", second=True, smtp_port=partner_mail.port) as url:
         yield url
 
 
@@ -66,13 +66,13 @@ def require_staff_scope(transaction, partner):
     """`require_staff_scope()`: Assembly's registration requires the staff, too, until the test ends."""
     before = manifest_at(partner.url)
     kinds = {kind: set(names) for kind, names in before["scopes"].items()}
-    more = {"required": kinds["required"] | {"staff"}, "optional": kinds["optional"] - {"staff"}}
+    with_staff = {"required": kinds["required"] | {"staff"}, "optional": kinds["optional"] - {"staff"}}
 
     def change(manifest):
         with transaction():
             registry.change(manifest)
 
-    yield lambda: change(before | {"scopes": kinds | more})
+    yield lambda: change(before | {"scopes": kinds | with_staff})
     change(before)
 
 
@@ -82,7 +82,7 @@ def test_a_partner_connects_a_school(  # noqa: PLR0915  it is one journey
 ):  # fmt: skip
     head = an_admin(page=new_window("phone"))
     school = head.school
-    office = Office(new_window(), school, f"office.of.{school.urn}@school.example", partner_mail[0])
+    office = Office(new_window(), school, f"office.of.{school.urn}@school.example", partner_mail.folder)
 
     # SchoolBooking refuses SIMS, and says why
     office.page.goto(schoolbooking)
@@ -116,14 +116,14 @@ def test_a_partner_connects_a_school(  # noqa: PLR0915  it is one journey
     check_page(office.page, "assembly-invited")
     [mail] = [message for message in outbox.all("partner_invitation") if message.to == office.email]
     assert "Begin Authorisation" in mail.text + mail.html
-    reading = office.page.context.new_page()
-    reading.goto(mail.links[0])
-    reading.locator("#someone-else").click()
-    reading.locator("#name").fill(head.name)
-    reading.locator("#email").fill(head.email)
-    reading.locator("#pass-on").click()
-    expect(reading.get_by_role("heading", level=1)).to_have_text("We have written to your colleague")
-    reading.close()
+    invitation_page = office.page.context.new_page()
+    invitation_page.goto(mail.links[0])
+    invitation_page.locator("#someone-else").click()
+    invitation_page.locator("#name").fill(head.name)
+    invitation_page.locator("#email").fill(head.email)
+    invitation_page.locator("#pass-on").click()
+    expect(invitation_page.get_by_role("heading", level=1)).to_have_text("We have written to your colleague")
+    invitation_page.close()
     expect(office.status()).to_have_text("Passed on")
 
     # The school registers, and authorises
@@ -182,19 +182,19 @@ def test_a_partner_connects_a_school(  # noqa: PLR0915  it is one journey
     school_pages.expect_text("Your school has stopped sharing with Assembly.")
     began = time.monotonic()
     while api.call("GET", f"{partner_resource}/access", token).status_code == 200:
-        assert time.monotonic() - began < 1.2, "sharing that was stopped goes on"
+        assert time.monotonic() - began < 1.2, "the API still responds after sharing was stopped"
         time.sleep(0.05)
     for page in (office.page, head.page):
         expect(page.locator("#connection-status")).to_have_text("Your school no longer shares with us")
     check_page(office.page, "assembly-connector-stopped")
 
 
-def test_without_scripts_the_pages_do_the_same_by_reloading(
+def test_the_pages_at_assembly_work_without_scripts_by_reloading(
     new_window, an_admin, partner, partner_mail, operator, a_member
 ):
     member = a_member(state="unverified")
     office = Office(new_window(java_script_enabled=False), member.school, f"plain.{member.school.urn}@school.example",
-                    partner_mail[0])  # fmt: skip
+                    partner_mail.folder)  # fmt: skip
     office.sign_up(partner.url)
     office.activate(partner.url)
     office.page.locator("#q").fill(member.school.name)
@@ -214,7 +214,7 @@ def test_without_scripts_the_pages_do_the_same_by_reloading(
     expect(office.status()).to_have_text(NO_SERVER)
 
 
-def test_the_api_is_reached_with_a_token_alone(partner_resource):
+def test_the_data_api_without_a_token_responds_401(partner_resource):
     assert requests.get(f"{partner_resource}/access", timeout=10).status_code == 401
 
 
@@ -223,16 +223,16 @@ class TestSearchAtAssembly:
     def office(self, page, schools, partner, partner_mail):
         """A person who is to choose their school at Assembly."""
         school = next(schools)
-        office = Office(page, school, f"search.of.{school.urn}@school.example", partner_mail[0])
+        office = Office(page, school, f"search.of.{school.urn}@school.example", partner_mail.folder)
         office.sign_up(partner.url)
         office.activate(partner.url)
         return office
 
     @pytest.fixture
-    def hold(self, page):
-        """`hold("st jo")` is the list of requests for this search, which get no response until the test sends one."""
+    def hold_search(self, page):
+        """`hold_search("st jo")` holds the requests for this search, until the test responds; returns them."""
 
-        def hold_search(words):
+        def hold(words):
             held_requests = []
 
             def hold_request(route):
@@ -241,10 +241,10 @@ class TestSearchAtAssembly:
             page.route(re.compile(r"[?&]q=" + words.replace(" ", r"\+") + "$"), hold_request)
             return held_requests
 
-        return hold_search
+        return hold
 
-    def test_a_slow_response_never_replaces_a_newer_one(self, office, page, hold):
-        held_requests = hold("st jo")
+    def test_a_slow_response_never_replaces_a_newer_one(self, office, page, hold_search):
+        held_requests = hold_search("st jo")
         with page.expect_request(re.compile(r"q=st\+jo$")):
             page.locator("#q").fill("st jo")
         page.locator("#q").fill("willow bank")
@@ -258,12 +258,12 @@ class TestSearchAtAssembly:
         expect(page.get_by_text("St Joseph's")).to_have_count(0)
         expect(willow_bank).to_be_visible()
 
-    def test_a_school_that_was_chosen_while_a_response_was_on_its_way_stays_chosen(self, office, page, hold):
+    def test_a_school_that_was_chosen_while_a_response_was_on_its_way_stays_chosen(self, office, page, hold_search):
         chosen = page.locator("#schools input[name=urn]").first
         page.locator("#q").fill("willow")
         expect(page.get_by_text("Willow Bank Primary School").first).to_be_visible()
         html = page.locator("#schools").inner_html()
-        held_requests = hold("willow bank")
+        held_requests = hold_search("willow bank")
         with page.expect_request(re.compile(r"q=willow\+bank$")):
             page.locator("#q").fill("willow bank")
         chosen.check()

@@ -36,10 +36,12 @@ class Server:
     mis: Path
 
     def begin(self, *command):
+        """Start a command of the endpoint; returns the process."""
         arguments = [sys.executable, "-m", "clients.endpoint", "--home", str(self.home), *command]
         return subprocess.Popen(arguments, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
     def run(self, *command):
+        """Run a command of the endpoint; returns its output."""
         process = self.begin(*command)
         output, _ = process.communicate(timeout=120)
         assert process.returncode == 0, output
@@ -84,7 +86,9 @@ def read_api(issuer, partner_folder, partner_resource):
     tokens = {}
 
     def read(estab_id, path):
-        with suppress(connections.NoAccessToken):  # it drops its tokens when an event says that sharing was stopped
+        with suppress(
+            connections.NoAccessToken
+        ):  # Assembly deletes its tokens when an event says that sharing was stopped
             tokens[estab_id] = connections.access_token(Database(settings.database), api, estab_id)
         response = api.call("GET", path if "://" in path else f"{partner_resource}{path}", tokens[estab_id])
         return response.status_code, response.json()
@@ -103,7 +107,7 @@ def wait_until_refused(read_api):
             status, document = read_api(estab_id, path)
             if status != 200:
                 return document
-            assert not is_late, "still answered more than a second later"
+            assert not is_late, "the API still responds after a second"
 
     return wait
 
@@ -112,7 +116,7 @@ def test_a_schools_data_reaches_the_partner_until_sharing_ends(  # noqa: PLR0915
     new_window, a_member, partner, partner_mail, server, read_api, wait_until_refused, check_page
 ):
     head = a_member()
-    office = Office(new_window(), head.school, f"data.{head.school.urn}@school.example", partner_mail[0])
+    office = Office(new_window(), head.school, f"data.{head.school.urn}@school.example", partner_mail.folder)
     office.sign_up(partner.url)
     office.activate(partner.url)
     office.choose_school("SIMS")
@@ -176,8 +180,8 @@ def test_a_schools_data_reaches_the_partner_until_sharing_ends(  # noqa: PLR0915
     assert wait_until_refused(head.estab_id, "/v1/students")["code"] == "authorisation_ended"
 
     # The school's page shows who read what
-    def shown():
+    def count_reads():
         school_pages.open("/manage/endpoint")
         return school_pages.page.get_by_role("row", name=re.compile("Assembly Pupils")).count()
 
-    eventually(shown)
+    eventually(count_reads)

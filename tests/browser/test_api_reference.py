@@ -3,7 +3,7 @@
 from playwright.sync_api import expect
 
 
-def test_the_page_of_the_api_is_read_on_a_computer_and_on_a_phone(new_window, issuer, check_page):
+def test_the_page_of_the_api_leads_to_its_sections_on_a_phone(new_window, issuer, check_page):
     page = new_window("phone")
     page.goto(f"{issuer}/api")
     check_page(page, "api-reference")
@@ -12,7 +12,7 @@ def test_the_page_of_the_api_is_read_on_a_computer_and_on_a_phone(new_window, is
     expect(page.locator("h3#Schools")).to_be_visible()
 
 
-def test_the_pages_of_events_are_read_on_a_computer_and_on_a_phone(new_window, issuer, check_page):
+def test_the_page_of_an_event_leads_back_to_the_list_on_a_phone(new_window, issuer, check_page):
     page = new_window("phone")
     page.goto(f"{issuer}/events")
     check_page(page, "events")

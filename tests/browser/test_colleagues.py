@@ -1,15 +1,25 @@
 """An owner helps a colleague who cannot sign in, in a real browser."""
 
+from typing import NamedTuple
+
 import pytest
 
 from idp.estabs import people
+from tests.actors import SchoolAdmin
 from tests.factories import an_administrator
 from tests.signin.apps import an_app
 
 
+class OwnerAndColleague(NamedTuple):
+    """An owner with a browser, and the id of a colleague."""
+
+    owner: SchoolAdmin
+    colleague_id: str
+
+
 @pytest.fixture
-def owner_and_colleague_id(a_member, transaction):
-    """An owner, signed in, and the id of a colleague with an authenticator app."""
+def owner_and_colleague(a_member, transaction):
+    """A school with an owner, signed in, and a colleague with an authenticator app."""
     owner = a_member()
     with transaction():
         estab = people.by_name(owner.email).memberships[0].estab
@@ -18,7 +28,7 @@ def owner_and_colleague_id(a_member, transaction):
         colleague_id = colleague.id
     owner.open("/sign-in")
     owner.sign_in()
-    return owner, colleague_id
+    return OwnerAndColleague(owner, colleague_id)
 
 
 LINK_POSITIONS_SCRIPT = (
@@ -26,15 +36,17 @@ LINK_POSITIONS_SCRIPT = (
 )
 
 
-def test_the_links_in_the_header_stay_on_one_line_on_a_narrow_page(owner_and_colleague_id):
-    owner, _ = owner_and_colleague_id
+def test_the_links_in_the_header_stay_on_one_line_on_a_narrow_page(owner_and_colleague):
+    owner = owner_and_colleague.owner
     owner.open("/manage/account")
 
     assert len(set(owner.page.evaluate(LINK_POSITIONS_SCRIPT))) == 1
 
 
-def test_a_link_is_sent_and_a_wait_is_started(owner_and_colleague_id, check_page):
-    owner, colleague_id = owner_and_colleague_id
+def test_an_owner_sends_a_colleague_a_reset_link_and_starts_the_recovery_of_a_lost_factor(
+    owner_and_colleague, check_page
+):
+    owner, colleague_id = owner_and_colleague
     owner.open(f"/manage/people/{colleague_id}/reset")
     owner.expect_heading("Send Sam Hill a link to choose a new password?")
     check_page(owner.page, "colleague-reset")

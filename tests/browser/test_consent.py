@@ -13,7 +13,7 @@ from tests.factories import a_client, a_partner
 
 @pytest.fixture
 def open_consent_page(a_member, partner, new_window):
-    """The authorisation page of a request for ten areas."""
+    """`open_consent_page()` opens the authorisation page of a request for ten areas; returns the person there."""
 
     def open_page(width="desktop", **overrides):
         admin = a_member(page=new_window(width, **overrides))
@@ -59,7 +59,7 @@ def test_the_number_of_shared_areas_is_beside_the_button(open_consent_page):
     expect(count).to_have_text("2 areas")
 
 
-def test_without_scripts_the_text_about_shared_areas_is_still_true(open_consent_page):
+def test_without_scripts_the_text_counts_the_required_areas_only(open_consent_page):
     admin = open_consent_page(java_script_enabled=False)
     expect(admin.page.locator(".count")).to_have_text("You share 2 areas and those you tick.")
 

@@ -24,8 +24,8 @@ REDIRECT_URI_DIFFERENCE = {
 }  # fmt: skip
 
 
-def an_owner_with_an_application():
-    """The seed of the owner's app."""
+def add_owner_with_application():
+    """Add a partner with an application and an owner; returns the seed of the owner's authenticator app."""
     factories.a_client(factories.a_partner(name="Groupcall"), id="groupcall-app", client_name="Assembly")
     failure = failure_log.Failure(
         "GET /oauth/authorize", "invalid_request", "redirect_uri", "is not registered", (REDIRECT_URI_DIFFERENCE,)
@@ -39,9 +39,9 @@ def an_owner_with_an_application():
     return seed
 
 
-def test_a_developer_looks_after_an_application(new_window, issuer, transaction, check_page):
+def test_a_developer_reads_the_log_and_makes_a_new_secret(new_window, issuer, transaction, check_page):
     with transaction():
-        seed = an_owner_with_an_application()
+        seed = add_owner_with_application()
     page = new_window("desktop")
     page.goto(f"{issuer}/developers/applications")
     check_page(page, "developer-sign-in")

@@ -15,6 +15,7 @@ _numbers = count(1)
 
 @pytest.fixture
 def username(transaction):
+    """The username of the owner of a new school."""
     number = next(_numbers)
     with transaction():
         school = a_school(register_id=f"{760000 + number}", dfe_number=f"{9970000 + number}", name="St Bede's School")
@@ -23,7 +24,7 @@ def username(transaction):
 
 @pytest.fixture
 def device(transaction, issuer):
-    """`device.ask(scope)` requests codes; `device.poll(codes)` polls for a decision."""
+    """`device.request_codes(scope)` requests codes; `device.poll(codes)` polls for a decision."""
     with transaction():
         client = a_client(
             client_name="School Connector", grant_types=frozenset({GRANT}),
@@ -31,7 +32,7 @@ def device(transaction, issuer):
         )  # fmt: skip
         auth = (client.id, secret_of(client.id))
 
-    def ask(scope="openid school students attendance students.sen"):
+    def request_codes(scope="openid school students attendance students.sen"):
         return requests.post(
             f"{issuer}/oauth/device_authorization", auth=auth, data={"scope": scope}, timeout=60
         ).json()
@@ -40,7 +41,7 @@ def device(transaction, issuer):
         form = {"grant_type": GRANT, "device_code": codes["device_code"]}
         return requests.post(f"{issuer}/oauth/token", auth=auth, data=form, timeout=60).json()
 
-    return SimpleNamespace(ask=ask, poll=poll)
+    return SimpleNamespace(request_codes=request_codes, poll=poll)
 
 
 def sign_in(page, username):
@@ -50,7 +51,7 @@ def sign_in(page, username):
 
 
 def test_a_device_is_connected_by_typing_its_code(page, issuer, username, device, check_page):
-    codes = device.ask()
+    codes = device.request_codes()
     page.goto(f"{issuer}/device")
     sign_in(page, username)
     expect(page.locator("h1")).to_have_text("Connect a device or program")
@@ -74,13 +75,13 @@ def test_a_device_is_connected_by_typing_its_code(page, issuer, username, device
     check_page(page, "device-done")
     assert device.poll(codes)["scope"] == "openid school students"
 
-    again = device.ask()
-    page.goto(again["verification_uri_complete"])
-    expect(page.locator("#user_code")).to_have_value(again["user_code"])
+    second = device.request_codes()
+    page.goto(second["verification_uri_complete"])
+    expect(page.locator("#user_code")).to_have_value(second["user_code"])
     page.click("#continue")
     expect(page.locator("h1")).to_have_text("Connect School Connector?")
     check_page(page, "device-confirm")
     page.click("#deny")
     expect(page.locator("h1")).to_have_text("School Connector is not connected")
     check_page(page, "device-denied")
-    assert device.poll(again)["error"] == "access_denied"
+    assert device.poll(second)["error"] == "access_denied"

@@ -75,7 +75,7 @@ def test_an_account_is_locked_after_too_many_wrong_passwords_and_opens_by_itself
     ("state", "words"),
     [("suspended", "suspended at the moment"), ("rejected", "could not confirm"), ("closed", "has been closed")],
 )
-def test_an_account_that_is_not_open_says_why_after_the_right_password(
+def test_the_reason_why_an_account_is_not_open_is_shown_after_the_right_password(
     a_member, operator, partner, check_page, state, words
 ):
     admin = a_member(state="unverified" if state == "rejected" else "verified")
@@ -102,7 +102,7 @@ def test_a_school_suspended_while_someone_is_signed_in_is_signed_out(a_member, o
     admin.expect_heading("Sign in")
 
 
-def test_an_expired_sign_in_form_keeps_the_name_and_asks_again(a_member, check_page):
+def test_an_expired_sign_in_form_is_shown_again_with_the_username(a_member, check_page):
     admin = a_member()
     admin.open("/sign-in")
     admin.expire_form()
@@ -118,7 +118,7 @@ def test_an_expired_sign_in_form_keeps_the_name_and_asks_again(a_member, check_p
 # Links in mails
 
 
-def test_an_expired_link_says_so_and_offers_another(registering_person, clock_ahead, check_page):
+def test_the_page_of_an_expired_link_can_send_a_new_one(registering_person, clock_ahead, check_page):
     with clock_ahead(minutes=61):
         registering_person.open_verification_mail()
         registering_person.expect_heading("This link has expired")
@@ -159,7 +159,7 @@ def test_a_newer_link_supersedes_the_older(registering_person, clock_ahead, chec
     registering_person.verify_address()
 
 
-def test_an_unknown_link_leads_to_the_start(registering_person, check_page):
+def test_the_page_of_an_unknown_link_leads_to_registering(registering_person, check_page):
     registering_person.open("/register/verify/" + "x" * 43)
     registering_person.expect_heading("We do not recognise this link")
     check_page(registering_person.page, "link-unknown")
@@ -188,7 +188,7 @@ def test_a_mistyped_address_is_corrected_and_its_link_stops_working(registering_
 # Schools
 
 
-def test_a_form_sent_empty_says_what_is_missing_and_keeps_what_was_typed(an_admin, check_page):
+def test_errors_of_the_details_form_are_shown_and_typed_text_stays_in_it(an_admin, check_page):
     admin = an_admin()
     admin.open("/register")
     admin.open_details_page()
@@ -272,7 +272,7 @@ def test_registering_ones_own_school_again_shows_that_there_is_an_account(a_memb
     admin.expect_heading(admin.school.name)
 
 
-def test_an_owner_declines_a_stranger_who_is_told_but_not_by_whom(a_member, an_admin):
+def test_a_declined_request_to_join_does_not_name_the_owner(a_member, an_admin):
     owner = a_member()
     stranger = an_admin(owner.school, name="Al Fresco")
     stranger.open("/register")
@@ -293,7 +293,7 @@ def test_an_owner_declines_a_stranger_who_is_told_but_not_by_whom(a_member, an_a
 # Requests of partners
 
 
-def test_a_request_left_open_too_long_leads_back_to_the_partner(a_member, partner, clock_ahead, check_page):
+def test_the_page_of_an_expired_request_leads_back_to_the_partner(a_member, partner, clock_ahead, check_page):
     admin = a_member()
     admin.start_sign_in_at(partner)
     with clock_ahead(hours=2, minutes=1):
@@ -305,10 +305,10 @@ def test_a_request_left_open_too_long_leads_back_to_the_partner(a_member, partne
     admin.expect_heading("Authorise sharing with Assembly")
 
 
-def test_a_browser_that_keeps_no_cookies_is_told_that_they_are_needed(a_member, partner, check_page):
+def test_a_person_whose_browser_stores_no_cookies_is_told_that_they_are_needed(a_member, partner, check_page):
     admin = a_member()
     admin.start_sign_in_at(partner)
-    asked_at = admin.page.url
+    sign_in_page = admin.page.url
     admin.page.wait_for_load_state("networkidle")  # the response to the passkeys' script sets a cookie, too
     admin.page.context.clear_cookies()
     admin.sign_in()
@@ -316,7 +316,7 @@ def test_a_browser_that_keeps_no_cookies_is_told_that_they_are_needed(a_member, 
     check_page(admin.page, "sign-in-no-cookies")
     admin.page.wait_for_load_state("networkidle")
     admin.page.context.clear_cookies()
-    admin.page.goto(asked_at)
+    admin.page.goto(sign_in_page)
     admin.expect_text("Your browser keeps no cookies for this site")
     check_page(admin.page, "sign-in-keeps-no-cookies")
 
@@ -352,7 +352,7 @@ def test_an_error_page_names_the_wrong_parameter_and_not_what_is_registered(an_a
     expect(admin.page.locator("#error-parameter")).to_have_text("client_id")
 
 
-def test_a_school_refuses_and_the_partner_says_so(a_member, partner, check_page):
+def test_a_refusal_is_shown_at_the_partner_and_on_the_schools_page(a_member, partner, check_page):
     admin = a_member()
     admin.start_sign_in_at(partner)
     admin.sign_in()
@@ -373,7 +373,7 @@ def test_cancel_on_the_sign_in_page_tells_the_partner(an_admin, partner):
     admin.expect_heading("Nothing was shared")
 
 
-def test_agreeing_needs_the_declaration_and_the_ticks_stay(a_member, partner, check_page):
+def test_authorising_without_the_declaration_is_an_error_and_ticked_boxes_stay_ticked(a_member, partner, check_page):
     admin = a_member()
     admin.start_sign_in_at(partner)
     admin.sign_in()
@@ -422,7 +422,7 @@ def test_two_tabs_with_two_requests_both_return_to_the_partner(a_member, partner
 # Sessions
 
 
-def test_what_was_typed_is_kept_when_the_session_ended_while_the_page_was_open(a_member, partner, clock_ahead):
+def test_ticked_boxes_are_ticked_again_after_the_session_ended_and_a_new_sign_in(a_member, partner, clock_ahead):
     admin = a_member()
     admin.start_sign_in_at(partner)
     admin.sign_in()
@@ -440,7 +440,9 @@ def test_what_was_typed_is_kept_when_the_session_ended_while_the_page_was_open(a
     expect(admin.sharing_state("Attendance")).to_have_text("Shared")
 
 
-def test_a_form_left_behind_by_signing_out_in_another_tab_is_opened_again(a_member, partner, check_page):
+def test_ticked_boxes_are_ticked_again_after_signing_out_in_another_tab_and_a_new_sign_in(
+    a_member, partner, check_page
+):
     admin = a_member()
     admin.start_sign_in_at(partner)
     admin.sign_in()

@@ -34,7 +34,7 @@ def our_provider(databases, other_provider):
         with transactions.transaction(app):
             a_client(
                 id="school-sign-in", client_name="School sign-in", grant_types=frozenset({"authorization_code"}),
-                redirect_uris=[f"{served[1]}/sign-in/with/microsoft/return"], optional_scopes=frozenset(),
+                redirect_uris=[f"{served.issuer}/sign-in/with/microsoft/return"], optional_scopes=frozenset(),
                 required_scopes=frozenset({"openid", "profile"}), id_token_claims=frozenset({"name"}),
             )  # fmt: skip
         yield served
@@ -48,13 +48,13 @@ def make_person(app, **overrides):
 @pytest.fixture
 def username(our_provider):
     """The username at our provider of a person with an account at both."""
-    return make_person(our_provider[0], name="Jo Bloggs")
+    return make_person(our_provider.app, name="Jo Bloggs")
 
 
 @pytest.fixture
 def other_username(other_provider):
     """Their username at the other provider, which is not known to ours."""
-    return make_person(other_provider[0], name="Jo Bloggs")
+    return make_person(other_provider.app, name="Jo Bloggs")
 
 
 def sign_in(page, username):
@@ -73,7 +73,7 @@ def sign_in_and_agree(page, authority, username):
 def test_a_person_links_an_account_signs_in_by_it_and_unlinks_it(
     page, our_provider, other_provider, username, other_username, check_page
 ):
-    issuer, authority = our_provider[1], other_provider[1]
+    issuer, authority = our_provider.issuer, other_provider.issuer
     page.goto(f"{issuer}/sign-in")
     expect(page.get_by_role("button", name="Sign in with Microsoft")).to_be_visible()
     check_page(page, "sign-in-with-microsoft")
@@ -115,10 +115,10 @@ def test_a_person_links_an_account_signs_in_by_it_and_unlinks_it(
 def assembly(our_provider, folder):
     @contextmanager
     def transaction():
-        with transactions.transaction(our_provider[0]):
+        with transactions.transaction(our_provider.app):
             yield
 
-    with serve_partner(our_provider[1], transaction, folder) as url:
+    with serve_partner(our_provider.issuer, transaction, folder) as url:
         yield url
 
 
@@ -126,12 +126,12 @@ def test_a_partners_sign_in_works_by_keyboard_without_scripts(
     new_window, our_provider, other_provider, username, other_username, tmp_path
 ):
     page = new_window("phone", java_script_enabled=False)
-    page.goto(f"{our_provider[1]}/sign-in?next=/manage/security")
+    page.goto(f"{our_provider.issuer}/sign-in?next=/manage/security")
     sign_in(page, username)
     page.get_by_role("button", name=f"Link your {ACCOUNT}").press("Enter")
-    sign_in_and_agree(page, other_provider[1], other_username)
-    page.wait_for_url(f"{our_provider[1]}/manage/security")
-    page.goto(f"{our_provider[1]}/sign-out")
+    sign_in_and_agree(page, other_provider.issuer, other_username)
+    page.wait_for_url(f"{our_provider.issuer}/manage/security")
+    page.goto(f"{our_provider.issuer}/sign-out")
     page.click("#sign-out")
 
     with assembly(our_provider, tmp_path) as url:
@@ -141,15 +141,15 @@ def test_a_partners_sign_in_works_by_keyboard_without_scripts(
         expect(page.get_by_role("heading", level=1)).to_have_text("Authorise sharing with Assembly")
 
 
-def test_the_providers_button_is_reached_by_tab(page, our_provider):
-    page.goto(f"{our_provider[1]}/sign-in")
+def test_the_providers_button_can_be_reached_by_tab(page, our_provider):
+    page.goto(f"{our_provider.issuer}/sign-in")
     tab_to(page, page.get_by_role("button", name="Sign in with Microsoft"))
 
 
-def test_a_person_who_refuses_at_the_provider_returns_to_an_explanation(page, our_provider, other_provider):
-    page.goto(f"{our_provider[1]}/sign-in")
+def test_a_person_who_cancels_at_the_provider_returns_to_the_sign_in_page(page, our_provider, other_provider):
+    page.goto(f"{our_provider.issuer}/sign-in")
     page.get_by_role("button", name="Sign in with Microsoft").click()
-    page.wait_for_url(f"{other_provider[1]}/**")
+    page.wait_for_url(f"{other_provider.issuer}/**")
     page.click("#cancel")
-    page.wait_for_url(f"{our_provider[1]}/sign-in**")
+    page.wait_for_url(f"{our_provider.issuer}/sign-in**")
     expect(page.locator("main")).to_contain_text(f"You did not continue with your {ACCOUNT}. Nothing was changed.")

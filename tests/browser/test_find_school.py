@@ -6,8 +6,10 @@ from typing import Any
 import pytest
 from playwright.sync_api import expect
 
+from idp.schools import search as school_search
+
 DEBOUNCE_MS = 150
-"""As in idp/static/school-search.js: how long after the last key the server is asked."""
+"""As in idp/static/school-search.js: the time between the last key and the request."""
 
 
 @pytest.fixture
@@ -19,11 +21,14 @@ def page(page, issuer):
 
 @pytest.fixture
 def box(page):
+    """The search box."""
     return page.get_by_role("combobox", name="Your school's name, postcode, DfE number or URN")
 
 
 @pytest.fixture
 def search(box):
+    """`search("willow bank")` types the text and presses Enter."""
+
     def type_and_search(text):
         box.fill(text)
         box.press("Enter")
@@ -33,6 +38,7 @@ def search(box):
 
 @pytest.fixture
 def suggestions(page):
+    """The schools in the list below the search box."""
     return page.get_by_role("listbox", name="Schools").get_by_role("option")
 
 
@@ -101,11 +107,9 @@ def test_a_closed_school_is_explained_and_leads_to_its_successor(page, search, c
     continue_with(page, "Birch Green Academy")
 
 
-def test_the_address_of_a_closed_school_leads_to_its_successor_too(page, issuer, transaction, check_page):
-    from idp.schools import search
-
+def test_the_details_page_of_a_closed_school_leads_to_its_successor(page, issuer, transaction, check_page):
     with transaction():
-        closed = next(result.school.id for result in search.find("birch green").results if result.refusal_reason)
+        closed = next(result.school.id for result in school_search.find("birch green").results if result.refusal_reason)
     page.goto(f"{issuer}/register/details?school={closed}")
 
     expect(page.get_by_role("heading", level=1)).to_have_text("This school cannot register")
@@ -158,7 +162,7 @@ def test_arrow_keys_and_enter_choose_from_the_list(page, box, suggestions, check
     expect(page.get_by_role("radio", name=chosen).and_(page.locator(":checked"))).to_have_count(1)
 
 
-def test_the_ends_of_the_list_lead_back_to_what_was_typed(page, box, suggestions):
+def test_arrow_up_from_the_first_suggestion_returns_to_the_typed_text(page, box, suggestions):
     box.fill("willow bank")
     expect(suggestions).to_have_count(1)
     box.press("ArrowUp")
@@ -168,7 +172,7 @@ def test_the_ends_of_the_list_lead_back_to_what_was_typed(page, box, suggestions
     expect(box).to_have_value("willow bank")
 
 
-def test_escape_closes_the_list_and_keeps_what_was_typed(page, box, suggestions):
+def test_escape_closes_the_list_and_the_typed_text_stays(page, box, suggestions):
     box.fill("willow")
     expect(suggestions.first).to_be_visible()
     box.press("Escape")
@@ -209,7 +213,7 @@ def test_a_closed_school_in_the_list_leads_to_its_explanation(page, box, suggest
 
 
 @pytest.mark.parametrize("size", [{"width": 1280, "height": 900}, {"width": 375, "height": 667}])
-def test_the_list_covers_and_moves_neither_field_nor_button(page, box, suggestions, size):
+def test_the_list_of_suggestions_covers_no_control_and_moves_none(page, box, suggestions, size):
     page.set_viewport_size(size)
     button = page.get_by_role("button", name="Search", exact=True)
     box.fill("willow bank")

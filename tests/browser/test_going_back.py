@@ -12,10 +12,10 @@ def leave_and_go_back(page):
 
 
 def reload(page):
-    """Reload; that must send no form."""
-    with page.expect_request(lambda sent: sent.is_navigation_request()) as sent:
+    """Reload the page, which must send no form."""
+    with page.expect_request(lambda request: request.is_navigation_request()) as request:
         page.reload()
-    assert sent.value.method == "GET"
+    assert request.value.method == "GET"
 
 
 def test_going_back_after_a_wrong_password_is_safe(a_member):
@@ -36,12 +36,12 @@ def test_going_back_to_the_sign_in_page_when_signed_in_redirects_once(a_member):
     admin.sign_in(password="not the password")
     admin.sign_in()
     expect(admin.page.get_by_role("link", name="Sign out")).to_be_visible()
-    fetched = []
-    admin.page.on("request", lambda sent: fetched.append(sent.url))
+    requested_urls = []
+    admin.page.on("request", lambda request: requested_urls.append(request.url))
     admin.page.go_back()
     expect(admin.page.get_by_role("link", name="Sign out")).to_be_visible()
     admin.page.wait_for_load_state("networkidle")
-    assert len([url for url in fetched if "_answer=" in url]) == 1
+    assert len([url for url in requested_urls if "_answer=" in url]) == 1
 
 
 def test_going_back_after_wrong_details_is_safe(an_admin):

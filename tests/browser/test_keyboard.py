@@ -1,4 +1,4 @@
-"""Everything by keyboard alone: where the focus is, what Enter and Escape do."""
+"""Pages used by keyboard alone: which control has the focus, and what Enter and Escape do."""
 
 import pytest
 from playwright.sync_api import expect
@@ -6,13 +6,13 @@ from playwright.sync_api import expect
 
 @pytest.fixture
 def press(page):
-    """`press("Tab", "Enter")`, or `press("Tab", times=3)`."""
+    """`press("Tab", "Enter")` presses these keys, `press("Tab", times=3)` one key three times."""
 
-    def pressed(*keys, times=1):
+    def press_keys(*keys, times=1):
         for key in keys * times:
             page.keyboard.press(key)
 
-    return pressed
+    return press_keys
 
 
 def tab_to(page, control):
@@ -64,13 +64,13 @@ def test_signing_in_and_authorising_by_keyboard_alone(a_member, partner, press, 
     expect(admin.sharing_state("Attendance")).to_have_text("Shared")
 
 
-def test_every_focus_can_be_seen(page, issuer):
+def test_every_focused_control_has_a_visible_outline(page, issuer):
     """Each control on the sign-in page, once reached, has an outline."""
     page.goto(f"{issuer}/sign-in")
-    seen = set()
+    seen_controls = set()
     for _ in range(40):
         page.keyboard.press("Tab")
-        here = page.evaluate(
+        focused = page.evaluate(
             """() => {
                 const at = document.activeElement;
                 if (at === document.body) return null;
@@ -78,15 +78,15 @@ def test_every_focus_can_be_seen(page, issuer):
                 return [at.outerHTML.slice(0, 80), style.outlineStyle, parseFloat(style.outlineWidth)];
             }"""
         )
-        if here is None or here[0] in seen:
+        if focused is None or focused[0] in seen_controls:
             break
-        seen.add(here[0])
-        assert here[1] != "none", here
-        assert here[2] >= 2, here
-    assert len(seen) >= 8
+        seen_controls.add(focused[0])
+        assert focused[1] != "none", focused
+        assert focused[2] >= 2, focused
+    assert len(seen_controls) >= 8
 
 
-def test_the_error_summary_takes_the_focus_and_its_lines_lead_to_their_fields(page, issuer, press):
+def test_the_error_summary_has_the_focus_and_its_links_lead_to_the_fields(page, issuer, press):
     page.goto(f"{issuer}/sign-in")
     page.locator("#username").focus()
     press("Enter")

@@ -12,23 +12,26 @@ from clients.mailbox.app import create_app
 from tests.ports import free_port
 from tests.serving import serving
 
-HTML = "<h1>Verify</h1><p><a href='{address}/healthz'>Verify my e-mail address</a></p>"
+HTML = "<h1>Verify</h1><p><a href='{url}/healthz'>Verify my e-mail address</a></p>"
 
 
 @pytest.fixture
 def folder(tmp_path):
+    """The Maildir that the mailbox shows."""
     return tmp_path / "mailbox"
 
 
 @pytest.fixture
-def address(folder):
+def url(folder):
+    """The URL of a mailbox that is served."""
     port = free_port()
     with serving(create_app(folder), port):
         yield f"http://localhost:{port}"
 
 
 @pytest.fixture
-def deliver_mail(folder, address):
+def deliver_mail(folder, url):
+    """`deliver_mail("Subject")` puts a message into the Maildir, a minute after the one before; returns its key."""
     sent_at = [datetime(2026, 3, 2, 9, 30, tzinfo=UTC)]
 
     def deliver(subject, *, html=None, channel="email"):
@@ -36,7 +39,7 @@ def deliver_mail(folder, address):
         message["Subject"], message["To"], message["X-Channel"] = subject, "office@oakhill.example", channel
         message.set_content("Your code is 123456")
         if html:
-            message.add_alternative(html.format(address=address), subtype="html")
+            message.add_alternative(html.format(url=url), subtype="html")
         sent_at.append(sent_at[-1] + timedelta(minutes=1))
         message["Date"] = format_datetime(sent_at[-1])
         return mailbox.Maildir(folder).add(message)
@@ -44,8 +47,8 @@ def deliver_mail(folder, address):
     return deliver
 
 
-def test_new_mail_appears_by_itself(page, address, deliver_mail, check_page):
-    page.goto(address)
+def test_new_mail_appears_by_itself(page, url, deliver_mail, check_page):
+    page.goto(url)
     expect(page.get_by_text("No messages yet")).to_be_visible()
     check_page(page, "mailbox-empty")
 
@@ -55,9 +58,9 @@ def test_new_mail_appears_by_itself(page, address, deliver_mail, check_page):
     check_page(page, "mailbox-list")
 
 
-def test_while_a_message_is_read_new_mail_is_announced(page, address, deliver_mail):
+def test_while_a_message_is_read_new_mail_is_announced(page, url, deliver_mail):
     deliver_mail("First")
-    page.goto(address)
+    page.goto(url)
     page.get_by_role("link", name="First").click()
     expect(page.locator("main")).to_contain_text("Your code is 123456")
 
@@ -67,9 +70,9 @@ def test_while_a_message_is_read_new_mail_is_announced(page, address, deliver_ma
     expect(page.get_by_role("link", name="Second")).to_be_visible()
 
 
-def test_no_click_is_lost_when_mail_arrives_while_a_link_is_pressed(page, address, deliver_mail):
+def test_a_click_during_which_mail_arrives_opens_the_message(page, url, deliver_mail):
     deliver_mail("First")
-    page.goto(address)
+    page.goto(url)
     page.get_by_role("link", name="First").hover()
     page.mouse.down()
 
@@ -81,11 +84,11 @@ def test_no_click_is_lost_when_mail_arrives_while_a_link_is_pressed(page, addres
     expect(page.get_by_role("heading", level=1)).to_have_text("First")
 
 
-def test_mail_that_arrives_does_not_keep_a_message_from_opening(page, address, deliver_mail):
+def test_a_message_opens_although_mail_arrives_meanwhile(page, url, deliver_mail):
     deliver_mail("First")
-    page.goto(address)
+    page.goto(url)
     held_requests = []
-    page.route("**/messages/*", lambda route: held_requests.append(route))  # noqa: PLW0108  it looks for the arguments' names
+    page.route("**/messages/*", lambda route: held_requests.append(route))  # noqa: PLW0108  Playwright looks at the names of the arguments
     page.get_by_role("link", name="First").click(no_wait_after=True)
 
     deliver_mail("Second")
@@ -95,10 +98,10 @@ def test_mail_that_arrives_does_not_keep_a_message_from_opening(page, address, d
     expect(page.get_by_role("heading", level=1)).to_have_text("First")
 
 
-def test_new_mail_is_inserted_in_order_and_the_focus_stays(page, address, deliver_mail, folder):
+def test_new_mail_is_inserted_in_order_and_the_focus_stays(page, url, deliver_mail, folder):
     first = deliver_mail("First")
     deliver_mail("Second")
-    page.goto(address)
+    page.goto(url)
     page.get_by_role("link", name="Second").focus()
 
     mailbox.Maildir(folder).remove(first)
@@ -115,9 +118,9 @@ def wait_for_polls(page):
             pass
 
 
-def test_a_link_in_a_mail_opens_in_a_new_tab(page, address, deliver_mail, check_page):
+def test_a_link_in_a_mail_opens_in_a_new_tab(page, url, deliver_mail, check_page):
     deliver_mail("Verify", html=HTML)
-    page.goto(address)
+    page.goto(url)
     page.get_by_role("link", name="Verify").click()
     mail = page.frame_locator("iframe")
     expect(mail.get_by_role("heading", name="Verify")).to_be_visible()
@@ -126,13 +129,13 @@ def test_a_link_in_a_mail_opens_in_a_new_tab(page, address, deliver_mail, check_
     with page.context.expect_page() as opened:
         mail.get_by_role("link", name="Verify my e-mail address").click()
 
-    expect(opened.value).to_have_url(f"{address}/healthz")
+    expect(opened.value).to_have_url(f"{url}/healthz")
     assert "/messages/" in page.url
 
 
-def test_a_text_message_looks_like_one(page, address, deliver_mail, check_page):
+def test_a_text_message_is_shown_as_a_speech_bubble(page, url, deliver_mail, check_page):
     deliver_mail("", channel="sms")
-    page.goto(address)
+    page.goto(url)
     page.get_by_role("link", name="Text message").click()
 
     expect(page.get_by_role("heading", level=1)).to_have_text("Text message")

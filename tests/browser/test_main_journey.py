@@ -11,7 +11,7 @@ def test_a_school_registers_inside_a_partners_sign_in_and_comes_back_signed_in( 
     an_admin, partner, operator, check_page, width, by
 ):
     def check(name):
-        if width == "desktop":  # which looks at both
+        if width == "desktop":  # `check_page` looks at both widths
             check_page(admin.page, name)
 
     admin = an_admin(width=width)
@@ -56,7 +56,9 @@ def test_a_school_registers_inside_a_partners_sign_in_and_comes_back_signed_in( 
 
     operator.verify(admin.estab_id)
     requested_urls = []
-    admin.page.on("request", lambda sent: requested_urls.append(sent.url) if sent.is_navigation_request() else None)
+    admin.page.on(
+        "request", lambda request: requested_urls.append(request.url) if request.is_navigation_request() else None
+    )
     admin.press("Check again")
     expect(admin.sharing_state("Pupils")).to_have_text("Shared")
     expect(admin.sharing_state("Assessment")).to_have_text("Not shared")
@@ -67,7 +69,7 @@ def test_a_school_registers_inside_a_partners_sign_in_and_comes_back_signed_in( 
     check("assembly-signed-out")
 
 
-def test_the_second_sign_in_goes_straight_through_by_estab_id_and_by_email(a_member, new_window, partner):
+def test_the_second_sign_in_by_estab_id_or_email_needs_no_consent(a_member, new_window, partner):
     admin = a_member()
     admin.start_sign_in_at(partner)
     admin.sign_in()
@@ -107,7 +109,7 @@ def test_signing_out_at_the_partner_signs_out_here(a_member, partner):
     admin.expect_heading("Sign in")
 
 
-def test_signing_out_here_leaves_the_partner_to_its_own_session(a_member, partner):
+def test_signing_out_here_does_not_sign_out_at_the_partner(a_member, partner):
     admin = a_member()
     admin.start_sign_in_at(partner)
     admin.sign_in()
@@ -139,10 +141,10 @@ def test_the_next_steps_lead_to_the_partner(an_admin, partner, check_page):
     admin.expect_heading("Authorise sharing with Assembly")
 
 
-@pytest.mark.parametrize("address", ["/register", "/XodRegister/School"])
-def test_a_school_registers_directly_and_is_shown_its_next_steps(an_admin, check_page, address):
+@pytest.mark.parametrize("path", ["/register", "/XodRegister/School"])
+def test_a_school_registers_directly_and_is_shown_its_next_steps(an_admin, check_page, path):
     admin = an_admin()
-    admin.open(address)
+    admin.open(path)
     assert admin.page.url == f"{admin.issuer}/register"
     admin.register()
     expect(admin.page.get_by_role("link", name=re.compile("Continue to"))).to_have_count(0)
@@ -150,7 +152,7 @@ def test_a_school_registers_directly_and_is_shown_its_next_steps(an_admin, check
     admin.follow_link("Next steps")
     admin.expect_heading("Next steps")
     admin.expect_text("on a server", "not yet verified", admin.estab_id)
-    if address == "/register":
+    if path == "/register":
         check_page(admin.page, "next-steps")
     admin.follow_link("Confirm my number")
     admin.press("Text me a code")

@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import expect
 
 POLL_MS = 3_000
-"""As INTERVAL_MS in idp/static/app.js: how often the page asks whether the link was opened."""
+"""As INTERVAL_MS in idp/static/app.js: the interval at which the page polls whether the link was opened."""
 
 
 @pytest.fixture
@@ -28,12 +28,12 @@ def expect_signed_out(admin):
     admin.expect_heading("Sign in")
 
 
-def test_the_first_browser_moves_on_without_a_reload_and_continues_with_the_code(
+def test_the_first_browser_asks_for_the_code_without_a_reload_and_continues_with_it(
     admin, new_window, partner, check_page
 ):
-    elsewhere = admin.at(new_window("phone"))
-    code = elsewhere.verify_address_elsewhere()
-    check_page(elsewhere.page, "show-code")
+    other_browser = admin.at(new_window("phone"))
+    code = other_browser.verify_address_elsewhere()
+    check_page(other_browser.page, "show-code")
 
     admin.page.clock.run_for(POLL_MS + 100)
     admin.expect_heading("Enter the code")
@@ -50,62 +50,60 @@ def test_the_first_browser_moves_on_without_a_reload_and_continues_with_the_code
     admin.expect_heading("Authorise sharing with Assembly")
     admin.authorise()
     admin.expect_heading(admin.school.name)
-    elsewhere.page.reload()
-    elsewhere.expect_heading("Continue in the other browser")
-    expect_signed_out(elsewhere)
+    other_browser.page.reload()
+    other_browser.expect_heading("Continue in the other browser")
+    expect_signed_out(other_browser)
 
 
-def test_signing_up_in_the_other_browser_shows_the_password_there_and_resumes_nothing(
-    admin, new_window, partner, check_page
-):
-    elsewhere = admin.at(new_window("phone"))
-    elsewhere.verify_address_elsewhere()
-    elsewhere.continue_here()
-    elsewhere.sign_up()
-    elsewhere.expect_text("This is not the browser you started in")
-    check_page(elsewhere.page, "credentials-other-browser")
-    assert elsewhere.page.get_by_role("link", name="Continue to Assembly").count() == 0
+def test_signing_up_in_the_other_browser_does_not_continue_the_partners_request(admin, new_window, partner, check_page):
+    other_browser = admin.at(new_window("phone"))
+    other_browser.verify_address_elsewhere()
+    other_browser.continue_here()
+    other_browser.sign_up()
+    other_browser.expect_text("This is not the browser you started in")
+    check_page(other_browser.page, "credentials-other-browser")
+    assert other_browser.page.get_by_role("link", name="Continue to Assembly").count() == 0
 
-    link = elsewhere.page.get_by_role("link", name="Go back to Assembly").get_attribute("href")
-    expect_signed_out(elsewhere)
-    elsewhere.page.goto(link)
-    elsewhere.expect_heading("Sign in")
-    elsewhere.expect_text("Assembly wants to connect to your school")
-    elsewhere.sign_in()
-    elsewhere.expect_heading("Authorise sharing with Assembly")
-    elsewhere.authorise()
-    elsewhere.expect_heading(elsewhere.school.name)
+    link = other_browser.page.get_by_role("link", name="Go back to Assembly").get_attribute("href")
+    expect_signed_out(other_browser)
+    other_browser.page.goto(link)
+    other_browser.expect_heading("Sign in")
+    other_browser.expect_text("Assembly wants to connect to your school")
+    other_browser.sign_in()
+    other_browser.expect_heading("Authorise sharing with Assembly")
+    other_browser.authorise()
+    other_browser.expect_heading(other_browser.school.name)
 
 
 def test_the_first_browser_shows_only_that_the_link_was_opened_and_continues_with_the_password(admin, new_window):
-    elsewhere = admin.at(new_window("phone"))
-    code = elsewhere.verify_address_elsewhere()
-    elsewhere.continue_here()
-    elsewhere.sign_up()
+    other_browser = admin.at(new_window("phone"))
+    code = other_browser.verify_address_elsewhere()
+    other_browser.continue_here()
+    other_browser.sign_up()
 
     admin.page.clock.run_for(POLL_MS + 100)
     admin.expect_heading("Enter the code")
-    expect(admin.page.locator("main")).not_to_contain_text(elsewhere.estab_id)
+    expect(admin.page.locator("main")).not_to_contain_text(other_browser.estab_id)
     admin.page.clock.resume()
     admin.enter_code(code)
     admin.expect_errors("That code no longer works")
     admin.follow_link("Sign in to continue to Assembly")
-    admin.sign_in(elsewhere.estab_id, elsewhere.password)
+    admin.sign_in(other_browser.estab_id, other_browser.password)
 
     admin.expect_heading("Authorise sharing with Assembly")
 
 
 def test_a_registration_is_stopped_after_its_link_was_pressed_by_mistake(admin, new_window):
-    elsewhere = admin.at(new_window())
-    elsewhere.verify_address_elsewhere()
-    elsewhere.press("This was not me")
-    elsewhere.expect_heading("Thank you for telling us")
+    other_browser = admin.at(new_window())
+    other_browser.verify_address_elsewhere()
+    other_browser.press("This was not me")
+    other_browser.expect_heading("Thank you for telling us")
 
     admin.page.clock.run_for(POLL_MS + 100)
     admin.expect_heading("This registration has been stopped")
 
 
-def test_the_address_of_a_registration_page_shows_nothing_in_another_browser(admin, new_window, check_page):
+def test_the_url_of_a_registration_shows_nothing_in_another_browser(admin, new_window, check_page):
     stranger = admin.at(new_window())
     stranger.page.goto(admin.page.url)
 
@@ -116,11 +114,11 @@ def test_the_address_of_a_registration_page_shows_nothing_in_another_browser(adm
 
 
 def test_a_person_who_did_not_ask_for_a_registration_stops_it(admin, new_window, check_page):
-    elsewhere = admin.at(new_window())
-    elsewhere.open_verification_mail()
-    elsewhere.press("This was not me")
-    elsewhere.expect_heading("Thank you for telling us")
-    check_page(elsewhere.page, "not-me")
+    other_browser = admin.at(new_window())
+    other_browser.open_verification_mail()
+    other_browser.press("This was not me")
+    other_browser.expect_heading("Thank you for telling us")
+    check_page(other_browser.page, "not-me")
 
     admin.page.clock.run_for(POLL_MS + 100)
     admin.expect_heading("This registration has been stopped")

@@ -7,7 +7,7 @@ NEW_PASSWORD = "wobbly kettle sings at dusk"
 
 
 @pytest.mark.parametrize("javascript", [True, False], ids=["with scripts", "without scripts"])
-def test_a_password_is_changed(a_member, new_window, javascript):
+def test_a_person_changes_their_password_and_signs_in_with_the_new_one(a_member, new_window, javascript):
     admin = a_member(page=new_window("phone", java_script_enabled=javascript))
     admin.open("/sign-in")
     admin.sign_in()
@@ -29,7 +29,7 @@ def test_a_password_is_changed(a_member, new_window, javascript):
     admin.expect_heading(admin.school.name)
 
 
-def test_the_pages_about_ones_own_account_look_right(a_member, new_window, check_page):
+def test_the_pages_of_password_and_sessions_are_accessible_and_end_other_sessions(a_member, new_window, check_page):
     admin = a_member()
     admin.open("/sign-in")
     admin.sign_in()

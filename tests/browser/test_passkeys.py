@@ -11,7 +11,7 @@ WITHOUT_AUTOFILL = "PublicKeyCredential.isConditionalMediationAvailable = async 
 
 @pytest.fixture
 def a_person(a_member):
-    """`a_person()` has signed in with the password, at a browser with a virtual authenticator."""
+    """`a_person()` is signed in by password, in a browser with a virtual authenticator."""
 
     def make(**overrides):
         admin = a_member(**overrides)
@@ -33,7 +33,7 @@ def add_passkey(admin, name="Office computer"):
     admin.open("/manage/security")
 
 
-def test_a_passkey_is_added_used_by_itself_renamed_and_removed(a_person):
+def test_a_passkey_is_added_used_without_a_password_renamed_and_removed(a_person):
     admin = a_person()
     add_passkey(admin, "")
     assert len(admin.authenticator.passkeys) == 1
@@ -81,7 +81,7 @@ def test_a_passkey_is_the_second_step_after_a_password(a_person):
     admin.expect_heading("Security")
 
 
-def test_a_partner_that_waits_gets_its_answer_after_a_passkey(a_person, partner):
+def test_a_partners_request_continues_after_signing_in_by_passkey(a_person, partner):
     admin = a_person()
     add_passkey(admin)
     admin.sign_out()
@@ -89,7 +89,7 @@ def test_a_partner_that_waits_gets_its_answer_after_a_passkey(a_person, partner)
     admin.expect_heading("Authorise sharing with Assembly")
 
 
-def test_a_device_is_not_given_a_second_passkey(a_person):
+def test_a_second_passkey_on_the_same_device_is_refused(a_person):
     admin = a_person()
     add_passkey(admin)
     admin.page.locator("#add-passkey").click()
@@ -117,7 +117,7 @@ def test_a_removed_passkey_is_refused_and_the_password_still_works(a_person):
     admin.expect_heading("Security")
 
 
-def test_a_person_who_lost_the_device_is_not_let_in_by_the_password_alone(a_person):
+def test_the_password_alone_does_not_sign_in_a_person_with_a_passkey(a_person):
     admin = a_person()
     add_passkey(admin)
     admin.sign_out()
@@ -156,7 +156,7 @@ def test_without_scripts_no_passkey_button_is_shown(a_member, new_window, transa
     admin.expect_text("This one does not.")
 
 
-def test_a_browser_without_passkeys_says_so(a_member, new_window):
+def test_a_browser_without_passkeys_is_told_so(a_member, new_window):
     page = new_window()
     page.add_init_script("delete window.PublicKeyCredential")
     admin = a_member(page=page)
@@ -167,7 +167,7 @@ def test_a_browser_without_passkeys_says_so(a_member, new_window):
     admin.expect_text("This one does not.")
 
 
-def test_a_browser_without_the_newer_functions_adds_and_uses_a_passkey(a_person):
+def test_passkeys_work_in_a_browser_without_the_newer_json_functions(a_person):
     admin = a_person()
     admin.page.add_init_script(
         "for (const name of ['parseCreationOptionsFromJSON', 'parseRequestOptionsFromJSON',"
@@ -181,7 +181,7 @@ def test_a_browser_without_the_newer_functions_adds_and_uses_a_passkey(a_person)
     admin.expect_heading("Security")
 
 
-def test_the_pages_of_passkeys_look_right(a_person, check_page, transaction):
+def test_the_pages_of_passkeys_are_accessible(a_person, check_page, transaction):
     admin = a_person()
     admin.open("/manage/security/passkeys/add")
     check_page(admin.page, "passkey-add")

@@ -1,4 +1,4 @@
-"""How a page rates a password while it is typed; without scripts, the same after the form was sent."""
+"""The hint about a password while it is typed; without scripts, the form has the same result when it was sent."""
 
 import pytest
 from playwright.sync_api import expect
@@ -10,16 +10,18 @@ GOOD_PASSWORD = "wobbly kettle sings at dusk"
 
 
 @pytest.fixture
-def welcome(transaction):
-    """The link of someone at St Cuthbert's School who chooses a password."""
+def welcome_link(transaction):
+    """The welcome link of someone at St Cuthbert's School who chooses a password."""
     with transaction():
         return links.issue_welcome_url(make_person(name="Al Bloggs", password_hash=None))
 
 
-def test_a_password_is_judged_while_it_is_typed(page, welcome, check_page):
+def test_a_hint_about_the_password_is_shown_while_it_is_typed(page, welcome_link, check_page):
     requests = []
-    page.on("request", lambda sent: requests.append(sent) if sent.url.endswith("/password/strength.json") else None)
-    page.goto(welcome)
+    page.on(
+        "request", lambda request: requests.append(request) if request.url.endswith("/password/strength.json") else None
+    )
+    page.goto(welcome_link)
     hint = page.locator("#password-strength")
     expect(hint).to_be_empty()
 
@@ -45,10 +47,12 @@ def test_a_password_is_judged_while_it_is_typed(page, welcome, check_page):
     expect(page.get_by_text("Your password is set.")).to_be_visible()
 
 
-def test_the_server_is_asked_when_typing_stops_and_the_hint_is_announced_politely(page, welcome):
+def test_the_hint_is_requested_after_a_pause_in_typing_and_has_the_role_status(page, welcome_link):
     requests = []
-    page.on("request", lambda sent: requests.append(sent) if sent.url.endswith("/password/strength.json") else None)
-    page.goto(welcome)
+    page.on(
+        "request", lambda request: requests.append(request) if request.url.endswith("/password/strength.json") else None
+    )
+    page.goto(welcome_link)
     page.locator("#password").press_sequentially("wobbly kettle sings")
     expect(page.locator("#password-strength")).to_have_text(strength.GOOD_TEXT)
 
@@ -56,9 +60,9 @@ def test_the_server_is_asked_when_typing_stops_and_the_hint_is_announced_politel
     expect(page.locator("#password-strength")).to_have_role("status")
 
 
-def test_the_button_below_does_not_move_up_when_the_sentence_gets_shorter(page, welcome):
+def test_the_button_below_does_not_move_up_when_the_sentence_gets_shorter(page, welcome_link):
     page.set_viewport_size({"width": 375, "height": 800})
-    page.goto(welcome)
+    page.goto(welcome_link)
     hint, button = page.locator("#password-strength"), page.locator("#choose")
     page.fill("#password", "St Cuthbert's School")
     expect(hint).to_contain_text("easy to guess")
@@ -69,8 +73,8 @@ def test_the_button_below_does_not_move_up_when_the_sentence_gets_shorter(page, 
     assert button.bounding_box()["y"] == before
 
 
-def test_without_an_answer_no_hint_is_shown_and_the_form_works(page, welcome):
-    page.goto(welcome)
+def test_without_a_response_no_hint_is_shown_and_the_form_works(page, welcome_link):
+    page.goto(welcome_link)
     page.fill("#password", "kettle badgers")
     expect(page.locator("#password-strength")).to_have_text(strength.FAIR_TEXT)
     page.route("**/password/strength.json", lambda route: route.abort())
@@ -80,9 +84,9 @@ def test_without_an_answer_no_hint_is_shown_and_the_form_works(page, welcome):
     expect(page.locator(".error-summary")).to_contain_text("Very many people use this password")
 
 
-def test_the_verdict_is_the_same_without_scripts(new_window, welcome):
+def test_a_weak_password_is_refused_without_scripts_for_the_same_reason(new_window, welcome_link):
     page = new_window(java_script_enabled=False)
-    page.goto(welcome)
+    page.goto(welcome_link)
     expect(page.locator("#password-strength")).to_be_hidden()
     page.fill("#password", "St Cuthbert's School")
     page.click("#choose")

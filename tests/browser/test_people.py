@@ -19,6 +19,7 @@ def jo(a_member):
 
 
 def invite(owner, name, email, role):
+    """Invite someone, from the People page."""
     owner.page.locator("#invite").click()
     owner.expect_heading("Invite someone")
     owner.page.locator("#name").fill(name)
@@ -29,12 +30,13 @@ def invite(owner, name, email, role):
 
 
 def link_for(owner, email):
+    """The link of the newest invitation to this person."""
     messages = [message for message in owner.outbox.all("invitation") if message.to == email]
     return messages[-1].links[0]
 
 
 @pytest.mark.parametrize("javascript", [True, False], ids=["with scripts", "without scripts"])
-def test_a_new_person_is_invited_accepts_acts_and_is_signed_out_when_removed(jo, new_window, javascript):
+def test_an_invited_person_accepts_signs_in_and_is_signed_out_when_removed(jo, new_window, javascript):
     # On the school's own domain, if it has one; the two runs share a database, in which an address signs in one person.
     email = f"sam-{'with' if javascript else 'without'}-scripts@{jo.school.host or 'school.example'}"
     invite(jo, "Sam Carter", email, "Administrator")
@@ -93,7 +95,7 @@ def test_a_person_of_another_school_accepts_and_changes_between_the_two(jo, a_me
     sam.expect_heading(sam.school.name)
 
 
-def test_the_pages_about_the_schools_people_look_right(jo, a_member, new_window, check_page):
+def test_the_pages_about_the_schools_people_are_accessible(jo, a_member, new_window, check_page):
     a_member(school=jo.school, role="viewer", name="Aoife Byrne")
     invite(jo, "Sam Carter", "sam.carter@oakhill.example", "Owner")
     check_page(jo.page, "people")

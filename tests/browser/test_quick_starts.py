@@ -4,7 +4,7 @@ from playwright.sync_api import expect
 
 from idp.developers import quick_starts
 from tests.interoperability import quick_start_sites as sites
-from tests.interoperability.conftest import Scene
+from tests.interoperability.conftest import RunningProvider
 
 
 def test_a_developer_chooses_software_and_fills_in_a_client_id(new_window, issuer, check_page):
@@ -29,29 +29,28 @@ def test_a_developer_chooses_software_and_fills_in_a_client_id(new_window, issue
     check_page(page, "quick-start-fapi2")
 
 
-def test_the_partner_guide_is_read_on_a_computer_and_on_a_phone(new_window, issuer, check_page):
+def test_the_partner_guide_is_accessible_on_a_computer_and_on_a_phone(new_window, issuer, check_page):
     page = new_window("phone")
     page.goto(f"{issuer}/developers/guide")
     check_page(page, "partner-guide")
 
 
 def test_an_application_in_the_browser_alone_signs_in_and_out(provider, a_member, tmp_path):
-    app, issuer = provider
     person = a_member()
-    scene = Scene(app, issuer, None, "", person.estab_id, person.name)
+    running = RunningProvider(provider.app, provider.issuer, None, "", person.estab_id, person.name)
     sites.prepare(quick_starts.find("oidc-client-ts"), tmp_path)
     (tmp_path / "site").mkdir()
-    with sites.running(scene, "oidc-client-ts", tmp_path / "site") as site:
+    with sites.running(running, "oidc-client-ts", tmp_path / "site") as site:
         page = person.page
-        page.goto(f"{site.address}/")
+        page.goto(f"{site.url}/")
         page.get_by_role("button", name="Sign in").click()
-        page.get_by_label("Estab ID or e-mail address").fill(scene.username)
+        page.get_by_label("Estab ID or e-mail address").fill(running.username)
         page.get_by_label("Password", exact=True).fill(person.password)
         page.locator("#sign-in").click()
         page.locator("#deny").click()
         expect(page.get_by_text("Refused: access_denied, the person chose not to continue")).to_be_visible()
         page.get_by_role("button", name="Sign in").click()
         page.locator("#allow").click()
-        expect(page.get_by_text(f"Signed in as {scene.name}")).to_be_visible()
+        expect(page.get_by_text(f"Signed in as {running.name}")).to_be_visible()
         page.get_by_role("button", name="Sign out").click()
         expect(page.get_by_text("Not signed in.")).to_be_visible()

@@ -1,4 +1,4 @@
-"""Leaving for a partner whose address redirects on, to other hosts or to an app's own scheme (security.md S50).
+"""Leaving for a partner whose URL redirects on, to other hosts or to an app's own scheme (security.md S50).
 
 Chromium checks a page's `form-action` against every redirect after a submission, so each page of ours whose form can
 lead to a partner is left by its button here. The partner's hosts are served over HTTP: a redirect that the test's own
@@ -33,12 +33,12 @@ class Service:
     def __init__(self) -> None:
         self.ports = [free_port() for _ in range(3)]
         self.hosts = [f"http://localhost:{port}" for port in self.ports]
-        self.client_id, self.popup_leads_to = "", ""
+        self.client_id, self.popup_url = "", ""
         self.received: dict[str, str] = {}
         self.app = Flask("service")
-        self.app.add_url_rule("/<page>", view_func=self.answer, methods=["GET", "POST"])
+        self.app.add_url_rule("/<page>", view_func=self.respond, methods=["GET", "POST"])
 
-    def answer(self, page):
+    def respond(self, page):
         _, second, third = self.hosts
         if page in {"callback", "to-app", "signed-out"}:
             self.received = request.values.to_dict()
@@ -50,12 +50,13 @@ class Service:
             case "to-app":
                 return redirect(f"{APP}:/opened", 303)
             case "popup":
-                return POPUP_HTML.format(to=self.popup_leads_to)
+                return POPUP_HTML.format(to=self.popup_url)
             case "report":
                 return REPORT_HTML
-        return '<!doctype html><title>Timetabler</title><link rel="icon" href="data:,"><h1>Here at last</h1>'
+        return '<!doctype html><title>Timetabler</title><link rel="icon" href="data:,"><h1>The last page</h1>'
 
     def link(self, issuer, **overrides):
+        """The URL of an authorization request."""
         parameters = {
             "client_id": self.client_id, "response_type": "code", "scope": "openid school students", "state": "s",
             "redirect_uri": f"{self.hosts[0]}/callback", "code_challenge": "E" * 43, "code_challenge_method": "S256",
@@ -80,7 +81,7 @@ def service(transaction):
 
 def assert_at_third_host(admin, service):
     """The browser was redirected to the third host."""
-    admin.expect_heading("Here at last")
+    admin.expect_heading("The last page")
     assert admin.page.url == f"{service.hosts[2]}/end"
 
 
@@ -89,8 +90,8 @@ def assert_at_third_host(admin, service):
 def test_signing_in_and_authorising_leads_to_the_partner(a_member, new_window, service, issuer, mode, scripts):
     admin = a_member(page=new_window(java_script_enabled=scripts))
 
-    def press_and_follow(button):
-        button()
+    def act_and_check(act):
+        act()
         if mode == "form_post" and not scripts:
             admin.press("Continue to Timetabler")
         assert_at_third_host(admin, service)
@@ -99,12 +100,12 @@ def test_signing_in_and_authorising_leads_to_the_partner(a_member, new_window, s
     admin.page.goto(service.link(issuer, response_mode=mode))
     admin.sign_in()
     admin.expect_heading("Authorise sharing with Timetabler")
-    press_and_follow(admin.authorise)
+    act_and_check(admin.authorise)
     assert "code" in service.received
 
     # The school has already agreed, so the form redirects at once.
     admin.page.goto(service.link(issuer, response_mode=mode, prompt="login"))
-    press_and_follow(admin.sign_in)
+    act_and_check(admin.sign_in)
     assert "code" in service.received
 
 
@@ -139,7 +140,7 @@ def test_refusing_leads_to_the_partner(a_member, service, issuer):
     assert service.received["error"] == "access_denied"
 
 
-def test_a_viewer_returns_to_the_partner(a_member, service, issuer):
+def test_a_viewer_who_cannot_authorise_returns_to_the_partner(a_member, service, issuer):
     owner = a_member()
     admin = a_member(school=owner.school, role="viewer")
     admin.page.goto(service.link(issuer))
@@ -162,16 +163,19 @@ def test_signing_out_leads_to_the_partner(a_member, service, issuer, transaction
     admin.sign_in()
     admin.authorise()
     assert_at_third_host(admin, service)
-    hint = an_id_token(provider[0], transaction, service.client_id, admin)
-    to = f"{service.hosts[0]}/signed-out"
-    admin.open("/oauth/logout?" + urlencode({"id_token_hint": hint, "post_logout_redirect_uri": to, "state": "out"}))
+    hint = an_id_token(provider.app, transaction, service.client_id, admin)
+    signed_out_url = f"{service.hosts[0]}/signed-out"
+    admin.open(
+        "/oauth/logout?"
+        + urlencode({"id_token_hint": hint, "post_logout_redirect_uri": signed_out_url, "state": "out"})
+    )
     admin.page.locator("#confirm-logout").click()
     assert_at_third_host(admin, service)
     assert service.received == {"state": "out"}
 
 
 def an_id_token(app, transaction, client_id, admin):
-    """An ID token of another session than this browser's, so that the person is asked first."""
+    """An ID token of another session than this browser's, so that the person has to confirm."""
     with transaction():
         person = people.by_name(admin.estab_id)
         now = int(clock.now().timestamp())
@@ -183,7 +187,7 @@ def an_id_token(app, transaction, client_id, admin):
 
 
 @pytest.mark.parametrize("uri", ["{first}/to-app", f"{APP}:/callback"])
-def test_the_answer_reaches_an_app_of_the_persons_own(a_member, service, issuer, uri):
+def test_the_authorization_response_reaches_an_app_with_a_uri_scheme_of_its_own(a_member, service, issuer, uri):
     """No app is installed here, so the page stays, but the browser has tried to open it."""
     admin, opened = a_member(), []
     admin.page.on("request", lambda request: opened.append(request.url) if request.url.startswith(APP) else None)
@@ -199,10 +203,10 @@ def test_the_answer_reaches_an_app_of_the_persons_own(a_member, service, issuer,
     assert "code" in parameters
 
 
-def test_the_answer_reaches_a_partner_that_waits_for_its_window(a_member, service, issuer):
+def test_the_authorization_response_reaches_a_partner_that_opened_a_window(a_member, service, issuer):
     """`window.opener` survives every page of ours on the way (Cross-Origin-Opener-Policy)."""
     admin = a_member()
-    service.popup_leads_to = service.link(issuer, redirect_uri=f"{service.hosts[0]}/report")
+    service.popup_url = service.link(issuer, redirect_uri=f"{service.hosts[0]}/report")
     opener_page = admin.page
     opener_page.goto(f"{service.hosts[0]}/popup")
     with opener_page.expect_popup() as popup:

@@ -1,7 +1,7 @@
 """Requests of partners with other parameters than the demonstration's: each leads to its page, and back.
 
-The partners here are served for real, and show by which method the answer came: a browser need not ask a test about
-an address that it was redirected to.
+The partners' callbacks are served over HTTP, and show the method of the request: a browser does not always tell a test
+of a URL that it was redirected to.
 """
 
 from itertools import count
@@ -22,25 +22,26 @@ _numbers = count(1)
 
 
 class PartnerSite:
-    """The callback addresses of these partners, on both loopback addresses, and the requests that each received."""
+    """The callbacks of these partners, on both loopback addresses, and the parameters that each received."""
 
     def __init__(self):
         self.ports = {host: free_port(host) for host in HOSTS}
-        self.sent = {}
+        self.received = {}
         self.app = Flask("partner")
-        self.app.add_url_rule("/<path:_>", view_func=self.answer, methods=["GET", "POST"])
+        self.app.add_url_rule("/<path:_>", view_func=self.respond, methods=["GET", "POST"])
 
     def callback(self, host="127.0.0.1"):
+        """The URL of a new callback."""
         port, number = self.ports[host], next(_numbers)
         return f"http://[{host}]:{port}/callback{number}" if ":" in host else f"http://{host}:{port}/callback{number}"
 
-    def answer(self, _):
-        self.sent[request.base_url] = request.values.to_dict()
+    def respond(self, _):
+        self.received[request.base_url] = request.values.to_dict()
         return PAGE.format(request.method)
 
 
 class RegisteredPartner:
-    """A client with one callback address."""
+    """A client with one callback."""
 
     def __init__(self, client_id, url, site):
         self.client_id, self.url, self._site = client_id, url, site
@@ -53,9 +54,9 @@ class RegisteredPartner:
         return f"{issuer}/oauth/authorize?{urlencode(parameters | overrides)}"
 
     @property
-    def sent(self):
-        """The parameters of the last request to its callback; none before the first."""
-        return self._site.sent.get(self.url, {})
+    def received(self):
+        """The parameters of the last request to the callback; none before the first."""
+        return self._site.received.get(self.url, {})
 
 
 @pytest.fixture(scope="module")
@@ -67,24 +68,22 @@ def partner_site():
 
 
 @pytest.fixture
-def a_partner_asks(transaction, partner_site):
-    """`a_partner_asks(…)` is a client with this registration and a callback address of its own."""
+def register_partner(transaction, partner_site):
+    """`register_partner(…)` registers a client with a callback of its own."""
 
-    def registered(*, name="Timetabler", host="127.0.0.1", **overrides):
+    def register(*, name="Timetabler", host="127.0.0.1", **overrides):
         url = partner_site.callback(host)
-        addresses = {"redirect_uris": [url], "post_logout_redirect_uris": [], "initiate_login_uri": None}
+        urls = {"redirect_uris": [url], "post_logout_redirect_uris": [], "initiate_login_uri": None}
         with transaction():
-            client = a_client(a_partner(), client_name=name, **(addresses | overrides))
+            client = a_client(a_partner(), client_name=name, **(urls | overrides))
             return RegisteredPartner(client.id, url, partner_site)
 
-    return registered
+    return register
 
 
-def test_a_service_that_asks_for_identity_scopes_only_needs_no_declaration(
-    a_member, a_partner_asks, issuer, check_page
-):
+def test_a_request_for_identity_scopes_only_needs_no_declaration(a_member, register_partner, issuer, check_page):
     admin = a_member()
-    timetabler = a_partner_asks(required_scopes=IDENTITY, optional_scopes=frozenset())
+    timetabler = register_partner(required_scopes=IDENTITY, optional_scopes=frozenset())
     admin.page.goto(timetabler.link(issuer))
     admin.expect_text("Timetabler wants to connect to your school")
     admin.sign_in()
@@ -94,52 +93,54 @@ def test_a_service_that_asks_for_identity_scopes_only_needs_no_declaration(
     admin.press("Continue to Timetabler")
 
     admin.expect_heading("GET")
-    assert {"code", "state", "iss"} <= timetabler.sent.keys()
+    assert {"code", "state", "iss"} <= timetabler.received.keys()
 
 
 @pytest.mark.parametrize("mode", ["query", "form_post"])
 @pytest.mark.parametrize("host", HOSTS)
-def test_a_program_on_the_persons_own_computer_gets_its_answer(a_member, a_partner_asks, issuer, host, mode):
-    """`form-action` is applied to the last address that a form leads to, and cannot name IPv6 addresses."""
+def test_the_authorization_response_reaches_a_program_on_the_persons_own_computer(
+    a_member, register_partner, issuer, host, mode
+):
+    """`form-action` is applied to the last URL that a form leads to, and cannot name IPv6 addresses."""
     admin = a_member()
-    program = a_partner_asks(host=host, token_endpoint_auth_method="none")
+    program = register_partner(host=host, token_endpoint_auth_method="none")
     admin.page.goto(program.link(issuer, scope="openid school students", response_mode=mode))
     admin.sign_in()
     admin.authorise()
 
     admin.expect_heading("GET" if mode == "query" else "POST")
-    assert "code" in program.sent
+    assert "code" in program.received
 
 
-def test_a_form_post_response_submits_itself(a_member, a_partner_asks, issuer):
+def test_a_form_post_response_is_sent_by_its_script(a_member, register_partner, issuer):
     admin = a_member()
-    timetabler = a_partner_asks(required_scopes=IDENTITY, optional_scopes=frozenset())
+    timetabler = register_partner(required_scopes=IDENTITY, optional_scopes=frozenset())
     admin.page.goto(timetabler.link(issuer, response_mode="form_post"))
     admin.sign_in()
     admin.press("Continue to Timetabler")
 
     admin.expect_heading("POST")
-    assert timetabler.sent["state"] == "a-state"
-    assert "code" in timetabler.sent
+    assert timetabler.received["state"] == "a-state"
+    assert "code" in timetabler.received
 
 
-def test_the_page_of_a_form_post_response_looks_right(a_member, a_partner_asks, issuer, check_page):
-    """The page while a partner does not answer; here the browser does not leave it, so that all of it is shown."""
+def test_the_page_of_a_form_post_response_is_accessible(a_member, register_partner, issuer, check_page):
+    """The page while a partner does not respond; the script that leaves it is switched off."""
     admin = a_member()
     admin.page.add_init_script("HTMLFormElement.prototype.submit = () => {};")
-    timetabler = a_partner_asks(required_scopes=IDENTITY, optional_scopes=frozenset())
+    timetabler = register_partner(required_scopes=IDENTITY, optional_scopes=frozenset())
     admin.page.goto(timetabler.link(issuer, response_mode="form_post"))
     admin.sign_in()
     admin.press("Continue to Timetabler")
 
     admin.expect_heading("Going back to Timetabler")
     check_page(admin.page, "form-post")
-    assert timetabler.sent == {}
+    assert timetabler.received == {}
 
 
-def test_a_form_post_response_has_a_button_where_scripts_are_off(a_member, new_window, a_partner_asks, issuer):
+def test_a_form_post_response_is_sent_by_its_button_without_scripts(a_member, new_window, register_partner, issuer):
     admin = a_member(page=new_window(java_script_enabled=False))
-    timetabler = a_partner_asks(required_scopes=IDENTITY, optional_scopes=frozenset())
+    timetabler = register_partner(required_scopes=IDENTITY, optional_scopes=frozenset())
     admin.page.goto(timetabler.link(issuer, response_mode="form_post"))
     admin.sign_in()
     admin.press("Continue to Timetabler")
@@ -147,14 +148,14 @@ def test_a_form_post_response_has_a_button_where_scripts_are_off(a_member, new_w
     admin.page.locator("#continue").click()
 
     admin.expect_heading("POST")
-    assert timetabler.sent["iss"] == issuer
+    assert timetabler.received["iss"] == issuer
 
 
-def test_a_school_is_asked_for_its_system_by_a_service_that_works_with_some_only(
-    a_member, a_partner_asks, issuer, check_page
+def test_a_person_chooses_the_schools_system_for_a_service_that_works_with_some_only(
+    a_member, register_partner, issuer, check_page
 ):
     admin = a_member()
-    booking = a_partner_asks(name="SchoolBooking", accepted_mis=frozenset({"isams", "arbor"}))
+    booking = register_partner(name="SchoolBooking", accepted_mis=frozenset({"isams", "arbor"}))
     admin.page.goto(booking.link(issuer, scope="openid school students"))
     admin.sign_in()
     admin.expect_heading("Which system does your school use?")
@@ -174,23 +175,23 @@ def test_a_school_is_asked_for_its_system_by_a_service_that_works_with_some_only
     admin.expect_heading("Authorise sharing with SchoolBooking")
     admin.authorise()
     admin.expect_heading("GET")
-    assert "code" in booking.sent
+    assert "code" in booking.received
 
 
-def test_a_school_whose_system_is_not_accepted_goes_back(a_member, a_partner_asks, issuer):
+def test_a_person_whose_schools_system_is_not_accepted_returns_to_the_partner(a_member, register_partner, issuer):
     admin = a_member()
-    booking = a_partner_asks(name="SchoolBooking", accepted_mis=frozenset({"isams"}))
+    booking = register_partner(name="SchoolBooking", accepted_mis=frozenset({"isams"}))
     admin.page.goto(booking.link(issuer, scope="openid school students"))
     admin.sign_in()
     admin.press("Back to SchoolBooking")
 
     admin.expect_heading("GET")
-    assert booking.sent["error"] == "access_denied"
+    assert booking.received["error"] == "access_denied"
 
 
-def test_another_account_can_be_used_from_the_authorisation_page(a_member, a_partner_asks, issuer):
+def test_another_account_can_be_used_from_the_authorisation_page(a_member, register_partner, issuer):
     admin, colleague = a_member(), a_member()
-    timetabler = a_partner_asks()
+    timetabler = register_partner()
     admin.page.goto(timetabler.link(issuer, scope="openid school students"))
     admin.sign_in()
     admin.page.get_by_role("link", name="Use another account").click()
@@ -201,9 +202,9 @@ def test_another_account_can_be_used_from_the_authorisation_page(a_member, a_par
     admin.expect_text(colleague.school.name)
 
 
-def test_the_pages_of_signing_out_at_a_partners_request(a_member, a_partner_asks, issuer, check_page):
+def test_a_person_confirms_signing_out_at_a_partners_request(a_member, register_partner, issuer, check_page):
     admin = a_member()
-    timetabler = a_partner_asks()
+    timetabler = register_partner()
     admin.open("/sign-in")
     admin.sign_in()
     admin.expect_heading(admin.school.name)

@@ -26,7 +26,7 @@ def jo(a_member, transaction, new_window):
     return member
 
 
-def test_the_school_is_chosen_and_named_and_its_long_name_keeps_the_header_on_one_line(jo, check_page):
+def test_a_chosen_school_with_a_long_name_is_named_in_a_header_of_one_line(jo, check_page):
     jo.expect_heading("Which school are you acting for?")
     check_page(jo.page, "school-choice")
     jo.page.get_by_label(LONG_NAME).check()
@@ -54,12 +54,12 @@ def test_a_partner_is_authorised_for_two_of_three_schools_in_one_review(
     entries = [next(schools) for _ in range(3)]
     with transaction() as session:
         person = people.by_name(jo.email)
-        *estabs, seen_only = [an_estab(session.get_one(School, entry.id)) for entry in entries]
+        *estabs, as_viewer = [an_estab(session.get_one(School, entry.id)) for entry in entries]
         estabs[1].state = "unverified"
         for estab in estabs:
             a_membership(person, estab)
-        a_membership(person, seen_only, role="viewer")
-        chosen_id, also_id, left_id = (estab.id for estab in (person.memberships[0].estab, *estabs))
+        a_membership(person, as_viewer, role="viewer")
+        chosen_id, ticked_id, unticked_id = (estab.id for estab in (person.memberships[0].estab, *estabs))
     jo.start_sign_in_at(partner)
     jo.sign_in(jo.email)
     jo.page.get_by_label(jo.school.name).check()
@@ -74,12 +74,12 @@ def test_a_partner_is_authorised_for_two_of_three_schools_in_one_review(
 
     jo.expect_heading(jo.school.name)
     with transaction():
-        shared = [len(authorise.current(estab_id)) for estab_id in (chosen_id, also_id, left_id, seen_only.id)]
+        shared = [len(authorise.current(estab_id)) for estab_id in (chosen_id, ticked_id, unticked_id, as_viewer.id)]
     assert shared == [1, 1, 0, 0]
 
 
 @pytest.mark.parametrize("scripts", [True, False])
-def test_a_further_school_is_registered_on_the_way_from_a_partner_with_the_account_there_is(
+def test_a_second_school_is_registered_during_a_partners_sign_in_with_the_existing_account(
     a_member, transaction, new_window, partner, schools, check_page, scripts
 ):
     jo = a_member(page=new_window("desktop", java_script_enabled=scripts))

@@ -20,22 +20,24 @@ def send_invitation(transaction, outbox, partner):
                 session().get_one(School, admin.school.id), admin.name, admin.email, scopes
             )
             invite.invite(client, request)
-        return newest(outbox, "partner_invitation", admin.email)
+        return newest_link(outbox, "partner_invitation", admin.email)
 
     return send
 
 
-def newest(outbox, name, email):
+def newest_link(outbox, name, email):
+    """The link in the newest mail of this name to this person."""
     return [message for message in outbox.all(name) if message.to == email][-1].links[0]
 
 
 def state(transaction):
+    """The state of Assembly's newest invitation."""
     with transaction():
         return states.list_for_client("assembly")[-1].state
 
 
 @pytest.mark.parametrize("javascript", [True, False], ids=["with scripts", "without scripts"])
-def test_an_invitation_is_passed_on_by_keyboard_and_leads_to_the_partner_and_to_registration(
+def test_an_invitation_is_forwarded_by_keyboard_and_leads_to_registration(
     an_admin, new_window, send_invitation, outbox, transaction, check_page, javascript
 ):
     office = an_admin(page=new_window(java_script_enabled=javascript))
@@ -60,7 +62,7 @@ def test_an_invitation_is_passed_on_by_keyboard_and_leads_to_the_partner_and_to_
         check_page(office.page, "school-invitation-passed-on")
     assert state(transaction) == "forwarded"
 
-    head.page.goto(newest(outbox, "partner_invitation_forwarded", head.email))
+    head.page.goto(newest_link(outbox, "partner_invitation_forwarded", head.email))
     head.expect_heading(f"Connect {head.school.name}?")
     head.page.locator("#yes").click()
     head.expect_heading("Sign in")
@@ -72,9 +74,7 @@ def test_an_invitation_is_passed_on_by_keyboard_and_leads_to_the_partner_and_to_
     head.expect_text("Assembly")
 
 
-def test_a_person_who_says_that_the_invitation_is_not_for_them_ends_it(
-    an_admin, send_invitation, check_page, transaction
-):
+def test_an_invitation_that_is_declined_no_longer_works(an_admin, send_invitation, check_page, transaction):
     office = an_admin()
     link = send_invitation(office)
     office.page.goto(link)

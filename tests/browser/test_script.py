@@ -11,14 +11,14 @@ HIDE_PAGE_SCRIPT = """hidden => {
 }"""
 
 READ_CLIPBOARD = """async expected => {
-    const until = Date.now() + 60000;
+    const deadline = Date.now() + 60000;
     let text;
-    while ((text = await navigator.clipboard.readText()) !== expected && Date.now() < until) {
+    while ((text = await navigator.clipboard.readText()) !== expected && Date.now() < deadline) {
         await new Promise((go) => { setTimeout(go, 20); });
     }
     return text;
 }"""
-"""The content of the clipboard, after waiting for what is expected: copying takes a moment."""
+"""The content of the clipboard, after waiting for the expected text: copying takes a moment."""
 
 COUNT_TIMERS = """() => {
     const set = window.setTimeout;
@@ -39,7 +39,7 @@ def registered(an_admin, new_window):
     return admin
 
 
-def test_username_and_password_are_copied_each_by_its_button(registered):
+def test_username_and_password_can_be_copied(registered):
     page = registered.page
     for button, expected in (("Copy Password", registered.password), ("Copy Estab ID", registered.estab_id)):
         page.get_by_role("button", name=button).click()
@@ -47,9 +47,9 @@ def test_username_and_password_are_copied_each_by_its_button(registered):
         assert page.evaluate(READ_CLIPBOARD, expected) == expected
 
 
-def test_username_and_password_are_saved_as_a_file_without_asking_the_server(registered):
+def test_username_and_password_can_be_saved_as_a_file_without_a_request(registered):
     page, requests = registered.page, []
-    page.on("request", lambda sent: requests.append(sent.url) if not NOT_COUNTED.fullmatch(sent.url) else None)
+    page.on("request", lambda request: requests.append(request.url) if not NOT_COUNTED.fullmatch(request.url) else None)
     with page.expect_download() as download:
         page.get_by_role("button", name="Save as a file").click()
 
@@ -60,7 +60,7 @@ def test_username_and_password_are_saved_as_a_file_without_asking_the_server(reg
     assert requests == []
 
 
-def test_printing_the_credentials_leaves_out_everything_but_them(registered, check_page):
+def test_only_the_credentials_are_printed(registered, check_page):
     page = registered.page
     check_page(page, "credentials")
     page.evaluate("() => { window.printed = 0; window.print = () => { window.printed += 1; }; }")
@@ -72,11 +72,11 @@ def test_printing_the_credentials_leaves_out_everything_but_them(registered, che
     assert heading.bounding_box()["x"] == name.bounding_box()["x"], "the sheet's margins are printed"
     for text in (registered.estab_id, registered.password, registered.school.name):
         expect(page.get_by_text(text).locator("visible=true").first).to_be_visible()
-    for left_out in ("nav", "footer", "aside", "button", "form", ".actions", ".skip"):
-        expect(page.locator(left_out).locator("visible=true"), left_out).to_have_count(0)
+    for hidden in ("nav", "footer", "aside", "button", "form", ".actions", ".skip"):
+        expect(page.locator(hidden).locator("visible=true"), hidden).to_have_count(0)
 
 
-def test_a_password_is_shown_and_hidden_and_never_sent_as_plain_text_field(a_member):
+def test_a_password_can_be_shown_and_is_hidden_again_when_the_form_is_sent(a_member):
     admin = a_member()
     admin.open("/sign-in")
     field = admin.page.locator("#password")
@@ -99,13 +99,13 @@ def test_a_password_is_shown_and_hidden_and_never_sent_as_plain_text_field(a_mem
 
 
 def record_posts(page):
-    """A list of every form that the page sends from now on."""
+    """The URLs of the forms that the page sends from now on."""
     sent = []
     page.on("request", lambda request: sent.append(request.url) if request.method == "POST" else None)
     return sent
 
 
-def test_a_form_is_sent_once_however_often_it_is_clicked(an_admin):
+def test_a_form_is_sent_once_by_a_double_click(an_admin):
     """Each step that changes something, with a double click."""
     admin = an_admin()
     sent = record_posts(admin.page)
@@ -129,7 +129,7 @@ def test_a_form_is_sent_once_however_often_it_is_clicked(an_admin):
     assert len([message for message in admin.outbox.all("verify_email") if message.to == admin.email]) == 1
 
 
-def test_signing_in_and_authorising_with_double_clicks(a_member, partner):
+def test_signing_in_and_authorising_by_double_clicks_sends_each_form_once(a_member, partner):
     admin = a_member()
     sent = record_posts(admin.page)
     admin.start_sign_in_at(partner)
@@ -242,7 +242,7 @@ def wait_until_next_is_scheduled(page, times):
 
 def test_a_waiting_page_polls_every_three_seconds_and_not_while_it_is_hidden(waiting_person):
     page, requests = waiting_person.page, []
-    page.on("request", lambda sent: requests.append(sent.url) if sent.url.endswith("status.json") else None)
+    page.on("request", lambda request: requests.append(request.url) if request.url.endswith("status.json") else None)
 
     for times in (1, 2):
         page.clock.run_for(2_999)
@@ -261,13 +261,15 @@ def test_a_waiting_page_polls_every_three_seconds_and_not_while_it_is_hidden(wai
     assert len(requests) == 3
 
 
-def test_a_waiting_page_polls_less_often_while_the_server_does_not_answer(waiting_person):
+def test_a_waiting_page_polls_less_often_while_the_server_does_not_respond(waiting_person):
     page, requests = waiting_person.page, []
-    page.on("requestfailed", lambda sent: requests.append(sent.url) if sent.url.endswith("status.json") else None)
+    page.on(
+        "requestfailed", lambda request: requests.append(request.url) if request.url.endswith("status.json") else None
+    )
     page.route("**/status.json", lambda route: route.abort())
 
     for times, wait in enumerate((3_000, 6_000, 12_000), 1):
-        with page.expect_event("requestfailed", lambda sent: sent.url.endswith("status.json")):
+        with page.expect_event("requestfailed", lambda request: request.url.endswith("status.json")):
             page.clock.run_for(wait)
         wait_until_next_is_scheduled(page, times)
     assert len(requests) == 3

@@ -48,7 +48,7 @@ def test_a_second_step_is_required_of_a_colleague_inside_a_partners_sign_in(a_me
     assert {message.to for message in outbox.all("second_step_optional")} >= {owner.email, colleague.email}
 
 
-def test_a_second_step_is_set_up_without_scripts_too(a_member, new_window, transaction):
+def test_a_required_second_step_is_set_up_without_scripts(a_member, new_window, transaction):
     admin = a_member(page=new_window("phone", java_script_enabled=False))
     with transaction():
         second_step_rule.require(people.by_name(admin.estab_id).memberships[0])
@@ -63,15 +63,15 @@ def test_a_second_step_is_set_up_without_scripts_too(a_member, new_window, trans
     admin.expect_heading(admin.school.name)
 
 
-def test_other_sessions_and_the_list_of_sign_ins_look_right(a_member, new_window, check_page):
+def test_other_sessions_are_ended_after_setting_up_an_app_and_sign_ins_are_listed(a_member, new_window, check_page):
     admin = a_member()
     admin.open("/sign-in")
     admin.sign_in()
-    elsewhere = admin.at(new_window("phone"))
-    elsewhere.open("/sign-in")
-    elsewhere.sign_in(password="not this one")
-    elsewhere.sign_in()
-    elsewhere.expect_heading(admin.school.name)
+    other_browser = admin.at(new_window("phone"))
+    other_browser.open("/sign-in")
+    other_browser.sign_in(password="not this one")
+    other_browser.sign_in()
+    other_browser.expect_heading(admin.school.name)
     admin.open("/manage/security")
     admin.page.locator("#set-up-app").click()
     admin.expect_heading("Set up an authenticator app")
@@ -83,8 +83,8 @@ def test_other_sessions_and_the_list_of_sign_ins_look_right(a_member, new_window
     check_page(admin.page, "other-sessions")
     press_by_keyboard(admin, "#end-others")
     admin.expect_heading("Security")
-    elsewhere.open("/manage")
-    elsewhere.expect_heading("Sign in")
+    other_browser.open("/manage")
+    other_browser.expect_heading("Sign in")
     admin.open("/manage/security/sign-ins")
     admin.expect_heading("Your sign-ins")
     expect(admin.page.locator("#list li")).to_have_count(2)

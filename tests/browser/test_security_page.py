@@ -27,7 +27,7 @@ def set_up_app(admin):
 
 
 @pytest.mark.parametrize("javascript", [True, False], ids=["with scripts", "without scripts"])
-def test_an_app_is_set_up_and_asked_for_at_the_next_sign_in(a_member, new_window, javascript):
+def test_an_app_is_set_up_and_its_code_required_at_the_next_sign_in(a_member, new_window, javascript):
     admin = a_member(page=new_window("phone", java_script_enabled=javascript))
     admin.open("/sign-in")
     admin.sign_in()
@@ -53,7 +53,7 @@ def test_an_app_is_set_up_and_asked_for_at_the_next_sign_in(a_member, new_window
     admin.expect_heading("Security")
 
 
-def test_the_pages_of_the_second_step_look_right(a_member, check_page):
+def test_the_pages_of_the_second_step_are_accessible(a_member, check_page):
     admin = a_member()
     admin.open("/sign-in")
     admin.sign_in()
@@ -93,7 +93,7 @@ def test_the_pages_of_the_second_step_look_right(a_member, check_page):
     admin.expect_heading(admin.school.name)
 
 
-def test_a_partner_that_waits_gets_its_answer_after_the_second_step(a_member, partner):
+def test_a_partners_request_continues_after_the_second_step(a_member, partner):
     admin = a_member()
     admin.open("/sign-in")
     admin.sign_in()

@@ -114,12 +114,12 @@ def test_the_schools_system_is_changed(page, issuer, username, transaction, chec
     check_page(page, "manage-unsupported")
 
 
-def test_the_processing_record_is_downloaded_as_a_file(page, issuer, username):
+def test_the_processing_record_can_be_downloaded_as_csv(page, issuer, username):
     sign_in(page, issuer, username)
-    with page.expect_download() as coming:
+    with page.expect_download() as download:
         page.get_by_role("link", name="Processing record (CSV)").click()
 
-    assert coming.value.suggested_filename.startswith("processing-record-")
+    assert download.value.suggested_filename.startswith("processing-record-")
 
 
 def test_the_search_button_is_as_tall_as_any_button_on_a_phone(new_window, issuer):

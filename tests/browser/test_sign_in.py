@@ -47,7 +47,7 @@ def sign_in(page, issuer, username, password=PASSWORD):
     page.click("#sign-in")
 
 
-def test_signing_in_seeing_the_school_stopping_and_signing_out(page, issuer, username, check_page):
+def test_a_person_signs_in_stops_sharing_and_signs_out(page, issuer, username, check_page):
     page.goto(f"{issuer}/sign-in")
     check_page(page, "sign-in")
     page.fill("#username", username)
@@ -76,7 +76,7 @@ def test_signing_in_seeing_the_school_stopping_and_signing_out(page, issuer, use
     check_page(page, "signed-out")
 
 
-def test_confirming_a_mobile_number(page, issuer, username, outbox, check_page):
+def test_a_person_confirms_their_mobile_number(page, issuer, username, outbox, check_page):
     sign_in(page, issuer, username)
     page.get_by_role("link", name="Confirm").click()
     expect(page.locator("#send-code")).to_be_visible()
@@ -92,7 +92,7 @@ def test_confirming_a_mobile_number(page, issuer, username, outbox, check_page):
     expect(page.get_by_text("Your mobile number is confirmed.")).to_be_visible()
 
 
-def test_a_colleague_gets_a_password(page, issuer, transaction, check_page):
+def test_a_colleague_gets_a_generated_password_by_a_welcome_link(page, issuer, transaction, check_page):
     with transaction():
         link = links.issue_welcome_url(make_person(name="Al Bloggs", password_hash=None))
     page.goto(link)
@@ -140,20 +140,20 @@ def test_an_operator_is_set_up_and_signs_in(page, issuer, transaction, check_pag
     check_page(page, "operators-pages")
 
 
-def test_the_page_says_which_partner_asks(page, issuer, transaction, check_page):
+def test_the_sign_in_page_names_the_partner_of_the_request(page, issuer, transaction, check_page):
     with transaction():
         client_id = a_client(client_name="Timetabler").id
-    asks = {
+    parameters = {
         "response_type": "code", "client_id": client_id, "redirect_uri": "https://assembly.example/callback",
         "scope": "openid profile", "state": "s", "nonce": "n", "code_challenge": "c" * 43,
         "code_challenge_method": "S256",
     }  # fmt: skip
-    page.goto(f"{issuer}/oauth/authorize?{urlencode(asks)}")
+    page.goto(f"{issuer}/oauth/authorize?{urlencode(parameters)}")
     expect(page.get_by_text("Timetabler wants to connect to your school")).to_be_visible()
     check_page(page, "sign-in-partner")
 
 
-def test_a_welcome_that_expired_offers_a_new_one(page, issuer, transaction, check_page):
+def test_the_page_of_a_superseded_welcome_link_can_send_a_new_one(page, issuer, transaction, check_page):
     with transaction():
         person = make_person(name="Al Bloggs", password_hash=None)
         link = links.issue_welcome_url(person)

@@ -7,7 +7,7 @@ from playwright.sync_api import CDPSession, Page
 
 
 class VirtualAuthenticator:
-    """Holds passkeys, and confirms the presence and the fingerprint of its user."""
+    """An authenticator that has passkeys, and confirms the presence and the fingerprint of its user."""
 
     def __init__(self, page: Page, *, verifies: bool = True) -> None:
         self._devtools: CDPSession = page.context.new_cdp_session(page)
@@ -20,7 +20,7 @@ class VirtualAuthenticator:
 
     @property
     def passkeys(self) -> Sequence[dict[str, Any]]:
-        """Its passkeys, each with its counter."""
+        """The passkeys of the authenticator, each with its counter."""
         credentials: list[dict[str, Any]] = self._send("getCredentials", authenticatorId=self._id)["credentials"]
         return credentials
 

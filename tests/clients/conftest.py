@@ -46,7 +46,7 @@ def app(settings):
 
 @pytest.fixture
 def program(app):
-    """Its database, keys, provider, and background thread, whose work the tests call themselves."""
+    """Assembly's database, keys, provider and background thread, which tests run by `work_once()`."""
     with app.app_context():
         return web.current_program()
 
@@ -66,7 +66,7 @@ def deliver_mails(tmp_path):
 
 
 class Person:
-    """A person with a browser, at Assembly."""
+    """A person with a browser, at Assembly's pages."""
 
     def __init__(self, app, provider):
         self.web, self.provider = app.test_client(), provider
@@ -83,6 +83,7 @@ class Person:
         return self.open(path)
 
     def sign_in(self):
+        """Sign in at the provider, which responds correctly; returns the text of the connector's page."""
         self.start_sign_in()
         response = self.open(f"/callback?{self.provider.authorization_response()}")
         assert response.status_code == 303, response.text
@@ -93,7 +94,7 @@ class Person:
         return self.post("/sign-up", **(fields | overrides))
 
     def create_account(self, deliver_mails, program, *, mis="sims"):
-        """Signed up, activated, and the school chosen."""
+        """Sign up, activate the account, and choose the school."""
         self.sign_up()
         self.post(link_in(deliver_mails(program)[-1]), password=PASSWORD)
         assert self.post("/school", urn=fake.URN, mis=mis).status_code == 303
@@ -110,6 +111,7 @@ def without_tokens(page):
 
 
 def query_of(location):
+    """The parameters in the query of a URL."""
     return {name: value[0] for name, value in parse_qs(urlsplit(location).query).items()}
 
 

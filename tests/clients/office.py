@@ -9,17 +9,17 @@ from tests.html import parse
 
 
 class Office:
-    """A person in a school office: follows links, fills in forms, and keeps the current page."""
+    """A person in a school office, with a browser whose current page is `page`."""
 
     def __init__(self, assembly: str, estab_id: str = "") -> None:
         self.assembly, self.estab_id = assembly, estab_id
         self.browser = requests.Session()
 
     def open(self, url):
-        self._shows(self.browser.get(url, timeout=20))
+        self._set_page(self.browser.get(url, timeout=20))
 
     def press(self, button, **fields):
-        """Press this button: sends its form with the values on the page, or those of `fields` instead."""
+        """Send the form of this button with the values on the page, or those of `fields` instead."""
         [pressed] = [element for element in self.page.select("button") if element.get_text(strip=True) == button]
         form = pressed.find_parent("form")
         assert form is not None
@@ -30,7 +30,7 @@ class Office:
         ]
         sent += [(pressed["name"], pressed.get("value", ""))] if pressed.get("name") else []
         url = urljoin(self.url, str(form.get("action") or self.url))
-        self._shows(self.browser.post(url, data=[*sent, *fields.items()], timeout=20))
+        self._set_page(self.browser.post(url, data=[*sent, *fields.items()], timeout=20))
 
     def sign_in(self):
         self.open(f"{self.assembly}/school-account")
@@ -44,5 +44,5 @@ class Office:
         """The text of the page, in one line."""
         return self.page.get_text(" ", strip=True)
 
-    def _shows(self, response):
+    def _set_page(self, response):
         self.url, self.page = response.url, parse(response.text)

@@ -26,7 +26,7 @@ NOW = "2026-03-02T09:30:00Z"
 
 @dataclass
 class Provider:
-    """Its URL, its next responses, and the requests that it received."""
+    """The provider's URL, its next responses, and the requests that it received."""
 
     issuer: str
     client_id: str = "assembly"
@@ -137,7 +137,7 @@ class Provider:
 def _app(provider: Provider) -> Flask:  # noqa: C901, PLR0915  one function for each endpoint
     app = Flask("provider")
 
-    def lost(endpoint: str) -> bool:
+    def is_response_lost(endpoint: str) -> bool:
         if endpoint in provider.lost_responses:
             provider.lost_responses.discard(endpoint)
             return True
@@ -190,7 +190,7 @@ def _app(provider: Provider) -> Flask:  # noqa: C901, PLR0915  one function for 
         time.sleep(provider.delay_seconds)
         if grant in provider.token_errors:
             return jsonify(error=provider.token_errors[grant]), 400
-        if lost("token"):
+        if is_response_lost("token"):
             return "", 502
         if grant == "client_credentials":
             return jsonify(access_token="our-own-token", token_type=provider.token_type, expires_in=300)
@@ -246,7 +246,11 @@ def _app(provider: Provider) -> Flask:  # noqa: C901, PLR0915  one function for 
             return jsonify(provider.refuses_invitations), 422
         key = request.headers["Idempotency-Key"]
         made = provider.invitations.setdefault(key, {**request.get_json(), "id": f"inv_{len(provider.invitations)}"})
-        return ("", 502) if lost("invitations") else (jsonify(made | {"state": provider.invitation_state}), 201)
+        return (
+            ("", 502)
+            if is_response_lost("invitations")
+            else (jsonify(made | {"state": provider.invitation_state}), 201)
+        )
 
     @app.get("/api/invitations/<invitation_id>")
     def invitation(invitation_id: str) -> ResponseReturnValue:

@@ -24,7 +24,7 @@ from tests.clients.provider import ESTAB
 
 
 @pytest.mark.parametrize("application", APPLICATIONS.values(), ids=lambda application: application.key)
-def test_the_application_requests_the_scopes_and_serves_the_addresses_of_its_manifest(settings, application):
+def test_the_application_requests_the_scopes_and_serves_the_urls_of_its_manifest(settings, application):
     file = {ASSEMBLY: "client.toml", SCHOOLBOOKING: "schoolbooking.toml"}[application]
     manifest = tomllib.loads(Path("clients/assembly", file).read_text("utf-8"))
     app = create_app(replace(settings, application=application))
@@ -34,9 +34,9 @@ def test_the_application_requests_the_scopes_and_serves_the_addresses_of_its_man
     assert {area.scope for area in application.areas if not area.needed} == set(scopes["optional"])
     assert manifest["client_id"] == application.key
     uris = ("initiate_login_uri", "jwks_uri", "backchannel_logout_uri")
-    named = [*manifest["redirect_uris"], *manifest["post_logout_redirect_uris"], *map(manifest.get, uris)]
+    urls = [*manifest["redirect_uris"], *manifest["post_logout_redirect_uris"], *map(manifest.get, uris)]
     origin = manifest["jwks_uri"].removesuffix("/jwks.json")
-    assert set(named) <= {f"{origin}{rule.rule}" for rule in app.url_map.iter_rules()}
+    assert set(urls) <= {f"{origin}{rule.rule}" for rule in app.url_map.iter_rules()}
     assert set(manifest["grant_types"]) == {"authorization_code", "refresh_token", "client_credentials"}
 
 
@@ -55,7 +55,7 @@ def test_the_pushed_request_has_state_nonce_and_pkce(person, provider):
     assert set(parameters["scope"].split()) == set(ASSEMBLY.scope.split())
 
 
-def test_it_authenticates_by_a_jwt_of_the_key_that_it_publishes(person, provider):
+def test_assembly_authenticates_by_a_jwt_of_the_key_that_it_publishes(person, provider):
     person.start_sign_in()
     keys = KeySet.import_key_set(person.web.get("/jwks.json").json)
     assertion = jwt.decode(provider.parameters["client_assertion"], keys, algorithms=["ES256"])
@@ -67,21 +67,21 @@ def test_it_authenticates_by_a_jwt_of_the_key_that_it_publishes(person, provider
 
 
 def test_a_rotated_key_is_published_before_it_signs(person, provider, program, monkeypatch):
-    def kid():
+    def signing_kid():
         person.start_sign_in()
         return jws.extract_compact(provider.parameters["client_assertion"].encode()).headers()["kid"]
 
-    old = kid()
+    old = signing_kid()
     program.keys.rotate()
     published = {key["kid"] for key in person.web.get("/jwks.json").json["keys"]}
-    assert kid() == old
+    assert signing_kid() == old
     assert len(published) == 2
     monkeypatch.setattr("clients.assembly.keys.time.time", lambda: 4_000_000_000.0)
-    assert {kid()} == published - {old}
+    assert {signing_kid()} == published - {old}
     assert program.settings.key_file.stat().st_mode & 0o777 == 0o600
 
 
-def test_it_reads_the_list_of_changes_to_its_end_also_over_pages_without_schools(provider, program):
+def test_the_list_of_changes_is_read_to_its_end_over_pages_without_schools(provider, program):
     provider.pages = [{"schools": [], "next": "one"}, {"schools": [], "next": "two"}, {"schools": [provider.school()]}]
     connections.check_all(program.database, program.provider)
 
@@ -89,7 +89,7 @@ def test_it_reads_the_list_of_changes_to_its_end_also_over_pages_without_schools
     assert connections.find(program.database, estab_id=ESTAB)
 
 
-def test_it_reads_the_changes_again_where_a_page_of_them_failed(provider, program):
+def test_changes_are_read_again_after_a_page_of_them_failed(provider, program):
     connections.check_all(program.database, program.provider)
     later = provider.school() | {"changed_at": "2026-03-09T09:30:00Z"}
     provider.pages = [{"schools": [later], "next": "one"}, 503]
@@ -103,7 +103,7 @@ def test_it_reads_the_changes_again_where_a_page_of_them_failed(provider, progra
     assert since == ["", "2026-03-02", "2026-03-02", "2026-03-09"]
 
 
-def test_its_tokens_are_bound_to_a_key_and_each_proof_is_for_one_request(person, provider):
+def test_tokens_are_bound_to_a_key_and_each_request_has_a_new_proof(person, provider):
     person.sign_in()
 
     token, userinfo = provider.proofs[:2]
@@ -114,7 +114,7 @@ def test_its_tokens_are_bound_to_a_key_and_each_proof_is_for_one_request(person,
     assert len(provider.parameters["dpop_jkt"]) == 43
 
 
-def test_it_sends_again_with_the_nonce_that_the_provider_wants(person, provider):
+def test_a_request_is_sent_again_with_the_nonce_that_the_provider_requires(person, provider):
     provider.nonce = "a-nonce"
 
     assert "Grace Okafor" in person.sign_in()
@@ -139,16 +139,16 @@ def test_the_code_is_redeemed_with_its_verifier(person, provider):
     assert 43 <= len(sent["code_verifier"]) <= 128
 
 
-def test_the_cookie_holds_no_token_and_no_name(person, tmp_path):
+def test_the_cookie_has_no_token_and_no_name(person, tmp_path):
     person.sign_in()
 
     cookie = person.web.get_cookie("assembly").decoded_value
     content = person.web.application.session_interface.get_signing_serializer(person.web.application).loads(cookie)
     assert set(content) == {"handle", "browser", "csrf_token"}
     with closing(sqlite3.connect(tmp_path / "assembly.sqlite3")) as database:
-        kept = str(database.execute("SELECT * FROM sign_ins").fetchall())
+        stored_rows = str(database.execute("SELECT * FROM sign_ins").fetchall())
         assert database.execute("SELECT access_token FROM connections").fetchall() == [("the-access-token",)]
-    assert content["handle"] not in kept
+    assert content["handle"] not in stored_rows
 
 
 def test_checking_again_shows_areas_that_are_no_longer_withheld(person, provider):
@@ -174,7 +174,7 @@ def test_an_area_a_verified_school_did_not_tick_is_not_shared(person, provider):
     assert page.count("Not shared") == 1
 
 
-def test_when_sharing_has_ended_the_tokens_are_forgotten(person, provider, tmp_path):
+def test_tokens_are_deleted_when_sharing_has_ended(person, provider, tmp_path):
     person.sign_in()
     provider.status, provider.token_errors["refresh_token"] = "withdrawn", "invalid_grant"
 
@@ -187,7 +187,7 @@ def test_when_sharing_has_ended_the_tokens_are_forgotten(person, provider, tmp_p
         assert database.execute("SELECT access_token, refresh_token FROM connections").fetchall() == [(None, None)]
 
 
-def test_while_the_school_has_paused_sharing_the_tokens_are_kept_for_later(person, provider):
+def test_tokens_are_kept_while_the_school_has_paused_sharing(person, provider):
     provider.verification, provider.scope, provider.withheld = "verified", ASSEMBLY.scope, ""
     person.sign_in()
     provider.status, provider.token_errors["refresh_token"] = "paused", "access_denied"
@@ -204,7 +204,7 @@ def test_while_the_school_has_paused_sharing_the_tokens_are_kept_for_later(perso
     assert ">Paused<" not in page
 
 
-def test_a_refused_check_for_another_reason_keeps_everything(person, provider):
+def test_a_check_that_is_refused_temporarily_changes_nothing(person, provider):
     person.sign_in()
     provider.token_errors["refresh_token"] = "temporarily_unavailable"
 
@@ -212,7 +212,7 @@ def test_a_refused_check_for_another_reason_keeps_everything(person, provider):
     assert "Grace Okafor" in person.open("/connector").text
 
 
-def test_a_school_that_refuses_sees_a_friendly_page(person, provider):
+def test_a_person_who_refuses_sees_that_nothing_was_shared(person, provider):
     person.start_sign_in()
 
     page = person.open(f"/callback?{provider.authorization_response(code=None, error='access_denied')}")
@@ -222,7 +222,7 @@ def test_a_school_that_refuses_sees_a_friendly_page(person, provider):
 
 
 @pytest.mark.parametrize(
-    ("wrong", "message"),
+    ("parameters", "message"),
     [
         ({"state": "another"}, "Please start again"),
         ({"state": None}, "Please start again"),
@@ -233,10 +233,10 @@ def test_a_school_that_refuses_sees_a_friendly_page(person, provider):
     ],
     ids=str,
 )
-def test_a_wrong_response_signs_no_one_in(person, provider, wrong, message):
+def test_a_wrong_response_signs_no_one_in(person, provider, parameters, message):
     person.start_sign_in()
 
-    page = person.open(f"/callback?{provider.authorization_response(**wrong)}")
+    page = person.open(f"/callback?{provider.authorization_response(**parameters)}")
 
     assert message in page.text
     assert page.status_code >= 400
@@ -309,7 +309,7 @@ def test_header_members_of_an_id_token_that_are_not_known_are_ignored(person, pr
     ],
     ids=str,
 )  # fmt: skip
-def test_published_keys_that_cannot_be_read_are_passed_over(person, provider, key):
+def test_published_keys_that_cannot_be_read_are_ignored(person, provider, key):
     """RFC 7517 §5: keys of an unknown type, without required members or out of range SHOULD be ignored."""
     provider.other_keys = [key]
     person.start_sign_in()
@@ -348,7 +348,7 @@ def test_a_token_signed_by_an_algorithm_that_fapi_forbids_is_refused(provider, p
         program.provider.verify(token, typ="JWT")
 
 
-def test_after_keys_could_not_be_fetched_they_are_not_requested_for_each_token(provider, program, monkeypatch):
+def test_keys_that_could_not_be_fetched_are_not_requested_for_each_token(provider, program, monkeypatch):
     paths, send = [], provider_module._send
 
     def send_and_record(method, url, **options):
@@ -368,7 +368,7 @@ def test_after_keys_could_not_be_fetched_they_are_not_requested_for_each_token(p
     assert program.provider.verify(provider.id_token(), typ="JWT")["iss"] == provider.issuer
 
 
-def test_threads_that_need_keys_at_once_wait_for_one_request(provider, program, monkeypatch):
+def test_threads_that_need_keys_at_once_send_one_request(provider, program, monkeypatch):
     paths, send = [], provider_module._send
 
     def send_slowly(method, url, **options):
@@ -393,7 +393,7 @@ def test_threads_that_need_keys_at_once_wait_for_one_request(provider, program, 
     ],
     ids=str,
 )
-def test_an_error_response_of_another_shape_is_a_refusal_too(document, detail):
+def test_an_error_response_of_unexpected_form_raises_request_refused(document, detail):
     response = requests.Response()
     response.status_code, response._content = 422, json.dumps(document).encode()
     with pytest.raises(RequestRefused) as raised:
@@ -433,7 +433,7 @@ def test_an_unreachable_provider_is_reported_on_the_page(settings):
     assert "The school sign-in service is not responding" in page.text
 
 
-def test_only_our_provider_may_initiate_a_login(person, provider):
+def test_a_login_initiated_for_another_issuer_is_refused(person, provider):
     assert person.start_sign_in(f"/initiate?iss={provider.issuer}&login_hint=3124567").status_code == 302
     assert provider.parameters["login_hint"] == "3124567"
 
@@ -442,19 +442,19 @@ def test_only_our_provider_may_initiate_a_login(person, provider):
 
 
 def test_a_third_party_initiated_login_does_not_redirect_to_its_target_link_uri(person, provider):
-    going = person.open(f"/initiate?iss={provider.issuer}&target_link_uri=http://evil.example/")
+    response = person.open(f"/initiate?iss={provider.issuer}&target_link_uri=http://evil.example/")
 
-    assert "evil.example" not in f"{going.location} {provider.parameters}"
+    assert "evil.example" not in f"{response.location} {provider.parameters}"
 
 
 def test_signing_out_ends_the_session_and_redirects_to_the_provider_and_back(person, provider):
     person.sign_in()
 
-    going = person.post("/sign-out")
+    response = person.post("/sign-out")
 
-    parameters = query_of(going.location)
-    assert going.status_code == 303
-    assert going.location.startswith(f"{provider.issuer}/logout?")
+    parameters = query_of(response.location)
+    assert response.status_code == 303
+    assert response.location.startswith(f"{provider.issuer}/logout?")
     assert parameters["id_token_hint"].count(".") == 2
     assert parameters["post_logout_redirect_uri"] == "http://localhost:5001/signed-out"
     assert "Grace Okafor" not in person.open("/connector").text
@@ -470,7 +470,7 @@ def test_forms_need_a_csrf_token(person):
     assert "Grace Okafor" in person.open("/connector").text
 
 
-def test_pages_allow_our_own_scripts_alone_and_no_frame(person):
+def test_the_content_security_policy_allows_our_scripts_only_and_no_frames(person):
     policy = person.open("/").headers["Content-Security-Policy"]
 
     assert "default-src 'none'" in policy
@@ -484,11 +484,11 @@ def test_a_request_to_127_0_0_1_is_redirected_to_localhost(app):
 
 
 def test_all_errors_in_the_environment_are_reported_together():
-    wrong = {"ISSUER": "localhost", "PORT": "many", "SMTP": "localhost", "POLL_SECONDS": "0", "RESOURCE": "data"}
+    invalid = {"ISSUER": "localhost", "PORT": "many", "SMTP": "localhost", "POLL_SECONDS": "0", "RESOURCE": "data"}
     with pytest.raises(InvalidSettings) as raised:
-        from_environment(SCHOOLBOOKING, {f"SCHOOLBOOKING_{name}": value for name, value in wrong.items()})
+        from_environment(SCHOOLBOOKING, {f"SCHOOLBOOKING_{name}": value for name, value in invalid.items()})
 
-    named = [problem.partition(":")[0] for problem in raised.value.args]
+    variables = [problem.partition(":")[0] for problem in raised.value.args]
     assert str(raised.value).startswith("SchoolBooking cannot start:\n  SCHOOLBOOKING_ISSUER: ")
-    assert named == [f"SCHOOLBOOKING_{name}" for name in ("ISSUER", "RESOURCE", "PORT", "SMTP", "POLL_SECONDS")]
+    assert variables == [f"SCHOOLBOOKING_{name}" for name in ("ISSUER", "RESOURCE", "PORT", "SMTP", "POLL_SECONDS")]
     assert from_environment(ASSEMBLY, {}).client_id == "assembly"

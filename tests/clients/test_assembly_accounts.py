@@ -43,7 +43,7 @@ def test_opening_the_activation_link_without_pressing_the_button_does_not_use_it
     assert person.post(link, password=PASSWORD).status_code == 400
 
 
-def test_a_link_ends_when_a_newer_one_is_sent_and_after_a_day(person, deliver_mails, program, monkeypatch):
+def test_a_link_no_longer_works_after_a_newer_one_was_sent_or_after_a_day(person, deliver_mails, program, monkeypatch):
     person.sign_up()
     old = link_in(deliver_mails(program)[0])
     monkeypatch.setattr(accounts, "RESEND_SECONDS", -1)
@@ -66,7 +66,7 @@ def test_a_mail_is_not_sent_again_within_a_minute(person, deliver_mails, program
     assert len(deliver_mails(program)) == 1
 
 
-def test_signing_up_with_a_known_address_looks_the_same_and_its_owner_is_told(
+def test_signing_up_with_a_known_address_gets_the_same_response_and_a_mail_to_its_owner(
     app, provider, person, deliver_mails, program
 ):
     person.create_account(deliver_mails, program)
@@ -77,12 +77,12 @@ def test_signing_up_with_a_known_address_looks_the_same_and_its_owner_is_told(
     assert (known.status_code, known.location) == (303, "/check-email")
     assert "You already have an account" not in stranger.open("/check-email").text
     assert "You already have an account" in "".join(deliver_mails(program))
-    again = stranger.sign_up(code=code, email="another@school.example")
-    assert again.status_code == 400, "the code is used up: it would tell otherwise whether an address is known"
+    second = stranger.sign_up(code=code, email="another@school.example")
+    assert second.status_code == 400, "the code is used up; otherwise it would reveal whether an address is known"
     assert stranger.post("/sign-in", email=EMAIL, password="a strangers password").status_code == 400
 
 
-def test_resending_says_the_same_of_every_address(person, deliver_mails, program):
+def test_the_response_to_resending_is_the_same_for_every_address(person, deliver_mails, program):
     person.sign_up()
     addresses = (EMAIL, "unknown@school.example", "no address")
     pages = {
@@ -107,7 +107,7 @@ def test_resending_says_the_same_of_every_address(person, deliver_mails, program
     ],
     ids=str,
 )
-def test_errors_of_the_form_are_shown_and_what_was_typed_is_kept(person, program, fields, error):
+def test_errors_of_the_form_are_shown_and_what_was_typed_stays_in_it(person, program, fields, error):
     page = person.sign_up(**fields)
 
     assert page.status_code == 400
@@ -184,7 +184,7 @@ def waiting_mails(program):
 
 @pytest.fixture
 def smtp_server(monkeypatch):
-    """Replaces smtplib's dialogue: `attempts` has the recipients, and `on_send` is called for each, and may raise."""
+    """A fake of smtplib's client: `attempts` has the recipients; `on_send` is called for each and may raise."""
     server = SimpleNamespace(attempts=[], on_send=lambda: None)
 
     class FakeSMTP:
@@ -253,7 +253,7 @@ def test_a_mail_that_an_earlier_version_has_queued_is_sent(program, smtp_server)
 
 
 @pytest.mark.usefixtures("waiting_mails")
-def test_a_mail_that_is_given_up_is_logged(program, smtp_server, caplog):
+def test_a_mail_that_is_no_longer_tried_is_logged(program, smtp_server, caplog):
     with program.database.transaction() as connection:
         connection.execute("UPDATE mails SET attempts = ? WHERE account_id = 1", (mail.MAX_ATTEMPTS,))
     mail.send_due(program.database, program.settings)
@@ -284,7 +284,7 @@ def test_the_school_is_found_by_name_and_postcode_and_chosen_with_its_system(per
     assert "Pupil Asset" in page
 
 
-def test_schoolbooking_accepts_isams_and_arbor_only_and_says_why(settings, provider, deliver_mails):
+def test_schoolbooking_refuses_other_systems_than_isams_and_arbor_with_the_reason(settings, provider, deliver_mails):
     app = create_app(replace(settings, application=SCHOOLBOOKING, client_id="schoolbooking"))
     with app.app_context():
         program = web.current_program()
@@ -301,7 +301,7 @@ def test_schoolbooking_accepts_isams_and_arbor_only_and_says_why(settings, provi
     assert person.post("/school", urn=URN, mis="arbor").location == "/connector"
 
 
-def test_pages_for_people_lead_to_signing_in(person):
+def test_pages_redirect_to_sign_in_without_a_session(person):
     for path in ("/school", "/connector"):
         assert person.open(path).location == "/sign-in"
     assert person.open("/school/search?q=willow").status_code == 401

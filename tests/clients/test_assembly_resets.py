@@ -21,12 +21,12 @@ def sam(person, deliver_mails, program):
 
 
 def request_reset_link(person, deliver_mails, program, email=EMAIL):
-    """The link in the newest mail."""
+    """Request a link to reset the password; returns the path of the link in the mail."""
     person.post(RESET_PATH, email=email)
     return link_in(deliver_mails(program)[-1])
 
 
-def test_someone_who_forgot_their_password_chooses_another_one(sam, app, provider, deliver_mails, program):
+def test_a_new_password_can_be_chosen_by_the_mailed_link(sam, app, provider, deliver_mails, program):
     stranger = Person(app, provider)
     assert RESET_PATH in stranger.open("/sign-in").text
     response = stranger.post(RESET_PATH, email=EMAIL)
@@ -37,7 +37,7 @@ def test_someone_who_forgot_their_password_chooses_another_one(sam, app, provide
     assert "Your password has been changed" in stranger.open("/sign-in").text
     assert "was changed just now" in deliver_mails(program)[-1]
 
-    assert sam.open("/connector").location != "/connector", "browsers that were signed in are signed out"
+    assert sam.open("/connector").location == "/sign-in", "browsers that were signed in are signed out"
     assert stranger.post("/sign-in", email=EMAIL, password=PASSWORD).status_code == 400
     assert stranger.post("/sign-in", email=EMAIL, password=NEW_PASSWORD).location == "/connector"
 
@@ -52,7 +52,7 @@ def test_the_link_works_once_and_opening_it_changes_nothing(sam, deliver_mails, 
     assert sam.post(link, password="another good one").status_code == 400
 
 
-def test_of_two_who_use_the_link_at_once_one_sets_the_password(sam, deliver_mails, program):
+def test_of_three_uses_of_the_link_at_once_one_sets_the_password(sam, deliver_mails, program):
     secret = request_reset_link(sam, deliver_mails, program).rpartition("/")[2]
     accepted_passwords = []
 
@@ -72,7 +72,7 @@ def test_of_two_who_use_the_link_at_once_one_sets_the_password(sam, deliver_mail
     assert accounts.sign_in(program.database, EMAIL, password)
 
 
-def test_the_link_ends_after_an_hour_and_when_a_newer_one_is_sent(sam, deliver_mails, program, monkeypatch):
+def test_the_link_no_longer_works_after_an_hour_or_after_a_newer_one_was_sent(sam, deliver_mails, program, monkeypatch):
     monkeypatch.setattr(resets, "MIN_SECONDS_BETWEEN", -1)
     old, new = request_reset_link(sam, deliver_mails, program), request_reset_link(sam, deliver_mails, program)
     assert sam.open(old).status_code == 404
@@ -117,8 +117,8 @@ def test_an_account_that_was_not_activated_gets_the_link_that_activates_it(perso
     assert "/activate/" in link
 
 
-class ChangesPassword:
-    """Changes the account's password when a function returns."""
+class PasswordChange:
+    """A change of the account's password at the moment at which a function returns."""
 
     def __init__(self, monkeypatch, program, link):
         self._patch, self._program, self._secret = monkeypatch, program, link.rpartition("/")[2]
@@ -138,20 +138,18 @@ def test_a_sign_in_with_the_old_password_does_not_outlive_a_new_one(
     sam, app, provider, deliver_mails, program, monkeypatch
 ):
     stranger = Person(app, provider)
-    ChangesPassword(monkeypatch, program, request_reset_link(sam, deliver_mails, program)).after(accounts, "sign_in")
+    PasswordChange(monkeypatch, program, request_reset_link(sam, deliver_mails, program)).after(accounts, "sign_in")
     response = stranger.post("/sign-in", email=EMAIL, password=PASSWORD)
     assert response.status_code == 400
     assert accounts.WRONG_PASSWORD in response.text
-    assert stranger.open("/connector").location != "/connector"
+    assert stranger.open("/connector").location == "/sign-in"
     with program.database.transaction() as connection:
         assert connection.execute("SELECT count(*) FROM sign_ins").fetchone()[0] == 0
 
 
-def test_a_school_account_does_not_bring_back_a_sign_in_that_a_new_password_ended(
-    sam, deliver_mails, program, monkeypatch
-):
+def test_a_new_password_also_ends_a_sign_in_by_school_account_at_that_moment(sam, deliver_mails, program, monkeypatch):
     link = request_reset_link(sam, deliver_mails, program)
-    ChangesPassword(monkeypatch, program, link).after(school_account, "finish")
+    PasswordChange(monkeypatch, program, link).after(school_account, "finish")
     sam.sign_in()
     with program.database.transaction() as connection:
         assert [row["account_id"] for row in connection.execute("SELECT account_id FROM sign_ins")] == [None]

@@ -65,7 +65,7 @@ def test_a_school_signs_in_authorises_and_is_verified_without_being_asked_again(
     assert "Verified school" in office.page_text
 
 
-def test_the_second_sign_in_goes_straight_through(office):
+def test_the_second_sign_in_needs_no_consent(office):
     office.sign_in()
     office.authorise()
     office.browser.cookies.clear()
@@ -75,7 +75,7 @@ def test_the_second_sign_in_goes_straight_through(office):
     assert office.url == f"{office.assembly}/connector"
 
 
-def test_a_school_that_does_not_share_is_told_so_at_the_partner(office):
+def test_a_person_who_refuses_is_told_at_the_partner_that_nothing_was_shared(office):
     office.sign_in()
     office.press("Do not share")
 
@@ -83,7 +83,7 @@ def test_a_school_that_does_not_share_is_told_so_at_the_partner(office):
     assert "Nothing was shared" in office.page_text
 
 
-def test_once_sharing_is_stopped_the_partner_gets_nothing_more(office, transaction):
+def test_the_partner_shows_that_sharing_was_stopped(office, transaction):
     office.sign_in()
     office.authorise()
     with transaction():

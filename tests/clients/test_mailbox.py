@@ -17,6 +17,7 @@ STARTED_AT = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 
 @pytest.fixture
 def folder(tmp_path):
+    """The Maildir that the mailbox shows."""
     return tmp_path / "mailbox"
 
 
@@ -27,6 +28,8 @@ def web(folder):
 
 @pytest.fixture
 def deliver_mail(folder):
+    """`deliver_mail("Subject")` puts a message into the Maildir; returns its key."""
+
     def deliver(subject="Please verify your e-mail address", *, text="Follow https://idp.example/verify/abc", minutes=0,
                html=None, to="office@willowbank.example", channel="email"):  # fmt: skip
         message = EmailMessage()
@@ -43,7 +46,7 @@ def deliver_mail(folder):
     return deliver
 
 
-def test_before_the_first_message_it_says_what_to_do(web):
+def test_an_empty_mailbox_says_that_there_are_no_messages(web):
     page = web.get("/")
 
     assert page.status_code == 200
@@ -68,7 +71,7 @@ def test_links_in_plain_text_can_be_followed(web, deliver_mail):
     assert link["rel"] == ["noopener"]
 
 
-def test_a_text_message_is_shown_as_one(web, deliver_mail):
+def test_a_text_message_is_shown_with_its_number(web, deliver_mail):
     key = deliver_mail(None, text="Your code is 123456", to="+447700900123", channel="sms")
 
     page = web.get(f"/messages/{key}").text
@@ -83,13 +86,13 @@ def test_html_is_shown_in_a_frame_that_can_only_open_links(web, deliver_mail):
 
     page = parse(web.get(f"/messages/{key}").text)
     [frame] = page.select("iframe")
-    inside = web.get(str(frame["src"]))
+    framed_page = web.get(str(frame["src"]))
 
     assert "allow-scripts" not in frame["sandbox"]
     assert "allow-forms" not in frame["sandbox"]
-    assert inside.headers["Content-Security-Policy"].startswith("sandbox ")
-    assert "script" not in inside.headers["Content-Security-Policy"]
-    assert '<base target="_blank">' in inside.text
+    assert framed_page.headers["Content-Security-Policy"].startswith("sandbox ")
+    assert "script" not in framed_page.headers["Content-Security-Policy"]
+    assert '<base target="_blank">' in framed_page.text
     assert "steal()" not in str(page)
 
 

@@ -1,6 +1,7 @@
-"""A password for our host in `.netrc` never takes the place of what our programs send as `Authorization`."""
+"""A password for our host in `.netrc` never replaces the header `Authorization` of our programs."""
 
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from flask import Flask, jsonify, request
@@ -18,21 +19,28 @@ from tests.ports import free_port
 from tests.serving import serving
 
 
+class RecordingServer(NamedTuple):
+    """A server's URL, and the `Authorization` header of each request that it received."""
+
+    url: str
+    received: list[str]
+
+
 @pytest.fixture
 def server(tmp_path, monkeypatch):
-    """A server's URL, and the `Authorization` header of each request that it received."""
+    """A server, where `.netrc` has a password for its host."""
     port, app, received = free_port(), Flask("server"), []
     url = f"http://localhost:{port}"
 
     @app.route("/<path:_path>", methods=["GET", "POST"])
     def record_request(_path):
         received.append(request.headers.get("Authorization", ""))
-        return jsonify(issuer=url, token_endpoint=f"{url}/token", access_token="ours")
+        return jsonify(issuer=url, token_endpoint=f"{url}/token", access_token="ours", token_type="Bearer")
 
     (tmp_path / "netrc").write_text("machine localhost login somebody password else")
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
     with serving(app, port):
-        yield url, received
+        yield RecordingServer(url, received)
 
 
 def test_xporter_on_demand_sends_its_own_token(server, tmp_path):
@@ -50,7 +58,7 @@ def test_the_endpoint_sends_its_own_token(server, tmp_path):
     assert received == ["DPoP bound", ""]
 
 
-def test_the_endpoint_sends_a_mis_the_token_of_its_api(server):
+def test_the_endpoint_sends_a_management_information_system_its_token(server):
     url, received = server
     token = isams._Token(url, Credentials("id", "secret"))
     new_session().get(f"{url}/students", headers=token.headers(renew=False))

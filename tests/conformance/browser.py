@@ -1,7 +1,7 @@
 """A browser without JavaScript: it opens pages, fills in their forms by the documented names of the controls, and
-stops at the first address of the partner (protocol.md §3.9).
+stops at the first URL of the partner (protocol.md §3.9).
 
-It is as strict as Chromium in two points: a form may lead only to addresses that the page's `form-action` allows,
+It is as strict as Chromium in two points: a form may lead only to URLs that the page's `form-action` allows,
 redirects included, and a POST from another site is sent without cookies.
 """
 
@@ -21,10 +21,10 @@ MAX_REDIRECTS = 10
 
 @dataclass(frozen=True)
 class PartnerRequest:
-    """The request that reached the partner: its method, address and parameters."""
+    """The request that reached the partner: its method, URL and parameters."""
 
     method: str
-    address: str
+    url: str
     query: list[tuple[str, str]]
     form: list[tuple[str, str]] = field(default_factory=list)
 
@@ -54,14 +54,14 @@ class Page:
         return self.soup.find(id=control) is not None
 
     def allows_form_action(self, url: str) -> bool:
-        """Whether the page's `form-action` allows `url` and any address that it may redirect to."""
+        """Whether the page's `form-action` allows `url` and any URL that it may redirect to."""
         rules = [rule.split() for rule in self.headers.get("Content-Security-Policy", "").split(";")]
         allowed = next((rule[1:] for rule in rules if rule and rule[0] == "form-action"), None)
         return allowed is None or ("'self'" in allowed and _origin(url) == _origin(self.url))
 
 
 class Browser:
-    """A person's browser. `page` is its page; None once an address below `partner_url` was reached."""
+    """A person's browser. `page` is its page; None once a URL below `partner_url` was reached."""
 
     def __init__(self, certificate: str, username: str, password: str, *, partner_url: str | None = None) -> None:
         self.username, self.password, self._partner_url = username, password, partner_url
@@ -102,11 +102,11 @@ class Browser:
         return self._send(method, target, sent, pressed_on=page)
 
     def sign_in(self) -> PartnerRequest | None:
-        """On the sign-in page."""
+        """Sign in, on the sign-in page."""
         return self.press("sign-in", username=self.username, password=self.password)
 
     def allow(self) -> PartnerRequest | None:
-        """On the page that asks whether to share."""
+        """Authorise sharing, on the page that asks for it."""
         return self.press("allow", **({"authority": "y"} if self.page.has("authority") else {}))
 
     def continue_to_partner(self, partner_request: PartnerRequest | None = None) -> PartnerRequest:

@@ -10,7 +10,7 @@ import ssl
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import requests
@@ -56,34 +56,39 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ssl.SSL
 
 @pytest.fixture(scope="session")
 def suite(certificate: tuple[Path, ssl.SSLContext]) -> Iterator[Receiver]:
-    """A server at the suite's addresses, which receives logout tokens; browsers stop before they reach it."""
+    """A server at the suite's URLs, which receives logout tokens; browsers stop before they reach it."""
     with a_receiver(f"{SUITE}/backchannel_logout", certificate[1]) as receiver:
         yield receiver
 
 
+class ServedSuite(NamedTuple):
+    """The application, its issuer, the file of its certificate, and the clients that were registered."""
+
+    app: Any
+    issuer: str
+    certificate: str
+    prepared: Prepared
+
+
 @pytest.fixture(scope="session")
-def served(
-    databases: Databases, certificate: tuple[Path, ssl.SSLContext], suite: Receiver
-) -> Iterator[tuple[Any, str, str, Prepared]]:
-    """The application, its issuer, the file of its certificate, and the clients that `tests.conformance.suite`
-    registered.
-    """
+def served(databases: Databases, certificate: tuple[Path, ssl.SSLContext], suite: Receiver) -> Iterator[ServedSuite]:
+    """The provider, over HTTPS, with the clients that `tests.conformance.suite` registers."""
     trust, tls = certificate
     with a_provider(databases, tls, fetch={"extra_ca": str(trust)}) as (app, issuer):
         with transactions.transaction(app):
             factories.a_school()
             api = f"https://localhost:{free_port()}"
             prepared = prepare.prepare_all(suite.uri.removesuffix("/backchannel_logout"), api)
-        yield app, issuer, str(trust), prepared
+        yield ServedSuite(app, issuer, str(trust), prepared)
 
 
 @pytest.fixture(scope="session")
 def xporter(
-    served: tuple[Any, str, str, Prepared],
+    served: ServedSuite,
     certificate: tuple[Path, ssl.SSLContext],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[str]:
-    """The address to call at XporterOnDemand, which is served beside the provider and uses its clock."""
+    """The URL to call at XporterOnDemand, which is served beside the provider and uses its clock."""
     _, issuer, trust, prepared = served
     port, folder = int(prepared.api.rpartition(":")[2]), tmp_path_factory.mktemp("xporter")
     # Modules check at once whether a token has ended; in the real suite, a second passes between two requests.
@@ -95,14 +100,14 @@ def xporter(
 
 
 @pytest.fixture
-def provider(served: tuple[Any, str, str, Prepared]) -> Provider:
+def provider(served: ServedSuite) -> Provider:
     """The provider; each module reads its discovery document and keys again."""
-    return Provider(served[1], served[2])
+    return Provider(served.issuer, served.certificate)
 
 
 @pytest.fixture
-def prepared(served: tuple[Any, str, str, Prepared]) -> Prepared:
-    return served[3]
+def prepared(served: ServedSuite) -> Prepared:
+    return served.prepared
 
 
 _latest = [datetime.now(UTC)]
@@ -120,10 +125,10 @@ def wait() -> Iterator[Wait]:
 
 
 @pytest.fixture
-def a_browser(served: tuple[Any, str, str, Prepared]) -> Callable[[], Browser]:
+def a_browser(served: ServedSuite) -> Callable[[], Browser]:
     """Another browser, with cookies of its own."""
-    prepared = served[3]
-    return lambda: Browser(served[2], prepared.username, prepared.password, partner_url=prepared.suite)
+    prepared = served.prepared
+    return lambda: Browser(served.certificate, prepared.username, prepared.password, partner_url=prepared.suite)
 
 
 @pytest.fixture
@@ -155,9 +160,9 @@ def a_client(provider: Provider, prepared: Prepared, response_mode: str | None) 
 
 
 @pytest.fixture(scope="session")
-def signers(served: tuple[Any, str, str, Prepared]) -> dict[str, Any]:
+def signers(served: ServedSuite) -> dict[str, Any]:
     """The private keys of the suite's clients that have some, read once: an RSA key takes its time."""
-    clients = served[3].clients
+    clients = served.prepared.clients
     return {name: KeySet.import_key_set(row.keys).keys[0] for name, row in clients.items() if row.keys}
 
 
@@ -211,12 +216,12 @@ def a_registered_client(
 
 
 @pytest.fixture
-def registered(served: tuple[Any, str, str, Prepared], provider: Provider, prepared: Prepared) -> MakeClient:
+def registered(served: ServedSuite, provider: Provider, prepared: Prepared) -> MakeClient:
     """`registered(accepted_mis=…)` is another client of the provider, by default without PKCE."""
 
     def make(**overrides: Any) -> RelyingParty:
         defaults = {"redirect_uris": [f"{prepared.suite}/callback"], "require_pkce": False}
-        with transactions.transaction(served[0]):
+        with transactions.transaction(served.app):
             client = factories.a_client(**{**defaults, **overrides})
         credentials = Credentials(client.id, factories.secret_of(client.id), None)
         return RelyingParty(provider, credentials, client.redirect_uris[0])

@@ -181,7 +181,7 @@ class FapiClient(RelyingParty):
         return str(pushed["request_uri"])
 
     def link(self, request_uri: str, **options: str) -> str:
-        """The address that the browser is sent to: the client and the pushed request, and these parameters besides."""
+        """The URL that the browser is sent to: the client and the pushed request, and these parameters besides."""
         sent = {"client_id": self.id, "request_uri": request_uri, **options}
         return f"{self.provider.metadata['authorization_endpoint']}?{urlencode(sent)}"
 

@@ -87,19 +87,19 @@ class RelyingParty:
         return self.last_request
 
     def authorization_url(self, **overrides: str | None) -> str:
-        """The address that the client sends the browser to."""
+        """The URL that the client sends the browser to."""
         return f"{self.provider.metadata['authorization_endpoint']}?{urlencode(self.request(**overrides))}"
 
     # Responses through the browser
 
     def authorization_response(self, partner_request: PartnerRequest | None) -> dict[str, str]:
-        """The parameters of an authorization response, which came in the requested mode to the requested address."""
-        assert partner_request is not None, "no answer came"
+        """The parameters of an authorization response, which came in the requested mode to the requested URL."""
+        assert partner_request is not None, "the browser did not reach the partner"
         mode, _, signed = self.last_request.get("response_mode", "query").partition(".")
         is_form, is_signed = mode == "form_post", "jwt" in {mode, signed}
         assert partner_request.method == ("POST" if is_form else "GET")
         base, _, registered = self.redirect_uri.partition("?")
-        assert partner_request.address == base
+        assert partner_request.url == base
         pairs = partner_request.form if is_form else partner_request.query
         if is_form:
             assert urlencode(partner_request.query) == registered

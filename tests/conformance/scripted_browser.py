@@ -38,7 +38,7 @@ class ScriptedBrowser:
             visit["match-limit"] -= 1
         partner_request = self.browser.open(url)
         for task in visit["tasks"]:
-            current_url = self.browser.page.url if partner_request is None else partner_request.address
+            current_url = self.browser.page.url if partner_request is None else partner_request.url
             if not fnmatchcase(current_url, task["match"]):
                 assert task.get("optional"), (
                     f"{task['task']}: the browser is at {current_url}: {self._text(partner_request)}"

@@ -57,32 +57,32 @@ def test_idtoken_signature(a_registered_client, browser):
 
 
 @not_applicable
-@spec(CORE, "2", requirement="Unsigned ID Tokens: none is not advertised, and cannot be registered")
+@spec(CORE, "2", requirement="Unsigned ID Tokens: alg none is not advertised, and cannot be registered")
 def test_idtoken_unsigned(provider, register):
     assert "none" not in provider.metadata["id_token_signing_alg_values_supported"]
     conditions.registration_refused(register(id_token_signed_response_alg="none"), "invalid_client_metadata")
 
 
-@spec(CORE, "5.3.1", requirement="Userinfo takes the token from the Authorization header of a GET")
+@spec(CORE, "5.3.1", requirement="Userinfo accepts the token in the Authorization header of a GET")
 def test_userinfo_get(client, browser):
     signed_in = client.sign_in(browser, scope="openid profile")
     assert signed_in.userinfo["sub"] == signed_in.claims["sub"]
     assert isinstance(signed_in.userinfo["updated_at"], int)
 
 
-@spec(CORE, "5.3.1", requirement="Userinfo takes the token from the Authorization header of a POST")
+@spec(CORE, "5.3.1", requirement="Userinfo accepts the token in the Authorization header of a POST")
 def test_userinfo_post_header(client, browser):
     signed_in = client.sign_in(browser)
     assert client.userinfo_claims(signed_in.access_token, "post") == signed_in.userinfo
 
 
-@spec("RFC 6750", "2.2", requirement="Userinfo takes the token from a form")
+@spec("RFC 6750", "2.2", requirement="Userinfo accepts the token in a form")
 def test_userinfo_post_body(client, browser):
     signed_in = client.sign_in(browser)
     assert client.userinfo_claims(signed_in.access_token, "body") == signed_in.userinfo
 
 
-@spec(CORE, "3.1.2.1", requirement="The code flow needs no nonce, and invents none")
+@spec(CORE, "3.1.2.1", requirement="The code flow needs no nonce, and adds none")
 def test_ensure_request_without_nonce_succeeds_for_code_flow(client, browser):
     assert "nonce" not in client.sign_in(browser, nonce=None).claims
 
@@ -97,7 +97,7 @@ def userinfo_for_scope(client, browser, scope, standard):
     return signed_in.userinfo
 
 
-@spec(CORE, "5.4", requirement="The scope profile brings those of its claims that we have")
+@spec(CORE, "5.4", requirement="The scope profile gives those of its claims that we have")
 def test_scope_profile(client, browser):
     claims = userinfo_for_scope(client, browser, "profile", PROFILE)
     assert {"name", "given_name", "family_name", "preferred_username"} <= set(claims)
@@ -105,7 +105,7 @@ def test_scope_profile(client, browser):
     assert claims["locale"] == "en-GB"
 
 
-@spec(CORE, "5.4", requirement="The scope email brings email and, as a boolean, email_verified")
+@spec(CORE, "5.4", requirement="The scope email gives email and, as a boolean, email_verified")
 def test_scope_email(client, browser):
     claims = userinfo_for_scope(client, browser, "email", EMAIL)
     assert set(claims) == {"sub"} | EMAIL
@@ -114,14 +114,14 @@ def test_scope_email(client, browser):
 
 
 @not_applicable
-@spec(CORE, "5.4", requirement="The scope address: not advertised, because people here have none")
+@spec(CORE, "5.4", requirement="The scope address is not advertised, because we have no postal addresses of people")
 def test_scope_address(client, browser, provider):
     assert "address" not in provider.metadata["scopes_supported"]
     assert "address" not in provider.metadata["claims_supported"]
     client.assert_refused(browser.visit(client.authorization_url(scope="openid address")), "invalid_scope")
 
 
-@spec(CORE, "5.4", requirement="The scope phone brings phone_number and, as a boolean, phone_number_verified")
+@spec(CORE, "5.4", requirement="The scope phone gives phone_number and, as a boolean, phone_number_verified")
 def test_scope_phone(client, browser):
     claims = userinfo_for_scope(client, browser, "phone", PHONE)
     assert set(claims) == {"sub"} | PHONE
@@ -130,7 +130,7 @@ def test_scope_phone(client, browser):
 
 
 @not_applicable
-@spec(CORE, "5.4", requirement="All standard scopes at once: address is not advertised; those that are come together")
+@spec(CORE, "5.4", requirement="All standard scopes that are advertised, at once; the scope address is not advertised")
 def test_scope_all(client, browser, provider):
     assert "address" not in provider.metadata["scopes_supported"]
     signed_in = client.sign_in(browser, scope="openid profile email phone")
@@ -157,7 +157,7 @@ def test_display_popup(client, browser):
     client.sign_in(browser, display="popup")
 
 
-@spec(CORE, "3.1.2.1", requirement="prompt=login has the person sign in again, and auth_time says when")
+@spec(CORE, "3.1.2.1", requirement="prompt=login makes the person sign in again, and auth_time is the time of that")
 def test_prompt_login(client, browser, wait):
     first = client.sign_in(browser)
     wait(2)
@@ -171,14 +171,14 @@ def test_prompt_login(client, browser, wait):
 @spec(
     CORE,
     "3.1.2.6",
-    requirement="prompt=none without a session is login_required; a long state is returned whole",
+    requirement="prompt=none without a session is login_required; a long state is returned unchanged",
 )
 def test_prompt_none_not_logged_in(client, browser):
     request = client.authorization_url(prompt="none", state=secrets.token_hex(64))
     client.assert_refused(browser.visit(request), "login_required")
 
 
-@spec(CORE, "3.1.2.1", requirement="prompt=none with a session asks nothing, and returns the same sub and auth_time")
+@spec(CORE, "3.1.2.1", requirement="prompt=none with a session shows no page, and returns the same sub and auth_time")
 def test_prompt_none_logged_in(client, browser, wait):
     first = client.sign_in(browser)
     wait(2)
@@ -195,7 +195,7 @@ def open_without_interaction(browser, link):
     return partner_request
 
 
-@spec(CORE, "3.1.2.1", requirement="max_age=1 after two seconds has the person sign in again")
+@spec(CORE, "3.1.2.1", requirement="max_age=1 makes the person sign in again after two seconds")
 def test_max_age_1(client, browser, wait):
     first = client.sign_in(browser)
     wait(2)
@@ -207,7 +207,7 @@ def test_max_age_1(client, browser, wait):
     assert second.claims["iat"] - second.claims["auth_time"] <= 1
 
 
-@spec(CORE, "3.1.2.1", requirement="max_age=10000 is met by a sign-in a moment ago, and auth_time is there")
+@spec(CORE, "3.1.2.1", requirement="max_age=10000 accepts a sign-in of a moment ago, and the ID Token has auth_time")
 def test_max_age_10000(client, browser, wait):
     first = client.sign_in(browser, max_age="15000")
     wait(2)
@@ -220,7 +220,7 @@ def test_ensure_request_with_unknown_parameter_succeeds(client, browser):
     client.sign_in(browser, extra="foobar")
 
 
-@spec(CORE, "3.1.2.1", requirement="An id_token_hint of the signed-in person is answered silently")
+@spec(CORE, "3.1.2.1", requirement="prompt=none with an id_token_hint of the signed-in person returns a code")
 def test_id_token_hint(client, browser):
     first = client.sign_in(browser)
     second = client.complete_sign_in(
@@ -245,13 +245,13 @@ def test_claims_locales(client, browser):
     client.sign_in(browser, claims_locales="se")
 
 
-@spec(CORE, "3.1.2.1", requirement="acr_values is accepted, and the ID Token says which was reached")
+@spec(CORE, "3.1.2.1", requirement="acr_values is accepted, and the ID Token has the acr that was reached")
 def test_ensure_request_with_acr_values_succeeds(client, browser, provider):
     request = provider.metadata["acr_values_supported"]
     assert client.sign_in(browser, acr_values=" ".join(request)).claims["acr"] in request
 
 
-@spec("RFC 6749", "4.1.2", requirement="A code used again at once is refused with invalid_grant")
+@spec("RFC 6749", "4.1.2", requirement="A code redeemed again at once is refused with invalid_grant")
 def test_codereuse(client, browser):
     signed_in = client.sign_in(browser)
     conditions.refusal(client.redeem(signed_in.code), 400, "invalid_grant")
@@ -276,7 +276,7 @@ def test_ensure_registered_redirect_uri(client, browser):
     assert browser.page.soup.find(id="error-code").text == "invalid_request"
 
 
-@spec(CORE, "3.1.2.1", requirement="The authorization request may be a POST of another site")
+@spec(CORE, "3.1.2.1", requirement="The authorization request may be a POST from another site")
 def test_ensure_post_request_succeeds(client, browser):
     endpoint = client.provider.metadata["authorization_endpoint"]
     client.complete_sign_in(browser.continue_to_partner(browser.post(endpoint, client.request())))
@@ -284,7 +284,7 @@ def test_ensure_post_request_succeeds(client, browser):
     client.complete_sign_in(browser.continue_to_partner(browser.post(endpoint, request)))  # signed in meanwhile
 
 
-@spec(CORE, "9", requirement="client_secret_post")
+@spec(CORE, "9", requirement="A client can authenticate by client_secret_post")
 def test_server_client_secret_post(a_client, browser):
     a_client("conf-post-1").sign_in(browser)
 
@@ -302,7 +302,7 @@ def unsigned(claims):
 
 
 @not_applicable
-@spec(CORE, "6.2", requirement="request_uri by reference: not advertised, refused, and harmless in a registration")
+@spec(CORE, "6.2", requirement="request_uri by reference: not advertised, refused, and ignored in a registration")
 def test_request_uri_unsigned_supported_correctly_or_rejected_as_unsupported(a_registered_client, browser, provider):
     assert_only_signed_request_objects_are_supported(provider)
     assert provider.metadata["request_uri_parameter_supported"] is False
@@ -320,7 +320,7 @@ def test_unsigned_request_object_supported_correctly_or_rejected_as_unsupported(
     client.assert_refused(browser.visit(client.authorization_url(request=unsigned(claims))), "invalid_request_object")
 
 
-@spec(CORE, "5.5", requirement="claims may ask for name at userinfo, and it does not come in the ID Token")
+@spec(CORE, "5.5", requirement="claims may request name at userinfo, which is then not in the ID Token")
 def test_claims_essential(client, browser):
     signed_in = client.sign_in(browser, claims='{"userinfo": {"name": {"essential": true}}}')
     assert set(signed_in.userinfo) == {"sub", "name"}
@@ -328,7 +328,7 @@ def test_claims_essential(client, browser):
 
 
 @not_applicable
-@spec(CORE, "6.1", requirement="The redirect URI inside an unsigned request object is not taken either")
+@spec(CORE, "6.1", requirement="The redirect_uri inside an unsigned request object is not used either")
 def test_ensure_request_object_with_redirect_uri(client, browser, provider):
     assert_only_signed_request_objects_are_supported(provider)
     claims = {"iss": client.id, "aud": provider.issuer, "redirect_uri": client.redirect_uri}
@@ -337,7 +337,7 @@ def test_ensure_request_object_with_redirect_uri(client, browser, provider):
     assert "redirect_uri" in browser.page.text
 
 
-@spec(CORE, "12", requirement="A refresh token brings a new ID Token about the same sign-in, and is its client's alone")
+@spec(CORE, "12", requirement="A refresh token gives a new ID Token of the same sign-in, and only to its own client")
 def test_refresh_token(a_client, browser, wait, provider):
     assert "refresh_token" in provider.metadata["grant_types_supported"]
     first, second = a_client("conf-basic-1"), a_client("conf-basic-2")
@@ -363,7 +363,7 @@ def sign_in_and_refresh(client, browser, wait, **options):
     return tokens.get("refresh_token", token)
 
 
-@spec("RFC 7636", "4", requirement="A request with a code challenge is held to it")
+@spec("RFC 7636", "4", requirement="A code of a request with a code challenge needs the matching verifier")
 def test_ensure_request_with_valid_pkce_succeeds(client, browser):
     verifier = secrets.token_urlsafe(32)
     challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).decode().rstrip("=")

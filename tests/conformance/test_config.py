@@ -48,7 +48,7 @@ LOCALE = re.compile(r"[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|[0-9]{3}))?")
 
 
 @pytest.mark.spec(
-    "OpenID Connect Discovery 1.0", "3", requirement="The metadata is valid and complete, at the issuer's own address"
+    "OpenID Connect Discovery 1.0", "3", requirement="The metadata is valid and complete, at the issuer's own URL"
 )
 def test_discovery_endpoint_verification(provider):
     response = provider.get("/.well-known/openid-configuration")
@@ -62,10 +62,10 @@ def test_discovery_endpoint_verification(provider):
     assert {name: type(metadata[name]) for name in REQUIRED_METADATA} == REQUIRED_METADATA
     assert set(metadata) <= REGISTERED
     assert all(values for values in metadata.values() if isinstance(values, list))
-    for name, address in metadata.items():
+    for name, url in metadata.items():
         if name.endswith("_endpoint") or name == "jwks_uri":
-            assert urlsplit(address).scheme == "https", name
-            assert not urlsplit(address).fragment, name
+            assert urlsplit(url).scheme == "https", name
+            assert not urlsplit(url).fragment, name
 
     conditions.keys(provider.http.get(metadata["jwks_uri"], timeout=20).json())
     assert metadata["response_types_supported"] == ["code"]

@@ -26,9 +26,9 @@ def a_member(served, prepared):
     """`a_member(mis="sims")` is the browser of the owner of another school."""
 
     def make(**estab_overrides):
-        with transactions.transaction(served[0]):
+        with transactions.transaction(served.app):
             person = factories.an_administrator(factories.an_estab(**estab_overrides))
-        return Browser(served[2], person.username, factories.PASSWORD, partner_url=prepared.suite)
+        return Browser(served.certificate, person.username, factories.PASSWORD, partner_url=prepared.suite)
 
     return make
 
@@ -49,10 +49,10 @@ def assert_error_page(browser, url, *words):
     assert browser.page.headers["X-Frame-Options"] == "DENY"
 
 
-@spec(OAUTH, "4.1.2.1", requirement="client_id missing, repeated, unknown or disabled: a page")
+@spec(OAUTH, "4.1.2.1", requirement="client_id missing, repeated, unknown or disabled: an error page")
 def test_client_id(served, browser, client, registered):
     disabled = registered()
-    with transactions.transaction(served[0]):
+    with transactions.transaction(served.app):
         registry.disable(disabled.id, by="test")
     for url in (
         client.authorization_url(client_id=None),
@@ -63,7 +63,11 @@ def test_client_id(served, browser, client, registered):
         assert_error_page(browser, url, "client_id")
 
 
-@spec("RFC 9126", "4", requirement="Our request_uri unknown, spent, expired, another client's or browser's: a page")
+@spec(
+    "RFC 9126",
+    "4",
+    requirement="A request_uri of ours that is unknown, used, expired, another client's or browser's: a page",
+)
 def test_request_uri_of_par(a_browser, a_fapi_client, wait):
     client, other = (a_fapi_client(f"conf-fapi-{number}") for number in (1, 2))
     browser, other_browser = a_browser(), a_browser()
@@ -79,7 +83,7 @@ def test_request_uri_of_par(a_browser, a_fapi_client, wait):
     assert_error_page(browser, link, "too long")
 
 
-@spec(OAUTH, "3.1.2.4", requirement="redirect_uri missing, repeated or not registered: a page that names it")
+@spec(OAUTH, "3.1.2.4", requirement="redirect_uri missing, repeated or not registered: an error page that names it")
 def test_redirect_uri(browser, client):
     valid = client.redirect_uri
     assert_error_page(browser, client.authorization_url(redirect_uri=None), "redirect_uri")
@@ -99,7 +103,11 @@ def test_invalid_parameters(browser, client):
     client.assert_refused(browser.open(state), "invalid_request")  # and none of them is in the response
 
 
-@spec(CORE, "6.2", requirement="Another request_uri: request_uri_not_supported; beside a request: invalid_request")
+@spec(
+    CORE,
+    "6.2",
+    requirement="A request_uri by reference: request_uri_not_supported; together with request: invalid_request",
+)
 def test_request_uri_by_reference(browser, client):
     assert_redirected_with_error(
         client, browser, "request_uri_not_supported", request_uri="https://client.example/request"
@@ -109,7 +117,11 @@ def test_request_uri_by_reference(browser, client):
     )
 
 
-@spec("FAPI 2.0 Security Profile", "5.3.2.2", requirement="Not pushed though it has to be: invalid_request")
+@spec(
+    "FAPI 2.0 Security Profile",
+    "5.3.2.2",
+    requirement="A request that was not pushed although the client must push: invalid_request",
+)
 def test_a_request_that_had_to_be_pushed(browser, a_client):
     client = a_client("conf-fapi-1", alg="ES256")
     assert_redirected_with_error(
@@ -117,7 +129,7 @@ def test_a_request_that_had_to_be_pushed(browser, a_client):
     )
 
 
-@spec("RFC 9101", "6", requirement="A request object that is not the client's, for us, in time and flat: its own error")
+@spec("RFC 9101", "6", requirement="A request object that is invalid in any way: invalid_request_object")
 def test_request_objects(browser, registered, signers):
     key = signers["conf-fapi-2"]
     client = registered(token_endpoint_auth_method="private_key_jwt", jwks={"keys": [key.as_dict(private=False)]})
@@ -143,17 +155,21 @@ def test_response_type(browser, client):
         assert_redirected_with_error(client, browser, "unsupported_response_type", response_type=response_type)
     for mode in ("fragment", "fragment.jwt", "token"):
         url = client.authorization_url(response_mode=mode)
-        del client.last_request["response_mode"]  # it is answered in the query
+        del client.last_request["response_mode"]  # the response is in the query
         client.assert_refused(browser.open(url), "invalid_request")
 
 
-@spec(OAUTH, "4.1.2.1", requirement="response_type not this client's: unauthorized_client")
+@spec(OAUTH, "4.1.2.1", requirement="response_type not registered for the client: unauthorized_client")
 def test_response_type_of_the_client(browser, registered):
     device = "urn:ietf:params:oauth:grant-type:device_code"
     assert_redirected_with_error(registered(grant_types=frozenset({device})), browser, "unauthorized_client")
 
 
-@spec("RFC 8707", "2", requirement="scope or resource unknown, or not this client's: invalid_scope, invalid_target")
+@spec(
+    "RFC 8707",
+    "2",
+    requirement="scope or resource unknown, or not registered for the client: invalid_scope, invalid_target",
+)
 def test_scope_and_resource(browser, client):
     for scope in (None, "openid nonsense", "openid staff", "openid schools.list"):
         assert_redirected_with_error(client, browser, "invalid_scope", scope=scope)
@@ -172,7 +188,7 @@ def test_pkce(browser, registered):
         assert_redirected_with_error(client, browser, "invalid_request", **sent)
 
 
-@spec(CORE, "3.1.2.6", requirement="prompt unknown or none with another; max_age, claims unreadable: invalid_request")
+@spec(CORE, "3.1.2.6", requirement="prompt unknown, or none with another; max_age or claims malformed: invalid_request")
 def test_prompt_max_age_and_claims(browser, client):
     for prompt in ("sometimes", "none login"):
         assert_redirected_with_error(client, browser, "invalid_request", prompt=prompt)
@@ -190,8 +206,12 @@ def test_id_token_hint(browser, client, a_client):
     assert_redirected_with_error(a_client("conf-basic-2"), browser, "invalid_request", id_token_hint=signed_in.id_token)
 
 
-@spec(OAUTH, "4.1.2.1", requirement="A system the client does not work with: a page that explains, then access_denied")
-def test_a_system_that_the_client_does_not_accept(a_member, registered):
+@spec(
+    OAUTH,
+    "4.1.2.1",
+    requirement="A school's MIS that the client does not accept: a page that explains, then access_denied",
+)
+def test_an_mis_that_the_client_does_not_accept(a_member, registered):
     client, browser = registered(accepted_mis=frozenset({"arbor"})), a_member(mis="sims")
     browser.visit_page(client.authorization_url())
     assert "Arbor" in browser.page.text
@@ -211,7 +231,7 @@ def test_a_suspended_school(a_member, client, provider):
 @spec(
     CORE,
     "3.1.2.6",
-    requirement="prompt=none and no session, too old a one, or another person: login_required",
+    requirement="prompt=none without a session, with too old a one, or of another person: login_required",
 )
 def test_prompt_none_without_the_person(browser, client, a_member, wait):
     assert_redirected_with_error(client, browser, "login_required", prompt="none")
@@ -225,13 +245,13 @@ def test_prompt_none_without_the_person(browser, client, a_member, wait):
     assert_redirected_with_error(client, browser, "login_required", prompt="none", claims=requested_claims)
 
 
-@spec(CORE, "3.1.2.6", requirement="prompt=none and no standing authorisation: consent_required")
+@spec(CORE, "3.1.2.6", requirement="prompt=none without an authorisation in force: consent_required")
 def test_prompt_none_without_an_authorisation(browser, client, registered):
     client.sign_in(browser)
     assert_redirected_with_error(registered(), browser, "consent_required", prompt="none")
 
 
-@spec(CORE, "3.1.2.6", requirement="prompt=none and something else to ask: interaction_required")
+@spec(CORE, "3.1.2.6", requirement="prompt=none where another page is needed: interaction_required")
 def test_prompt_none_when_a_page_is_needed(a_member, client, registered):
     browser = a_member(mis=None)
     client.sign_in(browser)
@@ -240,7 +260,7 @@ def test_prompt_none_when_a_page_is_needed(a_member, client, registered):
     )
 
 
-@spec(CORE, "5.5.1.1", requirement="An acr that is essential and not reached: unmet_authentication_requirements")
+@spec(CORE, "5.5.1.1", requirement="An essential acr that was not reached: unmet_authentication_requirements")
 def test_essential_acr(browser, client):
     claims = json.dumps({"id_token": {"acr": {"essential": True, "values": ["phr"]}}})
     client.assert_refused(browser.visit(client.authorization_url(claims=claims)), "unmet_authentication_requirements")
@@ -256,7 +276,11 @@ def test_cancel_and_refuse(a_member, client):
     client.assert_refused(browser.press("deny"), "access_denied")
 
 
-@spec("OAuth 2.0 Form Post Response Mode", "2", requirement="Errors are posted too, and hold what was sent as text")
+@spec(
+    "OAuth 2.0 Form Post Response Mode",
+    "2",
+    requirement="Errors are posted too, and have what was sent as escaped text",
+)
 def test_errors_by_form(browser, client):
     is_a_form = browser.open(
         client.authorization_url(response_mode="form_post", scope="nonsense", state='"><script>x&amp;é')
@@ -266,7 +290,11 @@ def test_errors_by_form(browser, client):
     client.assert_refused(browser.continue_to_partner(), "invalid_scope")
 
 
-@spec(OAUTH, "3.1", requirement="HEAD does nothing, POST keeps the request and leads to a GET, another method is 405")
+@spec(
+    OAUTH,
+    "3.1",
+    requirement="HEAD has no effect, POST stores the request and redirects to a GET, other methods are 405",
+)
 def test_methods(provider, client):
     url = client.authorization_url()
     head = provider.http.head(url, timeout=20)

@@ -41,7 +41,7 @@ def call(provider, endpoint, method="POST", **options):
 
 
 @back_channel
-@spec(OAUTH, "3.2", requirement="Another method than POST: 405 in JSON, with Allow")
+@spec(OAUTH, "3.2", requirement="A method other than POST: 405 in JSON, with Allow")
 def test_wrong_method(provider, endpoint):
     for method in ("GET", "PUT", "DELETE"):
         response = call(provider, endpoint, method)
@@ -51,7 +51,11 @@ def test_wrong_method(provider, endpoint):
 
 
 @back_channel
-@spec(OAUTH, "3.2", requirement="In the address, twice, unreadable, of another type: invalid_request; too large: 413")
+@spec(
+    OAUTH,
+    "3.2",
+    requirement="Parameters in the URL, repeated, malformed or of another type: invalid_request; too large: 413",
+)
 def test_malformed_form(provider, client, endpoint):
     form, headers = client.authenticated(ENDPOINTS[endpoint])
     refusal(call(provider, endpoint, data=form, headers=headers, params={"state": "x"}), 400, "invalid_request")
@@ -64,7 +68,7 @@ def test_malformed_form(provider, client, endpoint):
 
 
 @back_channel
-@spec(OAUTH, "5.2", requirement="A client that does not prove itself: one and the same 401 invalid_client")
+@spec(OAUTH, "5.2", requirement="A client that is not authenticated: the same 401 invalid_client for every reason")
 def test_client(provider, client, fapi, endpoint):
     form, secret = ENDPOINTS[endpoint], str(client.credentials.secret)
     for credentials in ((client.id, "wrong"), ("unknown", secret), (client.id, ""), (fapi.id, secret)):
@@ -93,7 +97,7 @@ def test_two_authentication_methods(client, fapi, endpoint):
     refusal(client.post(endpoint, {**form, "client_assertion": fapi.assertion()}), 400, "invalid_request")
 
 
-@spec("RFC 9126", "2.3", requirement="PAR: what is wrong at authorize is 400 here, with the same code")
+@spec("RFC 9126", "2.3", requirement="PAR: a request that authorize refuses is 400 here, with the same code")
 def test_pushed_requests(fapi):
     for error, overrides in (
         ("invalid_request", {"redirect_uri": None}), ("invalid_request", {"redirect_uri": "https://x.example"}),
@@ -109,7 +113,7 @@ def test_pushed_requests(fapi):
         refusal(fapi.push(**overrides), 400, error)
 
 
-@spec(DPOP, "10.1", requirement="PAR: a proof and another dpop_jkt, or a proof that is none: invalid_dpop_proof")
+@spec(DPOP, "10.1", requirement="PAR: a proof with a dpop_jkt of another key, or an invalid proof: invalid_dpop_proof")
 def test_par_proof(fapi, provider):
     proof = fapi.proof("POST", provider.metadata["pushed_authorization_request_endpoint"])
     refusal(fapi.push(proof=proof, dpop_jkt=sha256_base64url("another")), 400, "invalid_dpop_proof")
@@ -125,7 +129,11 @@ def test_grant_type(client):
     refusal(client.post("token", {"grant_type": "client_credentials"}), 400, "unauthorized_client")
 
 
-@spec(OAUTH, "4.1.3", requirement="Token: a code that is missing, unknown, another's, or without what it is bound to")
+@spec(
+    OAUTH,
+    "4.1.3",
+    requirement="Token: a code that is missing, unknown or another client's, or a wrong redirect_uri or verifier",
+)
 def test_authorization_code(browser, client, a_client):
     refusal(client.post("token", {"grant_type": "authorization_code"}), 400, "invalid_request")
     refusal(client.redeem("unknown"), 400, "invalid_grant")
@@ -138,7 +146,7 @@ def test_authorization_code(browser, client, a_client):
     conditions.tokens(client.redeem(code))
 
 
-@spec("RFC 7636", "4.6", requirement="Token: the verifier missing, wrong, or of another key's code: invalid_grant")
+@spec("RFC 7636", "4.6", requirement="Token: the verifier missing or wrong, or a proof of another key: invalid_grant")
 def test_code_verifier_and_dpop_key(browser, fapi):
     other = fapi.proof("POST", fapi.provider.metadata["token_endpoint"], key=ECKey.generate_key("P-256"))
     for parameters, overrides in (
@@ -153,7 +161,7 @@ def test_code_verifier_and_dpop_key(browser, fapi):
 @spec(
     OAUTH,
     "6",
-    requirement="Token: a refresh token that is missing, unknown, another's or invalid; a wider scope",
+    requirement="Token: a refresh token that is missing, unknown, invalid or another client's; a wider scope",
 )
 def test_refresh(browser, client, a_client):
     token = client.sign_in(browser, scope="openid offline_access", prompt="consent").tokens["refresh_token"]
@@ -202,7 +210,11 @@ def test_device(browser, registered, wait):
     refusal(poll(later["device_code"]), 400, "expired_token")
 
 
-@spec("protocol.md", "5", requirement="Scripts of a public client's origin may read token, PAR, userinfo, revoke alone")
+@spec(
+    "protocol.md",
+    "5",
+    requirement="Scripts of a public client's origin may call token, PAR, userinfo and revoke, and no others",
+)
 def test_cross_origin(provider, registered):
     public = registered(token_endpoint_auth_method="none", redirect_uris=["https://app.example/callback"])
     own_origin, other_origin = {"Origin": "https://app.example"}, {"Origin": "https://x.example"}
@@ -218,7 +230,11 @@ def test_cross_origin(provider, registered):
         assert provider.get(path).headers["Access-Control-Allow-Origin"] == "*"
 
 
-@spec("RFC 6750", "3.1", requirement="Userinfo: no token, an invalid one, one without openid, in the query, or twice")
+@spec(
+    "RFC 6750",
+    "3.1",
+    requirement="Userinfo: no token, or one that is invalid, without openid, in the query, or sent twice",
+)
 def test_userinfo(browser, client, a_fapi_client):
     def call_resource(**options):
         return client.provider.http.get(client.provider.metadata["userinfo_endpoint"], timeout=20, **options)
@@ -249,7 +265,7 @@ def test_userinfo(browser, client, a_fapi_client):
     assert as_bearer.headers["WWW-Authenticate"].startswith('DPoP error="invalid_token"')
 
 
-@spec("RFC 7662", "2.2", requirement="Introspection: a token that ended, is unknown or another's is inactive")
+@spec("RFC 7662", "2.2", requirement="Introspection: a token that ended, is unknown or of another client is inactive")
 def test_introspection(browser, client, a_client):
     token = client.sign_in(browser).access_token
     assert client.post("introspection", {"token": token}).json()["active"] is True
@@ -278,7 +294,7 @@ def test_invalid_redirect_uri(register):
         conditions.registration_refused(register(redirect_uris=[uri]), "invalid_redirect_uri")
 
 
-@spec("RFC 7591", "3.2.2", requirement="Registration: all else that is wrong: invalid_client_metadata")
+@spec("RFC 7591", "3.2.2", requirement="Registration: any other invalid member: invalid_client_metadata")
 def test_invalid_client_metadata(register, provider, signers, prepared):
     private = signers["conf-fapi-2"].as_dict(private=True)
     for wrong in (
@@ -299,7 +315,9 @@ def test_invalid_client_metadata(register, provider, signers, prepared):
     assert large.status_code == 413
 
 
-@spec("RFC 7592", "2.1", requirement="Registration: no token, a bad one, or another client's: 401 with a challenge")
+@spec(
+    "RFC 7592", "2.1", requirement="Registration: no token, an invalid one, or another client's: 401 with a challenge"
+)
 def test_registration_tokens(register, provider):
     url, made = provider.metadata["registration_endpoint"], register().json()
     own_headers = {"Authorization": f"Bearer {made['registration_access_token']}"}

@@ -48,7 +48,7 @@ def used_token(client, **options):
     return token_response["access_token"]
 
 
-@spec(FAPI, "5.3.2.1", requirement="Discovery says what the profile needs")
+@spec(FAPI, "5.3.2.1", requirement="Discovery has the metadata that the profile requires")
 def test_discovery_end_point_verification(provider):
     metadata = provider.metadata
     assert "client_credentials" in metadata["grant_types_supported"]
@@ -71,7 +71,7 @@ def test_happy_flow(client, other):
     )
 
 
-@spec(DPOP, "7.1", requirement="The scheme is DPoP in whichever case")
+@spec(DPOP, "7.1", requirement="The scheme DPoP is accepted in upper and lower case")
 def test_access_token_type_header_case_sensitivity(client):
     assert client.is_token_accepted(used_token(client), scheme="dPOP")
 
@@ -87,23 +87,23 @@ def test_ensure_dpopproof_with_iat_10seconds_before_succeeds(client):
     used_token(client, proof=client.proof("POST", token_url(client), iat=conditions.now() - 10))
 
 
-@spec(DPOP, "4.3", requirement="A proof of a clock that is ten seconds ahead is accepted")
+@spec(DPOP, "4.3", requirement="A proof by a clock that is ten seconds ahead is accepted")
 def test_ensure_dpopproof_with_iat_10seconds_after_succeeds(client):
     used_token(client, proof=client.proof("POST", token_url(client), iat=conditions.now() + 10))
 
 
-@spec(DPOP, "4.3", requirement="A proof that is wrong in any way is refused, and one that only says more is not")
+@spec(DPOP, "4.3", requirement="A proof that is wrong in any way is refused; one with additional claims is accepted")
 def test_dpop_negative_tests(client):
     client.key = RSAKey.generate_key(2048)
     assert_wrong_proofs_refused(client, used_token(client))
 
 
-@spec(FAPI, "5.3.2.1", requirement="Without a proof there are no tokens")
+@spec(FAPI, "5.3.2.1", requirement="Without a proof no tokens are issued")
 def test_ensure_holder_of_key_required(client):
     conditions.refusal(request_token(client, proof=""), 400, "invalid_dpop_proof")
 
 
-@spec(ASSERTION, "3", requirement="Another client's name under one's own signature is refused")
+@spec(ASSERTION, "3", requirement="An assertion with another client's id, signed by one's own key, is refused")
 def test_ensure_client_id_in_token_endpoint(client, other):
     forged = client.assertion(iss=other.id, sub=other.id)
     conditions.refusal(request_token(client, client_id=other.id, assertion=forged), 401, "invalid_client")
@@ -119,7 +119,7 @@ def test_ensure_signed_client_assertion_with_rs256_fails(client):
     conditions.refusal(request_token(client, assertion=assertion_by_rs256(client)), 401, "invalid_client")
 
 
-@spec(FAPI, "5.3.2.1", requirement="Without an assertion there are no tokens")
+@spec(FAPI, "5.3.2.1", requirement="Without an assertion no tokens are issued")
 def test_ensure_client_assertion_in_token_endpoint(client):
     conditions.refusal(request_token(client, assertion=""), 401, "invalid_client")
 

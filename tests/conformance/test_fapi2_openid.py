@@ -31,7 +31,7 @@ def with_userinfo():
     return None
 
 
-@spec(CORE, "3.1.2.1", requirement="The code flow needs no nonce, and invents none")
+@spec(CORE, "3.1.2.1", requirement="The code flow needs no nonce, and adds none")
 def test_ensure_authorization_request_without_nonce_success(client, browser):
     assert "nonce" not in client.sign_in(browser, nonce=None).claims
 
@@ -59,7 +59,7 @@ def test_test_claims_parameter_identity_claims(client, browser, provider):
     assert of_the_person <= set(signed_in.userinfo)
 
 
-@spec("RFC 9101", "6.3", requirement="Of nonces inside and outside of a pushed request, the one inside counts")
+@spec("RFC 9101", "6.3", requirement="If a nonce is inside and outside a pushed request, the one inside is used")
 def test_ensure_different_nonce_inside_and_outside_request_object(client, browser):
     client.complete_sign_in(browser.visit(client.link(client.pushed_request_uri(), nonce=secrets.token_hex(8))))
 

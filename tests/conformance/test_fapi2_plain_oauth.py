@@ -67,7 +67,7 @@ def par_url(client):
     return client.provider.metadata["pushed_authorization_request_endpoint"]
 
 
-@spec(FAPI, "5.3.2.1", requirement="Discovery says what the profile needs")
+@spec(FAPI, "5.3.2.1", requirement="Discovery has the metadata that the profile requires")
 def test_discovery_end_point_verification(provider):
     metadata = provider.metadata
     assert "private_key_jwt" in metadata["token_endpoint_auth_methods_supported"]
@@ -81,7 +81,7 @@ def test_discovery_end_point_verification(provider):
     assert {"authorization_code", "client_credentials", "refresh_token"} <= set(metadata["grant_types_supported"])
 
 
-@spec(FAPI, "5.3", requirement="Two clients get tokens bound to their keys, for them alone")
+@spec(FAPI, "5.3", requirement="Two clients get tokens, each bound to its client's key")
 def test_happy_flow(client, other, a_browser):
     first = client.sign_in(a_browser())
     second = other.sign_in(a_browser(), state=secrets.token_hex(64), dpop_jkt=other.jkt)
@@ -106,7 +106,7 @@ def test_ensure_authorization_request_without_state_success(client, browser):
     client.sign_in(browser, state=None)
 
 
-@spec(DPOP, "7.1", requirement="The scheme is DPoP in whichever case")
+@spec(DPOP, "7.1", requirement="The scheme DPoP is accepted in upper and lower case")
 def test_access_token_type_header_case_sensitivity(client, browser):
     signed_in = client.sign_in(browser)
     assert client.is_token_accepted(signed_in.access_token, scheme="dPOP")
@@ -135,7 +135,7 @@ def test_ensure_dpopproof_with_iat_10seconds_before_succeeds(client, browser):
     sign_in_with_proofs_made_at(client, browser, conditions.now() - 10)
 
 
-@spec(DPOP, "4.3", requirement="A proof of a clock that is ten seconds ahead is accepted")
+@spec(DPOP, "4.3", requirement="A proof by a clock that is ten seconds ahead is accepted")
 def test_ensure_dpopproof_with_iat_10seconds_after_succeeds(client, browser):
     sign_in_with_proofs_made_at(client, browser, conditions.now() + 10)
 
@@ -164,18 +164,18 @@ def test_ensure_token_endpoint_fails_with_mismatched_dpop_jkt(client, browser):
     assert_bound_to_another_key(client, client.get_code(browser.visit(client.authorization_url(dpop_jkt=client.jkt))))
 
 
-@spec(DPOP, "10.1", requirement="A proof when pushing, and the same key when redeeming")
+@spec(DPOP, "10.1", requirement="A code whose request was pushed with a proof is redeemed with the same key")
 def test_ensure_dpopproof_at_par_endpoint_binding_success(client, browser):
     client.complete_sign_in(browser.visit(client.authorization_url(proof=client.proof("POST", par_url(client)))))
 
 
-@spec(DPOP, "10", requirement="dpop_jkt beside the proof when pushing, and the same key when redeeming")
+@spec(DPOP, "10", requirement="A code whose request was pushed with dpop_jkt and a proof is redeemed with the same key")
 def test_ensure_dpop_auth_code_binding_success(client, browser):
     proof = client.proof("POST", par_url(client))
     client.complete_sign_in(browser.visit(client.authorization_url(dpop_jkt=client.jkt, proof=proof)))
 
 
-@spec(DPOP, "4.3", requirement="A proof that is wrong in any way is refused, and one that only says more is not")
+@spec(DPOP, "4.3", requirement="A proof that is wrong in any way is refused; one with additional claims is accepted")
 def test_dpop_negative_tests(client, browser):
     client.key = RSAKey.generate_key(2048)
     assert_wrong_proofs_refused(client, client.sign_in(browser).access_token)
@@ -190,7 +190,7 @@ def assert_wrong_proofs_refused(client, token):
     def proof(**overrides):
         return client.proof(overrides.pop("method", "GET"), overrides.pop("url", url), token=token, **overrides)
 
-    good, now, another = proof(), conditions.now(), ECKey.generate_key("P-256")
+    used_proof, now, other_key = proof(), conditions.now(), ECKey.generate_key("P-256")
     head, payload, signature = proof().split(".")
     valid_header = {"typ": "dpop+jwt", "jwk": client.key.as_dict(private=False)}
     wrong = {
@@ -200,10 +200,10 @@ def assert_wrong_proofs_refused(client, token):
         **{f"no {claim}": proof(**{claim: None}) for claim in ("jti", "htm", "htu", "iat", "ath")},
         "another typ": proof(header={"typ": "JWT"}), "RS256": proof(alg="RS256"),
         "none": f"{conditions.segment({**valid_header, 'alg': 'none'})}.{payload}.",
-        "a bad signature": f"{head}.{payload}.{signature[:-8]}{signature[-8:][::-1].swapcase()}",
+        "an invalid signature": f"{head}.{payload}.{signature[:-8]}{signature[-8:][::-1].swapcase()}",
         "a private key": proof(header={"jwk": client.key.as_dict(private=True)}),
-        "another method": proof(method="PUT"), "another address": proof(url=f"{client.provider.issuer}/elsewhere"),
-        "another token": proof(ath="x" * 43), "another key": proof(key=another),
+        "another method": proof(method="PUT"), "another URL": proof(url=f"{client.provider.issuer}/elsewhere"),
+        "another token": proof(ath="x" * 43), "another key": proof(key=other_key),
         "an hour ahead": proof(iat=now + 3600), "an hour ago": proof(iat=now - 3600),
     }  # fmt: skip
     for case, value in wrong.items():
@@ -215,16 +215,16 @@ def assert_wrong_proofs_refused(client, token):
     scheme, _, rest = url.partition("://")
     host, slash, path = rest.partition("/")
     accepted = {
-        "the same": good, "with query and fragment": proof(url=f"{url}?a=b#c"),
+        "unchanged": used_proof, "with query and fragment": proof(url=f"{url}?a=b#c"),
         "with more claims": proof(more="claims", header={"kid": "mine"}),
         "in capitals": proof(url=f"{scheme.upper()}://{host.upper()}{slash}{path}"),
     }  # fmt: skip
     for case, value in accepted.items():
         assert client.is_token_accepted(token, proof=value), case
-    assert client.call_resource(token, proof=good).status_code == 401, "a proof that was used before"
+    assert client.call_resource(token, proof=used_proof).status_code == 401, "a proof that was used before"
 
 
-@spec(JAR, "6.3", requirement="Of state inside and outside of a pushed request, the one inside counts")
+@spec(JAR, "6.3", requirement="If a state is inside and outside a pushed request, the one inside is used")
 def test_ensure_different_state_inside_and_outside_request_object(client, browser):
     client.complete_sign_in(browser.visit(client.link(client.pushed_request_uri(), state=secrets.token_hex(8))))
 
@@ -239,12 +239,12 @@ def test_state_only_outside_request_object_not_used(client, browser):
     client.complete_sign_in(browser.visit(client.link(client.pushed_request_uri(state=None), state="outside")))
 
 
-@spec(FAPI, "5.3.2.2", requirement="A pushed request names its redirect URI, although one is registered")
+@spec(FAPI, "5.3.2.2", requirement="A pushed request must have a redirect_uri, even though one is registered")
 def test_ensure_request_object_without_redirect_uri_fails(client):
     conditions.refusal(client.push(redirect_uri=None), 400, "invalid_request")
 
 
-@spec(FAPI, "5.3.2.2", requirement="A redirect URI beside a pushed request does not make up for the missing one")
+@spec(FAPI, "5.3.2.2", requirement="A redirect_uri outside a pushed request does not replace the one missing in it")
 def test_ensure_redirect_uri_in_authorization_request(client, browser):
     conditions.refusal(client.push(redirect_uri=None), 400, "invalid_request")
     urn = client.pushed_request_uri()
@@ -257,7 +257,7 @@ def test_plain_fapi_tolerate_unregistered_redirect_uri(client):
     conditions.refusal(response, 400, "invalid_request")
 
 
-@spec(FAPI, "5.3.2.1", requirement="Without a proof there are no tokens")
+@spec(FAPI, "5.3.2.1", requirement="Without a proof no tokens are issued")
 def test_ensure_holder_of_key_required(client, code):
     conditions.refusal(client.redeem(code, proof=""), 400, "invalid_dpop_proof")
 
@@ -277,13 +277,13 @@ def test_ensure_response_type_token_fails(client):
     conditions.refusal(client.push(response_type="token"), 400, "unsupported_response_type")
 
 
-@spec(ASSERTION, "3", requirement="Another client's name under one's own signature is refused")
+@spec(ASSERTION, "3", requirement="An assertion with another client's id, signed by one's own key, is refused")
 def test_ensure_client_id_in_token_endpoint(client, other, code):
     forged = client.assertion(iss=other.id, sub=other.id)
     conditions.refusal(client.redeem(code, client_id=other.id, assertion=forged), 401, "invalid_client")
 
 
-@spec("RFC 6749", "4.1.3", requirement="A code is its client's alone, and not spent by another")
+@spec("RFC 6749", "4.1.3", requirement="Another client cannot redeem a code, and its attempt does not use the code up")
 def test_ensure_authorization_code_is_bound_to_client(client, other, code):
     conditions.refusal(
         other.redeem(code, redirect_uri=client.redirect_uri, code_verifier=client.verifier), 400, "invalid_grant"
@@ -299,7 +299,7 @@ def test_attempt_reuse_authorization_code_after_one_second(client, browser, wait
     assert not client.is_token_accepted(signed_in.access_token)
 
 
-@spec(FAPI, "5.3.2.2", requirement="A code lives for a minute at most")
+@spec(FAPI, "5.3.2.2", requirement="A code is valid for a minute at most")
 def test_ensure_token_endpoint_fails_with_expired_auth_code(client, code, wait):
     wait(62)
     conditions.refusal(client.redeem(code), 400, "invalid_grant")
@@ -322,7 +322,7 @@ def assertion_by_rs256(client):
     return client.assertion(alg="RS256", key=RSAKey.import_key(plain))
 
 
-@spec(FAPI, "5.3.2.1", requirement="Without an assertion there are no tokens")
+@spec(FAPI, "5.3.2.1", requirement="Without an assertion no tokens are issued")
 def test_ensure_client_assertion_in_token_endpoint(client, code):
     conditions.refusal(client.redeem(code, assertion=""), 401, "invalid_client")
 
@@ -344,7 +344,7 @@ def test_ensure_client_assertion_with_no_sub_fails(client, code):
     conditions.refusal(client.redeem(code, assertion=client.assertion(sub=None)), 401, "invalid_client")
 
 
-@spec(FAPI, "5.3.2.1", requirement="A refresh token works with a new key, for its client, proven and authenticated")
+@spec(FAPI, "5.3.2.1", requirement="A refresh token works with a new key, for its authenticated client with a proof")
 def test_refresh_token(client, other, browser, wait):
     signed_in = client.sign_in(browser, scope=f"{client.scope} offline_access", prompt="consent")
     token = signed_in.tokens["refresh_token"]
@@ -372,7 +372,7 @@ def test_refresh_token(client, other, browser, wait):
     conditions.tokens(other.refresh(other_token), "DPoP")
 
 
-@spec(PAR, "7.3", requirement="A pushed request that was shown and left can be shown again, until it is answered")
+@spec(PAR, "7.3", requirement="A pushed request that was opened can be opened again, until it is completed")
 def test_par_ensure_reused_request_uri_prior_to_auth_completion_succeeds(client, browser):
     link = client.authorization_url()
     browser.open(link)
@@ -387,14 +387,24 @@ def assert_error_page(browser, link):
     return True
 
 
-@spec(PAR, "7.3", requirement="A pushed request that was answered is a page", module="par-attempt-reuse-request_uri")
+@spec(
+    PAR,
+    "7.3",
+    requirement="A pushed request that was completed gets an error page",
+    module="par-attempt-reuse-request_uri",
+)
 def test_par_attempt_reuse_request_uri(client, browser):
     link = client.authorization_url()
     client.complete_sign_in(browser.visit(link))
     assert assert_error_page(browser, link)
 
 
-@spec(PAR, "4", requirement="A pushed request that expired is a page", module="par-attempt-to-use-expired-request_uri")
+@spec(
+    PAR,
+    "4",
+    requirement="A pushed request that has expired gets an error page",
+    module="par-attempt-to-use-expired-request_uri",
+)
 def test_par_attempt_to_use_expired_request_uri(client, browser, wait):
     response = client.push()
     wait(response.json()["expires_in"] + 1)
@@ -404,7 +414,7 @@ def test_par_attempt_to_use_expired_request_uri(client, browser, wait):
 @spec(
     PAR,
     "4",
-    requirement="Another client's pushed request is a page",
+    requirement="Another client's pushed request gets an error page",
     module="par-attempt-to-use-request_uri-for-different-client",
 )
 def test_par_attempt_to_use_request_uri_for_different_client(client, other, browser):
@@ -421,14 +431,14 @@ def test_par_authorization_request_containing_request_uri_form_param(client):
     conditions.refusal(client.push(request_uri=client.pushed_request_uri()), 400, "invalid_request")
 
 
-@spec(PAR, "2.3", requirement="Another method than POST is refused")
+@spec(PAR, "2.3", requirement="A method other than POST is refused")
 def test_par_attempt_invalid_http_method(client, provider):
     response = provider.http.put(par_url(client), data=client.request(), timeout=20)
     assert response.status_code == 405
     assert "POST" in response.headers["Allow"]
 
 
-@spec(PKCE, "4.4.1", requirement="A request without a challenge is refused when pushed")
+@spec(PKCE, "4.4.1", requirement="A request without a code challenge is refused when pushed")
 def test_par_ensure_pkce_required(client):
     response = client.push(code_challenge=None, code_challenge_method=None)
     conditions.refusal(response, 400, "invalid_request")
@@ -440,47 +450,47 @@ def test_par_plain_pkce_rejected(client):
     conditions.refusal(response, 400, "invalid_request")
 
 
-@spec(PKCE, "4.6", requirement="Without the verifier there are no tokens")
+@spec(PKCE, "4.6", requirement="Without the verifier no tokens are issued")
 def test_ensure_pkce_code_verifier_required(client, code):
     conditions.refusal(client.redeem(code, code_verifier=None), 400, "invalid_grant")
 
 
-@spec(PKCE, "4.6", requirement="With another verifier there are no tokens")
+@spec(PKCE, "4.6", requirement="With a wrong verifier no tokens are issued")
 def test_incorrect_pkce_code_verifier_rejected(client, code):
     conditions.refusal(client.redeem(code, code_verifier=secrets.token_urlsafe(32)), 400, "invalid_grant")
 
 
-@spec(FAPI, "5.3.2.1", requirement="An assertion of a clock that is eight seconds ahead is accepted")
+@spec(FAPI, "5.3.2.1", requirement="An assertion by a clock that is eight seconds ahead is accepted")
 def test_par_ensure_jwt_client_assertions_nbf_8_seconds_in_the_future_is_accepted(client, browser):
     ahead = conditions.now() + 8
     client.complete_sign_in(browser.visit(client.authorization_url(assertion=client.assertion(nbf=ahead, iat=ahead))))
 
 
-@spec(FAPI, "5.3.2.1", requirement="An assertion of a clock that is more than a minute ahead is refused")
+@spec(FAPI, "5.3.2.1", requirement="An assertion by a clock that is more than a minute ahead is refused")
 def test_par_ensure_jwt_client_assertions_nbf_over_60_seconds_in_the_future_fails(client):
     ahead = conditions.now() + 61
     response = client.push(assertion=client.assertion(nbf=ahead, iat=ahead, exp=ahead + 60))
     conditions.refusal(response, 401, "invalid_client")
 
 
-@spec(PAR, "4", requirement="client_id and request_uri are all that the browser has to bring")
+@spec(PAR, "4", requirement="client_id and request_uri suffice as parameters of the authorization request")
 def test_par_without_duplicate_parameters(client, browser):
     link = client.authorization_url()
     assert link.partition("?")[2].count("=") == 2
     client.complete_sign_in(browser.visit(link))
 
 
-@spec(FAPI, "5.3.2.1", requirement="An assertion's audience is one string, no list")
+@spec(FAPI, "5.3.2.1", requirement="An assertion's audience must be one string, not a list")
 def test_par_test_array_as_audience_fails(client):
     listed = client.assertion(aud=[client.provider.issuer, par_url(client)])
     conditions.refusal(client.push(assertion=listed), 401, "invalid_client")
 
 
-@spec(FAPI, "5.3.2.1", requirement="An assertion for the PAR endpoint's address is refused")
+@spec(FAPI, "5.3.2.1", requirement="An assertion for the PAR endpoint's URL is refused")
 def test_par_test_par_endpoint_url_as_audience_fails(client):
     conditions.refusal(client.push(assertion=client.assertion(aud=par_url(client))), 401, "invalid_client")
 
 
-@spec(FAPI, "5.3.2.1", requirement="An assertion for the token endpoint's address is refused")
+@spec(FAPI, "5.3.2.1", requirement="An assertion for the token endpoint's URL is refused")
 def test_par_test_token_endpoint_url_as_audience_fails(client):
     conditions.refusal(client.push(assertion=client.assertion(aud=token_url(client))), 401, "invalid_client")

@@ -25,7 +25,7 @@ EXPECTED_SCOPES = {"openid": PERSONAL, "plain": "school offline_access"}
 
 @pytest.fixture
 def configurations(served, prepared):
-    with transactions.transaction(served[0]):
+    with transactions.transaction(served.app):
         return plans.all_configurations(prepared)
 
 
@@ -34,7 +34,7 @@ def requests_to_suite(served, suite):
     """`requests_to_suite()` delivers all messages that are due, and returns the requests that reached the suite, except
     the browser's.
     """
-    transaction = partial(transactions.transaction, served[0])
+    transaction = partial(transactions.transaction, served.app)
     deliver_all(transaction)  # of other tests
     suite.all_requests.clear()
 

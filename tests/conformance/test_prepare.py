@@ -99,7 +99,7 @@ def test_a_plan_that_signs_in_often_has_no_session_ended(settings):
     assert settings.session.per_person >= 500
 
 
-def test_every_address_begins_with_that_of_the_suite(run_prepare, transaction):
+def test_every_url_begins_with_that_of_the_suite(run_prepare, transaction):
     run_prepare()
     with transaction():
         for name in ("conf-basic-1", "conf-post-1", "conf-fapi-2"):

@@ -32,7 +32,7 @@ def data_client(a_fapi_client):
 
 @pytest.fixture
 def device_client(served, provider):
-    with transactions.transaction(served[0]):
+    with transactions.transaction(served.app):
         client = factories.a_client(grant_types=frozenset({DEVICE}), redirect_uris=[])
         return RelyingParty(provider, Credentials(client.id, factories.secret_of(client.id), None), "")
 
@@ -129,7 +129,7 @@ def test_the_device_page(device_client, browser):
     assert tokens.status_code == 200, tokens.text
 
 
-@documented("A request needs no CSRF token, and every decision does")
+@documented("An authorization request needs no CSRF token; the form of every decision does")
 def test_decisions_need_our_own_form(data_client, client, browser, provider):
     link = data_client.authorization_url(prompt="login consent")
     browser.open(link)

@@ -79,7 +79,7 @@ def test_registration(register, keys, provider, prepared):
     deletes_registration(registration, provider)
 
 
-@spec(REGISTRATION, "2", requirement="Post-logout and back-channel logout addresses are registered and returned")
+@spec(REGISTRATION, "2", requirement="Post-logout and back-channel logout URIs are registered and returned")
 def test_registration_of_logout(register, prepared):
     sent = {
         "post_logout_redirect_uris": [f"{prepared.suite}/post_logout_redirect"],

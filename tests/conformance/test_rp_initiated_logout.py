@@ -25,7 +25,7 @@ def signed_in(client, browser):
 
 @pytest.fixture
 def post_logout_uri(prepared):
-    """The address at which the client wants the browser afterwards."""
+    """The URL to which the browser is sent after signing out."""
     return f"{prepared.suite}/post_logout_redirect"
 
 
@@ -58,16 +58,16 @@ def assert_error_page(browser, parameter):
     return True
 
 
-@spec(LOGOUT, "2.1", requirement="end_session_endpoint is advertised, and https")
+@spec(LOGOUT, "2.1", requirement="end_session_endpoint is advertised, and its scheme is https")
 def test_rp_initiated_logout_discovery_endpoint_verification(provider):
     assert urlsplit(provider.metadata["end_session_endpoint"]).scheme == "https"
 
 
-@spec(LOGOUT, "2", requirement="With hint, registered address and state: signed out, and back with the state alone")
+@spec(LOGOUT, "2", requirement="With hint, registered URL and state: signed out, and redirected with only the state")
 def test_rp_initiated_logout(client, browser, signed_in, post_logout_uri, log_out):
     state = secrets.token_hex(64)
     partner_request = log_out(id_token_hint=signed_in.id_token, post_logout_redirect_uri=post_logout_uri, state=state)
-    assert (partner_request.method, partner_request.address, partner_request.query) == (
+    assert (partner_request.method, partner_request.url, partner_request.query) == (
         "GET",
         post_logout_uri,
         [("state", state)],
@@ -78,25 +78,25 @@ def test_rp_initiated_logout(client, browser, signed_in, post_logout_uri, log_ou
 @spec(LOGOUT, "2", requirement="Without state none is returned")
 def test_rp_initiated_logout_no_state(client, browser, signed_in, post_logout_uri, log_out):
     partner_request = log_out(id_token_hint=signed_in.id_token, post_logout_redirect_uri=post_logout_uri)
-    assert (partner_request.address, partner_request.query) == (post_logout_uri, [])
+    assert (partner_request.url, partner_request.query) == (post_logout_uri, [])
     assert assert_no_session(client, browser)
 
 
-@spec(LOGOUT, "3", requirement="An address that is not registered is a page, and no redirect")
+@spec(LOGOUT, "3", requirement="A URL that is not registered gets an error page, and no redirect")
 def test_rp_initiated_logout_bad_post_logout_redirect_uri(browser, signed_in, post_logout_uri, log_out):
     bad = f"{post_logout_uri}/{secrets.token_hex(5)}"
     assert log_out(id_token_hint=signed_in.id_token, post_logout_redirect_uri=bad, state="x") is None
     assert assert_error_page(browser, REDIRECT_PARAMETER)
 
 
-@spec(LOGOUT, "3", requirement="A registered address with a query added is not registered")
+@spec(LOGOUT, "3", requirement="A registered URL with a query added counts as not registered")
 def test_rp_initiated_logout_query_added_to_post_logout_redirect_uri(browser, signed_in, post_logout_uri, log_out):
     added = f"{post_logout_uri}?foo=bar"
     assert log_out(id_token_hint=signed_in.id_token, post_logout_redirect_uri=added, state="x") is None
     assert assert_error_page(browser, REDIRECT_PARAMETER)
 
 
-@spec(LOGOUT, "4", requirement="A hint whose signature was taken away is a page")
+@spec(LOGOUT, "4", requirement="A hint whose signature was removed gets an error page")
 def test_rp_initiated_logout_modified_id_token_hint(client, browser, signed_in, post_logout_uri, log_out):
     modified = ".".join([conditions.segment({"alg": "none"}), conditions.segment(signed_in.claims), ""])
     assert log_out(id_token_hint=modified, post_logout_redirect_uri=post_logout_uri, state="x") is None
@@ -104,7 +104,7 @@ def test_rp_initiated_logout_modified_id_token_hint(client, browser, signed_in, 
     assert has_session(client, browser)
 
 
-@spec(LOGOUT, "4", requirement="A hint that the client made itself, by its own secret, is a page")
+@spec(LOGOUT, "4", requirement="A hint that the client signed with its own secret gets an error page")
 def test_rp_initiated_logout_bad_id_token_hint(client, browser, signed_in, post_logout_uri, log_out):
     key = OctKey.import_key(str(client.credentials.secret))
     bad = jwt.encode({"alg": "HS256"}, {**signed_in.claims, "iss": client.id}, key)
@@ -113,7 +113,7 @@ def test_rp_initiated_logout_bad_id_token_hint(client, browser, signed_in, post_
     assert has_session(client, browser)
 
 
-@spec(LOGOUT, "2", requirement="Without a hint the person is asked, and then sees our own page")
+@spec(LOGOUT, "2", requirement="Without a hint the person is asked whether to sign out, and then sees our own page")
 def test_rp_initiated_logout_no_id_token_hint(client, browser, signed_in, post_logout_uri, log_out):
     assert log_out(post_logout_redirect_uri=post_logout_uri, state="x") is None
     assert confirm_and_assert_signed_out(client, browser)
@@ -135,20 +135,20 @@ def is_signed_out(browser):
     return True
 
 
-@spec(LOGOUT, "2", requirement="Without any parameter the person is asked")
+@spec(LOGOUT, "2", requirement="Without any parameter the person is asked whether to sign out")
 def test_rp_initiated_logout_no_params(client, browser, signed_in, log_out):
     assert log_out() is None
     assert confirm_and_assert_signed_out(client, browser)
 
 
-@spec(LOGOUT, "2", requirement="With a hint alone the person is signed out, and sees so on our page")
+@spec(LOGOUT, "2", requirement="With only a hint the person is signed out, and our page says so")
 def test_rp_initiated_logout_no_post_logout_redirect_uri(client, browser, signed_in, log_out):
     assert log_out(id_token_hint=signed_in.id_token, state="x") is None
     assert is_signed_out(browser)
     assert assert_no_session(client, browser)
 
 
-@spec(LOGOUT, "2", requirement="With a state alone the person is asked")
+@spec(LOGOUT, "2", requirement="With only a state the person is asked whether to sign out")
 def test_rp_initiated_logout_only_state(client, browser, signed_in, log_out):
     assert log_out(state="x") is None
     assert confirm_and_assert_signed_out(client, browser)

@@ -1,4 +1,4 @@
-"""3rd-Party-Initiated Login OP (protocol.md §3.6): the address at which a client has its sign-ins begun, https only."""
+"""3rd-Party-Initiated Login OP (protocol.md §3.6): the URL at which a client has its sign-ins begun, https only."""
 
 import pytest
 
@@ -14,9 +14,9 @@ spec = pytest.mark.spec
 @spec(
     "OpenID Connect Core 1.0",
     "4",
-    requirement="A client can register initiate_login_uri, and gets it back",
+    requirement="A client can register initiate_login_uri, and the response has it",
 )
-@spec(REGISTRATION, "4.3", requirement="The client reads its registration, initiate_login_uri in it, by its own token")
+@spec(REGISTRATION, "4.3", requirement="The client reads its registration, with initiate_login_uri, by its own token")
 def test_init_login(register, provider, prepared):
     uri = f"{prepared.suite}/initiate_login"
     response = register(initiate_login_uri=uri)
@@ -32,7 +32,7 @@ def test_init_login(register, provider, prepared):
     assert read.json()["client_id"] == registration["client_id"]
 
 
-@spec(REGISTRATION, "2", requirement="initiate_login_uri has to be https")
+@spec(REGISTRATION, "2", requirement="initiate_login_uri must be https")
 def test_init_login_nohttps(register, prepared):
     uri = f"{prepared.suite}/initiate_login".replace("https:", "http:")
     conditions.registration_refused(register(initiate_login_uri=uri), "invalid_client_metadata")

@@ -4,7 +4,7 @@ from idp.demo import messages
 from idp.demo.services import Service, Services
 
 
-def test_the_instructions_have_the_addresses_and_how_to_verify(settings):
+def test_the_instructions_have_the_urls_and_the_commands(settings):
     where = Services(
         *(
             Service(name, port, "")

@@ -27,7 +27,7 @@ def scripts(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_no_script_takes_the_package_of_another_checkout_in_which_it_is_run(scripts, tmp_path):
+def test_scripts_do_not_import_packages_of_the_folder_in_which_they_are_run(scripts, tmp_path):
     for name in ("idp", "clients"):
         (tmp_path / "elsewhere" / name).mkdir(parents=True)
         (tmp_path / "elsewhere" / name / "__init__.py").write_text("raise SystemExit('another checkout')", "utf-8")

@@ -54,7 +54,7 @@ def test_leaving_the_context_stops_every_program(folder, port):
     assert not services.is_taken(port)
 
 
-def test_pressing_ctrl_c_again_while_it_stops_leaves_no_program_behind(folder, port, tmp_path):
+def test_pressing_ctrl_c_again_while_programs_stop_leaves_none_running(folder, port, tmp_path):
     (tmp_path / "slow_to_stop.py").write_text(SLOW_TO_STOP, "utf-8")
     server = Program("slow", ("slow_to_stop", str(port)), f"http://localhost:{port}/")
     again = Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))

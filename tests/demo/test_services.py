@@ -17,7 +17,7 @@ def listener():
 
 
 @pytest.fixture
-def free():
+def free_ports():
     return [free_port() for _ in range(6)]
 
 
@@ -27,29 +27,31 @@ def with_ports(*ports):
     return services.from_environment(dict(zip(settings, map(str, ports), strict=True)))
 
 
-def test_a_busy_port_is_named_with_the_setting_that_changes_it(listener, free):
-    [problem] = services.port_problems(with_ports(free[0], listener, *free[1:5]))
+def test_a_busy_port_is_named_with_the_setting_that_changes_it(listener, free_ports):
+    [problem] = services.port_problems(with_ports(free_ports[0], listener, *free_ports[1:5]))
 
     assert f"Port {listener} is in use" in problem
     assert "Assembly" in problem
     assert "ASSEMBLY_PORT=" in problem
 
 
-def test_every_busy_port_is_named_at_once(listener, free):
+def test_every_busy_port_is_named_at_once(listener, free_ports):
     with closing(socket.create_server(("127.0.0.1", 0))) as another:
-        problems = services.port_problems(with_ports(listener, free[0], another.getsockname()[1], *free[1:4]))
+        problems = services.port_problems(
+            with_ports(listener, free_ports[0], another.getsockname()[1], *free_ports[1:4])
+        )
 
     assert ["IDP_SERVER__PORT" in problems[0], "MAILBOX_PORT" in problems[1]] == [True, True]
 
 
-def test_a_port_that_is_set_twice_is_reported(free):
-    [problem] = services.port_problems(with_ports(free[0], free[1], free[1], *free[2:5]))
+def test_a_port_that_is_set_twice_is_reported(free_ports):
+    [problem] = services.port_problems(with_ports(free_ports[0], free_ports[1], free_ports[1], *free_ports[2:5]))
 
     assert "ASSEMBLY_PORT and by MAILBOX_PORT" in problem
 
 
-def test_free_ports_have_no_problem(free):
-    assert services.port_problems(with_ports(*free)) == []
+def test_free_ports_have_no_problem(free_ports):
+    assert services.port_problems(with_ports(*free_ports)) == []
 
 
 @pytest.mark.parametrize("text", ["", "http", "0", "65536", "-1", "²"])

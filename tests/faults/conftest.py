@@ -9,7 +9,7 @@ import requests
 
 from tests.oidc.support import ISSUER
 from tests.oidc.world import world
-from tests.processes import an_instance
+from tests.processes import Instance, an_instance
 
 __all__ = ["world"]
 
@@ -20,7 +20,7 @@ the same issuer.
 
 
 @pytest.fixture
-def instance(settings, tmp_path) -> Callable[..., AbstractContextManager[tuple[object, str]]]:
+def instance(settings, tmp_path) -> Callable[..., AbstractContextManager[Instance]]:
     """`instance(…)` serves the test's database from a new process, with these settings."""
     environment = {"database__url": settings.database.url, "server__issuer": ISSUER}
     return partial(an_instance, tmp_path / "log", **environment)

@@ -1,4 +1,4 @@
-"""The database is busy, or away for a while: responses are 503 with `Retry-After`, never 500, until it is back."""
+"""While the database is busy or unreachable, responses are 503 with `Retry-After`, never 500."""
 
 import os
 import resource
@@ -7,6 +7,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import psycopg
 import pytest
@@ -27,10 +28,10 @@ PATHS = ("/readyz", "/sign-in", "/register?q=oakhill", "/oauth/authorize?client_
 UNAVAILABLE = (503, True)
 
 
-def request_statuses(outside, address, refresh):
+def request_statuses(outside, url, refresh):
     """For each kind of request: the status of its response, and whether it has `Retry-After`."""
-    responses = [outside.get(address + path, timeout=60) for path in PATHS]
-    responses.append(refresh(outside, address))
+    responses = [outside.get(url + path, timeout=60) for path in PATHS]
+    responses.append(refresh(outside, url))
     return [(response.status_code, "Retry-After" in response.headers) for response in responses]
 
 
@@ -38,8 +39,8 @@ def refresh_call(partner, token):
     """A function that refreshes this token."""
     form = {"grant_type": "refresh_token", "refresh_token": token}
 
-    def call(outside, address):
-        return outside.post(f"{address}/oauth/token", data=form, headers=partner.basic, timeout=60)
+    def call(outside, url):
+        return outside.post(f"{url}/oauth/token", data=form, headers=partner.basic, timeout=60)
 
     return call
 
@@ -53,16 +54,16 @@ def test_while_another_program_locks_sqlite_requests_get_503_and_no_other_error(
     ]
     call = refresh_call(world.partner, token)
     with (
-        instance(database__busy_timeout=1) as (process, address),
+        instance(database__busy_timeout=1) as (process, url),
         closing(
             sqlite3.connect(str(make_url(settings.database.url).database), isolation_level=None, timeout=60)
         ) as locking_connection,
     ):
-        before = request_statuses(outside, address, call)
+        before = request_statuses(outside, url, call)
         locking_connection.execute("BEGIN IMMEDIATE")
-        during = request_statuses(outside, address, call)
+        during = request_statuses(outside, url, call)
         locking_connection.execute("ROLLBACK")
-        after = request_statuses(outside, address, call)
+        after = request_statuses(outside, url, call)
 
     assert [status for status, _ in before] == [200, 200, 200, 400, 200]
     assert set(during) <= {UNAVAILABLE, *before}
@@ -71,9 +72,18 @@ def test_while_another_program_locks_sqlite_requests_get_503_and_no_other_error(
     assert "unforeseen" not in process.output
 
 
+class OwnServer(NamedTuple):
+    """A PostgreSQL server, the URL of a database on it, and a partner with a refresh token."""
+
+    server: Any
+    url: str
+    partner: Partner
+    refresh_token: str
+
+
 @pytest.fixture
 def own_server():
-    """A PostgreSQL server of this test's own, a database on it, and a partner with a refresh token."""
+    """A PostgreSQL server for this test alone, which it may stop."""
     programs = postgresql.programs()
     if programs is None:
         pytest.skip("the PostgreSQL server of this run is on another machine")
@@ -88,19 +98,19 @@ def own_server():
         token = partner.redeem(web, sign_in_and_authorise(web, partner, username)["code"]).json["refresh_token"]
         with app.app_context():
             database.db.engine.dispose()
-        yield server, settings.database.url, partner, token
+        yield OwnServer(server, settings.database.url, partner, token)
 
 
 @pytest.mark.skipif(not ON_POSTGRESQL, reason="done where the suite runs on PostgreSQL")
 def test_after_a_restart_of_postgresql_requests_succeed_again(instance, outside, own_server):
-    server, url, partner, token = own_server
+    server, database_url, partner, token = own_server
     call = refresh_call(partner, token)
-    with instance(database__url=url) as (process, address):
-        before = request_statuses(outside, address, call)
+    with instance(database__url=database_url) as (process, url):
+        before = request_statuses(outside, url, call)
         server.stop()
-        while_stopped = request_statuses(outside, address, call)
+        while_stopped = request_statuses(outside, url, call)
         server.start()
-        after_restart = [request_statuses(outside, address, call) for _ in range(12)]
+        after_restart = [request_statuses(outside, url, call) for _ in range(12)]
 
     assert [status for status, _ in before] == [200, 200, 200, 400, 200]
     assert set(while_stopped) <= {UNAVAILABLE, *before}
@@ -112,16 +122,16 @@ def test_after_a_restart_of_postgresql_requests_succeed_again(instance, outside,
 
 @pytest.mark.skipif(not ON_POSTGRESQL, reason="done where the suite runs on PostgreSQL")
 def test_after_a_restart_of_postgresql_no_request_gets_a_dead_connection(instance, outside, own_server):
-    server, url, partner, token = own_server
+    server, database_url, partner, token = own_server
     call = refresh_call(partner, token)
-    with instance(database__url=url) as (process, address), ThreadPoolExecutor(8) as pool:
-        before = request_statuses(outside, address, call)
-        list(pool.map(lambda _: outside.get(address + "/sign-in", timeout=60), range(32)))  # the whole pool is in use
-        idle = time.monotonic()
+    with instance(database__url=database_url) as (process, url), ThreadPoolExecutor(8) as pool:
+        before = request_statuses(outside, url, call)
+        list(pool.map(lambda _: outside.get(url + "/sign-in", timeout=60), range(32)))  # the whole pool is in use
+        idle_since = time.monotonic()
         server.stop()
         server.start()
-        time.sleep(max(0.0, idle + connections.MAX_IDLE_SECONDS * 2 - time.monotonic()))
-        after_restart = [request_statuses(outside, address, call) for _ in range(6)]
+        time.sleep(max(0.0, idle_since + connections.MAX_IDLE_SECONDS * 2 - time.monotonic()))
+        after_restart = [request_statuses(outside, url, call) for _ in range(6)]
 
     assert after_restart == [before] * 6
     assert "unforeseen" not in process.output
@@ -156,18 +166,18 @@ def test_connections_to_a_server_that_was_a_standby_are_given_up(instance, outsi
 
 
 @pytest.mark.skipif(ON_POSTGRESQL, reason="PostgreSQL's disk is not ours to fill")
-def test_with_a_full_disk_it_is_not_ready_until_there_is_space_again(instance, outside):
-    with instance() as (process, address):
-        assert outside.get(address + "/readyz", timeout=60).status_code == 200
+def test_with_a_full_disk_readyz_responds_503_until_there_is_space_again(instance, outside):
+    with instance() as (process, url):
+        assert outside.get(url + "/readyz", timeout=60).status_code == 200
         main = process.popen.pid
         (worker,) = Path(f"/proc/{main}/task/{main}/children").read_text("ascii").split()
         before = resource.prlimit(int(worker), resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
 
-        def ready():
-            return outside.get(address + "/readyz", timeout=60).status_code == 200
+        def is_ready():
+            return outside.get(url + "/readyz", timeout=60).status_code == 200
 
-        process.wait_until(lambda: not ready())
-        assert outside.get(address + "/readyz", timeout=60).json()["database"] == "not writable"
-        assert outside.get(address + "/healthz", timeout=60).status_code == 200
+        process.wait_until(lambda: not is_ready())
+        assert outside.get(url + "/readyz", timeout=60).json()["database"] == "not writable"
+        assert outside.get(url + "/healthz", timeout=60).status_code == 200
         resource.prlimit(int(worker), resource.RLIMIT_FSIZE, before)
-        process.wait_until(ready)
+        process.wait_until(is_ready)

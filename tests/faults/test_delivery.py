@@ -1,5 +1,5 @@
-"""The worker is killed while it delivers, or the mail server is away: nothing is lost, and a repeated message has the
-same id.
+"""The worker is killed while it delivers, or the mail server is unreachable: no message is lost, and one that is sent
+again has the same id.
 """
 
 import json
@@ -30,6 +30,8 @@ def worker(settings, tmp_path):
 
 @pytest.fixture
 def read_row(transaction):
+    """`read_row(id)` is the row of a message."""
+
     def read(message):
         with transaction() as session:
             return session.get(Message, message)

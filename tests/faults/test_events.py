@@ -25,7 +25,7 @@ def worker(settings, tmp_path):
     return run
 
 
-def test_what_a_killed_worker_was_pushing_is_pushed_by_the_next(worker, transaction):
+def test_events_that_a_killed_worker_was_pushing_are_pushed_again_in_order(worker, transaction):
     arrived, may_respond = threading.Event(), threading.Event()
 
     def hold_second_event(claims):
@@ -52,8 +52,8 @@ def test_what_a_killed_worker_was_pushing_is_pushed_by_the_next(worker, transact
             stream.leased_until = stream.due_at  # as if the lease had ended
         with worker() as process:
             process.wait_until(lambda: _delivered(transaction) == 3)
-        taken = [claims["jti"] for claims in endpoint.accepted]
-    assert taken == [jtis[0], *jtis], "the first came twice, and says so"
+        accepted_jtis = [claims["jti"] for claims in endpoint.accepted]
+    assert accepted_jtis == [jtis[0], *jtis], "the first event is sent twice, with the same `jti`"
 
 
 def _delivered(transaction):

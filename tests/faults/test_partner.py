@@ -27,7 +27,7 @@ EMAIL, OWN_PASSWORD = "office@willowbank.example", "wobbly kettle sings"
 
 @pytest.fixture
 def provider(settings, tmp_path):
-    """`with provider.serve():` serves the provider, always at the same address."""
+    """`with provider.serve():` serves the provider, always at the same URL."""
     port = free_port()
 
     @contextmanager
@@ -51,7 +51,7 @@ def worker(settings, tmp_path, provider):
 
 @pytest.fixture
 def assembly(tmp_path, monkeypatch, provider):
-    """`with assembly.serve():` serves Assembly, always at the same address; it does not poll for changes by itself."""
+    """`with assembly.serve():` serves Assembly, always at the same URL; it does not poll for changes by itself."""
     port, smtp_port = free_port(), free_port()
     for name, value in {
         "ISSUER": provider.url, "PORT": port, "DATA": tmp_path / "assembly", "SMTP": f"localhost:{smtp_port}",
@@ -64,14 +64,16 @@ def assembly(tmp_path, monkeypatch, provider):
     @contextmanager
     def serve():
         with a_process("clients.assembly", log=tmp_path / "assembly.log") as process:
-            process.wait_until(lambda: _answers(url))
+            process.wait_until(lambda: _responds(url))
             yield process
 
     database = tmp_path / "assembly" / "assembly.sqlite3"
     return SimpleNamespace(serve=serve, url=url, smtp_port=smtp_port, database=database)
 
 
-def test_whatever_is_killed_between_two_steps_nothing_is_lost(transaction, provider, worker, assembly, tmp_path):
+def test_a_school_is_connected_although_each_program_is_killed_between_two_steps(
+    transaction, provider, worker, assembly, tmp_path
+):
     with transaction():
         ring.ensure()
         estab = an_estab(state="unverified")
@@ -143,7 +145,7 @@ def _make_all_due(file):
         database.execute("UPDATE mails SET due_at = 0")
 
 
-def _answers(url):
+def _responds(url):
     try:
         return requests.get(f"{url}/healthz", timeout=10).ok
     except requests.RequestException:

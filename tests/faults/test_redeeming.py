@@ -15,16 +15,16 @@ from tests.oidc.support import sign_in_and_authorise
 def redeem_and_kill(instance, outside, world, web, tmp_path):
     """`redeem_and_kill("before")` is a code; the server was killed while it redeemed it, before or after the COMMIT."""
 
-    def redeem(address, code):
+    def redeem(url, code):
         with suppress(requests.ConnectionError):
             form = {"grant_type": "authorization_code", "code": code, "redirect_uri": world.partner.redirect_uri,
                     "code_verifier": world.partner.verifier}  # fmt: skip
-            outside.post(f"{address}/oauth/token", data=form, headers=world.partner.basic)
+            outside.post(f"{url}/oauth/token", data=form, headers=world.partner.basic)
 
     def run(moment):
         code, reached = sign_in_and_authorise(web, world.partner, world.username)["code"], tmp_path / "reached"
-        with instance(program=("tests.faults.hanging_provider", moment, str(reached))) as (process, address):
-            thread = threading.Thread(target=redeem, args=(address, code))
+        with instance(program=("tests.faults.hanging_provider", moment, str(reached))) as (process, url):
+            thread = threading.Thread(target=redeem, args=(url, code))
             thread.start()
             process.wait_until(reached.exists)
             process.kill()

@@ -1,8 +1,9 @@
-"""Redis, through which several processes share their limits: in use, away, hanging, and back (performance.md §8)."""
+"""Redis, by which processes share their limits: in use, unreachable, hanging, available again (performance.md §8)."""
 
 import json
 import subprocess
 import sys
+from typing import NamedTuple
 
 import pytest
 import requests
@@ -20,7 +21,7 @@ from tests.processes import an_instance, environment_with
 pytestmark = pytest.mark.redis
 LIMITED_PATH = "/set-up/unknown"
 CALLS_A_MINUTE = 30
-"""How many calls of it an address may make in a minute."""
+"""The calls of this path that are allowed from an IP address in a minute."""
 
 
 @pytest.fixture(scope="module")
@@ -31,14 +32,21 @@ def server():
         yield running
 
 
+class DatabaseAndUsername(NamedTuple):
+    """The URL of a database, and the username of a school's owner in it."""
+
+    url: str
+    username: str
+
+
 @pytest.fixture(scope="module")
 def database_and_username(databases):
-    """A database, and a school's owner in it."""
+    """A database that two instances share, with a school's owner."""
     app = create_app(load(database={"url": databases.new("shared")}))
     databases.prepare(app)
     with transactions.transaction(app):
         username = an_administrator().username
-    yield runtime.for_app(app).settings.database.url, username
+    yield DatabaseAndUsername(runtime.for_app(app).settings.database.url, username)
     with app.app_context():
         database.db.engine.dispose()
 
@@ -61,27 +69,27 @@ def call_in_turn(instances):
 
     def send(times):
         return [
-            requests.get(instances[number % 2][1] + LIMITED_PATH, timeout=60).status_code for number in range(times)
+            requests.get(instances[number % 2].url + LIMITED_PATH, timeout=60).status_code for number in range(times)
         ]
 
     return send
 
 
-def sign_in_wrongly(address, username):
+def sign_in_wrongly(url, username):
     """Sign in with a wrong password; returns the status."""
     with requests.Session() as browser:
-        page = parse(browser.get(f"{address}/sign-in", timeout=60).text)
+        page = parse(browser.get(f"{url}/sign-in", timeout=60).text)
         token = page.find("input", {"name": "csrf_token"})["value"]
         fields = {"csrf_token": token, "username": username, "password": "not the password"}
-        return browser.post(f"{address}/sign-in", data=fields, timeout=60).status_code
+        return browser.post(f"{url}/sign-in", data=fields, timeout=60).status_code
 
 
 def outages_logged(instances):
-    """How often each server logged that Redis is away, which a busy machine may cause as well."""
+    """How often each server logged that Redis is unreachable, which a busy machine may cause as well."""
     return [process.output.count("storage unreachable") for process, _ in instances]
 
 
-def test_two_processes_count_together(server, instances, call_in_turn):
+def test_two_processes_share_a_rate_limit(server, instances, call_in_turn):
     statuses, before = [], [-1]
     while outages_logged(instances) != before:
         before = outages_logged(instances)
@@ -90,7 +98,7 @@ def test_two_processes_count_together(server, instances, call_in_turn):
     assert statuses == [404] * CALLS_A_MINUTE + [429] * 4
 
 
-def test_without_redis_each_process_counts_alone_and_logs_it_and_guesses_are_still_counted(
+def test_without_redis_each_process_counts_by_itself_and_guesses_are_still_limited(
     server, instances, call_in_turn, database_and_username
 ):
     server.stop()
@@ -99,7 +107,7 @@ def test_without_redis_each_process_counts_alone_and_logs_it_and_guesses_are_sti
         for process, _ in instances:
             assert "error" in next(line for line in process.output.splitlines() if "storage unreachable" in line)
 
-        statuses = [sign_in_wrongly(instances[number % 2][1], database_and_username[1]) for number in range(12)]
+        statuses = [sign_in_wrongly(instances[number % 2].url, database_and_username.username) for number in range(12)]
         assert statuses == [422] * 10 + [429] * 2
     finally:
         server.start()
@@ -108,10 +116,10 @@ def test_without_redis_each_process_counts_alone_and_logs_it_and_guesses_are_sti
 def test_redis_is_used_again_after_an_outage_and_requests_do_not_wait_long_for_a_hanging_one(
     server, instances, call_in_turn
 ):
-    for process, address in instances:
+    for process, url in instances:
         server.delete_data()  # which the other server has counted
         process.wait_until(
-            lambda address=address: requests.get(address + LIMITED_PATH, timeout=60).status_code and server.has_data()
+            lambda url=url: requests.get(url + LIMITED_PATH, timeout=60).status_code and server.has_data()
         )
     before = outages_logged(instances)
     server.hang()
@@ -127,12 +135,12 @@ def test_the_provider_starts_without_redis_and_doctor_reports_it(server, databas
     server.stop()
     try:
         environment = {
-            "database__url": database_and_username[0],
+            "database__url": database_and_username.url,
             "throttle__storage": server.url,
             "throttle__factor": 1,
         }
-        with an_instance(tmp_path / "log", **environment) as (_, address):
-            assert requests.get(address + LIMITED_PATH, timeout=60).status_code == 404
+        with an_instance(tmp_path / "log", **environment) as (_, url):
+            assert requests.get(url + LIMITED_PATH, timeout=60).status_code == 404
         doctor = [sys.executable, "-m", "idp.cli", "doctor", "--json"]
         output = subprocess.run(
             doctor, cwd=ROOT, env=environment_with(**environment), stdout=subprocess.PIPE, check=False

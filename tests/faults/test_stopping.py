@@ -45,12 +45,12 @@ def start(settings, tmp_path):
 
 
 def children(process):
-    """The process ids of its children."""
+    """The ids of the child processes."""
     return Path(f"/proc/{process.popen.pid}/task/{process.popen.pid}/children").read_text("ascii").split()
 
 
 @pytest.mark.parametrize("after", [0.0, 0.05, 0.2, 0.4, 0.8])
-def test_it_stops_while_its_worker_starts(start, after):
+def test_the_server_stops_while_its_worker_starts(start, after):
     with start() as process:
         process.wait_until(lambda: children(process))
         time.sleep(after)
@@ -58,14 +58,14 @@ def test_it_stops_while_its_worker_starts(start, after):
 
 
 @pytest.mark.parametrize("after", [0.3, 1.0])
-def test_it_stops_before_it_has_a_worker(start, after):
+def test_the_server_stops_before_it_has_a_worker(start, after):
     with start() as process:
         time.sleep(after)
         assert seconds_to_stop(process) < MAX_STOP_SECONDS
 
 
 @pytest.mark.parametrize("after", [0.0, 0.1, 0.6])
-def test_it_stops_while_a_worker_is_replaced(start, instance, after):
+def test_the_server_stops_while_a_worker_is_replaced(start, instance, after):
     with instance() as (process, _):
         first = children(process)
         os.kill(int(first[0]), signal.SIGKILL)
@@ -75,19 +75,19 @@ def test_it_stops_while_a_worker_is_replaced(start, instance, after):
 
 
 @contextmanager
-def half_sent_request(address):
+def half_sent_request(url):
     """Open a connection with half a request, and an idle one."""
-    address_and_port = urlsplit(address).hostname, urlsplit(address).port
-    with socket.create_connection(address_and_port, 60) as idle, socket.create_connection(address_and_port, 60) as half:
+    host_and_port = urlsplit(url).hostname, urlsplit(url).port
+    with socket.create_connection(host_and_port, 60) as idle, socket.create_connection(host_and_port, 60) as half:
         idle.sendall(f"GET /healthz HTTP/1.1\r\nHost: {HOST['Host']}\r\n\r\n".encode())
         assert idle.recv(1000).startswith(b"HTTP/1.1 200 ")
         half.sendall(f"POST /oauth/token HTTP/1.1\r\nHost: {HOST['Host']}\r\nContent-Length: 100\r\n\r\ngrant".encode())
         yield
 
 
-def test_it_stops_despite_an_incomplete_request_and_a_hanging_worker(instance):
+def test_the_server_stops_despite_an_incomplete_request_and_a_hanging_worker(instance):
     """Both take `STOP_TIMEOUT_SECONDS`, so they are tested at the same time."""
-    with instance() as (waiting, address), instance() as (hanging, _), half_sent_request(address):
+    with instance() as (waiting, url), instance() as (hanging, _), half_sent_request(url):
         os.kill(int(children(hanging)[0]), signal.SIGSTOP)  # a stopped process handles no signal
         with ThreadPoolExecutor() as pool:
             seconds = list(pool.map(seconds_to_stop, (waiting, hanging)))
@@ -96,10 +96,10 @@ def test_it_stops_despite_an_incomplete_request_and_a_hanging_worker(instance):
     assert serve.STOP_TIMEOUT_SECONDS - 1 < seconds[1] < MAX_STOP_SECONDS
 
 
-def test_the_last_requests_before_it_stops_are_in_its_log(instance, outside):
-    with instance(server__log_level="INFO", server__log_format="json") as (process, address):
+def test_the_last_requests_before_the_server_stops_are_in_the_log(instance, outside):
+    with instance(server__log_level="INFO", server__log_format="json") as (process, url):
         for _ in range(20):
-            outside.get(f"{address}/oauth/userinfo", timeout=60)
+            outside.get(f"{url}/oauth/userinfo", timeout=60)
         seconds_to_stop(process)
         lines = process.output.count('"route": "/oauth/userinfo"')
     assert lines == 20

@@ -51,7 +51,7 @@ def provider():
 
 
 class Program:
-    """Serves XporterOnDemand, always at the same address."""
+    """XporterOnDemand, which is served at the same URL each time."""
 
     def __init__(self, issuer, folder):
         port = free_port()
@@ -61,7 +61,7 @@ class Program:
     @contextmanager
     def run(self, *arguments):
         with a_process(*(arguments or ("clients.xporter",)), log=self.folder / "log") as process:
-            process.wait_until(self._answers)
+            process.wait_until(self._responds)
             yield process
 
     def call(self, method, path, *, headers=None, **options):
@@ -83,7 +83,7 @@ class Program:
         return self.call("GET", f"/v1/extracts/{extract_id}").json()
 
     def count_pupils(self):
-        """How many pupils are stored, and the school's version."""
+        """The number of pupils that are stored, and the school's version."""
         database = Database(f"sqlite:///{self.folder / 'xporter' / 'xporter.sqlite3'}")
         with database.snapshot() as connection:
             school = storage.school(connection, ESTAB)
@@ -91,7 +91,7 @@ class Program:
         database.close()
         return number, school.version
 
-    def _answers(self):
+    def _responds(self):
         try:
             return requests.get(f"{self.url}/healthz", timeout=10).ok
         except requests.RequestException:
@@ -128,8 +128,8 @@ def test_an_extract_is_resumed_after_the_program_was_killed_and_applied_once(pro
         eventually(lambda: program.extract(document["id"])["state"] != "checking")
         state = program.extract(document["id"])
         assert (state["state"], state["counts"]["students"]["added"]) == ("applied", 300)
-        again = program.send_piece(document["id"], half, content[half:])
-        assert (again.status_code, again.json()["state"]) == (200, "applied")
+        repeated = program.send_piece(document["id"], half, content[half:])
+        assert (repeated.status_code, repeated.json()["state"]) == (200, "applied")
     assert program.count_pupils() == (300, 300)
 
 
@@ -141,6 +141,7 @@ def database(databases):
 
 
 def call_concurrently(*jobs):
+    """Call each of the jobs in a thread of its own, at the same moment; returns their results or exceptions."""
     ready, outcomes = threading.Barrier(len(jobs)), []
 
     def run(job):
@@ -168,7 +169,7 @@ def upload(database, *lines, made_at=None, complete=("students",)):
     return announcement.id
 
 
-def test_of_two_extracts_at_once_the_one_made_later_stays_and_no_version_is_given_twice(database, tmp_path):
+def test_of_two_extracts_at_once_the_later_one_stays_and_versions_are_unique(database, tmp_path):
     settings = Settings("https://idp.example", "xporter", "https://api.example", 1, tmp_path)
     now = time.time()
     older = upload(database, student("1", "Old"), student("2"), made_at=now - 60)
@@ -218,7 +219,7 @@ def test_a_piece_that_is_sent_twice_at_once_is_stored_once(database):
     assert [piece.offset for piece in sending] == [len(content)] * 6
 
 
-def test_everything_is_deleted_while_an_extract_is_applied(database, tmp_path):
+def test_all_data_of_a_school_can_be_deleted_while_an_extract_is_applied(database, tmp_path):
     settings = Settings("https://idp.example", "xporter", "https://api.example", 1, tmp_path)
     upload(database, *(student(str(number)) for number in range(200)))
     worker = Worker(database, settings, lambda: MEMBERS)

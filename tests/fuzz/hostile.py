@@ -72,13 +72,13 @@ class Request:
 
     def send(self, web: Any) -> Any:
         """Send the request; returns the response."""
-        address = self.path + (f"?{_encoded(self.query)}" if self.query else "")
+        url = self.path + (f"?{_encoded(self.query)}" if self.query else "")
         options: dict[str, Any] = {"method": self.method, "headers": self.headers}
         if self.method not in {"GET", "HEAD"} or self.form or self.body:
             options["data"] = _encoded(self.form).encode() if self.body is None else self.body
             if self.content_type is not None:
                 options["content_type"] = self.content_type
-        return web.open(address, **options)
+        return web.open(url, **options)
 
 
 def _encoded(pairs: Pairs) -> str:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyotp
 
@@ -19,24 +19,33 @@ from tests.onboarding.visitor import Page
 
 
 def details(target: FuzzTarget) -> FormRequest:
-    """The form with name, address and number."""
+    """The form with name, e-mail address and mobile number."""
     with target.transaction():
         school = factories.a_school().id
     fields = {"name": "Jo Bloggs", "email": an_email(), "mobile": "07700 900123", "declaration": "y"}
     return form(target.browser(), f"/register/details?school={school}", "sign-up", **fields)
 
 
-def _registering(target: FuzzTarget) -> tuple[Any, Any, str]:
+class StartedRegistration(NamedTuple):
     """A browser, the page "Check your e-mail", and the path of the link in the mail."""
+
+    browser: Any
+    page: Any
+    link_path: str
+
+
+def _registering(target: FuzzTarget) -> StartedRegistration:
+    """A registration whose e-mail address is not verified yet."""
     web, request = details(target)
     page = follow_redirects(web, request.send(web))
-    return web, page, _mailed(target, dict(request.form)["email"])
+    return StartedRegistration(web, page, _link_path(target, dict(request.form)["email"]))
 
 
-def _mailed(target: FuzzTarget, email: str) -> str:
+def _link_path(target: FuzzTarget, email: str) -> str:
+    """The path of the link in the newest mail to this address."""
     with target.transaction() as session:
-        newest = session.query(Message).filter_by(recipient=email, name="verify_email").order_by(Message.id).all()
-        texts = [post.unseal(row).text for row in newest]
+        mails = session.query(Message).filter_by(recipient=email, name="verify_email").order_by(Message.id).all()
+        texts = [post.unseal(row).text for row in mails]
     return local_path(re.findall(r"https?://\S+/register/verify/\S+", texts[-1])[0])
 
 
@@ -60,7 +69,7 @@ def verify(target: FuzzTarget) -> FormRequest:
 
 def not_me(target: FuzzTarget) -> FormRequest:
     """The form behind a link by which a person says that they did not ask for the mail."""
-    return form(target.browser(), _registering(target)[2], "not-me")
+    return form(target.browser(), _registering(target).link_path, "not-me")
 
 
 def another_link(target: FuzzTarget) -> FormRequest:
@@ -72,7 +81,7 @@ def another_link(target: FuzzTarget) -> FormRequest:
 
 
 def sign_up(target: FuzzTarget) -> FormRequest:
-    """The form that signs up, after the address was verified."""
+    """The form that signs up, after the e-mail address was verified."""
     web, request = verify(target)
     return form(web, follow_redirects(web, request.send(web)), "sign-up", declaration="y")
 
@@ -104,7 +113,7 @@ def set_up(target: FuzzTarget) -> FormRequest:
 
 
 def finish_set_up(target: FuzzTarget) -> FormRequest:
-    """The second form behind that link, with password and app."""
+    """The second form behind an operator's link, with password and app."""
     web, request = set_up(target)
     page = request.send(web)
     seed = Page(page).text_of("seed").replace(" ", "")

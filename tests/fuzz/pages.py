@@ -6,7 +6,7 @@ Those of people who have no account yet, and of our staff, are in `newcomers`; t
 from collections.abc import Callable
 from datetime import timedelta
 from itertools import count
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urljoin, urlsplit
 
 from idp.estabs import links, people, person_invitations
@@ -31,8 +31,26 @@ from tests.signin.apps import an_app
 OWN_PASSWORD = "wobbly kettle sings at dusk"
 _numbers = count(1)
 
-FormRequest = tuple[Any, Request]
-"""A browser, and the request that pressing the button sends."""
+
+class FormRequest(NamedTuple):
+    """A browser, and the request that pressing the button sends."""
+
+    browser: Any
+    request: Request
+
+
+class SignedInPerson(NamedTuple):
+    """A browser of their own, and their username."""
+
+    browser: Any
+    username: str
+
+
+class SentInvitation(NamedTuple):
+    """The id of an invitation, and the path of its link."""
+
+    id: str
+    path: str
 
 
 def form(web: Any, page_or_path: Any, button: str, **values: str) -> FormRequest:
@@ -40,12 +58,12 @@ def form(web: Any, page_or_path: Any, button: str, **values: str) -> FormRequest
     page = Page(follow_redirects(web, web.get(page_or_path)) if isinstance(page_or_path, str) else page_or_path)
     _, fields = page.button_and_form(button)
     path = urljoin(page.path, str(fields.get("action") or page.path))
-    return web, Request("POST", path, form=tuple((page.fields(button) | values).items()))
+    return FormRequest(web, Request("POST", path, form=tuple((page.fields(button) | values).items())))
 
 
-def local_path(address: str) -> str:
-    """The path of an address of ours, with its query."""
-    parts = urlsplit(address)
+def local_path(url: str) -> str:
+    """The path of one of our URLs, with its query."""
+    parts = urlsplit(url)
     return parts.path + (f"?{parts.query}" if parts.query else "")
 
 
@@ -71,17 +89,17 @@ def sign_in(target: FuzzTarget) -> FormRequest:
 
 def sign_out(target: FuzzTarget) -> FormRequest:
     """The form that signs out, of a person who is signed in for it."""
-    return form(_another_owner(target)[0], "/sign-out", "sign-out")
+    return form(_another_owner(target).browser, "/sign-out", "sign-out")
 
 
 def log_out(target: FuzzTarget) -> FormRequest:
     """The page that asks whether to sign out, after a client's valid request."""
-    return form(_another_owner(target)[0], f"/oauth/logout?client_id={target.partner.id}", "confirm-logout")
+    return form(_another_owner(target).browser, f"/oauth/logout?client_id={target.partner.id}", "confirm-logout")
 
 
 def log_out_after_error(target: FuzzTarget) -> FormRequest:
     """The page that asks whether to sign out, after a client's invalid request."""
-    return form(_another_owner(target)[0], "/oauth/logout?id_token_hint=x", "confirm-logout")
+    return form(_another_owner(target).browser, "/oauth/logout?id_token_hint=x", "confirm-logout")
 
 
 def _forget_guesses(target: FuzzTarget) -> None:
@@ -90,13 +108,18 @@ def _forget_guesses(target: FuzzTarget) -> None:
         session.query(Guesses).delete()
 
 
-def _another_owner(target: FuzzTarget, **overrides: Any) -> tuple[Any, str]:
-    """The owner of another school, signed in with a browser of their own, and their username."""
+def _another_owner(target: FuzzTarget) -> SignedInPerson:
+    """The owner of another school, signed in."""
+    return _another_person(target, role="owner")
+
+
+def _another_person(target: FuzzTarget, *, role: str) -> SignedInPerson:
+    """The only person of another school, signed in."""
     with target.transaction():
-        username = factories.an_administrator(**overrides).username
+        username = factories.an_administrator(role=role).username
     web, request = form(target.browser(), "/sign-in", "sign-in", username=username, password=factories.PASSWORD)
     assert request.send(web).status_code == 303
-    return web, username
+    return SignedInPerson(web, username)
 
 
 # Requests of partners
@@ -110,7 +133,7 @@ def consent(target: FuzzTarget) -> FormRequest:
 
 def viewer(target: FuzzTarget) -> FormRequest:
     """The authorisation page of a viewer."""
-    web, _ = _another_owner(target, role="viewer")
+    web = _another_person(target, role="viewer").browser
     return form(web, _client(target).link(), "deny")
 
 
@@ -163,14 +186,14 @@ def pause(target: FuzzTarget) -> FormRequest:
     """Pause sharing, by the button on the first page."""
     client = _shared(target)
     _, request = form(target.web, f"/manage/sharing/{client}/stop", "stop")
-    return target.web, Request("POST", f"/manage/sharing/{client}/pause", form=request.form)
+    return FormRequest(target.web, Request("POST", f"/manage/sharing/{client}/pause", form=request.form))
 
 
 def resume(target: FuzzTarget) -> FormRequest:
     """Resume sharing."""
     web, request = pause(target)
     request.send(web)
-    return web, Request("POST", request.path.replace("/pause", "/resume"), form=request.form)
+    return FormRequest(web, Request("POST", request.path.replace("/pause", "/resume"), form=request.form))
 
 
 def _shared(target: FuzzTarget) -> str:
@@ -179,8 +202,8 @@ def _shared(target: FuzzTarget) -> str:
         client = factories.a_client()
         owner = session.query(Administrator).filter_by(username=target.username).one()
         until = authorise.default_end(client)
-        how = {"agreement_version": client.agreement_version, "until": until, "second_step": True}
-        authorise.give(client, client.scopes, by=owner.memberships[0], **how)
+        options = {"agreement_version": client.agreement_version, "until": until, "second_step": True}
+        authorise.give(client, client.scopes, by=owner.memberships[0], **options)
         return client.id
 
 
@@ -196,7 +219,7 @@ def join(target: FuzzTarget) -> FormRequest:
 
 def text_code(target: FuzzTarget) -> FormRequest:
     """Confirm a mobile number: the form that sends the code."""
-    return form(_another_owner(target)[0], "/mobile/confirm", "send-code")
+    return form(_another_owner(target).browser, "/mobile/confirm", "send-code")
 
 
 def mobile_code(target: FuzzTarget) -> FormRequest:
@@ -256,12 +279,12 @@ def new_password_by_link(target: FuzzTarget) -> FormRequest:
 
 def account_name(target: FuzzTarget) -> FormRequest:
     """The form that changes a person's name."""
-    return form(_another_owner(target)[0], "/manage/account/name", "save", name="Jo Bloggs")
+    return form(_another_owner(target).browser, "/manage/account/name", "save", name="Jo Bloggs")
 
 
 def account_email(target: FuzzTarget) -> FormRequest:
     """The form that changes their e-mail address."""
-    return form(_another_owner(target)[0], "/manage/account/email", "send", email=an_email())
+    return form(_another_owner(target).browser, "/manage/account/email", "send", email=an_email())
 
 
 def account_new_email(target: FuzzTarget) -> FormRequest:
@@ -275,7 +298,7 @@ def account_new_email(target: FuzzTarget) -> FormRequest:
 
 def account_mobile(target: FuzzTarget) -> FormRequest:
     """The form that changes their mobile number."""
-    return form(_another_owner(target)[0], "/manage/account/mobile", "send-code", mobile="07700 900999")
+    return form(_another_owner(target).browser, "/manage/account/mobile", "send-code", mobile="07700 900999")
 
 
 def account_mobile_code(target: FuzzTarget) -> FormRequest:
@@ -325,18 +348,18 @@ def _viewer_here(target: FuzzTarget) -> str:
     """The id of a viewer of the owner's school."""
     with target.transaction():
         email = an_email()
-        facts = {"role": "viewer", "email": email, "username": email.partition("@")[0]}
-        return factories.an_administrator(_owner(target).estab, **facts).id
+        fields = {"role": "viewer", "email": email, "username": email.partition("@")[0]}
+        return factories.an_administrator(_owner(target).estab, **fields).id
 
 
-def _invitation(target: FuzzTarget) -> tuple[str, str]:
-    """The id of an invitation, and the path of its link."""
+def _invitation(target: FuzzTarget) -> SentInvitation:
+    """An invitation of a person as a viewer of the owner's school."""
     with target.transaction() as session:
         email, secret = an_email(), crypto.new_secret()
         session.query(PersonInvitation).delete()  # so as not to reach the limits
         invited = person_invitations.invite("Al Bloggs", email, "viewer", by=_owner(target))
         invited.digest = crypto.digest(secret)
-        return invited.id, f"/invitation/{secret}"
+        return SentInvitation(invited.id, f"/invitation/{secret}")
 
 
 def people_invite(target: FuzzTarget) -> FormRequest:
@@ -348,18 +371,20 @@ def people_invite(target: FuzzTarget) -> FormRequest:
 
 def people_resend(target: FuzzTarget) -> FormRequest:
     """Send a new link; the button is on the People page."""
-    return _button_of_an_invitation(target, "resend")
+    return _people_page_button(target, "resend")
 
 
 def people_cancel(target: FuzzTarget) -> FormRequest:
-    """Take an invitation back."""
-    return _button_of_an_invitation(target, "cancel")
+    """Withdraw an invitation."""
+    return _people_page_button(target, "cancel")
 
 
-def _button_of_an_invitation(target: FuzzTarget, which: str) -> FormRequest:
-    invitation_id, _ = _invitation(target)
+def _people_page_button(target: FuzzTarget, action: str) -> FormRequest:
+    """The form of an invitation's button on the People page; its token is that of another form of the session."""
+    invitation = _invitation(target)
     _, request = form(target.web, "/manage/people/leave", "leave")
-    return target.web, Request("POST", f"/manage/people/invitations/{invitation_id}/{which}", form=request.form)
+    path = f"/manage/people/invitations/{invitation.id}/{action}"
+    return FormRequest(target.web, Request("POST", path, form=request.form))
 
 
 def people_role(target: FuzzTarget) -> FormRequest:
@@ -374,14 +399,14 @@ def people_remove(target: FuzzTarget) -> FormRequest:
 
 def people_leave(target: FuzzTarget) -> FormRequest:
     """A viewer leaves."""
-    return form(_another_owner(target, role="viewer")[0], "/manage/people/leave", "leave")
+    return form(_another_person(target, role="viewer").browser, "/manage/people/leave", "leave")
 
 
 def people_hand_over(target: FuzzTarget) -> FormRequest:
     """An owner hands over to a colleague."""
-    web, colleague = _another_owner(target)
+    web, username = _another_owner(target)
     with target.transaction() as session:
-        estab = session.query(Administrator).filter_by(username=colleague).one().memberships[0].estab
+        estab = session.query(Administrator).filter_by(username=username).one().memberships[0].estab
         email = an_email()
         new_owner = factories.an_administrator(estab, role="admin", email=email, username=email.partition("@")[0]).id
     return form(web, "/manage/people/hand-over", "hand-over", person=new_owner, role="viewer")
@@ -389,31 +414,31 @@ def people_hand_over(target: FuzzTarget) -> FormRequest:
 
 def invitation_new(target: FuzzTarget) -> FormRequest:
     """A person without an account accepts."""
-    return form(target.browser(), _invitation(target)[1], "accept", mobile="07700 900124")
+    return form(target.browser(), _invitation(target).path, "accept", mobile="07700 900124")
 
 
 def invitation_accept(target: FuzzTarget) -> FormRequest:
     """A person who has an account, and is signed in, accepts."""
-    web, colleague = _another_owner(target)
-    _, path = _invitation(target)
+    web, username = _another_owner(target)
+    path = _invitation(target).path
     with target.transaction() as session:
         invited = session.query(PersonInvitation).one()
-        person = session.query(Administrator).filter_by(username=colleague).one()
+        person = session.query(Administrator).filter_by(username=username).one()
         invited.email, invited.email_folded = person.email, person.email_folded
     return form(web, path, "accept")
 
 
 def invitation_password_link(target: FuzzTarget) -> FormRequest:
     """The form for the password, of a person who has accepted an invitation."""
-    _, path = _invitation(target)
+    path = _invitation(target).path
     with target.transaction():
         person_invitations.accept_as_new(path.rpartition("/")[2], name="Al", mobile="+447700900124")
     return form(target.browser(), path, "send-link")
 
 
 def invitation_sign_out(target: FuzzTarget) -> FormRequest:
-    """The form by which another person than the invited one signs out."""
-    return form(_another_owner(target)[0], _invitation(target)[1], "sign-out")
+    """The form by which a person other than the invited one signs out."""
+    return form(_another_owner(target).browser, _invitation(target).path, "sign-out")
 
 
 def _invitation_of_a_school(target: FuzzTarget) -> str:

@@ -56,10 +56,10 @@ def _check_headers(headers: Any) -> None:
 
 def _check_location(location: str, registered: Collection[str]) -> None:
     assert location.isprintable(), location
-    address, _, query = location.partition("?")
+    uri, _, query = location.partition("?")
     parts = urlsplit(location)
     if parts.scheme or parts.netloc or location.startswith(("//", "/\\")):
-        assert address in registered or location.startswith(ISSUER + "/"), location
+        assert uri in registered or location.startswith(ISSUER + "/"), location
     for name, value in parse_qsl(query):
         assert name != "error_description" or _DESCRIPTION.fullmatch(value), location
 

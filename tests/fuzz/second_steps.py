@@ -1,7 +1,7 @@
 """The forms of second steps: at sign-in, and on the Security page."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyotp
 from sqlalchemy import update
@@ -17,8 +17,22 @@ from tests.signin.apps import an_app
 from tests.signin.authenticator import a_passkey
 
 
-def _signed_in(target: FuzzTarget, *, factor: str | None = None) -> tuple[Any, str]:
-    """An owner with a browser of their own, and their id; with a `factor`, they have signed in with it."""
+class SignedInOwner(NamedTuple):
+    """A browser of their own, and their id."""
+
+    browser: Any
+    id: str
+
+
+class HalfSignedInOwner(NamedTuple):
+    """A browser in which the right password was typed, and a recovery code of that person, who has an app."""
+
+    browser: Any
+    recovery_code: str
+
+
+def _signed_in(target: FuzzTarget, *, factor: str | None = None) -> SignedInOwner:
+    """A signed-in owner; with a `factor`, they have signed in with it."""
     with target.transaction():
         person = factories.an_administrator()
         username, person_id = person.username, person.id
@@ -29,11 +43,11 @@ def _signed_in(target: FuzzTarget, *, factor: str | None = None) -> tuple[Any, s
             an_app(person_id) if factor == "app" else a_passkey(person_id, target.settings.server.issuer)
             signed_in = update(BrowserSession).where(BrowserSession.person_id == person_id)
             database.execute(signed_in.values(acr=sessions.MULTI, amr=sessions.PASSWORD_AND_CODE))
-    return web, person_id
+    return SignedInOwner(web, person_id)
 
 
-def _half_signed_in(target: FuzzTarget) -> tuple[Any, str]:
-    """A browser in which the right password was typed, and a recovery code of that person, who has an app."""
+def _half_signed_in(target: FuzzTarget) -> HalfSignedInOwner:
+    """An owner who is asked for a second step."""
     with target.transaction() as database:
         person = factories.an_administrator(mobile_confirmed_at=clock.now())
         an_app(person.id)
@@ -41,23 +55,23 @@ def _half_signed_in(target: FuzzTarget) -> tuple[Any, str]:
         database.flush()
     web, request = form(target.browser(), "/sign-in", "sign-in", username=username, password=factories.PASSWORD)
     assert request.send(web).location.startswith("/sign-in/second-step")
-    return web, code
+    return HalfSignedInOwner(web, code)
 
 
 def second_step(target: FuzzTarget) -> FormRequest:
     """The form for a code of the app; the code is a wrong one."""
-    return form(_half_signed_in(target)[0], "/sign-in/second-step", "sign-in", code="123456")
+    return form(_half_signed_in(target).browser, "/sign-in/second-step", "sign-in", code="123456")
 
 
 def recovery_code(target: FuzzTarget) -> FormRequest:
-    """The form for a recovery code in place of it."""
+    """The form for a recovery code in place of the app's code."""
     web, code = _half_signed_in(target)
     return form(web, "/sign-in/recovery-code", "sign-in", code=code)
 
 
 def lost_factor(target: FuzzTarget) -> FormRequest:
     """The form that reports a lost app, for which a code is texted."""
-    return form(_half_signed_in(target)[0], "/sign-in/lost-factor", "send-code")
+    return form(_half_signed_in(target).browser, "/sign-in/lost-factor", "send-code")
 
 
 def set_up_app(target: FuzzTarget) -> FormRequest:
@@ -69,13 +83,13 @@ def set_up_app(target: FuzzTarget) -> FormRequest:
 
 
 def remove_app(target: FuzzTarget) -> FormRequest:
-    """Remove it."""
-    return form(_signed_in(target, factor="app")[0], "/manage/security/app/remove", "remove")
+    """Remove an authenticator app."""
+    return form(_signed_in(target, factor="app").browser, "/manage/security/app/remove", "remove")
 
 
 def make_recovery_codes(target: FuzzTarget) -> FormRequest:
     """Make a new set of recovery codes."""
-    return form(_signed_in(target, factor="app")[0], "/manage/security/recovery-codes", "make")
+    return form(_signed_in(target, factor="app").browser, "/manage/security/recovery-codes", "make")
 
 
 def rename_passkey(target: FuzzTarget) -> FormRequest:
@@ -90,15 +104,22 @@ def remove_passkey(target: FuzzTarget) -> FormRequest:
     return form(web, f"{path}/remove", "remove")
 
 
-def _passkey(target: FuzzTarget) -> tuple[Any, str]:
+class StoredPasskey(NamedTuple):
+    """A browser that signed in with a passkey, and the path of the passkey's pages."""
+
+    browser: Any
+    path: str
+
+
+def _passkey(target: FuzzTarget) -> StoredPasskey:
     web, person_id = _signed_in(target, factor="passkey")
     with target.transaction():
-        return web, f"/manage/security/passkeys/{passkeys.list_for_person(person_id)[0].id}"
+        return StoredPasskey(web, f"/manage/security/passkeys/{passkeys.list_for_person(person_id)[0].id}")
 
 
 def require_of_everyone(target: FuzzTarget) -> FormRequest:
     """Require a second step of everyone at the school."""
-    return form(_signed_in(target, factor="app")[0], "/manage/security/everyone", "require")
+    return form(_signed_in(target, factor="app").browser, "/manage/security/everyone", "require")
 
 
 FORMS: dict[str, Callable[[FuzzTarget], FormRequest]] = {

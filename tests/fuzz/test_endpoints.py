@@ -81,7 +81,7 @@ VALID: dict[str, Callable[[FuzzTarget], Request]] = {
         headers=registering.bearer_header(target.registration["registration_access_token"]),
     ),
 }  # fmt: skip
-"""A valid request to each endpoint. Revocation has its own test, because it ends the token that it gets."""
+"""A valid request to each endpoint. Revocation has its own test, because it ends the token that is sent."""
 PAGES = (
     "/", "/register", "/register/details", "/schools/search.json", "/sign-in", "/sign-out", "/signed-out", "/device",
     "/oauth/consent", "/oauth/mis", "/oauth/app", "/oauth/logout", "/mobile/confirm", "/register/next-steps",
@@ -99,12 +99,12 @@ VALID_STATUSES = {"poll": {400}}
 
 @pytest.fixture
 def browser(target, request):
-    """The browser that sends the request: another one where it signs out, so that the other tests stay signed in."""
+    """The browser that sends the request: a new one for `logout`, so that `target.web` stays signed in."""
     return target.browser() if request.node.callspec.params["endpoint"] == "logout" else target.web
 
 
 @pytest.mark.parametrize("endpoint", VALID)
-def test_valid_requests_are_answered(target, browser, endpoint):
+def test_valid_requests_succeed(target, browser, endpoint):
     response = VALID[endpoint](target).send(browser)
     assert response.status_code in VALID_STATUSES.get(endpoint, {200, 201, 303}), response.text
     responses.check(response, REGISTERED, _foreign_secrets(target, endpoint))
@@ -119,7 +119,7 @@ def _foreign_secrets(target: FuzzTarget, endpoint: str) -> tuple[str, ...]:
 @pytest.mark.parametrize("endpoint", VALID)
 @fuzz_settings(0.25)
 @given(data=st.data())
-def test_tampered_requests_are_answered(target, endpoint, data):
+def test_tampered_requests_get_a_valid_response(target, endpoint, data):
     browser = target.browser() if endpoint == "logout" else target.web
     sent = data.draw(tampered(VALID[endpoint](target)))
     with recorded_writes(database.CONNECTIONS.for_app(target.app).engine) as writes:
@@ -131,7 +131,7 @@ def test_tampered_requests_are_answered(target, endpoint, data):
 
 @fuzz_settings(0.5)
 @given(data=st.data())
-def test_any_revocation_request_is_answered(target, data):
+def test_any_revocation_request_gets_a_valid_response(target, data):
     valid = Request(
         "POST", "/oauth/revoke", form=(("token", data.draw(odd_text)), ("token_type_hint", "refresh_token")),
         headers=target.partner.basic,
@@ -142,7 +142,7 @@ def test_any_revocation_request_is_answered(target, data):
 
 @fuzz_settings(0.6)
 @given(data=st.data())
-def test_any_registration_request_is_answered(target, data):
+def test_any_registration_request_gets_a_valid_response(target, data):
     metadata = registering.metadata()
     member_names = sorted(
         {*metadata, "jwks", "jwks_uri", "scope", "logo_uri", "contacts", "sector_identifier_uri", "subject_type"}
@@ -176,7 +176,7 @@ def test_no_request_reveals_another_clients_registration(target, name):
 
 @fuzz_settings(0.5)
 @given(data=st.data())
-def test_any_sign_in_form_is_answered(target, data):
+def test_any_sign_in_form_gets_a_valid_response(target, data):
     web = target.browser()
     csrf_field = page(web.get("/sign-in")).find("input", {"name": "csrf_token"})
     fields = (("username", data.draw(odd_text | st.just(target.username))), ("password", data.draw(odd_text)))
@@ -190,7 +190,7 @@ def test_any_sign_in_form_is_answered(target, data):
 @pytest.mark.parametrize("path", PAGES)
 @fuzz_settings(0.15)
 @given(data=st.data())
-def test_any_query_of_a_page_is_answered(target, path, data):
+def test_any_query_of_a_page_gets_a_valid_response(target, path, data):
     names = (
         "q", "school", "show", "choose", "next", "postcode", "urn", "dfe_number", "user_code", "request_uri",
         "client_id", "login_hint", "id_token_hint", "state", "post_logout_redirect_uri",
@@ -203,7 +203,7 @@ def test_any_query_of_a_page_is_answered(target, path, data):
 
 @fuzz_settings(0.5)
 @given(data=st.data())
-def test_any_text_on_the_device_page_is_answered(target, data):
+def test_any_text_on_the_device_page_gets_a_valid_response(target, data):
     csrf_field = page(target.web.get("/device")).find("input", {"name": "csrf_token"})
     form = (("csrf_token", csrf_field["value"]), ("user_code", data.draw(odd_text)))
     responses.check(

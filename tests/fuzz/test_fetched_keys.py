@@ -1,6 +1,6 @@
 """For any document at a client's `jwks_uri`, sent in any way, an assertion is accepted only by the client's key.
 
-Its `sector_identifier_uri`, the other address of a client that we fetch, is tested in the same way.
+A client's `sector_identifier_uri`, the other document of a client that we fetch, is tested in the same way.
 """
 
 import gzip
@@ -104,15 +104,15 @@ def _send_assertions(target: Any, server: Any) -> AssertionResponses:
             client_scopes=frozenset({"schools.list"}),
         )  # fmt: skip
         signer = Signer(client.id)
-    requests = [
+    received = [
         signer.post(target.web, "/oauth/token", {"grant_type": "client_credentials"}, assertion=assertion)
         for assertion in (signer.assertion(), signer.assertion(alg="HS256", key=SHARED_SECRET, header={"kid": "ec-1"}))
     ]
-    for response in requests:
+    for response in received:
         responses.check(response, (), target.secrets)
     target.log.check((*target.secrets, PRIVATE, b64(SHARED_SECRET.raw_value)))
-    assert requests[1].status_code == 401
-    return AssertionResponses(*requests)
+    assert received[1].status_code == 401
+    return AssertionResponses(*received)
 
 
 def test_a_valid_key_set_is_accepted(target, server):
@@ -142,7 +142,7 @@ def test_only_a_document_with_the_clients_own_key_is_accepted(target, server, he
         assert PRIVATE.encode() not in body
 
 
-address_list = st.builds(
+uri_list = st.builds(
     lambda known, more: json.dumps([*known, *more]).encode(),
     st.lists(st.just(registering.METADATA["redirect_uris"][0]), max_size=1), st.lists(any_json, max_size=3),
 )  # fmt: skip
@@ -165,8 +165,8 @@ def test_a_valid_sector_document_is_accepted(target, server):
 
 
 @fuzz_settings()
-@given(head=st.sampled_from(HEADS), body=document | address_list, has_valid_head=st.booleans())
-def test_only_a_sector_document_that_lists_every_address_is_accepted(target, server, head, body, has_valid_head):
+@given(head=st.sampled_from(HEADS), body=document | uri_list, has_valid_head=st.booleans())
+def test_only_a_sector_document_that_lists_every_redirect_uri_is_accepted(target, server, head, body, has_valid_head):
     server.response = (VALID_HEAD if has_valid_head else head) + body
     response = _register(target, server)
     assert response.status_code == 400 or registering.METADATA["redirect_uris"][0].encode() in body

@@ -51,7 +51,7 @@ def test_valid_forms_are_accepted(target, engine, name):
 @pytest.mark.parametrize("name", FORMS)
 @fuzz_settings(0.1)
 @given(data=st.data())
-def test_tampered_forms_are_answered_and_refused_ones_change_nothing(target, engine, name, data):
+def test_tampered_forms_get_a_valid_response_and_change_nothing_when_refused(target, engine, name, data):
     web, sent = FORMS[name](target)
     sent = data.draw(tampered(sent))
     with recorded_writes(engine) as writes:
@@ -81,7 +81,7 @@ def test_scopes_are_agreed_only_if_shown_and_declared(target, data):
             assert [form.get(name) for name in REQUIRED_FIELDS] == [expected[name] for name in REQUIRED_FIELDS]
 
 
-def test_every_page_for_operators_answers(target):
+def test_every_page_gives_an_operator_a_valid_response(target):
     """A signed-in operator is no school's administrator."""
     web = newcomers.an_operator(target)
     places = [rule.rule.replace("<client_id>", target.partner.id) for rule in target.app.url_map.iter_rules()]

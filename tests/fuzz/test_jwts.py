@@ -4,7 +4,7 @@ import gzip
 import hmac
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import given, strategies as st
@@ -63,13 +63,21 @@ def _as_proof(target: FuzzTarget, jwt: str) -> Any:
     return target.web.post("/oauth/token", data=form, headers=target.partner.basic | {"DPoP": jwt})
 
 
-ACCEPTED_JWTS: dict[str, tuple[Callable[[FuzzTarget], Claims], dict[str, Any], Callable[[FuzzTarget, str], Any]]] = {
-    "client assertion": (_assertion, {}, _to_token),
-    "request object": (_request_object, {}, _to_authorize),
-    "pushed request object": (_request_object, {}, _to_par),
-    "proof": (_proof, {"typ": "dpop+jwt", "jwk": without_kid(key("ES256")), "kid": None}, _as_proof),
+class AcceptedJwt(NamedTuple):
+    """A valid JWT of a client: its claims, its header, and how to send it to the endpoint that takes it."""
+
+    claims: Callable[[FuzzTarget], Claims]
+    header: dict[str, Any]
+    send: Callable[[FuzzTarget, str], Any]
+
+
+ACCEPTED_JWTS: dict[str, AcceptedJwt] = {
+    "client assertion": AcceptedJwt(_assertion, {}, _to_token),
+    "request object": AcceptedJwt(_request_object, {}, _to_authorize),
+    "pushed request object": AcceptedJwt(_request_object, {}, _to_par),
+    "proof": AcceptedJwt(_proof, {"typ": "dpop+jwt", "jwk": without_kid(key("ES256")), "kid": None}, _as_proof),
 }
-"""The JWTs that a client signs: their claims, their header, and the endpoint that takes them."""
+"""The JWTs that a client signs."""
 PUBLIC_KEY = json.dumps(without_kid(key("ES256"))).encode()
 """Public values of the client's key, which must not work as a shared key."""
 HOSTILE_HEADERS: dict[str, dict[str, Any]] = {
@@ -134,8 +142,8 @@ def test_header_members_that_are_not_known_are_ignored(target, kind):
 
 
 @pytest.mark.parametrize("kind", ACCEPTED_JWTS)
-def test_deeply_nested_members_are_answered(target, kind):
-    """json reads a list that is nested 500 deep, and what walks through it afterwards has no stack left for that."""
+def test_jwts_with_deeply_nested_members_get_a_valid_response(target, kind):
+    """The JSON parser accepts a list that is nested 500 deep, for which recursive code may have too little stack."""
     valid, header, send = ACCEPTED_JWTS[kind]
     for nested in (_nested_value([], lambda inner: [inner]), _nested_value({}, lambda inner: {"a": inner})):
         for name in (*valid(target), "aud", "claims", "authorization_details", "htm", "htu", "sub"):
@@ -153,7 +161,7 @@ def _nested_value(innermost: Any, wrap: Callable[[Any], Any]) -> Any:
 @pytest.mark.parametrize("kind", ACCEPTED_JWTS)
 @fuzz_settings(0.4)
 @given(data=st.data())
-def test_jwts_with_any_claims_are_answered(target, kind, data):
+def test_jwts_with_any_claims_get_a_valid_response(target, kind, data):
     valid, header, send = ACCEPTED_JWTS[kind]
     claims = valid(target)
     for name in data.draw(st.lists(st.sampled_from(sorted(claims)), max_size=2)):
@@ -166,7 +174,7 @@ def test_jwts_with_any_claims_are_answered(target, kind, data):
 @pytest.mark.parametrize("kind", ACCEPTED_JWTS)
 @fuzz_settings(0.4)
 @given(data=st.data())
-def test_jwts_with_any_header_are_answered(target, kind, data):
+def test_jwts_with_any_header_get_a_valid_response(target, kind, data):
     valid, header, send = ACCEPTED_JWTS[kind]
     names = st.sampled_from(["typ", "kid", "jwk", "use", "cty"])
     changed_header = header | data.draw(st.dictionaries(names | odd_text, any_json, max_size=2))
@@ -177,7 +185,7 @@ def test_jwts_with_any_header_are_answered(target, kind, data):
 
 
 JWT_ENDPOINTS: dict[str, Callable[[FuzzTarget, str], Any]] = {
-    **{kind: send for kind, (_, _, send) in ACCEPTED_JWTS.items()},
+    **{kind: accepted.send for kind, accepted in ACCEPTED_JWTS.items()},
     "hint to sign out": lambda target, jwt: target.browser().get("/oauth/logout", query_string={"id_token_hint": jwt}),
     "hint": lambda target, jwt: target.web.get(target.partner.link(id_token_hint=jwt)),
     "access token": lambda target, jwt: target.web.get("/oauth/userinfo", headers=registering.bearer_header(jwt)),
@@ -204,7 +212,7 @@ NOT_JWTS = (
 
 
 @pytest.mark.parametrize("endpoint", JWT_ENDPOINTS)
-def test_text_that_is_not_a_jwt_is_answered(target, endpoint):
+def test_text_that_is_not_a_jwt_gets_a_valid_response(target, endpoint):
     for text in NOT_JWTS:
         check_response(target, JWT_ENDPOINTS[endpoint](target, text))
 
@@ -212,7 +220,7 @@ def test_text_that_is_not_a_jwt_is_answered(target, endpoint):
 @pytest.mark.parametrize("endpoint", ["hint to sign out", "hint", "access token", "introspected"])
 @fuzz_settings(0.5)
 @given(data=st.data())
-def test_our_own_tokens_altered_are_answered(target, endpoint, data):
+def test_altered_tokens_of_ours_get_a_valid_response(target, endpoint, data):
     own_token = target.tokens[data.draw(st.sampled_from(["id_token", "access_token"]))]
     index = data.draw(st.integers(0, len(own_token)))
     altered = (
@@ -226,7 +234,7 @@ def test_our_own_tokens_altered_are_answered(target, endpoint, data):
 
 
 @pytest.mark.parametrize("kind", ACCEPTED_JWTS)
-def test_text_that_cannot_be_encoded_is_answered_in_any_claim(target, kind):
+def test_a_claim_that_cannot_be_encoded_gets_a_valid_response(target, kind):
     """JSON can have a lone surrogate, which UTF-8 cannot encode, and NUL, which PostgreSQL cannot store."""
     valid, header, send = ACCEPTED_JWTS[kind]
     for name in (*valid(target), "claims", "login_hint", "resource", "max_age"):

@@ -1,4 +1,6 @@
-"""Every parser, with any input: it returns a value or raises its own error, and it reads again what it wrote."""
+"""Every parser, with any input: it returns a value or raises its own error, and a value that was written is parsed to
+the same value.
+"""
 
 import base64
 import contextlib
@@ -32,7 +34,9 @@ from tests.schools.conftest import SAMPLE
 VALID_URI = "https://assembly.example/callback"
 some_uri = st.one_of(
     odd_text,
-    st.builds(lambda at, text: VALID_URI[:at] + text + VALID_URI[at:], st.integers(0, len(VALID_URI)), odd_text),
+    st.builds(
+        lambda index, text: VALID_URI[:index] + text + VALID_URI[index:], st.integers(0, len(VALID_URI)), odd_text
+    ),
     st.from_regex(r"\A(https?|uk\.example):/{0,3}[a-z0-9.@:\[\]%\\-]{0,20}(/[a-z.%2e;]{0,8}){0,3}\Z"),
 )
 postcodes = st.from_regex(r"\A[A-Za-z]{1,2}[0-9OI][0-9A-Z]? ?[0-9OI]?[A-Z]{0,2}\Z")
@@ -60,7 +64,7 @@ def test_scopes_are_those_of_the_catalogue_or_refused(text):
     assert scopes.parse(scopes.format(parsed)) == parsed
 
 
-# Addresses
+# URIs
 
 
 @fuzz_settings(2)
@@ -78,7 +82,7 @@ def test_a_redirect_uri_is_registered_unchanged_or_refused(text, public, local, 
 
 @fuzz_settings(2)
 @given(some_uri, some_uri)
-def test_the_difference_of_any_two_addresses_can_be_described(first, second):
+def test_the_difference_of_any_two_uris_can_be_described(first, second):
     assert differing_parts(first, second)
 
 
@@ -96,7 +100,7 @@ def test_a_local_path_never_leaves_our_host(text):
 
 @fuzz_settings(2)
 @given(st.lists(st.tuples(st.sampled_from(sorted(incoming.KNOWN_PARAMETERS)) | odd_text, odd_text), max_size=8))
-def test_parameters_are_read_once_and_errors_are_described_in_our_words(pairs):
+def test_only_known_parameters_of_valid_values_are_read(pairs):
     parameters = incoming.parameters(pairs)
     assert set(parameters.values) <= {name for name, _ in pairs} & incoming.KNOWN_PARAMETERS
     if fault := parameters.fault():
@@ -107,7 +111,7 @@ def test_parameters_are_read_once_and_errors_are_described_in_our_words(pairs):
 
 @fuzz_settings(2)
 @given(odd_text | st.binary(max_size=30).map(lambda raw: "Basic " + base64.b64encode(raw).decode()))
-def test_a_basic_header_is_a_name_and_a_secret_or_nothing(text):
+def test_a_basic_header_has_both_a_name_and_a_secret_or_neither(text):
     name, secret = authentication._basic(text)
     assert (name is None) == (secret is None)
 
@@ -133,7 +137,7 @@ def test_a_jwt_is_read_or_refused(parts):
         st.sampled_from(sorted([*METADATA, "jwks", "scope", "logo_uri", "subject_type"])) | odd_text, any_json
     )
 )
-def test_metadata_is_held_to_its_rules(in_transaction, metadata):
+def test_metadata_is_parsed_in_one_way_or_refused(in_transaction, metadata):
     try:
         columns = to_columns({**METADATA, **metadata})
     except InvalidMetadata:
@@ -143,14 +147,14 @@ def test_metadata_is_held_to_its_rules(in_transaction, metadata):
 
 @fuzz_settings()
 @given(st.dictionaries(st.sampled_from([*a_manifest(), "mis", "jwks"]) | odd_text, any_json, max_size=3))
-def test_a_manifest_is_held_to_its_rules(in_transaction, overrides):
+def test_a_manifest_names_its_partner_or_is_refused(in_transaction, overrides):
     with contextlib.suppress(InvalidMetadata):
         assert manifest.parse_manifest(a_manifest() | overrides).partner
 
 
 @fuzz_settings()
 @given(st.binary(max_size=80) | odd_text.map(lambda text: f'x = "{text}"'.encode("utf-8", "surrogatepass")))
-def test_a_manifests_file_is_toml_or_refused(tmp_path_factory, content):
+def test_a_manifest_file_is_toml_or_refused(tmp_path_factory, content):
     path = tmp_path_factory.getbasetemp() / "manifest.toml"
     path.write_bytes(content)
     try:
@@ -170,9 +174,9 @@ def test_a_manifests_file_is_toml_or_refused(tmp_path_factory, content):
     | st.from_regex(r"\A[0-9/ -]{1,9}\Z")
 )
 def test_any_search_text_is_parsed(text):
-    for reading in query_parser.parse(text):
-        assert reading.values
-        assert reading.description.isprintable()
+    for interpretation in query_parser.parse(text):
+        assert interpretation.values
+        assert interpretation.description.isprintable()
 
 
 @fuzz_settings(0.5)
@@ -196,7 +200,7 @@ def test_a_mobile_number_is_one_that_can_be_dialled_or_refused(in_transaction, t
 
 @fuzz_settings()
 @given(odd_text | st.builds("{}@{}".format, odd_text, odd_text) | st.emails())
-def test_an_address_of_mail_is_one_line_or_refused(in_transaction, text):
+def test_an_email_address_is_one_line_or_refused(in_transaction, text):
     try:
         address = contact_fields.parse_email(text)
     except ValidationError:
@@ -229,7 +233,7 @@ rows = st.lists(st.dictionaries(st.sampled_from(gias.LABELS), cell, max_size=6),
 
 @fuzz_settings(2)
 @given(rows)
-def test_lines_of_the_register_are_schools_or_refused(written_rows):
+def test_lines_of_the_register_are_parsed_as_schools_or_refused(written_rows):
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, gias.LABELS, restval="1")
     writer.writeheader()
@@ -246,7 +250,7 @@ def test_lines_of_the_register_are_schools_or_refused(written_rows):
 
 
 damaged_file = st.builds(
-    lambda content, at, bytes_, cut: content[:at] + bytes_ + content[at + cut :],
+    lambda content, index, inserted, lost: content[:index] + inserted + content[index + lost :],
     st.sampled_from([SAMPLE.read_bytes()[:3000], (HEADING + "\r\n").encode()]), st.integers(0, 3000),
     st.binary(max_size=12), st.integers(0, 40),
 )  # fmt: skip
@@ -263,18 +267,18 @@ def _read_register(path: Path) -> None:
 
 @fuzz_settings(2)
 @given(damaged_file | st.binary(max_size=100))
-def test_a_file_is_a_register_or_refused(tmp_path_factory, content):
+def test_a_damaged_register_file_is_read_or_refused(tmp_path_factory, content):
     path = tmp_path_factory.getbasetemp() / "edubasealldata20260301.csv"
     path.write_bytes(content)
     _read_register(path)
 
 
 def _a_zip() -> bytes:
-    into = io.BytesIO()
-    with zipfile.ZipFile(into, "w", zipfile.ZIP_DEFLATED) as archive:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr(zipfile.ZipInfo("edubasealldata20260301.csv"), SAMPLE.read_bytes()[:3000])
         archive.writestr(zipfile.ZipInfo("links_edubasealldata20260301.csv"), ",".join(gias.LINK_LABELS))
-    return into.getvalue()
+    return file.getvalue()
 
 
 ZIP = _a_zip()
@@ -282,9 +286,9 @@ ZIP = _a_zip()
 
 @fuzz_settings(2)
 @given(st.integers(0, len(ZIP)), st.binary(max_size=6), st.integers(0, 8))
-def test_a_zip_has_a_register_or_is_refused(tmp_path_factory, at, bytes_, cut):
+def test_a_damaged_zip_is_read_or_refused(tmp_path_factory, index, inserted, lost):
     path = tmp_path_factory.getbasetemp() / "extract.zip"
-    path.write_bytes(ZIP[:at] + bytes_ + ZIP[at + cut :])
+    path.write_bytes(ZIP[:index] + inserted + ZIP[index + lost :])
     _read_register(path)
 
 
@@ -293,7 +297,7 @@ def test_a_zip_has_a_register_or_is_refused(tmp_path_factory, at, bytes_, cut):
 
 @fuzz_settings()
 @given(st.lists(st.tuples(st.sampled_from(["form", "session", "registration", "request"]), odd_text), max_size=3))
-def test_pages_are_shown_with_any_cookies(module_transaction, session_app, settings, planted):
+def test_pages_with_any_cookies_are_no_internal_error(module_transaction, session_app, settings, planted):
     text = "; ".join(f"{security.cookie_name(settings, name)}={value}" for name, value in planted)
     header = text.encode("utf-8", "replace").decode("latin-1").replace("\r", "").replace("\n", "")
     web = session_app.test_client()

@@ -37,8 +37,8 @@ def tampered(draw, valid):
     change = draw(st.sampled_from(["drop", "replace", "bytes"]))
     if change == "bytes" and is_inner and name in BINARY_MEMBERS:
         data = bytearray(b64_decode(part[name]))
-        at = draw(st.integers(0, len(data) - 1))
-        data[at : at + draw(st.integers(0, 8))] = draw(st.binary(max_size=8))
+        index = draw(st.integers(0, len(data) - 1))
+        data[index : index + draw(st.integers(0, 8))] = draw(st.binary(max_size=8))
         part[name] = b64(bytes(data))
     elif change == "drop":
         del part[name]
@@ -74,7 +74,7 @@ def test_a_malformed_stored_key_verifies_nothing(target, key):
 
 @fuzz_settings(0.2)
 @given(data=st.data())
-def test_a_response_that_was_tampered_with_signs_no_one_in(target, data):
+def test_a_tampered_passkey_response_signs_no_one_in(target, data):
     person = Person(target.browser())
     with target.transaction():
         account = factories.an_administrator().id
@@ -92,6 +92,7 @@ def test_a_response_that_was_tampered_with_signs_no_one_in(target, data):
 
 
 def signed_parts(text):
+    """The members of a response that its signature covers, and the signature."""
     response = json.loads(text)
     return {
         name: b64_decode(response["response"][name]) for name in ("clientDataJSON", "authenticatorData", "signature")
@@ -100,7 +101,7 @@ def signed_parts(text):
 
 @fuzz_settings(0.2)
 @given(data=st.data())
-def test_a_registration_that_was_tampered_with_adds_only_what_it_says(target, data):
+def test_a_tampered_registration_adds_a_passkey_for_its_person_or_none(target, data):
     with target.transaction():
         person = factories.an_administrator()
         device = Authenticator(target.settings.server.issuer)

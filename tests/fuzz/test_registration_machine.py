@@ -60,8 +60,8 @@ class Registering(RuleBasedStateMachine):
         for browser in range(2):
             self._open(browser, self.start)
 
-    def _open(self, browser, address):
-        parts = urlsplit(address)
+    def _open(self, browser, url):
+        parts = urlsplit(url)
         path = parts.path + (f"?{parts.query}" if parts.query else "")
         self._record_page(browser, self.browsers[browser].get(path, follow_redirects=True))
 
@@ -100,7 +100,7 @@ class Registering(RuleBasedStateMachine):
 
     @rule(browser=st.integers(0, 1), back=st.integers(0, 4), number=st.integers(0, 6), fields=odd_fields)
     def press_any_button(self, browser, back, number, fields):
-        """Any button of this page, or of an earlier one by the back button, or pressed again."""
+        """Press any button of this page, or of an earlier one, as after the back button of the browser."""
         page = self.pages[browser][-1 - back % len(self.pages[browser])]
         buttons = page.soup.select("main button")
         if buttons:
@@ -108,23 +108,26 @@ class Registering(RuleBasedStateMachine):
                 browser, page, buttons[number % len(buttons)], VALID_FIELDS | {"email": self.emails[0]} | fields
             )
 
-    @rule(browser=st.integers(0, 1), number=st.integers(0, 40), elsewhere=st.booleans())
-    def open_any_page(self, browser, number, elsewhere):
-        """Open an address seen in either browser, or an odd one."""
-        paths = [page.path for page in self.pages[1 - browser if elsewhere else browser]] + [*ODD_PATHS, self.start]
+    @rule(browser=st.integers(0, 1), number=st.integers(0, 40), of_other_browser=st.booleans())
+    def open_any_page(self, browser, number, of_other_browser):
+        """Open a page that was opened in either browser, or an odd path."""
+        paths = [page.path for page in self.pages[1 - browser if of_other_browser else browser]] + [
+            *ODD_PATHS,
+            self.start,
+        ]
         self._open(browser, paths[number % len(paths)])
 
     @rule(browser=st.integers(0, 1), number=st.integers(0, 5))
     def open_mail(self, browser, number):
-        """Open a link of the mails of this run."""
+        """Open a link from the mails of this run."""
         if links := self._links():
             self._open(browser, links[-1 - number % len(links)])
 
     def _links(self):
         """The links in the mails of this run."""
         with self.transaction() as session:
-            written = session.query(Message).filter(Message.recipient.in_(self.emails), Message.name == "verify_email")
-            texts = [post.unseal(row).text for row in written.order_by(Message.created_at, Message.id)]
+            mails = session.query(Message).filter(Message.recipient.in_(self.emails), Message.name == "verify_email")
+            texts = [post.unseal(row).text for row in mails.order_by(Message.created_at, Message.id)]
         return [link for text in texts for link in re.findall(r"https?://\S+", text)]
 
     @invariant()

@@ -1,4 +1,4 @@
-"""For any method, headers, cookies and type of body, the response of an address is a valid one of ours."""
+"""For any method, path, headers, cookies and type of body, the response is a valid one of ours."""
 
 import re
 from dataclasses import replace
@@ -70,17 +70,17 @@ content_types = st.sampled_from(
 
 
 def _rules(target: FuzzTarget) -> list[Any]:
-    """All rules of addresses, except static files."""
+    """All URL rules, except that of static files."""
     rules = (rule for rule in target.app.url_map.iter_rules() if rule.endpoint != "static")
     return sorted(rules, key=lambda rule: (rule.rule, rule.endpoint))
 
 
 def _path(target: FuzzTarget, rule: Any) -> str:
-    """An address that the rule matches, with the id of a row where it takes one."""
+    """A path that the rule matches, with the id of a row where it takes one."""
     if rule.endpoint == "onboarding.old_path.redirect_to_registration":
         return "/XodRegister/School"
     values = {"client_id": target.partner.id}
-    return re.sub(r"<(int:)?(\w+)>", lambda part: values.get(part[2], "1" if part[1] else "x"), rule.rule)
+    return re.sub(r"<(int(?:\(.*?\))?:)?(\w+)>", lambda part: values.get(part[2], "1" if part[1] else "x"), rule.rule)
 
 
 def _check(target: FuzzTarget, response: Any) -> None:
@@ -88,10 +88,10 @@ def _check(target: FuzzTarget, response: Any) -> None:
     target.log.check(target.secrets)
 
 
-def test_every_address_answers_the_methods_it_has_and_no_other(target):
-    addresses = target.app.url_map.bind(runtime.for_app(target.app).settings.server.host_name)
+def test_every_path_accepts_its_own_methods_only(target):
+    url_map = target.app.url_map.bind(runtime.for_app(target.app).settings.server.host_name)
     for path in {_path(target, rule) for rule in _rules(target)}:
-        allowed = set(addresses.allowed_methods(path))
+        allowed = set(url_map.allowed_methods(path))
         for method in METHODS:
             response = Request(method, path).send(target.browser())
             _check(target, response)
@@ -105,7 +105,7 @@ def test_every_address_answers_the_methods_it_has_and_no_other(target):
 WRITTEN_BY_GET = {
     # The health check writes to see whether the disk has room; the row stays the same.
     "/readyz": {"alembic_version"},
-    # The secret in the QR code, which is no factor until a code of it was typed.
+    # The secret in the QR code, which is no second factor until a code made from it was typed.
     "/manage/security/app": {"authenticator_apps"},
 }
 
@@ -123,7 +123,7 @@ def test_get_requests_change_nothing(target):
 
 @fuzz_settings(2)
 @given(data=st.data())
-def test_requests_with_any_body_are_answered(target, data):
+def test_requests_with_any_body_get_a_valid_response(target, data):
     rule = data.draw(st.sampled_from(_rules(target)))
     method = data.draw(st.sampled_from(["POST", "POST", "POST", *METHODS]))
     sent = Request(
@@ -136,7 +136,7 @@ def test_requests_with_any_body_are_answered(target, data):
 
 @fuzz_settings(2)
 @given(data=st.data())
-def test_requests_with_any_headers_are_answered(target, data):
+def test_requests_with_any_headers_get_a_valid_response(target, data):
     rule = data.draw(st.sampled_from(_rules(target)))
     names = data.draw(st.lists(st.sampled_from(sorted(HEADER_VALUES)), min_size=1, max_size=4, unique=True))
     headers = {name: data.draw(st.sampled_from(HEADER_VALUES[name]) | header) for name in names}
@@ -197,7 +197,7 @@ def test_altered_cookies_sign_no_one_in(target, index, replacement):
 
 @fuzz_settings()
 @given(parts=st.lists(odd_text, min_size=1, max_size=3))
-def test_requests_for_any_address_are_answered(target, parts):
+def test_requests_for_any_path_get_a_valid_response(target, parts):
     path = "/" + "/".join(parts)
     for method in ("GET", "POST"):
         response = target.web.open(quote(path, errors="surrogatepass"), method=method)

@@ -3,6 +3,7 @@
 import json
 import uuid
 from dataclasses import replace
+from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
@@ -35,9 +36,16 @@ def server(session_app, settings, module_transaction):
     return agent
 
 
+class Reporter(NamedTuple):
+    """The headers of its requests, and a valid row of its report."""
+
+    headers: dict[str, str]
+    row: dict[str, Any]
+
+
 @pytest.fixture(scope="module")
 def reporter(server, module_transaction):
-    """The headers with which XporterOnDemand reports reads, and a valid row."""
+    """XporterOnDemand, which reports reads."""
     with module_transaction() as session:
         client = Partner(agents.register_api_client())
         estab = session.get_one(Administrator, server.person_id).memberships[0].estab.estab_id
@@ -48,7 +56,7 @@ def reporter(server, module_transaction):
         "estab_id": estab, "client_id": reader, "scope": "students", "day": f"{clocks.now():%Y-%m-%d}", "requests": 1,
         "records": 1, "last_at": clocks.now().isoformat(),
     }  # fmt: skip
-    return {"Authorization": f"Bearer {token}"}, row
+    return Reporter({"Authorization": f"Bearer {token}"}, row)
 
 
 def tampered_document(draw, document):
@@ -64,7 +72,7 @@ def tampered_document(draw, document):
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
 @fuzz_settings(0.6)
 @given(data=st.data())
-def test_any_report_of_an_endpoint_is_answered(server, method, data):
+def test_any_report_of_an_endpoint_gets_a_valid_response(server, method, data):
     error = {"code": "disk_full", "message": "Full.", "at": "2026-03-02T06:00:00Z"}
     report = agents.REPORT | {"last_extract": agents.EXTRACT, "last_error": error, "replaces": False}
     if method == "PUT":
@@ -76,7 +84,7 @@ def test_any_report_of_an_endpoint_is_answered(server, method, data):
     valid = Request(
         method, agents.PATH, headers=headers, body=json.dumps(report).encode(), content_type="application/json"
     )  # fmt: skip
-    # It is deleted only without a proof, because the other requests need the registration.
+    # DELETE has no valid proof, so that it does not succeed: the other requests need the registration.
     sent = replace(valid, headers=headers | {"DPoP": data.draw(odd_text)}) if method == "DELETE" else valid
     responses.check(
         _send(sent, server.web) if data.draw(st.booleans()) else _send(data.draw(tampered(sent)), server.web)
@@ -85,13 +93,12 @@ def test_any_report_of_an_endpoint_is_answered(server, method, data):
 
 @fuzz_settings()
 @given(data=st.data())
-def test_any_report_of_reads_is_answered(server, reporter, data):
-    headers, row = reporter
+def test_any_report_of_reads_gets_a_valid_response(server, reporter, data):
+    row = reporter.row
     rows = [tampered_document(data.draw, row) for _ in range(data.draw(st.integers(0, 3)))]
     document = data.draw(st.sampled_from([{"reads": rows}, {"reads": [row, row]}]) | any_json)
-    sent = Request(
-        "POST", "/api/reads", headers=headers, body=json.dumps(document).encode(), content_type="application/json"
-    )  # fmt: skip
+    body = json.dumps(document).encode()
+    sent = Request("POST", "/api/reads", headers=reporter.headers, body=body, content_type="application/json")
     responses.check(_send(sent, server.web))
     responses.check(_send(data.draw(tampered(sent)), server.web))
 
@@ -116,7 +123,7 @@ class Api:
         self.granted = school_data.Granted()
         self.granted.grant(*school_data.DATA_SCOPES, "endpoint", jkt="a key")
         program = self.app.extensions["xporter"]
-        program = replace(program, tokens=self.granted, reporter=school_data.NotReporting())
+        program = replace(program, tokens=self.granted, reporter=school_data.IdleReporter())
         self.app.extensions["xporter"] = program
         self.stored = school_data.Stored(self.app, school_data.a_school())
         self.web = self.app.test_client()
@@ -171,9 +178,9 @@ VALID = {
     "metadata": Request("GET", "/.well-known/oauth-protected-resource"),
     "problem": Request("GET", "/problems/not_found"),
 }  # fmt: skip
-"""A valid request to each address of XporterOnDemand; `Api.valid` adds values that come from its responses."""
+"""A valid request to each endpoint of XporterOnDemand; `Api.valid` adds values that come from its responses."""
 CURSORS = {"next page": "next", "changes": "delta"}
-"""The member of a page whose address has the query of these requests."""
+"""The member of a page whose URL has the query of these requests."""
 MEDIA_TYPES = {"application/json", "application/problem+json", "application/x-ndjson", "application/zip", "text/html"}
 
 
@@ -186,21 +193,21 @@ def _check(response):
     response.close()
 
 
-@pytest.mark.parametrize("address", VALID)
-def test_valid_requests_are_accepted(api, address):
-    if address == "piece":
+@pytest.mark.parametrize("name", VALID)
+def test_valid_requests_are_accepted(api, name):
+    if name == "piece":
         api.valid("announce").send(api.web)
-    response = api.valid(address).send(api.web)
+    response = api.valid(name).send(api.web)
     assert response.status_code < 400, response.text
     response.close()
 
 
-@pytest.mark.parametrize("address", VALID)
+@pytest.mark.parametrize("name", VALID)
 @fuzz_settings(0.6)
 @given(data=st.data())
-def test_any_request_to_the_xporter_api_is_answered(api, address, data):
-    valid = api.valid(address)
-    if address == "announce":
+def test_any_request_to_the_xporter_api_gets_a_valid_response(api, name, data):
+    valid = api.valid(name)
+    if name == "announce":
         valid = replace(valid, body=json.dumps(tampered_document(data.draw, json.loads(valid.body))).encode())
     _check(_send(valid, api.web))
     _check(_send(data.draw(tampered(valid)), api.web))

@@ -191,7 +191,7 @@ class Tokens(RuleBasedStateMachine):
         ).one_or_none()  # fmt: skip
 
     def _may_use(self):
-        """Whether an agreement is in force, so that a valid token has to work."""
+        """Whether an agreement is in force, so that a valid token must be accepted."""
         with self.target.transaction():
             agreed = self._agreement()
             return agreed is not None and agreed.state == "active"

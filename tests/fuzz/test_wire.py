@@ -1,4 +1,4 @@
-"""Send raw bytes, well-formed or not, to `idp serve`: it must answer the next request.
+"""Send raw bytes, well-formed or not, to `idp serve`: it must respond to the next request.
 
 The server runs in a process of its own, because a test client cannot send malformed requests.
 """
@@ -31,7 +31,7 @@ LINES = {
     "a NUL in a file's name": b"GET /static/a%00b HTTP/1.1",
     "a long name": b"GET /static/" + b"a" * 5000 + b" HTTP/1.1",
     "a folder": b"GET /static/vendor HTTP/1.1",
-    "another host's address": b"GET http://evil.example/sign-in HTTP/1.1",
+    "another host's URL": b"GET http://evil.example/sign-in HTTP/1.1",
     "a star": b"OPTIONS * HTTP/1.1",
     "a tunnel": b"CONNECT evil.example:443 HTTP/1.1",
     "two slashes": b"GET //evil.example/x HTTP/1.1",
@@ -74,7 +74,7 @@ BODIES = {
     "no chunk": b"Transfer-Encoding: chunked\r\n\r\nzz\r\na=b\r\n0\r\n\r\n",
     "another coding": b"Transfer-Encoding: x\r\n\r\na=b",
     "both": b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /x HTTP/1.1\r\nHost: x\r\n\r\n",
-    "patience": b"Expect: 100-continue\r\nContent-Length: 3\r\n\r\na=b",
+    "a request to continue": b"Expect: 100-continue\r\nContent-Length: 3\r\n\r\na=b",
     "compressed": b"Content-Encoding: gzip\r\nContent-Length: 3\r\n\r\na=b",
 }
 PATHS = ("/sign-in", "/oauth/token", "/oauth/register")
@@ -85,16 +85,16 @@ class Wire:
     """A served instance that is sent raw bytes."""
 
     process: Process
-    address: str
+    url: str
 
     @property
     def host(self) -> bytes:
         """Its `Host` header."""
-        return f"Host: {urlsplit(self.address).netloc}\r\n".encode()
+        return f"Host: {urlsplit(self.url).netloc}\r\n".encode()
 
     def exchange(self, data: bytes, *, timeout: float = 0.0) -> bytes:
         """The response to `data`. Waits `timeout` seconds for each part; by default it soon closes the connection."""
-        parts, response = urlsplit(self.address), b""
+        parts, response = urlsplit(self.url), b""
         with suppress(ConnectionError), socket.create_connection(("127.0.0.1", parts.port or 80), 60) as connection:
             connection.sendall(data)
             connection.settimeout(timeout or 0.2)
@@ -120,8 +120,8 @@ def wire(databases, tmp_path_factory):
     databases.prepare(app)
     with app.app_context():
         database.db.engine.dispose()
-    with an_instance(tmp_path_factory.mktemp("wire") / "log", database__url=url) as (process, address):
-        yield Wire(process, address)
+    with an_instance(tmp_path_factory.mktemp("wire") / "log", database__url=url) as (process, url):
+        yield Wire(process, url)
 
 
 def _check(response: bytes) -> None:

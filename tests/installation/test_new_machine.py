@@ -10,6 +10,7 @@ import subprocess
 import sys
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 import requests
@@ -65,7 +66,7 @@ def an_environment_with(pip, checkout):
 
 @contextmanager
 def a_demonstration(checkout):
-    """Run `make demo` until it prints its instructions; yields the addresses of its sites, and stops it at the end."""
+    """Run `make demo` until it prints its instructions; yields the URLs of its sites, and stops it at the end."""
     sites = ("IDP_SERVER__PORT", "ASSEMBLY_PORT", "MAILBOX_PORT", "XPORTER_PORT")
     ports = {name: str(free_port()) for name in (*sites, "SCHOOLBOOKING_PORT", "MAILBOX_SMTP_PORT")}
     log = checkout / "demo.log"
@@ -86,15 +87,22 @@ def a_demonstration(checkout):
     assert "Stopped." in process.output
 
 
+class Demonstration(NamedTuple):
+    """The folder in which `make demo` was run, and the statuses of its sites."""
+
+    checkout: Path
+    statuses: list[int]
+
+
 @pytest.fixture(scope="module")
 def demonstrated(checkout):
-    """Run `make demo` with the oldest pip that this Python came with; returns the responses of its sites."""
+    """Run `make demo` with the oldest pip that this Python came with, and open its sites."""
     if not PIPS:
         pytest.skip(f"which pip Python {sys.version_info[0]}.{sys.version_info[1]} shipped first is not known here")
     an_environment_with(PIPS[0], checkout)
     run("make", ".venv/.from-requirements.lock", f"PYTHON={sys.executable}", cwd=checkout)  # what `demo` does first
-    with a_demonstration(checkout) as addresses:
-        return checkout, [requests.get(address, timeout=20).status_code for address in addresses]
+    with a_demonstration(checkout) as urls:
+        return Demonstration(checkout, [requests.get(url, timeout=20).status_code for url in urls])
 
 
 @pytest.fixture(scope="module")
@@ -106,9 +114,9 @@ def installed(demonstrated):
 
 
 def test_make_demo_runs_the_whole_product(demonstrated):
-    checkout, answers = demonstrated
+    checkout, statuses = demonstrated
 
-    assert answers == [200, 200, 200, 200]
+    assert statuses == [200, 200, 200, 200]
     assert_own_pip(checkout)
 
 
@@ -126,7 +134,7 @@ def assert_own_pip(checkout):
     assert f"pip {locked} " in run(".venv/bin/pip", "--version", cwd=checkout)
 
 
-def test_a_lock_installs_although_newer_releases_are_out(installed):
+def test_a_lock_can_be_installed_although_newer_releases_exist(installed):
     """With `coverage==7.10.6` in it, a later coverage published, and pytest-cov asking for `coverage[toml]`."""
     result = run(
         *(".venv/bin/python", "-m", "pip", "install", "--disable-pip-version-check", "--dry-run", "--ignore-installed"),

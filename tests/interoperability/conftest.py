@@ -1,7 +1,7 @@
-"""Relying parties as they are installed, at their own addresses, with our provider served over HTTPS.
+"""Libraries of relying parties as they are installed, in applications at their own URLs, with our provider over HTTPS.
 
-Each is configured with issuer, client id and secret as its documentation says; nothing in it is
-replaced. A person's browser goes from one to the other.
+Each is configured with issuer, client id and secret as its documentation says; nothing in it is replaced. A person's
+browser is redirected from one to the other.
 """
 
 from collections.abc import Callable, Iterator
@@ -24,8 +24,8 @@ from tests.serving import a_provider, serving
 
 
 @dataclass(frozen=True)
-class Registered:
-    """A registered client, as its partner knows it."""
+class RegisteredClient:
+    """A client, with what its partner needs to configure its application."""
 
     client_id: str
     secret: str
@@ -34,70 +34,76 @@ class Registered:
 
 
 @dataclass(frozen=True)
-class Scene:
-    """The served provider, and a person with an account."""
+class RunningProvider:
+    """Our provider, served over HTTPS, and a person with an account there."""
 
     app: Any
     issuer: str
     tls: Any
     trust: str
+    """The file of the certificate that its clients must trust."""
     username: str
     name: str
 
-    def register(self, redirect_uri: str, also: frozenset[str] = frozenset(), **overrides: Any) -> Registered:
-        """A client with this redirect URI, and with the scopes `also` besides the usual ones."""
+    def register(
+        self, redirect_uri: str, extra_scopes: frozenset[str] = frozenset(), **overrides: Any
+    ) -> RegisteredClient:
+        """Register a client with this redirect URI, and with `extra_scopes` in addition to `SCOPES`."""
         with transactions.transaction(self.app):
             client = factories.a_client(
-                redirect_uris=[redirect_uri], required_scopes=SCOPES | also, optional_scopes=frozenset(), **overrides
+                redirect_uris=[redirect_uri],
+                required_scopes=SCOPES | extra_scopes,
+                optional_scopes=frozenset(),
+                **overrides,
             )
             response = requests.get(f"{self.issuer}/.well-known/openid-configuration", timeout=20)
-            return Registered(client.id, factories.secret_of(client.id), response.json())
+            return RegisteredClient(client.id, factories.secret_of(client.id), response.json())
 
 
 SCOPES = frozenset({"openid", "profile", "email", "offline_access"})
 
 
 @pytest.fixture(scope="session")
-def served(databases: Databases, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+def served_provider(databases: Databases, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningProvider]:
     trust, tls = a_certificate(tmp_path_factory.mktemp("tls"))
     with a_provider(databases, tls) as (app, issuer):
         with transactions.transaction(app):
             owner = factories.an_administrator()
-            scene = Scene(app, issuer, tls, str(trust), owner.username, owner.name)
-        yield scene
+            running = RunningProvider(app, issuer, tls, str(trust), owner.username, owner.name)
+        yield running
 
 
 @pytest.fixture
-def scene(served: Scene, monkeypatch: pytest.MonkeyPatch) -> Scene:
+def provider(served_provider: RunningProvider, monkeypatch: pytest.MonkeyPatch) -> RunningProvider:
     """The provider; `requests` trusts its certificate."""
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", served.trust)
-    return served
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", served_provider.trust)
+    return served_provider
 
 
 @pytest.fixture
-def browser(scene: Scene) -> Browser:
+def browser(provider: RunningProvider) -> Browser:
     """The browser of a person with an account."""
-    return Browser(scene.trust, scene.username, factories.PASSWORD)
+    return Browser(provider.trust, provider.username, factories.PASSWORD)
 
 
 @pytest.fixture
-def visitor(scene: Scene) -> Callable[[str], Browser]:
-    """`visitor(address)` is a browser for a partner without a server: it stops at addresses below this one."""
-    return lambda address: Browser(scene.trust, scene.username, factories.PASSWORD, partner_url=address)
+def visitor(provider: RunningProvider) -> Callable[[str], Browser]:
+    """`visitor(url)` is a browser for a partner without a server: it stops at URLs that begin with this one."""
+    return lambda url: Browser(provider.trust, provider.username, factories.PASSWORD, partner_url=url)
 
 
 @pytest.fixture
-def on_a_port(scene: Scene) -> Iterator[Callable[[Callable[[str], WSGIApplication]], str]]:
-    """`on_a_port(make)` serves `make(address)` at the address it returns, until the test is over."""
+def serve_at_free_port(provider: RunningProvider) -> Iterator[Callable[[Callable[[str], WSGIApplication]], str]]:
+    """`serve_at_free_port(make)` serves the application `make(url)` until the test is over; returns `url`."""
     running = []
 
     def run(make: Callable[[str], WSGIApplication]) -> str:
         port = free_port()
-        address = f"https://localhost:{port}"
-        context = serving(make(address), port, scene.tls)
+        url = f"https://localhost:{port}"
+        context = serving(make(url), port, provider.tls)
         context.__enter__()
         running.append(context)
-        return address
+        return url
 
     yield run
     for context in running:
@@ -105,8 +111,8 @@ def on_a_port(scene: Scene) -> Iterator[Callable[[Callable[[str], WSGIApplicatio
 
 
 @pytest.fixture(scope="module")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> Callable[[QuickStart], Path]:
-    """`prepared(quick_start)` is a folder for it; the packages of a language are installed once."""
+def prepare_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[QuickStart], Path]:
+    """`prepare_folder(quick_start)` makes a folder for it; the packages of a language are installed once."""
     from tests.interoperability import quick_start_sites as sites  # which imports this module
 
     folders: dict[str, Path] = {}

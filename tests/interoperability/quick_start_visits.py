@@ -14,15 +14,15 @@ from tests.interoperability import quick_start_sites as sites
 REFUSED = "the person chose not to continue"
 
 
-def sign_in_refresh_and_logout(scene, browser, prepared, quick_start_id, monkeypatch):
-    """A person refuses, signs in, and signs out; tokens are renewed in between, where the quick start does that."""
+def sign_in_refresh_and_logout(provider, browser, prepare_folder, quick_start_id, monkeypatch):
+    """A person refuses, signs in, and signs out; tokens are renewed in between, where the quick start can do that."""
     quick_start = quick_starts.find(quick_start_id)
-    folder = prepared(quick_start)
-    with sites.running(scene, quick_start_id, folder) as site:
-        browser.open(f"{site.address}/")
+    folder = prepare_folder(quick_start)
+    with sites.running(provider, quick_start_id, folder) as site:
+        browser.open(f"{site.url}/")
         assert browser.page.text.startswith("Not signed in.")
         if quick_start.has_key:
-            check_published_keys(scene, site, folder)
+            check_published_keys(provider, site, folder)
 
         begin_sign_in(browser, site)
         if browser.page.has("sign-in"):
@@ -33,60 +33,61 @@ def sign_in_refresh_and_logout(scene, browser, prepared, quick_start_id, monkeyp
 
         begin_sign_in(browser, site)
         browser.visit_page()
-        assert browser.page.text.startswith(f"Signed in as {scene.name}")
+        assert browser.page.text.startswith(f"Signed in as {provider.name}")
 
         if "/refresh" in site.text:
-            browser.open(f"{site.address}/refresh")
+            browser.open(f"{site.url}/refresh")
             assert browser.page.text == "A new access token"
 
         if quick_start_id in {"openid-client", "openid-client-fapi2"}:
-            browser.open(f"{site.address}/callback?code=x&state=y&iss={scene.issuer}")
+            browser.open(f"{site.url}/callback?code=x&state=y&iss={provider.issuer}")
             assert 'unexpected "state"' in browser.page.text, "the page shows why its own check failed"
 
         if quick_start.registration.get("profile") == "fapi2":
-            demand_nonces(scene, monkeypatch)
-            browser.open(f"{site.address}/")
-            assert browser.page.text == f"Signed in as {scene.name}"
-            browser.open(f"{site.address}/refresh")
+            require_nonces(provider, monkeypatch)
+            browser.open(f"{site.url}/")
+            assert browser.page.text == f"Signed in as {provider.name}"
+            browser.open(f"{site.url}/refresh")
             assert browser.page.text == "A new access token"
 
-        browser.open(f"{site.address}{quick_start.sign_out}")
+        browser.open(f"{site.url}{quick_start.sign_out}")
         press_form_of_site(browser, site)
-        browser.open(f"{site.address}/")
+        browser.open(f"{site.url}/")
         assert browser.page.text.startswith("Not signed in.")
         begin_sign_in(browser, site)
         assert browser.page.has("sign-in") is not quick_start.stays_signed_in
 
 
-def check_published_keys(scene, site, folder):
+def check_published_keys(provider, site, folder):
     """The site publishes its public key, and not its private key."""
-    published = requests.get(f"{site.address}/jwks.json", timeout=20).json()
-    with transactions.transaction(scene.app):
+    published = requests.get(f"{site.url}/jwks.json", timeout=20).json()
+    with transactions.transaction(provider.app):
         assert published == registry.find(site.client_id).jwks
     private = json.loads((folder / "private-key.json").read_text("utf-8"))
     assert private["d"] not in json.dumps(published)
     assert (folder / "private-key.json").stat().st_mode & 0o077 == 0
 
 
-def demand_nonces(scene, monkeypatch):
-    """From now on a DPoP proof without our nonce is refused (RFC 9449 section 8)."""
-    built = runtime.for_app(scene.app)
-    tokens = built.settings.tokens.model_copy(update={"dpop_nonces": True})
-    settings = built.settings.model_copy(update={"tokens": tokens})
-    monkeypatch.setitem(scene.app.extensions, runtime.EXTENSION_NAME, replace(built, settings=settings))
-    assert "DPoP-Nonce" in requests.get(f"{scene.issuer}/oauth/userinfo", timeout=20).headers
+def require_nonces(provider, monkeypatch):
+    """Make the provider refuse each DPoP proof that has no nonce of ours (RFC 9449 section 8)."""
+    current = runtime.for_app(provider.app)
+    tokens = current.settings.tokens.model_copy(update={"dpop_nonces": True})
+    settings = current.settings.model_copy(update={"tokens": tokens})
+    monkeypatch.setitem(provider.app.extensions, runtime.EXTENSION_NAME, replace(current, settings=settings))
+    assert "DPoP-Nonce" in requests.get(f"{provider.issuer}/oauth/userinfo", timeout=20).headers
 
 
 def begin_sign_in(browser, site):
     """Open the page at which a sign-in begins, and press its button if there is one."""
-    browser.open(f"{site.address}{site.quick_start.start}")
+    browser.open(f"{site.url}{site.quick_start.start}")
     press_form_of_site(browser, site)
 
 
 def press_form_of_site(browser, site):
+    """Press the button of the site's form that posts, if the page has one."""
     page = browser.page
     form = page.soup.find("form", method=lambda method: method and method.lower() == "post")
-    if page.url.startswith(f"{site.address}/") and form is not None:
+    if page.url.startswith(f"{site.url}/") and form is not None:
         browser.submit(form, form.find("button") or form.find("input", type="submit"))
 
 

@@ -15,8 +15,8 @@ SCOPE = "openid profile email offline_access"
 
 
 @pytest.mark.parametrize("method", ["client_secret_basic", "client_secret_post"])
-def test_sign_in_refresh_and_logout(scene, visitor, method):
-    registered = scene.register(
+def test_authlib_signs_in_refreshes_revokes_and_logs_out(provider, visitor, method):
+    registered = provider.register(
         CALLBACK, post_logout_redirect_uris=[POST_LOGOUT_URI], token_endpoint_auth_method=method
     )
     metadata, person = registered.metadata, visitor(ORIGIN)
@@ -28,7 +28,7 @@ def test_sign_in_refresh_and_logout(scene, visitor, method):
 
     url, state = client.create_authorization_url(metadata["authorization_endpoint"], code_verifier="v" * 48, nonce="n")
     response = person.visit(url)
-    callback_url = f"{response.address}?{urlencode(response.query)}"
+    callback_url = f"{response.url}?{urlencode(response.query)}"
     token = client.fetch_token(authorization_response=callback_url, state=state, code_verifier="v" * 48)
     claims = claims_of(token, registered)
     assert client.get(metadata["userinfo_endpoint"]).json() == {"sub": claims["sub"]} | userinfo_of(client, metadata)
@@ -49,7 +49,7 @@ def test_sign_in_refresh_and_logout(scene, visitor, method):
 
 
 def claims_of(token, registered):
-    """Decoded and validated (OpenID Connect Core §3.1.3.7)."""
+    """The claims of the ID Token, decoded and validated (OpenID Connect Core §3.1.3.7)."""
     keys = KeySet.import_key_set(requests.get(registered.metadata["jwks_uri"], timeout=20).json())
     decoded = jwt.decode(
         token["id_token"], keys, algorithms=registered.metadata["id_token_signing_alg_values_supported"]

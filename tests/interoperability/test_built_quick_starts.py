@@ -1,4 +1,4 @@
-"""Quick starts that are compiled for minutes: the gate does so beside the tests of pages and of PostgreSQL."""
+"""Quick starts that take minutes to compile: the gate runs these tests beside those of pages and of PostgreSQL."""
 
 from urllib.parse import urlencode
 
@@ -13,38 +13,47 @@ ORIGIN = "https://calls-an-api.example"
 CALLBACK = f"{ORIGIN}/callback"
 
 
-@pytest.mark.parametrize("quick_start_id", sorted(sites.BUILT))
-def test_sign_in_refresh_and_logout(scene, browser, prepared, quick_start_id, monkeypatch):
-    visits.sign_in_refresh_and_logout(scene, browser, prepared, quick_start_id, monkeypatch)
+@pytest.mark.parametrize("quick_start_id", sorted(sites.SLOW_TO_COMPILE))
+def test_a_compiled_quick_start_signs_in_refreshes_and_logs_out(
+    provider, browser, prepare_folder, quick_start_id, monkeypatch
+):
+    visits.sign_in_refresh_and_logout(provider, browser, prepare_folder, quick_start_id, monkeypatch)
 
 
-def test_a_resource_server_takes_a_token_for_itself_alone(scene, visitor, prepared):
+def test_a_resource_server_accepts_only_an_access_token_for_itself(provider, visitor, prepare_folder):
     quick_start = quick_starts.find("spring-resource-server")
-    caller = scene.register(CALLBACK, also=frozenset({"school"}))
-    with sites.running(scene, quick_start.id, prepared(quick_start)) as site:
+    client_of_api = provider.register(CALLBACK, extra_scopes=frozenset({"school"}))
+    with sites.running(provider, quick_start.id, prepare_folder(quick_start)) as site:
         client = OAuth2Session(
-            caller.client_id, caller.secret, scope="openid school", redirect_uri=CALLBACK, code_challenge_method="S256"
+            client_of_api.client_id,
+            client_of_api.secret,
+            scope="openid school",
+            redirect_uri=CALLBACK,
+            code_challenge_method="S256",
         )
-        api, metadata = {"resource": f"{site.address}/"}, caller.metadata
-        to, _ = client.create_authorization_url(metadata["authorization_endpoint"], code_verifier="v" * 48, **api)
-        callback = visitor(ORIGIN).visit(to)
-        response = f"{callback.address}?{urlencode(callback.query)}"
+        api, metadata = {"resource": f"{site.url}/"}, client_of_api.metadata
+        authorization_url, _ = client.create_authorization_url(
+            metadata["authorization_endpoint"], code_verifier="v" * 48, **api
+        )
+        callback = visitor(ORIGIN).visit(authorization_url)
+        callback_url = f"{callback.url}?{urlencode(callback.query)}"
         tokens = client.fetch_token(
-            metadata["token_endpoint"], code_verifier="v" * 48, authorization_response=response, **api
+            metadata["token_endpoint"], code_verifier="v" * 48, authorization_response=callback_url, **api
         )
-        assert call(site, tokens["access_token"]).text == f"Called by {caller.client_id}"
+        assert call(site, tokens["access_token"]).text == f"Called by {client_of_api.client_id}"
         assert call(site, tokens["id_token"]).status_code == 401
         assert call(site, "nothing").status_code == 401
 
 
 def call(site, token):
-    return requests.get(f"{site.address}/", headers={"Authorization": f"Bearer {token}"}, timeout=20)
+    """Call the API of the site with this bearer token."""
+    return requests.get(f"{site.url}/", headers={"Authorization": f"Bearer {token}"}, timeout=20)
 
 
-def test_oauth2_proxy_lets_a_person_through(scene, browser, prepared):
+def test_oauth2_proxy_forwards_requests_of_signed_in_people_only(provider, browser, prepare_folder):
     quick_start = quick_starts.find("oauth2-proxy")
-    with sites.running(scene, quick_start.id, prepared(quick_start)) as site:
-        browser.open(f"{site.address}/")
+    with sites.running(provider, quick_start.id, prepare_folder(quick_start)) as site:
+        browser.open(f"{site.url}/")
         assert browser.page.status == 403
         visits.begin_sign_in(browser, site)
         browser.sign_in()
@@ -52,7 +61,7 @@ def test_oauth2_proxy_lets_a_person_through(scene, browser, prepared):
         assert "access_denied" in browser.page.text
         visits.begin_sign_in(browser, site)
         browser.visit_page()
-        assert browser.page.status == 502, "it has let the person through, and nothing is behind it"
-        browser.open(f"{site.address}{quick_start.sign_out}")
-        browser.open(f"{site.address}/")
+        assert browser.page.status == 502, "the request was forwarded, and there is no server behind the proxy"
+        browser.open(f"{site.url}{quick_start.sign_out}")
+        browser.open(f"{site.url}/")
         assert browser.page.status == 403

@@ -1,4 +1,4 @@
-"""Flask-Dance: a blueprint on top of requests-oauthlib, as its documentation has it for a provider of one's own."""
+"""Flask-Dance: a blueprint on top of requests-oauthlib, configured as documented for a provider without a preset."""
 
 from urllib.parse import urlencode
 
@@ -9,7 +9,7 @@ SCOPE = "openid profile email offline_access"
 
 
 def relying_party(registered):
-    """A blueprint that authenticates by HTTP Basic, when it redeems a code and when it refreshes by itself."""
+    """A blueprint that authenticates by HTTP Basic, when it redeems a code and when it refreshes a token."""
     metadata = registered.metadata
     app = Flask("flask_dance_rp")
     app.secret_key = "a secret of this app"
@@ -29,7 +29,7 @@ def relying_party(registered):
 
     @app.get("/later")
     def later():
-        """As if the ten minutes were over."""
+        """Use the access token as if its ten minutes were over."""
         before = idaas.token["access_token"]
         idaas.token = {**idaas.token, "expires_in": -1}
         idaas.session.get(metadata["userinfo_endpoint"]).raise_for_status()
@@ -45,31 +45,32 @@ def relying_party(registered):
 
 
 def page(text):
+    """A page whose main text a test can read."""
     return f"<main id=main>{text}</main>"
 
 
-def test_sign_in_refresh_and_logout(scene, browser, on_a_port):
-    def make(address):
-        return relying_party(scene.register(f"{address}/login/idaas/authorized"))
+def test_flask_dance_signs_in_refreshes_and_logs_out(provider, browser, serve_at_free_port):
+    def make(url):
+        return relying_party(provider.register(f"{url}/login/idaas/authorized"))
 
-    at = on_a_port(make)
-    browser.visit_page(f"{at}/login/idaas")
-    assert browser.page.text == scene.name
-    browser.open(f"{at}/later")
+    site_url = serve_at_free_port(make)
+    browser.visit_page(f"{site_url}/login/idaas")
+    assert browser.page.text == provider.name
+    browser.open(f"{site_url}/later")
     assert browser.page.text == "True"
-    browser.open(f"{at}/logout")
+    browser.open(f"{site_url}/logout")
     assert browser.page.has("signed-out")
-    browser.open(f"{at}/")
+    browser.open(f"{site_url}/")
     assert browser.page.text == "Nobody"
-    browser.open(f"{at}/login/idaas")
+    browser.open(f"{site_url}/login/idaas")
     assert browser.page.has("sign-in")
 
 
-def test_refusing_brings_the_person_back(scene, browser, on_a_port):
-    def make(address):
-        return relying_party(scene.register(f"{address}/login/idaas/authorized"))
+def test_a_person_who_cancels_sign_in_returns_to_the_application_signed_out(provider, browser, serve_at_free_port):
+    def make(url):
+        return relying_party(provider.register(f"{url}/login/idaas/authorized"))
 
-    at = on_a_port(make)
-    browser.open(f"{at}/login/idaas")
+    site_url = serve_at_free_port(make)
+    browser.open(f"{site_url}/login/idaas")
     browser.press("cancel")
     assert browser.page.text == "Nobody"

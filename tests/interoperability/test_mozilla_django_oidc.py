@@ -17,7 +17,7 @@ URLS = "tests.interoperability.django_urls"
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
-    """Django, set up once; each test names its provider by `override_settings`."""
+    """Django, set up once; each test sets its provider by `override_settings`."""
     folder = tmp_path_factory.mktemp("django")
     settings.configure(
         SECRET_KEY="a secret of this site", ROOT_URLCONF=URLS, ALLOWED_HOSTS=["localhost"], USE_TZ=True,
@@ -65,42 +65,47 @@ def expire_id_token(browser):
 
 
 def is_renewed(browser):
+    """Whether the expiry of the stored ID Token is in the future again."""
     return session_of(browser)["oidc_id_token_expiration"] > time.time()
 
 
-@pytest.mark.parametrize(("method", "basic"), [("client_secret_post", False), ("client_secret_basic", True)])
-def test_sign_in_renewal_and_logout(site, scene, browser, on_a_port, method, basic):
+@pytest.mark.parametrize(("method", "uses_basic"), [("client_secret_post", False), ("client_secret_basic", True)])
+def test_mozilla_django_oidc_signs_in_renews_silently_and_logs_out(
+    site, provider, browser, serve_at_free_port, method, uses_basic
+):
     with ExitStack() as configured:
 
-        def make(address):
-            registered = scene.register(
-                f"{address}/oidc/callback/", post_logout_redirect_uris=[f"{address}/"],
+        def make(url):
+            registered = provider.register(
+                f"{url}/oidc/callback/", post_logout_redirect_uris=[f"{url}/"],
                 token_endpoint_auth_method=method,
             )  # fmt: skip
             configured.enter_context(
-                override_settings(OIDC_TOKEN_USE_BASIC_AUTH=basic, **provider_settings(registered))
+                override_settings(OIDC_TOKEN_USE_BASIC_AUTH=uses_basic, **provider_settings(registered))
             )
             return get_wsgi_application()
 
-        at = on_a_port(make)
-        browser.visit_page(f"{at}/oidc/authenticate/?next=/")
+        site_url = serve_at_free_port(make)
+        browser.visit_page(f"{site_url}/oidc/authenticate/?next=/")
         email = browser.page.text
         assert "@" in email
 
         expire_id_token(browser)
-        browser.open(f"{at}/")  # to the provider with prompt=none, and back
+        browser.open(f"{site_url}/")  # to the provider with prompt=none, and back
         assert browser.page.text == email
         assert is_renewed(browser)
 
-        sign_out(browser, at)
+        sign_out(browser, site_url)
         assert browser.page.text == "Nobody"
-        browser.open(f"{at}/oidc/authenticate/")
+        browser.open(f"{site_url}/oidc/authenticate/")
         assert browser.page.has("sign-in")
 
 
-def sign_out(browser, at):
-    """Django's form is posted; then the browser goes to the provider with a hint, and back."""
+def sign_out(browser, site_url):
+    """Post Django's logout form; then follow its redirect to the provider, and from there back to the site."""
     token = browser.session.cookies.get(settings.CSRF_COOKIE_NAME)
-    headers = {"X-CSRFToken": token, "Referer": f"{at}/"}
-    logout_response = browser.session.post(f"{at}/oidc/logout/", headers=headers, allow_redirects=False, timeout=20)
+    headers = {"X-CSRFToken": token, "Referer": f"{site_url}/"}
+    logout_response = browser.session.post(
+        f"{site_url}/oidc/logout/", headers=headers, allow_redirects=False, timeout=20
+    )
     browser.open(logout_response.headers["Location"])

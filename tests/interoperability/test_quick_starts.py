@@ -1,4 +1,4 @@
-"""Each quick start, taken from its page and run as it stands: sign-in, refresh and logout."""
+"""Each quick start, taken from its page and run unchanged: sign-in, refresh and logout."""
 
 from pathlib import Path
 
@@ -13,14 +13,16 @@ WEBSITES = [
     if quick_start.language != "Proxies"
     and quick_start.environment
     and quick_start.start
-    and quick_start.id not in sites.BUILT
+    and quick_start.id not in sites.SLOW_TO_COMPILE
 ]
-"""Also those of which the pages say that our tests do not run them; skipped where a program is missing."""
+"""All quick starts that are websites, also those that their pages describe as not run by our tests: they are skipped
+where a program is missing.
+"""
 
 
 @pytest.mark.parametrize("quick_start_id", WEBSITES)
-def test_sign_in_refresh_and_logout(scene, browser, prepared, quick_start_id, monkeypatch):
-    visits.sign_in_refresh_and_logout(scene, browser, prepared, quick_start_id, monkeypatch)
+def test_a_quick_start_signs_in_refreshes_and_logs_out(provider, browser, prepare_folder, quick_start_id, monkeypatch):
+    visits.sign_in_refresh_and_logout(provider, browser, prepare_folder, quick_start_id, monkeypatch)
 
 
 APACHE = """
@@ -42,27 +44,28 @@ OIDCSSLValidateServer On
 OIDCCABundlePath {trust}
 Include {folder}/idaas.conf
 """
-MODULES = Path("/usr/lib/apache2/modules")
+APACHE_MODULES = Path("/usr/lib/apache2/modules")
 
 
-@pytest.mark.skipif(not (MODULES / "mod_auth_openidc.so").exists(), reason="left out: no mod_auth_openidc")
-def test_apache_signs_people_in_and_shows_an_error_once(scene, browser, tmp_path):
+@pytest.mark.skipif(not (APACHE_MODULES / "mod_auth_openidc.so").exists(), reason="left out: no mod_auth_openidc")
+def test_apache_signs_people_in_and_shows_a_refusal(provider, browser, tmp_path):
     quick_start = quick_starts.find("mod-auth-openidc")
     (tmp_path / "pages").mkdir()
     (tmp_path / "pages" / "index.html").write_text("<main id=main>Behind Apache</main>", "utf-8")
 
     def command(port):
-        conf = APACHE.format(host="127.0.0.1", port=port, folder=tmp_path, modules=MODULES, trust=scene.trust)
+        conf = APACHE.format(host="127.0.0.1", port=port, folder=tmp_path, modules=APACHE_MODULES, trust=provider.trust)
         (tmp_path / "apache.conf").write_text(conf, "utf-8")
         return f"apache2 -X -f {tmp_path}/apache.conf"
 
-    with sites.running(scene, quick_start.id, tmp_path, command=command) as site:
+    with sites.running(provider, quick_start.id, tmp_path, command=command) as site:
         visits.begin_sign_in(browser, site)
         browser.sign_in()
-        refused_at = browser.press("deny")
-        assert refused_at is None
+        assert browser.press("deny") is None, "no redirect to the site, but a page of ours whose form posts to it"
         visits.press_form_post_response(browser)
-        assert "access_denied" in browser.page.text, "an error with iss is shown, and leads nowhere again"
+        assert "access_denied" in browser.page.text, (
+            "the error, which comes with iss, is shown, and does not start another sign-in"
+        )
 
         visits.begin_sign_in(browser, site)
         browser.visit_page()

@@ -26,14 +26,14 @@ SCOPE = "openid profile email organisation offline_access school students attend
 
 @dataclass
 class Browser:
-    """A person's browser: opens pages, fills in forms, and stops at addresses of the partner."""
+    """A person's browser: opens pages, sends forms, and stops at URLs of the partner."""
 
     session: requests.Session = field(default_factory=requests.Session)
     page: requests.Response | None = None
 
     def open(self, url: str) -> str:
-        """Follow `url` to a page of ours, or to the partner's address."""
-        return self._on(self.session.get(url, allow_redirects=False))
+        """Follow `url` to a page of ours, or to a URL of the partner; returns where that is."""
+        return self._follow(self.session.get(url, allow_redirects=False))
 
     def press(self, button: str, **fields: str | list[str]) -> str:
         """Fill in and send the form of the page that is open."""
@@ -47,9 +47,9 @@ class Browser:
         if pressed.get("name"):
             sent[pressed["name"]] = pressed.get("value", "")
         target = requests.compat.urljoin(self.page.url, form.get("action") or self.page.url)
-        return self._on(self.session.post(target, data=sent | fields, allow_redirects=False))
+        return self._follow(self.session.post(target, data=sent | fields, allow_redirects=False))
 
-    def _on(self, response: requests.Response) -> str:
+    def _follow(self, response: requests.Response) -> str:
         while response.is_redirect:
             target = requests.compat.urljoin(response.url, response.headers["Location"])
             if target.startswith((CALLBACK, AFTER_LOGOUT_URL)):
@@ -60,7 +60,7 @@ class Browser:
 
 
 class RelyingParty:
-    """The partner, which knows only the issuer's address and its own registration."""
+    """The partner, which knows only the issuer's URL and its own registration."""
 
     def __init__(self, issuer: str, client_id: str, secret: str | None) -> None:
         self.metadata = requests.get(f"{issuer}/.well-known/openid-configuration", timeout=10).json()
@@ -75,12 +75,14 @@ class RelyingParty:
         self.verifier = "v" * 48
 
     def begin(self, **options: str) -> str:
+        """The URL of a new authorization request."""
         url, self.state = self.session.create_authorization_url(
             self.metadata["authorization_endpoint"], code_verifier=self.verifier, nonce="n-0S6", **options
         )
         return str(url)
 
     def receive(self, callback: str) -> dict[str, Any]:
+        """Redeem the code in the URL of the redirect; returns the token response."""
         assert parse_qs(urlsplit(callback).query)["iss"] == [self.metadata["issuer"]]
         token: dict[str, Any] = self.session.fetch_token(
             self.metadata["token_endpoint"], authorization_response=callback, state=self.state,
@@ -101,6 +103,8 @@ class RelyingParty:
 
 @dataclass
 class Scene:
+    """A provider with an application, the ids of a school and of its owner, and of two clients of a partner."""
+
     issuer: str
     app: Any
     estab: str
@@ -121,8 +125,8 @@ def scene(databases):
             uris: dict[str, Any] = {"redirect_uris": [CALLBACK], "post_logout_redirect_uris": [AFTER_LOGOUT_URL]}
             confidential = factories.a_client(**uris)
             public = factories.a_client(**uris, token_endpoint_auth_method="none")
-            made = Scene(issuer, app, owner.memberships[0].estab_id, owner.username, confidential.id, public.id)
-        yield made
+            scene = Scene(issuer, app, owner.memberships[0].estab_id, owner.username, confidential.id, public.id)
+        yield scene
 
 
 def test_a_partner_signs_a_school_in_and_out(scene):
@@ -145,14 +149,14 @@ def test_a_partner_signs_a_school_in_and_out(scene):
     refreshed = partner.session.refresh_token(partner.metadata["token_endpoint"], token["refresh_token"])
     assert refreshed["scope"] == SCOPE
 
-    again = partner.receive(browser.open(partner.begin()))  # without a question the second time
-    assert again["scope"] == SCOPE
+    second = partner.receive(browser.open(partner.begin()))  # without a question the second time
+    assert second["scope"] == SCOPE
 
-    out = browser.open(
-        f"{partner.metadata['end_session_endpoint']}?id_token_hint={again['id_token']}"
+    signed_out_at = browser.open(
+        f"{partner.metadata['end_session_endpoint']}?id_token_hint={second['id_token']}"
         f"&post_logout_redirect_uri={AFTER_LOGOUT_URL}&state=bye"
     )
-    assert out == f"{AFTER_LOGOUT_URL}?state=bye"
+    assert signed_out_at == f"{AFTER_LOGOUT_URL}?state=bye"
     assert "error=login_required" in browser.open(partner.begin(prompt="none"))
 
 
@@ -179,7 +183,7 @@ def test_a_refusal_is_reported_to_the_partner(scene):
     assert parameters["state"] == [partner.state]
 
 
-def test_the_answer_is_sent_as_a_form(scene):
+def test_an_authorization_response_can_be_sent_as_a_form(scene):
     partner, browser = RelyingParty(scene.issuer, scene.confidential, "unused"), Browser()
     browser.open(partner.begin(prompt="none", response_mode="form_post"))
     assert browser.page is not None

@@ -26,18 +26,20 @@ def register_of_schools(transaction, settings):
 
 @pytest.fixture
 def pending(transaction):
-    """The address of a partner's pending request."""
+    """The path and query of a partner's pending request."""
     with transaction():
         return f"/oauth/authorize?client_id={a_client().id}&request_uri=urn:ietf:params:oauth:request_uri:abc"
 
 
 @pytest.fixture
 def office(web):
+    """A person at the school's computer."""
     return Visitor(web)
 
 
 @pytest.fixture
 def phone(new_browser):
+    """The browser of another device, or of another person."""
     return Visitor(new_browser())
 
 
@@ -51,6 +53,7 @@ def find(visitor, **fields):
 
 
 def open_mail(visitor, outbox, to):
+    """Open the link in the newest mail, which has to be to this person, and confirm the e-mail address."""
     message = outbox.last("verify_email")
     assert message.to == to
     visitor.open(message.links[0])
@@ -62,7 +65,7 @@ def open_mail(visitor, outbox, to):
     [{"q": "willow bank"}, {"q": "312/4567"}, {"postcode": "ub8 1wb"}, {"dfe_number": "3124567"}, {"urn": "900001"}],
 )
 def test_a_school_registers_directly_however_it_was_found(office, outbox, clock, fields):
-    # the address of the previous product
+    # the URL of the previous product, which still works
     assert office.open("/XodRegister/School").title == "Find your school"
     assert find(office, **fields).title == "Your details"
     assert "Willow Bank Primary School" in office.page.text
@@ -76,13 +79,13 @@ def test_a_school_registers_directly_however_it_was_found(office, outbox, clock,
     assert "Wednesday 4 March 2026" in page.text
     assert outbox.last("school_registered").to == "office@willowbank.example"
 
-    again = Visitor(office.client.application.test_client())
-    again.open("/sign-in")
-    again.press("sign-in", username="312/4567", password=password)
-    assert "Willow Bank Primary School" in again.page.text
+    other_browser = Visitor(office.client.application.test_client())
+    other_browser.open("/sign-in")
+    other_browser.press("sign-in", username="312/4567", password=password)
+    assert "Willow Bank Primary School" in other_browser.page.text
 
 
-def test_continuing_without_a_choice_says_what_is_missing(office):
+def test_continuing_without_choosing_a_school_is_an_error(office):
     office.open("/register")
     office.press("search", q="willow bank")
 
@@ -114,7 +117,7 @@ def test_a_link_opened_on_a_telephone_continues_on_the_computer(office, phone, o
     assert "Someone opened the link" in office.page.text
     assert office.press("enter-code", code=phone.page.text_of("code")).title == "Sign up"
     assert office.press("sign-up").link("Continue to Assembly") == pending
-    assert phone.open("/").title == "Sign in", "the telephone verified the address, and that is all"
+    assert phone.open("/").title == "Sign in", "the telephone verified the e-mail address, and is not signed in"
 
 
 def test_a_link_opened_on_a_telephone_completes_the_registration_there(office, phone, outbox, pending):
@@ -159,7 +162,7 @@ def test_a_second_person_registers_the_school_and_the_owner_approves(office, pho
     assert phone.open(welcome.links[0]).status == 200
 
 
-def test_our_staff_check_the_school_and_it_is_notified(office, outbox, transaction, clock):
+def test_a_school_is_notified_when_our_staff_have_verified_it(office, outbox, transaction, clock):
     office.open("/register")
     find(office, q="312/4567")
     office.press("sign-up", **JO)
@@ -174,7 +177,7 @@ def test_our_staff_check_the_school_and_it_is_notified(office, outbox, transacti
     assert "not yet verified" not in office.open("/register/next-steps").text
 
 
-def test_a_closed_school_leads_to_its_successor(office, transaction):
+def test_the_page_of_a_closed_school_leads_to_registering_its_successor(office, transaction):
     office.open("/register?q=birch+green+primary+school")
     assert "Closed" in office.page.text
     with transaction() as database:
@@ -187,7 +190,7 @@ def test_a_closed_school_leads_to_its_successor(office, transaction):
     assert "Birch Green Academy" in page.text
 
 
-def test_every_path_from_a_closed_school_returns_to_the_partner(office, transaction, pending):
+def test_every_link_on_the_page_of_a_closed_school_keeps_the_partners_request(office, transaction, pending):
     with transaction() as database:
         closed = database.query(School).filter_by(register_id="900109").one().id
     page = office.open(f"/register/details?school={closed}&next={quote(pending)}")

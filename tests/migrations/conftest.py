@@ -1,1 +1,5 @@
-from tests.oidc.world import world  # noqa: F401  a fixture
+"""Fixtures: the schools and partners of the protocol's tests."""
+
+from tests.oidc.world import world
+
+__all__ = ["world"]

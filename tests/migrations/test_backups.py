@@ -46,7 +46,7 @@ def file(tmp_path):
 
 @pytest.fixture
 def back_up(app, file):
-    """`back_up()` writes `file`."""
+    """`back_up()` writes a backup to `file`."""
 
     def make(**options):
         return backups.create(app, file, **{"by": lambda: "cli", "progress": lambda _: None, **options})
@@ -55,7 +55,7 @@ def back_up(app, file):
 
 
 @pytest.fixture(params=["same", "sqlite"] if os.environ.get("TEST_DATABASE") else ["same"])
-def empty(request, databases, tmp_path):
+def app_on_empty_database(request, databases, tmp_path):
     """An application on an empty database: of the kind that the tests run on, and on SQLite."""
     url = (databases if request.param == "same" else SqliteDatabases(tmp_path)).new("restored")
     other = create_app(load(database={"url": url, **DATABASE_SETTINGS}))
@@ -84,7 +84,7 @@ def _as_stored(column):
 
 
 def a_value(column, number):
-    """A value that is easily changed by a careless copy."""
+    """A value of the column's type that a wrong conversion would change."""
     values = {
         Instant: datetime(2026, 3, 29, 1, 30, 0, 123456, tzinfo=UTC) + timedelta(hours=number), Date: date(2024, 2, 29),
         Boolean: number % 2 == 0, LargeBinary: bytes([0, 255, number]), WordSet: frozenset({"b", "a"}),
@@ -112,7 +112,7 @@ def fill_every_table(connection):
             keys[table.name, is_full] = row
 
 
-def test_every_row_of_every_table_is_restored_as_it_was(transaction, back_up, file, empty, app):
+def test_every_row_of_every_table_is_restored(transaction, back_up, file, app_on_empty_database, app):
     with transaction() as session:
         fill_every_table(session.connection())
         session.connection().execute(text("UPDATE clients SET contacts = 'null' WHERE jwks IS NULL"))  # JSON's own null
@@ -120,21 +120,21 @@ def test_every_row_of_every_table_is_restored_as_it_was(transaction, back_up, fi
         session.connection().execute(insert(words), [{"id": n, "word": f"word{n}"} for n in range(10, 2510)])
     backup = back_up()
 
-    assert restore(empty, file) == backup
-    restored, original = rows_of(empty), rows_of(app)
+    assert restore(app_on_empty_database, file) == backup
+    restored, original = rows_of(app_on_empty_database), rows_of(app)
     assert len(restored["search_words"]) == 2502
     entries = [restored.pop("audit_entries"), original.pop("audit_entries")]
     assert restored == original
-    assert len(entries[0]) == len(entries[1]) + 1, "that it was restored is recorded"
+    assert len(entries[0]) == len(entries[1]) + 1, "the restoration is recorded"
     assert set(entries[1]) < set(entries[0])
 
 
-def test_after_the_loss_of_a_database_everybody_continues_from_the_backup(
+def test_after_a_restoration_tokens_and_keys_work_and_sessions_do_not(
     world,
     web,
     back_up,
     file,
-    empty,
+    app_on_empty_database,
     app,
     settings,
     clock,
@@ -144,35 +144,35 @@ def test_after_the_loss_of_a_database_everybody_continues_from_the_backup(
     with transaction():
         chain.seal()
     back_up()
-    lost = web.get_cookie("idaas-session").value
+    session_cookie = web.get_cookie("idaas-session").value
 
-    restore(empty, file)
+    restore(app_on_empty_database, file)
 
-    browser = a_browser(empty, settings)
-    browser.set_cookie("idaas-session", lost)
+    browser = a_browser(app_on_empty_database, settings)
+    browser.set_cookie("idaas-session", session_cookie)
     assert browser.get("/manage").status_code == 303, "sessions are not in a backup"
     refreshed = world.partner.refresh(browser, tokens["refresh_token"]).json
-    with transactions.transaction(empty):
+    with transactions.transaction(app_on_empty_database):
         assert ring.verify(refreshed["access_token"], typ="at+jwt")["estab_id"] == world.estab_id
         assert ring.verify(tokens["access_token"], typ="at+jwt")["jti"], "keys verify what they signed before"
     assert browser.get("/oauth/userinfo", headers={"Authorization": f"Bearer {tokens['access_token']}"}).json["sub"]
     code = sign_in_and_authorise(browser, world.partner, world.username, prompt="login")["code"]
     assert world.partner.redeem(browser, code).json["access_token"]
-    with transactions.transaction(empty):
+    with transactions.transaction(app_on_empty_database):
         chain.seal()
         assert chain.verify(from_start=True).discrepancies == []
         assert recorded(events.DATABASE_BACKED_UP)
         assert recorded(events.DATABASE_RESTORED)
-    assert migrations.differences(empty) == []
+    assert migrations.differences(app_on_empty_database) == []
 
 
-def test_sessions_codes_and_waiting_messages_are_not_restored(world, web, back_up, file, empty, app):
+def test_sessions_codes_and_waiting_messages_are_not_restored(world, web, back_up, file, app_on_empty_database, app):
     sign_in_and_authorise(web, world.partner, world.username)
     transient = [table for table in db.metadata.sorted_tables if table.info.get(TRANSIENT)]
     assert {"browser_sessions", "codes", "outbox"} <= {name for name, rows in rows_of(app, transient).items() if rows}
     back_up()
-    restore(empty, file)
-    assert not any(rows_of(empty, transient).values())
+    restore(app_on_empty_database, file)
+    assert not any(rows_of(app_on_empty_database, transient).values())
 
 
 def test_no_table_of_a_backup_refers_to_one_that_is_left_out():
@@ -181,7 +181,7 @@ def test_no_table_of_a_backup_refers_to_one_that_is_left_out():
     assert TRANSIENT in db.metadata.tables["browser_sessions"].info
 
 
-def test_numbers_of_deleted_rows_are_not_used_again(world, transaction, back_up, file, empty):
+def test_numbers_of_deleted_rows_are_not_used_again(world, transaction, back_up, file, app_on_empty_database):
     event = {
         "client_id": world.partner.id, "name": "sharing-ended", "subject": "s", "facts": {}, "attempts": 0,
         "happened_at": datetime(2026, 3, 1, tzinfo=UTC),
@@ -193,8 +193,8 @@ def test_numbers_of_deleted_rows_are_not_used_again(world, transaction, back_up,
         last = session.scalar(select(func.max(PartnerEvent.number)))
         session.query(PartnerEvent).delete()
     back_up()
-    restore(empty, file)
-    with transactions.transaction(empty):
+    restore(app_on_empty_database, file)
+    with transactions.transaction(app_on_empty_database):
         connection = database.connection()
         connection.execute(insert(table), {**_required(table), **event, "id": "after"})
         assert connection.execute(select(table.c.number)).scalar_one() == last + 1
@@ -208,7 +208,9 @@ def _required(table):
     }
 
 
-def test_a_second_restore_waits_for_the_first_and_is_refused(transaction, back_up, file, empty, monkeypatch):
+def test_a_second_restore_waits_for_the_first_and_is_refused(
+    transaction, back_up, file, app_on_empty_database, monkeypatch
+):
     with transaction():
         factories.a_school()
     back_up()
@@ -222,7 +224,7 @@ def test_a_second_restore_waits_for_the_first_and_is_refused(transaction, back_u
 
     def run_restore():
         try:
-            outcomes.append(restore(empty, file))
+            outcomes.append(restore(app_on_empty_database, file))
         except Refusal as error:
             outcomes.append(error.message)
 
@@ -231,16 +233,18 @@ def test_a_second_restore_waits_for_the_first_and_is_refused(transaction, back_u
     first.start()
     assert has_copied.wait(60)
     second.start()
-    second.join(2)  # long enough to find the database empty, were it not for the lock
+    second.join(2)  # long enough to find the database app_on_empty_database, were it not for the lock
     may_commit.set()
     first.join(60)
     second.join(60)
     assert isinstance(outcomes[0], backups.Backup)
     assert "restore into a new and empty one" in str(outcomes[1])
-    assert len(rows_of(empty)["schools"]) == 1
+    assert len(rows_of(app_on_empty_database)["schools"]) == 1
 
 
-def test_others_write_while_it_is_made_and_what_they_write_is_not_in_it(transaction, back_up, file, monkeypatch, empty):
+def test_others_write_while_it_is_made_and_what_they_write_is_not_in_it(
+    transaction, back_up, file, monkeypatch, app_on_empty_database
+):
     with transaction():
         before = factories.a_school().register_id
     copy, written = backups._copy, list[str]()
@@ -254,8 +258,8 @@ def test_others_write_while_it_is_made_and_what_they_write_is_not_in_it(transact
     monkeypatch.setattr(backups, "_copy", copy_after_a_write)
     back_up()
     monkeypatch.undo()
-    restore(empty, file)
-    with transactions.transaction(empty):
+    restore(app_on_empty_database, file)
+    with transactions.transaction(app_on_empty_database):
         names = set(database.connection().execute(text("SELECT register_id FROM schools")).scalars())
     assert before in names
     assert not names.intersection(written)
@@ -267,13 +271,13 @@ class TestTheFile:
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
         assert list(file.parent.iterdir()) == [file]
 
-    def test_it_does_not_replace_another(self, back_up, file):
+    def test_a_backup_does_not_replace_a_file(self, back_up, file):
         file.write_text("last week's")
         with pytest.raises(Refusal, match="exists already"):
             back_up()
         assert file.read_text() == "last week's"
 
-    def test_a_full_disk_leaves_nothing_behind(self, back_up, file, monkeypatch):
+    def test_a_backup_that_fails_on_a_full_disk_leaves_no_file(self, back_up, file, monkeypatch):
         def fail(_):
             raise OSError(28, "No space left on device")
 
@@ -282,13 +286,13 @@ class TestTheFile:
             back_up()
         assert list(file.parent.iterdir()) == []
 
-    def test_a_folder_that_is_not_there_is_named(self, back_up, app, tmp_path):
+    def test_a_backup_to_a_missing_folder_is_refused_with_its_name(self, back_up, app, tmp_path):
         with pytest.raises(Refusal, match=r"nowhere/a\.unfinished cannot be written: No such file or directory"):
             backups.create(app, tmp_path / "nowhere" / "a", by=lambda: "cli", progress=lambda _: None)
 
 
 class TestRefused:
-    def test_a_database_that_is_not_empty(self, transaction, back_up, file, app):
+    def test_a_restoration_into_a_database_with_rows_is_refused(self, transaction, back_up, file, app):
         with transaction():
             factories.a_school()
         back_up()
@@ -297,7 +301,7 @@ class TestRefused:
             restore(app, file)
         assert rows_of(app) == before
 
-    def test_other_secrets(self, back_up, file, databases):
+    def test_a_restoration_with_other_secrets_is_refused(self, back_up, file, databases):
         other_secrets = {"sealing": {"test": "b3RoZXIgc2VhbGluZyBrZXkgb2YgMzIgYnl0ZXMhIS4="}}
         url = databases.new("other_secrets")
         other = create_app(load(database={"url": url, **DATABASE_SETTINGS}, secrets=other_secrets))
@@ -308,32 +312,34 @@ class TestRefused:
         with other.app_context():
             db.engine.dispose()
 
-    def test_a_database_that_cannot_be_reached(self, back_up, file):
+    def test_a_backup_and_a_restoration_of_an_unreachable_database_are_refused(self, back_up, file):
         back_up()
-        nowhere = create_app(load(database={"url": f"sqlite:///{file.parent}/nowhere/idp.sqlite3"}))
+        unreachable = create_app(load(database={"url": f"sqlite:///{file.parent}/nowhere/idp.sqlite3"}))
         shutil.rmtree(file.parent / "nowhere")
         with pytest.raises(Refusal, match=r"No backup was made\. OperationalError"):
-            backups.create(nowhere, file.with_name("another"), by=lambda: "cli", progress=lambda _: None)
+            backups.create(unreachable, file.with_name("another"), by=lambda: "cli", progress=lambda _: None)
         with pytest.raises(Refusal, match=r"Nothing was restored\. OperationalError"):
-            restore(nowhere, file)
+            restore(unreachable, file)
 
     @pytest.mark.parametrize("content", ["missing", "text", "cut off", "another database", "rows are missing"])
-    def test_a_file_that_is_no_backup_or_is_damaged(self, content, transaction, back_up, file, empty):
+    def test_a_file_that_is_not_a_backup_or_is_damaged_is_refused(
+        self, content, transaction, back_up, file, app_on_empty_database
+    ):
         with transaction():
             factories.a_school()
         back_up()
         _damage(file, content)
         with pytest.raises(Refusal, match=r"no file|no backup|damaged"):
-            restore(empty, file)
-        if migrations.revision_of(empty):
-            assert not any(rows_of(empty).values())
+            restore(app_on_empty_database, file)
+        if migrations.revision_of(app_on_empty_database):
+            assert not any(rows_of(app_on_empty_database).values())
 
-    def test_a_backup_of_a_newer_release(self, back_up, file, empty):
+    def test_a_backup_of_a_newer_release_is_refused(self, back_up, file, app_on_empty_database):
         back_up()
         with closing(sqlite3.connect(file)) as connection, connection:
             connection.execute("UPDATE alembic_version SET version_num = '9999'")
         with pytest.raises(Refusal, match="of a newer release: its schema is 9999"):
-            restore(empty, file)
+            restore(app_on_empty_database, file)
 
 
 def _damage(file, content):
@@ -352,7 +358,7 @@ def _damage(file, content):
             connection.execute("DELETE FROM schools")
 
 
-def test_a_backup_of_an_older_schema_is_migrated(file, empty):
+def test_a_backup_of_an_older_schema_is_migrated(file, app_on_empty_database):
     engine = create_engine(f"sqlite:///{file}")
     with engine.begin() as connection:
         command.upgrade(migrations._config(connection), "0040")
@@ -364,22 +370,24 @@ def test_a_backup_of_an_older_schema_is_migrated(file, empty):
             connection, backups.Backup(datetime(2026, 3, 2, tzinfo=UTC), "https://idp.example", "0.1", {"partners": 1})
         )
     before = file.read_bytes()
-    restore(empty, file)
-    assert [row[:2] for row in rows_of(empty)["partners"]] == [("a", "b")]
-    assert migrations.revision_of(empty) == migrations.head()
+    restore(app_on_empty_database, file)
+    assert [row[:2] for row in rows_of(app_on_empty_database)["partners"]] == [("a", "b")]
+    assert migrations.revision_of(app_on_empty_database) == migrations.head()
     assert file.read_bytes() == before, "the backup itself stays as it is"
 
 
 class TestCommands:
     @pytest.fixture
     def run(self, monkeypatch):
-        def call(app, *words):
+        def invoke(app, *arguments):
             monkeypatch.setattr("idp.cli._create_app", lambda: app)
-            return CliRunner().invoke(main, words)
+            return CliRunner().invoke(main, arguments)
 
-        return call
+        return invoke
 
-    def test_they_say_what_they_did_and_who_did_it(self, run, app, empty, file, transaction, clock):
+    def test_the_commands_print_what_they_did_and_record_who_did_it(
+        self, run, app, app_on_empty_database, file, transaction, clock
+    ):
         with transaction():
             operator = an_operator("sam@idaas.example")[0].id
         made = run(app, "--as", "sam@idaas.example", "db", "backup", str(file))
@@ -389,17 +397,17 @@ class TestCommands:
         with transaction():
             assert recorded(events.DATABASE_BACKED_UP)[0][0] == operator
 
-        restored = run(empty, "db", "restore", str(file))
+        restored = run(app_on_empty_database, "db", "restore", str(file))
         assert restored.exit_code == 0, restored.output
         assert "rows of http://localhost:5000 were restored, as they were on 2026-03-02 09:30 UTC" in restored.stdout
         assert "idp audit verify" in restored.stdout
 
-        again = run(empty, "db", "restore", str(file))
+        again = run(app_on_empty_database, "db", "restore", str(file))
         assert again.exit_code == 1
         assert "restore into a new and empty one" in again.stderr
 
 
-def test_the_file_of_a_sqlite_database_is_for_its_owner_alone(tmp_path):
+def test_the_file_of_a_sqlite_database_can_be_read_by_its_owner_only(tmp_path):
     previous = os.umask(0o022)
     try:
         create_app(load(database={"url": f"sqlite:///{tmp_path}/folder/idp.sqlite3"}))

@@ -14,7 +14,7 @@ from tests.factories import a_client, a_school, an_estab
 migration = import_module("idp.migrations.versions.0042_endpoints_until_now")
 
 
-def test_schools_with_an_older_endpoint_count_as_changed_and_no_others(app, transaction, clock):
+def test_only_schools_with_an_endpoint_without_recorded_changes_count_as_changed(app, transaction, clock):
     long_ago = clock.now() - timedelta(days=90)
     with transaction() as session:
         client = a_client()

@@ -1,3 +1,5 @@
+"""The migrations make the schema of the models, on an empty database."""
+
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
@@ -40,7 +42,7 @@ def test_upgrading_again_changes_nothing(app_on_empty_database):
     assert migrations.upgrade(app_on_empty_database) == (migrations.head(), migrations.head())
 
 
-def test_a_migrated_database_works(app_on_empty_database):
+def test_the_factories_work_on_a_migrated_database(app_on_empty_database):
     migrations.upgrade(app_on_empty_database)
 
     with transactions.transaction(app_on_empty_database):

@@ -1,6 +1,7 @@
 """Agreements, codes, tokens and pending requests with the scope `groups` have the scope `classes` afterwards."""
 
 from importlib import import_module
+from typing import Any, NamedTuple
 
 import pytest
 from alembic.operations import Operations
@@ -20,7 +21,7 @@ SCOPE = "openid offline_access classes school"
 
 
 def columns():
-    """The columns with sets of scopes, but for those that a later migration brought."""
+    """The columns with sets of scopes, except those that a later migration added."""
     tables = Base.metadata.tables.values()
     words = [column for table in tables for column in table.c if isinstance(column.type, WordSet)]
     return [column for column in words if not column.name.startswith("considered_")]
@@ -43,9 +44,21 @@ def migrate(session):
         migration.upgrade()
 
 
+class RowsWithOldName(NamedTuple):
+    """A partner with tokens, a code, a browser at the sign-in page of its request, and a token to register clients."""
+
+    partner: Any
+    tokens: dict[str, Any]
+    code: str
+    browser: Any
+    sign_in_page: Any
+    initial_token: str
+    client_version: int
+
+
 @pytest.fixture
 def rows_with_old_name(web, new_browser, world, clock):
-    """One pending row of every kind, with the old name."""
+    """One pending row of each kind, with the old name of the scope."""
     optional = frozenset({"classes", "attendance"})
     partner = world.new_partner(optional_scopes=optional, resource="https://api.example", resource_scopes=optional)
     tokens = partner.redeem(
@@ -58,11 +71,11 @@ def rows_with_old_name(web, new_browser, world, clock):
         token = an_initial_token(scopes={"required": {"openid"}, "optional": optional})
         version = session.get_one(Client, partner.id).version
         rename(session, "classes", "groups")
-    return partner, tokens, code, (waiting, response), token, version
+    return RowsWithOldName(partner, tokens, code, waiting, response, token, version)
 
 
-def test_every_pending_row_works_under_the_new_name(web, world, rows_with_old_name):
-    partner, tokens, code, (waiting, shown), token, version = rows_with_old_name
+def test_agreements_codes_tokens_and_requests_with_the_old_scope_have_the_new_one(web, world, rows_with_old_name):
+    partner, tokens, code, waiting, sign_in_page, token, version = rows_with_old_name
     assert "classes" not in partner.refresh(web, tokens["refresh_token"]).json["scope"].split()
     with world.transaction() as session:
         migrate(session)
@@ -70,7 +83,7 @@ def test_every_pending_row_works_under_the_new_name(web, world, rows_with_old_na
     with world.transaction() as session:
         client = session.get_one(Client, partner.id)
         assert client.optional_scopes == client.resource_scopes == {"classes", "attendance"}
-        assert client.version > version, "processes keep what they remember of it"
+        assert client.version > version, "without a new version, processes would keep their cached copy"
         assert "classes" in session.scalars(select(Authorisation.scopes)).one()
         assert "classes" in session.scalars(select(Authorisation.offered)).one()
         assert "classes" in session.scalars(select(Decision.scopes)).first()
@@ -80,13 +93,15 @@ def test_every_pending_row_works_under_the_new_name(web, world, rows_with_old_na
         assert all("groups" not in str(params) for params in session.scalars(select(AuthorizationRequest.params)))
     assert "classes" in partner.refresh(web, tokens["refresh_token"]).json["scope"].split()
     assert "classes" in partner.redeem(web, code).json["scope"].split()
-    response = follow_redirects(waiting, press(waiting, shown, "sign-in", username=world.username, password=PASSWORD))
+    response = follow_redirects(
+        waiting, press(waiting, sign_in_page, "sign-in", username=world.username, password=PASSWORD)
+    )
     assert "classes" in partner.redeem(waiting, redirect_parameters(response)["code"]).json["scope"].split()
     registration = Registrar(web, token).registered()
     assert "classes" in registration["scope"].split()
 
 
-def test_equal_sets_of_scopes_are_stored_as_equal_text(world, rows_with_old_name):
+def test_sets_of_scopes_are_stored_in_alphabetical_order(world, rows_with_old_name):
     with world.transaction() as session:
         migrate(session)
         for column in columns():

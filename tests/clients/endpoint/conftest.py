@@ -11,12 +11,13 @@ CREDENTIALS = Credentials(server.USERNAME, server.PASSWORD)
 
 @pytest.fixture(scope="session")
 def school():
+    """The fictional school."""
     return fictional.build(pupils=12, seed=3)
 
 
 @pytest.fixture(scope="session")
 def exported(school, tmp_path_factory):
-    """The folder with the exports of each MIS; read only."""
+    """The folder with the exports of each MIS, which tests do not change."""
     folder = tmp_path_factory.mktemp("mis")
     for mis in exports.EXPORTS:
         exports.write(school, folder / mis, mis)
@@ -25,7 +26,7 @@ def exported(school, tmp_path_factory):
 
 @pytest.fixture
 def read_all():
-    """`read_all(mis, source)`: all records by collection and key, and the problems."""
+    """`read_all(mis, source)` returns all records by collection and key, and the problems."""
 
     def read(mis, source, wait=lambda seconds: None):
         reader, problems = make(mis, str(source), CREDENTIALS if mis in OVER_HTTP else None, wait), Problems()

@@ -27,7 +27,7 @@ PIECE_BYTES = 2048
 
 @dataclass
 class Servers:
-    """Their URL, how they respond to the next requests, and the requests that they received."""
+    """The URL of the servers, how they respond to the next requests, and the requests that they received."""
 
     issuer: str = ""
     clock_ahead: float = 0.0
@@ -103,7 +103,7 @@ class Servers:
 
 def _problem(status: int, code: str, **members: Any) -> ResponseReturnValue:
     return jsonify(
-        {"type": f"/problems/{code}", "code": code, "title": code, "detail": f"{code} it is", **members}
+        {"type": f"/problems/{code}", "code": code, "title": code, "detail": f"{code} occurred", **members}
     ), status
 
 
@@ -300,7 +300,7 @@ class _Handler(WSGIRequestHandler):
 
 @contextmanager
 def running() -> Iterator[Servers]:
-    """Both on one free port of this machine, until the block ends."""
+    """Serve both on one free port of this machine, until the block ends."""
     servers = Servers()
     handler = type("Handler", (_Handler,), {"servers": servers})
     server = make_server("127.0.0.1", 0, Flask("nothing"), threaded=True, request_handler=handler)

@@ -1,4 +1,4 @@
-"""The agent, with a provider and a receiver that keep to the interface, or fail as a test wants."""
+"""The agent, with a fake provider and a fake receiver, which fail where a test sets it."""
 
 import errno
 import json
@@ -55,7 +55,7 @@ def home(tmp_path):
 
 @pytest.fixture(autouse=True)
 def waits(monkeypatch):
-    """Records the seconds that the program would sleep, and does not sleep."""
+    """The seconds that the program would have slept; it does not sleep."""
     seconds: list[float] = []
     monkeypatch.setattr(cli, "sleep", seconds.append)
     return seconds
@@ -78,16 +78,18 @@ def command(home, servers, mis):
 
 @pytest.fixture
 def registered(command):
+    """The server is registered."""
     status, output = command("register")
     assert status == 0, output
 
 
-def agent_of(home, waits, **options):
+def new_agent(home, waits, **options):
+    """An agent with the registration in this folder."""
     return Agent(Session(home, home.load()), sleep=waits.append, **options)
 
 
 class TestRegister:
-    def test_it_shows_the_code_and_both_links_and_waits_for_approval(self, command, servers, home):
+    def test_register_prints_the_code_and_its_links_and_waits_for_approval(self, command, servers, home):
         status, output = command("register", "--name", "mis-server-1")
 
         assert status == 0
@@ -109,7 +111,7 @@ class TestRegister:
         assert command("register")[0] == 0
         assert waits == [0, 0, 5, 5]
 
-    def test_a_provider_that_is_unreachable_for_a_moment_is_asked_again(self, command, servers):
+    def test_polling_continues_after_the_provider_was_unreachable_for_a_moment(self, command, servers):
         servers.error_statuses = {"token": [0, 503]}
         servers.decisions = ["authorization_pending", "authorization_pending"]
 
@@ -168,7 +170,7 @@ class TestRegister:
         status, output = command("register")
         assert (status, "\x1b" in output) == (1, False)
 
-    def test_another_server_of_the_school_stays_unless_it_is_to_be_replaced(self, command, servers):
+    def test_another_server_of_the_school_is_replaced_only_with_the_option(self, command, servers):
         servers.other_endpoint = "old-server"
 
         status, output = command("register")
@@ -188,7 +190,7 @@ class TestRegister:
         assert command("register")[0] == 0
         assert home.load().key == key
 
-    def test_an_address_that_is_not_secure_is_refused(self, command):
+    def test_an_issuer_without_https_is_refused(self, command):
         status, output = command("register", "--issuer", "http://idaas.example")
 
         assert (status, "https" in output) == (1, True)
@@ -204,7 +206,7 @@ class TestRegister:
 
         assert (status, "ENDPOINT_MIS_PASSWORD" in output) == (1, True)
 
-    def test_an_address_without_a_provider_is_reported(self, command, servers):
+    def test_an_issuer_without_a_provider_is_reported(self, command, servers):
         status, output = command("register", "--issuer", f"{servers.issuer}/elsewhere")
 
         assert (status, "no identity provider" in output) == (1, True)
@@ -304,7 +306,7 @@ class TestSend:
         assert servers.data == school.records
         assert servers.reports[-1]["last_extract"]["records"]["students"] == 11
 
-    def test_rows_that_cannot_be_read_are_not_taken_for_records_that_are_gone(self, command, servers, registered, mis):
+    def test_records_of_rows_that_cannot_be_read_are_not_deleted(self, command, servers, registered, mis):
         command("once")
         path = mis / "Class Members.csv"
         headings, *rows = path.read_bytes().splitlines(keepends=True)
@@ -327,7 +329,7 @@ class TestSend:
         assert removed not in {data["student"] for data in servers.data["attendance"].values()}
         assert removed not in {pupil for data in servers.data["classes"].values() for pupil in data["students"]}
 
-    def test_an_unverified_school_sends_nothing_and_is_told_why(self, command, servers, registered):
+    def test_nothing_is_sent_for_an_unverified_school_and_the_reason_is_printed(self, command, servers, registered):
         servers.estab_status = "unverified"
 
         status, output = command("once")
@@ -358,7 +360,7 @@ class TestSend:
         assert len(servers.extracts) == 1
         assert servers.data == school.records
 
-    def test_an_upload_ends_at_once_where_the_receiver_wants_a_longer_wait(self, waits):
+    def test_an_upload_ends_at_once_if_retry_after_is_long(self, waits):
         def refuse():
             raise ServerUnreachable("busy", retry_after=3600)
 
@@ -421,13 +423,13 @@ class TestTokens:
 
         assert command("once")[0] == 0
 
-    def test_a_token_that_is_not_accepted_any_more_is_replaced(self, command, servers, registered):
+    def test_an_access_token_that_is_refused_is_refreshed(self, command, servers, registered):
         servers.tokens.clear()
         servers.tokens.add("another")
 
         assert command("once")[0] == 0
 
-    def test_a_refresh_token_that_rotates_is_kept_before_it_is_used(self, command, servers, registered, home):
+    def test_a_rotated_refresh_token_is_stored(self, command, servers, registered, home):
         servers.rotates, servers.tokens = True, {"another"}
 
         command("once")
@@ -442,7 +444,9 @@ class TestTokens:
         assert command("once")[0] == 0
         assert home.load().refresh_token == servers.refresh_token == "refresh-1"
 
-    def test_a_revoked_registration_says_to_register_again(self, command, servers, registered, home):
+    def test_a_person_is_told_to_register_again_after_the_registration_was_revoked(
+        self, command, servers, registered, home
+    ):
         servers.revoked, servers.tokens = True, {"another"}
 
         status, output = command("once")
@@ -453,10 +457,10 @@ class TestTokens:
         assert command("status")[0] == 3
         assert home.load().refresh_token == ""
 
-    def test_while_the_school_has_paused_the_server_it_waits_and_says_so(
+    def test_nothing_is_sent_while_the_school_has_paused_the_server_and_the_reason_is_printed(
         self, command, servers, registered, home, waits, caplog
     ):
-        servers.paused, servers.tokens, others = True, {"another"}, servers.tokens
+        servers.paused, servers.tokens, valid_tokens = True, {"another"}, servers.tokens
 
         status, output = command("once")
 
@@ -465,21 +469,21 @@ class TestTokens:
         assert "nothing is sent" in (home.log / "endpoint.log").read_text()
         caplog.clear()
         rounds = iter([False, False, False, True])
-        agent_of(home, waits).run(lambda: next(rounds, True))
+        new_agent(home, waits).run(lambda: next(rounds, True))
         assert caplog.text.count("has paused this server") == 1
 
-        servers.paused, servers.tokens = False, others
+        servers.paused, servers.tokens = False, valid_tokens
         assert command("once")[0] == 0
         assert "paused" not in command("status")[1]
 
-    def test_a_replaced_endpoint_says_to_register_again(self, command, servers, registered):
+    def test_the_output_of_a_replaced_endpoint_says_that_it_was_replaced_or_removed(self, command, servers, registered):
         servers.endpoint_ended = True
 
         status, output = command("once")
 
         assert (status, "it was replaced or removed" in output) == (3, True)
 
-    def test_a_nonce_is_sent_where_it_is_wanted(self, command, servers):
+    def test_a_required_nonce_is_sent(self, command, servers):
         servers.nonce = "first"
 
         assert command("register")[0] == 0
@@ -495,7 +499,7 @@ class TestTokens:
         assert "token" not in servers.requests, "the token is valid, and the proof alone lacked the nonce"
 
     @pytest.mark.parametrize("ahead", [-7200, 90, 86_400 * 400])
-    def test_a_wrong_clock_stops_nothing_and_is_warned_about(self, ahead, command, servers, home):
+    def test_a_server_with_a_wrong_clock_sends_data_and_warns(self, ahead, command, servers, home):
         servers.clock_ahead = ahead
 
         assert command("register")[0] == 0
@@ -507,8 +511,8 @@ class TestTokens:
         assert "please set the clock" in (home.log / "endpoint.log").read_text()
         assert "Clock:" in command("status")[1]
 
-    def test_a_clock_that_jumps_while_it_runs_is_followed(self, servers, registered, home, waits):
-        agent = agent_of(home, waits)
+    def test_the_offset_of_the_clock_is_updated_while_the_agent_runs(self, servers, registered, home, waits):
+        agent = new_agent(home, waits)
         agent.report()
         servers.clock_ahead = 600
 
@@ -568,7 +572,7 @@ def _kill_at(monkeypatch, number, moment):
 
 class TestKilled:
     @pytest.mark.parametrize("moment", ["before", "after"])
-    def test_killed_at_any_request_the_next_run_continues(
+    def test_after_the_process_was_killed_at_any_request_the_next_run_continues(
         self, moment, command, servers, registered, mis, school, home
     ):
         marks = (mis / "Attendance.csv").read_bytes().splitlines(keepends=True)[:40]
@@ -605,14 +609,14 @@ class TestKilled:
         assert len(servers.applied) == len(servers.extracts) == 1
         assert servers.data == school.records
 
-    def test_a_service_that_is_told_to_stop_stops(self, servers, registered, home):
+    def test_a_running_service_stops_at_sigterm(self, servers, registered, home):
         program = [sys.executable, "-m", "clients.endpoint", "--home", str(home.folder), "run"]
         with subprocess.Popen(program, cwd=ROOT, stderr=subprocess.DEVNULL) as process:
             eventually(lambda: servers.applied)
             process.terminate()
             assert process.wait(20) == 0
 
-    def test_a_process_killed_while_it_writes_its_settings_leaves_the_former_ones(self, registered, home, monkeypatch):
+    def test_a_process_killed_while_it_writes_its_settings_leaves_those_before(self, registered, home, monkeypatch):
         state = home.load()
 
         def killed(self, target):
@@ -630,12 +634,15 @@ class TestKilled:
 
 
 class TestDiskFull:
-    def _fill(self, patch, kind):
-        def full(*_, **__):
+    def _fill(self, patch, file):
+        """Let writing of the state or of an extract fail, as on a full disk."""
+
+        def raise_disk_full(*_, **__):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
         patch.setattr(
-            *{"state": (tempfile, "mkstemp"), "extract": ("clients.endpoint.extract.gzip.GzipFile",)}[kind], full
+            *{"state": (tempfile, "mkstemp"), "extract": ("clients.endpoint.extract.gzip.GzipFile",)}[file],
+            raise_disk_full,
         )
 
     def test_a_full_disk_while_an_extract_is_made_leaves_no_file_behind(
@@ -650,7 +657,7 @@ class TestDiskFull:
         assert servers.reports[-1]["last_error"]["code"] == "disk_full"
         assert command("once")[0] == 0
 
-    def test_no_refresh_token_is_used_up_that_could_not_be_replaced(
+    def test_no_refresh_token_is_used_while_its_successor_could_not_be_stored(
         self, command, registered, servers, monkeypatch, home
     ):
         servers.rotates, servers.tokens = True, {"another"}
@@ -668,11 +675,11 @@ class TestRun:
         done = iter(range(rounds))
         round_ = agent.round
 
-        def counted(**options):
+        def run_round(**options):
             next(done)
             return round_(**options)
 
-        agent.round = counted
+        agent.round = run_round
         with pytest.raises(StopIteration):
             agent.run(lambda: False)
 
@@ -691,7 +698,7 @@ class TestRun:
         assert len(servers.extracts) in {2, 3}  # every four hours of eight and a quarter
 
     def test_the_agent_sends_an_extract_when_the_school_pressed_send_now(self, servers, registered, home, waits):
-        agent = agent_of(home, waits)
+        agent = new_agent(home, waits)
         agent.round()
         assert len(servers.extracts) == 1
         agent.round()
@@ -704,14 +711,16 @@ class TestRun:
     def test_the_agent_waits_longer_each_time_the_provider_is_unreachable(self, servers, registered, home, waits):
         servers.error_statuses = {"endpoint": [503] * 4}
 
-        self.run_until(agent_of(home, waits), 5, waits)
+        self.run_until(new_agent(home, waits), 5, waits)
 
         assert 15 * 15 * 0.9 < sum(waits[:-900]) + 900 < 15 * 15 * 1.1 + 1800
         assert len(servers.extracts) == 1
 
-    def test_while_the_school_is_unverified_it_waits_and_logs_that_once(self, servers, registered, home, waits, caplog):
+    def test_the_agent_waits_for_an_unverified_school_and_logs_that_once(
+        self, servers, registered, home, waits, caplog
+    ):
         servers.estab_status = "unverified"
-        agent = agent_of(home, waits)
+        agent = new_agent(home, waits)
         agent.round()
         agent.round()
         assert caplog.text.count("not verified yet") == 1
@@ -724,7 +733,7 @@ class TestRun:
         servers.revoked, servers.tokens = True, {"another"}
 
         with pytest.raises(RegistrationEnded):
-            agent_of(home, waits).run(lambda: False)
+            new_agent(home, waits).run(lambda: False)
 
     def test_a_second_process_is_refused(self, command, registered, home):
         with home.locked():
@@ -732,10 +741,10 @@ class TestRun:
 
         assert (status, "already running" in output) == (1, True)
 
-    def test_a_stopped_service_ends_without_sleeping_on(self, servers, registered, home, waits):
+    def test_a_stopped_service_ends_without_finishing_its_sleep(self, servers, registered, home, waits):
         stops = iter([False, False, True, True])
 
-        agent_of(home, waits).run(lambda: next(stops))
+        new_agent(home, waits).run(lambda: next(stops))
 
         assert waits.count(1.0) <= 2
 
@@ -787,7 +796,7 @@ class TestStatus:
         for secret in (state.refresh_token, state.access_token, state.key["d"]):
             assert secret not in output
 
-    def test_a_server_that_is_not_registered_is_told_what_to_do(self, command):
+    def test_the_status_of_a_server_that_is_not_registered_says_to_register(self, command):
         status, output = command("status")
 
         assert (status, "Run the command register" in output) == (3, True)
@@ -817,4 +826,4 @@ def test_a_redirect_is_not_followed(servers, registered, home, waits):
     servers.error_statuses = {"endpoint": [302]}
 
     with pytest.raises(ServerUnreachable, match="redirect"):
-        agent_of(home, waits).report()
+        new_agent(home, waits).report()

@@ -92,7 +92,7 @@ class School:
         exports.write(self.records, self.mis, "sims")
 
     def register(self, *options):
-        """The technician runs the command, and the office approves what it shows."""
+        """Run the command as a technician does, and approve the code as the office does; returns the output."""
         arguments = ("register", "--issuer", self.issuer, "--mis", "sims", "--source", str(self.mis), *options)
         with a_process("clients.endpoint", "--home", str(self.home), *arguments, log=self.log) as process:
             process.wait_until(lambda: "Waiting" in process.output)
@@ -116,7 +116,7 @@ class School:
 
 
 def count_stored(receiver, estab_id):
-    """How many records of each collection the receiver has of a school."""
+    """The number of records of a school at the receiver, by collection."""
     query = (
         select(tables.records.c.collection, func.count())
         .join(tables.schools, tables.schools.c.id == tables.records.c.school_id)
@@ -127,7 +127,7 @@ def count_stored(receiver, estab_id):
         return {row[0]: row[1] for row in connection.execute(query)}
 
 
-def test_a_server_registers_is_approved_and_sends_until_it_leaves(transaction, issuer, receiver, tmp_path):
+def test_a_server_registers_sends_is_replaced_and_unregistered(transaction, issuer, receiver, tmp_path):
     school = School(transaction, issuer, tmp_path)
 
     assert f"registered for the school {school.estab_id}" in school.register()

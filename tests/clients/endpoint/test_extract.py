@@ -57,7 +57,7 @@ def test_a_report_says_whether_the_record_or_the_reference_was_left_out(home):
     ]
 
 
-def test_progress_is_shown_once_for_each_step_also_when_unreadable_rows_follow(home, monkeypatch):
+def test_unreadable_rows_cause_no_further_progress_reports(home, monkeypatch):
     monkeypatch.setattr(extract, "PROGRESS_EVERY", 2)
     shown = []
     houses = [record("h1", {"name": "Red"}), record("h2", {"name": "Blue"}), record("h3", None), record("h4", None)]

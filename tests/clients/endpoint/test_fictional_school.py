@@ -9,7 +9,7 @@ from clients.endpoint.fictional_school import changes, school as fictional
 from clients.endpoint.fictional_school.__main__ import main
 
 
-def test_the_same_seed_makes_the_same_school_and_another_seed_another():
+def test_a_seed_determines_the_fictional_school():
     assert fictional.build(12, seed=3).records == fictional.build(12, seed=3).records
     assert fictional.build(12, seed=3)["students"] != fictional.build(12, seed=4)["students"]
 
@@ -77,7 +77,7 @@ def test_the_command_makes_a_school_and_changes_it_each_time(tmp_path):
     assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == ["sims"]
 
 
-def test_a_change_without_a_school_says_what_is_missing(tmp_path):
+def test_a_change_without_a_school_is_refused(tmp_path):
     result = CliRunner().invoke(main, [str(tmp_path), "--change", "leaves"])
 
     assert result.exit_code == 2

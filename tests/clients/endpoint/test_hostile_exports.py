@@ -1,4 +1,4 @@
-"""Exports that an attacker made, and values for which the receiver would refuse the whole extract."""
+"""Exports that were made to harm the agent, and values for which the receiver would refuse the whole extract."""
 
 import json
 import os
@@ -64,7 +64,7 @@ def test_a_huge_cell_is_refused_quickly(text, convert):
         ("Students", "Medical Practice", "x" * 1000, "students"),
     ],
 )
-def test_no_value_makes_the_receiver_refuse_the_extract(report, column, value, collection, sims):
+def test_converted_values_are_within_the_limits_of_the_receiver(report, column, value, collection, sims):
     set_first_value(sims, report, column, value)
     members = [name.partition(".")[2] for name in SCOPE_OF if name.startswith(f"{collection}.")]
     decode = Reader(collection, members).decode
@@ -76,7 +76,7 @@ def test_no_value_makes_the_receiver_refuse_the_extract(report, column, value, c
         decode(json.dumps(record.data).encode())
 
 
-def test_lists_that_are_longer_than_the_receiver_takes_are_cut_off_and_reported(sims):
+def test_lists_beyond_the_limit_of_the_receiver_are_shortened_and_reported(sims):
     contacts = sims / "Contacts.csv"
     lines = contacts.read_bytes().splitlines(keepends=True)
     row = lines[1].split(b",")

@@ -40,7 +40,8 @@ def sims(exported, tmp_path):
     return folder
 
 
-def problems_of(folder, collection="students", mis="sims"):
+def read_report(folder, collection="students", mis="sims"):
+    """The records of a collection, and the problems."""
     problems = Problems()
     records = list(make(mis, str(folder), None, time.sleep).read(collection, problems))
     return records, [str(problem) for problem in problems.listed]
@@ -56,9 +57,9 @@ def rewrite(path, change):
 
 
 HOSTILE_REPORTS = {
-    "a date that is none": ("DOB", "31/02/2012", "Students.csv, row 3, DOB: is not a date", True),
-    "a UPN that is none": ("UPN", "12345", "Students.csv, row 3, UPN: is not a UPN", True),
-    "a yes that is none": ("In Care", "maybe", "Students.csv, row 3, In Care: is neither yes nor no", True),
+    "an invalid date": ("DOB", "31/02/2012", "Students.csv, row 3, DOB: is not a date", True),
+    "an invalid UPN": ("UPN", "12345", "Students.csv, row 3, UPN: is not a UPN", True),
+    "an invalid yes or no": ("In Care", "maybe", "Students.csv, row 3, In Care: is neither yes nor no", True),
     "text in the wrong encoding": (
         "Legal Forename", "ZoÃ«", "Students.csv, row 3, Legal Forename: was saved in the wrong encoding", True,
     ),
@@ -69,7 +70,7 @@ HOSTILE_REPORTS = {
 
 
 @pytest.mark.parametrize("case", HOSTILE_REPORTS)
-def test_a_wrong_value_is_reported_by_file_and_row_and_stops_nothing(case, sims, school):
+def test_a_wrong_value_is_reported_by_file_and_row_and_the_rest_is_read(case, sims, school):
     column, value, expected, is_read = HOSTILE_REPORTS[case]
 
     def change(rows):
@@ -77,7 +78,7 @@ def test_a_wrong_value_is_reported_by_file_and_row_and_stops_nothing(case, sims,
 
     rewrite(sims / "Students.csv", change)
 
-    records, problems = problems_of(sims)
+    records, problems = read_report(sims)
 
     assert len([record for record in records if record.data]) == len(school["students"]) - (not is_read)
     [problem] = problems
@@ -92,7 +93,7 @@ def test_a_row_that_lacks_a_required_value_gives_its_key_without_data(sims, scho
 
     rewrite(sims / "Students.csv", change)
 
-    records, problems = problems_of(sims)
+    records, problems = read_report(sims)
 
     keys = list(school["students"])
     assert [record.key for record in records if record.data is None] == [keys[1]]
@@ -103,14 +104,14 @@ def test_a_row_that_lacks_a_required_value_gives_its_key_without_data(sims, scho
     ]
 
 
-def test_a_row_that_can_be_read_counts_more_than_one_of_the_same_key_that_cannot(sims, school):
+def test_of_two_rows_with_the_same_key_the_readable_one_is_used(sims, school):
     def change(rows):
         rows.insert(1, list(rows[1]))
         rows[1][rows[0].index("Legal Surname")] = ""
 
     rewrite(sims / "Students.csv", change)
 
-    records, _ = problems_of(sims)
+    records, _ = read_report(sims)
 
     assert [record.data for record in records] == list(school["students"].values())
 
@@ -118,7 +119,7 @@ def test_a_row_that_can_be_read_counts_more_than_one_of_the_same_key_that_cannot
 def test_of_two_rows_with_the_same_key_the_first_is_read(sims, school):
     rewrite(sims / "Students.csv", lambda rows: rows.insert(2, rows[1]))
 
-    records, problems = problems_of(sims)
+    records, problems = read_report(sims)
 
     assert len(records) == len(school["students"])
     assert problems == ["Students.csv, row 3, Adno: is there twice; the first one was taken"]
@@ -131,7 +132,7 @@ def test_rows_with_too_many_or_too_few_values_are_left_out(sims, school):
 
     rewrite(sims / "Students.csv", change)
 
-    records, problems = problems_of(sims)
+    records, problems = read_report(sims)
 
     keys = list(school["students"])
     assert [record.key for record in records if record.data is None] == keys[:2], "their keys can be read"
@@ -144,17 +145,17 @@ def test_rows_with_too_many_or_too_few_values_are_left_out(sims, school):
 
 
 def test_a_class_with_a_damaged_membership_row_keeps_the_data_sent_before(sims, school):
-    owners = []
+    class_keys = []
 
     def change(rows):
         rows[1].append("and more")
-        owners.append(rows[1][rows[0].index("Class")])
+        class_keys.append(rows[1][rows[0].index("Class")])
 
     rewrite(sims / "Class Members.csv", change)
 
-    records, problems = problems_of(sims, "classes")
+    records, problems = read_report(sims, "classes")
 
-    assert [record.key for record in records if record.data is None] == owners
+    assert [record.key for record in records if record.data is None] == class_keys
     assert {record.key for record in records} == school["classes"].keys()
     (problem,) = problems
     assert problem.startswith("Class Members.csv, row 2: has ")
@@ -162,17 +163,17 @@ def test_a_class_with_a_damaged_membership_row_keeps_the_data_sent_before(sims, 
 
 
 def test_a_class_with_a_membership_row_without_a_pupil_keeps_the_data_sent_before(sims, school):
-    owners = []
+    class_keys = []
 
     def change(rows):
         rows[1][rows[0].index("Adno")] = ""
-        owners.append(rows[1][rows[0].index("Class")])
+        class_keys.append(rows[1][rows[0].index("Class")])
 
     rewrite(sims / "Class Members.csv", change)
 
-    records, problems = problems_of(sims, "classes")
+    records, problems = read_report(sims, "classes")
 
-    assert [record.key for record in records if record.data is None] == owners
+    assert [record.key for record in records if record.data is None] == class_keys
     assert problems == [
         "Class Members.csv, row 2, Adno: is missing, so this row was left out; what was sent under its key before stays"
     ]
@@ -183,7 +184,7 @@ def test_a_report_may_be_saved_in_any_of_the_usual_encodings(encoding, sims, sch
     path = sims / "Students.csv"
     path.write_bytes(path.read_bytes().decode("cp1252").encode(encoding))
 
-    records, problems = problems_of(sims)
+    records, problems = read_report(sims)
 
     assert ({record.key: record.data for record in records}, problems) == (school["students"], [])
 
@@ -193,17 +194,17 @@ def test_bytes_that_cannot_be_decoded_are_reported_and_the_row_is_read(sims, sch
     first = next(iter(school["students"].values()))["legal_given_name"].encode("cp1252")
     path.write_bytes(path.read_bytes().replace(b'"' + first + b'"', b'"' + first + b'\x81"', 1))
 
-    records, problems = problems_of(sims)
+    records, problems = read_report(sims)
 
     assert len(records) == len(school["students"])
     assert "characters that cannot be read" in problems[0]
 
 
-def test_empty_lines_and_nul_characters_do_no_harm(sims, school):
+def test_empty_lines_and_nul_characters_are_ignored(sims, school):
     path = sims / "Students.csv"
     path.write_bytes(path.read_bytes().replace(b"\r\n", b"\r\n\r\n") + b"\0\r\n")
 
-    records, problems = problems_of(sims)
+    records, problems = read_report(sims)
 
     assert (len(records), problems) == (len(school["students"]), [])
 
@@ -222,7 +223,7 @@ def test_a_report_that_cannot_be_read_as_a_whole_says_what_to_do(case, sims):
     damage(sims / "Students.csv")
 
     with pytest.raises(UnreadableReport, match=expected):
-        problems_of(sims)
+        read_report(sims)
 
 
 def test_a_report_that_changes_while_it_is_read_is_refused(sims):
@@ -243,12 +244,12 @@ def test_a_workbook_with_errors_of_the_spreadsheet_is_read(tmp_path):
         sheet.append(row)
     book.save(tmp_path / "export.xlsx")
 
-    [record], problems = problems_of(tmp_path, "staff", "pupil_asset")
+    [record], problems = read_report(tmp_path, "staff", "pupil_asset")
 
     assert record.data == {"name": "Ada Inkpen", "staff_code": "ABC"}
     assert problems == ["sheet Staff, row 2, Job title: is an error of the spreadsheet, so it was left out"]
     with pytest.raises(UnreadableReport, match="no sheet Pupils"):
-        problems_of(tmp_path, "students", "pupil_asset")
+        read_report(tmp_path, "students", "pupil_asset")
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 cut off", b"Name,Role\r\n"])
@@ -256,11 +257,11 @@ def test_a_file_that_is_not_a_workbook_is_reported(content, tmp_path):
     (tmp_path / "export.xlsx").write_bytes(content)
 
     with pytest.raises(UnreadableReport, match=r"export\.xlsx is not a workbook"):
-        problems_of(tmp_path, "staff", "pupil_asset")
+        read_report(tmp_path, "staff", "pupil_asset")
 
 
 @pytest.mark.parametrize("mis", ["arbor", "isams"])
-def test_a_busy_mis_is_asked_again_after_its_retry_after(mis, exported, school, read_all):
+def test_a_busy_mis_gets_another_request_after_its_retry_after(mis, exported, school, read_all):
     waits: list[float] = []
     limits = server.Limits(requests=8, seconds=30)
 
@@ -342,13 +343,13 @@ def test_a_missing_required_column_makes_the_report_unreadable(sims):
     rewrite(sims / "Students.csv", lambda rows: rows[0].__setitem__(3, "Forename"))
 
     with pytest.raises(UnreadableReport, match=r"Students\.csv has no column Legal Forename"):
-        problems_of(sims)
+        read_report(sims)
 
 
 def test_a_missing_optional_column_is_reported_once(sims, school):
     rewrite(sims / "Students.csv", lambda rows: rows[0].__setitem__(7, "Born"))
 
-    records, problems = problems_of(sims)
+    records, problems = read_report(sims)
 
     assert len(records) == len(school["students"])
     assert problems == ["Students.csv, row 1, DOB: is not among the columns, so it is not known for any row"]
@@ -404,4 +405,4 @@ def test_no_file_crashes_a_reader(content, tmp_path):
 
     for mis in ("sims", "pupil_asset"):
         with contextlib.suppress(UnreadableReport):
-            problems_of(tmp_path, "students", mis)
+            read_report(tmp_path, "students", mis)

@@ -82,14 +82,14 @@ def test_a_wrong_value_is_refused_without_repeating_it(convert, value):
 
 
 @pytest.mark.parametrize(("name", "misread"), [("Zoë", "ZoÃ«"), ("O’Farrow", "Oâ€™Farrow")])
-def test_text_saved_in_the_wrong_encoding_is_put_right(name, misread):
+def test_text_saved_in_the_wrong_encoding_is_repaired(name, misread):
     with pytest.raises(RepairedValue) as repaired:
         values.text(misread)
 
     assert repaired.value.value == name
 
 
-def test_a_name_that_only_looks_like_wrong_encoding_stays():
+def test_a_valid_name_that_looks_like_wrong_encoding_is_not_changed():
     assert values.text("João Ângelo") == "João Ângelo"
 
 

@@ -47,16 +47,16 @@ def api(app):
 
 @pytest.fixture
 def granted(app, provider):
-    """What each request may do, without a token: what a token opens is tested in `test_tokens`."""
+    """The access of every request, which a test changes; tokens themselves are tested in `test_tokens`."""
     provider.documents |= {"/api/scopes": school_data.PUBLISHED, "/api/reads": None}
     granted, parts = school_data.Granted(), app.extensions["xporter"]
-    app.extensions["xporter"] = replace(parts, tokens=granted, reporter=school_data.NotReporting())
+    app.extensions["xporter"] = replace(parts, tokens=granted, reporter=school_data.IdleReporter())
     return granted
 
 
 @pytest.fixture
 def stored(app, granted):
-    """A school of which data was received."""
+    """A school whose data was received and stored."""
     return school_data.Stored(app, school_data.a_school())
 
 

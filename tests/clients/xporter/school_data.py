@@ -1,4 +1,4 @@
-"""A school with one record or more of every collection, in which each value says which member it is of."""
+"""A school with one record or more of every collection, in which each value shows of which member it is."""
 
 import hashlib
 import json
@@ -44,7 +44,7 @@ def mark(member, number=0):
 
 
 def a_school(pupils=3):
-    """Records by collection and id; texts are marks, dates and numbers differ from member to member."""
+    """Records by collection and id: each text is the `mark` of its member, and each date or number is used once."""
 
     def texts(collection, number, *members):
         return {member: mark(f"{collection}.{member}", number) for member in members}
@@ -65,7 +65,7 @@ def a_school(pupils=3):
         }
         for n in range(pupils)
     }  # fmt: skip
-    named = list(students)
+    student_ids = list(students)
     return {
         "terms": {
             "term-1": texts("terms", 1, "name")
@@ -77,10 +77,12 @@ def a_school(pupils=3):
         "students": students,
         "contacts": {
             "contact-1": texts("contacts", 1, "name", "telephone", "email", "address")
-            | {"students": [{"student": named[0], "relationship": mark("contacts.students"), "priority": 1}]}
+            | {"students": [{"student": student_ids[0], "relationship": mark("contacts.students"), "priority": 1}]}
         },
         "staff": {"staff-1": texts("staff", 1, "name", "role", "email", "staff_code")},
-        "classes": {"class-1": texts("classes", 1, "name", "subject") | {"students": named, "teachers": ["staff-1"]}},
+        "classes": {
+            "class-1": texts("classes", 1, "name", "subject") | {"students": student_ids, "teachers": ["staff-1"]}
+        },
         "periods": {"period-1": texts("periods", 1, "name") | {"weekday": 5, "starts_at": "09:07", "ends_at": "10:11"}},
         "lessons": {
             "lesson-1": texts("lessons", 1, "room") | {"period": "period-1", "class": "class-1", "staff": ["staff-1"]}
@@ -88,12 +90,12 @@ def a_school(pupils=3):
         "attendance": {
             f"mark-{n:04}": texts("attendance", n, "session", "mark", "reason")
             | {"student": student, "date": f"2026-11-{n % 28 + 1:02}", "minutes_late": 7}
-            for n, student in enumerate(named)
+            for n, student in enumerate(student_ids)
         },
         "assessments": {
             f"result-{n:04}": texts("assessments", n, "name", "subject", "result")
             | {"student": student, "date": "2026-10-09"}
-            for n, student in enumerate(named)
+            for n, student in enumerate(student_ids)
         },
     }
 
@@ -122,8 +124,8 @@ class Stored:
     def put(self, data):
         """Add or change these records."""
         with self.database.write() as connection:
-            for collection, added in data.items():
-                for record_id, record in added.items():
+            for collection, new_records in data.items():
+                for record_id, record in new_records.items():
                     self.version += 1
                     where = (tables.records.c.school_id == self.id, tables.records.c.id == record_id)
                     connection.execute(delete(tables.records).where(*where, tables.records.c.collection == collection))
@@ -144,13 +146,13 @@ class Stored:
             for record_id in ids:
                 self.version += 1
                 where = (tables.records.c.collection == collection, tables.records.c.id == record_id)
-                gone = {"data": None, "deleted_at": 1_790_000_200, "version": self.version}
-                connection.execute(update(tables.records).where(*where).values(gone))
+                deleted = {"data": None, "deleted_at": 1_790_000_200, "version": self.version}
+                connection.execute(update(tables.records).where(*where).values(deleted))
                 del self.data[collection][record_id]
             self._update_totals(connection, collection)
 
-    def forget(self):
-        """Forget which records were deleted so far."""
+    def forget_deletions(self):
+        """Delete the record of which records were deleted so far."""
         with self.database.write() as connection:
             connection.execute(update(tables.schools).values(forgotten_version=self.version))
 
@@ -180,7 +182,7 @@ class Granted:
         self.access = replace(self.access, scopes=frozenset(scopes), **overrides)
 
 
-class NotReporting:
+class IdleReporter:
     """A fake of `Reporter`, without a thread: tests report when they need to."""
 
     def ensure_running(self):

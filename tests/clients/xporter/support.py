@@ -33,7 +33,7 @@ class Provider:
     documents: dict[str, Any] = field(default_factory=dict)
     """Other documents, by path."""
     token_type: str = "Bearer"
-    """That of the tokens for XporterOnDemand itself."""
+    """The type of the tokens for XporterOnDemand itself."""
 
     def request(self, method, url, **options):
         path = url.removeprefix(ISSUER)
@@ -54,7 +54,8 @@ class Provider:
             return _response({"access_token": "our-own", "token_type": self.token_type, "expires_in": 300})
         return _response(self.documents.get(path), 404 if path not in self.documents else 200)
 
-    def times(self, path):
+    def count_requests(self, path):
+        """How many requests there were for this path."""
         return sum(requested == path for requested, _ in self.requests)
 
 
@@ -82,7 +83,7 @@ def proof(access_token, method="GET", path="/access", key=KEY, alg="ES256", **ov
 
 
 def call(api, method="GET", path="/access", *, access_token=None, headers=None, **options):
-    """A request with a valid token and proof."""
+    """Send a request with a valid token and proof."""
     access_token = access_token or token()
     sent = {"Authorization": f"DPoP {access_token}", "DPoP": proof(access_token, method, path.partition("?")[0])}
     return api.open(path, method=method, headers=sent | (headers or {}), **options)
@@ -105,6 +106,7 @@ MEMBERS = {
 
 
 def line(collection, key, **data):
+    """A record, as a line of an extract."""
     return {"collection": collection, "key": key, "data": data}
 
 
@@ -120,6 +122,7 @@ def build_extract(*lines, complete=(), mis="sims", header=None):
 
 
 def build_announcement(content, **overrides):
+    """The document that announces an extract with this content."""
     made_at = datetime.now(UTC).isoformat()
     defaults = {
         "id": str(uuid.uuid4()), "mis": "sims", "bytes": len(content), "sha256": hashlib.sha256(content).hexdigest(),
@@ -174,6 +177,7 @@ class Endpoint:
         }
 
     def ids(self, collection, member="legal_given_name"):
+        """The ids of the stored records, by the value of a member."""
         return {data[member]: record_id for record_id, data in self.stored(collection).items()}
 
     def version(self):

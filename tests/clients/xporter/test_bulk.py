@@ -28,7 +28,7 @@ def many_records(app, granted):
 
 @pytest.fixture
 def port(app, monkeypatch):
-    """The port at which the program is served as by its own command."""
+    """The port of the program, which is served as its own command serves it."""
     monkeypatch.setattr(Handler, "log", lambda *_: None)
     monkeypatch.setattr("clients.xporter.storage.FETCH_SIZE", FETCH_SIZE)
     port = free_port()

@@ -18,6 +18,7 @@ from tests.clients.xporter.support import RESOURCE, call, token
 
 
 def read(api, url, **headers):
+    """The document at this URL, which has to be served."""
     response = api.get(url.removeprefix(RESOURCE), headers=headers)
     assert response.status_code == 200, response.text
     return response.json
@@ -37,7 +38,7 @@ def test_the_school_of_the_token_is_described_by_what_is_granted(api, stored, gr
     }
 
 
-def test_an_unverified_school_sees_how_it_stands_and_nothing_else(api, stored, granted):
+def test_the_token_of_an_unverified_school_shows_its_state_and_no_data(api, stored, granted):
     granted.grant("students", estab_status="unverified")
     described = read(api, "/v1/schools/me")
     assert (described["estab_status"], described["collections"]) == ("unverified", {})
@@ -61,19 +62,19 @@ def test_the_name_of_a_data_area_leads_to_its_collection(api, stored, area, coll
     assert read(api, f"/v1/{area}/{record['id']}") == record
 
 
-def test_pages_bring_each_record_once(api, app, granted):
+def test_pages_have_each_record_once(api, app, granted):
     Stored(app, a_school(pupils=7))
-    url, seen = "/v1/students?limit=3", []
+    url, pages = "/v1/students?limit=3", []
     while url:
         page = read(api, url)
         assert page["total"] == 7
-        seen.append([record["id"] for record in page["students"]])
+        pages.append([record["id"] for record in page["students"]])
         url = page["next"]
-    assert [len(ids) for ids in seen] == [3, 3, 1]
-    assert list(chain(*seen)) == [f"student-{n:04}" for n in range(7)]
+    assert [len(ids) for ids in pages] == [3, 3, 1]
+    assert list(chain(*pages)) == [f"student-{n:04}" for n in range(7)]
 
 
-def test_a_delta_brings_what_changed_while_pages_were_read_and_what_is_gone(api, stored):
+def test_a_delta_has_what_was_changed_and_deleted_while_pages_were_read(api, stored):
     first = read(api, "/v1/students?limit=2")
     stored.put({"students": {"student-0000": {"upn": "new"}, "student-0009": {"upn": "added"}}})
     stored.remove("students", "student-0001")
@@ -91,22 +92,22 @@ def test_a_delta_brings_what_changed_while_pages_were_read_and_what_is_gone(api,
     assert read(api, unchanged["delta"])["deleted"] == ["student-0009"]
 
 
-def test_a_long_delta_comes_in_pages(api, stored):
+def test_a_long_delta_has_several_pages(api, stored):
     delta = read(api, "/v1/students?limit=2")["delta"]
     stored.put({"students": {f"new-{n}": {"upn": str(n)} for n in range(5)}})
     stored.remove("students", "student-0000")
-    seen, gone, url, pages = [], [], delta, 0
+    changed, deleted, url, pages = [], [], delta, 0
     while url:
         page = read(api, url)
         pages += 1
-        seen += [record["id"] for record in page["students"]]
-        gone += page["deleted"]
+        changed += [record["id"] for record in page["students"]]
+        deleted += page["deleted"]
         url = page["next"]
-    assert (seen, gone, pages) == ([f"new-{n}" for n in range(5)], ["student-0000"], 3)
+    assert (changed, deleted, pages) == ([f"new-{n}" for n in range(5)], ["student-0000"], 3)
     assert read(api, page["delta"])["students"] == []
 
 
-def test_a_change_elsewhere_is_no_change_here(api, stored):
+def test_a_change_of_another_collection_is_not_in_the_delta(api, stored):
     delta = read(api, "/v1/students")["delta"]
     stored.put({"staff": {"staff-2": {"name": "N"}}})
     assert read(api, delta)["students"] == []
@@ -120,7 +121,7 @@ def test_a_change_elsewhere_is_no_change_here(api, stored):
         {"client_id": "another"},
     ],
 )
-def test_a_cursor_is_for_one_client_and_its_scopes(api, stored, granted, overrides):
+def test_a_cursor_of_another_client_or_other_scopes_has_expired(api, stored, granted, overrides):
     page = read(api, "/v1/students?limit=1")
     granted.access = replace(granted.access, **overrides)
     for url in (page["next"], page["delta"]):
@@ -128,14 +129,14 @@ def test_a_cursor_is_for_one_client_and_its_scopes(api, stored, granted, overrid
         assert (refused.status_code, refused.json["code"]) == (410, "cursor_expired")
 
 
-def test_a_cursor_is_for_one_school(api, app, stored, granted):
+def test_a_cursor_of_another_school_has_expired(api, app, stored, granted):
     page = read(api, "/v1/students?limit=1")
     Stored(app, a_school(), estab="2135001", school_id=2)
     granted.grant(*DATA_SCOPES, estab_id="2135001")
     assert api.get(page["next"].removeprefix(RESOURCE)).json["code"] == "cursor_expired"
 
 
-def test_a_cursor_is_for_one_collection(api, stored):
+def test_a_cursor_of_another_collection_has_expired(api, stored):
     page = read(api, "/v1/students?limit=1")
     moved = page["next"].replace("/students?", "/contacts?").removeprefix(RESOURCE)
     assert api.get(moved).json["code"] == "cursor_expired"
@@ -144,19 +145,19 @@ def test_a_cursor_is_for_one_collection(api, stored):
 def test_a_cursor_from_before_forgotten_deletions_has_expired(api, stored):
     page = read(api, "/v1/students?limit=1")
     stored.remove("students", "student-0002")
-    stored.forget()
+    stored.forget_deletions()
     refused = api.get(page["delta"].removeprefix(RESOURCE))
     assert (refused.status_code, refused.json["code"]) == (410, "cursor_expired")
 
 
 @pytest.mark.parametrize("cursor", ["x", "é", "A" * 2000, "AAAAAAAAAAAAAAAAAAAAAAAAAAAA", "{}"])
-def test_what_is_no_cursor_is_refused(api, stored, cursor):
+def test_an_invalid_cursor_is_refused(api, stored, cursor):
     refused = api.get("/v1/students", query_string={"cursor": cursor})
     assert (refused.status_code, refused.json["code"]) == (400, "invalid_request")
 
 
 @pytest.mark.parametrize("limit", ["0", "1001", "-1", "ten", "1.5", "²", "99999999999999999999"])
-def test_a_limit_that_is_none_is_refused(api, stored, limit):
+def test_an_invalid_limit_is_refused(api, stored, limit):
     refused = api.get("/v1/students", query_string={"limit": limit})
     assert (refused.status_code, refused.json["code"]) == (400, "invalid_request")
 
@@ -173,10 +174,10 @@ def test_one_record_is_read_by_its_id(api, stored, granted):
 
 
 @pytest.mark.parametrize("url", ["/v1/students", "/v1/students/student-0001", "/v1/schools/me"])
-def test_what_has_not_changed_is_not_sent_again(api, stored, granted, url):
+def test_an_unchanged_response_is_304_for_its_etag(api, stored, granted, url):
     etag = api.get(url).headers["ETag"]
-    again = api.get(url, headers={"If-None-Match": etag})
-    assert (again.status_code, again.data) == (304, b"")
+    second = api.get(url, headers={"If-None-Match": etag})
+    assert (second.status_code, second.data) == (304, b"")
     granted.grant("students")
     assert api.get(url, headers={"If-None-Match": etag}).status_code == 200
     granted.grant(*DATA_SCOPES)
@@ -203,19 +204,19 @@ def lines(response):
     return [json.loads(line) for line in response.text.splitlines()]
 
 
-def test_all_records_come_as_lines(api, stored, monkeypatch):
+def test_all_records_are_sent_as_lines_of_json(api, stored, monkeypatch):
     monkeypatch.setattr("clients.xporter.storage.FETCH_SIZE", 2)
     response = api.get("/v1/students", headers={"Accept": "application/x-ndjson"})
     assert response.mimetype == "application/x-ndjson"
     *sent, last = lines(response)
-    every = stored.data["students"]
-    assert sent == [expected("students", key, record, DATA_SCOPES) for key, record in every.items()]
+    students = stored.data["students"]
+    assert sent == [expected("students", key, record, DATA_SCOPES) for key, record in students.items()]
     assert last["total"] == 3
     stored.remove("students", "student-0002")
     assert read(api, last["delta"])["deleted"] == ["student-0002"]
 
 
-def test_attendance_is_narrowed_by_day_and_pupil(api, stored):
+def test_attendance_is_filtered_by_day_and_pupil(api, stored):
     def ids(query):
         return [record["id"] for record in read(api, f"/v1/attendance?{query}")["attendance"]]
 
@@ -232,7 +233,7 @@ def test_attendance_is_narrowed_by_day_and_pupil(api, stored):
 @pytest.mark.parametrize(
     "url", ["attendance?from=monday", "attendance?to=2026-13-01", "students?student=x", "houses?from=2026-01-01"]
 )
-def test_what_cannot_be_narrowed_so_is_refused(api, stored, url):
+def test_filters_that_are_invalid_or_of_another_collection_are_refused(api, stored, url):
     refused = api.get(f"/v1/{url}")
     assert (refused.status_code, refused.json["code"]) == (400, "invalid_request")
 
@@ -245,19 +246,19 @@ def test_what_cannot_be_narrowed_so_is_refused(api, stored, url):
         '{"collection":"students","kind":"changes","version":-1}',
     ],
 )
-def test_a_cursor_names_no_place_that_a_database_does_not_have(api, stored, place):
+def test_a_cursor_with_values_that_no_database_can_have_is_refused(api, stored, place):
     cursor = base64.urlsafe_b64encode(bytes(16) + place.encode()).decode().rstrip("=")
     refused = api.get("/v1/students", query_string={"cursor": cursor})
     assert (refused.status_code, refused.json["code"]) == (400, "invalid_request")
 
 
-def test_an_invented_cursor_shows_nothing(api, stored):
+def test_a_cursor_with_another_epoch_has_expired(api, stored):
     place = '{"collection":"students","kind":"changes","version":0}'
     cursor = base64.urlsafe_b64encode(bytes(16) + place.encode()).decode().rstrip("=")
     assert api.get("/v1/students", query_string={"cursor": cursor}).json["code"] == "cursor_expired"
 
 
-def test_while_all_connections_are_read_from_a_page_is_refused_for_a_while(api, app, stored, monkeypatch):
+def test_a_page_is_refused_with_retry_after_while_all_connections_are_in_use(api, app, stored, monkeypatch):
     monkeypatch.setattr("clients.xporter.snapshots.MAX_WAIT_SECONDS", 0)
     database = app.extensions["xporter"].database
     with ExitStack() as reading:
@@ -269,7 +270,7 @@ def test_while_all_connections_are_read_from_a_page_is_refused_for_a_while(api, 
     assert api.get("/v1/students").status_code == 200
 
 
-def test_filters_cannot_be_put_beside_a_cursor(api, stored):
+def test_a_filter_beside_a_cursor_is_refused(api, stored):
     first = read(api, "/v1/attendance?from=2026-11-02&limit=1")
     refused = api.get(first["next"].removeprefix(RESOURCE) + "&from=2026-01-01")
     assert (refused.status_code, refused.json["code"]) == (400, "invalid_request")
@@ -283,18 +284,18 @@ def test_a_collection_of_which_nothing_is_granted_names_the_scopes(api, stored, 
         assert "students students.demographics students.medical students.sen" in refused.headers["WWW-Authenticate"]
 
 
-def test_what_does_not_exist_is_not_found(api, stored):
+def test_unknown_paths_are_not_found(api, stored):
     for url in ("/v1/teachers", "/v1/extracts/x/y", "/v1/schools"):
         assert api.get(url).status_code == 404
 
 
-def test_a_school_of_which_no_data_came_has_none(api, granted):
+def test_a_school_that_sent_no_extract_is_refused_with_the_reason(api, granted):
     refused = api.get("/v1/students")
     assert (refused.status_code, refused.json["code"]) == (409, "endpoint_not_registered")
     assert read(api, "/v1/schools/me")["endpoint"] == {"last_extract_at": None}
 
 
-def test_a_collection_that_never_came_is_empty(api, stored):
+def test_a_collection_that_was_never_sent_is_empty(api, stored):
     stored.data.pop("houses")
     with stored.database.write() as connection:
         for table in (collections, records):
@@ -317,7 +318,9 @@ def test_another_schools_records_are_not_found(api, app, stored, granted):
         ({"scope": "staff"}, 403, "insufficient_scope"),
     ],
 )
-def test_what_a_school_ends_is_refused_within_a_second(api, app, provider, monkeypatch, stopped, status, code):
+def test_requests_are_refused_a_second_after_sharing_ended_or_changed(
+    api, app, provider, monkeypatch, stopped, status, code
+):
     provider.documents["/api/scopes"] = PUBLISHED
     provider.introspection = {"scope": "students"}
     Stored(app, a_school())
@@ -354,7 +357,7 @@ def test_a_stream_is_sent_while_it_is_read_and_counts_what_was_sent(api, app, gr
 
 
 @pytest.mark.parametrize("url", ["/v1/students/a%00", "/v1/attendance?student=a%00", "/v1/students?cursor=%00"])
-def test_what_no_database_can_have_is_refused(api, stored, url):
+def test_a_nul_character_in_a_url_is_refused(api, stored, url):
     refused = api.get(url)
     assert (refused.status_code, refused.json["code"]) == (400, "invalid_request")
 

@@ -15,7 +15,7 @@ def test_all_connections_together_are_fewer_than_postgresql_allows_by_default():
     assert options["pool_size"] + options["max_overflow"] + MAX_SNAPSHOTS <= POSTGRESQL_CONNECTIONS
 
 
-def test_while_no_connection_is_left_a_request_is_refused_with_retry_after(endpoint, monkeypatch):
+def test_a_request_is_refused_with_retry_after_while_no_connection_is_left(endpoint, monkeypatch):
     def all_in_use(*_, **__):
         raise exc.TimeoutError("QueuePool limit")
 

@@ -9,8 +9,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import func, select
 
-from clients.xporter import extracts, tables
+from clients.xporter import extracts, storage, tables
+from clients.xporter.problems import Problem
 from tests.clients.xporter.support import ESTAB, build_announcement, build_extract, call, line, student
+from tests.processes import eventually
 
 VALID_LINES = (
     line("year_groups", "7", name="Year 7"),
@@ -48,7 +50,7 @@ def test_an_extract_is_announced_sent_and_applied(app, endpoint):
     assert count(app, tables.pieces) == 0, "the file is not kept"
 
 
-def test_references_are_given_out_as_ids_of_our_own(endpoint):
+def test_references_are_stored_as_ids_of_ours_and_not_as_keys_of_the_mis(endpoint):
     endpoint.deliver(*reversed(VALID_LINES))
     ids = endpoint.ids("students")
     [contact] = endpoint.stored("contacts").values()
@@ -78,7 +80,7 @@ def test_a_piece_whose_response_was_lost_is_sent_again_and_changes_nothing(endpo
     assert endpoint.run_worker() == 0
 
 
-def test_another_offset_is_told_where_to_go_on(endpoint):
+def test_a_piece_at_another_offset_is_refused_with_the_expected_one(endpoint):
     content = build_extract(*VALID_LINES)
     document = build_announcement(content)
     endpoint.announce(document)
@@ -112,7 +114,7 @@ def test_an_announcement_that_is_wrong_is_refused(endpoint, overrides, status, c
     assert (response.status_code, response.json["code"]) == (status, code)
 
 
-def test_what_is_no_announcement_and_no_piece_is_refused(endpoint):
+def test_invalid_announcements_and_pieces_are_refused(endpoint):
     for body in (b"", b"[]", b"{", b"\xff", b"null"):
         response = call(endpoint.api, "POST", "/v1/extracts", data=body)
         assert (response.status_code, response.json["code"]) == (400, "invalid_request")
@@ -136,7 +138,7 @@ def test_the_same_id_for_another_file_is_refused(endpoint):
     assert (response.status_code, response.json["code"]) == (409, "conflict")
 
 
-def test_another_school_sees_nothing_of_an_extract(endpoint, provider):
+def test_an_extract_is_not_found_by_another_school(endpoint, provider):
     document = build_announcement(b"abc")
     endpoint.announce(document)
     provider.introspection = {"estab_id": "9999999"}
@@ -160,7 +162,7 @@ def test_only_the_endpoint_of_a_verified_school_may_send(endpoint, provider):
         assert "WWW-Authenticate" in response.headers
 
 
-def test_no_more_than_a_few_unfinished_extracts_are_kept(app, endpoint):
+def test_the_number_of_unfinished_extracts_is_limited(app, endpoint):
     documents = [build_announcement(b"abc") for _ in range(5)]
     for document in documents:
         endpoint.announce(document)
@@ -169,7 +171,7 @@ def test_no_more_than_a_few_unfinished_extracts_are_kept(app, endpoint):
     assert endpoint.status_of(documents[-1]["id"])["state"] == "receiving"
 
 
-def test_pieces_that_are_too_small_end_somewhere(endpoint, monkeypatch):
+def test_the_number_of_pieces_is_limited(endpoint, monkeypatch):
     monkeypatch.setattr(extracts, "MAX_PIECES", 2)
     document = build_announcement(b"abc")
     endpoint.announce(document)
@@ -180,7 +182,7 @@ def test_pieces_that_are_too_small_end_somewhere(endpoint, monkeypatch):
     ]
 
 
-# What is in it
+# The content of an extract
 
 
 def contact_of(student_key, **members):
@@ -188,7 +190,7 @@ def contact_of(student_key, **members):
 
 
 @pytest.mark.parametrize(
-    ("wrong", "line_number", "collection", "member", "words"),
+    ("extract_line", "line_number", "collection", "member", "words"),
     [
         (line("pets", "1", name="Rex"), 2, None, "collection", "There is no collection 'pets'."),
         (student("1", shoe_size="5"), 2, "students", "shoe_size", "There is no member 'shoe_size'."),
@@ -220,10 +222,10 @@ def contact_of(student_key, **members):
         ('"' + "x" * 300_000 + '"', 2, None, None, "more than"),
     ],
 )
-def test_what_is_wrong_is_reported_by_line_and_nothing_is_applied(
-    endpoint, wrong, line_number, collection, member, words
+def test_an_invalid_line_is_reported_by_its_number_and_nothing_is_applied(
+    endpoint, extract_line, line_number, collection, member, words
 ):
-    state = endpoint.deliver(wrong, student("2", "Ben"))
+    state = endpoint.deliver(extract_line, student("2", "Ben"))
     assert (state["state"], state["code"]) == ("refused", "invalid_content")
     problem = state["problems"][0]
     assert (problem["line"], problem["collection"], problem["field"]) == (line_number, collection, member), problem
@@ -231,7 +233,7 @@ def test_what_is_wrong_is_reported_by_line_and_nothing_is_applied(
     assert endpoint.stored("students") == {}
 
 
-def test_a_key_that_comes_twice_is_reported(endpoint):
+def test_a_repeated_key_is_reported(endpoint):
     [problem] = endpoint.deliver(student("1"), student("1", "Ben"))["problems"]
     assert (problem["line"], problem["field"]) == (3, "key")
 
@@ -250,7 +252,7 @@ def test_all_problems_are_reported_up_to_a_hundred(endpoint):
         ({"complete": "students"}, "first line"),
     ],
 )
-def test_a_first_line_that_is_wrong_is_refused(endpoint, header, words):
+def test_an_invalid_header_is_refused(endpoint, header, words):
     content = build_extract(student("1"), header=header)
     extract_id = endpoint.upload(content)
     endpoint.run_worker()
@@ -275,7 +277,7 @@ def test_a_file_that_is_not_valid_gzip_is_refused(endpoint, content):
     assert endpoint.status_of(extract_id)["code"] == "invalid_content"
 
 
-def test_a_file_that_unpacks_to_far_too_much_is_refused_quickly(endpoint, monkeypatch):
+def test_a_file_that_unpacks_to_more_than_the_limit_is_refused(endpoint, monkeypatch):
     monkeypatch.setattr("clients.xporter.extract_file.MAX_UNCOMPRESSED_BYTES", 1 << 20)
     extract_id = endpoint.upload(
         build_extract(*(" " * 100_000 + json.dumps(student(str(number))) for number in range(200)))
@@ -290,17 +292,17 @@ def test_bytes_that_changed_on_the_way_are_refused(endpoint):
     assert endpoint.status_of(extract_id)["code"] == "damaged"
 
 
-def test_members_that_are_null_are_not_known_and_collections_of_the_future_are_stored(endpoint):
+def test_members_that_are_null_are_not_stored_and_new_collections_are(endpoint):
     state = endpoint.deliver(student("1", upn=None), line("future", "1", anything=["a", "b"]))
     assert state["state"] == "applied", state
     assert endpoint.stored("students").popitem()[1] == {"legal_given_name": "Ada", "legal_family_name": "Moss"}
     assert endpoint.stored("future").popitem()[1] == {"anything": ["a", "b"]}
 
 
-# What changes
+# What an extract changes
 
 
-def test_an_extract_that_says_the_same_changes_nothing(endpoint):
+def test_an_extract_with_the_same_records_changes_nothing(endpoint):
     endpoint.deliver(*VALID_LINES, complete=["students"])
     version, before = endpoint.version(), endpoint.stored("students")
     state = endpoint.deliver(*VALID_LINES, complete=["students"])
@@ -308,7 +310,7 @@ def test_an_extract_that_says_the_same_changes_nothing(endpoint):
     assert (endpoint.version(), endpoint.stored("students")) == (version, before)
 
 
-def test_versions_rise_for_what_changed_alone(endpoint):
+def test_only_changed_records_get_a_new_version(endpoint):
     endpoint.deliver(student("1", "Ada"), student("2", "Ben"), student("3", "Cy"), complete=["students"])
     ids, version = endpoint.ids("students"), endpoint.version()
     state = endpoint.deliver(student("1", "Ada"), student("2", "Benjamin"), student("4", "Di"), complete=["students"])
@@ -319,7 +321,7 @@ def test_versions_rise_for_what_changed_alone(endpoint):
     assert len({record.version for record in changed}) == 3
 
 
-def test_what_is_absent_is_deleted_only_from_collections_that_are_complete(endpoint):
+def test_missing_records_are_deleted_only_from_collections_that_are_complete(endpoint):
     endpoint.deliver(student("1"), line("staff", "1", name="Sam"), complete=["students", "staff"])
     state = endpoint.deliver(student("2", "Ben"), complete=["staff"])
     assert state["counts"] == {
@@ -333,7 +335,7 @@ def test_what_is_absent_is_deleted_only_from_collections_that_are_complete(endpo
 KEPT_RECORD = {"collection": "students", "key": "2", "kept": True}
 
 
-def test_a_record_that_the_endpoint_could_not_read_stays_as_it_is(endpoint):
+def test_a_record_that_the_endpoint_could_not_read_is_not_changed(endpoint):
     endpoint.deliver(*VALID_LINES, complete=["students"])
     before, version = endpoint.stored("students"), endpoint.version()
     mark = line("attendance", "a2", student="2", date="2026-11-27", session="AM", mark="N")
@@ -346,7 +348,7 @@ def test_a_record_that_the_endpoint_could_not_read_stays_as_it_is(endpoint):
     assert endpoint.ids("attendance", "mark").keys() == {"/", "N"}, "what refers to it is applied"
 
 
-def test_what_refers_to_a_kept_record_that_never_came_is_left_out(endpoint):
+def test_references_to_a_kept_record_that_was_never_sent_are_left_out(endpoint):
     own = line("attendance", "a2", student="2", date="2026-11-27", session="AM", mark="N")
     members = line("classes", "m1", name="Maths", students=["1", "2"])
     contact = line("contacts", "c2", name="Una Roe", students=[{"student": "2"}])
@@ -361,7 +363,7 @@ def test_what_refers_to_a_kept_record_that_never_came_is_left_out(endpoint):
     assert state["counts"]["attendance"]["total"] == 0
 
 
-def test_what_refers_to_a_collection_that_could_not_be_read_is_applied_without_it(endpoint):
+def test_references_to_a_collection_that_could_not_be_read_are_left_out(endpoint):
     endpoint.deliver(line("year_groups", "7", name="Year 7"), student("1", year_group="7"))
 
     state = endpoint.deliver(
@@ -374,7 +376,7 @@ def test_what_refers_to_a_collection_that_could_not_be_read_is_applied_without_i
     assert groups == {"Adam": year_group, "Ben": None}
 
 
-def test_a_line_is_either_a_record_or_one_that_is_kept(endpoint):
+def test_a_line_with_both_data_and_kept_is_refused(endpoint):
     for wrong, field in (
         (KEPT_RECORD | {"data": {}}, "data"), (KEPT_RECORD | {"kept": False}, "data"),
         (KEPT_RECORD | {"key": "1"}, "key"),
@@ -392,7 +394,7 @@ def test_a_pupil_who_comes_back_has_the_same_id(endpoint):
     assert endpoint.ids("students") == ids
 
 
-def test_a_reference_may_be_to_what_came_in_an_earlier_extract(endpoint):
+def test_a_reference_may_be_to_a_record_of_an_earlier_extract(endpoint):
     endpoint.deliver(student("1"), student("2", "Ben"), complete=["students"])
     mark = line("attendance", "a", student="1", date="2026-11-27", session="AM", mark="/")
     assert endpoint.deliver(mark)["state"] == "applied"
@@ -407,8 +409,6 @@ def test_records_are_found_by_pupil_and_day(app, endpoint):
         line("attendance", "b", student="1", date="2026-11-27", **mark),
         line("attendance", "c", student="2", date="2026-11-27", **mark),
     )  # fmt: skip
-    from clients.xporter import storage
-
     with app.extensions["xporter"].database.snapshot() as connection:
         school = storage.school(connection, ESTAB)
 
@@ -437,7 +437,7 @@ def test_an_older_extract_does_not_undo_a_newer_one(endpoint, caplog):
     assert set(endpoint.ids("students")) == {"New"}
 
 
-def test_keys_of_another_system_stand_for_other_people(endpoint):
+def test_the_same_key_of_another_system_is_another_record(endpoint):
     endpoint.deliver(student("1", "Ada"), line("staff", "1", name="Sam"), complete=["students"])
     ids, version = endpoint.ids("students"), endpoint.version()
     state = endpoint.deliver(student("1", "Zoe"), mis="arbor")
@@ -471,16 +471,14 @@ def test_everything_of_a_school_is_deleted_on_request(app, endpoint, provider):
         assert count(app, table) == 0, table.name
 
 
-def test_an_extract_waits_while_the_members_are_not_known(app, endpoint, monkeypatch):
-    from clients.xporter.problems import Problem
-
+def test_an_extract_waits_while_the_catalogue_cannot_be_fetched(app, endpoint, monkeypatch):
     worker = app.extensions["xporter"].worker
     original = worker._members
 
-    def unknown():
+    def raise_unavailable():
         raise Problem("temporarily_unavailable")
 
-    monkeypatch.setattr(worker, "_members", unknown)
+    monkeypatch.setattr(worker, "_members", raise_unavailable)
     extract_id = endpoint.upload(build_extract(student("1")))
     endpoint.run_worker()
     assert endpoint.status_of(extract_id)["state"] == "checking"
@@ -491,8 +489,6 @@ def test_an_extract_waits_while_the_members_are_not_known(app, endpoint, monkeyp
 
 
 def test_a_round_ends_while_the_provider_responds_too_slowly(app, endpoint, monkeypatch):
-    from clients.xporter.problems import Problem
-
     worker, attempts, now = app.extensions["xporter"].worker, [], [time.time()]
 
     def time_out():
@@ -510,9 +506,11 @@ def test_a_round_ends_while_the_provider_responds_too_slowly(app, endpoint, monk
     assert len(attempts) == 2, "one for each extract"
 
 
-def test_an_extract_that_cannot_be_checked_is_given_up_and_does_not_delay_the_others(app, endpoint, monkeypatch):
-    worker, later = app.extensions["xporter"].worker, [time.time()]
-    monkeypatch.setattr(worker, "_now", lambda: later[0])
+def test_an_extract_that_cannot_be_checked_fails_after_some_attempts_without_delaying_others(
+    app, endpoint, monkeypatch
+):
+    worker, now = app.extensions["xporter"].worker, [time.time()]
+    monkeypatch.setattr(worker, "_now", lambda: now[0])
     original = worker._check
 
     def check(extract, content):
@@ -526,18 +524,16 @@ def test_an_extract_that_cannot_be_checked_is_given_up_and_does_not_delay_the_ot
     endpoint.run_worker()
     assert endpoint.status_of(other)["state"] == "applied"
     for _ in range(6):
-        later[0] += 60
+        now[0] += 60
         endpoint.run_worker()
     assert endpoint.status_of(broken)["code"] == "cannot_be_checked"
 
 
-def test_the_thread_applies_what_arrives(app, endpoint):
+def test_the_background_thread_applies_extracts(app, endpoint):
     worker = app.extensions["xporter"].worker
     worker.start()
     extract_id = endpoint.upload(build_extract(student("1")))
-    until = time.monotonic() + 20
-    while endpoint.status_of(extract_id)["state"] == "checking" and time.monotonic() < until:
-        time.sleep(0.02)
+    eventually(lambda: endpoint.status_of(extract_id)["state"] != "checking")
     assert endpoint.status_of(extract_id)["state"] == "applied"
     assert worker.stop() is None
 

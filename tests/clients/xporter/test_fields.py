@@ -11,9 +11,10 @@ from clients.xporter.fields import Catalogue, InvalidCatalogue
 from tests.clients.xporter.school_data import DATA_SCOPES, PUBLISHED, SCOPE_OF
 
 
-def create_app_with(settings, provider, granted_like):
+def restart(settings, provider, granted):
+    """The program after a restart, with the same access of requests."""
     app = create_app(settings, http=provider)
-    app.extensions["xporter"] = replace(app.extensions["xporter"], tokens=granted_like)
+    app.extensions["xporter"] = replace(app.extensions["xporter"], tokens=granted)
     return app
 
 
@@ -35,7 +36,7 @@ def test_every_member_that_is_published_has_its_scope():
         assert member not in catalogue.granted(collection, frozenset(DATA_SCOPES) - {scope})
 
 
-def test_without_a_catalogue_no_data_is_given_and_a_later_one_is_fetched(api, stored, provider, monkeypatch):
+def test_without_a_catalogue_requests_are_refused_until_one_is_fetched(api, stored, provider, monkeypatch):
     published = provider.documents.pop("/api/scopes")
     for url in ("/v1/students", "/v1/schools/me", "/v1/students/student-0001"):
         refused = api.get(url)
@@ -46,23 +47,27 @@ def test_without_a_catalogue_no_data_is_given_and_a_later_one_is_fetched(api, st
     assert api.get("/v1/students").status_code == 200
 
 
-def test_the_last_good_catalogue_outlives_a_restart_and_the_provider(api, stored, granted, settings, provider):
+def test_the_last_valid_catalogue_is_used_after_a_restart_without_the_provider(
+    api, stored, granted, settings, provider
+):
     assert api.get("/v1/students").status_code == 200
     provider.introspection = None  # it cannot be reached
-    again = create_app_with(settings, provider, granted)
-    assert again.test_client().get("/v1/students").status_code == 200
-    again.extensions["xporter"].close()
+    restarted = restart(settings, provider, granted)
+    assert restarted.test_client().get("/v1/students").status_code == 200
+    restarted.extensions["xporter"].close()
 
 
-def test_a_kept_catalogue_is_not_used_before_a_newer_one_was_looked_for(api, stored, granted, settings, provider):
+def test_after_a_restart_a_newer_catalogue_is_fetched_before_the_stored_one_is_used(
+    api, stored, granted, settings, provider
+):
     assert "upn" in api.get("/v1/students/student-0001").json
     provider.documents["/api/scopes"] = without("students.upn")
-    again = create_app_with(settings, provider, granted)
-    assert "upn" not in again.test_client().get("/v1/students/student-0001").json
-    again.extensions["xporter"].close()
+    restarted = restart(settings, provider, granted)
+    assert "upn" not in restarted.test_client().get("/v1/students/student-0001").json
+    restarted.extensions["xporter"].close()
 
 
-def test_a_member_that_moves_is_given_under_its_new_scope(api, stored, granted, provider, monkeypatch):
+def test_a_member_that_is_no_longer_published_is_left_out(api, stored, granted, provider, monkeypatch):
     granted.grant("students")
     assert "upn" in api.get("/v1/students/student-0001").json
     provider.documents["/api/scopes"] = without("students.upn")
@@ -81,7 +86,7 @@ def test_a_member_that_moves_is_given_under_its_new_scope(api, stored, granted, 
         {"scopes": [{"scope": "a", "kind": "identity", "fields": [{"members": ["s.x"]}]}]},
     ],
 )  # fmt: skip
-def test_a_catalogue_that_is_ambiguous_changes_nothing(api, stored, provider, monkeypatch, document):
+def test_an_invalid_catalogue_is_refused_and_the_one_before_stays(api, stored, provider, monkeypatch, document):
     with pytest.raises(InvalidCatalogue):
         Catalogue(document)
     assert api.get("/v1/students").status_code == 200
@@ -91,10 +96,10 @@ def test_a_catalogue_that_is_ambiguous_changes_nothing(api, stored, provider, mo
     assert "upn" in api.get("/v1/students/student-0001").json
 
 
-def test_a_kept_catalogue_that_is_damaged_is_fetched_again(settings, provider, granted, stored, api):
+def test_a_stored_catalogue_that_is_damaged_is_fetched_again(settings, provider, granted, stored, api):
     assert api.get("/v1/students").status_code == 200
     (settings.data / "scopes.json").write_text("{")
-    again = create_app_with(settings, provider, granted)
-    assert again.test_client().get("/v1/students").status_code == 200
+    restarted = restart(settings, provider, granted)
+    assert restarted.test_client().get("/v1/students").status_code == 200
     assert json.loads((settings.data / "scopes.json").read_text()) == PUBLISHED
-    again.extensions["xporter"].close()
+    restarted.extensions["xporter"].close()

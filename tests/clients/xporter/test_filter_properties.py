@@ -30,7 +30,8 @@ def collections():
     return sorted({name.partition(".")[0] for name in SCOPE_OF})
 
 
-def visible(collection, scopes):
+def granted_members(collection, scopes):
+    """The members of a collection that these scopes name."""
     return {name for name, scope in SCOPE_OF.items() if name.startswith(f"{collection}.") and scope in scopes}
 
 
@@ -61,7 +62,7 @@ def responses(api, collection):
     yield [response.json for response in single], [response.text for response in single]
 
 
-def test_no_response_holds_what_is_not_granted_and_all_that_is_granted_is_there(api, app, granted):
+def test_responses_have_exactly_the_granted_members(api, app, granted):
     stored = Stored(app, a_school())
 
     @given(scope_sets)
@@ -69,32 +70,36 @@ def test_no_response_holds_what_is_not_granted_and_all_that_is_granted_is_there(
     def check(scopes):
         granted.grant(*scopes, "openid", "offline_access")
         for collection in collections():
-            if not visible(collection, scopes):
+            if not granted_members(collection, scopes):
                 assert api.get(f"/v1/{collection}").json["code"] == "insufficient_scope"
                 continue
-            wanted = [expected(collection, key, record, scopes) for key, record in stored.data[collection].items()]
+            expected_records = [
+                expected(collection, key, record, scopes) for key, record in stored.data[collection].items()
+            ]
             for records, texts in responses(api, collection):
-                assert records == wanted
+                assert records == expected_records
                 assert not leaked("".join(texts), scopes)
 
     check()
 
 
-def test_no_delta_holds_what_is_not_granted_and_all_that_is_granted_is_there(api, app, granted):
+def test_deltas_have_exactly_the_granted_members(api, app, granted):
     stored = Stored(app, a_school())
 
     @given(scope_sets)
     @for_every_set
     def check(scopes):
         granted.grant(*scopes)
-        shown = [collection for collection in collections() if visible(collection, scopes)]
+        shown = [collection for collection in collections() if granted_members(collection, scopes)]
         deltas = {collection: api.get(f"/v1/{collection}").json["delta"] for collection in shown}
-        again = {collection: dict(records) for collection, records in stored.data.items()}
-        stored.put(again)
+        same_records = {collection: dict(records) for collection, records in stored.data.items()}
+        stored.put(same_records)
         for collection, delta in deltas.items():
             response = api.get(delta.removeprefix(RESOURCE))
-            wanted = [expected(collection, key, record, scopes) for key, record in again[collection].items()]
-            assert response.json[collection] == wanted
+            expected_records = [
+                expected(collection, key, record, scopes) for key, record in same_records[collection].items()
+            ]
+            assert response.json[collection] == expected_records
             assert not leaked(response.text, scopes)
 
     check()
@@ -132,7 +137,7 @@ def test_oneroster_shows_what_is_granted_and_nothing_else(api, app, granted):
     @for_every_set
     def check(scopes):
         granted.grant(*scopes)
-        wanted = set()
+        required = set()
         for name, resource in RESOURCES.items():
             response = api.get(f"/ims/oneroster/rostering/v1p2/{name}")
             is_open = not resource.needs or any(
@@ -142,18 +147,18 @@ def test_oneroster_shows_what_is_granted_and_nothing_else(api, app, granted):
             assert not leaked(response.text, scopes)
             if response.status_code == 200:
                 assert must_show(resource, scopes) <= shown_in(response.text), name
-                wanted |= must_show(resource, scopes)
+                required |= must_show(resource, scopes)
         text = all_files(api, scopes)
         assert not leaked(text, scopes)
-        assert wanted <= shown_in(text)
+        assert required <= shown_in(text)
 
     check()
 
 
-def test_the_marks_of_the_test_find_a_leak(api, app, granted, monkeypatch):
+def test_a_filter_that_leaks_is_found_by_these_tests(api, app, granted, monkeypatch):
     """With a filter that lets everything pass, the checks above fail."""
     Stored(app, a_school())
     granted.grant("students.sen")
-    every = frozenset(name.partition(".")[2] for name in SCOPE_OF)
-    monkeypatch.setattr(Catalogue, "granted", lambda *_anything: every)
+    all_members = frozenset(name.partition(".")[2] for name in SCOPE_OF)
+    monkeypatch.setattr(Catalogue, "granted", lambda *_anything: all_members)
     assert leaked(api.get("/v1/students").text, {"students.sen"}) >= {"students.upn", "students.ethnicity"}

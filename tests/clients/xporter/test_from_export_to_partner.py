@@ -77,7 +77,7 @@ def test_a_pupil_whose_surname_was_emptied_is_not_deleted_at_the_partner(export,
     assert len(api.get(changes["delta"]).json["deleted"]) == 1, "a pupil whose row is gone has left"
 
 
-def test_half_an_export_reaches_no_partner(export, api):
+def test_an_export_with_half_of_the_pupils_is_not_sent(export, api):
     export.send()
     export.counts = {"students": 30}
     first = api.get("/v1/students").json

@@ -39,7 +39,7 @@ def disk(app):
     return Disk(database)
 
 
-def test_a_piece_that_has_no_room_is_refused_for_a_while_and_goes_on_later(disk, endpoint, caplog):
+def test_a_piece_is_refused_with_retry_after_while_the_disk_is_full(disk, endpoint, caplog):
     content = os.urandom(1 << 20)
     document = build_announcement(content)
     endpoint.announce(document)
@@ -54,7 +54,7 @@ def test_a_piece_that_has_no_room_is_refused_for_a_while_and_goes_on_later(disk,
     assert "the disk is full" in caplog.text
 
 
-def test_an_extract_is_not_given_up_while_the_disk_is_full(disk, app, endpoint, monkeypatch):
+def test_an_extract_waits_while_the_disk_is_full(disk, app, endpoint, monkeypatch):
     def raise_disk_full(*_, **__):
         raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -76,7 +76,7 @@ def test_an_extract_is_not_given_up_while_the_disk_is_full(disk, app, endpoint, 
     ids=["postgresql", "sqlite"],
 )
 def raise_disk_full(request):
-    """The error of a driver that is used without SQLAlchemy."""
+    """A function that raises the error of a driver that is used without SQLAlchemy."""
 
     def fail(*_, **__):
         raise request.param
@@ -84,7 +84,7 @@ def raise_disk_full(request):
     return fail
 
 
-def test_a_driver_without_room_is_refused_like_a_full_disk(endpoint, raise_disk_full, monkeypatch):
+def test_a_full_disk_reported_by_the_driver_is_refused_with_retry_after(endpoint, raise_disk_full, monkeypatch):
     document = build_announcement(b"abc")
     endpoint.announce(document)
     monkeypatch.setattr("clients.xporter.extracts.add_piece", raise_disk_full)
@@ -92,7 +92,7 @@ def test_a_driver_without_room_is_refused_like_a_full_disk(endpoint, raise_disk_
     assert (refused.status_code, refused.headers["Retry-After"]) == (503, "60")
 
 
-def test_an_extract_is_not_given_up_while_rows_have_no_room(app, endpoint, raise_disk_full, monkeypatch):
+def test_an_extract_waits_while_the_driver_reports_a_full_disk(app, endpoint, raise_disk_full, monkeypatch):
     extract_id, worker = endpoint.upload(build_extract(student("1"))), app.extensions["xporter"].worker
     now = [worker._now()]
     monkeypatch.setattr(worker, "_now", lambda: now[0])
@@ -105,7 +105,7 @@ def test_an_extract_is_not_given_up_while_rows_have_no_room(app, endpoint, raise
     assert endpoint.status_of(extract_id)["state"] == "applied"
 
 
-def test_an_extract_that_has_no_room_to_be_applied_changes_nothing(disk, app, endpoint, monkeypatch, caplog):
+def test_an_extract_that_cannot_be_applied_on_a_full_disk_changes_nothing_yet(disk, app, endpoint, monkeypatch, caplog):
     endpoint.deliver(student("1", "Ada"), complete=["students"])
     others = [student(str(number), "Secret" * 100) for number in range(500)]
     extract_id = endpoint.upload(build_extract(*others, complete=["students"]))
@@ -128,11 +128,11 @@ def test_an_error_of_the_database_quotes_no_data_of_people(app):
     assert "Ada Moss" not in str(raised.value)
 
 
-def test_other_errors_of_files_are_not_called_a_full_disk(app, endpoint, monkeypatch):
-    def broken(*_, **__):
+def test_another_error_of_files_is_not_reported_as_a_full_disk(app, endpoint, monkeypatch):
+    def raise_io_error(*_, **__):
         raise OSError(errno.EIO, "Input/output error")
 
-    monkeypatch.setattr("clients.xporter.extracts.add_piece", broken)
+    monkeypatch.setattr("clients.xporter.extracts.add_piece", raise_io_error)
     document = build_announcement(b"abc")
     endpoint.announce(document)
     app.testing = False

@@ -4,7 +4,7 @@ from clients.xporter.problems import KINDS
 from tests.html import parse
 
 
-def test_the_front_page_says_what_this_is_and_where_to_go_on(api):
+def test_the_front_page_links_to_the_documentation_and_to_each_problem(api):
     page = parse(api.get("/").text)
 
     assert page.h1.text == "An API for schools' data"

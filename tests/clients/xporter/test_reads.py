@@ -21,7 +21,8 @@ def reads(app, stored):
     return app.extensions["xporter"].reads
 
 
-def counted(app):
+def stored_counts(app):
+    """The counts in the database: requests and records, by client and scope."""
     app.extensions["xporter"].reads.write()
     with app.extensions["xporter"].database.read() as connection:
         rows = connection.execute(select(table).order_by(table.c.scope))
@@ -29,6 +30,7 @@ def counted(app):
 
 
 def reports(provider):
+    """The rows of each report that the provider received."""
     return [sent["reads"] for path, sent in provider.requests if path == "/api/reads"]
 
 
@@ -38,7 +40,7 @@ def test_every_response_with_records_is_counted_under_the_areas_that_it_shows(ap
     api.get("/v1/students/student-0001")
     api.get("/v1/students", headers={"Accept": "application/x-ndjson"}).get_data()
     api.get(delta.removeprefix(RESOURCE))
-    assert counted(app) == {("assembly", "students"): (4, 6), ("assembly", "students.sen"): (4, 6)}
+    assert stored_counts(app) == {("assembly", "students"): (4, 6), ("assembly", "students.sen"): (4, 6)}
 
 
 def test_deleted_records_of_a_delta_count_too(api, app, stored, reads, granted):
@@ -46,27 +48,27 @@ def test_deleted_records_of_a_delta_count_too(api, app, stored, reads, granted):
     delta = api.get("/v1/staff").json["delta"]
     stored.remove("staff", "staff-1")
     api.get(delta.removeprefix(RESOURCE))
-    assert counted(app) == {("assembly", "staff"): (2, 2)}
+    assert stored_counts(app) == {("assembly", "staff"): (2, 2)}
 
 
-def test_what_gives_no_data_is_not_counted(api, app, reads, granted):
+def test_responses_without_records_are_not_counted(api, app, reads, granted):
     etag = api.get("/v1/staff").headers["ETag"]
     api.get("/v1/staff", headers={"If-None-Match": etag})
     api.get("/v1/staff/never")
     api.get("/v1/schools/me")
     granted.grant("school")
     api.get("/v1/staff")
-    assert counted(app) == {("assembly", "staff"): (1, 1)}
+    assert stored_counts(app) == {("assembly", "staff"): (1, 1)}
 
 
-def test_clients_are_counted_apart(api, app, reads, granted):
+def test_requests_are_counted_by_client(api, app, reads, granted):
     for client in ("one", "two", "two"):
         granted.grant(*DATA_SCOPES, client_id=client)
         api.get("/v1/houses")
-    assert counted(app) == {("one", "school"): (1, 1), ("two", "school"): (2, 2)}
+    assert stored_counts(app) == {("one", "school"): (1, 1), ("two", "school"): (2, 2)}
 
 
-def test_the_provider_is_told_totals_once_and_again_when_they_grow(api, app, reads, provider, granted):
+def test_totals_are_reported_once_and_again_when_they_have_grown(api, app, reads, provider, granted):
     granted.grant("staff")
     api.get("/v1/staff")
     reads.write()
@@ -85,7 +87,7 @@ def test_the_provider_is_told_totals_once_and_again_when_they_grow(api, app, rea
     assert [row["requests"] for [row] in reports(provider)] == [1, 2]
 
 
-def test_while_the_provider_is_away_totals_wait(api, app, reads, provider, granted):
+def test_totals_are_reported_later_if_the_provider_is_unreachable(api, app, reads, provider, granted):
     granted.grant("staff")
     api.get("/v1/staff")
     reads.write()
@@ -97,7 +99,7 @@ def test_while_the_provider_is_away_totals_wait(api, app, reads, provider, grant
     assert [row["records"] for [row] in reports(provider)] == [1]
 
 
-def test_what_is_counted_while_a_report_is_sent_is_reported_next(api, app, reads, provider, granted, monkeypatch):
+def test_requests_during_a_report_are_in_the_next_one(api, app, reads, provider, granted, monkeypatch):
     granted.grant("staff")
     api.get("/v1/staff")
     reads.write()
@@ -114,26 +116,26 @@ def test_what_is_counted_while_a_report_is_sent_is_reported_next(api, app, reads
     assert [row["requests"] for [row] in reports(provider)] == [1, 2]
 
 
-def test_a_row_that_is_refused_stops_no_other(api, app, reads, provider, granted, monkeypatch, caplog):
-    for client in ("good", "bad", "fine"):
+def test_a_refused_row_does_not_delay_the_others(api, app, reads, provider, granted, monkeypatch, caplog):
+    for client in ("one", "refused", "another"):
         reads.count("2135000", client, ["staff"], 1)
     reads.write()
     send, accepted = provider.request, []
 
-    def refuse_bad(method, url, **options):
+    def refuse_one_client(method, url, **options):
         response = send(method, url, **options)
         if url.endswith("/api/reads"):
             clients = [row["client_id"] for row in options["json"]["reads"]]
-            response.status_code = 422 if "bad" in clients else 204
-            accepted.extend(clients if "bad" not in clients else [])
+            response.status_code = 422 if "refused" in clients else 204
+            accepted.extend(clients if "refused" not in clients else [])
         return response
 
-    monkeypatch.setattr(provider, "request", refuse_bad)
+    monkeypatch.setattr(provider, "request", refuse_one_client)
     reads.report()
-    assert sorted(accepted) == ["fine", "good"]
+    assert sorted(accepted) == ["another", "one"]
     assert "refuses the report" in caplog.text
     reads.report()
-    assert sorted(accepted) == ["fine", "good"]
+    assert sorted(accepted) == ["another", "one"]
 
 
 def test_many_rows_are_reported_in_several_requests(reads, provider):
@@ -144,7 +146,7 @@ def test_many_rows_are_reported_in_several_requests(reads, provider):
     assert [len(rows) for rows in reports(provider)] == [MAX_ROWS, 1]
 
 
-def test_what_could_not_be_written_stays_counted(app, reads, monkeypatch):
+def test_counts_that_could_not_be_written_are_written_later(app, reads, monkeypatch):
     database = app.extensions["xporter"].database
     reads.count("2135000", "assembly", ["staff"], 2)
     with monkeypatch.context() as patch:
@@ -152,10 +154,10 @@ def test_what_could_not_be_written_stays_counted(app, reads, monkeypatch):
         with pytest.raises(OSError, match="disk full"):
             reads.write()
     reads.count("2135000", "assembly", ["staff"], 3)
-    assert counted(app) == {("assembly", "staff"): (2, 5)}
+    assert stored_counts(app) == {("assembly", "staff"): (2, 5)}
 
 
-def test_closing_writes_what_is_counted(app, reads):
+def test_closing_writes_the_counts(app, reads):
     reads.count("2135000", "assembly", ["staff"], 2)
     reads.close()
     with app.extensions["xporter"].database.read() as connection:
@@ -184,10 +186,10 @@ def test_processes_that_write_at_once_lose_no_count(app, settings, reads):
     for process, database in zip(processes, databases, strict=True):
         process.close()
         database.close()
-    assert counted(app) == {("assembly", scope): (40, 40) for scope in areas}
+    assert stored_counts(app) == {("assembly", scope): (40, 40) for scope in areas}
 
 
-def test_a_reporter_that_was_stopped_does_nothing_more(reads, monkeypatch):
+def test_a_stopped_reporter_runs_no_more_jobs(reads, monkeypatch):
     monkeypatch.setattr("clients.xporter.reads.WRITE_SECONDS", 0)
     began, done = threading.Event(), []
 

@@ -46,7 +46,7 @@ def test_an_extract_that_waits_to_be_checked_is_never_deleted(endpoint, delete_o
     assert endpoint.status_of(extract_id)["state"] == "applied"
 
 
-def test_deletions_are_forgotten_and_cursors_from_before_them_expire(endpoint, database, delete_old):
+def test_the_record_of_deletions_is_deleted_after_a_month_and_older_cursors_expire(endpoint, database, delete_old):
     endpoint.deliver(student("1"), student("2"), complete=["students"])
     endpoint.deliver(student("2"), complete=["students"])
     version = endpoint.version()
@@ -59,7 +59,7 @@ def test_deletions_are_forgotten_and_cursors_from_before_them_expire(endpoint, d
     assert len(endpoint.stored("students")) == 1
 
 
-def test_data_of_a_record_is_gone_as_soon_as_it_is_deleted(endpoint, database):
+def test_the_data_of_a_deleted_record_is_removed_at_once(endpoint, database):
     endpoint.deliver(student("1"), line("attendance", "a", student="1", date="2026-11-27", session="AM", mark="/"))
     endpoint.deliver(complete=["students", "attendance"])
     with database.read() as connection:
@@ -67,7 +67,7 @@ def test_data_of_a_record_is_gone_as_soon_as_it_is_deleted(endpoint, database):
     assert [(row.data, row.student, row.date, row.digest) for row in rows] == [(None, None, None, b"")] * 2
 
 
-def test_counts_of_reads_are_kept_for_a_quarter_and_schools_with_data_for_ever(endpoint, database, delete_old):
+def test_counts_of_reads_are_deleted_after_three_months_and_schools_with_data_never(endpoint, database, delete_old):
     endpoint.deliver(student("1"))
     row = {"estab_id": ESTAB, "client_id": "c", "scope": "students", "requests": 1, "records": 1, "last_at": 0.0}
     with database.write() as connection:
@@ -78,7 +78,7 @@ def test_counts_of_reads_are_kept_for_a_quarter_and_schools_with_data_for_ever(e
     assert (count(database, tables.reads), len(endpoint.stored("students"))) == (0, 1)
 
 
-def test_a_school_that_never_sent_anything_is_forgotten(endpoint, database, delete_old):
+def test_a_school_that_never_sent_an_extract_is_deleted_after_a_month(endpoint, database, delete_old):
     endpoint.announce(build_announcement(b"abc"))
     delete_old(days=2)
     assert count(database, tables.schools) == 1
@@ -99,7 +99,7 @@ def command(settings, monkeypatch):
     return run
 
 
-def test_status_says_what_is_stored_and_nothing_about_people(endpoint, command):
+def test_status_prints_totals_and_errors_without_personal_data(endpoint, command):
     endpoint.deliver(student("key-of-ada", "Ada"))
     endpoint.deliver(student("key-of-ben", shoe_size="5"))
     status, output = command("status")

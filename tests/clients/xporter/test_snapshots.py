@@ -22,7 +22,7 @@ def register(database, estab_id):
         connection.execute(insert(tables.schools).values(estab_id=estab_id, **A_SCHOOL))
 
 
-def test_all_statements_of_a_snapshot_see_one_moment(database):
+def test_all_statements_of_a_snapshot_read_the_same_state(database):
     with database.snapshot() as snapshot:
         assert storage.school(snapshot, ESTAB) is None
         register(database, ESTAB)
@@ -31,7 +31,7 @@ def test_all_statements_of_a_snapshot_see_one_moment(database):
         assert storage.school(snapshot, ESTAB).estab_id == ESTAB
 
 
-def test_a_statement_by_itself_sees_what_is_there_now(database):
+def test_a_snapshot_for_one_statement_reads_the_newest_state(database):
     with database.snapshot(one_statement=True) as snapshot:
         assert storage.school(snapshot, ESTAB) is None
     register(database, ESTAB)
@@ -39,14 +39,14 @@ def test_a_statement_by_itself_sees_what_is_there_now(database):
         assert storage.school(snapshot, ESTAB).estab_id == ESTAB
 
 
-def test_text_of_any_letters_comes_back_as_it_was_stored(database):
+def test_text_with_any_characters_is_read_as_it_was_stored(database):
     register(database, "Zo\u00eb's \U0001f3eb, 50% $1")
     with database.snapshot() as snapshot:
         assert storage.school(snapshot, "Zo\u00eb's \U0001f3eb, 50% $1").estab_id == "Zo\u00eb's \U0001f3eb, 50% $1"
 
 
 @pytest.mark.parametrize("one_statement", [True, False])
-def test_a_statement_that_fails_raises_the_drivers_error_and_the_connection_goes_on(database, one_statement):
+def test_a_failed_statement_raises_the_drivers_error_and_the_connection_can_be_used_again(database, one_statement):
     missing = sqlite3.OperationalError if database.is_sqlite else psycopg.errors.UndefinedTable
     with pytest.raises(missing, match="nowhere"), database.snapshot(one_statement=one_statement) as snapshot:
         snapshot.rows("SELECT 1 FROM nowhere", [])

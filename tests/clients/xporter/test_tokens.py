@@ -16,7 +16,7 @@ from tests.oidc.signing import ath, sign_jws, without_kid
 METADATA = f"{RESOURCE}/.well-known/oauth-protected-resource"
 
 
-def test_a_token_opens_what_introspection_says_of_it_now(api, provider):
+def test_the_access_of_a_token_is_that_of_its_introspection(api, provider):
     response = call(api)
     school = {"estab_id": ESTAB, "estab_status": "verified"}
     assert (response.status_code, response.json["school"], response.json["areas"]) == (200, school, ["endpoint"])
@@ -26,7 +26,7 @@ def test_a_token_opens_what_introspection_says_of_it_now(api, provider):
     assert "client_secret" not in sent
 
 
-def test_a_response_of_introspection_is_used_for_a_second_and_no_longer(api, provider, monkeypatch):
+def test_a_response_of_introspection_is_cached_for_a_second(api, provider, monkeypatch):
     access_token = token()
     clock = [1000.0]
     monkeypatch.setattr("clients.xporter.tokens.time.monotonic", lambda: clock[0])
@@ -36,17 +36,17 @@ def test_a_response_of_introspection_is_used_for_a_second_and_no_longer(api, pro
     assert call(api, access_token=access_token).status_code == 200
     clock[0] += 0.1
     assert call(api, access_token=access_token).status_code == 401
-    assert provider.times("/introspect") == 2
+    assert provider.count_requests("/introspect") == 2
 
 
-def test_each_token_is_introspected_for_itself(api, provider):
+def test_each_token_is_introspected(api, provider):
     assert call(api, access_token=token()).status_code == 200
     provider.introspection = {"active": False}
     assert call(api, access_token=token(jti="another")).status_code == 401
 
 
 @pytest.mark.parametrize(
-    ("wrong", "problem"),
+    ("claims", "problem"),
     [
         ({"typ": "JWT"}, "invalid_token"),
         ({"typ": None}, "invalid_token"),
@@ -65,18 +65,18 @@ def test_each_token_is_introspected_for_itself(api, provider):
         ({"cnf": None}, "invalid_token"),
     ],
 )
-def test_a_token_that_is_wrong_is_refused_before_the_provider_is_asked(api, provider, wrong, problem):
-    response = call(api, access_token=token(**wrong))
+def test_an_invalid_token_is_refused_without_introspection(api, provider, claims, problem):
+    response = call(api, access_token=token(**claims))
     assert (response.status_code, response.json["code"]) == (401, problem)
-    assert provider.times("/introspect") == 0
+    assert provider.count_requests("/introspect") == 0
 
 
-def test_a_token_for_another_api_is_told_which_address_its_audience_lacks(api, provider):
+def test_the_refusal_of_a_token_for_another_api_names_our_url(api, provider):
     assert RESOURCE in call(api, access_token=token(aud=ISSUER)).json["detail"]
 
 
 @pytest.mark.parametrize("text", ["", "x", "a.b.c", "é", "a" * 20_000, token()[:-1], token() + "x", "..", "e30.e30.x"])
-def test_what_is_no_token_is_refused(api, text):
+def test_text_that_is_not_a_token_is_refused_by_the_api(api, text):
     assert api.get("/access", headers={"Authorization": f"DPoP {text}"}).status_code == 401
 
 
@@ -88,10 +88,10 @@ def test_the_keys_are_read_again_for_an_unknown_key_once_a_minute(api, provider,
     provider.keys.append(new)
     for _ in range(3):
         assert call(api, access_token=token(new)).status_code == 401
-    assert provider.times("/jwks") == 1
+    assert provider.count_requests("/jwks") == 1
     clock[0] += 60
     assert call(api, access_token=token(new)).status_code == 200
-    assert provider.times("/jwks") == 2
+    assert provider.count_requests("/jwks") == 2
     provider.keys.remove(SIGNER)
     clock[0] += 601
     assert call(api).status_code == 401, "its key is not published any more"
@@ -99,17 +99,16 @@ def test_the_keys_are_read_again_for_an_unknown_key_once_a_minute(api, provider,
 
 def test_a_proof_is_for_one_request_and_works_once(api):
     access_token = token()
-    once = proof(access_token)
-    sent = {"Authorization": f"DPoP {access_token}", "DPoP": once}
+    sent = {"Authorization": f"DPoP {access_token}", "DPoP": proof(access_token)}
     assert [api.get("/access", headers=sent).status_code for _ in range(2)] == [200, 401]
-    wrong = (
+    wrong_proofs = (
         "x", f"{proof(access_token)}, {proof(access_token)}", proof(access_token, ath="x"), proof(access_token, "POST"),
         proof(access_token, path="/other"), proof(access_token, iat=1), proof(access_token, iat=int(time.time()) + 60),
         proof(access_token, jti=None), proof(access_token, jti=""), proof(access_token, htu=1),
         sign_jws({}, KEY, "ES256", typ="dpop+jwt", jwk=None, kid=None),
     )  # fmt: skip
-    for wrong_token in wrong:
-        refused = api.get("/access", headers=sent | {"DPoP": wrong_token})
+    for wrong_proof in wrong_proofs:
+        refused = api.get("/access", headers=sent | {"DPoP": wrong_proof})
         assert (refused.status_code, refused.json["code"]) == (401, "invalid_dpop_proof")
         assert refused.headers["WWW-Authenticate"].startswith('DPoP error="invalid_dpop_proof"')
     assert api.get("/access", headers={"Authorization": f"DPoP {access_token}"}).status_code == 401
@@ -202,7 +201,7 @@ def test_every_challenge_refers_to_the_metadata(api, provider):
         (None, "invalid_token", 401),
     ],
 )
-def test_a_token_of_sharing_that_is_not_in_force_is_told_why(api, provider, status, problem, http):
+def test_a_token_whose_sharing_is_not_in_force_is_refused_with_the_reason(api, provider, status, problem, http):
     provider.introspection = {"active": False, "authorisation_status": status}
     response = call(api)
     assert (response.status_code, response.json["code"]) == (http, problem)
@@ -238,7 +237,7 @@ def test_a_token_in_the_query_is_refused_with_a_challenge(api):
     assert refused.headers.getlist("WWW-Authenticate") == [challenge]
 
 
-def test_keys_that_are_weak_and_algorithms_that_are_old_prove_nothing():
+def test_proofs_with_weak_keys_or_old_algorithms_are_refused():
     request = {"method": "GET", "url": f"{RESOURCE}/access", "token": "token"}
     strong, weak, proofs = RSAKey.generate_key(3072), RSAKey.generate_key(1024), Proofs(time.time)
     assert proofs.key_of(proof("token", key=strong, alg="PS256"), **request) == strong.thumbprint()
@@ -247,7 +246,7 @@ def test_keys_that_are_weak_and_algorithms_that_are_old_prove_nothing():
             proofs.key_of(proof("token", key=key, alg=alg), **request)
 
 
-def test_proofs_are_forgotten_when_they_could_not_be_replayed():
+def test_the_ids_of_proofs_that_can_no_longer_be_replayed_are_deleted():
     clock = [time.time()]
     proofs = Proofs(lambda: clock[0])
     request = {"method": "GET", "url": f"{RESOURCE}/access", "token": "token"}
@@ -257,7 +256,7 @@ def test_proofs_are_forgotten_when_they_could_not_be_replayed():
     assert len(proofs._seen) < 12
 
 
-def test_the_key_that_proves_us_can_be_replaced_while_it_is_used(app, api, monkeypatch):
+def test_a_rotated_client_key_is_published_before_it_signs(app, api, monkeypatch):
     keys = app.extensions["xporter"].keys
     first = keys.signing_key().kid
     keys.rotate()
@@ -270,7 +269,7 @@ def test_the_key_that_proves_us_can_be_replaced_while_it_is_used(app, api, monke
     assert keys.signing_key().kid == published[1]
 
 
-def test_health_is_that_of_the_database(api):
+def test_healthz_responds_ok(api):
     assert api.get("/healthz").json == {"status": "ok"}
 
 
@@ -282,21 +281,21 @@ def test_all_errors_in_the_settings_are_reported_at_once(tmp_path):
     with pytest.raises(environment.InvalidSettings) as bad:
         environment.from_environment({f"XPORTER_{name}": value for name, value in wrong.items()})
     assert len(bad.value.args) == 5
-    ours = environment.from_environment({"XPORTER_DATA": str(tmp_path), "XPORTER_PORT": "6000"})
-    assert (ours.resource, ours.database_url) == ("http://localhost:6000", f"sqlite:///{tmp_path}/xporter.sqlite3")
+    valid = environment.from_environment({"XPORTER_DATA": str(tmp_path), "XPORTER_PORT": "6000"})
+    assert (valid.resource, valid.database_url) == ("http://localhost:6000", f"sqlite:///{tmp_path}/xporter.sqlite3")
 
 
-def test_while_the_keys_are_read_requests_signed_by_known_keys_are_served(app, api, provider, monkeypatch):
+def test_requests_with_known_keys_are_served_while_keys_are_fetched(app, api, provider, monkeypatch):
     assert call(api).status_code == 200
     monkeypatch.setattr("clients.xporter.provider.JWKS_CACHE_SECONDS", 0)
     monkeypatch.setattr("clients.xporter.provider.MIN_JWKS_INTERVAL_SECONDS", 0)
     parts = app.extensions["xporter"]
-    is_reading, goes_on = threading.Event(), threading.Event()
+    is_reading, may_continue = threading.Event(), threading.Event()
     read_keys = parts.provider._read_keys
 
     def hang():
         is_reading.set()
-        assert goes_on.wait(60)
+        assert may_continue.wait(60)
         return read_keys()
 
     monkeypatch.setattr(parts.provider, "_read_keys", hang)
@@ -304,11 +303,11 @@ def test_while_the_keys_are_read_requests_signed_by_known_keys_are_served(app, a
     reading.start()
     assert is_reading.wait(60)
     assert call(api).status_code == 200
-    goes_on.set()
+    may_continue.set()
     reading.join(60)
 
 
-def test_a_token_of_our_own_of_another_type_is_not_used(app, provider):
+def test_a_client_token_of_another_type_than_bearer_is_not_used(app, provider):
     """RFC 6749 §7.1: a client MUST NOT use an access token whose type it does not understand."""
     provider.token_type = "DPoP"
     with pytest.raises(ProviderUnreachable, match="of the type 'DPoP'"):

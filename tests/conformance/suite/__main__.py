@@ -20,8 +20,8 @@ from tests.conformance.suite import plans, prepare
 
 
 @click.command()
-@click.option("--suite", help="The suite's address with its alias; that of config/conformance.toml otherwise.")
-@click.option("--api", help="The address at which the suite reaches `python -m clients.xporter`.")
+@click.option("--suite", help="The suite's URL with its alias; that of config/conformance.toml otherwise.")
+@click.option("--api", help="The URL at which the suite reaches `python -m clients.xporter`.")
 @click.option(
     "--into", type=click.Path(file_okay=False, path_type=Path),
     help="The folder to write the suite's configurations to; var/conformance beside the product otherwise.",

@@ -109,7 +109,7 @@ def _school_plan(prepared: Prepared, title: str, clients: dict[str, Any]) -> dic
     return common | clients | {"override": _fapi_overrides(prepared, school_data=True)}
 
 
-# Visits: an address that the browser is sent to, and its tasks on the pages that follow
+# Visits: a URL that the browser is sent to, and its tasks on the pages that follow
 
 
 def _authorize(prepared: Prepared, *before_signing_in: list[Any], school_data: bool = False) -> Visit:

@@ -56,7 +56,7 @@ class Prepared:
 
     suite: str
     api: str
-    """The address of XporterOnDemand, which some plans call."""
+    """The URL of XporterOnDemand, which some plans call."""
     username: str
     password: str
     clients: dict[str, Credentials]
@@ -64,31 +64,29 @@ class Prepared:
 
 
 def prepare_all(suite: str | None = None, api: str | None = None) -> Prepared:
-    """Register it all, with the suite's addresses below `suite`, and XporterOnDemand at `api`.
+    """Register it all, with the suite's URLs below `suite`, and XporterOnDemand at `api`.
 
-    Raises `RefusedInProduction`, `NoSchool`, and `InvalidMetadata` where one of them is no address a client may have.
+    Raises `RefusedInProduction`, `NoSchool`, and `InvalidMetadata` where a client may not have one of the URLs.
     """
     if runtime.settings().environment == "production":
         raise RefusedInProduction
     document = tomllib.loads(FILE.read_text("utf-8"))
-    addresses = {"suite": (suite or document["suite"]).rstrip("/"), "api": (api or document["api"]).rstrip("/")}
+    urls = {"suite": (suite or document["suite"]).rstrip("/"), "api": (api or document["api"]).rstrip("/")}
     if not any(partner.name == document["partner"]["name"] for partner in registry.all_partners()):
         registry.add_partner(**document["partner"])
-    clients = {name: _client(name, definition, document, addresses) for name, definition in document["clients"].items()}
+    clients = {name: _client(name, definition, document, urls) for name, definition in document["clients"].items()}
     username, password = _person(document["person"])
     limits = dict(document["initial_token"])
     lasts = timedelta(days=limits.pop("lasts_days"))
     _, token = initial_tokens.issue(document["partner"]["name"], limits, lasts=lasts, by=BY)
-    return Prepared(**addresses, username=username, password=password, clients=clients, initial_token=token)
+    return Prepared(**urls, username=username, password=password, clients=clients, initial_token=token)
 
 
-def _client(
-    client_id: str, definition: dict[str, Any], document: dict[str, Any], addresses: dict[str, str]
-) -> Credentials:
+def _client(client_id: str, definition: dict[str, Any], document: dict[str, Any], urls: dict[str, str]) -> Credentials:
     """Register one client, or replace it."""
     own = {name: value for name, value in definition.items() if name not in {"kind", "key"}}
     manifest = {**document["every"], **document["kinds"][definition["kind"]], **own, "client_id": client_id}
-    manifest = {name: _fill_in_addresses(value, addresses) for name, value in manifest.items()}
+    manifest = {name: _fill_in_urls(value, urls) for name, value in manifest.items()}
     keys = None
     if "key" in definition:
         keys = _new_keys(definition["key"], client_id)
@@ -131,12 +129,12 @@ def _free_school() -> School:
     raise NoSchool
 
 
-def _fill_in_addresses(value: Any, addresses: dict[str, str]) -> Any:
-    """A manifest's value with the addresses put in."""
+def _fill_in_urls(value: Any, urls: dict[str, str]) -> Any:
+    """A manifest's value, with URLs in place of `{suite}` and `{api}`."""
     if isinstance(value, str):
-        for name, address in addresses.items():
-            value = value.replace(f"{{{name}}}", address)
+        for name, url in urls.items():
+            value = value.replace(f"{{{name}}}", url)
         return value
     if isinstance(value, list):
-        return [_fill_in_addresses(item, addresses) for item in value]
+        return [_fill_in_urls(item, urls) for item in value]
     return value
