@@ -112,13 +112,13 @@ def test_signing_in_and_authorising_leads_to_the_partner(a_member, new_window, s
 def test_confirming_that_an_app_was_opened_leads_to_the_partner(a_member, service, issuer):
     admin = a_member()
     admin.page.goto(service.link(issuer))
-    admin.signs_in()
-    admin.authorises()
+    admin.sign_in()
+    admin.authorise()
     assert_at_third_host(admin, service)
     for button, parameter in (("Continue to Timetabler", "code"), ("Do not continue", "error")):
         admin.page.goto(service.link(issuer))
-        admin.sees("Sign in to Timetabler?")
-        admin.presses(button)
+        admin.expect_heading("Sign in to Timetabler?")
+        admin.press(button)
         assert_at_third_host(admin, service)
         assert parameter in service.received
 
