@@ -170,7 +170,14 @@ def test_an_invalid_report_is_refused_and_changes_nothing(agent, body):
 
 
 def test_a_report_that_is_too_large_is_refused(agent):
-    assert agent.request("PUT", json=REPORT | {"padding": "x" * 70_000}).status_code in {400, 413}
+    assert agent.request("PUT", json=REPORT | {"padding": "x" * 70_000}).status_code == 413
+
+
+@pytest.mark.parametrize("content_type", ["application/x-www-form-urlencoded", "multipart/form-data; boundary=x"])
+def test_a_form_that_is_too_large_is_refused_without_being_read(agent, content_type):
+    headers = {"Authorization": f"DPoP {agent.token}", "DPoP": agent.proof("PUT", PATH, agent.token)}
+    response = agent.web.put(PATH, headers=headers, data="x=" + "x" * 70_000, content_type=content_type)
+    assert (response.status_code, response.json["detail"]) == (400, "Content-Type: must be application/json")
 
 
 def test_a_suspended_schools_server_is_refused(agent, transaction):

@@ -132,9 +132,12 @@ def _write(client_id: str, noted_failures: list[tuple[str, str, str]]) -> None:
 def _comparison(client_id: str, parameter: str) -> tuple[dict[str, Any], ...] | None:
     """How the sent URI differs from each registered one; None if the URI is not what is wrong."""
     client = oauth_client.find(client_id) if parameter in REGISTERED_URIS else None
+    if client is None:
+        return None
     oauth_request = request_state.part(_RequestNotes).request
+    # A body may have been refused unread, for its size: it is read for a URI's sake only.
     uri = (request.values if oauth_request is None else oauth_request.sent).get(parameter) or ""
-    if client is None or not uri:
+    if not uri:
         return None
     registered = getattr(client.registered, REGISTERED_URIS[parameter])
     if registry.matches_any(uri, registered):
