@@ -73,7 +73,9 @@ AT_AUTHORIZE: Final = (
         (("prompt", "none login"),),
     ),
     Refused(
-        "prompt=none, and no one is signed in here", "login_required", "Send the person without prompt=none.",
+        "prompt=none, and no one is signed in here", "login_required",
+        "Send the person without prompt=none. An app on a person's own device gets interaction_required, also where "
+        "someone is signed in: the person confirms each of its sign-ins, so keep its refresh token.",
         (("prompt", "none"),),
     ),
 )  # fmt: skip
