@@ -250,7 +250,6 @@ def configure(app: Flask, settings: Settings) -> None:
             connections = KeptConnections(db.engine, settings.database.pool_size)
             _begin_transactions(db.engine, "BEGIN", libpq.execute)
             libpq.note_rollbacks(db.engine)
-            libpq.give_up_read_only(db.engine)
         CONNECTIONS.set(app, connections)
 
 
@@ -303,8 +302,7 @@ def _begin_transactions(engine: Engine, begin: str, execute: Callable[[Connectio
 
 def wrap_driver_error(error: Exception, sql: str, connection: Connection) -> BaseException:
     """The driver's error as SQLAlchemy's `DBAPIError`, without the bound values; a lost connection is invalidated."""
-    driver = connection.connection.dbapi_connection
-    lost = libpq.is_read_only(error) or connection.dialect.is_disconnect(error, driver, None)  # type: ignore[arg-type]
+    lost = connection.dialect.is_disconnect(error, connection.connection.dbapi_connection, None)  # type: ignore[arg-type]
     if lost:
         connection.invalidate(error)
     return DBAPIError.instance(

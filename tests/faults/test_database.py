@@ -9,7 +9,6 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import psycopg
 import pytest
 from sqlalchemy import make_url
 
@@ -134,34 +133,6 @@ def test_after_a_restart_of_postgresql_no_request_gets_a_dead_connection(instanc
         after_restart = [request_statuses(outside, url, call) for _ in range(6)]
 
     assert after_restart == [before] * 6
-    assert "unforeseen" not in process.output
-
-
-@pytest.mark.skipif(not ON_POSTGRESQL, reason="done where the suite runs on PostgreSQL")
-def test_connections_to_a_server_that_was_a_standby_are_given_up(instance, outside, own_server):
-    server, url, partner, token = own_server
-    call = refresh_call(partner, token)
-    name = make_url(url).database
-    with (
-        instance(database__url=url) as (process, address),
-        psycopg.connect(server.url, autocommit=True) as operator,
-        ThreadPoolExecutor(8) as pool,
-    ):
-        before = request_statuses(outside, address, call)
-        operator.execute(f'ALTER DATABASE "{name}" SET default_transaction_read_only = on')
-        operator.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name])
-        for _ in range(3):  # connections are opened to a server that takes no writes, as during a switch to another
-            list(pool.map(lambda _: outside.get(address + "/sign-in", timeout=60), range(32)))
-        time.sleep(1)  # so that /readyz asks again
-        problem = outside.get(address + "/readyz", timeout=60).json()["database"]
-        during = request_statuses(outside, address, call)
-        operator.execute(f'ALTER DATABASE "{name}" RESET default_transaction_read_only')
-        time.sleep(1)
-        after = [request_statuses(outside, address, call) for _ in range(20)]
-
-    assert (problem, during[0]) == ("not writable", UNAVAILABLE)
-    assert all(set(item) <= {UNAVAILABLE, *before} for item in after)
-    assert after[-1] == before
     assert "unforeseen" not in process.output
 
 

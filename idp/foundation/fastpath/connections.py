@@ -19,9 +19,6 @@ MAX_WAIT_SECONDS: Final = 5
 MAX_IDLE_SECONDS = 1.0
 """A connection that was idle for longer is pinged before it is used: the database may have been restarted."""
 
-READ_ONLY_PARAMETERS: Final = (b"in_hot_standby", b"default_transaction_read_only")
-"""Of these the server itself says when they change."""
-
 
 class PooledConnections:
     """The connections of one process, pooled by SQLAlchemy."""
@@ -103,7 +100,7 @@ class KeptConnections(PooledConnections):
         """Whether an idle connection still works: it is asked only if it may have been lost. Closes it if it does not.
 
         Under load none is asked until a request has lost its connection; then all others are, because a restart of the
-        database ends all of them. One to a server that takes no writes does not work: another server has its role now.
+        database ends all of them.
         """
         if since > self._lost_at and time.monotonic() - since < MAX_IDLE_SECONDS:
             return True
@@ -111,8 +108,6 @@ class KeptConnections(PooledConnections):
         try:
             assert driver is not None
             self.engine.dialect.do_ping(driver)
-            if not _takes_writes(connection):
-                raise psycopg.errors.ReadOnlySqlTransaction("the server takes no writes")
         except self.engine.dialect.loaded_dbapi.Error as error:
             connection.invalidate(error)
             connection.close()
@@ -129,14 +124,5 @@ class KeptConnections(PooledConnections):
 
 
 def _is_idle(connection: Connection) -> bool:
-    return _driver(connection).pgconn.transaction_status == TransactionStatus.IDLE
-
-
-def _takes_writes(connection: Connection) -> bool:
-    """Whether the server takes writes, as far as it says so (since PostgreSQL 14); it is not asked anew."""
-    pgconn = _driver(connection).pgconn
-    return all(pgconn.parameter_status(name) != b"on" for name in READ_ONLY_PARAMETERS)
-
-
-def _driver(connection: Connection) -> "psycopg.Connection[Any]":
-    return cast("psycopg.Connection[Any]", connection.connection.driver_connection)
+    driver = cast("psycopg.Connection[Any]", connection.connection.driver_connection)
+    return driver.pgconn.transaction_status == TransactionStatus.IDLE

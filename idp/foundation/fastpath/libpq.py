@@ -15,7 +15,6 @@ from psycopg.adapt import PyFormat, Transformer
 from psycopg.pq import DiagnosticField, ExecStatus, TransactionStatus
 from psycopg.pq.abc import PGresult
 from sqlalchemy import Connection, Engine, PoolProxiedConnection, event
-from sqlalchemy.engine import ExceptionContext
 
 _STATEMENTS_KEY: Final = "prepared statements"
 _ROLLED_BACK: Final = "rolled back"
@@ -69,20 +68,6 @@ def run(connection: Connection, sql: str, values: Sequence[Any]) -> tuple[Sequen
 def execute(connection: Connection, command: str) -> None:
     """Run a command without values, such as BEGIN. Raises psycopg's errors."""
     _check(_driver(connection.connection).pgconn.exec_(command.encode()))
-
-
-def is_read_only(error: BaseException | None) -> bool:
-    """Whether this is the driver's error for a write to a server that takes none: another server has its role now."""
-    return isinstance(error, errors.ReadOnlySqlTransaction)
-
-
-def give_up_read_only(engine: Engine) -> None:
-    """Count a connection to a server that takes no writes as lost, or it would be kept when another server does."""
-
-    @event.listens_for(engine, "handle_error")
-    def _failed(context: ExceptionContext) -> None:
-        if is_read_only(context.original_exception):
-            context.is_disconnect = True
 
 
 def note_rollbacks(engine: Engine) -> None:

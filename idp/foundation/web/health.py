@@ -11,7 +11,6 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, TimeoutError as PoolTimeout
 
 from idp.foundation import database
-from idp.foundation.fastpath import libpq
 from idp.foundation.runtime import PerApplication
 from idp.foundation.web import security
 from idp.foundation.web.transactions import autocommit
@@ -78,8 +77,7 @@ def _problem() -> str | None:
         problem = "not writable"
         connection.execute(TEST_WRITE[connection.dialect.name])
     except DBAPIError as error:
-        is_lost = error.connection_invalidated and not libpq.is_read_only(error.orig)
-        return "unreachable" if is_lost else problem
+        return "unreachable" if error.connection_invalidated else problem
     except PoolTimeout:
         return problem
     finally:
