@@ -138,7 +138,7 @@ def _has_listeners(connection: Connection) -> bool:
 def _run_by_sqlalchemy(
     connection: Connection, compiled: _Compiled, values: dict[str, Any]
 ) -> tuple[Sequence[Any] | None, int]:
-    result = connection.execute(compiled.core, values)
+    result = connection.execute(compiled.core, values, execution_options={"preserve_rowcount": True})
     return (result.first(), -1) if result.returns_rows else (None, result.rowcount)
 
 
