@@ -111,10 +111,13 @@ def app(session_app: Flask, databases: Databases) -> Flask:
 
 
 def clear_caches(app: Flask) -> None:
-    """Empty the application's caches, which may have rows of the previous test."""
+    """Have the application read again what it caches, which may be rows of the previous test."""
     with app.app_context():
         registry.forget()
     response_cache.CACHE.for_app(app).clear()
+    for cached in runtime.for_app(app).values.values():
+        if hasattr(cached, "read_at"):
+            cached.read_at = float("-inf")
 
 
 @pytest.fixture

@@ -17,13 +17,6 @@ from idp.foundation.setting_types import ROOT
 from idp.keys import ring
 
 
-@pytest.fixture(autouse=True)
-def _clear_key_ring(app):
-    yield
-    with app.app_context():
-        ring.forget()
-
-
 def test_partners_fetch_the_key_set_again_before_a_new_key_signs(web):
     defaults = tomllib.loads((ROOT / "config" / "default.toml").read_text("utf-8"))["keys"]
     response = web.get("/oauth/jwks")
