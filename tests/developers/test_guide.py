@@ -24,6 +24,7 @@ from tests.oidc.signing import Signer, jwks, key
 from tests.oidc.support import (
     ISSUER,
     follow_redirects,
+    obtain_tokens,
     page,
     press,
     redirect_parameters,
@@ -86,7 +87,7 @@ def test_statements_about_xporter_agree_with_its_code(text):
     ids=["paused", "stopped"],
 )  # fmt: skip
 def test_a_refresh_after_a_school_paused_or_stopped_has_the_error_of_the_guide(web, world, decide, sent):
-    tokens = world.partner.redeem(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json
+    tokens = obtain_tokens(web, world.partner, world.username)
     with world.transaction() as session:
         decide(world.estab, world.partner.id, by=session.get_one(Administrator, world.person).memberships[0])
     assert world.partner.refresh(web, tokens["refresh_token"]).json["error"] == token_error(sent)
@@ -206,7 +207,7 @@ def test_refresh_tokens_stay_the_same_or_change_as_the_guide_says(web, world):
         ({}, False), ({"rotate_refresh_tokens": True}, True), ({"token_endpoint_auth_method": "none"}, True),
     ):  # fmt: skip
         partner = world.new_partner(**overrides)
-        tokens = partner.redeem(web, sign_in_and_authorise(web, partner, world.username)["code"]).json
+        tokens = obtain_tokens(web, partner, world.username)
         successor = partner.refresh(web, tokens["refresh_token"]).json.get("refresh_token")
         assert (successor is not None) is changes, overrides
         if successor:
@@ -219,7 +220,7 @@ def test_refresh_tokens_stay_the_same_or_change_as_the_guide_says(web, world):
 def test_the_audience_of_a_token_is_the_one_in_the_guide(web, world):
     with world.transaction():
         factories.a_client(resource="https://xporter.example", resource_scopes=frozenset({"students"}))
-    tokens = world.partner.redeem(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json
+    tokens = obtain_tokens(web, world.partner, world.username)
     assert payload(tokens["access_token"])["aud"] == [ISSUER, "https://xporter.example"]
 
 
@@ -261,7 +262,7 @@ def test_userinfo_and_introspection_have_the_errors_of_the_guide(web, world):
         headers = {"Authorization": f"Bearer {token}"} if token else None
         return web.get("/oauth/userinfo", headers=headers, query_string=query).json
 
-    tokens = world.partner.redeem(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json
+    tokens = obtain_tokens(web, world.partner, world.username)
     whole = tokens["access_token"]
     assert read(whole)["sub"]
     assert read() == {"error": userinfo_error("No access token"), "error_description": "access_token: missing"}
@@ -277,7 +278,7 @@ def test_userinfo_and_introspection_have_the_errors_of_the_guide(web, world):
 
 
 def test_signing_out_shows_the_pages_of_the_guide(web, world):
-    hint = world.partner.redeem(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json["id_token"]
+    hint = obtain_tokens(web, world.partner, world.username)["id_token"]
     unregistered = {"id_token_hint": hint, "post_logout_redirect_uri": "https://elsewhere.example/"}
     for refused, parameters, shown in zip(
         guide.AT_LOGOUT,
@@ -292,7 +293,7 @@ def test_signing_out_shows_the_pages_of_the_guide(web, world):
 
 
 def test_claims_are_released_where_the_guide_says(web, world):
-    tokens = world.partner.redeem(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json
+    tokens = obtain_tokens(web, world.partner, world.username)
     people_claims = {name for names in scopes.CLAIMS.values() for name in names}
     assert not people_claims & payload(tokens["id_token"]).keys()
     assert people_claims & payload(tokens["access_token"]).keys() == {"estab_id", "estab_status"}

@@ -14,7 +14,7 @@ from tests import factories
 from tests.faults.conftest import HOST
 from tests.html import parse
 from tests.oidc.signing import ASSERTION, Signer
-from tests.oidc.support import sign_in_and_authorise
+from tests.oidc.support import obtain_tokens
 
 CONCURRENT_SIGN_INS = 60
 
@@ -71,9 +71,7 @@ def test_during_many_sign_ins_each_gets_a_response_or_retry_after_and_programs_a
     slow_instance, sign_in, outside, world, web
 ):
     process, url = slow_instance
-    token = world.partner.redeem(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json[
-        "refresh_token"
-    ]
+    token = obtain_tokens(web, world.partner, world.username)["refresh_token"]
     form = {"grant_type": "refresh_token", "refresh_token": token}
     with ThreadPoolExecutor(CONCURRENT_SIGN_INS) as pool:
         sign_ins = [pool.submit(sign_in, number) for number in range(CONCURRENT_SIGN_INS)]

@@ -17,7 +17,7 @@ from tests.conftest import MONDAY, a_browser, clear_caches
 from tests.fuzz.profiles import PROFILE
 from tests.fuzz.responses import LogRecorder, recorded_log
 from tests.oidc import devices, registering, signing
-from tests.oidc.support import Partner, sign_in_and_authorise
+from tests.oidc.support import Partner, obtain_tokens, sign_in_and_authorise
 
 GRANTS = frozenset({"authorization_code", "refresh_token", "client_credentials", devices.GRANT})
 
@@ -91,8 +91,7 @@ def target(module_transaction, session_app, settings) -> Iterator[FuzzTarget]:
     web = a_browser(session_app, settings)
     registration = registering.Registrar(web, initial).registered()
     with recorded_log() as log:
-        code = sign_in_and_authorise(web, partner, username, "attendance")["code"]
-        tokens = partner.redeem(web, code).json
+        tokens = obtain_tokens(web, partner, username, "attendance")
         yield FuzzTarget(
             session_app, settings, web, module_transaction, log, username, partner, signer, initial, tokens,
             registration,

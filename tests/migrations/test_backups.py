@@ -33,7 +33,7 @@ from tests.audit_entries import recorded
 from tests.code_accounts import an_operator
 from tests.conftest import a_browser
 from tests.databases import DATABASE_SETTINGS, SqliteDatabases
-from tests.oidc.support import sign_in_and_authorise
+from tests.oidc.support import obtain_tokens, sign_in_and_authorise
 
 TABLES_OF_BACKUPS = [table for table in db.metadata.sorted_tables if not table.info.get(TRANSIENT)]
 
@@ -140,7 +140,7 @@ def test_after_a_restoration_tokens_and_keys_work_and_sessions_do_not(
     clock,
     transaction,
 ):
-    tokens = world.partner.redeem(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json
+    tokens = obtain_tokens(web, world.partner, world.username)
     with transaction():
         chain.seal()
     back_up()
@@ -156,8 +156,7 @@ def test_after_a_restoration_tokens_and_keys_work_and_sessions_do_not(
         assert ring.verify(refreshed["access_token"], typ="at+jwt")["estab_id"] == world.estab_id
         assert ring.verify(tokens["access_token"], typ="at+jwt")["jti"], "keys verify what they signed before"
     assert browser.get("/oauth/userinfo", headers={"Authorization": f"Bearer {tokens['access_token']}"}).json["sub"]
-    code = sign_in_and_authorise(browser, world.partner, world.username, prompt="login")["code"]
-    assert world.partner.redeem(browser, code).json["access_token"]
+    assert obtain_tokens(browser, world.partner, world.username, prompt="login")["access_token"]
     with transactions.transaction(app_on_empty_database):
         chain.seal()
         assert chain.verify(from_start=True).discrepancies == []

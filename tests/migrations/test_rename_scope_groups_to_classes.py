@@ -14,7 +14,7 @@ from idp.partners.models import Client
 from idp.sharing.models import Authorisation, Decision
 from tests.factories import PASSWORD
 from tests.oidc.registering import Registrar, an_initial_token
-from tests.oidc.support import follow_redirects, press, redirect_parameters, sign_in_and_authorise
+from tests.oidc.support import follow_redirects, obtain_tokens, press, redirect_parameters, sign_in_and_authorise
 
 migration = import_module("idp.migrations.versions.0007_rename_scope_groups_to_classes")
 SCOPE = "openid offline_access classes school"
@@ -61,9 +61,7 @@ def rows_with_old_name(web, new_browser, world, clock):
     """One pending row of each kind, with the old name of the scope."""
     optional = frozenset({"classes", "attendance"})
     partner = world.new_partner(optional_scopes=optional, resource="https://api.example", resource_scopes=optional)
-    tokens = partner.redeem(
-        web, sign_in_and_authorise(web, partner, world.username, "classes", scope=SCOPE)["code"]
-    ).json
+    tokens = obtain_tokens(web, partner, world.username, "classes", scope=SCOPE)
     code = sign_in_and_authorise(web, partner, world.username, scope=SCOPE)["code"]
     waiting = new_browser()
     response = follow_redirects(waiting, waiting.get(partner.link(scope=SCOPE)))

@@ -163,3 +163,13 @@ def sign_in_and_authorise(
         response = press(web, response, "allow", authority="y", **({"area": list(areas)} if areas else {}))
         response = follow_redirects(web, response)
     return redirect_parameters(response)
+
+
+def obtain_tokens(
+    web: FlaskClient, partner: Partner, username: str, *areas: str, **overrides: str | None
+) -> dict[str, Any]:
+    """The whole flow, and then the code redeemed; returns the token response."""
+    code = sign_in_and_authorise(web, partner, username, *areas, **overrides)["code"]
+    response = partner.redeem(web, code)
+    assert response.status_code == 200, response.text
+    return dict(response.get_json())

@@ -6,7 +6,7 @@ from sqlalchemy import select
 from idp.audit import events
 from idp.oidc.models import RefreshFamily
 from tests.audit_entries import recorded
-from tests.oidc.support import sign_in_and_authorise
+from tests.oidc.support import obtain_tokens, sign_in_and_authorise
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def test_a_code_that_is_replayed_is_recorded_at_the_school(web, world, code, fam
 
 def test_a_refresh_token_that_is_used_again_is_recorded_at_the_school(web, world):
     partner = world.new_partner(token_endpoint_auth_method="none")
-    first = partner.redeem(web, sign_in_and_authorise(web, partner, world.username)["code"]).json["refresh_token"]
+    first = obtain_tokens(web, partner, world.username)["refresh_token"]
     partner.refresh(web, partner.refresh(web, first).json["refresh_token"])
     partner.refresh(web, first)
 

@@ -16,7 +16,7 @@ from idp.partners.models import Client
 from idp.signin import session as sessions
 from tests import factories
 from tests.oidc.receiving import a_receiver
-from tests.oidc.support import follow_redirects, press, sign_in, sign_in_and_authorise
+from tests.oidc.support import follow_redirects, obtain_tokens, press, sign_in, sign_in_and_authorise
 
 EVENT = "http://schemas.openid.net/event/backchannel-logout"
 
@@ -40,7 +40,7 @@ class SignIn(NamedTuple):
 
 
 def sign_in_for_tokens(web, partner, world, **overrides):
-    tokens = partner.redeem(web, sign_in_and_authorise(web, partner, world.username, **overrides)["code"]).json
+    tokens = obtain_tokens(web, partner, world.username, **overrides)
     return SignIn(tokens, world.claims(tokens["id_token"], "JWT"))
 
 

@@ -14,6 +14,7 @@ from tests.oidc.support import (
     ISSUER,
     follow_redirects,
     jwt_header,
+    obtain_tokens,
     press,
     redirect_parameters,
     sign_in,
@@ -114,9 +115,7 @@ def test_exactly_the_advertised_acr_values_are_reached(web, new_browser, transac
 
 def test_every_advertised_claim_is_released_somewhere(web, world, metadata):
     everything = "openid profile email phone organisation offline_access"
-    tokens = world.partner.redeem(
-        web, sign_in_and_authorise(web, world.partner, world.username, scope=everything)["code"]
-    ).json
+    tokens = obtain_tokens(web, world.partner, world.username, scope=everything)
     userinfo = web.get("/oauth/userinfo", headers={"Authorization": f"Bearer {tokens['access_token']}"}).json
     assert set(metadata["claims_supported"]) <= set(userinfo) | set(world.claims(tokens["id_token"], "JWT"))
 
@@ -182,11 +181,11 @@ def test_every_advertised_assertion_algorithm_is_accepted(web, signer, metadata)
 def test_every_advertised_signing_algorithm_is_used_where_registered(web, world, metadata):
     for alg in metadata["id_token_signing_alg_values_supported"]:
         partner = world.new_partner(id_token_signed_response_alg=alg)
-        tokens = partner.redeem(web, sign_in_and_authorise(web, partner, world.username)["code"]).json
+        tokens = obtain_tokens(web, partner, world.username)
         assert jwt_header(tokens["id_token"])["alg"] == alg
     for alg in metadata["userinfo_signing_alg_values_supported"]:
         partner = world.new_partner(userinfo_signed_response_alg=alg)
-        tokens = partner.redeem(web, sign_in_and_authorise(web, partner, world.username)["code"]).json
+        tokens = obtain_tokens(web, partner, world.username)
         response = web.get("/oauth/userinfo", headers={"Authorization": f"Bearer {tokens['access_token']}"})
         assert (response.mimetype, jwt_header(response.text)["alg"]) == ("application/jwt", alg)
     for alg in metadata["authorization_signing_alg_values_supported"]:

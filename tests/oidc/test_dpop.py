@@ -11,7 +11,15 @@ from idp.oidc.clients import dpop
 from idp.oidc.models import UsedJti
 from tests import factories
 from tests.oidc.signing import Signer, jwks, key, thumbprint, without_kid
-from tests.oidc.support import ISSUER, follow_redirects, press, redirect_parameters, sign_in, sign_in_and_authorise
+from tests.oidc.support import (
+    ISSUER,
+    follow_redirects,
+    obtain_tokens,
+    press,
+    redirect_parameters,
+    sign_in,
+    sign_in_and_authorise,
+)
 
 FIRST_KEY, SECOND_KEY = ECKey.generate_key("P-256"), ECKey.generate_key("P-256")
 
@@ -35,7 +43,7 @@ def bound_client(world, clock):
 
 @pytest.fixture
 def tokens(web, world, partner):
-    return partner.redeem(web, sign_in_and_authorise(web, partner, world.username)["code"]).json
+    return obtain_tokens(web, partner, world.username)
 
 
 def assert_error(response, error, status=400):
@@ -54,7 +62,7 @@ def test_a_proof_may_have_a_large_key(web, world, partner, bits):
     """joserfc's default limit for headers is 512 characters."""
     rsa_key = RSAKey.generate_key(bits)
     partner.dpop_key, partner.proofs = rsa_key, {"alg": "PS256"}
-    tokens = partner.redeem(web, sign_in_and_authorise(web, partner, world.username)["code"]).json
+    tokens = obtain_tokens(web, partner, world.username)
     assert world.claims(tokens["access_token"])["cnf"] == {"jkt": thumbprint(rsa_key)}
     assert partner.request_userinfo(web, tokens["access_token"], alg="PS256").status_code == 200
 
@@ -62,7 +70,7 @@ def test_a_proof_may_have_a_large_key(web, world, partner, bits):
 def test_every_algorithm_advertised_for_proofs_works(web, world, partner):
     for alg in web.get("/.well-known/openid-configuration").json["dpop_signing_alg_values_supported"]:
         partner.dpop_key, partner.proofs = key(alg, 9), {"alg": alg}
-        tokens = partner.redeem(web, sign_in_and_authorise(web, partner, world.username)["code"]).json
+        tokens = obtain_tokens(web, partner, world.username)
         assert tokens["token_type"] == "DPoP", alg
         assert partner.request_userinfo(web, tokens["access_token"], alg=alg).status_code == 200
 
@@ -213,8 +221,7 @@ def test_a_bound_token_is_refused_as_a_bearer_token_and_an_unbound_one_as_bound(
     assert partner.request_userinfo(web, token, scheme="Bearer").headers["WWW-Authenticate"] == challenge
     assert web.post("/oauth/userinfo", data={"access_token": token}).headers["WWW-Authenticate"] == challenge
     assert web.get("/oauth/userinfo", headers={"Authorization": f"DPoP {token}"}).status_code == 401
-    code = sign_in_and_authorise(web, world.partner, world.username)["code"]
-    unbound = world.partner.redeem(web, code).json["access_token"]
+    unbound = obtain_tokens(web, world.partner, world.username)["access_token"]
     as_bound = partner.request_userinfo(web, unbound)
     assert as_bound.status_code == 401
     assert as_bound.headers["WWW-Authenticate"].startswith(
@@ -249,7 +256,7 @@ def test_a_public_client_must_refresh_with_the_bound_key(web, world, clock):
     assert response.status_code == 200
     assert "refresh_token" not in response.json  # it is bound, and therefore not rotated
 
-    unbound = public.redeem(web, sign_in_and_authorise(web, public, world.username)["code"]).json["refresh_token"]
+    unbound = obtain_tokens(web, public, world.username)["refresh_token"]
     assert post({"grant_type": "refresh_token", "refresh_token": unbound}, FIRST_KEY).json["token_type"] == "DPoP"
 
 

@@ -16,7 +16,7 @@ from idp.partners.models import ClientEvent
 from idp.worker import clean
 from tests.factories import secret_of
 from tests.oidc.registering import Registrar, an_initial_token, metadata
-from tests.oidc.support import CALLBACK, sign_in_and_authorise
+from tests.oidc.support import CALLBACK, obtain_tokens, sign_in_and_authorise
 from tests.security.test_code_replay import call_concurrently
 
 CANARY = "canary-4f1c"
@@ -70,7 +70,7 @@ def test_a_wrong_redirect_uri_of_a_pushed_request_is_logged(web, world, client_l
 
 
 def test_a_wrong_post_logout_redirect_uri_is_logged(web, world, client_log):
-    tokens = world.partner.redeem(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json
+    tokens = obtain_tokens(web, world.partner, world.username)
     parameters = {"id_token_hint": tokens["id_token"], "post_logout_redirect_uri": "https://assembly.example/out"}
     assert web.get("/oauth/logout", query_string=parameters).status_code == 400
     event = single(client_log(world.partner))

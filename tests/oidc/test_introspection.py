@@ -6,12 +6,12 @@ import pytest
 
 from idp.estabs.models import Estab
 from idp.keys import ring
-from tests.oidc.support import ISSUER, jwt_header, sign_in_and_authorise
+from tests.oidc.support import ISSUER, jwt_header, obtain_tokens
 
 
 @pytest.fixture
 def tokens(web, world, clock):
-    return world.partner.redeem(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json
+    return obtain_tokens(web, world.partner, world.username)
 
 
 def introspect(web, partner, token, **options):
@@ -42,7 +42,7 @@ def test_introspection_returns_the_current_state_of_a_refresh_token(web, world, 
 
 def test_introspecting_a_replaced_token_is_not_a_reuse(web, world):
     partner = world.new_partner(rotate_refresh_tokens=True)
-    first = partner.redeem(web, sign_in_and_authorise(web, partner, world.username)["code"]).json["refresh_token"]
+    first = obtain_tokens(web, partner, world.username)["refresh_token"]
     second = partner.refresh(web, first).json["refresh_token"]
     assert introspect(web, partner, first).json == {"active": False}
     assert partner.refresh(web, second).status_code == 200
@@ -50,7 +50,7 @@ def test_introspecting_a_replaced_token_is_not_a_reuse(web, world):
 
 def test_a_client_that_cannot_authenticate_may_not_introspect(web, world):
     public = world.new_partner(token_endpoint_auth_method="none")
-    token = public.redeem(web, sign_in_and_authorise(web, public, world.username)["code"]).json["access_token"]
+    token = obtain_tokens(web, public, world.username)["access_token"]
     response = introspect(web, public, token)
     assert (response.status_code, response.json["error"]) == (401, "invalid_client")
 

@@ -11,14 +11,22 @@ from joserfc.jwk import OctKey
 
 from idp.estabs.models import Estab
 from tests import factories
-from tests.oidc.support import follow_redirects, page, press, redirect_parameters, sign_in, sign_in_and_authorise
+from tests.oidc.support import (
+    follow_redirects,
+    obtain_tokens,
+    page,
+    press,
+    redirect_parameters,
+    sign_in,
+    sign_in_and_authorise,
+)
 
 POST_LOGOUT_URI = "https://assembly.example/signed-out"
 
 
 @pytest.fixture
 def id_token_hint(web, world):
-    return world.partner.redeem(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json["id_token"]
+    return obtain_tokens(web, world.partner, world.username)["id_token"]
 
 
 def request_logout(web, **params):
@@ -43,7 +51,7 @@ def test_a_hint_of_this_browser_signs_out_at_once_and_redirects_with_state_only(
 
 def test_a_hint_that_names_no_session_asks_first(web, world):
     partner = world.new_partner(post_logout_redirect_uris=[])
-    tokens = partner.redeem(web, sign_in_and_authorise(web, partner, world.username)["code"]).json
+    tokens = obtain_tokens(web, partner, world.username)
     response = request_logout(web, id_token_hint=tokens["id_token"])
     assert page(response).find(id="confirm-logout")
     assert "code" in redirect_parameters(web.get(partner.link(prompt="none")))
@@ -108,7 +116,7 @@ def test_a_forged_hint_is_an_error_page(web, world, id_token_hint, alg):
 
 
 def test_an_access_token_is_not_accepted_as_hint(web, world):
-    tokens = world.partner.redeem(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json
+    tokens = obtain_tokens(web, world.partner, world.username)
     assert_error_page(request_logout(web, id_token_hint=tokens["access_token"]), "id_token_hint")
 
 
@@ -173,7 +181,7 @@ def test_the_port_of_a_loopback_post_logout_uri_may_differ_from_the_registered_o
     app = world.new_partner(
         token_endpoint_auth_method="none", post_logout_redirect_uris=[f"http://{host}/out"], client_name="Pocket"
     )
-    id_token_hint = app.redeem(web, sign_in_and_authorise(web, app, world.username)["code"]).json["id_token"]
+    id_token_hint = obtain_tokens(web, app, world.username)["id_token"]
     uri = f"http://{host}:49152/out"
     for wrong in (f"http://{host}:0/out", f"http://{host}:49152/in", "http://localhost:49152/out"):
         assert_error_page(
@@ -207,7 +215,7 @@ def test_a_hint_of_another_session_asks_first_and_then_redirects(web, new_browse
 def test_a_hint_from_before_the_person_signed_in_again_here_signs_out_at_once(web, new_browser, world, subject_type):
     """Another client asked for `prompt=login`, which gave the session of this browser a new `sid`."""
     partner = world.new_partner(subject_type=subject_type, sector_identifier="assembly.example")
-    tokens = partner.redeem(web, sign_in_and_authorise(web, partner, world.username)["code"]).json
+    tokens = obtain_tokens(web, partner, world.username)
     hint = {"id_token_hint": tokens["id_token"], "post_logout_redirect_uri": POST_LOGOUT_URI}
     other = world.new_partner()
     for _ in range(2):
@@ -238,9 +246,7 @@ def test_a_head_request_ends_no_session(web, world, id_token_hint):
 
 
 def test_an_expired_hint_is_accepted(web, world, clock):
-    id_token_hint = world.partner.redeem(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json[
-        "id_token"
-    ]
+    id_token_hint = obtain_tokens(web, world.partner, world.username)["id_token"]
     clock.move(timedelta(hours=1))
     assert (
         request_logout(web, id_token_hint=id_token_hint, post_logout_redirect_uri=POST_LOGOUT_URI).location

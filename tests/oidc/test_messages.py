@@ -12,7 +12,7 @@ from idp.partners import failure_log
 from tests import factories
 from tests.fuzz.responses import recorded_log
 from tests.oidc.signing import Signer, jwks, key, sign_jws
-from tests.oidc.support import CALLBACK, ISSUER, redirect_parameters, sign_in_and_authorise
+from tests.oidc.support import CALLBACK, ISSUER, obtain_tokens, redirect_parameters, sign_in_and_authorise
 from tests.oidc.test_dpop import FIRST_KEY, SECOND_KEY
 
 OTHER_URI = "https://assembly.example/other"
@@ -162,7 +162,7 @@ def test_the_reason_why_a_code_is_refused_is_described(web, world, newest_fact, 
 
 def test_the_reason_why_a_refresh_token_is_refused_is_described(web, world, newest_fact, clock):
     partner, other = world.new_partner(token_endpoint_auth_method="none"), world.new_partner()
-    first = partner.redeem(web, sign_in_and_authorise(web, partner, world.username)["code"]).json["refresh_token"]
+    first = obtain_tokens(web, partner, world.username)["refresh_token"]
     assert description(other.refresh(web, first)) == "refresh_token: unknown"
     assert newest_fact(other) == "refresh_token: was issued to another client"
     expected = "scope: the refresh token was not issued for: attendance"
@@ -172,9 +172,7 @@ def test_the_reason_why_a_refresh_token_is_refused_is_described(web, world, newe
     expected = "refresh_token: was used before, so all that came from it is revoked"
     assert description(partner.refresh(web, first)) == expected
     assert description(partner.refresh(web, third)) == "refresh_token: was revoked"
-    idle = world.partner.redeem(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json[
-        "refresh_token"
-    ]
+    idle = obtain_tokens(web, world.partner, world.username)["refresh_token"]
     clock.move(timedelta(days=90))
     expected = "refresh_token: expired, because it was not used for 90 days"
     assert description(world.partner.refresh(web, idle)) == expected
@@ -287,12 +285,10 @@ def request_userinfo(web, token):
 
 
 def test_every_refusal_at_userinfo_is_logged_for_the_client(web, world, signer, newest_fact, clock):
-    token = world.partner.redeem(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json[
-        "access_token"
-    ]
+    token = obtain_tokens(web, world.partner, world.username)["access_token"]
     own = signer.post(web, "/oauth/token", {"grant_type": "client_credentials"}).json["access_token"]
     signer.dpop_key = FIRST_KEY
-    bound = signer.redeem(web, sign_in_and_authorise(web, signer, world.username)["code"]).json["access_token"]
+    bound = obtain_tokens(web, signer, world.username)["access_token"]
 
     expected = "access_token: was issued to the client itself, so there is no person"
     assert description(request_userinfo(web, own)) == newest_fact(signer) == expected
@@ -314,9 +310,7 @@ def test_every_refusal_at_userinfo_is_logged_for_the_client(web, world, signer, 
     assert (
         description(request_userinfo(web, token)) == newest_fact(world.partner) == "access_token: expired 4 seconds ago"
     )
-    token = world.partner.redeem(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json[
-        "access_token"
-    ]
+    token = obtain_tokens(web, world.partner, world.username)["access_token"]
     clock.move(timedelta(seconds=1))
     assert world.partner.post(web, "/oauth/revoke", {"token": token}).status_code == 200
     assert description(request_userinfo(web, token)) == newest_fact(world.partner) == "access_token: was revoked"

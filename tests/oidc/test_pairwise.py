@@ -7,7 +7,7 @@ import pytest
 from idp.estabs.models import Estab, Membership
 from idp.foundation.clock import now
 from tests import factories
-from tests.oidc.support import query_of, redirect_parameters, sign_in_and_authorise
+from tests.oidc.support import obtain_tokens, query_of, redirect_parameters, sign_in_and_authorise
 
 SECTOR = {"subject_type": "pairwise", "sector_identifier": "assembly.example"}
 ALL_SCOPES = "openid profile organisation offline_access school students"
@@ -76,8 +76,7 @@ def test_two_people_of_one_school_have_different_subjects(web, new_browser, worl
     with world.transaction() as session:
         factories.an_administrator(session.get_one(Estab, world.estab), username="second", name="Sam Lee")
     first = tokens_of(web, partner, world)
-    code = sign_in_and_authorise(new_browser(), partner, "second", scope=ALL_SCOPES)["code"]
-    second = partner.redeem(new_browser(), code).json
+    second = obtain_tokens(new_browser(), partner, "second", scope=ALL_SCOPES)
     assert world.claims(first["id_token"], "JWT")["sub"] != world.claims(second["id_token"], "JWT")["sub"]
     assert userinfo(web, second["access_token"]).json["name"] == "Sam Lee"
 

@@ -8,7 +8,15 @@ from idp.outbox.models import Message
 from idp.partners import failure_log
 from idp.partners.models import Client
 from idp.sharing import authorise
-from tests.oidc.support import follow_redirects, page, press, redirect_parameters, sign_in, sign_in_and_authorise
+from tests.oidc.support import (
+    follow_redirects,
+    obtain_tokens,
+    page,
+    press,
+    redirect_parameters,
+    sign_in,
+    sign_in_and_authorise,
+)
 
 DATA = "school students"
 PAUSED_MESSAGE = "the school has paused sharing; tokens work again when the school resumes"
@@ -20,7 +28,7 @@ def owner(session, world):
 
 @pytest.fixture
 def tokens(web, world):
-    return world.partner.redeem(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json
+    return obtain_tokens(web, world.partner, world.username)
 
 
 @pytest.fixture
@@ -55,7 +63,7 @@ def userinfo(web, tokens):
 @pytest.mark.parametrize("rotates", [False, True])
 def test_a_refresh_during_a_pause_is_refused_as_such_and_works_after_it(web, world, rotates):
     partner = world.new_partner(rotate_refresh_tokens=rotates)
-    tokens = partner.redeem(web, sign_in_and_authorise(web, partner, world.username)["code"]).json
+    tokens = obtain_tokens(web, partner, world.username)
     with world.transaction() as session:
         authorise.pause(world.estab, partner.id, by=owner(session, world).memberships[0])
 

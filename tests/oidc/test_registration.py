@@ -16,7 +16,7 @@ from idp.partners import initial_tokens, registry, self_registration
 from idp.partners.models import Client, ClientSecret, InitialAccessToken, Partner, RegistrationToken
 from tests import factories
 from tests.oidc.registering import METADATA, Registrar, an_initial_token, bearer_header, metadata, path_of
-from tests.oidc.support import Partner as Caller, sign_in_and_authorise
+from tests.oidc.support import Partner as Caller, obtain_tokens, sign_in_and_authorise
 
 RSA = RSAKey.generate_key(2048, parameters={"kid": "r"})
 EC = ECKey.generate_key("P-256", parameters={"kid": "e"})
@@ -492,7 +492,7 @@ def test_deleting_a_client_deletes_its_registration_token_too(web, world, regist
         "openid offline_access",
         registration["redirect_uris"][0],
     )
-    tokens = partner.redeem(web, sign_in_and_authorise(web, partner, world.username)["code"]).json
+    tokens = obtain_tokens(web, partner, world.username)
     response = registrar.manage(registration, "DELETE")
     assert response.status_code == 204
     assert response.data == b""

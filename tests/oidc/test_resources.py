@@ -9,7 +9,7 @@ from idp.estabs.models import Estab
 from idp.keys import ring
 from idp.partners.models import Client
 from idp.sharing.models import Authorisation
-from tests.oidc.support import ISSUER, redirect_parameters, sign_in_and_authorise
+from tests.oidc.support import ISSUER, obtain_tokens, redirect_parameters, sign_in_and_authorise
 
 DATA, STAFF = "https://data.example", "https://staff.example"
 
@@ -21,9 +21,7 @@ def api(world):
 
 
 def tokens_of(web, world, **parameters):
-    return world.partner.redeem(
-        web, sign_in_and_authorise(web, world.partner, world.username, **parameters)["code"]
-    ).json
+    return obtain_tokens(web, world.partner, world.username, **parameters)
 
 
 def audience(world, tokens):

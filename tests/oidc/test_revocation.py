@@ -4,12 +4,12 @@ import pytest
 
 from idp.estabs.models import Estab
 from idp.partners.models import Client
-from tests.oidc.support import sign_in_and_authorise
+from tests.oidc.support import obtain_tokens, sign_in_and_authorise
 
 
 @pytest.fixture
 def tokens(web, world):
-    return world.partner.redeem(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json
+    return obtain_tokens(web, world.partner, world.username)
 
 
 def userinfo_status(web, token):
@@ -29,7 +29,7 @@ def test_revoking_a_refresh_token_revokes_its_access_tokens(web, world, tokens):
 
 def test_any_generation_of_a_rotating_refresh_token_can_be_revoked(web, world):
     partner = world.new_partner(token_endpoint_auth_method="none")
-    first = partner.redeem(web, sign_in_and_authorise(web, partner, world.username)["code"]).json["refresh_token"]
+    first = obtain_tokens(web, partner, world.username)["refresh_token"]
     second = partner.refresh(web, first).json
     assert revoke(web, partner, first).status_code == 200
     assert partner.refresh(web, second["refresh_token"]).json["error"] == "invalid_grant"

@@ -14,7 +14,7 @@ from idp.partners import registry
 from idp.partners.models import Client
 from idp.sharing import authorise
 from tests.factories import secret_of
-from tests.oidc.support import ISSUER, Partner, jwt_header, sign_in_and_authorise
+from tests.oidc.support import ISSUER, Partner, jwt_header, obtain_tokens, sign_in_and_authorise
 
 SECRET_METHODS = ("client_secret_basic", "client_secret_post")
 
@@ -72,7 +72,7 @@ def test_the_access_token_is_a_jwt_of_rfc_9068(tokens, world, clock):
 
 def test_the_id_token_is_signed_by_the_registered_algorithm(web, world):
     partner = world.new_partner(id_token_signed_response_alg="ES256")
-    response = partner.redeem(web, sign_in_and_authorise(web, partner, world.username)["code"]).json
+    response = obtain_tokens(web, partner, world.username)
     header = jwt_header(response["id_token"])
     assert header["alg"] == "ES256"
     assert header["kid"]
@@ -286,9 +286,7 @@ def test_a_refresh_may_ask_for_less_and_not_for_more(web, world, tokens):
 
 def test_an_area_left_out_may_be_repeated_and_is_left_out_again_until_the_school_adds_it(web, world):
     scope = "openid offline_access students attendance"
-    tokens = world.partner.redeem(
-        web, sign_in_and_authorise(web, world.partner, world.username, scope=scope)["code"]
-    ).json
+    tokens = obtain_tokens(web, world.partner, world.username, scope=scope)
     assert tokens["scope"] == "openid offline_access students"
     response = world.partner.refresh(web, tokens["refresh_token"], scope=scope).json
     assert response["scope"] == "openid offline_access students"
@@ -345,8 +343,7 @@ class PublicPartner(NamedTuple):
 @pytest.fixture
 def public_partner(web, world, clock):
     partner = world.new_partner(token_endpoint_auth_method="none")
-    code = sign_in_and_authorise(web, partner, world.username)["code"]
-    return PublicPartner(partner, partner.redeem(web, code).json["refresh_token"])
+    return PublicPartner(partner, obtain_tokens(web, partner, world.username)["refresh_token"])
 
 
 def test_a_public_clients_refresh_token_rotates(web, public_partner, clock):
@@ -368,7 +365,7 @@ def test_a_public_clients_refresh_tokens_end_after_90_days_although_they_are_use
 
 def test_a_refresh_token_combined_from_two_is_refused(web, world, public_partner):
     partner, first = public_partner
-    other = partner.redeem(web, sign_in_and_authorise(web, partner, world.username)["code"]).json["refresh_token"]
+    other = obtain_tokens(web, partner, world.username)["refresh_token"]
     mixed = f"{first.partition('.')[0]}.{other.partition('.')[2]}"
     assert_error(partner.refresh(web, mixed), "invalid_grant")
 
@@ -400,7 +397,7 @@ def test_any_other_use_of_an_old_token_ends_the_family(web, world, public_partne
 
 def test_a_confidential_client_with_rotation_has_a_minute_of_grace(web, world, clock):
     partner = world.new_partner(rotate_refresh_tokens=True)
-    first = partner.redeem(web, sign_in_and_authorise(web, partner, world.username)["code"]).json["refresh_token"]
+    first = obtain_tokens(web, partner, world.username)["refresh_token"]
     second = partner.refresh(web, first).json["refresh_token"]
     clock.move(timedelta(seconds=60))
     assert partner.refresh(web, first).json["refresh_token"] == second

@@ -6,7 +6,7 @@ import pytest
 
 from idp.estabs.models import Membership
 from idp.keys import ring
-from tests.oidc.support import ISSUER, sign_in_and_authorise
+from tests.oidc.support import ISSUER, obtain_tokens, sign_in_and_authorise
 
 ALL_SCOPES = "openid profile email phone organisation offline_access school students"
 
@@ -17,9 +17,7 @@ def bearer_header(tokens):
 
 @pytest.fixture
 def tokens(web, world, clock):
-    return world.partner.redeem(
-        web, sign_in_and_authorise(web, world.partner, world.username, scope=ALL_SCOPES)["code"]
-    ).json
+    return obtain_tokens(web, world.partner, world.username, scope=ALL_SCOPES)
 
 
 def test_userinfo_names_person_and_school_with_the_claims_of_dfe_sign_in(web, world, tokens):
@@ -48,9 +46,7 @@ def test_userinfo_names_person_and_school_with_the_claims_of_dfe_sign_in(web, wo
 
 
 def test_userinfo_releases_no_more_than_the_scopes(web, world):
-    tokens = world.partner.redeem(
-        web, sign_in_and_authorise(web, world.partner, world.username, scope="openid")["code"]
-    ).json
+    tokens = obtain_tokens(web, world.partner, world.username, scope="openid")
     assert web.get("/oauth/userinfo", headers=bearer_header(tokens)).json == {"sub": world.person}
 
 
@@ -106,9 +102,7 @@ def test_an_id_token_is_not_accepted(web, tokens):
 
 
 def test_a_token_without_openid_is_not_enough(web, world):
-    tokens = world.partner.redeem(
-        web, sign_in_and_authorise(web, world.partner, world.username, scope="students")["code"]
-    ).json
+    tokens = obtain_tokens(web, world.partner, world.username, scope="students")
     response = web.get("/oauth/userinfo", headers=bearer_header(tokens))
     assert response.status_code == 403
     expected = 'error="insufficient_scope", error_description="access_token: does not cover the scope openid"'
@@ -143,15 +137,13 @@ def test_claims_about_the_school_can_be_requested_by_name_too(web, world):
 def test_a_claim_whose_scope_is_not_the_clients_is_left_out(web, world):
     partner = world.new_partner(required_scopes=frozenset({"openid"}))
     requested_claims = json.dumps({"userinfo": {"email": {"essential": True}}})
-    tokens = partner.redeem(
-        web, sign_in_and_authorise(web, partner, world.username, scope="openid", claims=requested_claims)["code"]
-    ).json
+    tokens = obtain_tokens(web, partner, world.username, scope="openid", claims=requested_claims)
     assert web.get("/oauth/userinfo", headers=bearer_header(tokens)).json == {"sub": world.person}
 
 
 def test_a_client_may_register_a_signed_response(web, world):
     partner = world.new_partner(userinfo_signed_response_alg="RS256")
-    tokens = partner.redeem(web, sign_in_and_authorise(web, partner, world.username)["code"]).json
+    tokens = obtain_tokens(web, partner, world.username)
     response = web.get("/oauth/userinfo", headers=bearer_header(tokens))
     assert response.content_type == "application/jwt"
     with world.transaction():
@@ -164,7 +156,7 @@ def test_a_pairwise_client_gets_its_own_subject(web, new_browser, world):
     second = world.new_partner(subject_type="pairwise", sector_identifier="two.example")
     subjects = []
     for partner in (first, second, first):
-        tokens = partner.redeem(web, sign_in_and_authorise(web, partner, world.username)["code"]).json
+        tokens = obtain_tokens(web, partner, world.username)
         body = web.get("/oauth/userinfo", headers=bearer_header(tokens)).json
         assert body["name"] == "Jo Bloggs"
         assert body["sub"] == world.claims(tokens["id_token"], "JWT")["sub"]

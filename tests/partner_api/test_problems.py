@@ -9,7 +9,7 @@ from idp.partner_api import problems
 from idp.partners import failure_log
 from idp.sharing import client_schools
 from tests.html import parse
-from tests.oidc.support import sign_in_and_authorise
+from tests.oidc.support import obtain_tokens
 
 SCHOOLS = "/api/schools"
 
@@ -104,7 +104,7 @@ def test_a_token_without_the_scope_is_refused_with_the_name_of_the_scope(program
 
 def test_no_scope_is_named_if_none_would_help(web, world, check_problem):
     """RFC 6750 §3: a `scope` in a challenge has at least one scope."""
-    tokens = world.partner.redeem(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json
+    tokens = obtain_tokens(web, world.partner, world.username)
     refused = web.get("/api/register/schools?q=oak", headers={"Authorization": f"Bearer {tokens['access_token']}"})
     check_problem(refused, "insufficient_scope")
     assert "scope=" not in refused.headers["WWW-Authenticate"].replace('error="insufficient_scope"', "")

@@ -31,6 +31,7 @@ from tests.oidc.support import (
     ISSUER,
     follow_redirects,
     jwt_header,
+    obtain_tokens,
     page,
     redirect_parameters,
     sign_in_and_authorise,
@@ -84,7 +85,7 @@ def test_03_plain_http_raises_no_error_of_authlib(web, world):
 
 def test_06_userinfo_is_signed_with_the_algorithms_we_have_and_no_warning(web, world):
     partner = world.new_partner(userinfo_signed_response_alg="ES256")
-    tokens = partner.redeem(web, sign_in_and_authorise(web, partner, world.username)["code"]).json
+    tokens = obtain_tokens(web, partner, world.username)
     response = web.get("/oauth/userinfo", headers={"Authorization": f"Bearer {tokens['access_token']}"})
     assert response.content_type == "application/jwt"
 
@@ -174,7 +175,7 @@ def test_15_a_code_is_redeemed_once(web, world):
 
 
 def test_16_a_refreshed_id_token_has_the_time_of_the_sign_in(web, world, clock):
-    tokens = world.partner.redeem(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json
+    tokens = obtain_tokens(web, world.partner, world.username)
     signed_in = clock.now()
     clock.move(timedelta(minutes=30))
     refreshed = world.partner.refresh(web, tokens["refresh_token"]).json
@@ -182,7 +183,7 @@ def test_16_a_refreshed_id_token_has_the_time_of_the_sign_in(web, world, clock):
 
 
 def test_17_id_tokens_say_which_key_signed_them(web, world):
-    tokens = world.partner.redeem(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json
+    tokens = obtain_tokens(web, world.partner, world.username)
     kids = {jwk["kid"]: jwk["alg"] for jwk in web.get("/oauth/jwks").json["keys"]}
     for name in ("id_token", "access_token"):
         header = jwt_header(tokens[name])
@@ -190,7 +191,7 @@ def test_17_id_tokens_say_which_key_signed_them(web, world):
 
 
 def test_18_access_tokens_live_ten_minutes_and_say_what_they_are(web, world):
-    tokens = world.partner.redeem(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json
+    tokens = obtain_tokens(web, world.partner, world.username)
     claims = world.claims(tokens["access_token"])
     assert claims["exp"] - claims["iat"] == tokens["expires_in"] == 600
     assert jwt_header(tokens["access_token"])["typ"] == "at+jwt"
@@ -203,7 +204,7 @@ def test_19_an_unknown_hint_at_revocation_is_ignored_and_post_authentication_wor
 
 
 def test_20_end_session_refuses_access_tokens_and_unregistered_addresses(web, world):
-    tokens = world.partner.redeem(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json
+    tokens = obtain_tokens(web, world.partner, world.username)
     assert web.get("/oauth/logout", query_string={"id_token_hint": tokens["access_token"]}).status_code == 400
     wrong = {"id_token_hint": tokens["id_token"], "post_logout_redirect_uri": "https://evil.example"}
     assert web.get("/oauth/logout", query_string=wrong).status_code == 400
@@ -254,7 +255,7 @@ def test_27_two_dpop_proofs_are_refused(web, signer):
 
 
 def test_28_a_refresh_without_its_authorisation_is_an_invalid_grant(web, world):
-    tokens = world.partner.redeem(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json
+    tokens = obtain_tokens(web, world.partner, world.username)
     with world.transaction() as session:
         session.query(Authorisation).update({"withdrawn_at": session.query(Authorisation.given_at).scalar()})
     response = world.partner.refresh(web, tokens["refresh_token"])

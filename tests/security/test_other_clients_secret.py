@@ -5,7 +5,7 @@ for A.
 from sqlalchemy import select
 
 from idp.audit.models import Entry
-from tests.oidc.support import follow_redirects, page, query_of, sign_in_and_authorise
+from tests.oidc.support import follow_redirects, obtain_tokens, page, query_of, sign_in_and_authorise
 
 
 def audited_facts(world, client):
@@ -32,7 +32,7 @@ def test_another_clients_refresh_token_is_refused_and_stays_valid(web, world):
 def test_another_clients_rotating_refresh_token_is_refused_and_stays_valid(web, world):
     public = world.new_partner(token_endpoint_auth_method="none")
     other = world.new_partner(token_endpoint_auth_method="none")
-    token = public.redeem(web, sign_in_and_authorise(web, public, world.username)["code"]).json["refresh_token"]
+    token = obtain_tokens(web, public, world.username)["refresh_token"]
     assert other.refresh(web, token).json["error"] == "invalid_grant"
     assert public.refresh(web, token).status_code == 200
 

@@ -9,7 +9,7 @@ import pytest
 from idp.estabs.models import Administrator
 from idp.oidc.models import RefreshFamily
 from idp.sharing import authorise
-from tests.oidc.support import sign_in_and_authorise
+from tests.oidc.support import obtain_tokens
 from tests.security.test_code_replay import call_concurrently
 
 
@@ -18,7 +18,7 @@ from tests.security.test_code_replay import call_concurrently
 )
 def test_fifty_rotations_at_once_never_fork_a_family(web, new_browser, world, clock, overrides):
     partner = world.new_partner(**overrides)
-    first = partner.redeem(web, sign_in_and_authorise(web, partner, world.username)["code"]).json
+    first = obtain_tokens(web, partner, world.username)
     responses = call_concurrently(50, lambda: partner.refresh(new_browser(), first["refresh_token"]))
     tokens = [response.json for response in responses if response.status_code == 200]
     assert len(tokens) == 50
@@ -33,7 +33,7 @@ def test_fifty_rotations_at_once_never_fork_a_family(web, new_browser, world, cl
 
 def test_fifty_uses_at_once_of_a_token_long_replaced_end_the_family(web, new_browser, world, clock):
     public = world.new_partner(token_endpoint_auth_method="none")
-    old = public.redeem(web, sign_in_and_authorise(web, public, world.username)["code"]).json["refresh_token"]
+    old = obtain_tokens(web, public, world.username)["refresh_token"]
     new = public.refresh(web, old).json
     clock.move(timedelta(minutes=5))
     responses = call_concurrently(50, lambda: public.refresh(new_browser(), old))
@@ -44,7 +44,7 @@ def test_fifty_uses_at_once_of_a_token_long_replaced_end_the_family(web, new_bro
 
 
 def test_fifty_refreshes_at_once_of_a_token_without_rotation_all_succeed_in_one_lineage(web, new_browser, world):
-    first = world.partner.redeem(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json
+    first = obtain_tokens(web, world.partner, world.username)
     responses = call_concurrently(50, lambda: world.partner.refresh(new_browser(), first["refresh_token"]))
     assert {response.status_code for response in responses} == {200}
     assert not any("refresh_token" in response.json for response in responses)
@@ -54,7 +54,7 @@ def test_fifty_refreshes_at_once_of_a_token_without_rotation_all_succeed_in_one_
 
 
 def test_refreshing_against_revoking_leaves_nothing_alive(web, new_browser, world):
-    tokens = world.partner.redeem(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json
+    tokens = obtain_tokens(web, world.partner, world.username)
     token = tokens["refresh_token"]
     jobs = iter([lambda w: world.partner.post(w, "/oauth/revoke", {"token": token})] * 2
                 + [lambda w: world.partner.refresh(w, token)] * 14)  # fmt: skip
@@ -68,7 +68,7 @@ def test_refreshing_against_revoking_leaves_nothing_alive(web, new_browser, worl
 
 
 def test_refreshing_against_withdrawing_leaves_nothing_alive(web, new_browser, world):
-    tokens = world.partner.redeem(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json
+    tokens = obtain_tokens(web, world.partner, world.username)
 
     def withdraw(_web):
         with world.transaction() as session:

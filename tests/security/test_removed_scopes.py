@@ -11,7 +11,7 @@ from idp.doctor import doctor
 from idp.foundation import scopes
 from idp.partners import registry
 from idp.partners.models import Client
-from tests.oidc.support import follow_redirects, page, press, redirect_parameters, sign_in_and_authorise
+from tests.oidc.support import follow_redirects, obtain_tokens, page, press, redirect_parameters, sign_in_and_authorise
 
 REMOVED_SCOPE = "students"
 
@@ -30,7 +30,7 @@ def remove_scope(monkeypatch):
 
 @pytest.fixture
 def tokens(web, world, remove_scope):
-    body = world.partner.redeem(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json
+    body = obtain_tokens(web, world.partner, world.username)
     assert REMOVED_SCOPE in body["scope"].split()
     with world.transaction():
         remove_scope()

@@ -7,14 +7,14 @@ import pytest
 from idp.oidc.endpoints.logout import FORWARDED_PARAMETERS
 from idp.signin import operators
 from idp.signin.models import BrowserSession
-from tests.oidc.support import page, redirect_parameters, sign_in_and_authorise
+from tests.oidc.support import obtain_tokens, page, redirect_parameters, sign_in_and_authorise
 
 POST_LOGOUT_URI = "https://assembly.example/signed-out"
 
 
 @pytest.fixture
 def id_token_hint(web, world):
-    return world.partner.redeem(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json["id_token"]
+    return obtain_tokens(web, world.partner, world.username)["id_token"]
 
 
 def post_from_another_site(new_browser, **form):

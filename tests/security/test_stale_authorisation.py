@@ -10,7 +10,7 @@ import pytest
 from idp.estabs.models import Administrator, Estab, Membership
 from idp.partners.models import Client, Partner
 from idp.sharing import authorise
-from tests.oidc.support import sign_in_and_authorise
+from tests.oidc.support import obtain_tokens, sign_in_and_authorise
 
 
 def owner(session, world):
@@ -65,7 +65,7 @@ def code(web, world, clock):
 
 @pytest.fixture
 def tokens(web, world, clock):
-    return world.partner.redeem(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json
+    return obtain_tokens(web, world.partner, world.username)
 
 
 def userinfo(web, tokens):

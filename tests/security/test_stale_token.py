@@ -15,7 +15,7 @@ from idp.oidc.clients import oauth_client
 from idp.oidc.errors import StaleRequest
 from idp.oidc.models import AuthorizationRequest, RefreshFamily
 from idp.oidc.tokens import access_tokens, families
-from tests.oidc.support import Partner, sign_in_and_authorise
+from tests.oidc.support import Partner, obtain_tokens
 
 
 class PartnerAndToken(NamedTuple):
@@ -28,8 +28,7 @@ class PartnerAndToken(NamedTuple):
 @pytest.fixture
 def partner_and_token(web, world):
     partner = world.new_partner(token_endpoint_auth_method="none")
-    code = sign_in_and_authorise(web, partner, world.username)["code"]
-    return PartnerAndToken(partner, partner.redeem(web, code).json["refresh_token"])
+    return PartnerAndToken(partner, obtain_tokens(web, partner, world.username)["refresh_token"])
 
 
 def test_a_family_that_was_revoked_meanwhile_has_no_successor(transaction, partner_and_token):

@@ -9,12 +9,12 @@ from joserfc.jwk import ECKey, OctKey, RSAKey
 
 from idp.foundation import clock
 from idp.keys import ring
-from tests.oidc.support import redirect_parameters, sign_in_and_authorise
+from tests.oidc.support import obtain_tokens, redirect_parameters
 
 
 @pytest.fixture
 def tokens(web, world):
-    return world.partner.redeem(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json
+    return obtain_tokens(web, world.partner, world.username)
 
 
 def use_as_access_token(web, token):
@@ -35,7 +35,7 @@ def test_no_type_of_token_is_accepted_as_another(web, world, tokens):
     assert use_as_hint(web, world, tokens["access_token"]) == "invalid_request"
     assert use_as_logout_hint(web, tokens["access_token"]) == 400
     partner = world.new_partner(userinfo_signed_response_alg="RS256")
-    signed = partner.redeem(web, sign_in_and_authorise(web, partner, world.username)["code"]).json["access_token"]
+    signed = obtain_tokens(web, partner, world.username)["access_token"]
     response = web.get("/oauth/userinfo", headers={"Authorization": f"Bearer {signed}"}).text
     assert use_as_access_token(web, response) == 401
     assert use_as_logout_hint(web, response) == 400

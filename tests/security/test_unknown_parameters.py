@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 import pytest
 
 from idp.oidc.incoming import AUTHORIZATION, HINTS, KNOWN_PARAMETERS, LOGOUT
-from tests.oidc.support import follow_redirects, page, sign_in_and_authorise
+from tests.oidc.support import follow_redirects, obtain_tokens, page, sign_in_and_authorise
 
 UNKNOWN_PARAMETERS = {
     "long": "utm_source=" + "x" * 5000,
@@ -70,7 +70,7 @@ def test_at_logout_a_repeated_known_parameter_is_named_and_unknown_ones_are_igno
 
 
 def test_unknown_parameters_are_ignored_at_userinfo(web, world):
-    body = world.partner.redeem(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json
+    body = obtain_tokens(web, world.partner, world.username)
     form = f"access_token={body['access_token']}&" + "&".join(UNKNOWN_PARAMETERS.values())
     response = web.post(
         f"/oauth/userinfo?{UNKNOWN_PARAMETERS['long']}", data=form, content_type="application/x-www-form-urlencoded"
