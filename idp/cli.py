@@ -2,12 +2,14 @@
 
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-from flask import Flask
 
 from idp.foundation.command import NAMES, NameLookups, application
+
+if TYPE_CHECKING:
+    from flask import Flask
 
 COMMANDS = {
     "audit": "idp.audit.cli:commands",
@@ -76,7 +78,7 @@ class LazyGroup(click.Group):
             formatter.write_dl([(name, HELP_TEXTS[name]) for name in self.list_commands(ctx)])
 
 
-def _create_app() -> Flask:
+def _create_app() -> "Flask":
     from idp.app import create_app
 
     return create_app()

@@ -72,6 +72,16 @@ def test_commands_are_found():
     assert len(LEAF_COMMANDS) > 40
 
 
+def test_the_list_of_commands_is_shown_without_importing_the_product():
+    program = (
+        "import sys; from idp.cli import main; main(['--help'], standalone_mode=False);"
+        "print({'flask', 'sqlalchemy', 'pydantic'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "Serve the identity provider" in done.stdout
+    assert done.stdout.endswith("\nset()\n")
+
+
 @pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
 def test_every_command_has_help(run, path):
     result = run(*path, "--help")

@@ -12,16 +12,15 @@ from contextlib import redirect_stdout, suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import wraps
-from typing import Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import click
-from flask import Flask
-from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from idp.foundation.clock import LONDON
 from idp.foundation.errors import Refusal, one_line_summary
-from idp.foundation.load_settings import InvalidSettings
-from idp.foundation.web.transactions import transaction
+
+if TYPE_CHECKING:
+    from flask import Flask
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -44,8 +43,10 @@ class Misconfigured(click.ClickException):
     exit_code = 2
 
 
-def application(context: click.Context) -> Flask:
+def application(context: click.Context) -> "Flask":
     """The application, built when a command first needs it, which `--help` does not."""
+    from idp.foundation.load_settings import InvalidSettings
+
     try:
         app: Flask = context.find_root().obj()
     except InvalidSettings as error:
@@ -92,6 +93,10 @@ def in_transaction(command: Callable[P, R]) -> Callable[P, R]:
 
     @wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        from sqlalchemy.exc import OperationalError, ProgrammingError
+
+        from idp.foundation.web.transactions import transaction
+
         printed, early_exit = io.StringIO(), None
         try:
             with transaction(application(click.get_current_context())), redirect_stdout(printed):
