@@ -9,6 +9,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import psycopg
 import pytest
 from sqlalchemy import make_url
 
@@ -20,7 +21,7 @@ from idp.foundation.web import transactions
 from tests import factories, postgresql
 from tests.conftest import a_browser
 from tests.databases import PostgresqlDatabases
-from tests.oidc.support import Partner, sign_in_and_authorise
+from tests.oidc.support import Partner, obtain_tokens
 
 ON_POSTGRESQL = bool(os.environ.get("TEST_DATABASE"))
 PATHS = ("/readyz", "/sign-in", "/register?q=oakhill", "/oauth/authorize?client_id=unknown")
@@ -48,9 +49,7 @@ def refresh_call(partner, token):
 def test_while_another_program_locks_sqlite_requests_get_503_and_no_other_error(
     instance, outside, world, web, settings
 ):
-    token = world.partner.redeem(web, sign_in_and_authorise(web, world.partner, world.username)["code"]).json[
-        "refresh_token"
-    ]
+    token = obtain_tokens(web, world.partner, world.username)["refresh_token"]
     call = refresh_call(world.partner, token)
     with (
         instance(database__busy_timeout=1) as (process, url),
@@ -94,7 +93,7 @@ def own_server():
             username, partner = factories.an_administrator().username, Partner(factories.a_client().id)
         settings = runtime.for_app(app).settings
         web = a_browser(app, settings)
-        token = partner.redeem(web, sign_in_and_authorise(web, partner, username)["code"]).json["refresh_token"]
+        token = obtain_tokens(web, partner, username)["refresh_token"]
         with app.app_context():
             database.db.engine.dispose()
         yield OwnServer(server, settings.database.url, partner, token)
@@ -133,6 +132,33 @@ def test_after_a_restart_of_postgresql_no_request_gets_a_dead_connection(instanc
         after_restart = [request_statuses(outside, url, call) for _ in range(6)]
 
     assert after_restart == [before] * 6
+    assert "unforeseen" not in process.output
+
+
+@pytest.mark.skipif(not ON_POSTGRESQL, reason="done where the suite runs on PostgreSQL")
+def test_connections_to_a_server_that_takes_no_writes_are_not_kept(instance, outside, own_server):
+    server, url, partner, token = own_server
+    call = refresh_call(partner, token)
+    name = make_url(url).database
+    with (
+        instance(database__url=url) as (process, address),
+        psycopg.connect(server.url, autocommit=True) as operator,
+        ThreadPoolExecutor(8) as pool,
+    ):
+        before = request_statuses(outside, address, call)
+        operator.execute(f'ALTER DATABASE "{name}" SET default_transaction_read_only = on')
+        operator.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name])
+        for _ in range(3):  # connections are opened to a server that takes no writes, as during a switch to another
+            list(pool.map(lambda _: outside.get(address + "/sign-in", timeout=60), range(32)))
+        time.sleep(1)  # so that /readyz asks again
+        problem = outside.get(address + "/readyz", timeout=60).json()["database"]
+        during = request_statuses(outside, address, call)
+        operator.execute(f'ALTER DATABASE "{name}" RESET default_transaction_read_only')
+        time.sleep(1)
+        after = [request_statuses(outside, address, call) for _ in range(20)]
+
+    assert (problem, during[0]) == ("not writable", UNAVAILABLE)
+    assert all(item == before for item in after)
     assert "unforeseen" not in process.output
 
 

@@ -19,6 +19,9 @@ MAX_WAIT_SECONDS: Final = 5
 MAX_IDLE_SECONDS = 1.0
 """A connection that was idle for longer is pinged before it is used: the database may have been restarted."""
 
+READ_ONLY_PARAMETERS: Final = (b"in_hot_standby", b"default_transaction_read_only")
+"""What PostgreSQL reports of itself, also when it changes (since version 14)."""
+
 
 class PooledConnections:
     """The connections of one process, pooled by SQLAlchemy."""
@@ -69,12 +72,14 @@ class KeptConnections(PooledConnections):
         """Keep a connection for the next request, after rolling back what was not committed.
 
         One in which the driver still has a transaction is closed: SQLAlchemy may not have noticed it after an error.
+        So is one to a server that takes no writes: it was opened while another was taking its place, and the next one
+        may lead there.
         """
         is_kept, taken_at = False, self._taken_at.pop(connection)
         try:
             if connection.get_transaction() is not None:  # also one whose COMMIT failed
                 connection.rollback()
-            is_kept = not (connection.invalidated or connection.closed) and _is_idle(connection)
+            is_kept = not (connection.invalidated or connection.closed) and _is_reusable(connection)
         finally:
             try:
                 if is_kept:
@@ -123,6 +128,8 @@ class KeptConnections(PooledConnections):
             idle[0].close()
 
 
-def _is_idle(connection: Connection) -> bool:
-    driver = cast("psycopg.Connection[Any]", connection.connection.driver_connection)
-    return driver.pgconn.transaction_status == TransactionStatus.IDLE
+def _is_reusable(connection: Connection) -> bool:
+    server = cast("psycopg.Connection[Any]", connection.connection.driver_connection).pgconn
+    return server.transaction_status == TransactionStatus.IDLE and not any(
+        server.parameter_status(name) == b"on" for name in READ_ONLY_PARAMETERS
+    )
