@@ -44,6 +44,20 @@ def test_a_device_gets_two_codes_and_the_url_for_the_person(device, world):
     assert len(codes["device_code"]) >= 43
 
 
+def test_a_user_code_in_use_is_not_issued_again(device, monkeypatch):
+    letters = iter(["B"] * 8 + ["B"] * 8 + ["C"] * 8)
+    monkeypatch.setattr(device_codes, "secrets", SimpleNamespace(choice=lambda _: next(letters)))
+    assert [device.request_codes().json["user_code"] for _ in range(2)] == ["BBBB-BBBB", "CCCC-CCCC"]
+
+
+def test_a_device_is_told_to_try_again_where_no_user_code_can_be_found(device, monkeypatch):
+    monkeypatch.setattr(device_codes, "secrets", SimpleNamespace(choice=lambda _: "B"))
+    device.request_codes()
+    refused = device.request_codes()
+    assert (refused.status_code, refused.json["error"]) == (503, "temporarily_unavailable")
+    assert refused.headers["Retry-After"]
+
+
 def test_the_response_is_not_cached(device):
     assert device.request_codes().headers["Cache-Control"] == "no-store"
 

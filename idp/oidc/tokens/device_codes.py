@@ -35,6 +35,8 @@ LETTERS: Final = "BCDFGHJKLMNPQRSTVWXZ"
 """The letters of user codes: no vowels, and no digits."""
 CODE_LENGTH: Final = 8
 """Letters of a user code."""
+MAX_ATTEMPTS: Final = 10
+"""How many codes are tried: of 25,600 million, ten that are all in use mean that something else is wrong."""
 LIFETIME_SECONDS: Final = 900
 """The time in which the person has to decide."""
 INTERVAL_SECONDS: Final = 5
@@ -118,9 +120,9 @@ class DeviceRequest:
 
 
 def issue(client: OAuthClient, scopes: frozenset[str], resource: frozenset[str]) -> Pair:
-    """Issue a pair of codes for the request of `client`."""
+    """Issue a pair of codes for the request of `client`. Raises `TemporarilyUnavailable`."""
     now, network = clock.now(), bounds.network_of(client, proven=True)
-    while True:
+    for _ in range(MAX_ATTEMPTS):
         pair = Pair(crypto.new_secret(), "".join(secrets.choice(LETTERS) for _ in range(CODE_LENGTH)))
         if inserts.insert_if_absent(
             DeviceCode, digest=crypto.digest(pair.device), user_digest=_user_code_digest(pair.user),
@@ -130,6 +132,7 @@ def issue(client: OAuthClient, scopes: frozenset[str], resource: frozenset[str])
         ):  # fmt: skip
             bounds.trim(DeviceCode, client.id, network)
             return pair
+    raise errors.TemporarilyUnavailable
 
 
 def format_user_code(user_code: str) -> str:
