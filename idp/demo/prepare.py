@@ -23,7 +23,7 @@ from idp.foundation.web.transactions import transaction
 from idp.keys import ring
 from idp.partners import registry
 from idp.partners.models import Partner
-from idp.schools import files, refresh
+from idp.schools import files, imports, refresh
 from idp.schools.models import School
 from idp.signin import operators
 
@@ -80,7 +80,7 @@ def _prepare_all(settings: Settings, programs: Services, report: Callable[[str],
 
 def _import_schools(settings: Settings) -> int:
     """Import the sample register unless that was done before; returns how many schools there are."""
-    if refresh.latest() is None:
+    if imports.latest() is None:
         with files.open_sources(settings.schools.sample, settings.schools.sample_links) as sample:
             refresh.run(sample)
     return session().scalars(select(func.count()).select_from(School)).one()

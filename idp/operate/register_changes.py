@@ -1,19 +1,21 @@
-"""Mail operators about changes in the national register of schools that have an account, and tell their partners.
+"""What changed in the national register about schools that have an account: for our staff, and for partners.
 
 An import stores each change in `school_changes`. A school that closed, left or came back, or has another name or
-number, may need a phone call. All other changes are marked as reported without a mail. Partners are told of closures.
+number, may need a phone call: our staff are mailed, and find it on their page. All other changes are marked as reported
+without a mail. Partners are told of closures.
 """
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
 
 from idp.estabs.models import FINAL_STATES, Estab
 from idp.foundation.database import row_isolated, session
 from idp.outbox import post
 from idp.schools import changes
-from idp.schools.models import School, SchoolChange
+from idp.schools.models import RegisterImport, School, SchoolChange
 from idp.sharing import notices
 from idp.signin import operators
 
@@ -21,6 +23,8 @@ BATCH_SIZE: Final = 2_000
 """How many changes one transaction claims; the first import has one for each school of the register."""
 MAX_LINES: Final = 200
 """How many lines one mail has; further lines go into the next."""
+MAX_READ: Final = 1_000
+"""How many of the last changes are looked through for those that our staff should know."""
 KIND_TEXTS: Final = {
     "closed": "is closed in the register", "reopened": "is open again in the register", "left": "left the register",
     "returned": "is in the register again",
@@ -36,6 +40,7 @@ class Line:
     school: str
     estab_id: str
     what: str
+    imported_at: datetime
 
 
 def notify_operators() -> bool:
@@ -47,7 +52,7 @@ def notify_operators() -> bool:
     if not addresses:
         return False
     change_ids = changes.claim(BATCH_SIZE)
-    lines = _lines(change_ids)
+    lines = _lines(_SELECT.where(SchoolChange.id.in_(change_ids)).order_by(SchoolChange.id))
     _notify_partners(change_ids)
     for start in range(0, len(lines), MAX_LINES):
         for address in addresses:
@@ -55,17 +60,28 @@ def notify_operators() -> bool:
     return len(change_ids) == BATCH_SIZE
 
 
-def _lines(change_ids: list[int]) -> list[Line]:
-    """The lines for those changes that concern an active account."""
-    statement = (
-        select(SchoolChange, School, Estab)
-        .join(School, School.id == SchoolChange.school_id)
-        .join(Estab, (Estab.school_id == School.id) & Estab.state.not_in(FINAL_STATES))
-        .where(SchoolChange.id.in_(change_ids))
-        .order_by(SchoolChange.id)
-    )
-    changes_of_accounts = [(school, estab, _describe(change)) for change, school, estab in session().execute(statement)]
-    return [Line(school.name, estab.estab_id, what) for school, estab, what in changes_of_accounts if what]
+def recent(limit: int) -> list[Line]:
+    """The last changes that our staff should know, the newest first."""
+    statement = _SELECT.where(SchoolChange.kind != "added").order_by(SchoolChange.id.desc()).limit(MAX_READ)
+    return _lines(statement)[:limit]
+
+
+_SELECT: Final = (
+    select(SchoolChange, School.name, Estab.estab_id, RegisterImport.imported_at)
+    .join(School, School.id == SchoolChange.school_id)
+    .join(RegisterImport, RegisterImport.id == SchoolChange.import_id)
+    .join(Estab, (Estab.school_id == School.id) & Estab.state.not_in(FINAL_STATES))
+)
+"""Changes that concern an active account."""
+
+
+def _lines(statement: Select[SchoolChange, str, str, datetime]) -> list[Line]:
+    """The lines for those changes that our staff should know."""
+    lines = [
+        Line(school, estab_id, _describe(change), imported_at)
+        for change, school, estab_id, imported_at in session().execute(statement)
+    ]
+    return [line for line in lines if line.what]
 
 
 def _notify_partners(change_ids: list[int]) -> None:

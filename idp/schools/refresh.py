@@ -17,7 +17,7 @@ from sqlalchemy import Row, Table, bindparam, insert, select, update
 from idp.audit import events, log
 from idp.foundation import clock, dates
 from idp.foundation.database import connection, savepoint, session
-from idp.schools import bulk, codes, gias, index, succession, words
+from idp.schools import bulk, codes, gias, imports, index, succession, words
 from idp.schools.files import Sources
 from idp.schools.gias import FileRefused, Line, Oddity
 from idp.schools.models import RegisterImport, School, SchoolChange
@@ -109,7 +109,7 @@ def run(
     started = time.perf_counter()
     summary = Summary(sources.schools.name, sources.schools.dated, repairs=sources.schools.replaced, dry_run=dry_run)
     with bulk.exclusive_lock(IMPORTS), savepoint() if dry_run else nullcontext() as trial:
-        last = latest()  # a concurrent import waits for the lock, and then finds everything imported
+        last = imports.latest()  # a concurrent import waits for the lock, and then finds everything imported
         if last and last.dated and summary.dated:
             _refuse_older(summary.dated, last.dated)
         row = _insert_import(summary)
@@ -139,11 +139,6 @@ def _update_statistics(summary: Summary) -> None:
     if any((summary.added, summary.changed, summary.closed, summary.reopened, summary.returned)):
         bulk.analyze(SCHOOLS, index.WORDS, index.SCHOOL_WORDS, index.TRIGRAMS)
         index.refresh_counts()
-
-
-def latest() -> RegisterImport | None:
-    """The last import, or None when there has been none."""
-    return session().scalar(select(RegisterImport).order_by(RegisterImport.id.desc()).limit(1))
 
 
 def _insert_import(summary: Summary) -> RegisterImport:

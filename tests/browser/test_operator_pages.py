@@ -1,7 +1,11 @@
 """Our staff check a new school on the phone, on the pages at /operate."""
 
-import pytest
+from uuid import uuid4
 
+import pytest
+from sqlalchemy import select
+
+from idp.schools.models import School, SchoolChange
 from tests.browser.code_accounts import sign_in
 from tests.code_accounts import an_operator
 
@@ -10,7 +14,7 @@ from tests.code_accounts import an_operator
 def operator(transaction, new_window, issuer):
     """The window of one of our staff, signed in."""
     with transaction():
-        operator, seed = an_operator("checks@idaas.example")
+        operator, seed = an_operator(f"{uuid4().hex}@idaas.example")  # the database is the module's
         email = operator.email
     page = new_window()
     sign_in(page, f"{issuer}/operate/sign-in", email, seed)
@@ -37,3 +41,15 @@ def test_a_new_school_is_checked_by_keyboard(operator, a_member, check_page):
     jo.open("/manage")
     jo.sign_in()
     jo.expect_text("Verified")
+
+
+def test_the_imports_of_the_register_are_read(operator, a_member, transaction, check_page):
+    jo = a_member()
+    with transaction() as session:
+        school = session.scalars(select(School).where(School.name == jo.school.name)).one()
+        session.add(
+            SchoolChange(school_id=school.id, import_id=school.last_seen_in, kind="closed", details={}, told_at=None)
+        )
+    operator.get_by_role("link", name="National register").click()
+    operator.get_by_text("Is closed in the register").wait_for()
+    check_page(operator, "operator-register")

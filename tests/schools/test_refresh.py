@@ -7,7 +7,7 @@ from sqlalchemy import delete, func, select, text
 
 from idp.audit.models import Entry
 from idp.foundation.database import session
-from idp.schools import files, index, refresh, search
+from idp.schools import files, imports, index, refresh, search
 from idp.schools.models import RegisterImport, School, SchoolChange, SchoolLink, SchoolWord, SearchWord, WordTrigram
 from tests.schools.conftest import SAMPLE, SAMPLE_LINKS, csv_of, refused, rows_of
 
@@ -351,4 +351,4 @@ def test_of_two_imports_at_once_the_second_waits_and_changes_nothing(run_concurr
 
 def test_the_latest_import_has_its_moment(register, transaction, clock):
     with transaction():
-        assert refresh.latest().imported_at == datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
+        assert imports.latest().imported_at == datetime(2026, 3, 2, 9, 30, tzinfo=UTC)

@@ -517,7 +517,7 @@ A school's endpoint has the token of its school: `tests/xporter/test_reporting.p
 FOR_STAFF = {
     "signin.operators.home", "operate.list_partners", "operate.show_partner", "operate.remove_person",
     "operate.requests.list_requests", "operate.requests.show_request", "operate.schools.list_waiting",
-    "operate.schools.show_school", "operate.schools.show_join_request",
+    "operate.schools.show_school", "operate.schools.show_join_request", "operate.register.show",
 }  # fmt: skip
 """Pages of our staff, which do not exist for anyone else."""
 FOR_DEVELOPERS = {
