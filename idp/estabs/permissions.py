@@ -92,9 +92,17 @@ def rank(role: str) -> int:
 
 def who(action: Action) -> str:
     """The roles that may do this, in a sentence: "an owner or an administrator"."""
-    return " or ".join(
-        f"{'a' if role == VIEWER else 'an'} {TITLES[role].lower()}" for role in ROLES if may(role, action)
-    )
+    return " or ".join(with_article(role) for role in ROLES if may(role, action))
+
+
+def with_article(role: str) -> str:
+    """The role in a sentence: "an owner", "a viewer"."""
+    return f"{'a' if role == VIEWER else 'an'} {TITLES[role].lower()}"
+
+
+def other_roles(role: str) -> list[str]:
+    """All roles but this one."""
+    return [other for other in ROLES if other != role]
 
 
 def rights_table() -> list[tuple[str, ...]]:

@@ -46,7 +46,7 @@ def locked(*, as_json: bool) -> None:
     if as_json:
         return
     if others:
-        click.echo(f"There are also {others} locks for names that do not exist, or for one browser of an account.")
+        click.echo(f"Locks for names that do not exist, or for one browser of an account: {others}.")
     figures = spraying.figures()
     if figures.networks or figures.is_widespread:
         click.echo(f"Names with wrong passwords this hour, typed in browsers new to them: {figures.names}.")

@@ -6,7 +6,7 @@ from flask_login import current_user
 
 from idp.foundation.web import form_drafts, security
 from idp.foundation.web.throttle import at_most, limiter
-from idp.operate import register_views, request_views, school_views
+from idp.operate import account_views, register_views, request_views, school_views
 from idp.partners import companies, registry
 from idp.signin import developers
 from idp.signin.forms import DeveloperInvitationForm
@@ -15,6 +15,7 @@ bp = Blueprint("operate", __name__, url_prefix="/operate")
 bp.register_blueprint(request_views.bp)
 bp.register_blueprint(school_views.bp)
 bp.register_blueprint(register_views.bp)
+bp.register_blueprint(account_views.bp)
 
 
 @bp.get("/partners")

@@ -81,7 +81,7 @@ def test_locked_accounts_are_listed_and_names_that_do_not_exist_are_counted(idp,
 
     assert jo in printed
     assert "2026" in printed
-    assert "1 locks for names that do not exist" in printed
+    assert "Locks for names that do not exist, or for one browser of an account: 1." in printed
     assert [row["name"] for row in json.loads(idp("people", "locked", "--json"))] == [jo]
     idp("people", "unlock", jo, "--reason", "The head asked.")
     assert jo not in idp("people", "locked")

@@ -518,6 +518,7 @@ FOR_STAFF = {
     "signin.operators.home", "operate.list_partners", "operate.show_partner", "operate.remove_person",
     "operate.requests.list_requests", "operate.requests.show_request", "operate.schools.list_waiting",
     "operate.schools.show_school", "operate.schools.show_join_request", "operate.register.show",
+    "operate.accounts.find", "operate.accounts.show", "operate.accounts.show_person",
 }  # fmt: skip
 """Pages of our staff, which do not exist for anyone else."""
 FOR_DEVELOPERS = {
