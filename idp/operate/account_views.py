@@ -100,7 +100,7 @@ def show_person(estab_id: str, person_id: str) -> ResponseReturnValue:
     member = people.membership(person_id, estab.id)
     if member is None:
         raise NotFound(reason=f"{person_id} does not act for {estab.id}")
-    locked_until = next((lock.until for lock in locks.current()[0] if lock.person_id == person_id), None)
+    locked_until = locks.locked_until(member.person)
     has_second_step = factors.has_any(person_id)
     form.action.choices = _choices_about(member, is_locked=locked_until is not None, has_second_step=has_second_step)
     if request.method == "POST" and form.validate():

@@ -7,7 +7,7 @@ and of single known browsers, cannot be named: they are only counted.
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from idp.estabs.models import Administrator
 from idp.foundation import clock
@@ -41,8 +41,7 @@ def current() -> tuple[list[Lock], int]:
     account_locks: list[Lock] = []
     named: set[bytes] = set()
     for person_id, username, email in people:
-        keys = guesses.key("account", person_id), *(guesses.key("name", name) for name in (username, email) if name)
-        if hits := [rows[key] for key in keys if key in rows]:
+        if hits := [rows[key] for key in _keys(person_id, username, email) if key in rows]:
             named.update(row.key for row in hits)
             account_locks.append(_lock("administrator", person_id, username, hits))
     for operator_id, email in session().execute(select(Operator.id, Operator.email)):
@@ -50,6 +49,19 @@ def current() -> tuple[list[Lock], int]:
             named.add(row.key)
             account_locks.append(_lock("operator", operator_id, email, [row]))
     return sorted(account_locks, key=lambda lock: lock.until), len(rows) - len(named)
+
+
+def locked_until(person: Administrator) -> datetime | None:
+    """Until when no one can sign in to the account; None if it is not locked."""
+    keys = _keys(person.id, person.username, person.sign_in_email)
+    statement = select(func.max(Guesses.locked_until)).where(Guesses.key.in_(keys))
+    until = session().scalar(statement)
+    return until if until is not None and until > clock.now() else None
+
+
+def _keys(person_id: str, *names: str | None) -> list[bytes]:
+    """The keys of the counters that lock an account: its own, and those of the names with which it is signed in to."""
+    return [guesses.key("account", person_id), *(guesses.key("name", name) for name in names if name)]
 
 
 def _lock(kind: str, person_id: str, name: str, rows: list[Guesses]) -> Lock:
