@@ -66,6 +66,13 @@ EVENTS: Final = """\
 Pushed by one `idp worker` to nine endpoints that take everything and one that accepts connections and never answers; \
 ten are recorded in one transaction. Recording, worker, endpoints and database share the machine.
 """
+XPORTER: Final = """\
+## XporterOnDemand
+
+What partners read, in multiples of a bare Flask view in the same run (processor time, in process, introspection from \
+the cache), 50 partners who read at once in one process with their own client, and extracts of a school of 2,000 \
+pupils over HTTP, from the first byte to being applied.
+"""
 MEMORY: Final = "## Memory and cold starts\n"
 PEERS: Final = """\
 ## Peers beside us
@@ -91,6 +98,8 @@ def page(run: Json) -> str:
         written += [API, _listed(parts["api"])]
     if parts.get("events"):
         written += [EVENTS, _listed(parts["events"])]
+    if of_xporter := [*parts.get("xporter", ()), *parts.get("extracts", ())]:
+        written += [XPORTER, _listed(of_xporter)]
     if small := [*parts.get("memory", ()), *parts.get("start", ())]:
         written += [MEMORY, _listed(small)]
     return "\n".join(written)

@@ -71,3 +71,9 @@ def test_the_page_of_figures_shows_goals_and_what_was_missed(keep_figures):
     assert "| par | **500 /s missed** | ≥ 600 | 480 /s | 8.0 ms | 8.0 ms | 8.0 ms |" in page
     assert "| code: a peer, in memory | 100 /s |" in page
     assert "## The national register" not in page
+
+
+@pytest.mark.parametrize("part", sorted(report.TITLES.keys() - {"http", "peers"}))  # these two are tested above
+def test_the_page_of_figures_shows_every_part_of_a_run(keep_figures, part):
+    measured = Figure("a subject, SQLite", "token: refresh" if part == "fastpaths" else "processor", 4321, "×")
+    assert "## " in figures.page(report.read(keep_figures("one", **{part: [measured]})))
