@@ -17,7 +17,7 @@ from idp.foundation.database import savepoint
 from idp.foundation.errors import NotFound
 from idp.foundation.web import security
 from idp.foundation.web.contact_fields import readable_mobile
-from idp.foundation.web.forms import Form
+from idp.foundation.web.forms import Form, visible
 from idp.foundation.web.throttle import at_most, limiter
 from idp.onboarding import review
 from idp.operate import recovery, school_people, suspension
@@ -47,7 +47,7 @@ class ActionForm(Form):
 
     def validate_text(self, field: TextAreaField) -> None:
         """The audit log needs it, except where sessions end, because no one loses anything by that."""
-        if self.action.data != "end-sessions" and not (field.data or "").strip():
+        if self.action.data != "end-sessions" and not visible(field.data):
             raise ValidationError("Say whom you called and spoke with, or why. It is kept in the audit log.")
 
 
@@ -55,7 +55,7 @@ class ActionForm(Form):
 @security.operator
 def find() -> ResponseReturnValue:
     """Find accounts by a number, by words of the school's name or town, or by a person's address or username."""
-    typed = request.args.get("q", "").strip()[:MAX_QUERY_LENGTH]
+    typed = " ".join(visible(request.args.get("q")).split())[:MAX_QUERY_LENGTH]
     found = _search(typed) if typed.isprintable() else []
     if len(found) == 1:
         return redirect(url_for(".show", estab_id=found[0].estab_id), 303)

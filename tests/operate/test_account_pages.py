@@ -76,6 +76,13 @@ def test_one_match_leads_to_the_account(operator, school, typed):
         assert text in operator.page_text
 
 
+@pytest.mark.parametrize(
+    "typed", ["%E2%80%8B3124567", "3124567%E2%80%AC", "oak%09hill", "oak hill%0D%0A", "al@oakhill.example%EF%BB%BF"]
+)
+def test_what_is_copied_with_invisible_characters_is_found(operator, school, typed):
+    assert operator.open(f"{ACCOUNTS}?q={typed}").location == f"{ACCOUNTS}/3124567"
+
+
 def test_several_matches_are_listed(operator, school, transaction):
     with transaction():
         an_estab(a_school(name="Oak Hill Infants"))
@@ -117,8 +124,9 @@ def test_what_was_typed_is_kept_where_nothing_was_chosen(operator, school):
 
 
 @pytest.mark.parametrize("action", ["reset", "role-admin", "remove"])
-def test_an_act_needs_a_note(operator, page_of, action, outbox):
-    response = operator.submit(page_of("Bo Birch"), action=action, text="  ")
+@pytest.mark.parametrize("text", ["  ", "\u200b"], ids=["spaces", "invisible"])
+def test_an_act_needs_a_note(operator, page_of, action, text, outbox):
+    response = operator.submit(page_of("Bo Birch"), action=action, text=text)
     assert response.status_code == 422
     assert "Say whom you called" in response.text
     assert outbox.all() == []
