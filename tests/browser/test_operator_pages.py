@@ -74,3 +74,12 @@ def test_a_colleague_who_cannot_sign_in_is_helped_by_keyboard(operator, a_member
     operator.get_by_label("Whom you called and spoke with, or why").fill("Called the office.")
     operator.locator("#continue").press("Enter")
     operator.get_by_text(f"A link to choose a new password is on its way to {jo.email}.").wait_for()
+
+
+def test_no_link_is_cut_off_or_touches_a_field_in_a_window_of_320_pixels(operator, issuer):
+    operator.set_viewport_size({"width": 320, "height": 640})
+    operator.goto(f"{issuer}/operate/accounts")
+    link = operator.locator(".account").get_by_role("link", name="Operators' pages")
+    assert link.evaluate("link => link.scrollWidth <= link.clientWidth")
+    field, below = operator.locator("#q").bounding_box(), operator.locator("main > p a").bounding_box()
+    assert below["y"] - (field["y"] + field["height"]) >= 16
