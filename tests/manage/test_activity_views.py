@@ -188,6 +188,8 @@ def test_what_is_older_is_on_further_pages(owner, transaction, clock):
     assert owner.page.find(id="older") is None
     assert shown(owner, page=2) == [("Jo Bloggs", "Began to act for the school, as owner")]
     assert owner.page.find(id="newer")["href"] == f"{ACTIVITY}?page=1"
+    assert owner.page.title.text == "Activity, page 2 – IDaaS"
+    assert owner.page.h1.text == "Activity"
 
 
 def test_the_file_has_all_pages_and_no_formula(owner, transaction, clock):
