@@ -17,7 +17,7 @@ from idp.foundation.database import savepoint
 from idp.foundation.errors import NotFound
 from idp.foundation.web import security
 from idp.foundation.web.contact_fields import readable_mobile
-from idp.foundation.web.forms import Form, visible
+from idp.foundation.web.forms import Form, empty_if_invisible, visible
 from idp.foundation.web.throttle import at_most, limiter
 from idp.onboarding import review
 from idp.operate import recovery, school_people, suspension
@@ -38,6 +38,7 @@ class ActionForm(Form):
     text = TextAreaField(
         "Whom you called and spoke with, or why",
         [Length(max=MAX_TEXT_LENGTH, message=f"Please use at most {MAX_TEXT_LENGTH:,} characters.")],
+        [empty_if_invisible],
     )
 
     def validate_action(self, field: RadioField) -> None:
@@ -47,7 +48,7 @@ class ActionForm(Form):
 
     def validate_text(self, field: TextAreaField) -> None:
         """The audit log needs it, except where sessions end, because no one loses anything by that."""
-        if self.action.data != "end-sessions" and not visible(field.data):
+        if self.action.data != "end-sessions" and not field.data:
             raise ValidationError("Say whom you called and spoke with, or why. It is kept in the audit log.")
 
 

@@ -9,7 +9,7 @@ from wtforms.widgets import HiddenInput
 
 from idp.foundation.database import savepoint
 from idp.foundation.web import security
-from idp.foundation.web.forms import Form
+from idp.foundation.web.forms import Form, empty_if_invisible
 from idp.foundation.web.throttle import at_most, limiter
 from idp.partners import registration_requests
 from idp.partners.metadata import InvalidMetadata
@@ -21,7 +21,7 @@ class DecisionForm(Form):
     """Why a request is declined, and the version of the registration that the page compared it with."""
 
     version = IntegerField("Version", [InputRequired("Please load this page again.")], widget=HiddenInput())
-    reason = TextAreaField("Why it is declined", [Length(max=1000, message="That is too long.")])
+    reason = TextAreaField("Why it is declined", [Length(max=1000, message="That is too long.")], [empty_if_invisible])
 
 
 @bp.get("")

@@ -14,7 +14,7 @@ from idp.estabs import accounts, people, permissions
 from idp.foundation.database import savepoint
 from idp.foundation.web import security
 from idp.foundation.web.contact_fields import readable_mobile
-from idp.foundation.web.forms import Form
+from idp.foundation.web.forms import Form, empty_if_invisible
 from idp.foundation.web.throttle import at_most, limiter
 from idp.onboarding import join, review, staff_queue
 from idp.onboarding.models import JoinRequest
@@ -39,7 +39,9 @@ class CaseForm(Form):
         ],
         validate_choice=False,
     )
-    text = TextAreaField("Note, question or reason", [Length(max=MAX_TEXT_LENGTH, message="That is too long.")])
+    text = TextAreaField(
+        "Note, question or reason", [Length(max=MAX_TEXT_LENGTH, message="That is too long.")], [empty_if_invisible]
+    )
 
     def validate_action(self, field: RadioField) -> None:
         """One has to be chosen."""

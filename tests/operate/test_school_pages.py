@@ -79,7 +79,8 @@ def test_a_new_school_is_found_called_and_verified(operator, estab_id, transacti
 
 
 def test_a_rejection_needs_a_reason_which_the_owners_receive(operator, estab_id, transaction, outbox):
-    assert act(operator, estab_id, action="reject", text="  ").status_code == 422
+    for nothing in ("  ", "\u200b \u2060"):
+        assert act(operator, estab_id, action="reject", text=nothing).status_code == 422
     assert "Please enter a text" in operator.page_text
     assert operator.page.find(id="action-3").has_attr("checked")
     assert state(transaction) == "unverified"

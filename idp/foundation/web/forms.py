@@ -20,6 +20,11 @@ def visible(text: str | None) -> str:
     return "".join(char for char in text or "" if unicodedata.category(char) != "Cf").strip()
 
 
+def empty_if_invisible(text: str | None) -> str:
+    """`text` as it was typed; empty if it has only spaces and zero-width characters. For notes and reasons."""
+    return (text or "") if visible(text) else ""
+
+
 class Form(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
     """Flask-WTF's form, which reads posted form fields only.
 
