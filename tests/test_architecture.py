@@ -494,6 +494,17 @@ def test_every_assertion_can_fail():
     assert found == []
 
 
+def test_no_token_is_forged_by_fixed_letters_at_its_end():
+    """They may be those that were there: `tests.tampering.tampered` surely changes it."""
+    replaced = re.compile(r"""\[:-\d+\] *(?:\+ *f?["']|\}[A-Za-z0-9])""")
+    found = [
+        f"{path.relative_to(ROOT)}: {match[0]}"
+        for path in sorted((ROOT / "tests").rglob("*.py"))
+        for match in replaced.finditer(path.read_text("utf-8"))
+    ]
+    assert found == []
+
+
 def test_templates_escape_everything():
     texts = {name(path): path.read_text("utf-8").replace(" ", "") for path in TEMPLATES}
 

@@ -12,6 +12,7 @@ from tests import factories
 from tests.conformance.browser import Browser
 from tests.conformance.conditions import now, segment
 from tests.conformance.fapi import sha256_base64url, signed
+from tests.tampering import tampered
 
 PLAN = "The table of errors: authorize"
 MODULE = "error-{}"
@@ -140,7 +141,7 @@ def test_request_objects(browser, registered, signers):
         {"client_id": "x"},
     )  # fmt: skip
     objects = [signed(key, "ES256", {}, valid | request_object) for request_object in invalid_claims]
-    objects += [f"{segment({'alg': 'none'})}.{segment(valid)}.", "x", signed(key, "ES256", {}, valid)[:-4] + "AAAA"]
+    objects += [f"{segment({'alg': 'none'})}.{segment(valid)}.", "x", tampered(signed(key, "ES256", {}, valid))]
     for request_object in objects:
         assert_redirected_with_error(client, browser, "invalid_request_object", request=request_object)
     valid_object = signed(key, "ES256", {}, {**valid, "state": "within"})
