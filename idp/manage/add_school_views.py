@@ -97,8 +97,8 @@ def _show_or_add(school: School, return_to: str | None, begun: Registration | No
             return redirect(form_drafts.request_url(), 303)
     page = render_template(
         "onboarding/add.html", form=form, school=school, person=current_user.person,
-        partner=origin.find_by_path(return_to),
-        mobile=contact_fields.readable_mobile(current_user.person.mobile), return_to=return_to, registration=begun,
+        partner=origin.find_by_path(return_to), return_to=return_to, registration=begun,
+        mobile=contact_fields.readable_phone_number(current_user.person.mobile),
     )  # fmt: skip
     return form.response(page)
 

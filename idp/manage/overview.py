@@ -182,7 +182,7 @@ def _tasks(member: Membership, shared: list[Shared]) -> list[Task]:
         tasks += _sharing_tasks(shared)
     person = member.person
     if person.mobile_confirmed_at is None:
-        number = contact_fields.readable_mobile(person.mobile)
+        number = contact_fields.readable_phone_number(person.mobile)
         reason = f"Only a confirmed number can be used to set a new password. Yours is {number}."
         tasks.append(Task("Confirm your mobile number", reason, "Confirm", "/mobile/confirm?next=/manage"))
     if second_step_offer.is_due(person):
@@ -255,15 +255,9 @@ def to_shared(agreement: Authorisation) -> Shared:
     return Shared(
         client_id=agreement.client_id, name=agreement.client.client_name, partner=agreement.client.partner.name,
         areas=areas, since=dates.day(agreement.given_at), by=agreement.giver.name, until=dates.day(agreement.until),
-        state=_state(agreement), is_server=agreement.is_of_server, has_choice=agreement.has_choice,
+        state=agreement.sharing_state, is_server=agreement.is_of_server, has_choice=agreement.has_choice,
         can_renew=renewal.is_due(agreement) and not is_over, review=reviews.find_pending(agreement),
     )  # fmt: skip
-
-
-def _state(agreement: Authorisation) -> str:
-    if agreement.is_unsupported:
-        return "unsupported"
-    return "waiting" if agreement.is_withheld else agreement.state
 
 
 def _decisions(estab_id: str) -> list[tuple[str, str, str, str]]:

@@ -8,7 +8,7 @@ import click
 from idp.estabs import people, permissions
 from idp.estabs.models import Administrator
 from idp.foundation import command, dates
-from idp.foundation.web.contact_fields import readable_mobile
+from idp.foundation.web.contact_fields import readable_phone_number
 from idp.onboarding import join, review, staff_queue
 from idp.onboarding.models import JoinRequest, Review
 from idp.onboarding.staff_queue import Waiting
@@ -221,7 +221,7 @@ def _as_text(case: review.Case) -> Iterator[str]:
 
 
 def _readable(e164: str) -> str:
-    return readable_mobile(e164) if e164 else ""
+    return readable_phone_number(e164) if e164 else ""
 
 
 def _when(review_row: Review) -> str:

@@ -20,7 +20,7 @@ def next_steps() -> ResponseReturnValue:
     estab_review = review.find_by_estab(member.estab)
     return render_template(
         "onboarding/next_steps.html", person=person, estab=member.estab,
-        mobile=contact_fields.readable_mobile(person.mobile),
+        mobile=contact_fields.readable_phone_number(person.mobile),
         due=dates.weekday_and_day(estab_review.due_at) if estab_review else None,
         is_installed=runtime.ports().endpoint_state(member.estab_id) != "none",
         return_link=origin.return_link(registration, browser.digest()) if registration else None,

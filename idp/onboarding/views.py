@@ -372,7 +372,7 @@ def _redirect_with_account(add_page: str, email: str | None = None) -> ResponseR
 
 def _form_data(registration: Registration) -> dict[str, object]:
     """The stored details, to fill in a form."""
-    mobile = contact_fields.readable_mobile(registration.mobile)
+    mobile = contact_fields.readable_phone_number(registration.mobile)
     return {"name": registration.name, "email": registration.email, "mobile": mobile, "declaration": True}
 
 

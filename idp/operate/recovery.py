@@ -39,11 +39,14 @@ def unlock(name: str, *, by: str, reason: str) -> Administrator:
     return person
 
 
-def end_sessions(name: str, *, by: str) -> tuple[Administrator, int]:
+def end_sessions(name: str, *, by: str, note: str = "") -> tuple[Administrator, int]:
     """End every session of the person; returns how many there were. Raises `UnknownPerson`."""
     person = find(name)
     count = session.end_all(person.id, "operator")
-    log.record(events.SESSIONS_ENDED, by=by, estab=person.sole_estab_id, subject=person.id, count=count)
+    log.record(
+        events.SESSIONS_ENDED, by=by, estab=person.sole_estab_id, subject=person.id, count=count,
+        details={"note": note} if note else None,
+    )  # fmt: skip
     return person, count
 
 

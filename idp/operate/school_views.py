@@ -1,52 +1,29 @@
 """The operator's pages about new schools and requests to join. `idp onboarding` does the same by the same functions."""
 
-from collections.abc import Callable
+from collections.abc import Iterator
+from functools import partial
 from typing import Final
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
-from wtforms import RadioField, TextAreaField
+from wtforms import RadioField
 from wtforms.fields.choices import SelectChoice
-from wtforms.validators import Length, ValidationError
+from wtforms.validators import ValidationError
 
-from idp.estabs import accounts, people, permissions
+from idp.estabs import people, permissions
 from idp.foundation.database import savepoint
 from idp.foundation.web import security
-from idp.foundation.web.contact_fields import readable_mobile
-from idp.foundation.web.forms import Form, empty_if_invisible
+from idp.foundation.web.forms import Form
 from idp.foundation.web.throttle import at_most, limiter
 from idp.onboarding import join, review, staff_queue
 from idp.onboarding.models import JoinRequest
+from idp.onboarding.review import Case
+from idp.operate.action_form import Action, ActionForm
 from idp.signin import operators
 
-MAX_TEXT_LENGTH: Final = 2000
-"""In characters, of a note, a question or a reason."""
 DECLINE: Final = "decline"
 bp = Blueprint("schools", __name__)
-
-
-class CaseForm(Form):
-    """What to do about a new school. There is one text, so that none is lost where another button is pressed."""
-
-    action = RadioField(
-        "What do you want to do?",
-        choices=[
-            SelectChoice("note", "Keep a note"),
-            SelectChoice("ask", "Ask the school"),
-            SelectChoice("verify", "Verify the school"),
-            SelectChoice("reject", "Reject the registration"),
-        ],
-        validate_choice=False,
-    )
-    text = TextAreaField(
-        "Note, question or reason", [Length(max=MAX_TEXT_LENGTH, message="That is too long.")], [empty_if_invisible]
-    )
-
-    def validate_action(self, field: RadioField) -> None:
-        """One has to be chosen."""
-        if field.data not in ACTIONS:
-            raise ValidationError("Choose what to do")
 
 
 class JoinForm(Form):
@@ -80,26 +57,17 @@ def list_waiting() -> ResponseReturnValue:
 @limiter.limit(at_most(60, "minute"), methods=["POST"])
 def show_school(estab_id: str) -> ResponseReturnValue:
     """What the register says and what was typed, for a call; and a note, a question, or the decision."""
-    case, form = review.case(estab_id), CaseForm()
+    case = review.case(estab_id)
+    form = ActionForm(list(_actions(case, estab_id)), text_label="Note, question or reason")
     if case.review.decided_at:
-        form.action.choices = form.action.choices[:1]
         form.action.data = form.action.data or "note"
-    if request.method == "POST" and form.validate():
-        try:
-            with savepoint():
-                message = ACTIONS[form.action.data](estab_id, form.text.data or "", current_user.id)
-        except review.ReasonMissing as error:
-            form.text.errors = [error.message]
-        except (review.AlreadyDecided, accounts.WrongState) as error:
-            form.form_errors.append(error.message)
-        else:
-            flash(message, "success")
-            return redirect(url_for(".show_school", estab_id=estab_id), 303)
+    if request.method == "POST" and (message := form.run(current_user.id)):
+        flash(message, "success")
+        return redirect(url_for(".show_school", estab_id=estab_id), 303)
     page = render_template(
-        "operate/school.html", case=case, form=form, readable_number=readable_mobile,
-        staff={row.id: row.name for row in operators.all_operators()},
-    )  # fmt: skip
-    return page, 422 if form.errors else 200
+        "operate/school.html", case=case, form=form, staff={row.id: row.name for row in operators.all_operators()}
+    )
+    return form.response(page)
 
 
 @bp.route("/requests-to-join/<request_id>", methods=["GET", "POST"])
@@ -118,7 +86,7 @@ def show_join_request(request_id: str) -> ResponseReturnValue:
             flash(message, "success")
             return redirect(url_for(".show_join_request", request_id=request_id), 303)
     page = render_template(
-        "operate/join_request.html", join_request=join_request, form=form, readable_number=readable_mobile,
+        "operate/join_request.html", join_request=join_request, form=form,
         account=people.get(join_request.person_id or ""),
         relation=review.describe_address(join_request.email, join_request.estab.school.website_host),
     )  # fmt: skip
@@ -131,6 +99,30 @@ def _decide_join_request(join_request: JoinRequest, decision: str) -> str:
         return "The request has been declined. They are told by e-mail."
     join.approve(join_request, decision, by=current_user.id)
     return f"{join_request.name} can now join. They are told by e-mail."
+
+
+def _actions(case: Case, estab_id: str) -> Iterator[Action]:
+    """What can be done about a new school; only a note is left to keep once it is decided."""
+    text_missing = review.ReasonMissing.message
+    yield Action("note", "Keep a note", "Only our staff read it.", partial(_note, estab_id), text_missing)
+    if case.review.decided_at:
+        return
+    yield Action(
+        "ask", "Ask the school",
+        "The text is e-mailed to the owners and kept as a note. The school stays here until it is decided.",
+        partial(_ask, estab_id), text_missing,
+    )  # fmt: skip
+    yield Action(
+        "verify", "Verify the school",
+        "You called the number above, and the school confirmed it. The services that it authorised receive its data "
+        "from now on. A text is kept as a note.",
+        partial(_verify, estab_id),
+    )  # fmt: skip
+    yield Action(
+        "reject", "Reject the registration",
+        "The text is e-mailed to the owners as the reason. The school may register again.",
+        partial(_reject, estab_id), text_missing,
+    )  # fmt: skip
 
 
 def _note(estab_id: str, text: str, by: str) -> str:
@@ -153,9 +145,3 @@ def _verify(estab_id: str, text: str, by: str) -> str:
 def _reject(estab_id: str, text: str, by: str) -> str:
     rejected = review.reject(estab_id, text, by=by)
     return f"The registration of {rejected.estab.name} has been rejected. Its owners are told by e-mail."
-
-
-ACTIONS: Final[dict[str, Callable[[str, str, str], str]]] = {
-    "note": _note, "ask": _ask, "verify": _verify, "reject": _reject,
-}  # fmt: skip
-"""By the radio button's value: it takes the Estab ID, the text and the operator's id, and returns what was done."""

@@ -32,11 +32,14 @@ def restore(text: str, *, by: str, reason: str = "") -> Estab:
     return estab
 
 
-def end_sessions(text: str, *, by: str) -> tuple[Estab, int]:
+def end_sessions(text: str, *, by: str, note: str = "") -> tuple[Estab, int]:
     """End every session of the school's people; returns how many there were. Raises `UnknownEstab`."""
     estab = accounts.look_up(text)
     count = _end_sessions(estab, "operator")
-    log.record(events.SESSIONS_ENDED, by=by, estab=estab.id, subject=estab.id, count=count)
+    log.record(
+        events.SESSIONS_ENDED, by=by, estab=estab.id, subject=estab.id, count=count,
+        details={"note": note} if note else None,
+    )  # fmt: skip
     return estab, count
 
 

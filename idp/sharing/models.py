@@ -111,6 +111,13 @@ class Authorisation(Base):
         is_about_data = bool(catalogue.filter_by_kind("data", self.scopes))
         return self.state == "active" and is_about_data and not self.estab.is_verified
 
+    @property
+    def sharing_state(self) -> str:
+        """`state`; but where it is in force and no data flows, `unsupported` or `waiting` (if it `is_withheld`)."""
+        if self.is_unsupported:
+            return "unsupported"
+        return "waiting" if self.is_withheld else self.state
+
     @classmethod
     def current(cls, estab_id: str, client_id: str) -> ColumnElement[bool]:
         """The condition for the agreement in force or paused; a unique index ensures that there is one at most."""

@@ -77,6 +77,12 @@ CUT_CELLS = """() => [...document.querySelectorAll('td, th')].filter(cell => {
 }).map(cell => cell.textContent.trim())"""
 """The cells of tables that reach beyond the card that contains them, so that their text is cut off."""
 
+DIVIDED_CELLS = """() => [...document.querySelectorAll('td')].filter(cell =>
+  getComputedStyle(cell).display === 'flex'
+  && [...cell.childNodes].filter(node => node.nodeType === Node.ELEMENT_NODE || node.textContent.trim()).length > 1
+).map(cell => cell.textContent.trim())"""
+"""The cells of tables in which a text and a badge or link become columns on a phone. A `span` keeps them together."""
+
 PAGE_READY = """() => document.readyState !== "loading"
     && [...document.querySelectorAll("link[rel=stylesheet]")].every(link => link.sheet)"""
 """True when the document is parsed, title included, and its stylesheets are loaded. A click returns when the next one
@@ -301,6 +307,7 @@ def check_page() -> CheckPage:
             _check(page, name, width, scheme)
             if width == "phone":
                 assert page.evaluate(CUT_CELLS) == [], f"{name}: cells of a table are cut off"
+                assert page.evaluate(DIVIDED_CELLS) == [], f"{name}: cells of a table are divided into columns"
         _resize(page, ZOOMED_WINDOW)
         _assert_fits_window(page, name)
         _resize(page, original_size)

@@ -5,9 +5,13 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import select
 
+from idp.estabs import people
+from idp.estabs.permissions import VIEWER
 from idp.schools.models import School, SchoolChange
+from idp.sharing import authorise
 from tests.browser.code_accounts import sign_in
 from tests.code_accounts import an_operator
+from tests.factories import a_client, an_administrator
 
 
 @pytest.fixture
@@ -55,8 +59,18 @@ def test_the_imports_of_the_register_are_read(operator, a_member, transaction, c
     check_page(operator, "operator-register")
 
 
-def test_a_colleague_who_cannot_sign_in_is_helped_by_keyboard(operator, a_member, check_page):
-    jo = a_member(name="Jo Bloggs")
+def test_a_colleague_who_cannot_sign_in_is_helped_by_keyboard(operator, a_member, transaction, check_page):
+    jo = a_member(name="Jo Bloggs", state="unverified")
+    with transaction():
+        member = people.by_name(jo.email).memberships[0]
+        an_administrator(
+            member.estab, name="Ann Other", email="ann@other.example", username="ann", role=VIEWER
+        ).password_hash = None
+        client = a_client(client_name="Timetabler")
+        authorise.give(
+            client, client.required_scopes, by=member, agreement_version="1", until=authorise.default_end(client),
+            second_step=True,
+        )  # fmt: skip
     operator.get_by_role("link", name="Find an account").press("Enter")
     operator.get_by_label("School, or a person who acts for it").fill("no such school")
     operator.keyboard.press("Enter")

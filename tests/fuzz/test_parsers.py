@@ -195,7 +195,7 @@ def test_a_mobile_number_is_one_that_can_be_dialled_or_refused(in_transaction, t
     assert number[0] == "+"
     assert number[1:].isdigit()
     assert number.isascii()
-    assert contact_fields.parse_mobile(contact_fields.readable_mobile(number)) == number
+    assert contact_fields.parse_mobile(contact_fields.readable_phone_number(number)) == number
 
 
 @fuzz_settings()

@@ -3,29 +3,19 @@
 import pytest
 
 from idp.audit import events
+from idp.estabs import people
 from idp.estabs.models import Administrator, Estab, Membership
 from idp.estabs.permissions import OWNER, VIEWER
+from idp.sharing import authorise
 from idp.signin.models import BrowserSession
 from tests.audit_entries import recorded
-from tests.code_accounts import an_operator, sign_in
-from tests.factories import a_school, an_administrator, an_estab
-from tests.signin.conftest import jo
+from tests.factories import a_client, a_school, an_administrator, an_estab
+from tests.signin.apps import an_app
 from tests.signin.person import Person
-
-__all__ = ["jo"]
 
 ACCOUNTS = "/operate/accounts"
 NOTE = "Called 020 7946 0001, spoke with Ms Wong."
-
-
-@pytest.fixture
-def operator(jo, transaction, clock):
-    """One of our staff, signed in."""
-    with transaction():
-        operator, seed = an_operator()
-        email = operator.email
-    sign_in(jo, "/operate", email, seed)
-    return jo
+SERVER_SCOPES = frozenset({"endpoint"})
 
 
 @pytest.fixture
@@ -93,7 +83,7 @@ def test_several_matches_are_listed(operator, school, transaction):
 @pytest.mark.parametrize("typed", ["elm", "x@unknown.example", "99", "%00", "%"])
 def test_where_nothing_matches_the_page_says_so(operator, school, typed):
     assert operator.open(f"{ACCOUNTS}?q={typed}").status_code == 200
-    assert "No account matches" in operator.page_text or typed == "%"
+    assert "No account matches" in operator.page_text
 
 
 def test_an_account_is_suspended_and_restored(operator, school, transaction):
@@ -109,11 +99,67 @@ def test_an_account_is_suspended_and_restored(operator, school, transaction):
     assert reasons(transaction, events.ESTAB_STATE_CHANGED) == [NOTE, "It was a mistake."]
 
 
-def test_all_sessions_of_a_schools_people_are_ended_without_a_reason(operator, school, transaction, new_browser):
+@pytest.mark.parametrize("note", ["", NOTE], ids=["without a note", "with a note"])
+@pytest.mark.parametrize("whose", ["the school's people", "Bo Birch"])
+def test_sessions_are_ended_and_a_note_is_kept(operator, school, page_of, transaction, new_browser, whose, note):
     Person(new_browser()).sign_in("bo")
-    assert operator.submit(f"{ACCOUNTS}/{school.estab_id}", action="end-sessions").status_code == 303
+    path = page_of(whose) if whose == "Bo Birch" else f"{ACCOUNTS}/{school.estab_id}"
+    assert operator.submit(path, action="end-sessions", text=note).status_code == 303
     with transaction() as session:
         assert session.query(BrowserSession).filter_by(why_ended="operator").count() == 1
+        assert [entry.details for entry in recorded(events.SESSIONS_ENDED)] == [{"note": note} if note else None]
+    operator.open(path)
+    assert "1 session has ended." in operator.page_text
+
+
+@pytest.mark.parametrize(
+    ("state", "mis", "shown"),
+    [
+        ("verified", "sims", "Assembly Sharing"),
+        ("unverified", "sims", "Assembly Receives nothing: the school is unverified"),
+        ("suspended", "sims", "Assembly Receives nothing: the school is suspended"),
+        ("verified", "arbor", "Assembly Receives nothing: it does not accept the school's system"),
+    ],
+)
+def test_the_account_says_which_services_receive_data(operator, school, transaction, state, mis, shown):
+    with transaction() as session:
+        client = a_client(client_name="Assembly", accepted_mis=frozenset({"sims"}))
+        server = a_client(client_name="XporterOnDemand", required_scopes=SERVER_SCOPES, optional_scopes=frozenset())
+        estab = session.get_one(Estab, school.id)
+        estab.state, estab.mis = "verified", "sims"
+        for receiver in (client, server):
+            authorise.give(
+                receiver, receiver.required_scopes, by=people.list_for_estab(school.id)[0], agreement_version="1",
+                until=authorise.default_end(receiver), second_step=True,
+            )  # fmt: skip
+        estab.state, estab.mis = state, mis
+    operator.open(f"{ACCOUNTS}/{school.estab_id}")
+    table = operator.page.find("caption", string="Services that receive data").parent
+    assert [row.get_text(" ", strip=True).partition(" 2 March")[0] for row in table.select("tbody tr")] == [shown]
+    assert f"System (MIS) {'SIMS' if mis == 'sims' else 'Arbor'}" in operator.page_text
+
+
+def test_people_who_cannot_sign_in_are_marked(operator, school, transaction, new_browser):
+    with transaction() as session:
+        session.get_one(Administrator, person_id(transaction, "Al Ash")).password_hash = None
+    browser = Person(new_browser())
+    for _ in range(11):
+        browser.sign_in("bo", "wrong")
+    operator.open(f"{ACCOUNTS}/{school.estab_id}")
+    rows = [row.get_text(" ", strip=True) for row in operator.page.select("tbody tr")]
+    assert [row.endswith("No password yet") for row in rows] == [True, False]
+    assert [row.endswith("Locked") for row in rows] == [False, True]
+
+
+def test_a_lost_second_step_is_removed_once_and_the_page_says_from_when(operator, page_of, transaction, outbox):
+    with transaction() as session:
+        an_app(session.query(Administrator.id).filter_by(name="Bo Birch").scalar())
+    assert operator.submit(page_of("Bo Birch"), action="recover-factor", text=NOTE).status_code == 303
+    operator.open(page_of("Bo Birch"))
+    assert "They can sign in with the password alone from 3 March 2026" in operator.page_text
+    assert operator.page.find("input", value="recover-factor") is None
+    assert operator.submit(page_of("Bo Birch"), action="recover-factor", text=NOTE).status_code == 422
+    assert reasons(transaction, events.FACTOR_RECOVERY_STARTED) == [NOTE]
 
 
 def test_what_was_typed_is_kept_where_nothing_was_chosen(operator, school):

@@ -5,10 +5,7 @@ import pytest
 from idp.partners import companies
 from idp.signin.code_accounts import DEVELOPERS
 from tests import factories
-from tests.code_accounts import a_developer, an_operator, sign_in
-from tests.signin.conftest import jo, stranger
-
-__all__ = ["jo", "stranger"]
+from tests.code_accounts import a_developer, sign_in
 
 PATHS = ("/operate/partners", "/operate/partners/{}")
 
@@ -19,16 +16,6 @@ def partner_id(transaction, clock):
         partner = factories.a_partner(name="Assembly")
         factories.a_client(partner, id="assembly", client_name="Assembly Connector")
         return partner.id
-
-
-@pytest.fixture
-def operator(jo, transaction, partner_id):
-    """One of our staff, signed in."""
-    with transaction():
-        operator, seed = an_operator()
-        email = operator.email
-    sign_in(jo, "/operate", email, seed)
-    return jo
 
 
 def test_a_person_is_invited_listed_and_removed(operator, stranger, partner_id, transaction, outbox):

@@ -6,23 +6,9 @@ import pytest
 from sqlalchemy import delete
 
 from idp.schools.models import RegisterImport, SchoolChange
-from tests.code_accounts import an_operator, sign_in
 from tests.factories import a_school, an_estab
-from tests.signin.conftest import jo
-
-__all__ = ["jo"]
 
 PAGE = "/operate/register"
-
-
-@pytest.fixture
-def operator(jo, transaction, clock):
-    """One of our staff, signed in."""
-    with transaction():
-        operator, seed = an_operator()
-        email = operator.email
-    sign_in(jo, "/operate", email, seed)
-    return jo
 
 
 def record_change(kind, state="verified", details=None, **school):

@@ -8,24 +8,10 @@ from sqlalchemy import select
 from idp.estabs.models import Estab, Membership
 from idp.onboarding import join, review
 from idp.onboarding.models import JoinRequest, Review
-from tests.code_accounts import an_operator, sign_in
 from tests.factories import a_school, an_administrator, an_estab
 from tests.onboarding.registrations import a_registration, complete
-from tests.signin.conftest import jo
-
-__all__ = ["jo"]
 
 SCHOOLS = "/operate/schools"
-
-
-@pytest.fixture
-def operator(jo, transaction, clock):
-    """One of our staff, signed in."""
-    with transaction():
-        operator, seed = an_operator()
-        email = operator.email
-    sign_in(jo, "/operate", email, seed)
-    return jo
 
 
 @pytest.fixture

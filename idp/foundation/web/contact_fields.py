@@ -131,7 +131,7 @@ def mobile_number(_form: Form, field: StringField) -> None:
     parse_mobile(field.data)
 
 
-def readable_mobile(e164: str) -> str:
+def readable_phone_number(e164: str) -> str:
     """A number as people write it: `07700 900123`, or with its country where it is foreign."""
     number = phonenumbers.parse(e164)
     is_british = number.country_code == 44

@@ -17,7 +17,7 @@ from werkzeug.exceptions import HTTPException
 from idp.foundation import dates, request_state, runtime
 from idp.foundation.errors import Busy, NotFound, Refusal
 from idp.foundation.settings import Settings
-from idp.foundation.web import form_drafts, middleware, security
+from idp.foundation.web import contact_fields, form_drafts, middleware, security
 from idp.foundation.web.brand import stylesheet
 
 log = structlog.get_logger(__name__)
@@ -65,7 +65,9 @@ def greeting(name: str) -> str:
 def configure(app: Flask, settings: Settings) -> None:
     """Register the template variables and the error handlers."""
     brand = stylesheet(settings.service.colour)
-    app.jinja_env.filters.update(day=dates.day, moment=dates.day_and_time, greeting=greeting)
+    app.jinja_env.filters.update(
+        day=dates.day, moment=dates.day_and_time, greeting=greeting, phone_number=contact_fields.readable_phone_number
+    )
 
     @app.context_processor
     def template_variables() -> dict[str, Any]:

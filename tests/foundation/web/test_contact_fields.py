@@ -137,8 +137,8 @@ def test_valid_fields_keep_the_typed_text_when_another_has_an_error(filled_form)
 
 
 def test_a_number_is_displayed_with_spaces():
-    assert contact_fields.readable_mobile("+447700900123") == "07700 900123"
-    assert contact_fields.readable_mobile("+353851234567") == "+353 85 123 4567"
+    assert contact_fields.readable_phone_number("+447700900123") == "07700 900123"
+    assert contact_fields.readable_phone_number("+353851234567") == "+353 85 123 4567"
 
 
 @pytest.mark.parametrize("name", ["Jo\u200b Bloggs", "\ufeffJo Bloggs", "Jo Blog\u00adgs"])
