@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 import psycopg
-from sqlalchemy import Connection, Table, create_engine, event, inspect, make_url
+from sqlalchemy import Connection, ExceptionContext, Table, create_engine, event, inspect, make_url
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 
@@ -55,6 +55,8 @@ class Database:
         self._engine = create_engine(parsed_url, hide_parameters=True, **_options(self.is_sqlite))
         if self.is_sqlite:
             event.listen(self._engine, "connect", _configure_sqlite)
+        else:
+            event.listen(self._engine, "handle_error", _drop_connections_without_writes)
         self._begin_read, self._begin_write = _BEGIN[self.is_sqlite]
         self._snapshots = Snapshots(self._connect)
         with self.read() as connection:
@@ -165,6 +167,12 @@ def _configure_sqlite(connection: sqlite3.Connection, _record: object) -> None:
     connection.executescript(
         "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA secure_delete = FAST;"
     )
+
+
+def _drop_connections_without_writes(context: ExceptionContext) -> None:
+    """Close all connections when a server takes no writes: while the database moves, some go to the one it leaves."""
+    if isinstance(context.original_exception, psycopg.errors.ReadOnlySqlTransaction):
+        context.is_disconnect = True
 
 
 def _private_file(file: Path) -> None:
