@@ -90,8 +90,8 @@ def test_happy_flow(client, other, a_browser):
     for accepted in ("application/json; charset=utf-8", "application/json;q=0.5, */*", "*/*"):
         assert client.is_token_accepted(first.access_token, Accept=accepted)
     in_query = client.provider.http.get(client.resource_url, params={"access_token": first.access_token}, timeout=20)
-    assert in_query.status_code in {400, 401}
-    assert client.call_resource(second.access_token).status_code in {400, 401}
+    assert in_query.status_code == 400
+    assert client.call_resource(second.access_token).status_code == 401
 
 
 @spec("RFC 6749", "4.1.2.1", requirement="Cancelling at the sign-in page is reported as access_denied")
@@ -207,8 +207,8 @@ def assert_wrong_proofs_refused(client, token):
         "an hour ahead": proof(iat=now + 3600), "an hour ago": proof(iat=now - 3600),
     }  # fmt: skip
     for case, value in wrong.items():
-        assert client.call_resource(token, proof=value).status_code in {400, 401}, case
-    assert client.call_resource_with_proofs(token, proof(), proof()) in {400, 401}, "two headers"
+        assert client.call_resource(token, proof=value).status_code == 401, case
+    assert client.call_resource_with_proofs(token, proof(), proof()) == 401, "two headers"
     assert not client.is_token_accepted(token, scheme="Bearer", proof="")
     assert not client.is_token_accepted(token, scheme="Bearer")
 

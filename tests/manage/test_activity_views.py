@@ -125,7 +125,6 @@ def test_what_our_staff_did_and_what_was_done_automatically_has_no_name_of_ours(
         accounts.change_state(by.estab, "verified", by="cli", reason="")
         clock.move(timedelta(minutes=1))
         log.record(events.INVITATION_CANCELLED, by="system", estab=by.estab_id, subject="inv_gone")
-    owner.sign_in("jo")
     assert shown(owner)[:3] == [
         ("Done automatically", "Cancelled the invitation of someone"),
         ("Our staff", "Restored the account"),

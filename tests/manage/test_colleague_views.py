@@ -134,9 +134,8 @@ class TestLostFactor:
         assert waiting_recovery(transaction, sam) is None
 
     def test_starting_a_recovery_twice_sends_one_notice(self, owner, sam, app_of_sam, transaction, outbox):
-        owner.open(lost_factor_of(sam))
         for _ in range(2):
-            owner.post(lost_factor_of(sam))
+            assert owner.post_directly(lost_factor_of(sam)).status_code == 303
 
         assert len(outbox.all("recovery_notice")) == 1
 
@@ -250,7 +249,7 @@ class TestResetAndLostFactor:
             assert (entry.actor, entry.subject, entry.estab) == (account.id, sam, account.estab_id)
 
     def test_a_request_of_another_site_helps_no_one(self, owner, page, sam, outbox):
-        assert owner.web.post(page(sam), data={"csrf_token": "x"}).status_code in {303, 400, 403}
+        assert owner.web.post(page(sam), data={"csrf_token": "x"}).status_code == 400
         assert outbox.all() == []
 
 

@@ -120,10 +120,12 @@ class TestPasswordChange:
         assert len(outbox.all("password_changed")) == 1
 
     def test_a_person_with_a_second_factor_signs_in_with_it_first(self, signed_in, account, transaction):
+        signed_in.open("/mobile/confirm")
+        form = {"csrf_token": signed_in.token}
         with transaction():
             an_app(account.id)
-        assert signed_in.open(CHANGE).location.startswith(f"/sign-in?next={CHANGE}")
-        assert signed_in.web.post(CHANGE, data={"csrf_token": signed_in.token}).status_code in {303, 400}
+        for response in (signed_in.open(CHANGE), signed_in.web.post(CHANGE, data=form)):
+            assert response.location.startswith(f"/sign-in?next={CHANGE}")
 
     def test_no_password_is_kept_when_the_session_has_ended(self, signed_in, clock):
         signed_in.open(CHANGE)

@@ -100,7 +100,7 @@ def test_an_owner_without_a_second_step_sets_up_their_own_first(jo, colleague, a
     assert jo.response.location == f"/manage/security/second-step?next={RULE_PATH}&reason=everyone"
     jo.open(jo.response.location)
     assert "Before you require a second step from everyone" in jo.page_text
-    jo.post(RULE_PATH, require="yes")
+    assert jo.post_directly(RULE_PATH, require="yes").location == jo.open(RULE_PATH).location
     assert required_since(transaction, account) is None
 
 

@@ -80,7 +80,7 @@ def test_leaving_one_school_ends_its_sharing_and_not_the_others(web, world, seco
     header = {"Authorization": f"Bearer {tokens['access_token']}"}
     assert web.get("/oauth/userinfo", headers=header).status_code == 200
     world.change(Membership, (world.person, second_estab.id), removed_at=now())
-    assert web.get("/oauth/userinfo", headers=header).status_code != 200
+    assert web.get("/oauth/userinfo", headers=header).status_code == 403
 
 
 def test_a_silent_request_without_a_chosen_school_is_refused(web, world, second_estab):

@@ -20,9 +20,9 @@ def test_a_parameter_of_a_megabyte_is_refused(web, world, name):
 
 def test_ten_thousand_scopes_or_fields_are_refused(web, world):
     scopes = " ".join(f"scope{number}" for number in range(10_000))
-    assert web.post("/oauth/authorize", data=world.partner.parameters(scope=scopes)).status_code in {303, 400}
+    assert web.post("/oauth/authorize", data=world.partner.parameters(scope=scopes)).status_code == 303
     fields = {f"field{number}": "x" for number in range(10_000)}
-    assert web.post("/oauth/token", data=fields, headers=world.partner.basic).status_code in {400, 401, 413}
+    assert web.post("/oauth/token", data=fields, headers=world.partner.basic).status_code == 413
 
 
 @pytest.mark.parametrize("odd", ["%00", "%ED%A0%80", "%FF", "%0d%0aSet-Cookie:x", "%C2%85"])

@@ -94,7 +94,7 @@ def test_headers_that_point_elsewhere_are_refused_before_any_key_work(web, world
 
 
 def test_a_very_long_token_is_refused(web):
-    assert use_as_access_token(web, "a" * 7000 + "." + "b" * 50_000 + ".c") in {401, 400}
+    assert use_as_access_token(web, "a" * 7000 + "." + "b" * 50_000 + ".c") == 401
 
 
 def test_expired_and_future_tokens_are_refused(web, world, tokens):

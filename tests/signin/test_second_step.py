@@ -72,7 +72,7 @@ def test_a_half_sign_in_works_in_its_browser_only(at_second_step, stranger, app_
     stranger.open(PAGE)
 
     assert stranger.response.location == "/sign-in?next=/mobile/confirm"
-    assert stranger.submit("/sign-in", csrf_token="x").status_code != 303
+    assert stranger.submit("/sign-in", csrf_token="x").status_code == 400
     stranger.open("/sign-in")
     assert stranger.post(PAGE, code=app_of_jo.code()).location == "/sign-in?next=/mobile/confirm"
     assert not stranger.is_signed_in()
