@@ -13,7 +13,8 @@ from typing import Any, Final
 MAX_TEXT_LENGTH: Final = 1000
 MAX_MINUTES: Final = 1440
 MAX_PRIORITY: Final = 100
-EMPTY: Final = frozenset({"", "null", "#n/a", "n/a", "-"})
+EMPTY: Final = frozenset({"", "null", "NULL", "#n/a", "#N/A", "n/a", "N/A", "-"})
+"""What stands for no value, as programs write it; "Null" is a surname."""
 TRUE: Final = frozenset({"t", "true", "y", "yes", "1"})
 FALSE: Final = frozenset({"f", "false", "n", "no", "0"})
 DATE_FORMATS: Final = ("%d/%m/%Y", "%Y-%m-%d", "%d-%m-%Y", "%d.%m.%Y", "%d %b %Y", "%d-%b-%Y", "%d %B %Y")
@@ -50,7 +51,7 @@ def text(value: Any) -> str | None:
     if not (plain.isascii() and plain.isprintable()):
         plain = unicodedata.normalize("NFC", plain)
         plain = "".join(char if char.isprintable() or char == "\n" else " " for char in plain).strip()
-    if len(plain) <= 4 and plain.lower() in EMPTY:
+    if plain in EMPTY:
         return None
     if plain.isascii():
         return plain

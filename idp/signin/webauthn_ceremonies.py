@@ -6,6 +6,7 @@ credential must be discoverable, so that no name has to be typed. No attestation
 which model of device a person has.
 """
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -39,6 +40,12 @@ TIMEOUT_MILLISECONDS: Final = 300_000
 """How long a browser is asked to wait for the person; W3C recommends this where a user is verified."""
 MAX_RESPONSE_LENGTH: Final = 16_384
 """Characters of a response, as JSON. Those of today's authenticators have fewer than 4,000."""
+
+
+ATTACHMENTS: Final = tuple(attachment.value for attachment in AuthenticatorAttachment)
+"""The values of `authenticatorAttachment` that `webauthn` can read."""
+ON_THIS_DEVICE: Final = frozenset({"internal", "hybrid"})
+"""Transports of passkeys that are in the computer itself, or in an account that its other devices share."""
 
 
 class InvalidAuthenticatorResponse(Exception):
@@ -85,13 +92,16 @@ class Registration:
             )  # fmt: skip
         except Exception as error:  # the library lets through what cbor2 and cryptography raise
             raise InvalidAuthenticatorResponse(_describe(error)) from error
-        attachment, transports = self.credential.authenticator_attachment, self.credential.response.transports or ()
+        attachment = self.credential.authenticator_attachment
+        transports = frozenset(transport.value for transport in self.credential.response.transports or ())
         return NewCredential(
             credential_id=verified.credential_id,
             public_key=verified.credential_public_key,
             sign_count=verified.sign_count,
-            transports=frozenset(transport.value for transport in transports),
-            is_on_another_device=attachment is AuthenticatorAttachment.CROSS_PLATFORM,
+            transports=transports,
+            # Safari says `platform` of a security key that is plugged in, too.
+            is_on_another_device=attachment is AuthenticatorAttachment.CROSS_PLATFORM
+            or (bool(transports) and not transports & ON_THIS_DEVICE),
             can_be_backed_up=verified.credential_device_type is CredentialDeviceType.MULTI_DEVICE,
             is_backed_up=verified.credential_backed_up,
         )
@@ -178,7 +188,7 @@ def request_options(challenge: str, allowed: Iterable[KnownCredential] = ()) -> 
 def read_registration(response: str) -> Registration:
     """Parse the JSON form of a new credential, without verifying it. Raises `InvalidAuthenticatorResponse`."""
     try:
-        credential = parse_registration_credential_json(_check_size(response))
+        credential = parse_registration_credential_json(_read(response))
         return Registration(credential, _challenge(parse_client_data_json(credential.response.client_data_json)))
     except Exception as error:  # the library lets through what json, base64 and its enumerations raise
         raise InvalidAuthenticatorResponse(_describe(error)) from error
@@ -187,7 +197,7 @@ def read_registration(response: str) -> Registration:
 def read_authentication(response: str) -> Authentication:
     """Parse the JSON form of an assertion, without verifying it. Raises `InvalidAuthenticatorResponse`."""
     try:
-        credential = parse_authentication_credential_json(_check_size(response))
+        credential = parse_authentication_credential_json(_read(response))
         return Authentication(credential, _challenge(parse_client_data_json(credential.response.client_data_json)))
     except Exception as error:  # the library lets through what json, base64 and its enumerations raise
         raise InvalidAuthenticatorResponse(_describe(error)) from error
@@ -202,10 +212,16 @@ def _origin() -> str:
     return runtime.settings().server.issuer
 
 
-def _check_size(response: str) -> str:
+def _read(response: str) -> dict[str, Any]:
+    """The response as an object, without an attachment that we do not know: it counts as none (Level 3 §5.1)."""
     if len(response) > MAX_RESPONSE_LENGTH:
         raise InvalidAuthenticatorResponse(f"{len(response)} characters")
-    return response
+    members = json.loads(response)
+    if not isinstance(members, dict):
+        raise InvalidAuthenticatorResponse("not an object")
+    if members.get("authenticatorAttachment") not in ATTACHMENTS:
+        members.pop("authenticatorAttachment", None)
+    return members
 
 
 def _challenge(client_data: CollectedClientData) -> str:

@@ -80,11 +80,22 @@ def test_the_properties_of_a_registered_passkey_are_stored(transaction, account,
         ({}, "Firefox on Windows"),
         ({"attachment": "cross-platform", "transports": ("usb", "nfc")}, "Security key"),
         ({"attachment": "cross-platform", "transports": ("hybrid", "internal")}, "Phone or tablet"),
+        ({"attachment": "platform", "transports": ("hybrid", "internal")}, "Firefox on Windows"),
+        ({"attachment": "platform", "transports": ("usb",)}, "Security key"),  # Safari says so of a key in the socket
     ],
 )
 def test_a_passkey_without_a_name_is_named_after_its_kind(transaction, account, origin, overrides, name):
     with transaction():
         assert register(account, Authenticator(origin, **overrides).create(creation_options(account))).name == name
+
+
+@pytest.mark.parametrize("unknown", [{"attachment": "wearable"}, {"attachment": ["platform"]}, {"attachment": None}])
+def test_an_attachment_that_we_do_not_know_counts_as_none(transaction, account, origin, clock, unknown):
+    device = Authenticator(origin, **unknown)
+    with transaction():
+        passkey = register(account, device.create(creation_options(account)))
+
+        assert use(device.get(passkeys.sign_in_options(browser=BROWSER))) is passkey
 
 
 def test_creation_options_exclude_the_passkeys_that_the_person_has(transaction, account, device):

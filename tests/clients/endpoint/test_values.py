@@ -22,6 +22,10 @@ CONVERTERS = (
         (values.text, "A\u0000da\u200b", "A da"),
         (values.text, 4001.0, "4001"),
         (values.text, "NULL", None),
+        (values.text, "null", None),
+        (values.text, "n/a", None),
+        (values.text, "N/A", None),
+        (values.text, "Null", "Null"),  # a surname
         (values.text, "#N/A", None),
         (values.text, None, None),
         (values.day, "02/09/2026", "2026-09-02"),
