@@ -143,8 +143,8 @@ class Roster:
         grades = {record[ID]: record.get("national_curriculum_year") for record in self._records("year_groups")}
         agents: dict[str, list[Item]] = defaultdict(list)
         for contact in self._records("contacts"):
-            for link in contact.get("students", ()):
-                agents[link.get("student")].append(self._ref("user", "users", contact[ID]))
+            for student in dict.fromkeys(link.get("student") for link in contact.get("students", ())):
+                agents[student].append(self._ref("user", "users", contact[ID]))
         for record in self._records("students"):
             if "legal_given_name" not in record and "legal_family_name" not in record:
                 continue

@@ -110,7 +110,10 @@ class Reader:
                     yield member, target, _key_of(entry)
 
     def resolve(self, record: Struct, ids: Mapping[str, Mapping[str, str]]) -> None:
-        """Put our ids, which `ids` has by collection and key, in the place of keys. Raises `KeyError`."""
+        """Put our ids, which `ids` has by collection and key, in the place of keys; an entry of a list counts once.
+
+        MIS list a person twice whom they have moved out and in again. Raises `KeyError`.
+        """
         for _, attribute, target in self.references:
             value = getattr(record, attribute)
             if isinstance(value, str):
@@ -118,8 +121,9 @@ class Reader:
             elif value and isinstance(value[0], ContactOf):
                 for entry in value:
                     entry.student = ids[target][entry.student]
+                setattr(record, attribute, [entry for n, entry in enumerate(value) if entry not in value[:n]])
             elif value:
-                setattr(record, attribute, [ids[target][key] for key in value])
+                setattr(record, attribute, list(dict.fromkeys([ids[target][key] for key in value])))
 
     def forget(self, record: Struct, keys: Mapping[str, Collection[str]]) -> bool:
         """Take references to these keys, by collection, out of the record; False if a required one was among them."""

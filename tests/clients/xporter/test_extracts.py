@@ -63,6 +63,22 @@ def test_references_are_stored_as_ids_of_ours_and_not_as_keys_of_the_mis(endpoin
     assert not {"1", "2", "7", "c1", "a1"} & {*ids.values(), year_group, *endpoint.stored("contacts")}
 
 
+def test_a_person_who_is_listed_twice_is_stored_once(endpoint):
+    """An MIS lists a pupil twice in a group whom it has moved out and in again."""
+    link = {"student": "1", "relationship": "Mother"}
+    endpoint.deliver(
+        *VALID_LINES[:3],
+        line("contacts", "c1", name="Grace Moss", students=[link, link, link | {"relationship": "Guardian"}]),
+        line("classes", "7a", name="7A", students=["2", "1", "2"]),
+    )
+    ids = endpoint.ids("students")
+    [school_class] = endpoint.stored("classes").values()
+    assert school_class["students"] == [ids["Ben"], ids["Ada"]]
+    [contact] = endpoint.stored("contacts").values()
+    stored = {"student": ids["Ada"], "relationship": "Mother"}
+    assert contact["students"] == [stored, stored | {"relationship": "Guardian"}]
+
+
 def test_a_piece_whose_response_was_lost_is_sent_again_and_changes_nothing(endpoint):
     content = build_extract(*VALID_LINES)
     document = build_announcement(content)

@@ -108,6 +108,14 @@ def test_enrollments_join_people_and_classes(api, stored):
     assert {enrollment["class"]["sourcedId"] for enrollment in enrollments} == {"class-1"}
 
 
+def test_a_contact_who_is_linked_twice_is_one_agent(api, stored):
+    link = {"student": "student-0000", "relationship": "Mother"}
+    stored.put(
+        {"contacts": {"contact-1": {"name": "Grace Moss", "students": [link, link | {"relationship": "Carer"}]}}}
+    )
+    assert get(api, "users/student-0000").json["user"]["agents"] == [ref("user", "users", "contact-1")]
+
+
 def test_terms_are_sessions_of_a_school_year(api, stored):
     year, term = get(api, "academicSessions").json["academicSessions"]
     assert (term["title"], term["type"], term["schoolYear"]) == (mark("terms.name", 1), "term", "2027")
