@@ -51,8 +51,13 @@ class JsonPages:
         return f"{self.mis} {source}"
 
     def rows(self, source: str, problems: Problems) -> Iterator[tuple[int, Row]]:
-        """The items of a list, each as a row with dotted names. Raises `UnreadableReport`."""
-        number, last = 0, None
+        """The items of a list, each as a row with dotted names. Raises `UnreadableReport`.
+
+        The list ends with a page that is empty, or shorter than the one before: an MIS may give fewer items than are
+        asked for, so the first page says how many a full one has.
+        """
+        number, total = 0, None
+        last: list[Any] = []
         for page_number in range(1, MAX_PAGES):
             document = self._page(source, page_number)
             items = document.get(source)
@@ -61,15 +66,18 @@ class JsonPages:
                     f"{self.mis} responded without {source}. Its interface may have changed: tell support."
                 )
             if items and items == last:
-                raise UnreadableReport(f"{self.mis} gives the same page of {source} again and again: tell support.")
+                if page_number > 2 or len(items) >= self.page_size:
+                    raise UnreadableReport(f"{self.mis} gives the same page of {source} again and again: tell support.")
+                items = []  # it gives its last page, the only one, for each number after it
             for item in items:
                 number += 1
                 if isinstance(item, dict):
                     yield number, _flatten(item)
                 else:
                     problems.add(self.name(source), number, "", "is not an object, so it was left out")
-            if len(items) < self.page_size:
-                _check_count(document, number, f"{self.mis} {source}")
+            total = _check_total(document, total, f"{self.mis} {source}")
+            if len(items) < max(len(last), 1):
+                _check_count(total, number, f"{self.mis} {source}")
                 return
             last = items
         raise UnreadableReport(f"{self.mis} gives pages of {source} without end: tell support.")
@@ -126,14 +134,27 @@ def _document(content: bytes, mis: str) -> dict[str, Any]:
     return document
 
 
-def _check_count(document: dict[str, Any], number: int, name: str) -> None:
-    """Raise `UnreadableReport` unless as many items were read as the MIS counts.
+def _check_total(document: dict[str, Any], before: int | None, name: str) -> int | None:
+    """How many items the MIS counts in all; None if it does not say. Raises `UnreadableReport` if that has changed.
 
-    A deletion meanwhile shifts the pages.
+    An item that was added or deleted meanwhile shifts the pages, so that another is given twice or not at all.
     """
     total = document.get("totalCount")
-    if isinstance(total, int) and total != number:
-        raise UnreadableReport(f"{name} changed while it was read. It is read again next time.")
+    if not isinstance(total, int):
+        return before
+    if before is not None and total != before:
+        raise _changed(name)
+    return total
+
+
+def _check_count(total: int | None, number: int, name: str) -> None:
+    """Raise `UnreadableReport` unless as many items were read as the MIS counts."""
+    if total is not None and total != number:
+        raise _changed(name)
+
+
+def _changed(name: str) -> UnreadableReport:
+    return UnreadableReport(f"{name} changed while it was read. It is read again next time.")
 
 
 def _backoff(attempt: int) -> float:

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 from openpyxl import Workbook
 
 from clients.endpoint.fictional_school import server
-from clients.endpoint.readers import json_pages, make
+from clients.endpoint.readers import isams, json_pages, make
 from clients.endpoint.readers.json_pages import _retry_after
 from clients.endpoint.readers.tables import TableReader
 from clients.endpoint.records import COLLECTIONS, Problems, UnreadableReport
@@ -286,6 +286,50 @@ def test_an_mis_that_keeps_failing_is_reported(status, expected, exported):
             list(reader.read("students", Problems()))
 
     assert waits == ([1, 2, 4, 8, 16, 32, 64, 120] if status == 500 else [])
+
+
+@pytest.fixture
+def pages(monkeypatch):
+    """Has the MIS give ten items a page whatever is asked for, after `change` of page number and items."""
+
+    def give(change=lambda _number, items: items):
+        full_page = server._Handler._page
+
+        def page(mis, name, items, query):
+            number = int(query["page"][0])
+            return full_page(mis, name, change(number, items), {"page": [str(number)]} | sizes)
+
+        sizes = {"page-size": ["10"], "pageSize": ["10"]}
+        monkeypatch.setattr(server._Handler, "_page", staticmethod(page))
+
+    return give
+
+
+@pytest.mark.parametrize("mis", ["arbor", "isams"])
+def test_an_mis_with_shorter_pages_than_asked_for_is_read_to_the_end(mis, exported, school, read_all, pages):
+    pages()
+    with server.serving(exported, server.Limits(requests=100_000)) as url:
+        assert read_all(mis, url) == (school.records, [])
+
+
+@pytest.mark.parametrize("mis", ["arbor", "isams"])
+def test_an_mis_that_repeats_its_only_page_is_read(mis, exported, school, monkeypatch):
+    first_page = server._Handler._page
+    page = staticmethod(lambda mis, name, items, query: first_page(mis, name, items, query | {"page": ["1"]}))
+    monkeypatch.setattr(server._Handler, "_page", page)
+    with server.serving(exported) as url:
+        records = list(make(mis, url, CREDENTIALS, time.sleep).read("houses", Problems()))
+    assert [record.key for record in records] == list(school["houses"])
+
+
+@pytest.mark.parametrize(
+    "change", [lambda number, items: items[number > 1 :], lambda number, items: items[:1] * (number > 1) + items]
+)
+def test_a_list_that_changes_between_two_pages_is_read_again_later(change, exported, pages, monkeypatch):
+    pages(change)
+    monkeypatch.setattr(isams, "PAGE_SIZE", 10)
+    with server.serving(exported) as url, pytest.raises(UnreadableReport, match="changed while it was read"):
+        list(make("isams", url, CREDENTIALS, time.sleep).read("students", Problems()))
 
 
 def test_an_mis_whose_response_never_ends_is_reported(exported, monkeypatch):
