@@ -202,7 +202,8 @@ def _settle(leased: Round, pause: timedelta = timedelta(0)) -> None:
         values |= {"is_slow": leased.is_slow, "last_error": leased.last_error}
         values["failures"] = failures = (0 if leased.accepted else leased.failures) + 1 if leased.is_unreachable else 0
         if failures:
-            values["due_at"] = now + timedelta(seconds=seconds_until_retry(failures))
+            asked_for = leased.outcomes[-1][1].pause_seconds if leased.outcomes else 0
+            values["due_at"] = now + timedelta(seconds=max(seconds_until_retry(failures), asked_for))
     if leased.accepted:
         values["delivered_at"] = now
     is_ours = _streams.c.client_id == leased.client_id, _streams.c.leased_by == leased.lease

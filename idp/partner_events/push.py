@@ -2,9 +2,11 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from email.utils import parsedate_to_datetime
 from typing import Any, Final, Literal, Protocol
 
+from idp.foundation import clock
 from idp.foundation.web import fetch
 from idp.outbox.outgoing import NotSent
 from idp.partner_events.tokens import MEDIA_TYPE
@@ -15,7 +17,8 @@ ENDPOINT_ERRORS: Final = frozenset({"authentication_failed", "access_denied"})
 """Those of `RETRIED_ERRORS` that the endpoint would return for every event."""
 BUSY: Final = frozenset({429, 503})
 """Statuses that ask for a pause."""
-
+MAX_PAUSE_SECONDS: Final = 3600.0
+"""The longest pause that an endpoint can ask for: one that names a day must not lose events of the hour."""
 
 OutcomeKind = Literal["accepted", "later", "unreachable", "refused"]
 
@@ -28,6 +31,8 @@ class Outcome:
     """`accepted`; `later`, this event alone; `unreachable`, the endpoint takes nothing now; `refused`, for good."""
     reason: str = ""
     """For operators and the client's developer: one line of printable characters."""
+    pause_seconds: float = 0
+    """For how long the endpoint asked not to be tried; 0 if it did not."""
 
 
 ACCEPTED: Final = Outcome("accepted")
@@ -55,7 +60,21 @@ def push(post: Post, token: str, *, authorization: str | None) -> Outcome:
     if response.status == 400:
         return _refusal(response.body)
     expected = f"the endpoint returned {response.status}, and 202 means that an event was accepted"
-    return _outcome("unreachable" if response.status in BUSY else "later", expected)
+    if response.status not in BUSY:
+        return _outcome("later", expected)
+    return replace(_outcome("unreachable", expected), pause_seconds=_pause(response.headers.get("retry-after", "")))
+
+
+def _pause(retry_after: str) -> float:
+    """The seconds that `Retry-After` names, in seconds or by a date (RFC 9110 §10.2.3); 0 if it names none."""
+    try:
+        if retry_after.isascii() and retry_after.isdigit():
+            seconds = float(retry_after)
+        else:
+            seconds = parsedate_to_datetime(retry_after).timestamp() - clock.now().timestamp()
+    except (ValueError, TypeError, OverflowError):
+        return 0
+    return min(max(seconds, 0), MAX_PAUSE_SECONDS)
 
 
 def _refusal(body: bytes) -> Outcome:

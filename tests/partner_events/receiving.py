@@ -27,6 +27,8 @@ class Endpoint:
     """The claims of the tokens that were accepted."""
     respond: Callable[[dict[str, Any]], Response] = lambda _claims: 202
     connections: int = 0
+    headers: dict[str, str] = field(default_factory=dict)
+    """Headers of every response."""
     closes: bool = False
     """Whether it closes the connection after each response without a `Connection: close` header."""
 
@@ -68,7 +70,8 @@ def an_endpoint() -> Iterator[Endpoint]:
                 endpoint.accepted.append(claims)
             body = json.dumps(document).encode() if document is not None else b""
             self.send_response(status)
-            self.send_header("Content-Length", str(len(body)))
+            for name, value in {"Content-Length": str(len(body)), **endpoint.headers}.items():
+                self.send_header(name, value)
             self.end_headers()
             self.wfile.write(body)
             self.close_connection = self.close_connection or endpoint.closes

@@ -5,6 +5,7 @@ import socket
 import threading
 import time
 from datetime import timedelta
+from email.utils import formatdate
 
 import pytest
 
@@ -120,6 +121,31 @@ def test_an_unreachable_endpoint_is_tried_at_growing_intervals(
     assert waits[0] <= 5
     assert waits[-1] >= 300
     assert stream().failures == 8
+
+
+@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize(
+    ("retry_after", "expected"),
+    [
+        ("1800", (1800, 1800)),
+        ("2", (2, 5)),
+        ("86400", (3600, 3600)),
+        (lambda now: formatdate((now + timedelta(minutes=20)).timestamp(), usegmt=True), (1199, 1200)),
+        ("soon", (0, 5)),
+        ("Fri, 31 Dec 99999 23:59:59 GMT", (0, 5)),
+        ("-5", (0, 5)),
+        ("\u00b2", (0, 5)),
+    ],
+)
+def test_a_busy_endpoint_is_left_alone_for_as_long_as_it_asks_up_to_an_hour(
+    record_event, push, endpoint, stream, clock, status, retry_after, expected
+):
+    endpoint.respond = lambda _claims: status
+    endpoint.headers = {"Retry-After": retry_after(clock.now()) if callable(retry_after) else retry_after}
+    record_event()
+    push()
+    least, most = expected
+    assert least <= (stream().due_at - clock.now()).total_seconds() <= most
 
 
 def test_a_round_stops_after_three_events_of_different_schools_failed(record_event, push, endpoint, stream):
