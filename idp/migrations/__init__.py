@@ -1,6 +1,6 @@
 """Migrations of the schema, by Alembic, with sequential numbers; `head.txt` makes two branches conflict in git.
 
-Expand first, contract a release later: the previous release must run on the new schema. Migrations are in layer 7,
+Expand first, contract a release later: the previous release must run on the new schema. Migrations are in layer 8,
 because they know the tables of every package. `idp db draft "what it adds"` writes a draft, to be read and corrected.
 """
 

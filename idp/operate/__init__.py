@@ -1,5 +1,6 @@
-"""What our own staff do about schools' accounts, by command and on pages.
+"""What our own staff do about schools' accounts and their people, and about partners, by command and on pages.
 
-Owns no table. Imports sign-in and onboarding, because suspending an account ends its people's sessions, and
-restoring it reads what was decided about the school.
+A page offers its actions by `action_form`; each calls the function that the command calls. Owns no table. Imports
+sign-in and onboarding, because suspending an account ends its people's sessions, and restoring it reads what was
+decided about the school.
 """

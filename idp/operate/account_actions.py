@@ -8,64 +8,64 @@ from idp.estabs import accounts, permissions
 from idp.estabs.models import Estab, Membership
 from idp.foundation import dates
 from idp.operate import recovery, school_people, suspension
-from idp.operate.action_form import Action
+from idp.operate.action_form import OperatorAction
 from idp.signin import factor_recovery, factors, locks
 
 NOTE_MISSING: Final = "Say whom you called and spoke with, or why. It is kept in the audit log."
 
 
-def for_account(estab: Estab) -> Iterator[Action]:
+def for_account(estab: Estab) -> Iterator[OperatorAction]:
     """What can be done about the account as it is now."""
-    yield Action(
+    yield OperatorAction(
         "end-sessions", "End all sessions of its people", "Everyone who acts for the school has to sign in again.",
         partial(_end_all_sessions, estab),
     )  # fmt: skip
     if "suspended" in accounts.NEXT_STATES[estab.state]:
-        yield Action(
+        yield OperatorAction(
             "suspend", "Suspend the account",
             "At once no one can act for the school, and services receive nothing. Its agreements stand, and apply "
             "again once it is restored.",
             partial(_suspend, estab), NOTE_MISSING,
         )  # fmt: skip
     if estab.state == "suspended":
-        yield Action(
+        yield OperatorAction(
             "restore", "Restore the account",
             "The account is verified again if our staff had verified it, and unverified otherwise.",
             partial(_restore, estab), NOTE_MISSING,
         )  # fmt: skip
 
 
-def for_person(member: Membership) -> Iterator[Action]:
+def for_person(member: Membership) -> Iterator[OperatorAction]:
     """What can be done for or about this person of a school now."""
     person = member.person
-    yield Action(
+    yield OperatorAction(
         "reset", "E-mail a link to choose a new password",
         f"It goes to {person.email} alone, and works once, within 24 hours.",
         partial(_send_reset_link, member), NOTE_MISSING,
     )  # fmt: skip
     if locks.locked_until(person) is not None:
-        yield Action(
+        yield OperatorAction(
             "unlock", "Let them sign in again now", "A lock ends by itself after at most 15 minutes.",
             partial(_unlock, member), NOTE_MISSING,
         )  # fmt: skip
     if factors.has_any(person.id) and factor_recovery.waiting(person.id) is None:
-        yield Action(
+        yield OperatorAction(
             "recover-factor", "Start to remove their lost second step",
             "After 24 hours a sign-in with the password removes it. The person is told at once, and can stop it.",
             partial(_start_factor_recovery, member), NOTE_MISSING,
         )  # fmt: skip
-    yield Action(
+    yield OperatorAction(
         "end-sessions", "End their sessions", "They have to sign in again, in every browser.",
         partial(_end_sessions, member),
     )  # fmt: skip
     for role in permissions.other_roles(member.role):
         call_first = "Call the school first. " if permissions.is_owner(role) else ""
-        yield Action(
+        yield OperatorAction(
             f"role-{role}", f"Make them {permissions.with_article(role)}",
             f"{call_first}The person and the owners are told by e-mail.",
             partial(_change_role, member, role), NOTE_MISSING,
         )  # fmt: skip
-    yield Action(
+    yield OperatorAction(
         "remove", "Remove them from the school",
         "They are signed out of the school at once, and told by e-mail, as the owners are. The last owner stays until "
         "there is another.",

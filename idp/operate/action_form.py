@@ -17,7 +17,7 @@ MAX_TEXT_LENGTH: Final = 2000
 
 
 @dataclass(frozen=True, slots=True)
-class Action:
+class OperatorAction:
     """What a page offers to do."""
 
     value: str
@@ -41,7 +41,7 @@ class ActionForm(Form):
         [empty_if_invisible],
     )
 
-    def __init__(self, actions: Sequence[Action], *, text_label: str) -> None:
+    def __init__(self, actions: Sequence[OperatorAction], *, text_label: str) -> None:
         super().__init__()
         self._actions = {action.value: action for action in actions}
         self.action.choices = [SelectChoice(action.value, action.label) for action in actions]

@@ -19,7 +19,7 @@ from idp.foundation.web.throttle import at_most, limiter
 from idp.onboarding import join, review, staff_queue
 from idp.onboarding.models import JoinRequest
 from idp.onboarding.review import Case
-from idp.operate.action_form import Action, ActionForm
+from idp.operate.action_form import ActionForm, OperatorAction
 from idp.signin import operators
 
 DECLINE: Final = "decline"
@@ -101,24 +101,24 @@ def _decide_join_request(join_request: JoinRequest, decision: str) -> str:
     return f"{join_request.name} can now join. They are told by e-mail."
 
 
-def _actions(case: Case, estab_id: str) -> Iterator[Action]:
+def _actions(case: Case, estab_id: str) -> Iterator[OperatorAction]:
     """What can be done about a new school; only a note is left to keep once it is decided."""
     text_missing = review.ReasonMissing.message
-    yield Action("note", "Keep a note", "Only our staff read it.", partial(_note, estab_id), text_missing)
+    yield OperatorAction("note", "Keep a note", "Only our staff read it.", partial(_note, estab_id), text_missing)
     if case.review.decided_at:
         return
-    yield Action(
+    yield OperatorAction(
         "ask", "Ask the school",
         "The text is e-mailed to the owners and kept as a note. The school stays here until it is decided.",
         partial(_ask, estab_id), text_missing,
     )  # fmt: skip
-    yield Action(
+    yield OperatorAction(
         "verify", "Verify the school",
         "You called the number above, and the school confirmed it. The services that it authorised receive its data "
         "from now on. A text is kept as a note.",
         partial(_verify, estab_id),
     )  # fmt: skip
-    yield Action(
+    yield OperatorAction(
         "reject", "Reject the registration",
         "The text is e-mailed to the owners as the reason. The school may register again.",
         partial(_reject, estab_id), text_missing,
