@@ -4,8 +4,8 @@ lint · format and import contracts, beside compiling the tests · each package 
 coverage · types beside all these · the other tests on SQLite · the suite on PostgreSQL · pages in Chromium, beside the
 installation on a new machine · quick starts that are compiled for minutes, beside these two, the slowest in turn.
 `make check` (`--quick`): lint, format, import contracts, and types beside the tests of idp's packages, without coverage
-and without `COVERED_BY_OTHERS`. The programs in `clients/` know idp by the protocol alone, and have their tests in
-`make test T=tests/clients`.
+and without `COVERED_BY_OTHERS` and `NOT_QUICK`. The programs in `clients/` know idp by the protocol alone, and have
+their tests in `make test T=tests/clients`.
 Chromium, PostgreSQL and Redis are installed from Debian's packages where they are missing and that is possible;
 otherwise the run ends non-zero, unless ALLOW_MISSING=1.
 """
@@ -85,6 +85,12 @@ COVERED_BY_OTHERS = [
 
 With a database they run once, as those of the whole product do.
 """
+NOT_QUICK = [
+    *("tests/migrations/test_backups.py", "tests/migrations/test_previous_release.py"),
+    *("tests/outbox/test_sms_providers.py", "tests/schools/test_download.py"),
+    *("tests/partner_api/test_pages.py", "tests/test_everything.py"),
+]
+"""Not in `make check`: they take a seventh of its time (measured), and are about what few changes touch."""
 SAME_ON_ANY_DATABASE = [
     *("tests/bench", "tests/demo", "tests/foundation/web", "tests/fuzz", "tests/clients/endpoint"),
     *("tests/clients/test_assembly.py", "tests/clients/test_assembly_accounts.py"),
@@ -251,7 +257,9 @@ def _static_stages(run: Run) -> None:
 def _quick_stages(run: Run) -> None:
     _static_stages(run)
     structure = ["tests/test_architecture.py", "tests/test_docs.py"]
-    others = [path for path in [*WHOLE_PRODUCT, *COVERED_BY_OTHERS, "tests/clients"] if path not in structure]
+    others = [
+        path for path in [*WHOLE_PRODUCT, *COVERED_BY_OTHERS, *NOT_QUICK, "tests/clients"] if path not in structure
+    ]
     with run.beside("Types", TYPES):
         run.stage("Packages on SQLite", [*QUICK_PYTEST, *OTHER_STAGES, *_with("not redis"), *_without(others)])
 
