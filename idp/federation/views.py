@@ -69,6 +69,8 @@ def come_back(name: str) -> ResponseReturnValue:
     """Process the provider's response: sign in, or link the account."""
     provider = providers.find(name)
     pending = _spend(provider)
+    if pending is None and _is_approval(provider):
+        return _approved(provider)
     if pending is None:
         return redirect(_path_after_going_back(provider), 303)
     _keep_opener(pending.return_path)
@@ -103,6 +105,27 @@ def _path_after_going_back(provider: Provider) -> str:
         raise RequestStale(reason=f"{provider.name}: no request of this browser has this state", next_steps=steps)
     _keep_opener(path)
     return signin.after_first_step(path, is_complete=is_complete)
+
+
+def _is_approval(provider: Provider) -> bool:
+    """Whether Microsoft sends an administrator here who has approved us for their organisation.
+
+    They began at Microsoft, so no request of ours waits for it; it proves nothing, and changes nothing.
+    """
+    is_given = (
+        request.args.get("admin_consent", "").casefold() == "true" and not {"code", "error"} & request.args.keys()
+    )
+    return provider.name == "microsoft" and is_given
+
+
+def _approved(provider: Provider) -> ResponseReturnValue:
+    kind = provider.kind
+    flash(
+        f"If you have approved us for your school at {kind.title}, its staff can use their {kind.account} here now. "
+        "Each of them links it once, on the Security page.",
+        "info",
+    )
+    return redirect(url_for("signin.sign_in"), 303)
 
 
 def _state() -> str | None:

@@ -624,3 +624,20 @@ def test_a_sign_in_at_a_provider_signs_out_the_person_before(jo, enabled_provide
 
     is_open = {session_row.person_id: session_row.ended_at is None for session_row in sessions(transaction)}
     assert is_open == {other_id: False, account.id: True}
+
+
+@pytest.mark.parametrize(
+    "query", ["admin_consent=True&tenant=8c6f9f9e", "admin_consent=True&tenant=8c6f9f9e&state=12345"]
+)
+def test_an_administrator_who_has_approved_us_at_microsoft_arrives_at_the_sign_in_page(jo, enabled_providers, query):
+    jo.open(f"/sign-in/with/microsoft/return?{query}")
+
+    assert (jo.response.status_code, jo.response.location) == (303, "/sign-in")
+    jo.open("/sign-in")
+    assert "approved us for your school at Microsoft" in jo.page_text
+
+
+def test_a_refused_approval_is_no_approval(jo, enabled_providers):
+    jo.open("/sign-in/with/microsoft/return?admin_consent=True&error=access_denied&error_subcode=cancel")
+
+    assert jo.response.status_code == 410
