@@ -18,6 +18,8 @@ EMPTY: Final = frozenset({"", "null", "NULL", "#n/a", "#N/A", "n/a", "N/A", "-"}
 TRUE: Final = frozenset({"t", "true", "y", "yes", "1"})
 FALSE: Final = frozenset({"f", "false", "n", "no", "0"})
 DATE_FORMATS: Final = ("%d/%m/%Y", "%Y-%m-%d", "%d-%m-%Y", "%d.%m.%Y", "%d %b %Y", "%d-%b-%Y", "%d %B %Y")
+BRITISH_MIDNIGHT: Final = re.compile(r"[T ]23:00(?::00(?:\.0+)?)?(?:Z|\+00:?00)$")
+"""The end of a day that a program has converted to UTC in summer: the next day began then."""
 WEEKDAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 MOJIBAKE: Final = re.compile("[\u00c2\u00c3\u00c5][\u0080-\u00bf\u0152-\u02dc\u2013-\u2122]|\u00e2\u20ac")
 """What UTF-8 looks like after it was read as Windows-1252."""
@@ -63,7 +65,7 @@ def text(value: Any) -> str | None:
 
 
 def day(value: Any) -> str | None:
-    """A date, as dd/mm/yyyy or ISO 8601; a time of day after it is ignored."""
+    """A date, as dd/mm/yyyy or ISO 8601; a time of day after it is ignored, unless it is midnight in Britain."""
     if isinstance(value, dt.datetime):
         value = value.date()
     if isinstance(value, dt.date):
@@ -76,14 +78,23 @@ def day(value: Any) -> str | None:
 
 @lru_cache(maxsize=4096)
 def _parse_day(plain: str) -> str:
+    may_be_midnight = BRITISH_MIDNIGHT.search(plain) is not None
     plain = re.sub(r"[T ]\d{1,2}:\d{2}.*$", "", plain, flags=re.DOTALL)
     for form in DATE_FORMATS:
         try:
             parsed = dt.datetime.strptime(plain, form).date()  # noqa: DTZ007  a day has no time zone
         except ValueError:
             continue
+        if may_be_midnight and _is_summer_time(parsed):
+            parsed += dt.timedelta(days=1)
         return _iso_date(parsed)
     raise InvalidValue("is not a date (expected like 31/12/2026)")
+
+
+def _is_summer_time(parsed: dt.date) -> bool:
+    """Whether 23:00 UTC on this day is in British Summer Time, which begins and ends on a last Sunday at 01:00 UTC."""
+    begin, end = (dt.date(parsed.year, month, 31) for month in (3, 10))
+    return begin - dt.timedelta(days=begin.isoweekday() % 7) <= parsed < end - dt.timedelta(days=end.isoweekday() % 7)
 
 
 def yes_or_no(value: Any) -> bool | None:
