@@ -20,6 +20,8 @@ FALSE: Final = frozenset({"f", "false", "n", "no", "0"})
 DATE_FORMATS: Final = ("%d/%m/%Y", "%Y-%m-%d", "%d-%m-%Y", "%d.%m.%Y", "%d %b %Y", "%d-%b-%Y", "%d %B %Y")
 BRITISH_MIDNIGHT: Final = re.compile(r"[T ]23:00(?::00(?:\.0+)?)?(?:Z|\+00:?00)$")
 """The end of a day that a program has converted to UTC in summer: the next day began then."""
+NUMBER_WITHOUT_ZERO: Final = re.compile("(?:44)?[1235789][0-9]{9}")
+"""A British telephone number without the 0 or the + before it."""
 WEEKDAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 MOJIBAKE: Final = re.compile("[\u00c2\u00c3\u00c5][\u0080-\u00bf\u0152-\u02dc\u2013-\u2122]|\u00e2\u20ac")
 """What UTF-8 looks like after it was read as Windows-1252."""
@@ -168,6 +170,15 @@ def email(value: Any) -> str | None:
     plain = text(value)
     if plain is not None and not re.fullmatch(r"[^@\s]+@[^@\s]+\.[^@\s]+", plain):
         raise InvalidValue("is not an e-mail address")
+    return plain
+
+
+def telephone(value: Any) -> str | None:
+    """A telephone number. A spreadsheet may have taken it for a number, which has no leading zero and no plus sign."""
+    plain = text(value)
+    if plain is not None and NUMBER_WITHOUT_ZERO.fullmatch(plain):
+        message = "was saved as a number; its leading zero or + was put back"
+        raise RepairedValue(message, f"0{plain}" if len(plain) == 10 else f"+{plain}")
     return plain
 
 

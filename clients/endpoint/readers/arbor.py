@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..values import InvalidValue, clock_time, day, email, minutes, priority, text, upn, weekday, yes_or_no
+from ..values import InvalidValue, clock_time, day, email, minutes, priority, telephone, text, upn, weekday, yes_or_no
 from .credentials import Credentials
 from .json_pages import JsonPages
 from .tables import Field, Table, TableReader
@@ -97,7 +97,7 @@ TABLES = {
         "guardians",
         ID,
         (
-            Field("name", "displayName"), Field("telephone", "primaryTelephoneNumber"),
+            Field("name", "displayName"), Field("telephone", "primaryTelephoneNumber", telephone),
             Field("email", "primaryEmailAddress", email), Field("address", "primaryPostalAddress"),
             Field("students", "guardianRelationships", guardians),
         ),

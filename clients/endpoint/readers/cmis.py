@@ -12,6 +12,7 @@ from ..values import (
     email,
     minutes,
     priority,
+    telephone,
     texts,
     upn,
     weekday,
@@ -66,7 +67,7 @@ TABLES = {
         "Contacts",
         (Field("", "ContactId"),),
         (
-            Field("name", "ContactName"), Field("telephone", "Telephone"), Field("email", "EMail", email),
+            Field("name", "ContactName"), Field("telephone", "Telephone", telephone), Field("email", "EMail", email),
             Field("address", "Address"),
         ),
         gathers=(

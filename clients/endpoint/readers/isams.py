@@ -15,6 +15,7 @@ from ..values import (
     email,
     minutes,
     priority,
+    telephone,
     text,
     texts,
     upn,
@@ -93,7 +94,7 @@ TABLES = {
         "contacts",
         (Field("", "contactId"),),
         (
-            Field("forename", "forename"), Field("surname", "surname"), Field("telephone", "telephone"),
+            Field("forename", "forename"), Field("surname", "surname"), Field("telephone", "telephone", telephone),
             Field("email", "emailAddress", email), Field("address", "address"),
             Field("students", "students", pupil_links),
         ),

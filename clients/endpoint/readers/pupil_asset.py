@@ -18,6 +18,7 @@ from ..values import (
     email,
     minutes,
     priority,
+    telephone,
     texts,
     upn,
     weekday,
@@ -73,7 +74,7 @@ TABLES = {
         "Contacts",
         (Field("", "Contact ID"),),
         (
-            Field("name", "Contact name"), Field("telephone", "Phone"), Field("email", "Email", email),
+            Field("name", "Contact name"), Field("telephone", "Phone", telephone), Field("email", "Email", email),
             Field("address", "Address"),
         ),
         gathers=(

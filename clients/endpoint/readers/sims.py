@@ -12,6 +12,7 @@ from ..values import (
     email,
     minutes,
     priority,
+    telephone,
     texts,
     upn,
     weekday,
@@ -67,7 +68,7 @@ TABLES = {
         "Contacts",
         (Field("", "Contact ID"),),
         (
-            Field("forename", "Forename"), Field("surname", "Surname"), Field("telephone", "Telephone"),
+            Field("forename", "Forename"), Field("surname", "Surname"), Field("telephone", "Telephone", telephone),
             Field("email", "Email", email), Field("address", "Address"),
         ),
         gathers=(

@@ -252,6 +252,20 @@ def test_a_workbook_with_errors_of_the_spreadsheet_is_read(tmp_path):
         read_report(tmp_path, "students", "pupil_asset")
 
 
+def test_a_telephone_number_in_a_workbook_has_its_leading_zero(tmp_path):
+    book = Workbook()
+    sheet = book.active
+    sheet.title = "Contacts"
+    sheet.append(["Contact ID", "Contact name", "Phone", "Email", "Address", "Pupil ID", "Relationship", "Order"])
+    sheet.append(["c1", "Grace Moss", 7700900123, None, None, "p1", "Mother", 1])
+    book.save(tmp_path / "export.xlsx")
+
+    [record], problems = read_report(tmp_path, "contacts", "pupil_asset")
+
+    assert record.data["telephone"] == "07700900123"
+    assert problems == ["sheet Contacts, row 2, Phone: was saved as a number; its leading zero or + was put back"]
+
+
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 cut off", b"Name,Role\r\n"])
 def test_a_file_that_is_not_a_workbook_is_reported(content, tmp_path):
     (tmp_path / "export.xlsx").write_bytes(content)

@@ -10,7 +10,7 @@ from clients.endpoint.values import InvalidValue, RepairedValue
 
 CONVERTERS = (
     values.text, values.day, values.yes_or_no, values.minutes, values.clock_time, values.weekday, values.texts,
-    values.email, values.upn, values.year_group, values.curriculum_year,
+    values.email, values.telephone, values.upn, values.year_group, values.curriculum_year,
 )  # fmt: skip
 
 
@@ -58,6 +58,12 @@ CONVERTERS = (
         (values.texts, ["Peanuts", None], ["Peanuts"]),
         (values.texts, [], None),
         (values.upn, "a99040012026b", "A99040012026B"),
+        (values.telephone, "020 7946 0123", "020 7946 0123"),
+        (values.telephone, "+44 7700 900123", "+44 7700 900123"),
+        (values.telephone, "07700900123", "07700900123"),
+        (values.telephone, "7700 900123", "7700 900123"),
+        (values.telephone, 900123, "900123"),
+        (values.telephone, "-", None),
         (values.year_group, "7", "Year 7"),
         (values.year_group, "Yr 07", "Year 7"),
         (values.year_group, "Reception", "Reception"),
@@ -100,6 +106,22 @@ def test_text_saved_in_the_wrong_encoding_is_repaired(name, misread):
         values.text(misread)
 
     assert repaired.value.value == name
+
+
+@pytest.mark.parametrize(
+    ("number", "repaired_number"),
+    [
+        (7700900123, "07700900123"),
+        (7700900123.0, "07700900123"),
+        ("2079460123", "02079460123"),
+        (447700900123, "+447700900123"),
+    ],
+)
+def test_a_telephone_number_that_a_spreadsheet_took_for_a_number_is_repaired(number, repaired_number):
+    with pytest.raises(RepairedValue, match="as a number") as repaired:
+        values.telephone(number)
+
+    assert repaired.value.value == repaired_number
 
 
 def test_a_valid_name_that_looks_like_wrong_encoding_is_not_changed():
