@@ -134,3 +134,18 @@ def test_routes_for_operators_are_404_for_others(app):
         security.operator(lambda: "in")()
 
     assert refused.value.status == 404
+
+
+@pytest.mark.parametrize(
+    ("path", "is_listed"),
+    [
+        ("/sign-in", True), ("/sign-in?next=/oauth/authorize?client_id%3Dx", False), ("/register", True),
+        ("/register?next=/device", False), ("/developers", True), ("/developers/guide", True), ("/api", True),
+        ("/events", True), ("/welcome/secret", False), ("/reset", False), ("/no-such-page", False),
+        ("/oauth/authorize?client_id=unknown", False),
+    ],
+)  # fmt: skip
+def test_search_engines_list_only_pages_that_are_for_everyone(web, path, is_listed):
+    page = web.get(path).text
+    assert ('<meta name="robots" content="noindex">' in page) is not is_listed
+    assert "<title>" in page
