@@ -145,7 +145,7 @@ TABLES = {
     ),
     "assessments": Table(
         "assessment-marks",
-        (Field("", "student.id"), Field("", "assessment.name"), Field("", "subject.name")),
+        (Field("", "student.id"), Field("", "assessment.name"), Field("", "subject.name", is_optional=True)),
         (
             Field("name", "assessment.name"), Field("student", "student.id"), Field("subject", "subject.name"),
             Field("result", "mark"), Field("date", "date", day),

@@ -38,14 +38,16 @@ TABLES = {
         (Field("", "CourseYear", year_group),),
         (Field("name", "CourseYear", year_group), Field("national_curriculum_year", "CourseYear", curriculum_year)),
         repeats=True,
+        is_derived=True,
     ),
     "registration_groups": Table(
         "Students",
         (Field("", "ClassGroupId"),),
         (Field("name", "ClassGroupId"), Field("year_group", "CourseYear", year_group)),
         repeats=True,
+        is_derived=True,
     ),
-    "houses": Table("Students", (Field("", "HouseId"),), (Field("name", "HouseId"),), repeats=True),
+    "houses": Table("Students", (Field("", "HouseId"),), (Field("name", "HouseId"),), repeats=True, is_derived=True),
     "students": Table(
         "Students",
         (PUPIL,),
@@ -127,7 +129,7 @@ TABLES = {
     ),
     "assessments": Table(
         "Assessments",
-        (PUPIL, Field("", "AssessmentName"), Field("", "SubjectName")),
+        (PUPIL, Field("", "AssessmentName"), Field("", "SubjectName", is_optional=True)),
         (
             Field("name", "AssessmentName"), Field("student", "StudentId"), Field("subject", "SubjectName"),
             Field("result", "Grade"), Field("date", "AssessDate", day),

@@ -143,7 +143,7 @@ TABLES = {
     ),
     "assessments": Table(
         "assessments",
-        (PUPIL, Field("", "assessmentName"), Field("", "subject")),
+        (PUPIL, Field("", "assessmentName"), Field("", "subject", is_optional=True)),
         (
             Field("name", "assessmentName"), Field("student", "schoolId"), Field("subject", "subject"),
             Field("result", "grade"), Field("date", "date", day),

@@ -45,14 +45,16 @@ TABLES = {
         (Field("", "Year group", year_group),),
         (Field("name", "Year group", year_group), Field("national_curriculum_year", "Year group", curriculum_year)),
         repeats=True,
+        is_derived=True,
     ),
     "registration_groups": Table(
         "Pupils",
         (Field("", "Class"),),
         (Field("name", "Class"), Field("year_group", "Year group", year_group)),
         repeats=True,
+        is_derived=True,
     ),
-    "houses": Table("Pupils", (Field("", "House"),), (Field("name", "House"),), repeats=True),
+    "houses": Table("Pupils", (Field("", "House"),), (Field("name", "House"),), repeats=True, is_derived=True),
     "students": Table(
         "Pupils",
         (PUPIL,),
@@ -127,7 +129,7 @@ TABLES = {
     ),
     "assessments": Table(
         "Assessments",
-        (PUPIL, Field("", "Assessment"), Field("", "Subject")),
+        (PUPIL, Field("", "Assessment"), Field("", "Subject", is_optional=True)),
         (
             Field("name", "Assessment"), Field("student", "Pupil ID"), Field("subject", "Subject"),
             Field("result", "Result"), Field("date", "Date", day),

@@ -38,14 +38,16 @@ TABLES = {
         (Field("", "Year", year_group),),
         (Field("name", "Year", year_group), Field("national_curriculum_year", "Year", curriculum_year)),
         repeats=True,
+        is_derived=True,
     ),
     "registration_groups": Table(
         "Students",
         (Field("", "Reg"),),
         (Field("name", "Reg"), Field("year_group", "Year", year_group)),
         repeats=True,
+        is_derived=True,
     ),
-    "houses": Table("Students", (Field("", "House"),), (Field("name", "House"),), repeats=True),
+    "houses": Table("Students", (Field("", "House"),), (Field("name", "House"),), repeats=True, is_derived=True),
     "students": Table(
         "Students",
         (PUPIL,),
@@ -123,7 +125,7 @@ TABLES = {
     ),
     "assessments": Table(
         "Results",
-        (PUPIL, Field("", "Aspect"), Field("", "Subject")),
+        (PUPIL, Field("", "Aspect"), Field("", "Subject", is_optional=True)),
         (
             Field("name", "Aspect"), Field("student", "Adno"), Field("subject", "Subject"), Field("result", "Result"),
             Field("date", "Result Date", day),

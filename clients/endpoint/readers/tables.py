@@ -36,6 +36,8 @@ class Field:
     member: str
     column: str
     convert: Converter = values.text
+    is_optional: bool = False
+    """Whether a part of a key may be empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,8 @@ class Table:
     gathers: tuple[Gather, ...] = ()
     repeats: bool = False
     """Whether rows may share a key. The first one is taken; the others are problems unless this is set."""
+    is_derived: bool = False
+    """Whether rows are about something else, such as pupils, and may have no key: not every pupil has a house."""
     combine: Callable[[dict[str, Any]], dict[str, Any]] = lambda data: data
     """Combines members from several columns, such as forename and surname, into one."""
 
@@ -101,7 +105,8 @@ class TableReader:
                 _check_columns(table, collection, row, name, problems)
                 is_checked = True
             is_damaged = isinstance(row, Damaged)
-            key = _key(table.key, row, name, number, Problems() if is_damaged else problems)
+            is_key_optional = is_damaged or table.is_derived
+            key = _key(table.key, row, name, number, Problems() if is_key_optional else problems)
             if key is None:
                 continue
             if key in seen:
@@ -174,10 +179,10 @@ def _key(fields: tuple[Field, ...], row: Row, name: str, number: int, problems: 
     parts = []
     for field in fields:
         value = _value(field, row, name, number, problems)
-        if value is None:
+        if value is None and not field.is_optional:
             problems.add(name, number, field.column, "is missing, so this row was left out")
             return None
-        parts.append(str(value))
+        parts.append("" if value is None else str(value))
     key = "|".join(parts)
     if len(key) > MAX_KEY_LENGTH:
         problems.add(name, number, fields[0].column, f"is longer than {MAX_KEY_LENGTH} characters; row left out")

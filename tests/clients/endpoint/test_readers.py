@@ -86,6 +86,33 @@ def test_a_wrong_value_is_reported_by_file_and_row_and_the_rest_is_read(case, si
     assert value.strip() in {"", "9" * 101} or value not in problem
 
 
+@pytest.mark.parametrize("column", ["House", "Reg", "Year"])
+def test_a_pupil_without_a_house_or_group_is_no_problem(column, sims, school):
+    def change(rows):
+        for row in rows[1:]:
+            row[rows[0].index(column)] = ""
+
+    rewrite(sims / "Students.csv", change)
+
+    collection = {"House": "houses", "Reg": "registration_groups", "Year": "year_groups"}[column]
+    assert read_report(sims, collection) == ([], [])
+    records, problems = read_report(sims)
+    assert (len(records), problems) == (len(school["students"]), [])
+
+
+def test_a_result_without_a_subject_is_read(sims, school):
+    def change(rows):
+        rows[1][rows[0].index("Subject")] = ""
+
+    rewrite(sims / "Results.csv", change)
+
+    [result, *others], problems = read_report(sims, "assessments")
+
+    assert (problems, len(others)) == ([], len(school["assessments"]) - 1)
+    assert result.key == f"{result.data['student']}|{result.data['name']}|"
+    assert "subject" not in result.data
+
+
 def test_a_row_that_lacks_a_required_value_gives_its_key_without_data(sims, school):
     def change(rows):
         rows[2][rows[0].index("Legal Surname")] = ""
