@@ -35,7 +35,7 @@ def ready(settings: Settings, programs: Services, seconds: float, operator_link:
         f"  2. Read the e-mail in the demo mailbox, {programs.mailbox.url}, and activate the account.",
         f"  3. Look for {SCHOOL}, choose SIMS, and continue. (SchoolBooking would refuse SIMS: try it.)",
         '  4. Press "Grant Access"; in the e-mail, press "Begin Authorisation", and say that you have authority.',
-        f'  5. Choose "Register your school", {NUMBER}, and give a name and an e-mail address, and verify the address.',
+        '  5. Choose "Register your school", which is found already; give a name and an e-mail address, and verify it.',
         "  6. Sign up, keep the Estab ID and password, continue, and authorise sharing. Back at Assembly, it",
         "     knows your school; its data waits until the school is verified.",
         "  7. Verify it, as our staff would, and watch Assembly's page say so by itself:",

@@ -11,6 +11,7 @@ from idp.foundation.web.throttle import at_most, limiter
 from idp.invitations import answer, mailing
 from idp.invitations.answer import OpenInvitation
 from idp.invitations.forms import PassOnForm
+from idp.onboarding import invited_school
 
 bp = Blueprint("invitations", __name__, url_prefix="/invitations")
 
@@ -27,6 +28,7 @@ def show(secret: str) -> ResponseReturnValue:
     pressed = request.form.get("answer")
     if pressed == "yes":
         start = answer.begin(secret)
+        invited_school.remember(start.client_id, current.invitation.school)
         return redirect(start.url if start.restarts else url_for(".show", secret=secret), 303)
     if pressed == "not_for_us":
         answer.decline(secret)

@@ -13,5 +13,6 @@ signing in (`signin`) or the partner's request, to which it returns by its path.
     join               requests to join a school's account
     review             our staff's queue and decision
     working_days       working days and bank holidays
+    invited_school     the school that a partner's invitation named, found at once
     origin             the partner that a registration began from, and the link back to it
 """

@@ -24,6 +24,7 @@ from idp.onboarding import (
     first_credentials,
     forms,
     handover_views,
+    invited_school,
     next_steps,
     old_path_views,
     origin,
@@ -48,11 +49,13 @@ log = structlog.get_logger(__name__)
 @bp.get("/register")
 @security.anyone
 def find() -> ResponseReturnValue:
-    """Find the school: one search box, and a labelled field for each kind of number."""
+    """Find the school by one search box, or by a field for each kind of number; one that was invited at once."""
     return_to, form = _return_to(), FindSchool.from_request()
     if (school := form.chosen_school()) is not None:
         return redirect(url_for(".details", school=school.id, next=return_to), 303)
     partner = origin.find_by_path(return_to)
+    if request.args.keys() <= {"next"} and (invited := invited_school.find(partner)) is not None:
+        return redirect(url_for(".find", next=return_to, q=invited.register_id), 303)
     return render_template("onboarding/find.html", form=form, partner=partner, return_to=return_to)
 
 

@@ -132,6 +132,8 @@ def test_a_partner_connects_a_school(  # noqa: PLR0915  it is one journey
     head.expect_heading("Sign in")
     head.follow_link("Register your school")
     head.expect_heading("Find your school")
+    expect(head.page.locator(f"input[name=school][value='{school.id}']")).to_be_checked()
+    check_page(head.page, "find-invited-school")
     head.register()
     head.follow_link("Continue to Assembly")
     head.expect_heading("Authorise sharing with Assembly")

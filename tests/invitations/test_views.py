@@ -302,3 +302,38 @@ def test_a_form_without_an_answer_is_refused(send, reader, ids, transaction):
     reader.open(send())
     assert reader.press("yes", answer="maybe").status == 400
     assert status(transaction, ids).state == "sent"
+
+
+def registration_page(reader, client_id):
+    """The page on which a school is found, reached from a request of this client."""
+    return reader.open(f"/register?next=/oauth/authorize?client_id%3D{client_id}%26request_uri%3Durn:x")
+
+
+def test_the_invited_school_is_found_at_once_when_the_partner_asks_to_register_it(reader, other_browser, send, ids):
+    reader.open(send())
+    press(reader, "yes")
+    registration_page(reader, ids.client)
+    assert reader.page.soup.select_one("input[name=school]:checked")["value"] == str(ids.school)
+    registration_page(other_browser, ids.client)
+    assert other_browser.page.soup.select_one("input[name=school]") is None
+
+
+def test_the_invited_school_is_not_offered_for_the_request_of_another_partner(reader, send, transaction):
+    with transaction():
+        another = a_client(client_name="Timetabler").id
+    reader.open(send())
+    press(reader, "yes")
+    registration_page(reader, another)
+    assert reader.page.soup.select_one("input[name=school]") is None
+    reader.open("/register")
+    assert reader.page.soup.select_one("input[name=school]") is None
+
+
+def test_another_school_can_be_searched_for_in_place_of_the_invited_one(reader, send, ids, transaction):
+    with transaction():
+        school = a_school(name="Ash Lane School")
+        other, number = school.id, school.register_id
+    reader.open(send())
+    press(reader, "yes")
+    reader.open(f"/register?next=/oauth/authorize?client_id%3D{ids.client}&q={number}")
+    assert reader.page.soup.select_one("input[name=school]:checked")["value"] == str(other)
