@@ -205,9 +205,10 @@ def _add_pupil(school: School, surname: str, year: int) -> str:
     for day in school_days():
         add_marks(school, day, [key])
     for subject in ("English", "Mathematics", "Science"):
-        school["assessments"][f"{key}|Autumn assessment|{subject}"] = {
+        taken_on = "2026-11-13"
+        school["assessments"][f"{key}|Autumn assessment|{subject}|{taken_on}"] = {
             "name": "Autumn assessment", "student": key, "subject": subject, "result": str(rng.randint(1, 9)),
-            "date": "2026-11-13",
+            "date": taken_on,
         }  # fmt: skip
     return key
 

@@ -145,7 +145,10 @@ TABLES = {
     ),
     "assessments": Table(
         "assessment-marks",
-        (Field("", "student.id"), Field("", "assessment.name"), Field("", "subject.name", is_optional=True)),
+        (
+            Field("", "student.id"), Field("", "assessment.name"), Field("", "subject.name", is_optional=True),
+            Field("", "date", day, is_optional=True),
+        ),
         (
             Field("name", "assessment.name"), Field("student", "student.id"), Field("subject", "subject.name"),
             Field("result", "mark"), Field("date", "date", day),

@@ -129,7 +129,10 @@ TABLES = {
     ),
     "assessments": Table(
         "Assessments",
-        (PUPIL, Field("", "AssessmentName"), Field("", "SubjectName", is_optional=True)),
+        (
+            PUPIL, Field("", "AssessmentName"), Field("", "SubjectName", is_optional=True),
+            Field("", "AssessDate", day, is_optional=True),
+        ),
         (
             Field("name", "AssessmentName"), Field("student", "StudentId"), Field("subject", "SubjectName"),
             Field("result", "Grade"), Field("date", "AssessDate", day),

@@ -143,7 +143,10 @@ TABLES = {
     ),
     "assessments": Table(
         "assessments",
-        (PUPIL, Field("", "assessmentName"), Field("", "subject", is_optional=True)),
+        (
+            PUPIL, Field("", "assessmentName"), Field("", "subject", is_optional=True),
+            Field("", "date", day, is_optional=True),
+        ),
         (
             Field("name", "assessmentName"), Field("student", "schoolId"), Field("subject", "subject"),
             Field("result", "grade"), Field("date", "date", day),

@@ -129,7 +129,10 @@ TABLES = {
     ),
     "assessments": Table(
         "Assessments",
-        (PUPIL, Field("", "Assessment"), Field("", "Subject", is_optional=True)),
+        (
+            PUPIL, Field("", "Assessment"), Field("", "Subject", is_optional=True),
+            Field("", "Date", day, is_optional=True),
+        ),
         (
             Field("name", "Assessment"), Field("student", "Pupil ID"), Field("subject", "Subject"),
             Field("result", "Result"), Field("date", "Date", day),

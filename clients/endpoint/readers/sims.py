@@ -125,7 +125,10 @@ TABLES = {
     ),
     "assessments": Table(
         "Results",
-        (PUPIL, Field("", "Aspect"), Field("", "Subject", is_optional=True)),
+        (
+            PUPIL, Field("", "Aspect"), Field("", "Subject", is_optional=True),
+            Field("", "Result Date", day, is_optional=True),
+        ),
         (
             Field("name", "Aspect"), Field("student", "Adno"), Field("subject", "Subject"), Field("result", "Result"),
             Field("date", "Result Date", day),

@@ -4,6 +4,7 @@ A `Table` makes a collection of the rows of one source. Where the MIS has the it
 class's members, a contact's pupils), a `Gather` collects them.
 """
 
+import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
@@ -58,7 +59,7 @@ class Table:
 
     source: str
     key: tuple[Field, ...]
-    """The columns that make the key, joined by a bar."""
+    """The columns that make the key, joined by a bar; of a key that is too long, the first and a digest of all."""
     fields: tuple[Field, ...]
     gathers: tuple[Gather, ...] = ()
     repeats: bool = False
@@ -184,6 +185,8 @@ def _key(fields: tuple[Field, ...], row: Row, name: str, number: int, problems: 
             return None
         parts.append("" if value is None else str(value))
     key = "|".join(parts)
+    if len(key) > MAX_KEY_LENGTH and len(parts) > 1:  # the name of an assessment may be long
+        key = f"{parts[0]}|{hashlib.sha256(key.encode()).hexdigest()[:32]}"
     if len(key) > MAX_KEY_LENGTH:
         problems.add(name, number, fields[0].column, f"is longer than {MAX_KEY_LENGTH} characters; row left out")
         return None

@@ -109,8 +109,33 @@ def test_a_result_without_a_subject_is_read(sims, school):
     [result, *others], problems = read_report(sims, "assessments")
 
     assert (problems, len(others)) == ([], len(school["assessments"]) - 1)
-    assert result.key == f"{result.data['student']}|{result.data['name']}|"
+    assert result.key == f"{result.data['student']}|{result.data['name']}||{result.data['date']}"
     assert "subject" not in result.data
+
+
+def test_a_result_of_an_assessment_with_a_long_name_is_read(sims, school):
+    def change(rows):
+        for row in rows[1:3]:
+            row[rows[0].index("Aspect")] = "Reading " * 12
+
+    rewrite(sims / "Results.csv", change)
+
+    records, problems = read_report(sims, "assessments")
+
+    assert (problems, len(records)) == ([], len(school["assessments"]))
+    assert all(len(record.key) <= 100 for record in records)
+
+
+def test_results_of_one_assessment_on_different_days_are_all_read(sims, school):
+    def change(rows):
+        first = dict(zip(rows[0], rows[1], strict=True))
+        rows += [list((first | {"Result Date": day, "Result": day}).values()) for day in ("02/03/2026", "")]
+
+    rewrite(sims / "Results.csv", change)
+
+    records, problems = read_report(sims, "assessments")
+
+    assert (problems, len(records)) == ([], len(school["assessments"]) + 2)
 
 
 def test_a_row_that_lacks_a_required_value_gives_its_key_without_data(sims, school):
