@@ -44,6 +44,13 @@ class AlreadyDecided(Refusal):
     code, status, title = "review_decided", 409, "This school has been decided already"
 
 
+class AccountSuspended(Refusal):
+    """The account was suspended before the school was decided: a decision may not end the suspension."""
+
+    code, status, title = "account_suspended", 409, "This school's account is suspended"
+    message = "This school's account is suspended. Restore the account first, then decide about the school."
+
+
 class ReasonMissing(Refusal):
     """A reason or note is empty. The school is told the reason, so there must be one."""
 
@@ -114,7 +121,10 @@ def ask(estab_id: str, question: str, *, by: str) -> Review:
 
 
 def verify(estab_id: str, *, by: str) -> Review:
-    """Verify the school: partners it has authorised receive data with their next refresh. Raises `AlreadyDecided`."""
+    """Verify the school: partners it has authorised receive data with their next refresh.
+
+    Raises `AlreadyDecided`, and `AccountSuspended` where the account was suspended before the school was decided.
+    """
     review = _decide(estab_id, "verified", by=by, reason=None)
     log.record(events.ESTAB_VERIFIED, by=by, estab=review.estab_id, subject=review.estab_id)
     _mail_owners(review, "school_verified", link=runtime.url("/"))
@@ -122,7 +132,7 @@ def verify(estab_id: str, *, by: str) -> Review:
 
 
 def reject(estab_id: str, reason: str, *, by: str) -> Review:
-    """Reject the registration; the school is told `reason` and may register again. Raises `AlreadyDecided`."""
+    """Reject the registration; the school is told `reason` and may register again. Raises the errors of `verify`."""
     review = _decide(estab_id, "rejected", by=by, reason=_required_text(reason))
     log.record(events.ESTAB_REJECTED, by=by, estab=review.estab_id, subject=review.estab_id)
     _mail_owners(review, "school_rejected", reason=review.reason, link=runtime.url("/register"))
@@ -146,6 +156,8 @@ def describe_address(email: str, website_host: str) -> str:
 
 def _decide(estab_id: str, decision: str, *, by: str, reason: str | None) -> Review:
     review = _find_undecided(estab_id)
+    if review.estab.state == "suspended":
+        raise AccountSuspended(reason=review.estab_id)
     accounts.change_state(review.estab, decision, by=by, reason=reason or "")  # refuses the second of two at once
     statement = (
         update(Review)

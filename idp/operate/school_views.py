@@ -102,7 +102,10 @@ def _decide_join_request(join_request: JoinRequest, decision: str) -> str:
 
 
 def _actions(case: Case, estab_id: str) -> Iterator[OperatorAction]:
-    """What can be done about a new school; only a note is left to keep once it is decided."""
+    """What can be done about a new school; only a note is left to keep once it is decided.
+
+    An account that is suspended is restored before the school is decided.
+    """
     text_missing = review.ReasonMissing.message
     yield OperatorAction("note", "Keep a note", "Only our staff read it.", partial(_note, estab_id), text_missing)
     if case.review.decided_at:
@@ -112,6 +115,8 @@ def _actions(case: Case, estab_id: str) -> Iterator[OperatorAction]:
         "The text is e-mailed to the owners and kept as a note. The school stays here until it is decided.",
         partial(_ask, estab_id), text_missing,
     )  # fmt: skip
+    if case.review.estab.state == "suspended":
+        return
     yield OperatorAction(
         "verify", "Verify the school",
         "You called the number above, and the school confirmed it. The services that it authorised receive its data "

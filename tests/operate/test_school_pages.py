@@ -8,6 +8,7 @@ from sqlalchemy import select
 from idp.estabs.models import Estab, Membership
 from idp.onboarding import join, review
 from idp.onboarding.models import JoinRequest, Review
+from idp.operate import suspension
 from tests.factories import a_school, an_administrator, an_estab
 from tests.onboarding.registrations import a_registration, complete
 
@@ -108,6 +109,21 @@ def test_a_school_that_a_colleague_decided_is_not_decided_again_and_the_text_sta
     assert state(transaction) == "verified"
     assert operator.page.select("input[name=action]")[0]["value"] == "note"
     assert len(operator.page.select("input[name=action]")) == 1, "only a note is left to do"
+
+
+@pytest.mark.parametrize("action", ["verify", "reject"])
+def test_a_decision_does_not_end_a_suspension(operator, estab_id, transaction, action):
+    operator.open(f"{SCHOOLS}/{estab_id}")
+    with transaction():
+        suspension.suspend(estab_id, by="cli", reason="No one at the school knows the owner.")
+    assert operator.post(f"{SCHOOLS}/{estab_id}", action=action, text="They hung up.").status_code == 422
+    assert "The account is suspended. Restore the account first" in operator.page_text
+    assert "They hung up." in operator.page.find(id="text").text
+    assert [button["value"] for button in operator.page.select("input[name=action]")] == ["note", "ask"]
+    assert state(transaction) == "suspended"
+    with transaction():
+        suspension.restore(estab_id, by="cli")
+    assert act(operator, estab_id, action=action, text="They called back.").status_code == 303
 
 
 def test_an_overdue_school_is_marked_and_first(operator, estab_id, transaction, clock):
