@@ -14,6 +14,7 @@ from idp.foundation.web.forms import Form, empty_if_invisible
 
 MAX_TEXT_LENGTH: Final = 2000
 """In characters, of a note, a question or a reason."""
+NOT_OFFERED_TEXT: Final = "What you chose can no longer be done. Look at the page again, and choose what to do."
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +54,10 @@ class ActionForm(Form):
         return {value: action.consequence for value, action in self._actions.items()}
 
     def validate_action(self, field: RadioField) -> None:
-        """One of those that the page offers has to be chosen."""
-        if field.data not in self._actions:
+        """One of those that the page offers has to be chosen. What it offered before may be done or over by now."""
+        if field.data and field.data not in self._actions:
+            raise ValidationError(NOT_OFFERED_TEXT)
+        if not field.data:
             raise ValidationError("Choose what to do")
 
     def validate_text(self, field: TextAreaField) -> None:

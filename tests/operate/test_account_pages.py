@@ -1,5 +1,7 @@
 """The pages on which our staff find a school's account and help its people, as `idp estabs` and `idp people` do."""
 
+from datetime import timedelta
+
 import pytest
 
 from idp.audit import events
@@ -225,3 +227,19 @@ def test_a_person_of_another_school_is_not_found_at_this_one(operator, school, t
 @pytest.mark.parametrize("action", ["unlock", "recover-factor", "role-viewer", "role-head", "nothing", "suspend"])
 def test_what_the_page_does_not_offer_is_refused(operator, page_of, action):
     assert operator.submit(page_of("Bo Birch"), action=action, text=NOTE).status_code == 422
+    assert "What you chose can no longer be done." in operator.page_text
+    assert operator.page.find(id="text").text.strip() == NOTE
+
+
+def test_a_lock_that_ends_while_the_page_is_open_needs_no_unlocking(operator, page_of, new_browser, clock, transaction):
+    browser = Person(new_browser())
+    for _ in range(11):
+        browser.sign_in("bo", "wrong")
+    operator.open(page_of("Bo Birch"))
+    assert operator.page.find("input", value="unlock")
+    clock.move(timedelta(minutes=16))
+    assert operator.post(page_of("Bo Birch"), action="unlock", text=NOTE).status_code == 422
+    assert "What you chose can no longer be done." in operator.page_text
+    assert "No one can sign in to this account" not in operator.page_text
+    assert NOTE in operator.page.find(id="text").text
+    assert reasons(transaction, events.ACCOUNT_UNLOCKED) == []

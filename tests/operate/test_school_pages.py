@@ -91,11 +91,20 @@ def test_a_note_is_for_our_staff_and_a_question_goes_to_the_owners(operator, est
     assert state(transaction) == "unverified"
 
 
-@pytest.mark.parametrize("action", ["", "delete"])
-def test_what_was_typed_stays_where_nothing_was_chosen(operator, estab_id, action):
+@pytest.mark.parametrize(
+    ("action", "shown"), [("", "Choose what to do"), ("delete", "What you chose can no longer be done.")]
+)
+def test_what_was_typed_stays_where_nothing_was_chosen(operator, estab_id, action, shown):
     assert act(operator, estab_id, action=action, text="A long note.").status_code == 422
-    assert "Choose what to do" in operator.page_text
+    assert shown in operator.page_text
     assert operator.page.find(id="text").text.strip() == "A long note."
+
+
+@pytest.mark.parametrize("action", ["note", "ask", "verify", "reject"])
+def test_a_text_that_the_database_cannot_store_is_refused(operator, estab_id, transaction, action):
+    assert act(operator, estab_id, action=action, text="They\0 hung up.").status_code == 422
+    assert "This has a character that cannot be stored." in operator.page_text
+    assert state(transaction) == "unverified"
 
 
 def test_a_school_that_a_colleague_decided_is_not_decided_again_and_the_text_stays(operator, estab_id, transaction):

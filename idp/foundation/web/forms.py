@@ -1,15 +1,18 @@
 """The base class of all forms: it reads the posted fields, or those of a saved draft (`form_drafts`)."""
 
 import unicodedata
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Final
 
 from flask import Response, make_response, request
 from flask_wtf import FlaskForm
 from flask_wtf.form import SUBMIT_METHODS, _Auto
-from wtforms import Field
+from wtforms import Field, PasswordField, StringField
 
 from idp.foundation.errors import Refusal, TooManyRequests
 from idp.foundation.web import form_drafts
+
+NUL_TEXT: Final = "This has a character that cannot be stored. Please type it again."
 
 
 def visible(text: str | None) -> str:
@@ -34,6 +37,16 @@ class Form(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
 
     refusal: Refusal | None = None
     """The refusal that the form shows, if any."""
+
+    def validate(self, extra_validators: Mapping[str, Any] | None = None) -> bool:
+        """Also refuse texts with U+0000, which PostgreSQL cannot store; passwords are only hashed."""
+        is_valid = bool(super().validate(extra_validators))
+        for field in self:
+            is_stored = isinstance(field, StringField) and not isinstance(field, PasswordField)
+            if is_stored and not field.errors and "\0" in (field.data or ""):
+                field.errors = [NUL_TEXT]
+                is_valid = False
+        return is_valid
 
     def show_refusal(self, error: Refusal, field: Field | None = None) -> None:
         """Show the message of a refusal at `field`, or above the form.
