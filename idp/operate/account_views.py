@@ -65,6 +65,9 @@ def show_person(estab_id: str, person_id: str) -> ResponseReturnValue:
     """Someone who acts for the school; and a form to help them to sign in, or to change what they may do."""
     estab = accounts.find(estab_id)
     member = people.membership(person_id, estab.id)
+    if member is None and request.method == "POST":  # they were removed while the page was open
+        flash("This person no longer acts for the school. Nothing was done.", "warning")
+        return redirect(url_for(".show", estab_id=estab_id), 303)
     if member is None:
         raise NotFound(reason=f"{person_id} does not act for {estab.id}")
     form = ActionForm(list(account_actions.for_person(member)), text_label=TEXT_LABEL)

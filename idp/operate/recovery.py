@@ -5,7 +5,9 @@ from datetime import datetime
 from idp.audit import events, log
 from idp.estabs import people
 from idp.estabs.models import Administrator
-from idp.foundation.errors import NotFound
+from idp.foundation import dates
+from idp.foundation.database import lock
+from idp.foundation.errors import NotFound, Refusal
 from idp.signin import factor_recovery, password, reset_links, session
 
 
@@ -16,6 +18,19 @@ class UnknownPerson(NotFound):
     message = "No one signs in with that username or e-mail address. `idp estabs show` lists a school's people."
 
 
+class RecoveryStarted(Refusal):
+    """The wait has begun already: nothing is changed, and no note is kept."""
+
+    code, status, title = "recovery_started", 409, "This has been started already"
+
+    def __init__(self, due_at: datetime) -> None:
+        super().__init__(
+            f"This has been started already: the person can sign in with the password alone from "
+            f"{dates.day_and_time(due_at)}. Your note was not kept.",
+            reason="a recovery waits",
+        )
+
+
 def send_reset_link(name: str, *, by: str, note: str) -> Administrator:
     """Mail the person a link to choose a new password. Raises `UnknownPerson`, `reset_links.AccountClosed`."""
     person = find(name)
@@ -24,8 +39,14 @@ def send_reset_link(name: str, *, by: str, note: str) -> Administrator:
 
 
 def start_factor_recovery(name: str, *, by: str, note: str) -> tuple[Administrator, datetime]:
-    """Start the wait for a person who lost their second factors; returns when it is over. Raises `UnknownPerson`."""
+    """Start the wait for a person who lost their second factors; returns when it is over.
+
+    Raises `UnknownPerson`, and `RecoveryStarted` where it has begun already.
+    """
     person = find(name)
+    lock(Administrator, person.id)  # of two operators at once, the second is told of the first
+    if (waiting := factor_recovery.waiting(person.id)) is not None:
+        raise RecoveryStarted(waiting.due_at)
     return person, factor_recovery.start(person, by=by, note=note).due_at
 
 

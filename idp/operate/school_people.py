@@ -2,8 +2,16 @@
 
 from idp.estabs import accounts, members, people
 from idp.estabs.models import Membership
+from idp.foundation.errors import Refusal
 from idp.operate import recovery
 from idp.signin import removal
+
+
+class HasRoleAlready(Refusal):
+    """The person has this role already, perhaps since a moment ago: nothing is changed, and no note is kept."""
+
+    code, status, title = "has_role_already", 409, "This person has this role already"
+    message = "This person has this role already. Nothing was changed, and your note was not kept."
 
 
 def remove(name: str, estab: str, *, by: str, note: str) -> Membership:
@@ -14,9 +22,10 @@ def remove(name: str, estab: str, *, by: str, note: str) -> Membership:
 
 
 def change_role(name: str, estab: str, role: str, *, by: str, note: str) -> Membership:
-    """Give the person another role at the school. Raises the errors of `remove`."""
+    """Give the person another role at the school. Raises the errors of `remove`, and `HasRoleAlready`."""
     member = _find(name, estab)
-    members.change_role(member, role, by=by, note=note)
+    if not members.change_role(member, role, by=by, note=note):
+        raise HasRoleAlready(reason=f"{member.person_id} is {role}")
     return member
 
 

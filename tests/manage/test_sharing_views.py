@@ -91,6 +91,13 @@ def test_a_school_that_the_person_does_not_act_for_is_not_found(jo, transaction,
     assert jo.open(f"{renewal_page(jo)}?school=nonsense").status_code == 404
 
 
+def test_a_hidden_field_that_postgresql_cannot_store_is_the_senders_error(jo, clock, on_postgresql):
+    clock.move(timedelta(days=340))
+    jo.sign_in(jo.facts["username"])
+    jo.submit(renewal_page(jo), **(hidden_fields(jo) | {"replaces": "\0"}))
+    assert jo.response.status_code == 400
+
+
 def test_long_before_its_end_there_is_nothing_to_renew(jo):
     jo.sign_in(jo.facts["username"])
     assert jo.open(renewal_page(jo)).location == "/manage"

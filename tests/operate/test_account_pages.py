@@ -5,10 +5,11 @@ from datetime import timedelta
 import pytest
 
 from idp.audit import events
-from idp.estabs import people
+from idp.estabs import members, people
 from idp.estabs.models import Administrator, Estab, Membership
 from idp.estabs.permissions import OWNER, VIEWER
 from idp.sharing import authorise
+from idp.signin import removal
 from idp.signin.models import BrowserSession
 from tests.audit_entries import recorded
 from tests.factories import a_client, a_school, an_administrator, an_estab
@@ -215,6 +216,31 @@ def test_another_owner_is_made_and_the_one_who_left_is_removed(operator, page_of
         assert [member.role for member in members] == [OWNER]
     assert operator.open(page_of("Al Ash")).status_code == 404
     assert reasons(transaction, events.PERSON_REMOVED) == [NOTE]
+
+
+def test_a_person_who_was_removed_while_the_page_was_open_is_not_acted_on(operator, page_of, transaction, school):
+    path = page_of("Bo Birch")
+    operator.open(path)
+    with transaction():
+        removal.remove(people.membership(person_id(transaction, "Bo Birch"), school.id), by="cli")
+    response = operator.post(path, action="role-admin", text=NOTE)
+    assert response.location == f"{ACCOUNTS}/{school.estab_id}"
+    operator.open(response.location)
+    assert "This person no longer acts for the school. Nothing was done." in operator.page_text
+
+
+def test_of_two_operators_who_give_a_role_at_once_the_second_is_told(
+    operator, page_of, school, transaction, run_overlapping
+):
+    path, bo = page_of("Bo Birch"), person_id(transaction, "Bo Birch")
+    operator.open(path)
+    outcome = run_overlapping(
+        lambda: members.change_role(people.membership(bo, school.id), "admin", by="cli", note="Called."),
+        lambda: operator.post(path, action="role-admin", text=NOTE),
+    )
+    assert outcome.status_code == 422
+    assert NOTE in outcome.text
+    assert "has this role already" in outcome.text or "can no longer be done" in outcome.text
 
 
 def test_a_person_of_another_school_is_not_found_at_this_one(operator, school, transaction):

@@ -103,6 +103,9 @@ def test_the_wait_for_a_lost_factor_is_started_with_a_note(idp, jo, outbox):
     assert "can sign in with the password alone from 2026-03-03 09:30" in printed
     assert outbox.last("recovery_notice").to == "jo@oakhill.example"
     assert outbox.last("recovery_notice").links[0] not in printed
+    again = idp("people", "recover-factor", jo, "--note", "Called again.", code=1)
+    assert "started already" in again
+    assert "3 March 2026 at 09:30" in again
 
 
 def test_a_person_is_made_an_owner_and_the_one_who_left_is_removed(idp, jo, transaction, outbox):
@@ -114,6 +117,7 @@ def test_a_person_is_made_an_owner_and_the_one_who_left_is_removed(idp, jo, tran
 
     assert "without an owner" in idp("people", "remove", jo, number, *note, code=1)
     assert "Al is owner of" in idp("people", "role", "al", number, "owner", *note)
+    assert "has this role already" in idp("people", "role", "al", number, "owner", *note, code=1)
     assert "Jo Bloggs no longer acts for" in idp("people", "remove", jo, number, *note)
     assert {message.to for message in outbox.all("role_changed")} == {"al@oakhill.example", "jo@oakhill.example"}
     assert "our staff removed you" in outbox.all("person_removed")[0].text + outbox.all("person_removed")[1].text

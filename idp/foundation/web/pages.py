@@ -11,11 +11,11 @@ from flask import Flask, Response, jsonify, make_response, render_template, requ
 from flask.typing import ResponseReturnValue
 from flask_login import AnonymousUserMixin, current_user
 from flask_wtf.csrf import CSRFError
-from sqlalchemy.exc import DBAPIError, TimeoutError as PoolTimeout
+from sqlalchemy.exc import DataError, DBAPIError, TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException
 
 from idp.foundation import dates, request_state, runtime
-from idp.foundation.errors import Busy, NotFound, Refusal
+from idp.foundation.errors import BadRequest, Busy, NotFound, Refusal
 from idp.foundation.settings import Settings
 from idp.foundation.web import contact_fields, form_drafts, middleware, security
 from idp.foundation.web.brand import stylesheet
@@ -142,7 +142,13 @@ def http_error(error: HTTPException) -> ResponseReturnValue:
 
 
 def _database_error(error: Exception) -> ResponseReturnValue:
-    """The database is unreachable or rejects the statement: say that it is temporary (security.md §6.1)."""
+    """The database is unreachable or rejects the statement: say that it is temporary (security.md §6.1).
+
+    A value that it cannot store, such as a text with U+0000 on PostgreSQL, was sent to us, and cannot succeed later.
+    """
+    if isinstance(error, DataError):
+        log.warning("database", error=type(error).__name__, exc_info=error)
+        return refusal(BadRequest(reason="a value that the database cannot store"))
     log.error("database", error=type(error).__name__, exc_info=error)
     return refusal(
         Busy("We cannot reach our records just now. Nothing was changed.", reason="database", retry_after=10)
